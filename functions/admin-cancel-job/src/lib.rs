@@ -1,0 +1,1 @@
+//! `admin-cancel-job`

@@ -1,0 +1,1 @@
+//! `runninghub-queue-manager`
