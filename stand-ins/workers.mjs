@@ -1,0 +1,148 @@
+// Runs every function in one local workerd (Miniflare), fires their crons, and holds the controls that only exist locally.
+//
+//   node stand-ins/workers.mjs <config.json>      (written by `cargo xtask`, see xtask/src/workers.rs)
+//
+// Two listeners on 127.0.0.1: `port`, the public one (an entry worker in front of the gateway, as the platform's edge
+// is), and `controlPort`, plain Node, which survives a killed workerd:
+//   POST /__scheduled/<name>   fires that function's scheduled handler and answers once it has ended; also at
+//                              <functions url>/__scheduled/<name> on the public port
+//   POST /__kill               SIGKILLs workerd and answers once a new one serves
+//
+// It never builds anything and knows no function by name.
+
+import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import path from "node:path";
+import process from "node:process";
+import workerdPath from "workerd";
+import { Log, LogLevel, Miniflare, Response } from "miniflare";
+
+const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const log = createWriteStream(config.log, { flags: "a" });
+
+// Miniflare keeps the process id of its workerd to itself; a launcher in between writes it down.
+const pidFile = path.join(config.stateDir, "workerd.pid");
+const launcher = path.join(config.stateDir, "workerd.sh");
+const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+writeFileSync(launcher, `#!/bin/sh\necho $$ > ${quoted(pidFile)}\nexec ${quoted(workerdPath.default ?? workerdPath)} "$@"\n`, { mode: 0o755 });
+process.env.MINIFLARE_WORKERD_PATH = launcher;
+
+const json = (status, body) =>
+  new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
+
+// What the platform's edge does before a gateway: nothing. Only the local controls branch off here.
+const ENTRY = `export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    const control = pathname.match(/^(?:\\/functions\\/v1)?(\\/__scheduled\\/.*)$/);
+    if (control) return env.CONTROL.fetch(new Request("http://control" + control[1], { method: request.method }));
+    return env.GATEWAY.fetch(request);
+  },
+};`;
+
+function workerOptions(worker) {
+  return {
+    name: worker.name,
+    modulesRoot: worker.dir,
+    modules: [
+      { type: "ESModule", path: path.join(worker.dir, "index.js") },
+      { type: "CompiledWasm", path: path.join(worker.dir, "index_bg.wasm") },
+    ],
+    compatibilityDate: config.compatibilityDate,
+    bindings: worker.bindings,
+    serviceBindings: worker.services,
+    queueProducers: worker.queueProducers,
+    queueConsumers: worker.queueConsumers,
+    ratelimits: worker.ratelimits,
+  };
+}
+
+const options = {
+  host: "127.0.0.1",
+  port: config.port,
+  cf: false,
+  log: new Log(LogLevel.WARN),
+  handleRuntimeStdio(stdout, stderr) {
+    stdout.pipe(log, { end: false });
+    stderr.pipe(log, { end: false });
+  },
+  workers: [
+    {
+      name: "local-entry",
+      modules: true,
+      script: ENTRY,
+      compatibilityDate: config.compatibilityDate,
+      serviceBindings: { GATEWAY: config.entry, CONTROL: (request) => control(request.method, new URL(request.url).pathname) },
+    },
+    ...config.workers.map(workerOptions),
+  ],
+};
+
+const mf = new Miniflare(options);
+await mf.ready;
+
+async function fire(worker, cron) {
+  const handle = await mf.getWorker(worker.name);
+  return handle.scheduled({ cron, scheduledTime: new Date() });
+}
+
+async function control(method, pathname) {
+  if (method !== "POST") return json(405, { error: "use POST" });
+  const name = pathname.match(/^\/__scheduled\/([^/]+)$/)?.[1];
+  if (name) {
+    const worker = config.workers.find((candidate) => candidate.name === name);
+    if (!worker?.crons.length) return json(404, { error: `no function ${name} with a cron trigger`, code: "not_found" });
+    const result = await fire(worker, worker.crons[0]);
+    return json(result.outcome === "ok" ? 200 : 500, { name, ...result });
+  }
+  if (pathname === "/__kill") {
+    process.kill(Number(readFileSync(pidFile, "utf8")), "SIGKILL");
+    await mf.setOptions(options);
+    await mf.ready;
+    return json(200, { killed: true });
+  }
+  return json(404, { error: `no control ${pathname}`, code: "not_found" });
+}
+
+// The platform's five fields: minute hour day month weekday, in UTC, weekdays counted from 1 = Sunday.
+function matchesField(field, value, lowest) {
+  return field.split(",").some((part) => {
+    const [range, step = "1"] = part.split("/");
+    const [from, to = part.includes("/") ? Infinity : from] = range === "*" ? [lowest, Infinity] : range.split("-").map(Number);
+    return value >= from && value <= to && (value - from) % Number(step) === 0;
+  });
+}
+
+export function matchesCron(cron, at) {
+  const [minute, hour, day, month, weekday] = cron.trim().split(/\s+/);
+  return (
+    matchesField(minute, at.getUTCMinutes(), 0) &&
+    matchesField(hour, at.getUTCHours(), 0) &&
+    matchesField(day, at.getUTCDate(), 1) &&
+    matchesField(month, at.getUTCMonth() + 1, 1) &&
+    matchesField(weekday, at.getUTCDay() + 1, 1)
+  );
+}
+
+function onTheMinute() {
+  const at = new Date();
+  for (const worker of config.workers)
+    for (const cron of worker.crons)
+      if (matchesCron(cron, at))
+        fire(worker, cron).catch((error) => log.write(`${JSON.stringify({ local: "cron", function: worker.name, error: String(error) })}\n`));
+  setTimeout(onTheMinute, 60_000 - (Date.now() % 60_000));
+}
+if (config.cron) setTimeout(onTheMinute, 60_000 - (Date.now() % 60_000));
+
+createServer(async (request, response) => {
+  const answer = await control(request.method, request.url).catch((error) => json(500, { error: String(error) }));
+  response.writeHead(answer.status, { "content-type": "application/json" });
+  response.end(await answer.text());
+}).listen(config.controlPort, "127.0.0.1", () => console.log("ready"));
+
+async function stop() {
+  await mf.dispose();
+  process.exit(0);
+}
+process.on("SIGTERM", stop);
+process.on("SIGINT", stop);
