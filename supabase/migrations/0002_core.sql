@@ -1,0 +1,354 @@
+-- The private core every public function is built from: clocks, row defaults, history, money on closing.
+-- Nothing here is callable over the API, and nothing here asks a provider.
+
+-- The fixed intervals. Tests replace this one function instead of sleeping.
+create or replace function private.intervals()
+returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+language sql stable set search_path = '' as
+$$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $$;
+
+create or replace function private.is_live(p_status text) returns boolean
+language sql immutable set search_path = '' as
+$$ select p_status in ('pending', 'queued', 'starting', 'running') $$;
+
+create or replace function private.is_final(p_status text) returns boolean
+language sql immutable set search_path = '' as
+$$ select p_status in ('completed', 'failed', 'cancelled') $$;
+
+-- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
+create or replace function private.job_span(p_tool text, p_steps int) returns interval
+language sql stable set search_path = '' as
+$$
+  select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+    * (case when p.synchronous then t.attempt_max else 1 end)
+  from public.tools t join public.providers p using (provider) where t.tool = p_tool
+$$;
+
+-- Who acts, for the history written by the triggers below.
+create or replace function private.act_as(p_actor text) returns void
+language sql set search_path = '' as
+$$ select set_config('unstuck.actor', p_actor, true) $$;
+
+-- Defaults for whatever a writer leaves out, so that no live row is ever without a deadline.
+create or replace function private.jobs_before_insert() returns trigger
+language plpgsql set search_path = '' as
+$$
+declare v_tool public.tools; v_from timestamptz;
+begin
+  select * into v_tool from public.tools where tool = new.tool;
+  if not found then return new; end if;  -- the foreign key refuses it
+  new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
+  v_from := coalesce(new.started_at, new.created_at);
+  new.expires_at := coalesce(new.expires_at, v_from + private.job_span(new.tool, new.total_steps));
+  new.deadline_at := coalesce(new.deadline_at, case new.status
+    when 'pending' then v_from + (select orphan from private.intervals())
+    when 'queued' then v_from + v_tool.queue_ttl
+    else v_from + v_tool.run_timeout end);
+  if private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  return new;
+end $$;
+
+create or replace trigger jobs_before_insert before insert on public.jobs
+for each row execute function private.jobs_before_insert();
+
+create or replace function private.job_steps_before_insert() returns trigger
+language plpgsql set search_path = '' as
+$$
+declare v_job public.jobs; v_tool public.tools;
+begin
+  select * into v_job from public.jobs where id = new.job_id;
+  if not found then return new; end if;  -- the foreign key refuses it
+  select * into v_tool from public.tools where tool = v_job.tool;
+  new.provider := coalesce(new.provider, v_tool.provider);
+  new.deadline_at := coalesce(new.deadline_at, case
+    when new.status = 'blocked' then v_job.expires_at
+    when new.status = 'queued' then v_job.deadline_at
+    else coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at) + v_tool.run_timeout end);
+  if private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, clock_timestamp()); end if;
+  return new;
+end $$;
+
+create or replace trigger job_steps_before_insert before insert on public.job_steps
+for each row execute function private.job_steps_before_insert();
+
+-- Final states are absorbing. The one way back: an orphan that a sweep cancelled may still be adopted by its `/run`.
+create or replace function private.jobs_before_update() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if private.is_final(old.status) and new.status is distinct from old.status
+     and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
+    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
+  end if;
+  new.updated_at := clock_timestamp();
+  return new;
+end $$;
+
+create or replace trigger jobs_before_update before update on public.jobs
+for each row execute function private.jobs_before_update();
+
+create or replace function private.job_steps_before_update() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if private.is_final(old.status) and new.status is distinct from old.status then
+    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+  end if;
+  return new;
+end $$;
+
+create or replace trigger job_steps_before_update before update on public.job_steps
+for each row execute function private.job_steps_before_update();
+
+-- A limit lowered while full is no offence: steps claimed before it was lowered are told apart by this time.
+create or replace function private.providers_before_update() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  return new;
+end $$;
+
+create or replace trigger providers_before_update before update on public.providers
+for each row execute function private.providers_before_update();
+
+-- History: one event per transition, written set-wise by the statement that made it.
+create or replace function private.jobs_log() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.job_events (job_id, event, to_status, actor)
+    select n.id, 'job_created', n.status, nullif(current_setting('unstuck.actor', true), '') from new_rows n;
+  else
+    insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
+    select n.id, 'job_' || n.status, o.status, n.status, nullif(current_setting('unstuck.actor', true), ''),
+      case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+    from new_rows n join old_rows o using (id) where n.status <> o.status;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger jobs_log_insert after insert on public.jobs
+referencing new table as new_rows for each statement execute function private.jobs_log();
+create or replace trigger jobs_log_update after update on public.jobs
+referencing old table as old_rows new table as new_rows for each statement execute function private.jobs_log();
+
+create or replace function private.job_steps_log() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+  from new_rows n join old_rows o using (job_id, step)
+  where n.status <> o.status or n.run <> o.run;
+  return null;
+end $$;
+
+create or replace trigger job_steps_log after update on public.job_steps
+referencing old table as old_rows new table as new_rows for each statement execute function private.job_steps_log();
+
+-- The account follows the ledger. An entry written without `balance_after` moves the balance here; the set-based
+-- functions below have computed both already.
+create or replace function private.credit_entries_before_insert() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if new.balance_after is null then
+    insert into public.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
+    update public.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+  end if;
+  return new;
+end $$;
+
+create or replace trigger credit_entries_before_insert before insert on public.credit_entries
+for each row execute function private.credit_entries_before_insert();
+
+create or replace function private.append_only() returns trigger
+language plpgsql set search_path = '' as
+$$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$;
+
+create or replace trigger credit_entries_append_only before update on public.credit_entries
+for each row execute function private.append_only();
+
+-- What the job's own steps say it is. Only for live jobs; the closing functions write final states themselves.
+create or replace function private.job_follow(p_job_ids uuid[]) returns void
+language sql set search_path = '' as
+$$
+  update public.jobs j set
+    status = s.status,
+    current_step = s.current_step,
+    deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
+    started_at = case when s.worked then coalesce(j.started_at, s.started_at) end
+  from (
+    select st.job_id,
+      case when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
+           when bool_or(st.status = 'starting') then 'starting' else 'queued' end as status,
+      count(*) filter (where st.status in ('completed', 'failed'))
+        + (max(t.step_order) = 'sequential' and bool_or(st.status in ('starting', 'running')))::int as current_step,
+      coalesce(min(st.deadline_at) filter (where st.status in ('starting', 'running')),
+               max(st.deadline_at) filter (where st.status = 'queued')) as deadline_at,
+      bool_or(st.started_at is not null or st.sent_at is not null) as worked,
+      min(coalesce(st.started_at, st.sent_at)) as started_at
+    from public.job_steps st join public.jobs jj on jj.id = st.job_id join public.tools t using (tool)
+    where st.job_id = any (p_job_ids) group by st.job_id
+  ) s
+  where j.id = s.job_id and private.is_live(j.status)
+$$;
+
+-- The cancels owed to the provider once this step is closed: its task, if the provider has one and is still at it.
+create or replace function private.cancel_due_with(p_step public.job_steps) returns jsonb
+language sql immutable set search_path = '' as
+$$
+  select case when p_step.sent_at is not null and p_step.provider_done_at is null and p_step.provider_task_id is not null
+    then p_step.provider_cancel_due || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
+    else p_step.provider_cancel_due end
+$$;
+
+-- Closes live jobs with everything that belongs to it in one statement: steps, refunds, balances, the rows themselves.
+-- The caller has locked the accounts (by id) and then the jobs. What the ledger shows is what is returned.
+create or replace function private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
+returns table (job_id uuid, tool text, status text, refunded int)
+language plpgsql set search_path = '' as
+$$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp();
+begin
+  insert into public.credit_accounts (user_id)
+  select distinct j.user_id from public.jobs j where j.id = any (p_ids) order by 1
+  on conflict do nothing;
+  return query
+  with closing as (
+    select j.id, j.user_id, j.tool, c.status, c.code, c.message,
+      case when exists (select from public.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
+      coalesce(-l.debit, 0)::int as debit, coalesce(l.refunded, 0)::int as refunded
+    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+    join public.jobs j on j.id = c.id
+    left join lateral (
+      select sum(e.amount) filter (where e.kind = 'debit') as debit, sum(e.amount) filter (where e.kind = 'refund') as refunded
+      from public.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
+    ) l on true
+    where private.is_live(j.status)
+  ), step_closed as (
+    update public.job_steps s set
+      status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+      error_code = coalesce(c.code, 'CANCELLED'), error_message = c.message, completed_at = v_now, lease_until = null,
+      provider_cancel_due = private.cancel_due_with(s)
+    from closing c
+    where s.job_id = c.id and not private.is_final(s.status)
+    returning s.job_id
+  ), owed as (
+    select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
+    from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
+    union all
+    select c.id, c.user_id, s.step, s.share
+    from closing c join public.job_steps s on s.job_id = c.id
+    where c.rule = 'per_step' and c.debit > 0 and s.status <> 'completed' and s.share > 0
+      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = s.step and e.kind = 'refund')
+  ), running as (
+    select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
+  ), entry as (
+    insert into public.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
+    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far, coalesce(c.code, 'refund')
+    from running r join closing c using (id) join public.credit_accounts a on a.user_id = r.user_id
+    returning user_id, job_id, amount
+  ), account as (
+    update public.credit_accounts a set balance = a.balance + t.total
+    from (select user_id, sum(amount)::int as total from running group by 1) t
+    where a.user_id = t.user_id
+    returning a.user_id
+  ), back as (
+    select e.job_id, sum(e.amount)::int as amount from entry e group by 1
+  ), closed as (
+    update public.jobs j set
+      status = c.status,
+      credits_charged = c.debit,
+      credits_refunded = c.refunded + coalesce(b.amount, 0),
+      error_code = case when c.status <> 'completed' then c.code end,
+      error_message = case when c.status <> 'completed' then c.code || ': ' || c.message || case when coalesce(b.amount, 0) > 0 then format(' %s credits were returned.', b.amount) else '' end end,
+      current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+      completed_at = v_now, deadline_at = least(j.deadline_at, v_now)
+    from closing c left join back b on b.job_id = c.id
+    where j.id = c.id
+    returning j.id, j.tool, j.status, coalesce(b.amount, 0) as amount
+  )
+  select closed.id, closed.tool, closed.status, closed.amount from closed;
+end $$;
+
+-- One job, locked in order (account, job), for the functions that may move money. Returns null where there is none.
+create or replace function private.job_lock(p_job_id uuid) returns public.jobs
+language plpgsql set search_path = '' as
+$$
+declare v_user uuid; v_job public.jobs;
+begin
+  select user_id into v_user from public.jobs where id = p_job_id;
+  if not found then return null; end if;
+  perform 1 from public.credit_accounts where user_id = v_user for update;
+  select * into v_job from public.jobs where id = p_job_id for update;
+  return v_job;
+end $$;
+
+-- A refusal: SQLSTATE PTxyz becomes the HTTP status, the message is the API's code, the detail its extra fields.
+create or replace function private.refuse(p_status int, p_code text, p_fields jsonb default '{}') returns void
+language plpgsql set search_path = '' as
+$$
+begin
+  raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
+end $$;
+
+-- Waiting work of one provider in the order in which it will be admitted. Fair between users: a user's nth waiting step
+-- competes with everybody else's nth, after counting what that user has at the provider already.
+create or replace function private.queue_order(p_provider text, p_now timestamptz)
+returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
+language sql stable set search_path = '' as
+$$
+  with waiting as (
+    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
+    from public.job_steps s join public.jobs j on j.id = s.job_id
+    where s.provider = p_provider and s.status = 'queued' and s.deadline_at > p_now and private.is_live(j.status)
+  ), busy as (
+    select j.user_id, count(*) as live
+    from public.job_steps s join public.jobs j on j.id = s.job_id
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    group by 1
+  ), ranked as (
+    select w.*, coalesce(b.live, 0)
+      + row_number() over (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step) as turn
+    from waiting w left join busy b using (user_id)
+  )
+  select r.job_id, r.step, r.user_id, r.tool, r.ready,
+    row_number() over (order by not r.ready, r.turn, r.since, r.job_id, r.step)
+  from ranked r
+$$;
+
+create or replace function private.step_seconds(p_provider text) returns numeric
+language sql stable set search_path = '' as
+$$
+  select avg(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - s.started_at)) from (
+    select s.* from public.job_steps s where s.provider = p_provider and s.status = 'completed' and s.started_at is not null
+    order by s.completed_at desc limit 20
+  ) s
+$$;
+
+-- How long the job at this position will wait. Nothing measured yet: a minute a round, so that there is always an answer.
+create or replace function private.wait_seconds(p_provider text, p_position int) returns int
+language sql stable set search_path = '' as
+$$
+  select ceil(ceil(p_position::numeric / greatest(p.max_concurrent, 1)) * coalesce(private.step_seconds(p_provider), 60))::int
+  from public.providers p where p.provider = p_provider
+$$;
+
+-- Positions 1..n of the jobs that wait at a provider, with an estimate from what the provider's steps took lately.
+create or replace function private.queue_places(p_provider text)
+returns table (job_id uuid, "position" int, eta_seconds int)
+language sql stable set search_path = '' as
+$$
+  with place as (
+    select q.job_id, (row_number() over (order by min(q.place)))::int as "position"
+    from private.queue_order(p_provider, clock_timestamp()) q join public.jobs j on j.id = q.job_id
+    where j.status = 'queued' group by q.job_id
+  )
+  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p
+$$;

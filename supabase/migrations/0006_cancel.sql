@@ -1,0 +1,142 @@
+-- Cancels: by the user, by the session that closes, by an admin; and the admin's requeue. Each cancel wins over a pending
+-- retry and returns what was charged in the same transaction. Telling the provider is owed in `provider_cancel_due`.
+
+-- Refuses a table name the product does not have, then a job that is not in that table.
+create or replace function private.job_in_table(p_job public.jobs, p_table text) returns void
+language plpgsql set search_path = '' as
+$$
+begin
+  if p_table is null or p_table not in (select t.table_name from public.tools t) then perform private.refuse(400, 'bad_request'); end if;
+  if p_job.id is null or not exists (select from public.tools t where t.tool = p_job.tool and t.table_name = p_table) then
+    perform private.refuse(404, 'not_found');
+  end if;
+end $$;
+
+create or replace function private.refuse_final(p_job public.jobs) returns void
+language plpgsql set search_path = '' as
+$$
+begin
+  if private.is_final(p_job.status) then
+    perform private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+  end if;
+end $$;
+
+create or replace function public.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
+returns table (status text, refunded_credits int)
+language plpgsql set search_path = '' set statement_timeout = '10s' as
+$$
+#variable_conflict use_column
+declare v_job public.jobs;
+begin
+  perform private.act_as('user');
+  v_job := private.job_lock(p_job_id);
+  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  perform private.job_in_table(v_job, p_table);
+  perform private.refuse_final(v_job);
+  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from public.tools t where t.tool = v_job.tool) then
+    perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  return query select c.status, c.refunded from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c;
+end $$;
+comment on function public.job_cancel_v1 is 'Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a running one where the tool allows it) and returns its credits. Refuses: bad_request, not_found, in_progress, already_final.';
+
+create or replace function public.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
+returns table (status text, refunded_credits int, provider text)
+language plpgsql set search_path = '' set statement_timeout = '10s' as
+$$
+#variable_conflict use_column
+declare v_job public.jobs;
+begin
+  if not public.has_role(p_actor, 'admin') then perform private.refuse(403, 'forbidden'); end if;
+  perform private.act_as('admin:' || p_actor);
+  v_job := private.job_lock(p_job_id);
+  perform private.job_in_table(v_job, p_table);
+  perform private.refuse_final(v_job);
+  return query
+  select c.status, c.refunded, t.provider
+  from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
+  join public.tools t using (tool);
+end $$;
+comment on function public.job_cancel_admin_v1 is 'Caller: admin-cancel-job. The role is read now, in the same transaction. Cancels a live job of any tool and returns what it was charged. Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a second call returns nothing more).';
+
+create or replace function public.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+returns table (table_name text, job_id uuid, refunded_credits int)
+language plpgsql set search_path = '' set statement_timeout = '10s' as
+$$
+#variable_conflict use_column
+declare v_ids uuid[];
+begin
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform private.refuse(400, 'bad_request'); end if;
+  perform private.act_as('user');
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from public.credit_accounts where user_id = p_user_id for update;
+  select array_agg(l.id) into v_ids from (
+    select j.id from public.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id for update
+  ) l;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
+  insert into public.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
+  where x.id = any (v_ids) or not exists (select from public.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
+  on conflict do nothing;
+  if v_ids is null then return; end if;
+  return query
+  select t.table_name, c.job_id, c.refunded
+  from private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  join public.tools t using (tool);
+end $$;
+comment on function public.session_cancel_v1 is 'Caller: cancel-session, for the verified user. Cancels the caller''s own waiting jobs of that session and those named; a named one that is still to come never runs. Refuses: bad_request. Replay: no rows.';
+
+create or replace function public.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+returns table (job_id uuid, retried boolean, retry_of uuid)
+language plpgsql set search_path = '' set statement_timeout = '10s' as
+$$
+#variable_conflict use_column
+declare v_job public.jobs; v_tool public.tools; v_now timestamptz; v_balance int; v_price int; v_live uuid; v_steps jsonb;
+begin
+  if not public.has_role(p_actor, 'admin') then perform private.refuse(403, 'forbidden'); end if;
+  perform private.act_as('admin:' || p_actor);
+  v_job := private.job_lock(p_job_id);
+  perform private.job_in_table(v_job, p_table);
+  select * into v_tool from public.tools where tool = v_job.tool;
+  v_now := clock_timestamp();
+  if private.is_live(v_job.status) then
+    if v_job.status = 'pending' or not exists (
+      select from public.job_steps s where s.job_id = v_job.id and not private.is_final(s.status)
+        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
+      perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+    end if;
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
+    update public.jobs j set expires_at = v_now + private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0, set_aside_at = null where j.id = v_job.id;
+    update public.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
+      lease_until = null, provider_cancel_due = private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
+      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
+    update public.job_steps s set deadline_at = j.expires_at from public.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
+    perform private.job_follow(array[v_job.id]);
+    return query select v_job.id, true, null::uuid; return;
+  end if;
+  -- A second click while the first click's job lives answers with that job.
+  select j.id into v_live from public.jobs j where j.retry_of = v_job.id and private.is_live(j.status);
+  if found then return query select v_live, false, v_job.id; return; end if;
+  select jsonb_agg(s.input order by s.step) into v_steps from public.job_steps s where s.job_id = v_job.id;
+  if v_steps is null then perform private.refuse(400, 'bad_request'); end if;
+  if v_tool.exclusive_group is not null and exists (select from public.jobs j
+      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
+    perform private.refuse(409, 'active_job_exists');
+  end if;
+  insert into public.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
+  select balance into v_balance from public.credit_accounts where user_id = v_job.user_id for update;
+  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
+  if v_balance < v_price then
+    perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query select p_new_job_id, false, v_job.id;
+end $$;
+comment on function public.job_requeue_v1 is 'Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters (retried); a final one becomes a new job for the same user and input, free unless p_charge (retry_of). Refuses: forbidden, not_found, in_progress, active_job_exists, insufficient_credits. Replay while the new job lives: that job.';

@@ -1,0 +1,309 @@
+-- The healers. One private function closes or rescues every row whose clock ran out and that needs no question to a
+-- provider; cron, pg_cron, an admin's call and a user's own next request all run it. Set-based, bounded, idempotent.
+
+-- Which live jobs are over, and how they end. The only place that knows the clocks' rules (DATA, "Clocks").
+create or replace function private.jobs_due(p_now timestamptz, p_user_id uuid, p_ids uuid[], p_limit int)
+returns table (job_id uuid, user_id uuid, status text, code text, message text)
+language sql stable set search_path = '' as
+$$
+  with candidate as (
+    (select j.* from public.jobs j
+     where j.status in ('pending', 'queued', 'starting', 'running') and j.deadline_at <= p_now and j.set_aside_at is null
+       and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
+    union all
+    -- The hard limit of A5, whatever the deadline says.
+    (select j.* from public.jobs j
+     where j.status in ('pending', 'queued', 'starting', 'running') and j.deadline_at > p_now and j.set_aside_at is null
+       and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
+       and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
+  ), judged as (
+    select c.*, t.run_timeout, s.*, i.sql_wait, i.orphan,
+      coalesce(c.started_at, c.created_at) + case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end <= p_now as too_old
+    from candidate c
+    join public.tools t using (tool)
+    cross join private.intervals() i
+    cross join lateral (
+      select count(*) as steps,
+        count(*) filter (where st.status = 'completed') as done,
+        count(*) filter (where not private.is_final(st.status)) as live,
+        count(*) filter (where st.status in ('starting', 'running')) as working,
+        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
+        bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
+        bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
+        -- Rescued in SQL before this is asked, or a website's, which its own cleanup retries.
+        bool_or(st.status = 'starting' and st.sent_at is null and st.rescues < 3 and p_now < c.expires_at) as rescuable,
+        bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
+        min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
+      from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
+    ) s
+  )
+  select j.id, j.user_id,
+    case when j.status = 'pending' then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
+    case when j.status = 'pending' then 'ORPHANED'
+         when j.undelivered then 'DELIVERY_FAILED'
+         when j.status = 'queued' and j.steps > 0 then 'QUEUE_TIMEOUT'
+         else 'TIMEOUT' end,
+    case when j.status = 'pending' then 'never started; nothing was charged.'
+         when j.undelivered then 'the result could not be stored.'
+         else format('%s after %s.', case when j.status = 'queued' then 'not started' else 'no result' end,
+           private.minutes_text(private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
+  from judged j
+  where case
+    when j.too_old then true
+    when j.status = 'pending' then j.request_hash is null
+      and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+    when j.steps = 0 or j.live = 0 then true
+    when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
+    when j.working = 0 then true
+    when j.asked then j.working_deadline + j.sql_wait <= p_now
+    when j.held or j.rescuable then false
+    else j.working_deadline <= p_now
+  end
+  order by j.deadline_at, j.id limit p_limit
+$$;
+
+-- Steps whose lease ran out and that go back to the queue: handed over but never sent (a rescue), or a synchronous
+-- attempt whose worker died. Websites are left for their own cleanup, which calls the function with the service key.
+create or replace function private.steps_rescue(p_now timestamptz, p_user_id uuid, p_limit int) returns int
+language plpgsql set search_path = '' as
+$$
+declare v_jobs uuid[]; v_count int;
+begin
+  with due as (
+    select s.job_id, s.step
+    from public.job_steps s
+    join public.jobs j on j.id = s.job_id
+    join public.tools t using (tool)
+    join public.providers p on p.provider = s.provider
+    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.set_aside_at is null
+      and (p_user_id is null or j.user_id = p_user_id)
+      and ((s.status = 'starting' and s.sent_at is null and s.rescues < 3)
+        or (s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.provider_done_at is null and s.attempts < t.attempt_max))
+    order by s.job_id, s.step limit p_limit
+    for update of j, s skip locked
+  ), back as (
+    update public.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
+      rescues = s.rescues + (s.status = 'starting')::int, deadline_at = least(p_now + t.queue_ttl, j.expires_at)
+    from due d, public.jobs j, public.tools t
+    where s.job_id = d.job_id and s.step = d.step and j.id = s.job_id and t.tool = j.tool
+    returning s.job_id
+  )
+  select array_agg(distinct b.job_id), count(*) into v_jobs, v_count from back b;
+  perform private.job_follow(v_jobs);
+  return v_count;
+end $$;
+
+-- A synchronous step with no attempt left fails alone where its siblings may still finish.
+create or replace function private.steps_exhausted(p_now timestamptz, p_user_id uuid, p_limit int)
+returns table (job_id uuid, tool text, status text, refunded int)
+language plpgsql set search_path = '' as
+$$
+#variable_conflict use_column
+declare v_row record; v_job public.jobs; v_step public.job_steps;
+begin
+  for v_row in
+    select s.job_id, s.step, s.run, j.user_id
+    from public.job_steps s
+    join public.jobs j on j.id = s.job_id
+    join public.tools t using (tool)
+    join public.providers p on p.provider = s.provider
+    where s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.lease_until <= p_now and s.provider_done_at is null
+      and s.attempts >= t.attempt_max and j.set_aside_at is null and (p_user_id is null or j.user_id = p_user_id)
+    order by j.user_id, s.job_id, s.step limit p_limit
+  loop
+    v_job := private.job_lock(v_row.job_id);
+    v_step := private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    continue when v_step.job_id is null or v_step.lease_until > p_now;
+    return query select v_job.id, v_job.tool, g.job_status, g.refunded
+    from private.step_give_up(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
+  end loop;
+end $$;
+
+-- A row whose money does not agree with the ledger is kept for an operator. It blocks neither its user nor the others.
+create or replace function private.job_set_aside(p_ids uuid[], p_reason text) returns void
+language sql set search_path = '' as
+$$
+  insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
+  select j.id, 'set_aside', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
+  from public.jobs j where j.id = any (p_ids) and j.set_aside_at is null;
+  update public.jobs set set_aside_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and set_aside_at is null;
+$$;
+
+-- One page: candidates, accounts locked by id, jobs locked, the rule asked again on what is locked, then closed.
+create or replace function private.sweep_page(p_now timestamptz, p_user_id uuid, p_limit int)
+returns table (job_id uuid, tool text, status text, refunded int)
+language plpgsql set search_path = '' as
+$$
+#variable_conflict use_column
+declare v_ids uuid[]; v_users uuid[]; v_bad uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_id uuid;
+begin
+  select array_agg(d.job_id), array_agg(distinct d.user_id) into v_ids, v_users from private.jobs_due(p_now, p_user_id, null, p_limit) d;
+  if v_ids is null then return; end if;
+  perform 1 from (select a.user_id from public.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update) locked;
+  select array_agg(l.id) into v_ids from (
+    select j.id from public.jobs j where j.id = any (v_ids) order by j.id for update skip locked) l;
+  select array_agg(j.id) into v_bad from public.jobs j
+  where j.id = any (v_ids) and j.credits_refunded <> coalesce((
+    select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
+  perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
+  select array_agg(d.job_id order by d.job_id), array_agg(d.status order by d.job_id), array_agg(d.code order by d.job_id), array_agg(d.message order by d.job_id)
+  into v_ids, v_statuses, v_codes, v_messages from private.jobs_due(p_now, p_user_id, v_ids, p_limit) d;
+  if v_ids is null then return; end if;
+  begin
+    return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(v_ids, v_statuses, v_codes, v_messages) c;
+    return;
+  exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
+  end;
+  for i in 1 .. cardinality(v_ids) loop
+    v_id := v_ids[i];
+    begin
+      return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+    exception when others then
+      perform private.job_set_aside(array[v_id], sqlerrm);
+    end;
+  end loop;
+end $$;
+
+-- Everything SQL can heal, up to p_limit jobs and a time budget. `p_now` is an argument so that tests need not sleep.
+create or replace function private.sweep(p_now timestamptz, p_user_id uuid, p_limit int, p_budget interval)
+returns table (job_id uuid, tool text, status text, refunded int, requeued int)
+language plpgsql set search_path = '' as
+$$
+#variable_conflict use_column
+declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int;
+begin
+  perform private.act_as('sweep');
+  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit);
+  return query select e.job_id, e.tool, e.status, e.refunded, 0 from private.steps_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
+  loop
+    exit when v_left <= 0 or clock_timestamp() - v_began > p_budget;
+    return query select s.job_id, s.tool, s.status, s.refunded, 0 from private.sweep_page(p_now, p_user_id, least(v_left, 10000)) s;
+    get diagnostics v_got = row_count;
+    exit when v_got = 0;
+    v_left := v_left - v_got;
+  end loop;
+end $$;
+
+create or replace function private.count_stuck(p_now timestamptz) returns int
+language sql stable set search_path = '' as
+$$
+  select count(*)::int from public.jobs j cross join private.intervals() i
+  where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null
+    and j.deadline_at + i.sql_wait + i.grace <= p_now
+$$;
+
+create or replace function public.sweep_begin_v1(p_source text)
+returns table (sweep_id bigint)
+language sql set search_path = '' as
+$$ insert into public.sweeps (source) values (p_source) returning id $$;
+comment on function public.sweep_begin_v1 is 'Caller: an edge healer, before its pass. Opens the pass''s row.';
+
+create or replace function public.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
+returns table (cleaned int, refunded_credits int, requeued int, remaining int, tables jsonb)
+language plpgsql set search_path = '' set statement_timeout = '55s' as
+$$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded int; v_requeued int; v_tables jsonb; v_left int;
+begin
+  with closed as (
+    select s.*, t.table_name from private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join public.tools t using (tool)
+  )
+  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0),
+    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
+        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
+        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
+     from (select distinct table_name from public.tools) n)
+  into v_cleaned, v_refunded, v_requeued, v_tables from closed c;
+  select count(*) into v_left from private.jobs_due(v_now, null, null, 1000);
+  update public.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
+  where s.id = p_sweep_id;
+  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
+end $$;
+comment on function public.jobs_sweep_v1 is 'Caller: cleanup-stale-jobs. Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a provider, up to p_limit. remaining is counted up to 1,000. Replay: nothing left to do.';
+
+create or replace function public.sweep_end_v1(p_sweep_id bigint, p_delivered int, p_cleaned int, p_refunded_credits int)
+returns table (stuck int, violations int)
+language plpgsql set search_path = '' set statement_timeout = '30s' as
+$$
+#variable_conflict use_column
+begin
+  return query
+  update public.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
+    refunded_credits = s.refunded_credits + p_refunded_credits,
+    stuck = private.count_stuck(clock_timestamp()), violations = (select count(*) from private.violations(clock_timestamp() - interval '1 day'))
+  where s.id = p_sweep_id
+  returning s.stuck, s.violations;
+end $$;
+comment on function public.sweep_end_v1 is 'Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations among rows touched in the last day.';
+
+create or replace function public.cleanup_all_stale_ai_jobs()
+returns table (table_name text, cancelled_count int, refunded_credits int)
+language plpgsql security definer set search_path = '' set statement_timeout = '55s' as
+$$
+#variable_conflict use_column
+declare v_sweep bigint;
+begin
+  insert into public.sweeps (source) values ('sql') returning id into v_sweep;
+  return query
+  with done as (select * from public.jobs_sweep_v1(v_sweep, 20000))
+  select x.table_name, x.cancelled_count, x.refunded_credits
+  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits int);
+  perform public.sweep_end_v1(v_sweep, 0, 0, 0);
+end $$;
+comment on function public.cleanup_all_stale_ai_jobs is 'Caller: pg_cron, an operator. The healer that needs no edge: closes every live job of all tools past its limit and returns the credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge healer to ask. Always seven rows. Replay: zeros.';
+
+create or replace function public.user_heal_v1(p_user_id uuid)
+returns table (healed int, refunded_credits int)
+language sql set search_path = '' set statement_timeout = '10s' as
+$$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::int from private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $$;
+comment on function public.user_heal_v1 is 'Caller: a request of that user that was refused by the user''s own rows. Heals what is over, at once. Replay: zeros.';
+
+-- What only a question to the provider can settle, reserved so that two healers never ask twice at once.
+create or replace function public.steps_due_v1(p_provider text, p_limit int)
+returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb)
+language plpgsql set search_path = '' set statement_timeout = '10s' as
+$$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_provider public.providers;
+begin
+  select * into v_provider from public.providers where provider = p_provider;
+  if not found or v_provider.synchronous then return; end if;
+  return query
+  with mine as (
+    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
+      s.provider_task_id is null as unknown
+    from public.job_steps s cross join private.intervals() i
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
+      and case
+        when s.provider_done_at is not null then s.lease_until <= v_now
+        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
+        else not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
+    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
+    limit p_limit for update of s skip locked
+  ), reserved as (
+    update public.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
+    from mine m, private.intervals() i
+    where s.job_id = m.job_id and s.step = m.step
+    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, m.overdue, m.done, m.unknown
+  ), owing as (
+    select s.job_id, s.step from public.job_steps s
+    where s.provider = p_provider and s.provider_cancel_due <> '[]'
+      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
+      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
+    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
+  ), owed as (
+    update public.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
+    returning s.job_id, s.step, s.run, s.provider_cancel_due
+  )
+  select r.job_id, r.step, r.run, j.tool, j.user_id,
+    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
+    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body
+  from reserved r join public.jobs j on j.id = r.job_id
+  left join lateral (select i.task_id, i.body from public.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
+    order by i.id desc limit 1) w on true
+  union all
+  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null
+  from owed o join public.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
+end $$;
+comment on function public.steps_due_v1 is 'Caller: sweep. Steps to ask the provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no answer; copy: finished, not stored; cancel: owed). What it returns is reserved for a moment.';

@@ -1,0 +1,183 @@
+-- The old table names, receipts, positions, audits and invariants as views. Reading follows row-level security (an owner
+-- sees own rows, an admin all); writing goes through INSTEAD OF triggers that check auth.uid() and never touch money.
+
+create or replace function private.is_admin() returns boolean
+language sql stable security definer set search_path = '' as
+$$ select auth.uid() is not null and public.has_role(auth.uid(), 'admin') $$;
+
+-- True for the job's owner, an admin, the service role and the database's own roles. PostgREST sets `role`; psql has none.
+create or replace function private.may_see(p_user_id uuid) returns boolean
+language sql stable security definer set search_path = '' as
+$$
+  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or private.is_admin()
+$$;
+
+create or replace function private.job_position(p_job_id uuid) returns int
+language sql stable security definer set search_path = '' as
+$$
+  select p."position" from public.jobs j join public.tools t using (tool)
+  cross join lateral private.queue_places(t.provider) p
+  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and private.may_see(j.user_id)
+$$;
+
+-- Status words by front end (API, "Status words"). The table name decides.
+create or replace function private.status_word(p_table text, p_status text) returns text
+language sql immutable set search_path = '' as
+$$
+  select case
+    when p_status in ('completed', 'failed', 'cancelled') then p_status
+    when p_status in ('pending', 'queued', 'blocked') then case when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history') then 'pending' else 'queued' end
+    when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks') then 'processing'
+    when p_table = 'generation_history' then 'generating'
+    else 'running' end
+$$;
+
+create or replace function private.job_task_id(p_job_id uuid) returns text
+language sql stable security definer set search_path = '' as
+$$
+  select s.provider_task_id from public.job_steps s join public.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.provider_task_id is not null and private.may_see(j.user_id) order by s.step desc limit 1
+$$;
+
+-- A picture is shown to its owner once it was delivered: its step completed, and the job did not fail as a whole.
+create or replace function private.step_output_url(p_job_id uuid, p_step int) returns text
+language sql stable security definer set search_path = '' as
+$$
+  select s.output_url from public.job_steps s join public.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
+    and (j.refund_rule = 'per_step' or j.status = 'completed') and private.may_see(j.user_id)
+$$;
+
+do $$
+declare
+  -- view → (where the input's URL lies, the tool's own columns)
+  v_views jsonb := $json${
+    "upscaler_jobs": ["imageUrl", "j.input ->> 'imageUrl' as image_url, (j.input ->> 'resolution')::int as resolution, (j.input ->> 'detailDenoise')::numeric as detail_denoise, j.input ->> 'prompt' as prompt, j.input ->> 'version' as version, j.input ->> 'category' as category, j.input ->> 'framingMode' as framing_mode"],
+    "video_upscaler_jobs": ["videoUrl", "j.input ->> 'videoUrl' as video_url, (j.input ->> 'width')::int as width, (j.input ->> 'height')::int as height, (j.input ->> 'durationSeconds')::numeric as duration_seconds"],
+    "pose_changer_jobs": ["personImageUrl", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'referenceImageUrl' as reference_image_url"],
+    "veste_ai_jobs": ["personImageUrl", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'clothingImageUrl' as clothing_image_url"],
+    "generation_jobs": ["productImageUrl", "j.input ->> 'productName' as product_name, j.input ->> 'category' as category, j.input ->> 'description' as description, j.input -> 'productImages' as product_images, j.input -> 'selectedCards' as selected_cards, j.input ->> 'aspectRatio' as aspect_ratio, j.total_steps as total_cards"],
+    "replicate_tasks": ["person_image", "j.input ->> 'person_image' as person_image, j.input -> 'garments' as garments, j.input ->> 'prompt_hints' as prompt_hints, private.job_task_id(j.id) as prediction_id, j.output_url as result_url, j.current_step, j.total_steps"],
+    "generation_history": ["prompt", "j.input ->> 'prompt' as prompt, j.input ->> 'siteName' as site_name, j.input ->> 'language' as language, 'retry:' || j.retries as admin_note, j.retries"]
+  }$json$;
+  v_name text;
+begin
+  for v_name in select jsonb_object_keys(v_views) loop
+    execute format($view$
+      create or replace view public.%1$I with (security_invoker = true) as
+      select j.id, j.user_id, j.session_id, j.tool, private.status_word(%1$L, j.status) as status,
+        case when j.status = 'queued' then private.job_position(j.id) end as "position",
+        private.job_task_id(j.id) as task_id, coalesce(j.input ->> 'input_file_name', j.input ->> %2$L) as input_file_name, j.input ->> %2$L as input_url,
+        j.output_url, j.credits_charged as user_credit_cost, j.credits_refunded, j.error_code, j.error_message,
+        j.created_at, j.queued_at, j.started_at, j.completed_at, j.updated_at, j.waited_in_queue, %3$s
+      from public.jobs j where j.tool in (select t.tool from public.tools t where t.table_name = %1$L)$view$,
+      v_name, v_views -> v_name ->> 0, v_views -> v_name ->> 1);
+  end loop;
+end $$;
+
+create or replace view public.generation_tasks with (security_invoker = true) as
+select j.id as job_id, s.step, s.step - 1 as task_index, j.user_id, j.session_id,
+  case when s.status = 'queued' and s.not_before > now() then 'retrying' else private.status_word('generation_tasks', s.status) end as status,
+  (j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
+  private.step_output_url(s.job_id, s.step) as image_url, s.attempts, s.not_before, s.error_code, s.error_message as last_error,
+  j.created_at, s.started_at, s.completed_at
+from public.job_steps s join public.jobs j on j.id = s.job_id
+where j.tool in (select t.tool from public.tools t where t.table_name = 'generation_jobs');
+
+create or replace view public.job_receipts with (security_invoker = true) as
+select j.id as job_id, j.user_id, j.tool, j.status, j.credits_charged, j.credits_refunded, j.credits_charged - j.credits_refunded as credits_paid,
+  j.total_steps, j.output_url, j.error_code, j.error_message, j.retries, j.retry_of, j.created_at, j.queued_at, j.started_at, j.completed_at,
+  (select jsonb_agg(jsonb_build_object('at', e.created_at, 'kind', e.kind, 'amount', e.amount, 'balance_after', e.balance_after, 'step', e.step, 'reason', e.reason) order by e.id)
+   from public.credit_entries e where e.job_id = j.id) as entries
+from public.jobs j;
+
+create or replace function private.places_seen() returns table (job_id uuid, provider text, "position" int, eta_seconds int)
+language sql stable security definer set search_path = '' as
+$$
+  select q.job_id, p.provider, q."position", q.eta_seconds
+  from public.providers p cross join lateral private.queue_places(p.provider) q join public.jobs j on j.id = q.job_id
+  where private.may_see(j.user_id)
+$$;
+create or replace view public.queue_positions with (security_invoker = true) as
+select s.job_id, s.provider, s."position", s.eta_seconds from private.places_seen() s;
+
+create or replace view public.job_health with (security_invoker = true) as
+select t.table_name, count(j.id) filter (where private.is_live(j.status)) as live,
+  count(j.id) filter (where j.status in ('pending', 'queued')) as waiting,
+  count(j.id) filter (where j.status in ('starting', 'running')) as running,
+  count(j.id) filter (where j.status = 'queued' and j.queued_at < now() - interval '2 minutes' and private.job_task_id(j.id) is null and private.job_position(j.id) is null) as old_queued_without_task_or_position,
+  count(j.id) filter (where t.table_name = 'video_upscaler_jobs' and private.is_live(j.status) and coalesce(j.input ->> 'videoUrl', '') !~ '^https?://') as video_input_not_a_url,
+  avg(extract(epoch from now() - j.created_at)) filter (where private.is_live(j.status))::int as mean_age_seconds,
+  max(extract(epoch from now() - j.updated_at)) filter (where private.is_live(j.status))::int as longest_unchanged_seconds
+from public.tools t left join public.jobs j using (tool) group by t.table_name;
+
+create or replace function private.violations_seen() returns table (invariant text, subject text, detail text)
+language sql stable security definer set search_path = '' as
+$$ select v.invariant, v.subject, v.detail from private.violations('-infinity') v where private.may_see(null) $$;
+create or replace view public.invariant_violations with (security_invoker = true) as
+select v.invariant, v.subject, v.detail from private.violations_seen() v;
+
+-- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it. Forged columns are not read.
+create or replace function private.old_row_insert() returns trigger
+language plpgsql security definer set search_path = '' as
+$$
+declare v_tool public.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
+begin
+  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.exclusive_group = 'runninghub';
+  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  perform 1 from public.credit_accounts where user_id = v_user for update;
+  if (select count(*) from public.jobs j where j.user_id = v_user and j.status = 'pending') >= 20 then
+    perform private.refuse(429, 'rate_limited');
+  end if;
+  v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
+    "category": "category", "framing_mode": "framingMode", "video_url": "videoUrl", "width": "width", "height": "height",
+    "duration_seconds": "durationSeconds", "person_image_url": "personImageUrl", "reference_image_url": "referenceImageUrl",
+    "clothing_image_url": "clothingImageUrl", "input_file_name": "input_file_name"}';
+  for v_key in select jsonb_object_keys(v_keys) loop
+    if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
+  end loop;
+  perform private.act_as('client');
+  begin
+    insert into public.jobs (id, tool, user_id, session_id, status, input)
+    values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
+    returning id, user_id, status, created_at, updated_at into new.id, new.user_id, new.status, new.created_at, new.updated_at;
+  exception when unique_violation then
+    perform private.refuse(409, 'idempotency_conflict');
+  end;
+  new.status := 'queued';
+  return new;
+end $$;
+
+-- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and returned if paid.
+create or replace function private.old_row_update() returns trigger
+language plpgsql security definer set search_path = '' as
+$$
+declare v_user uuid := auth.uid();
+begin
+  if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  if new.status in ('failed', 'cancelled') and new.status is distinct from old.status then
+    perform 1 from public.job_cancel_v1(v_user, tg_table_name, old.id);
+    new.status := 'cancelled';
+    return new;
+  end if;
+  return null;
+end $$;
+
+create or replace function private.old_row_delete() returns trigger
+language plpgsql set search_path = '' as
+$$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $$;
+
+do $$
+declare v_view text;
+begin
+  foreach v_view in array array['upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs', 'generation_jobs',
+    'replicate_tasks', 'generation_history'] loop
+    execute format('create or replace trigger old_row_insert instead of insert on public.%I for each row execute function private.old_row_insert()', v_view);
+    execute format('create or replace trigger old_row_update instead of update on public.%I for each row execute function private.old_row_update()', v_view);
+    execute format('create or replace trigger old_row_delete instead of delete on public.%I for each row execute function private.old_row_delete()', v_view);
+  end loop;
+end $$;
