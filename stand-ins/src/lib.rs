@@ -1,1 +1,35 @@
-//! Stand-ins for the outside world.
+//! Stand-ins for the outside world of a local stack: the front door of a Supabase project (auth, storage, proxy)
+//! and the providers. Nothing here runs in production, and nothing here knows the application's own rules.
+//!
+//! | module | for |
+//! |---|---|
+//! | [`config`] | the configuration file |
+//! | [`front`] | what listens on the origin's port (base + 1) |
+//! | [`providers`] | what listens on the providers' port (base + 3) |
+//! | [`serve`] | the accept loop, able to drop a connection without an answer |
+
+mod client;
+mod clock;
+pub mod config;
+pub mod front;
+pub mod providers;
+pub mod serve;
+
+use anyhow::Context;
+use config::Config;
+use tokio::net::TcpListener;
+
+/// Listens on both ports, prints `ready`, and serves until the process ends.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let origin = listen(config.port(1)).await?;
+    let providers = listen(config.port(3)).await?;
+    let front = front::router(&config)?;
+    let stand_ins = providers::router(&config)?;
+    println!("ready");
+    tokio::try_join!(serve::serve(origin, front), serve::serve(providers, stand_ins))?;
+    Ok(())
+}
+
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("cannot listen on port {port}"))
+}

@@ -234,7 +234,7 @@ begin
   ), step_closed as (
     update public.job_steps s set
       status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-      error_code = coalesce(c.code, 'CANCELLED'), error_message = c.message, completed_at = v_now, lease_until = null,
+      error_code = coalesce(c.code, 'CANCELLED'), error_message = c.message, completed_at = v_now, lease_until = null, checked_at = null,
       provider_cancel_due = private.cancel_due_with(s)
     from closing c
     where s.job_id = c.id and not private.is_final(s.status)
