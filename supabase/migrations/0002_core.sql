@@ -4,20 +4,21 @@
 -- The fixed intervals. Tests replace this one function instead of sleeping.
 create or replace function private.intervals()
 returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
-language sql stable set search_path = '' as
+language sql stable as
 $$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $$;
 
+-- The small rules below name no table, so they go without a fixed search_path: that lets the planner inline them.
 create or replace function private.is_live(p_status text) returns boolean
-language sql immutable set search_path = '' as
+language sql immutable as
 $$ select p_status in ('pending', 'queued', 'starting', 'running') $$;
 
 create or replace function private.is_final(p_status text) returns boolean
-language sql immutable set search_path = '' as
+language sql immutable as
 $$ select p_status in ('completed', 'failed', 'cancelled') $$;
 
 -- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
 create or replace function private.job_span(p_tool text, p_steps int) returns interval
-language sql stable set search_path = '' as
+language sql stable as
 $$
   select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
     * (case when p.synchronous then t.attempt_max else 1 end)
@@ -112,9 +113,10 @@ end $$;
 create or replace trigger providers_before_update before update on public.providers
 for each row execute function private.providers_before_update();
 
--- History: one event per transition, written set-wise by the statement that made it.
+-- History: one event per transition, written set-wise by the statement that made it. The planner cannot know how many rows
+-- a transition table will hold; nested loops over two of them would cost the square of a sweep's page.
 create or replace function private.jobs_log() returns trigger
-language plpgsql set search_path = '' as
+language plpgsql set search_path = '' set enable_nestloop = off as
 $$
 begin
   if tg_op = 'INSERT' then
@@ -135,7 +137,7 @@ create or replace trigger jobs_log_update after update on public.jobs
 referencing old table as old_rows new table as new_rows for each statement execute function private.jobs_log();
 
 create or replace function private.job_steps_log() returns trigger
-language plpgsql set search_path = '' as
+language plpgsql set search_path = '' set enable_nestloop = off as
 $$
 begin
   insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
@@ -200,7 +202,7 @@ $$;
 
 -- The cancels owed to the provider once this step is closed: its task, if the provider has one and is still at it.
 create or replace function private.cancel_due_with(p_step public.job_steps) returns jsonb
-language sql immutable set search_path = '' as
+language sql immutable as
 $$
   select case when p_step.sent_at is not null and p_step.provider_done_at is null and p_step.provider_task_id is not null
     then p_step.provider_cancel_due || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)

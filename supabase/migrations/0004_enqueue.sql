@@ -20,7 +20,7 @@ $$;
 
 -- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
 create or replace function private.share_of(p_price int, p_steps int, p_step int) returns int
-language sql immutable set search_path = '' as
+language sql immutable as
 $$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $$;
 
 -- Writes (or, for an adopted row, overwrites) the job with its debit and steps. The account is locked by the caller.

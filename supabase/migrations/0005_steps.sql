@@ -240,7 +240,7 @@ end $$;
 comment on function public.step_done_v1 is 'Caller: whoever learned, by query, that the provider finished. Frees the slot and takes the copy lease. outcome copy (with the run to go on with) | late (closed meanwhile: recorded, nothing changes) | stale (not this run''s task, or another copier is at it).';
 
 create or replace function private.cancel_due_without(p_due jsonb, p_task_id text) returns jsonb
-language sql immutable set search_path = '' as
+language sql immutable as
 $$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $$;
 
 create or replace function public.step_complete_v1(p_job_id uuid, p_step int, p_run bigint, p_output jsonb, p_output_url text)
@@ -317,11 +317,11 @@ end $$;
 comment on function public.step_checked_v1 is 'Caller: sweep, after asking the provider (running | no_answer). Before the deadline: noted. Past it: running fails at once, no_answer after one grace; refunded, and a cancel at the provider is owed. outcome waiting | failed | stale.';
 
 create or replace function private.minutes_between(p_from timestamptz, p_to timestamptz) returns int
-language sql immutable set search_path = '' as
+language sql immutable as
 $$ select greatest(round(extract(epoch from p_to - p_from) / 60), 0)::int $$;
 
 create or replace function private.minutes_text(p_minutes int) returns text
-language sql immutable set search_path = '' as
+language sql immutable as
 $$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $$;
 
 create or replace function public.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)

@@ -22,7 +22,7 @@ $$;
 
 -- Status words by front end (API, "Status words"). The table name decides.
 create or replace function private.status_word(p_table text, p_status text) returns text
-language sql immutable set search_path = '' as
+language sql immutable as
 $$
   select case
     when p_status in ('completed', 'failed', 'cancelled') then p_status
