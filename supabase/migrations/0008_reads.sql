@@ -96,7 +96,7 @@ comment on function public.health_v1 is 'Caller: health of the gateway. What the
 -- One row per offence against DATA's invariants among rows touched since p_since; empty is healthy.
 create or replace function private.violations(p_since timestamptz)
 returns table (invariant text, subject text, detail text)
-language sql stable set search_path = '' as
+language sql stable set search_path = '' set jit = off as
 $$
   with job as (
     select j.*, s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
@@ -109,7 +109,7 @@ $$
     ) s
     cross join lateral (
       select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit, coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from public.credit_entries c where c.job_id = j.id
+      from public.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
     ) e
     where j.updated_at >= p_since
   )
