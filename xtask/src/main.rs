@@ -1,1 +1,131 @@
-fn main() {}
+//! The command line of the project's tasks; `cargo xtask <task>`. Holds no logic of its own.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use xtask::command::{cargo, run, say};
+use xtask::stack::{Stack, StackOptions, announce};
+use xtask::{bench, build, demo, scaffold, schema, size, tools};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Provide every tool that building, testing and the local stack need
+    Setup,
+    /// Run the whole stack locally until Ctrl-C
+    Dev,
+    /// Run the stories of the first tool and print their receipts
+    Demo,
+    /// Set up, build, and run every test; further arguments go to `cargo test`
+    Test {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Formatting, lints, then everything that `test` does
+    Ci,
+    /// Build functions to wasm: all, or those named
+    Build {
+        functions: Vec<String>,
+        /// A profile of Cargo.toml
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// The functions' sizes against their budget
+    Size,
+    /// Measure: sweep, enqueue
+    Bench { name: String },
+    /// Write supabase/schema.sql from the migrations
+    DumpSchema,
+    /// Start a new function: its folder, its environment, the gateway's binding
+    NewFunction { name: String },
+}
+
+fn main() -> ExitCode {
+    let result = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
+        let result = runtime.block_on(perform(Cli::parse().task));
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("FAILED: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Setup => tools::setup(),
+        Task::Dev => dev().await,
+        Task::Demo => {
+            tools::setup()?;
+            demo::run().await
+        }
+        Task::Test { args } => test(&args),
+        Task::Ci => {
+            run("formatting", &mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`")?;
+            let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+            run("lints", &mut cargo(&lints), "fix the warnings above")?;
+            test(&[])
+        }
+        Task::Build { functions, profile } => {
+            let dirs = if functions.is_empty() {
+                build::all()?
+            } else {
+                functions.iter().map(|name| build::find(name)).collect::<Result<_>>()?
+            };
+            build::with_profile(&dirs, &profile)
+        }
+        Task::Size => size::report(),
+        Task::Bench { name } => bench::run(&name).await,
+        Task::DumpSchema => schema::dump_to_file().await,
+        Task::NewFunction { name } => scaffold::new_function(&name),
+    }
+}
+
+/// Runs until Ctrl-C or SIGTERM, or until a part of the stack ends.
+async fn dev() -> Result<()> {
+    tools::setup()?;
+    let mut stack = Stack::start(StackOptions::from_env()?).await?;
+    stack.fire("cleanup-stale-jobs").await.context("the first sweep")?;
+    announce(stack.info());
+    say("Ctrl-C ends it");
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => stack.check()?,
+        }
+    }
+    say("stopping");
+    stack.stop();
+    Ok(())
+}
+
+fn test(args: &[String]) -> Result<()> {
+    tools::setup()?;
+    let test_only = test_functions()?;
+    build::functions(&build::all_with(&test_only)?)?;
+    build::stand_ins()?;
+    let mut command: Command = cargo(&["test", "--workspace"]);
+    // Just built; nothing that a test starts needs to look again.
+    command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
+    run("tests", &mut command, "the failed tests are named above; one alone: `cargo test -p <package> <name>`")
+}
+
+/// Functions that exist for tests alone.
+fn test_functions() -> Result<Vec<std::path::PathBuf>> {
+    let dir = xtask::paths::root().join("tests/functions");
+    let Ok(entries) = std::fs::read_dir(&dir) else { return Ok(Vec::new()) };
+    entries.map(|entry| Ok(entry?.path())).collect()
+}

@@ -1,0 +1,129 @@
+//! Builds the functions to wasm: one `cargo build` for all, then bindings, optimiser and JS shim per changed function.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
+
+use crate::command::{cargo, run, run_quiet, say};
+use crate::wrangler::Wrangler;
+use crate::{paths, tools};
+
+/// The shim step of one function is one process; this many run at a time.
+const PARALLEL: usize = 2;
+const PROFILE: &str = "release";
+
+/// Folders of all functions that wrangler.toml names.
+pub fn all() -> Result<Vec<PathBuf>> {
+    Ok(Wrangler::load()?.functions.into_iter().map(|function| function.dir).collect())
+}
+
+/// The same and some test-only ones.
+pub fn all_with(extra: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut dirs = all()?;
+    dirs.extend(extra.iter().map(|dir| paths::root().join(dir)));
+    Ok(dirs)
+}
+
+/// The folder of a function given by its name, or by its folder for test-only ones.
+pub fn find(name: &str) -> Result<PathBuf> {
+    let candidates = [paths::root().join("functions").join(name), paths::root().join(name)];
+    let found = candidates.into_iter().find(|dir| dir.join("Cargo.toml").exists());
+    found.with_context(|| format!("there is no function {name}: no functions/{name}/Cargo.toml"))
+}
+
+/// Builds those of `dirs` whose code has changed.
+pub fn functions(dirs: &[PathBuf]) -> Result<()> {
+    with_profile(dirs, PROFILE)
+}
+
+pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
+    // Another checkout's build writes files of the same names.
+    let _one_checkout = tools::lock("target-wasm")?;
+    let mut build = cargo(&["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile]);
+    for dir in dirs {
+        build.args(["--package", &name(dir)?]);
+    }
+    tools::wasm_env(&mut build);
+    say(format_args!("compile {} functions to wasm", dirs.len()));
+    run("compile to wasm", &mut build, "fix the error above; if the target is missing, run `cargo xtask setup`")?;
+    let mut changed = Vec::new();
+    for dir in dirs {
+        let hash = wasm_hash(dir, profile)?;
+        if std::fs::read_to_string(stamp(dir)).ok().as_ref() != Some(&hash) || !dir.join("build/index.js").exists() {
+            changed.push((dir, hash));
+        }
+    }
+    let queue = Mutex::new(changed.iter());
+    let next = || queue.lock().ok()?.next();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..PARALLEL)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some((dir, hash)) = next() {
+                        shim(dir, profile)?;
+                        std::fs::write(stamp(dir), hash)?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a build thread panicked"))))
+    })
+}
+
+fn shim(dir: &Path, profile: &str) -> Result<()> {
+    let name = name(dir)?;
+    say(format_args!("{name}: bindings, wasm-opt, shim"));
+    let mut path = std::ffi::OsString::from(paths::root().join("node_modules/.bin"));
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new(tools::worker_build());
+    match profile {
+        PROFILE => command.arg("--release"),
+        other => command.args(["--profile", other]),
+    };
+    command
+        .arg(dir)
+        .current_dir(paths::root())
+        .env("PATH", path)
+        .env("WASM_BINDGEN_BIN", tools::wasm_bindgen()?)
+        .env("WASM_OPT_BIN", paths::node_bin("wasm-opt"))
+        .env("ESBUILD_BIN", paths::node_bin("esbuild"));
+    tools::wasm_env(&mut command);
+    run_quiet(&format!("{name}: worker-build"), &mut command, "run `cargo xtask setup` if a tool is missing").map(drop)
+}
+
+/// A function's package is named as its folder.
+fn name(dir: &Path) -> Result<String> {
+    let name = dir.file_name().with_context(|| format!("not a function's folder: {}", dir.display()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+fn stamp(dir: &Path) -> PathBuf {
+    dir.join("build/.built-from")
+}
+
+fn wasm_hash(dir: &Path, profile: &str) -> Result<String> {
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let file = format!("wasm32-unknown-unknown/{folder}/{}.wasm", name(dir)?.replace('-', "_"));
+    let path = paths::target_wasm().join(file);
+    let wasm = std::fs::read(&path).with_context(|| format!("cargo has not made {}: is it a cdylib?", path.display()))?;
+    Ok(format!("{:x} {profile}", Sha256::digest(wasm)))
+}
+
+/// Builds the program that stands for Supabase and the providers.
+pub fn stand_ins() -> Result<()> {
+    let advice = "fix the error above";
+    run_quiet("compile the stand-ins", &mut cargo(&["build", "--quiet", "--package", "stand-ins"]), advice)?;
+    if !stand_ins_binary().exists() {
+        bail!("{} is missing after its build", stand_ins_binary().display());
+    }
+    Ok(())
+}
+
+pub fn stand_ins_binary() -> PathBuf {
+    paths::target_host().join("debug/stand-ins")
+}

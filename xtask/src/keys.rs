@@ -1,0 +1,146 @@
+//! The local project's secrets and users: made at the first start, kept in `.local/keys.json`. Never used outside it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+/// Everything that a Supabase project and our own configuration would keep secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Keys {
+    pub jwt_secret: String,
+    pub anon_key: String,
+    pub service_role_key: String,
+    pub publishable_key: String,
+    pub secret_key: String,
+    pub cron_secret: String,
+    pub webhook_secret: String,
+    pub webhook_secret_previous: String,
+    /// For `UNSTUCK_SIGNING=es256`.
+    pub es256_private_pem: String,
+}
+
+/// A user that the local front door lets sign in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    pub email: String,
+    pub password: String,
+    pub id: String,
+    /// `user` or `admin`.
+    pub role: String,
+}
+
+impl Keys {
+    /// Reads `<dir>/keys.json`, making it first where it is missing.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("keys.json");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged; delete it, a new one is made", path.display()));
+        }
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let keys = Self::generate()?;
+        // Two stacks may start at the same moment: the first complete file wins.
+        let draft = dir.join(format!("keys.json.{}", random_hex(8)?));
+        std::fs::write(&draft, serde_json::to_string_pretty(&keys)?)?;
+        let linked = std::fs::hard_link(&draft, &path);
+        std::fs::remove_file(&draft)?;
+        match linked {
+            Ok(()) => Ok(keys),
+            Err(_) => Self::load(dir),
+        }
+    }
+
+    /// A key set of the project's secret and the ES256 public key: what Supabase gives PostgREST after the move to
+    /// asymmetric keys, so that old keys stay good.
+    pub fn jwks_with_secret(&self) -> Result<String> {
+        let key = p256::SecretKey::from_pkcs8_pem(&self.es256_private_pem)?;
+        let mut public: Value = serde_json::from_str(&key.public_key().to_jwk_string())?;
+        public["alg"] = "ES256".into();
+        public["use"] = "sig".into();
+        let secret = json!({ "kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(&self.jwt_secret) });
+        Ok(json!({ "keys": [public, secret] }).to_string())
+    }
+
+    fn generate() -> Result<Self> {
+        let jwt_secret = random_hex(32)?;
+        let key = loop {
+            let mut bytes = [0; 32];
+            fill(&mut bytes)?;
+            // All but a few values of 256 bits are keys.
+            if let Ok(key) = p256::SecretKey::from_slice(&bytes) {
+                break key;
+            }
+        };
+        Ok(Self {
+            anon_key: project_jwt(&jwt_secret, "anon"),
+            service_role_key: project_jwt(&jwt_secret, "service_role"),
+            publishable_key: format!("sb_publishable_local_{}", random_hex(12)?),
+            secret_key: format!("sb_secret_local_{}", random_hex(16)?),
+            cron_secret: random_hex(24)?,
+            webhook_secret: random_hex(32)?,
+            webhook_secret_previous: random_hex(32)?,
+            es256_private_pem: key.to_pkcs8_pem(LineEnding::LF)?.to_string(),
+            jwt_secret,
+        })
+    }
+}
+
+/// An HS256 token; tests forge theirs with this too.
+pub fn sign_hs256(secret: &str, claims: &Value) -> String {
+    let head = URL_SAFE_NO_PAD.encode(json!({ "alg": "HS256", "typ": "JWT" }).to_string());
+    let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+/// As Supabase makes its two legacy keys: ten years, no `sub`, no `aud`.
+fn project_jwt(secret: &str, role: &str) -> String {
+    let issued = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let claims = json!({ "iss": "supabase", "ref": "local", "role": role, "iat": issued, "exp": issued + 315_360_000 });
+    sign_hs256(secret, &claims)
+}
+
+/// Five users and two admins.
+pub fn users() -> Vec<User> {
+    let user = |kind: &str, n: u32, suffix: String| User {
+        email: format!("{kind}{n}@example.com"),
+        password: "password-1234".into(),
+        id: format!("00000000-0000-4000-8000-{suffix:0>12}"),
+        role: kind.into(),
+    };
+    let users = (1..=5).map(|n| user("user", n, n.to_string()));
+    users.chain((1..=2).map(|n| user("admin", n, format!("a{n}")))).collect()
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))
+}
+
+/// `bytes` random bytes as hex.
+pub fn random_hex(bytes: usize) -> Result<String> {
+    let mut buffer = vec![0; bytes];
+    fill(&mut buffer)?;
+    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_five_and_two_admins_with_the_seeded_ids() {
+        let users = users();
+        assert_eq!(users.iter().filter(|user| user.role == "user").count(), 5);
+        assert_eq!(users.iter().filter(|user| user.role == "admin").count(), 2);
+        assert_eq!(users[4].id, "00000000-0000-4000-8000-000000000005");
+        assert_eq!(users[6].id, "00000000-0000-4000-8000-0000000000a2");
+    }
+}

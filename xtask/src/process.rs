@@ -1,0 +1,124 @@
+//! Background processes that cannot outlive their owner.
+//!
+//! Each runs in its own process group with a watcher beside it that reads from a pipe whose other end we hold: however we
+//! end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher stops the whole group. Never restarts anything.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// Becomes the program itself (so its exit status is ours to see) after leaving the watcher behind.
+const WATCHED: &str = r#"
+exec 3<&0
+(
+  cat <&3 >/dev/null
+  kill -"$STACK_STOP" $$ 2>/dev/null
+  tries=0
+  while kill -0 $$ 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+  [ -z "$STACK_REMOVE" ] || { kill -KILL $$ 2>/dev/null; rm -rf "$STACK_REMOVE"; }
+  kill -KILL -- -$$ 2>/dev/null
+) >/dev/null 2>&1 &
+exec 3<&-
+exec "$@" </dev/null
+"#;
+
+/// What to run and how to stop it.
+pub struct Spec {
+    pub name: &'static str,
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    pub env: Vec<(String, String)>,
+    pub log: PathBuf,
+    /// The signal that asks it to end: `TERM`, or `INT` for Postgres ("fast" shutdown).
+    pub stop: &'static str,
+    /// Folder that goes away with the process.
+    pub remove: Option<PathBuf>,
+    /// Run as this (user, group) instead of ours.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// A running process; dropping it stops it and everything it started.
+pub struct Process {
+    name: &'static str,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    pub fn spawn(spec: Spec) -> Result<Self> {
+        let log = File::create(&spec.log).with_context(|| format!("{}: cannot write {}", spec.name, spec.log.display()))?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", WATCHED, "sh"])
+            .arg(&spec.program)
+            .args(&spec.args)
+            .envs(spec.env)
+            .env("STACK_STOP", spec.stop)
+            .env("STACK_REMOVE", spec.remove.unwrap_or_default())
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        if let Some((user, group)) = spec.owner {
+            command.uid(user).gid(group).current_dir("/");
+        }
+        let child = command.spawn().with_context(|| format!("{}: cannot start {}", spec.name, spec.program.display()))?;
+        Ok(Self { name: spec.name, log: spec.log, child })
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits until `ready` says so; fails at once when the process has ended.
+    pub async fn wait_ready<F>(&mut self, limit: Duration, mut ready: impl FnMut() -> F) -> Result<()>
+    where
+        F: Future<Output = bool>,
+    {
+        let start = Instant::now();
+        loop {
+            if ready().await {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended at start ({status}); its log, {}:\n{}", self.name, self.log.display(), self.log_tail());
+            }
+            if start.elapsed() > limit {
+                bail!("{} is not ready after {limit:?}; its log, {}:\n{}", self.name, self.log.display(), self.log_tail());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The error to show if the process has ended on its own.
+    pub fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended ({status}); its log, {}:\n{}", self.name, self.log.display(), self.log_tail()),
+        }
+    }
+
+    /// Ends it and everything it started.
+    pub fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        // The watcher gives it 5 s and then kills it, so this ends.
+        let _ = self.child.wait();
+    }
+
+    fn log_tail(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

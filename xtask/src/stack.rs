@@ -1,0 +1,374 @@
+//! The local stack: Postgres, PostgREST's protocol, Supabase's front door, the providers' stand-ins, and every function.
+//!
+//! Dropping a [`Stack`] stops all of it. Two stacks live side by side on different port bases and state folders. It
+//! never talks to anything outside this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::command::say;
+use crate::keys::{Keys, User};
+use crate::postgres::{self, Postgres};
+use crate::process::{Process, Spec};
+use crate::workers::{self, PORT_CONTROL, PORT_WORKERS};
+use crate::{build, keys, paths, tools};
+
+const PORT_ORIGIN: u16 = 1;
+const PORT_POSTGRES: u16 = 2;
+const PORT_PROVIDERS: u16 = 3;
+const PORT_REST: u16 = 4;
+
+/// How users' tokens are signed (`UNSTUCK_SIGNING`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    Hs256,
+    Es256,
+}
+
+#[derive(Clone, Debug)]
+pub struct StackOptions {
+    pub port_base: u16,
+    /// Where stack.json, keys.json, storage and logs go.
+    pub state_dir: PathBuf,
+    /// Crons fire on their schedule.
+    pub cron: bool,
+    pub signing: Signing,
+    /// Folders of test-only functions, such as `tests/functions/panicking`.
+    pub extra_functions: Vec<PathBuf>,
+    pub fsync: bool,
+    /// Function → var or secret → other value, or `None` for "not set".
+    pub overrides: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    /// Build what it runs first; off where the caller has just done so.
+    pub build: bool,
+}
+
+impl StackOptions {
+    /// What `cargo xtask dev` runs: `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`, `UNSTUCK_SIGNING`, `UNSTUCK_EXTRA_FUNCTIONS`.
+    pub fn from_env() -> Result<Self> {
+        let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let port_base = match var("UNSTUCK_PORT_BASE") {
+            None => 54320,
+            Some(text) => text.parse().with_context(|| format!("UNSTUCK_PORT_BASE={text} is not a port"))?,
+        };
+        let signing = match var("UNSTUCK_SIGNING").as_deref() {
+            None | Some("hs256") => Signing::Hs256,
+            Some("es256") => Signing::Es256,
+            Some(other) => bail!("UNSTUCK_SIGNING={other}: hs256 or es256"),
+        };
+        Ok(Self {
+            port_base,
+            state_dir: paths::local(),
+            cron: var("UNSTUCK_CRON").as_deref() != Some("off"),
+            signing,
+            extra_functions: var("UNSTUCK_EXTRA_FUNCTIONS").into_iter().flat_map(|list| split(&list)).collect(),
+            fsync: true,
+            overrides: BTreeMap::new(),
+            build: var("UNSTUCK_SKIP_BUILD").is_none(),
+        })
+    }
+
+    /// A stack for tests: free ports, own state folder, no crons, data that a power cut may eat.
+    pub fn for_tests() -> Result<Self> {
+        let port_base = free_port_base()?;
+        Ok(Self {
+            port_base,
+            state_dir: paths::local().join(format!("stack-{port_base}")),
+            cron: false,
+            fsync: false,
+            signing: Signing::Hs256,
+            ..Self::from_env()?
+        })
+    }
+}
+
+fn split(list: &str) -> Vec<PathBuf> {
+    list.split(',').map(|item| PathBuf::from(item.trim())).collect()
+}
+
+/// A base whose ports are all free, away from `dev`'s.
+pub fn free_port_base() -> Result<u16> {
+    let start = u16::from_str_radix(&keys::random_hex(2)?, 16)? % 800;
+    (0..800)
+        .map(|step| 20_000 + (start + step) % 800 * 10)
+        .find(|base| (1..=PORT_CONTROL).all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok()))
+        .context("no ten free ports in a row between 20000 and 28000")
+}
+
+/// What a client needs to use the stack; `stack.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StackInfo {
+    pub url: String,
+    pub functions_url: String,
+    pub anon_key: String,
+    pub service_role_key: String,
+    pub cron_secret: String,
+    pub jwt_secret: String,
+    pub db_url: String,
+    pub providers_url: String,
+    pub users: Vec<User>,
+}
+
+/// A running stack.
+pub struct Stack {
+    options: StackOptions,
+    info: StackInfo,
+    keys: Keys,
+    // Stopped in this order.
+    workers: Process,
+    front: Process,
+    rest: Process,
+    postgres: Postgres,
+}
+
+impl Stack {
+    pub async fn start(options: StackOptions) -> Result<Self> {
+        let state = options.state_dir.clone();
+        let log_dir = state.join("log");
+        std::fs::create_dir_all(&log_dir).with_context(|| format!("cannot create {}", log_dir.display()))?;
+        ports_free(options.port_base)?;
+        if options.build {
+            build::stand_ins()?;
+            build::functions(&build::all_with(&options.extra_functions)?)?;
+        }
+        let keys = Keys::load(&paths::local())?;
+        let base = options.port_base;
+        let postgres = Postgres::start(postgres::Options { port: base + PORT_POSTGRES, fsync: options.fsync, log_dir }).await?;
+        let info = info(base, &keys, postgres.url("postgres"));
+        let client = postgres::connect(&info.db_url).await?;
+        postgres::apply(&client, &postgres::sql_files()?).await?;
+        let (rest, front, workers) =
+            tokio::try_join!(start_rest(&options, &keys), start_front(&options, &keys, &info), start_workers(&options, &keys))?;
+        let text = serde_json::to_string_pretty(&info)?;
+        std::fs::write(state.join("stack.json"), text + "\n")?;
+        Ok(Self { options, info, keys, workers, front, rest, postgres })
+    }
+
+    pub fn info(&self) -> &StackInfo {
+        &self.info
+    }
+
+    /// All keys, also those that no client needs (webhook secrets, publishable and secret key).
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub fn options(&self) -> &StackOptions {
+        &self.options
+    }
+
+    /// What the functions have logged so far, one JSON object per line.
+    pub fn workers_log(&self) -> PathBuf {
+        self.options.state_dir.join("log/workers.log")
+    }
+
+    /// A connection as the database's owner.
+    pub async fn db(&self) -> Result<tokio_postgres::Client> {
+        postgres::connect(&self.info.db_url).await
+    }
+
+    /// Runs a function's scheduled handler to its end.
+    pub async fn fire(&self, function: &str) -> Result<()> {
+        self.control(&format!("/__scheduled/{function}")).await
+    }
+
+    /// SIGKILLs workerd, every request in flight with it, and returns when a new one serves.
+    pub async fn kill_workerd(&self) -> Result<()> {
+        self.control("/__kill").await
+    }
+
+    /// Ends the functions and starts them again, perhaps with other vars.
+    pub async fn restart_workers(&mut self, overrides: BTreeMap<String, BTreeMap<String, Option<String>>>) -> Result<()> {
+        self.stop_workers();
+        self.options.overrides = overrides;
+        self.workers = start_workers(&self.options, &self.keys).await?;
+        Ok(())
+    }
+
+    /// Ends the functions; the rest stays, as when the platform is down.
+    pub fn stop_workers(&mut self) {
+        self.workers.stop();
+    }
+
+    /// Fails when a part of the stack has ended on its own.
+    pub fn check(&mut self) -> Result<()> {
+        self.workers.check()?;
+        self.front.check()?;
+        self.rest.check()?;
+        self.postgres.check()
+    }
+
+    /// Ends everything; the same as dropping it.
+    pub fn stop(self) {}
+
+    async fn control(&self, path: &str) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL);
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
+        let answer = client.post(&url).send().await.with_context(|| format!("POST {url}"))?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("POST {url} answered {status}: {}", answer.text().await.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+fn info(base: u16, keys: &Keys, db_url: String) -> StackInfo {
+    let url = format!("http://127.0.0.1:{}", base + PORT_ORIGIN);
+    StackInfo {
+        functions_url: format!("{url}/functions/v1"),
+        url,
+        anon_key: keys.anon_key.clone(),
+        service_role_key: keys.service_role_key.clone(),
+        cron_secret: keys.cron_secret.clone(),
+        jwt_secret: keys.jwt_secret.clone(),
+        db_url,
+        providers_url: format!("http://127.0.0.1:{}", base + PORT_PROVIDERS),
+        users: keys::users(),
+    }
+}
+
+fn ports_free(base: u16) -> Result<()> {
+    for offset in 1..=PORT_CONTROL {
+        let port = base + offset;
+        std::net::TcpListener::bind(("127.0.0.1", port)).with_context(|| {
+            format!("port {port} is taken, perhaps by another stack: end it or set UNSTUCK_PORT_BASE")
+        })?;
+    }
+    Ok(())
+}
+
+async fn listens(port: u16) -> bool {
+    tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+}
+
+async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
+    let base = options.port_base;
+    let env = [
+        ("PGRST_DB_URI", format!("postgres://authenticator:authenticator@127.0.0.1:{}/postgres", base + PORT_POSTGRES)),
+        ("PGRST_DB_SCHEMAS", "public".into()),
+        ("PGRST_DB_ANON_ROLE", "anon".into()),
+        ("PGRST_DB_POOL", "60".into()),
+        ("PGRST_JWT_SECRET", rest_jwt_secret(options, keys)?),
+        ("PGRST_SERVER_HOST", "127.0.0.1".into()),
+        ("PGRST_SERVER_PORT", (base + PORT_REST).to_string()),
+        ("PGRST_COMPAT_MODE", "true".into()),
+        ("PGRST_DB_ERRORS_VERBATIM", "true".into()),
+        ("PGRST_DB_CHANNEL_ENABLED", "true".into()),
+        ("RUST_BACKTRACE", "0".into()),
+        ("NO_COLOR", "1".into()),
+    ];
+    let mut process = Process::spawn(Spec {
+        name: "postrust",
+        program: tools::postrust(),
+        args: Vec::new(),
+        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+        log: options.state_dir.join("log/postrust.log"),
+        stop: "TERM",
+        remove: None,
+        owner: None,
+    })?;
+    process.wait_ready(Duration::from_secs(30), || listens(base + PORT_REST)).await?;
+    Ok(process)
+}
+
+/// The project's secret; with ES256 a key set that also holds the front door's public key.
+fn rest_jwt_secret(options: &StackOptions, keys: &Keys) -> Result<String> {
+    match options.signing {
+        Signing::Hs256 => Ok(keys.jwt_secret.clone()),
+        Signing::Es256 => keys.jwks_with_secret(),
+    }
+}
+
+async fn start_front(options: &StackOptions, keys: &Keys, info: &StackInfo) -> Result<Process> {
+    let base = options.port_base;
+    let storage = options.state_dir.join("storage");
+    // The database is new, so what it knows of stored objects is nothing.
+    if storage.exists() {
+        std::fs::remove_dir_all(&storage).with_context(|| format!("cannot empty {}", storage.display()))?;
+    }
+    std::fs::create_dir_all(&storage)?;
+    let mut config = json!({
+        "port_base": base,
+        "jwt_secret": keys.jwt_secret,
+        "anon_key": keys.anon_key,
+        "service_role_key": keys.service_role_key,
+        "publishable_key": keys.publishable_key,
+        "secret_key": keys.secret_key,
+        "db_url": info.db_url,
+        "users": info.users,
+        "storage_dir": storage,
+    });
+    if options.signing == Signing::Es256 {
+        config["es256_private_pem"] = keys.es256_private_pem.clone().into();
+    }
+    let path = options.state_dir.join("stand-ins.json");
+    std::fs::write(&path, config.to_string())?;
+    let mut process = Process::spawn(Spec {
+        name: "stand-ins",
+        program: build::stand_ins_binary(),
+        args: vec!["--config".into(), path.into()],
+        env: Vec::new(),
+        log: options.state_dir.join("log/stand-ins.log"),
+        stop: "TERM",
+        remove: None,
+        owner: None,
+    })?;
+    let ready = || async { listens(base + PORT_ORIGIN).await && listens(base + PORT_PROVIDERS).await };
+    process.wait_ready(Duration::from_secs(30), ready).await?;
+    Ok(process)
+}
+
+async fn start_workers(options: &StackOptions, keys: &Keys) -> Result<Process> {
+    let base = options.port_base;
+    let config = workers::config(&workers::Local {
+        port_base: base,
+        keys,
+        state_dir: &options.state_dir,
+        cron: options.cron,
+        extra_functions: &options.extra_functions,
+        overrides: &options.overrides,
+    })?;
+    let path = options.state_dir.join("workers.json");
+    std::fs::write(&path, config.to_string())?;
+    let mut process = Process::spawn(Spec {
+        name: "workers",
+        program: paths::node_bin("node"),
+        args: vec![script().into(), path.into()],
+        env: vec![("NODE_NO_WARNINGS".into(), "1".into())],
+        log: options.state_dir.join("log/miniflare.log"),
+        stop: "TERM",
+        remove: None,
+        owner: None,
+    })?;
+    let ready = || async { listens(base + PORT_CONTROL).await && listens(base + PORT_WORKERS).await };
+    process.wait_ready(Duration::from_secs(60), ready).await?;
+    Ok(process)
+}
+
+fn script() -> PathBuf {
+    Path::new(&paths::root()).join("stand-ins/workers.mjs")
+}
+
+/// Prints what a user of the stack needs.
+pub fn announce(info: &StackInfo) {
+    say(format_args!("the stack serves at {} (.local/stack.json has every key)", info.url));
+    for (label, value) in [("functions", &info.functions_url), ("database", &info.db_url), ("providers", &info.providers_url)] {
+        println!("  {label:<10} {value}");
+    }
+    for (label, value) in [
+        ("anon key", &info.anon_key),
+        ("service key", &info.service_role_key),
+        ("cron secret", &info.cron_secret),
+        ("jwt secret", &info.jwt_secret),
+    ] {
+        println!("  {label:<12} {value}");
+    }
+    for user in &info.users {
+        println!("  {:<6} {} / {}  {}", user.role, user.email, user.password, user.id);
+    }
+}

@@ -1,0 +1,210 @@
+//! `cargo xtask setup`: everything that building and the local stack need and Cargo.toml cannot say. Idempotent; what it
+//! installs beside `node_modules` goes to the user's cache, keyed by version, so that a fresh clone finds it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::command::{run, run_quiet, say};
+use crate::paths;
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+const WORKER_BUILD: &str = "0.8.7";
+const POSTRUST: &str = "3.1.0";
+
+/// The Debian packages of the other wasm tool chain, and the name under which rustup knows it.
+const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
+const DEBIAN_TOOLCHAIN: &str = "debian-web";
+
+pub fn setup() -> Result<()> {
+    let cache = paths::cache();
+    std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    let _one_at_a_time = lock("setup")?;
+    npm_packages()?;
+    wasm_target()?;
+    cargo_tool("worker-build", WORKER_BUILD, "worker-build")?;
+    cargo_tool("wasm-bindgen-cli", &wasm_bindgen_version()?, "wasm-bindgen")?;
+    cargo_tool("postrust-server", POSTRUST, "postrust")
+}
+
+/// Held until dropped; other processes that want the same lock wait.
+pub fn lock(name: &str) -> Result<std::fs::File> {
+    let path = paths::cache().join(format!("{name}.lock"));
+    std::fs::create_dir_all(paths::cache())?;
+    let file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        say(format_args!("waiting for another xtask ({name})"));
+        file.lock()?;
+    }
+    Ok(file)
+}
+
+pub fn worker_build() -> PathBuf {
+    tool("worker-build", WORKER_BUILD).join("bin/worker-build")
+}
+
+pub fn wasm_bindgen() -> Result<PathBuf> {
+    Ok(tool("wasm-bindgen-cli", &wasm_bindgen_version()?).join("bin/wasm-bindgen"))
+}
+
+pub fn postrust() -> PathBuf {
+    tool("postrust-server", POSTRUST).join("bin/postrust")
+}
+
+/// Environment under which a `cargo` command builds wasm.
+pub fn wasm_env(command: &mut Command) {
+    command.env("CARGO_TARGET_DIR", paths::target_wasm());
+    if debian_marker().exists() {
+        command
+            .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
+            // Set by the cargo that runs us; the linked tool chain must find its own.
+            .env_remove("CARGO")
+            .env_remove("RUSTC");
+    }
+}
+
+fn tool(name: &str, version: &str) -> PathBuf {
+    paths::cache().join("cargo").join(format!("{name}-{version}"))
+}
+
+/// The bindings generator must be exactly as old as the crate in Cargo.lock.
+fn wasm_bindgen_version() -> Result<String> {
+    let text = std::fs::read_to_string(paths::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let lock: toml::Table = toml::from_str(&text).context("Cargo.lock")?;
+    let packages = lock.get("package").and_then(|packages| packages.as_array()).context("Cargo.lock has no packages")?;
+    let found = packages.iter().find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
+    let version = found.and_then(|package| package.get("version")).and_then(|version| version.as_str());
+    version.map(str::to_owned).context("Cargo.lock has no wasm-bindgen")
+}
+
+fn npm_packages() -> Result<()> {
+    let root = paths::root();
+    let stamp = root.join("node_modules/.installed-lock");
+    let mut hash = Sha256::new();
+    for file in ["package.json", "package-lock.json"] {
+        hash.update(std::fs::read(root.join(file)).with_context(|| format!("cannot read {file}"))?);
+    }
+    let wanted = format!("{:x}", hash.finalize());
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        say("npm packages: up to date");
+        return Ok(());
+    }
+    let mut command = Command::new("npm");
+    command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&root);
+    run("npm packages: npm ci", &mut command, "npm must be installed and reach its registry")?;
+    let node = run_quiet("node", Command::new(paths::node_bin("node")).arg("--version"), "its install script did not run")?;
+    say(format_args!("npm packages: installed, Node {}", node.trim()));
+    std::fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
+    let dir = tool(name, version);
+    if dir.join("bin").join(program).exists() {
+        say(format_args!("{name} {version}: in the cache"));
+        return Ok(());
+    }
+    let install = |locked: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(["install", name, "--version", &format!("={version}"), "--root"]).arg(&dir).args(locked);
+        // Its build must not land among ours.
+        command.current_dir(paths::cache()).env_remove("CARGO_TARGET_DIR");
+        command
+    };
+    let step = format!("{name} {version}: cargo install, a few minutes, once");
+    let advice = "crates.io (or the registry in its place) must be reachable";
+    let Err(error) = run(&step, &mut install(&["--locked"]), advice) else { return Ok(()) };
+    say(format_args!("{error}"));
+    let step = format!("{name} {version}: again with the newest compatible dependencies, as its own lock file did not install");
+    run(&step, &mut install(&[]), advice)
+}
+
+fn wasm_target() -> Result<()> {
+    if debian_marker().exists() {
+        say(format_args!("{WASM_TARGET}: Debian's tool chain"));
+        return Ok(());
+    }
+    if has_target(None)? {
+        say(format_args!("{WASM_TARGET}: installed"));
+        return Ok(());
+    }
+    let step = format!("{WASM_TARGET}: rustup target add");
+    let Err(error) = run(&step, Command::new("rustup").args(["target", "add", WASM_TARGET]), "trying Debian's packages next")
+    else {
+        return Ok(());
+    };
+    say(format_args!("{error}"));
+    debian_toolchain().with_context(|| {
+        format!("no {WASM_TARGET}: neither rustup nor Debian could provide it; install it and run `cargo xtask setup` again")
+    })
+}
+
+fn has_target(toolchain: Option<&str>) -> Result<bool> {
+    Ok(std_library(toolchain)?.read_dir().is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+    }))
+}
+
+fn std_library(toolchain: Option<&str>) -> Result<PathBuf> {
+    let mut command = Command::new("rustc");
+    command.args(["--print", "target-libdir", "--target", WASM_TARGET]).current_dir(paths::root());
+    if let Some(toolchain) = toolchain {
+        command.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
+    Ok(run_quiet("rustc's library folder", &mut command, "Rust must be installed")?.trim().into())
+}
+
+/// While this file is there, wasm is built with Debian's tool chain.
+fn debian_marker() -> PathBuf {
+    paths::cache().join(DEBIAN_TOOLCHAIN)
+}
+
+/// Debian ships the compiler and the library's source, but no compiled library for the target: build that once.
+fn debian_toolchain() -> Result<()> {
+    if !Path::new("/etc/debian_version").exists() {
+        bail!("this is not Debian");
+    }
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES);
+    run("Debian's wasm tool chain: apt-get install", apt.env("DEBIAN_FRONTEND", "noninteractive"), "run it as root")?;
+    let mut link = Command::new("rustup");
+    run("Debian's wasm tool chain: rustup toolchain link", link.args(["toolchain", "link", DEBIAN_TOOLCHAIN, "/usr"]), "is rustup there?")?;
+    if !has_target(Some(DEBIAN_TOOLCHAIN))? {
+        build_std()?;
+    }
+    std::fs::write(debian_marker(), "")?;
+    Ok(())
+}
+
+fn build_std() -> Result<()> {
+    let dir = paths::cache().join("std-wasm");
+    std::fs::create_dir_all(dir.join("src"))?;
+    std::fs::write(dir.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n")?;
+    std::fs::write(dir.join("src/lib.rs"), "")?;
+    let mut build = Command::new("cargo");
+    build
+        .args(["build", "--release", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort,proc_macro"])
+        .current_dir(&dir)
+        .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
+        .env("RUSTC_BOOTSTRAP", "1")
+        // Link-time optimisation needs the bitcode.
+        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
+        .env("CARGO_TARGET_DIR", dir.join("target"))
+        .env_remove("CARGO")
+        .env_remove("RUSTC");
+    run("Debian's wasm tool chain: build std, about a minute", &mut build, "the package rust-web-src holds the source")?;
+    let library = std_library(Some(DEBIAN_TOOLCHAIN))?;
+    std::fs::create_dir_all(&library)?;
+    for entry in std::fs::read_dir(dir.join("target").join(WASM_TARGET).join("release/deps"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(".rlib") && !name.starts_with("libempty-") {
+            std::fs::copy(&path, library.join(&name)).with_context(|| format!("cannot write {}", library.display()))?;
+        }
+    }
+    Ok(())
+}
