@@ -4,20 +4,26 @@
 //!
 //! | layer | modules | may |
 //! |---|---|---|
-//! | core | `error`, `id`, `config`, `transport`, `webhook`, `auth`, `credit`, `job`, `provider` | decide from values in hand; never clock, environment, randomness or I/O |
+//! | core | `error`, `id`, `config`, `transport`, `webhook`, `address`, `auth`, `credit`, `job`, `provider` | decide from values in hand; never clock, environment, randomness or I/O |
 //! | flow | `db`, `flow` | await, but only on a [`transport::Transport`] |
 //! | edge | `edge` (feature `edge`) | touch the world; the only place that names `worker` |
 //!
 //! Invariants: money and state move inside one SQL function per operation; a request path never
 //! panics; a secret, a token or a body never reaches a log line or an error message.
 
+pub mod address;
 pub mod auth;
 pub mod config;
+pub mod credit;
 pub mod db;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod error;
 pub mod flow;
 pub mod id;
+pub mod job;
+pub mod provider;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 pub mod webhook;

@@ -1,0 +1,10 @@
+//! Typed calls of the SQL functions.
+
+pub mod client;
+pub mod job;
+pub mod queue;
+pub mod step;
+pub mod sweep;
+pub mod webhook;
+
+pub use client::{Db, DbError};

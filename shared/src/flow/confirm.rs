@@ -1,0 +1,168 @@
+//! Asks the provider about a task with our own key and acts on the answer.
+//!
+//! Used by the webhook consumer, the sweep and reconcile. A webhook's body is never believed; what
+//! it names is asked about, and a task that another step owns is refused by the database.
+
+use super::{Cx, cancel, finalise, save};
+use crate::db::DbError;
+use crate::db::step::{
+    Attempt, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome, Heard, RequeueOutcome, StartedOutcome,
+};
+use crate::id::UserId;
+use crate::job::decide::{Decision, Event, decide};
+use crate::job::{Failure, FailureCode};
+use crate::provider::{Answer, Output, Remote};
+use crate::transport::{CopyError, Transport};
+use serde_json::{Value, json};
+
+/// What to ask about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub attempt: Attempt,
+    pub user: UserId,
+    pub task_id: &'a str,
+    /// The task is recorded for this run; else only a webhook says that it is its.
+    pub known: bool,
+    /// The run is the step's present one.
+    pub current: bool,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Not over yet.
+    Waiting,
+    /// Completed with its result in our storage.
+    Delivered,
+    /// Ended without a result.
+    Failed { refunded: i32 },
+    /// Back in the queue.
+    Requeued,
+    /// Somebody else settled it, or it is not this step's task.
+    Left,
+}
+
+impl Settled {
+    /// Whether a slot at the provider may have become free.
+    pub fn frees_a_slot(self) -> bool {
+        self != Self::Waiting
+    }
+}
+
+/// Asks and acts.
+pub async fn confirm<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, subject: &Subject<'_>) -> Result<Settled, DbError> {
+    let answer = cx.transport.send(remote.build_query(subject.task_id)).await;
+    let reading = remote.parse_query(&answer);
+    cx.alarm(remote.name(), reading.alarm.as_deref());
+    if !subject.known {
+        if let Some(settled) = adopt(cx, remote, subject, &reading.said).await? {
+            return Ok(settled);
+        }
+    }
+    match decide(1, Event::Queried(reading.said), cx.transport.random()) {
+        Decision::Deliver(outputs) => deliver(cx, remote, subject, &outputs).await,
+        Decision::Fail(failure) => fail(cx, subject.attempt, &failure).await,
+        Decision::Requeue { capacity, delay_ms, failure } => {
+            let requeued = finalise::requeue(cx, subject.attempt, capacity, delay_ms, &failure).await?;
+            Ok(match requeued.outcome {
+                RequeueOutcome::Queued => Settled::Requeued,
+                RequeueOutcome::Failed => Settled::Failed { refunded: requeued.refunded },
+                RequeueOutcome::Stale => Settled::Left,
+            })
+        }
+        Decision::Wait { answered } => silent(cx, subject.attempt, answered).await,
+        Decision::Record { .. } => Ok(Settled::Waiting),
+    }
+}
+
+/// Nothing ended there: noted, and past the deadline ended here.
+pub async fn silent<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, answered: bool) -> Result<Settled, DbError> {
+    let heard = if answered { Heard::Running } else { Heard::NoAnswer };
+    let checked = finalise::checked(cx, attempt, heard).await?;
+    Ok(match checked.outcome {
+        CheckedOutcome::Waiting => Settled::Waiting,
+        CheckedOutcome::Failed => Settled::Failed { refunded: checked.refunded },
+        CheckedOutcome::Stale => Settled::Left,
+    })
+}
+
+/// A task that only a webhook names becomes the step's before anything is done in its name.
+/// `None`: go on with the answer.
+async fn adopt<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    subject: &Subject<'_>,
+    answer: &Answer,
+) -> Result<Option<Settled>, DbError> {
+    match answer {
+        // A finished task is adopted, or refused, by what records that it is done.
+        Answer::Done(_) => return Ok(None),
+        Answer::Lost | Answer::Silent => return silent(cx, subject.attempt, false).await.map(Some),
+        Answer::Failed(_) | Answer::Interrupted(_) if !subject.current => return Ok(Some(Settled::Left)),
+        Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running => {}
+    }
+    let Attempt { job, step, .. } = subject.attempt;
+    match cx.db().step_started_v1(subject.attempt, subject.task_id).await?.outcome {
+        StartedOutcome::Running => Ok(None),
+        StartedOutcome::CancelDue => {
+            cancel::at_provider(cx, remote, job, step, subject.task_id).await?;
+            Ok(Some(Settled::Left))
+        }
+        StartedOutcome::Stale => Ok(Some(Settled::Left)),
+    }
+}
+
+async fn deliver<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    subject: &Subject<'_>,
+    outputs: &[Output],
+) -> Result<Settled, DbError> {
+    let output = json!({"files": outputs});
+    let done = finalise::done(cx, subject.attempt, subject.task_id, &output).await?;
+    match done.outcome {
+        DoneOutcome::Copy => {
+            let attempt = Attempt { run: done.run, ..subject.attempt };
+            copy(cx, remote, subject.user, attempt, &output).await
+        }
+        DoneOutcome::Late => {
+            cx.log("late_success", json!({"job_id": subject.attempt.job}));
+            Ok(Settled::Left)
+        }
+        DoneOutcome::Stale => Ok(Settled::Left),
+    }
+}
+
+/// Copies the recorded output of a finished step and completes it. The caller holds the copy lease.
+pub async fn copy<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    user: UserId,
+    attempt: Attempt,
+    output: &Value,
+) -> Result<Settled, DbError> {
+    let outputs: Vec<Output> = output
+        .get("files")
+        .and_then(|files| serde_json::from_value(files.clone()).ok())
+        .unwrap_or_default();
+    match save::save(cx, user, attempt, &outputs, remote.content_types()).await {
+        Ok(url) => match finalise::complete(cx, attempt, output, &url).await? {
+            CompleteOutcome::Completed => Ok(Settled::Delivered),
+            CompleteOutcome::Late | CompleteOutcome::Stale => Ok(Settled::Left),
+        },
+        Err(CopyError::Rejected(text)) => fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await,
+        // The lease runs out and the next sweep copies again, until the job expires.
+        Err(CopyError::Transient(text)) => {
+            cx.log("copy_deferred", json!({"job_id": attempt.job, "error": text}));
+            Ok(Settled::Waiting)
+        }
+    }
+}
+
+async fn fail<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, failure: &Failure) -> Result<Settled, DbError> {
+    let failed = finalise::fail(cx, attempt, failure).await?;
+    Ok(match failed.outcome {
+        FailOutcome::Failed => Settled::Failed { refunded: failed.refunded },
+        FailOutcome::Stale => Settled::Left,
+    })
+}

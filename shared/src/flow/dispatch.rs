@@ -1,0 +1,214 @@
+//! Claim, hand over, record: starts what may start at a provider, whichever tool it belongs to.
+//!
+//! `sent_at` is written before the request leaves. From then on only an answer that proves a
+//! refusal puts a step back; without an answer it stays as it is and is never submitted again.
+
+use super::{Cx, cancel, confirm, finalise};
+use crate::db::step::{Attempt, Claimed, RequeueOutcome, StartedOutcome};
+use crate::db::{DbError, step::FailOutcome};
+use crate::error::ApiError;
+use crate::id::JobId;
+use crate::job::decide::{Decision, Event, decide};
+use crate::job::{Failure, FailureCode};
+use crate::provider::{ProviderError, Remote};
+use crate::transport::Transport;
+use crate::webhook;
+use futures_util::future::join_all;
+use serde_json::json;
+
+/// Claimed and submitted side by side; the platform allows six open connections.
+const ROUND: u32 = 5;
+/// A submit may take 20 s and work behind an answer is cut off after 30 s, so that a round begun
+/// later than this could be cut off with its answer on the way.
+const BUDGET_MS: u64 = 6_000;
+const RECORD_TRIES: u32 = 3;
+const RECORD_PAUSE_MS: u32 = 300;
+
+/// What became of a claimed step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Started { task_id: String, webhook_waiting: bool },
+    Requeued,
+    Failed,
+    /// Handed over, and no answer.
+    Unknown,
+    /// Somebody else closed or took it, or the database did not answer: not ours any more.
+    Left,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatched {
+    pub attempt: Attempt,
+    pub tool: String,
+    pub outcome: Outcome,
+}
+
+/// Starts what may start until nothing is left or the budget is used. `seen` is shown each round
+/// as soon as its answers are recorded.
+pub async fn dispatch<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    mut seen: impl FnMut(&[Dispatched]),
+) -> Result<Vec<Dispatched>, ApiError> {
+    let hands = Hands::of(cx, provider)?;
+    let began = cx.transport.now_ms();
+    let mut all = Vec::new();
+    loop {
+        let claimed = cx.db().step_claim_v1(provider, ROUND).await?;
+        let round = join_all(claimed.iter().map(|step| hand_over(cx, &hands, step))).await;
+        seen(&round);
+        if round.is_empty() {
+            return Ok(all);
+        }
+        confirm_early(cx, &hands.remote, &claimed, &round).await;
+        all.extend(round);
+        if cx.transport.now_ms().saturating_sub(began) > BUDGET_MS {
+            return Ok(all);
+        }
+    }
+}
+
+/// Everything a submit needs, found before anything is claimed.
+struct Hands<'a> {
+    remote: Remote<'a>,
+    functions_url: &'a str,
+    webhook_secret: &'a str,
+}
+
+impl<'a> Hands<'a> {
+    fn of<T: Transport>(cx: &Cx<'a, T>, provider: &str) -> Result<Self, ApiError> {
+        Ok(Self {
+            remote: Remote::of(provider, cx.config)?,
+            functions_url: cx.config.functions_url()?,
+            webhook_secret: cx.config.webhook_secret()?,
+        })
+    }
+
+    fn webhook_url(&self, attempt: Attempt) -> Option<String> {
+        let Attempt { job, step, run } = attempt;
+        let subject = webhook::Subject { provider: self.remote.name(), job, step, run };
+        webhook::url(self.functions_url, self.webhook_secret, subject)
+    }
+}
+
+async fn hand_over<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed) -> Dispatched {
+    let outcome = match submit(cx, hands, step).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            cx.log("dispatch_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+            Outcome::Left
+        }
+    };
+    cx.log("dispatched", json!({"job_id": step.attempt.job, "tool": step.tool, "outcome": word(&outcome)}));
+    Dispatched { attempt: step.attempt, tool: step.tool.clone(), outcome }
+}
+
+async fn submit<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed) -> Result<Outcome, DbError> {
+    let webhook_url = hands.webhook_url(step.attempt);
+    let Some(request) = webhook_url.and_then(|url| hands.remote.build_submit(&step.input, &url)) else {
+        let failure = Failure::new(FailureCode::ProviderRejected, "the job holds no request for its provider");
+        return fail(cx, step.attempt, &failure).await;
+    };
+    match cx.db().step_sent_v1(step.attempt).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(Outcome::Left),
+        // It may be written that the request left, and it did not: put it back rather than wait.
+        Err(error) => return not_sent(cx, step, error).await,
+    }
+    let reading = hands.remote.parse_submit(&cx.transport.send(request).await);
+    cx.alarm(hands.remote.name(), reading.alarm.as_deref());
+    let lost = reading.said == Err(ProviderError::Unknown);
+    match decide(step.attempts + 1, Event::Submitted(reading.said), cx.transport.random()) {
+        Decision::Record { task_id, doomed } => record(cx, hands, step, task_id, doomed).await,
+        Decision::Fail(failure) => fail(cx, step.attempt, &failure).await,
+        Decision::Requeue { capacity, delay_ms, failure } => requeue(cx, step.attempt, capacity, delay_ms, &failure).await,
+        Decision::Wait { .. } | Decision::Deliver(_) if lost => Ok(Outcome::Unknown),
+        Decision::Wait { .. } | Decision::Deliver(_) => Ok(Outcome::Left),
+    }
+}
+
+async fn not_sent<T: Transport>(cx: &Cx<'_, T>, step: &Claimed, error: DbError) -> Result<Outcome, DbError> {
+    if !matches!(error, DbError::Unknown(_)) {
+        return Err(error);
+    }
+    let failure = Failure::new(FailureCode::ProviderFailed, "the request could not be handed over");
+    requeue(cx, step.attempt, false, 0, &failure).await
+}
+
+/// The provider has it. Losing this id would mean waiting for webhook or deadline, so it is worth
+/// a few tries.
+async fn record<T: Transport>(
+    cx: &Cx<'_, T>,
+    hands: &Hands<'_>,
+    step: &Claimed,
+    task_id: String,
+    doomed: Option<Failure>,
+) -> Result<Outcome, DbError> {
+    let mut tries = 1;
+    let started = loop {
+        match cx.db().step_started_v1(step.attempt, &task_id).await {
+            Err(DbError::Unknown(_) | DbError::Unavailable(_)) if tries < RECORD_TRIES => {
+                tries += 1;
+                cx.transport.sleep(RECORD_PAUSE_MS).await;
+            }
+            answer => break answer?,
+        }
+    };
+    match (started.outcome, doomed) {
+        (StartedOutcome::Running, Some(failure)) => fail(cx, step.attempt, &failure).await,
+        (StartedOutcome::Running, None) => Ok(Outcome::Started { task_id, webhook_waiting: started.webhook_waiting }),
+        (StartedOutcome::CancelDue, _) => {
+            let Attempt { job, step, .. } = step.attempt;
+            cancel::at_provider(cx, &hands.remote, job, step, &task_id).await?;
+            Ok(Outcome::Left)
+        }
+        (StartedOutcome::Stale, _) => Ok(Outcome::Left),
+    }
+}
+
+async fn fail<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, failure: &Failure) -> Result<Outcome, DbError> {
+    let failed = finalise::fail(cx, attempt, failure).await?;
+    Ok(if failed.outcome == FailOutcome::Failed { Outcome::Failed } else { Outcome::Left })
+}
+
+async fn requeue<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    capacity: bool,
+    delay_ms: u32,
+    failure: &Failure,
+) -> Result<Outcome, DbError> {
+    Ok(match finalise::requeue(cx, attempt, capacity, delay_ms, failure).await?.outcome {
+        RequeueOutcome::Queued => Outcome::Requeued,
+        RequeueOutcome::Failed => Outcome::Failed,
+        RequeueOutcome::Stale => Outcome::Left,
+    })
+}
+
+/// A webhook that came before we knew the task: the task can be asked about now.
+async fn confirm_early<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, claimed: &[Claimed], round: &[Dispatched]) {
+    for (step, dispatched) in claimed.iter().zip(round) {
+        let Outcome::Started { task_id, webhook_waiting: true } = &dispatched.outcome else {
+            continue;
+        };
+        let subject = confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, known: true, current: true };
+        if let Err(error) = confirm::confirm(cx, remote, &subject).await {
+            cx.log("confirm_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+        }
+    }
+}
+
+/// What became of `job` in a round, if it was in it.
+pub fn outcome_of(round: &[Dispatched], job: JobId) -> Option<&Outcome> {
+    round.iter().find(|dispatched| dispatched.attempt.job == job).map(|dispatched| &dispatched.outcome)
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Started { .. } => "started",
+        Outcome::Requeued => "requeued",
+        Outcome::Failed => "failed",
+        Outcome::Unknown => "unknown",
+        Outcome::Left => "left",
+    }
+}

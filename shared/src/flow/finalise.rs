@@ -1,0 +1,88 @@
+//! The only caller of the functions that finish, fail or cancel a job.
+//!
+//! Every call is fenced by its run, so it may be repeated after a lost answer; a second success
+//! reads as stale and changes nothing. What is refunded is decided in the database.
+
+use super::Cx;
+use crate::db::DbError;
+use crate::db::job::{CancelledByAdmin, CancelledInSession, CancelledJob};
+use crate::db::step::{
+    Attempt, Checked, CompleteOutcome, Done, Failed, Heard, Requeued,
+};
+use crate::error::ApiError;
+use crate::id::{JobId, UserId};
+use crate::job::Failure;
+use crate::transport::Transport;
+use serde_json::Value;
+
+/// Repeats a fenced call once where its answer was lost.
+macro_rules! repeat_if_lost {
+    ($call:expr) => {
+        match $call.await {
+            Err(DbError::Unknown(_)) => $call.await,
+            answer => answer,
+        }
+    };
+}
+
+/// The provider finished: frees the slot and takes the lease for copying.
+pub async fn done<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, task_id: &str, output: &Value) -> Result<Done, DbError> {
+    cx.db().step_done_v1(attempt, task_id, output).await
+}
+
+/// The result lies in our storage.
+pub async fn complete<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, output: &Value, url: &str) -> Result<CompleteOutcome, DbError> {
+    let completed = repeat_if_lost!(cx.db().step_complete_v1(attempt, output, url))?;
+    Ok(completed.outcome)
+}
+
+/// The step is given up; its credits go back by the job's rule.
+pub async fn fail<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, failure: &Failure) -> Result<Failed, DbError> {
+    let sentence = failure.sentence();
+    repeat_if_lost!(cx.db().step_fail_v1(attempt, failure.code.as_str(), &sentence))
+}
+
+/// Back into the queue, or given up where attempts or time are used up.
+pub async fn requeue<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    capacity: bool,
+    delay_ms: u32,
+    failure: &Failure,
+) -> Result<Requeued, DbError> {
+    let kind = if capacity { "capacity" } else { "transient" };
+    let sentence = failure.sentence();
+    repeat_if_lost!(cx.db().step_requeue_v1(attempt, kind, delay_ms, failure.code.as_str(), &sentence))
+}
+
+/// Nothing ended at the provider; past the deadline this ends the step.
+pub async fn checked<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, heard: Heard) -> Result<Checked, DbError> {
+    cx.db().step_checked_v1(attempt, heard).await
+}
+
+/// A user's own job.
+pub async fn cancel_by_user<T: Transport>(cx: &Cx<'_, T>, user: UserId, table: &str, job: JobId) -> Result<CancelledJob, ApiError> {
+    Ok(cx.db().job_cancel_v1(user, table, job).await?)
+}
+
+/// Any live job; the database checks the role in the same transaction.
+pub async fn cancel_by_admin<T: Transport>(
+    cx: &Cx<'_, T>,
+    actor: UserId,
+    table: &str,
+    job: JobId,
+    reason: Option<&str>,
+) -> Result<CancelledByAdmin, ApiError> {
+    Ok(cx.db().job_cancel_admin_v1(actor, table, job, reason).await?)
+}
+
+/// A session's waiting jobs. Replays give no rows, so a lost answer is not repeated: the caller's
+/// next call would otherwise report nothing for what the first one returned.
+pub async fn cancel_session<T: Transport>(
+    cx: &Cx<'_, T>,
+    user: UserId,
+    session: &str,
+    jobs: &[JobId],
+) -> Result<Vec<CancelledInSession>, ApiError> {
+    Ok(cx.db().session_cancel_v1(user, session, jobs).await?)
+}

@@ -1,0 +1,45 @@
+//! Inputs before the debit: a URL that may be named, an object that is there.
+//!
+//! It never downloads an input; the provider does.
+
+use super::Cx;
+use crate::address::{self, Input};
+use crate::error::ApiError;
+use crate::id::UserId;
+use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+
+const INFO_MS: u32 = 5_000;
+
+/// Checks the URL in `field` and, where it is in our own storage, that the object exists.
+/// Returns the URL to hand to the provider.
+pub async fn check<T: Transport>(cx: &Cx<'_, T>, field: &str, url: &str, caller: UserId) -> Result<String, ApiError> {
+    let input = address::input(url, caller, cx.config).map_err(|problem| ApiError::bad_field(field, problem))?;
+    if let Input::Own { object, .. } = &input {
+        exists(cx, field, object).await?;
+    }
+    Ok(input.url().to_owned())
+}
+
+async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Result<(), ApiError> {
+    let key = cx.config.service_key()?;
+    let request = HttpRequest {
+        method: "GET",
+        url: format!("{}/storage/v1/object/info/{object}", cx.config.supabase_url()?),
+        headers: vec![("authorization".to_owned(), format!("Bearer {key}")), ("apikey".to_owned(), key.to_owned())],
+        body: None,
+        timeout_ms: INFO_MS,
+    };
+    match cx.transport.send(request).await {
+        Ok(HttpResponse { status: 200..=299, .. }) => Ok(()),
+        Ok(response) if is_missing(&response) => Err(ApiError::bad_field(field, "is not in our storage; upload it first")),
+        Ok(response) => Err(ApiError::upstream(format!("storage answered {}", response.status))),
+        Err(TransportError::NotSent(detail) | TransportError::Unknown(detail)) => {
+            Err(ApiError::upstream(format!("storage: {detail}")))
+        }
+    }
+}
+
+/// Storage says "not found" as a 404, or as a 400 whose body carries the status.
+fn is_missing(response: &HttpResponse) -> bool {
+    response.status == 404 || (response.status == 400 && response.body.contains("404"))
+}

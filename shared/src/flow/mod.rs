@@ -1,0 +1,48 @@
+//! Use cases shared by functions, over a [`Transport`].
+//!
+//! Nothing here names the platform: tests drive every future by hand and drop it at any call.
+//! What ends a job goes through [`finalise`] and nowhere else.
+
+pub mod cancel;
+pub mod confirm;
+pub mod dispatch;
+pub mod finalise;
+pub mod input;
+pub mod save;
+pub mod start;
+pub mod sweep;
+pub mod webhook;
+
+use crate::config::Config;
+use crate::db::Db;
+use crate::transport::Transport;
+use serde_json::{Value, json};
+
+/// What a use case works with.
+pub struct Cx<'a, T: Transport> {
+    pub transport: &'a T,
+    pub config: &'a Config,
+    pub request_id: &'a str,
+}
+
+impl<'a, T: Transport> Cx<'a, T> {
+    pub fn db(&self) -> Db<'a, T> {
+        Db { transport: self.transport, config: self.config }
+    }
+
+    /// One log line beside the request's own: `event` names it, `detail` is an object.
+    fn log(&self, event: &str, detail: Value) {
+        let mut line = json!({"event": event, "request_id": self.request_id});
+        if let (Some(line), Value::Object(detail)) = (line.as_object_mut(), detail) {
+            line.extend(detail);
+        }
+        self.transport.log(&line);
+    }
+
+    /// Something only the operator can mend: a dead key, an empty account, a missing app.
+    fn alarm(&self, provider: &str, cause: Option<&str>) {
+        if let Some(cause) = cause {
+            self.log("provider_alarm", json!({"level": "error", "provider": provider, "cause": cause}));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A provider's call: recorded at once, acted on later.
+//!
+//! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the
+//! sweep finds the same work in the database.
+
+use super::confirm::{Settled, Subject, confirm};
+use super::start::sha256_hex;
+use super::{Cx, dispatch};
+use crate::db::step::{Attempt, StepRow};
+use crate::db::webhook::Received;
+use crate::error::ApiError;
+use crate::id::{JobId, Run, Step};
+use crate::provider::Remote;
+use crate::transport::Transport;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The queue binding.
+const QUEUE: &str = "HINTS";
+
+/// Work that a webhook announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hint {
+    pub inbox: i64,
+    pub provider: String,
+    pub job: JobId,
+    pub step: Step,
+    pub run: Run,
+    pub task_id: Option<String>,
+}
+
+/// Keeps an authentic call and sends the hint. A repeated call sends it again: the first hint may
+/// be what was lost.
+pub async fn record<T: Transport>(cx: &Cx<'_, T>, provider: &str, attempt: Attempt, raw: &str) -> Result<(), ApiError> {
+    let remote = Remote::of(provider, cx.config)?;
+    let mut body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
+    without_nul(&mut body);
+    let task_id = remote.webhook_task_id(&body);
+    let Attempt { job, step, run } = attempt;
+    // Per address: a body that was also sent to another step's address is another call.
+    let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{raw}").as_bytes());
+    let received = Received {
+        p_provider: provider,
+        attempt,
+        p_task_id: task_id.as_deref(),
+        p_dedup_key: &dedup_key,
+        p_body: &body,
+    };
+    let recorded = cx.db().webhook_record_v1(&received).await?;
+    let hint = Hint { inbox: recorded.inbox_id, provider: provider.to_owned(), job, step, run, task_id };
+    let message = serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
+    if let Err(error) = cx.transport.notify(QUEUE, &message).await {
+        cx.log("hint_lost", json!({"job_id": job, "error": error.to_string()}));
+    }
+    Ok(())
+}
+
+/// Acts on a hint: confirms with the provider, delivers, starts what may start.
+pub async fn consume<T: Transport>(cx: &Cx<'_, T>, hint: &Hint) -> Result<(), ApiError> {
+    let remote = Remote::of(&hint.provider, cx.config)?;
+    let Some(step) = cx.db().step_get_v1(hint.job, hint.step).await? else {
+        cx.log("hint_without_step", json!({"job_id": hint.job}));
+        return Ok(cx.db().webhook_applied_v1(hint.inbox).await?);
+    };
+    let settled = match subject(hint, &step) {
+        Some(subject) => confirm(cx, &remote, &subject).await?,
+        None => Settled::Left,
+    };
+    cx.log("webhook", json!({"job_id": hint.job, "run": hint.run, "settled": format!("{settled:?}")}));
+    if settled != Settled::Waiting {
+        cx.db().webhook_applied_v1(hint.inbox).await?;
+    }
+    if settled.frees_a_slot() {
+        dispatch::dispatch(cx, &hint.provider, |_| {}).await?;
+    }
+    Ok(())
+}
+
+/// What to ask about: the task we recorded for that run, else the one the webhook names. A closed
+/// step is asked about too, so that a late success is kept on record.
+fn subject<'a>(hint: &'a Hint, step: &'a StepRow) -> Option<Subject<'a>> {
+    let current = hint.run == step.attempt.run;
+    let recorded = step.task_id.as_deref().filter(|_| current);
+    if step.done && step.status.is_final() {
+        return None;
+    }
+    Some(Subject {
+        attempt: Attempt { run: hint.run, ..step.attempt },
+        user: step.user_id,
+        task_id: recorded.or(hint.task_id.as_deref())?,
+        known: recorded.is_some(),
+        current,
+    })
+}
+
+/// Postgres refuses NUL in JSON text.
+fn without_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', ""),
+        Value::Array(items) => items.iter_mut().for_each(without_nul),
+        Value::Object(fields) => {
+            if fields.keys().any(|key| key.contains('\0')) {
+                *fields = std::mem::take(fields).into_iter().map(|(key, value)| (key.replace('\0', ""), value)).collect();
+            }
+            fields.values_mut().for_each(without_nul);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_nul;
+    use serde_json::json;
+
+    #[test]
+    fn nul_is_stripped_from_texts_and_keys() {
+        let mut body = json!({"a\0": ["x\0y", {"b": "\0"}], "n": 1});
+        without_nul(&mut body);
+        assert_eq!(body, json!({"a": ["xy", {"b": ""}], "n": 1}));
+    }
+}

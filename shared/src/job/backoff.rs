@@ -1,0 +1,63 @@
+//! How long to wait before a step is tried again. Randomness is an argument.
+
+/// A provider that is full is asked again after 30 to 120 seconds.
+const CAPACITY_MS: (u32, u32) = (30_000, 120_000);
+/// First wait and ceiling after a passing fault.
+const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
+
+/// Wait after a refusal for lack of capacity, spread so that a full queue does not come back at once.
+pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
+    let (low, high) = CAPACITY_MS;
+    let spread = low + below(random, high - low + 1);
+    named_ms.map_or(spread, |named| named.clamp(low, high))
+}
+
+/// Wait before attempt `attempts + 1` after a passing fault: doubling, the upper half of it jitter.
+/// A delay that the provider names is obeyed where it is longer.
+pub fn transient(attempts: u32, named_ms: Option<u32>, random: u128) -> u32 {
+    let (first, ceiling) = TRANSIENT_MS;
+    let doubled = first
+        .saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX))
+        .min(ceiling);
+    let wait = doubled / 2 + below(random, doubled / 2 + 1);
+    wait.max(named_ms.unwrap_or(0))
+}
+
+fn below(random: u128, bound: u32) -> u32 {
+    u32::try_from(random % u128::from(bound.max(1))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{capacity, transient};
+    use proptest::prelude::*;
+
+    #[test]
+    fn transient_waits_double_up_to_the_ceiling() {
+        let longest: Vec<_> = [1, 2, 3, 4, 5, 6, 40]
+            .map(|attempts| {
+                (0..2_u128)
+                    .map(|half| transient(attempts, None, half * u128::from(u32::MAX)))
+                    .max()
+            })
+            .to_vec();
+        assert!(longest.is_sorted());
+        assert_eq!(transient(1, None, 0), 1_000);
+        assert_eq!(transient(40, None, 0), 30_000);
+    }
+
+    #[test]
+    fn a_named_delay_is_obeyed() {
+        assert_eq!(transient(1, Some(45_000), 7), 45_000);
+        assert_eq!(capacity(Some(40_000), 7), 40_000);
+        assert_eq!(capacity(Some(1), 7), 30_000);
+    }
+
+    proptest! {
+        #[test]
+        fn waits_stay_in_their_bounds(random: u128, attempts in 0..50_u32) {
+            prop_assert!((30_000..=120_000).contains(&capacity(None, random)));
+            prop_assert!((1_000..=60_000).contains(&transient(attempts, None, random)));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Doubles of the outside world for host tests.
+
