@@ -1,0 +1,60 @@
+//! The configuration file of the stand-ins. It is read once; nothing is taken from the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Everything the stand-ins need to know about the stack they belong to.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    /// Origin = base + 1, providers = base + 3, PostgREST = base + 4, functions = base + 5.
+    pub port_base: u16,
+    pub jwt_secret: String,
+    pub anon_key: String,
+    pub service_role_key: String,
+    pub publishable_key: String,
+    /// The project's secret API keys by name (`SUPABASE_SECRET_KEYS`).
+    #[serde(default)]
+    pub secret_keys: BTreeMap<String, String>,
+    pub users: Vec<SeededUser>,
+    /// A PKCS#8 P-256 key: user tokens are then signed ES256 and the key is published.
+    #[serde(default)]
+    pub es256_private_pem: Option<String>,
+    pub storage_dir: PathBuf,
+    #[serde(default = "default_buckets")]
+    pub buckets: Vec<String>,
+    /// Accepted keys by provider; a provider without an entry takes the stack's usual local key.
+    #[serde(default)]
+    pub provider_keys: BTreeMap<String, Vec<String>>,
+    #[serde(default = "default_token_lifetime_s")]
+    pub token_lifetime_s: u64,
+}
+
+/// A user who can sign in with a password.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeededUser {
+    pub id: String,
+    pub email: String,
+    pub password: String,
+}
+
+impl Config {
+    /// The port of one process of the stack.
+    pub fn port(&self, offset: u16) -> u16 {
+        self.port_base.saturating_add(offset)
+    }
+
+    /// The address of one process of the stack, without a trailing slash.
+    pub fn url(&self, offset: u16) -> String {
+        format!("http://127.0.0.1:{}", self.port(offset))
+    }
+}
+
+fn default_buckets() -> Vec<String> {
+    vec!["uploads".to_owned(), "results".to_owned()]
+}
+
+fn default_token_lifetime_s() -> u64 {
+    3600
+}

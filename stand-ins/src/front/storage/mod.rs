@@ -1,0 +1,168 @@
+//! `/storage/v1`: signed uploads, object info, reading by URL. A user writes only through a signed upload into their
+//! own folder of `uploads`; everything else is written with a service key. Nothing is listed.
+
+mod disk;
+mod refusal;
+mod write;
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+use super::Shared;
+use super::caller::Caller;
+use super::token::Secret;
+use crate::clock;
+use crate::config::Config;
+use disk::{Disk, ObjectPath, Stored};
+use refusal::Refusal;
+
+pub(super) const USER_BUCKET: &str = "uploads";
+
+pub(super) struct Storage {
+    disk: Disk,
+    buckets: Vec<String>,
+    /// Storage signs upload tokens with a key of its own.
+    secret: Secret,
+    down: Mutex<Option<u16>>,
+}
+
+impl Storage {
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        let secret = Secret::new(format!("storage {}", config.jwt_secret).as_bytes());
+        let disk = Disk::new(config.storage_dir.clone())?;
+        Ok(Self { disk, buckets: config.buckets.clone(), secret, down: Mutex::default() })
+    }
+
+    fn down(&self) -> Option<u16> {
+        *self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `<bucket>/<path>` of a URL.
+    fn object(&self, path: &str) -> Result<ObjectPath, Refusal> {
+        let object = ObjectPath::of(path).ok_or_else(|| Refusal::invalid_key(path))?;
+        if self.buckets.contains(&object.bucket) { Ok(object) } else { Err(Refusal::no_bucket()) }
+    }
+}
+
+pub(super) fn routes(front: &Shared) -> Router<Shared> {
+    Router::new()
+        .route("/object/upload/sign/{*path}", post(write::sign).put(write::upload_signed))
+        .route("/object/info/public/{*path}", get(info_public))
+        .route("/object/info/authenticated/{*path}", get(info))
+        .route("/object/info/{*path}", get(info))
+        .route("/object/public/{*path}", get(read_public))
+        .route("/object/authenticated/{*path}", get(read))
+        .route("/object/{*path}", get(read).post(write::upload).put(write::replace).delete(write::remove))
+        .layer(middleware::from_fn_with_state(front.clone(), while_up))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Misbehaviour {
+    down: bool,
+    status: Option<u16>,
+}
+
+/// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until `{"down":false}`.
+pub(super) async fn misbehave(State(front): State<Shared>, Json(wanted): Json<Misbehaviour>) -> Json<Value> {
+    let down = wanted.down.then(|| wanted.status.unwrap_or(503));
+    *front.storage.down.lock().unwrap_or_else(PoisonError::into_inner) = down;
+    Json(json!({"ok": true}))
+}
+
+async fn while_up(State(front): State<Shared>, request: Request, next: Next) -> Response {
+    match front.storage.down() {
+        None => next.run(request).await,
+        Some(status) => {
+            let body = json!({"statusCode": status.to_string(), "error": "Unavailable", "message": "Storage is down"});
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Json(body)).into_response()
+        }
+    }
+}
+
+async fn info(State(front): State<Shared>, Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let object = front.storage.object(&path)?;
+    may_read(&front, &headers, &object)?;
+    shown(&front, &object).await
+}
+
+async fn info_public(State(front): State<Shared>, Path(path): Path<String>) -> Result<Response, Refusal> {
+    shown(&front, &front.storage.object(&path)?).await
+}
+
+async fn read(
+    State(front): State<Shared>,
+    Path(path): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let object = front.storage.object(&path)?;
+    may_read(&front, &headers, &object)?;
+    content(&front, &object, &query).await
+}
+
+async fn read_public(
+    State(front): State<Shared>,
+    Path(path): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Refusal> {
+    content(&front, &front.storage.object(&path)?, &query).await
+}
+
+/// A service key reads everything, a user their own folder. What may not be read is not there.
+fn may_read(front: &Shared, headers: &HeaderMap, object: &ObjectPath) -> Result<(), Refusal> {
+    match Caller::of(headers, &front.keys, &front.signer) {
+        Caller::Service => Ok(()),
+        Caller::User { id, .. } if object.folder() == id => Ok(()),
+        Caller::Nobody => Err(Refusal::no_credential()),
+        Caller::Invalid => Err(Refusal::bad_token()),
+        Caller::Anon | Caller::User { .. } => Err(Refusal::no_object()),
+    }
+}
+
+async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal> {
+    let meta = front.storage.disk.meta(object).await.ok_or_else(Refusal::no_object)?;
+    let body = json!({
+        "id": meta.id,
+        "name": object.path,
+        "version": meta.version,
+        "bucket_id": object.bucket,
+        "size": meta.size,
+        "content_type": meta.content_type,
+        "cache_control": meta.cache_control,
+        "etag": meta.etag,
+        "metadata": meta.user_metadata,
+        "last_modified": clock::iso(meta.updated_ms),
+        "created_at": clock::iso(meta.created_ms),
+    });
+    Ok(Json(body).into_response())
+}
+
+async fn content(front: &Shared, object: &ObjectPath, query: &HashMap<String, String>) -> Result<Response, Refusal> {
+    let Stored { meta, body } = front.storage.disk.open(object).await.ok_or_else(Refusal::no_object)?;
+    let mut response = Response::new(body);
+    let mut set = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    set(header::CONTENT_TYPE, &meta.content_type);
+    set(header::CONTENT_LENGTH, &meta.size.to_string());
+    set(header::CACHE_CONTROL, &meta.cache_control);
+    set(header::ETAG, &meta.etag);
+    // A page must not be able to run what somebody uploaded.
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if query.contains_key("download") {
+        set(header::CONTENT_DISPOSITION, "attachment");
+    }
+    Ok(response)
+}

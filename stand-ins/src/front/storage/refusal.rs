@@ -1,0 +1,72 @@
+//! Storage's error answers: HTTP 400 for nearly all, with the status that is meant inside the body as text.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+#[derive(Debug)]
+pub(super) struct Refusal {
+    http: StatusCode,
+    status: u16,
+    error: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: u16, error: &'static str, message: &str) -> Self {
+        Self { http: StatusCode::BAD_REQUEST, status, error, message: message.to_owned() }
+    }
+
+    pub(super) fn no_object() -> Self {
+        Self::new(404, "not_found", "Object not found")
+    }
+
+    pub(super) fn no_bucket() -> Self {
+        Self::new(404, "Bucket not found", "Bucket not found")
+    }
+
+    pub(super) fn invalid_key(key: &str) -> Self {
+        Self::new(400, "InvalidKey", &format!("Invalid key: {key}"))
+    }
+
+    pub(super) fn no_credential() -> Self {
+        Self::new(400, "Error", "headers must have required property 'authorization'")
+    }
+
+    pub(super) fn bad_token() -> Self {
+        Self::new(403, "Unauthorized", "invalid token")
+    }
+
+    pub(super) fn bad_upload_token() -> Self {
+        Self::new(400, "InvalidSignature", "The signature of this upload URL is not valid")
+    }
+
+    pub(super) fn not_allowed() -> Self {
+        Self::new(403, "Unauthorized", "new row violates row-level security policy")
+    }
+
+    pub(super) fn duplicate() -> Self {
+        Self::new(409, "Duplicate", "The resource already exists")
+    }
+
+    pub(super) fn bad_request(message: &str) -> Self {
+        Self::new(400, "invalid_request", message)
+    }
+
+    pub(super) fn too_large() -> Self {
+        let refusal = Self::new(413, "Payload too large", "The object exceeded the maximum allowed size");
+        Self { http: StatusCode::PAYLOAD_TOO_LARGE, ..refusal }
+    }
+
+    pub(super) fn internal(message: &str) -> Self {
+        Self { http: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new(500, "internal", message) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({"statusCode": self.status.to_string(), "error": self.error, "message": self.message});
+        (self.http, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,172 @@
+//! Everything that writes to storage: signing an upload, the upload itself, replacing and removing. Who may is
+//! decided here, as the project's row security would.
+
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+use super::disk::{Description, ObjectPath, WriteError};
+use super::{Refusal, Storage, USER_BUCKET};
+use crate::clock;
+use crate::front::Shared;
+use crate::front::caller::{Caller, text};
+
+/// As long as hosted projects give.
+const UPLOAD_TOKEN_LIFETIME_S: u64 = 7200;
+
+/// The right to upload is checked now; the token stands for it later.
+pub(super) async fn sign(State(front): State<Shared>, Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let storage = &front.storage;
+    let object = storage.object(&path)?;
+    let owner = match Caller::of(&headers, &front.keys, &front.signer) {
+        Caller::Service => None,
+        Caller::User { id, .. } if object.bucket == USER_BUCKET && object.folder() == id => Some(id),
+        other => return Err(refusal(&other)),
+    };
+    let upsert = wants_upsert(&headers);
+    if !upsert && storage.disk.meta(&object).await.is_some() {
+        return Err(Refusal::duplicate());
+    }
+    let (name, now) = (object.to_string(), clock::now_s());
+    let claims = json!({"url": name, "owner": owner, "upsert": upsert, "iat": now, "exp": now + UPLOAD_TOKEN_LIFETIME_S});
+    let token = storage.secret.sign(&claims);
+    let url = format!("/object/upload/sign/{}?token={token}", object.url_path());
+    Ok(Json(json!({"url": url, "token": token})).into_response())
+}
+
+/// The token is the only credential, and good for this one object.
+pub(super) async fn upload_signed(
+    State(front): State<Shared>,
+    Path(path): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let object = front.storage.object(&path)?;
+    let claims = query.get("token").and_then(|token| front.storage.secret.claims(token)).ok_or_else(Refusal::bad_upload_token)?;
+    if claims.get("url").and_then(Value::as_str) != Some(object.to_string().as_str()) {
+        return Err(Refusal::bad_upload_token());
+    }
+    let upsert = claims.get("upsert").and_then(Value::as_bool).unwrap_or_default();
+    store(&front.storage, &object, upsert, request).await?;
+    Ok(Json(json!({"Key": object.to_string()})).into_response())
+}
+
+pub(super) async fn upload(State(front): State<Shared>, Path(path): Path<String>, request: Request) -> Result<Response, Refusal> {
+    let upsert = wants_upsert(request.headers());
+    write(&front, &path, upsert, request).await
+}
+
+pub(super) async fn replace(State(front): State<Shared>, Path(path): Path<String>, request: Request) -> Result<Response, Refusal> {
+    write(&front, &path, true, request).await
+}
+
+/// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, which name whole paths.
+pub(super) async fn remove(
+    State(front): State<Shared>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    service_only(&front, &headers)?;
+    if path.contains('/') {
+        let object = front.storage.object(&path)?;
+        let removed = front.storage.disk.remove(&object).await;
+        return if removed { Ok(Json(json!({"message": "Successfully deleted"})).into_response()) } else { Err(Refusal::no_object()) };
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let names = body.get("prefixes").and_then(Value::as_array).ok_or_else(|| Refusal::bad_request("prefixes missing"))?;
+    let mut removed = Vec::new();
+    for name in names.iter().filter_map(Value::as_str) {
+        let object = front.storage.object(&format!("{path}/{name}"))?;
+        if front.storage.disk.remove(&object).await {
+            removed.push(json!({"name": name, "bucket_id": path}));
+        }
+    }
+    Ok(Json(removed).into_response())
+}
+
+async fn write(front: &Shared, path: &str, upsert: bool, request: Request) -> Result<Response, Refusal> {
+    let object = front.storage.object(path)?;
+    service_only(front, request.headers())?;
+    let id = store(&front.storage, &object, upsert, request).await?;
+    Ok(Json(json!({"Key": object.to_string(), "Id": id})).into_response())
+}
+
+fn service_only(front: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
+    match Caller::of(headers, &front.keys, &front.signer) {
+        Caller::Service => Ok(()),
+        other => Err(refusal(&other)),
+    }
+}
+
+fn refusal(caller: &Caller) -> Refusal {
+    match caller {
+        Caller::Nobody => Refusal::no_credential(),
+        Caller::Invalid => Refusal::bad_token(),
+        Caller::Anon | Caller::Service | Caller::User { .. } => Refusal::not_allowed(),
+    }
+}
+
+fn wants_upsert(headers: &HeaderMap) -> bool {
+    text(headers, "x-upsert") == Some("true")
+}
+
+/// Browsers send a form whose file has no name; everybody else sends the bytes.
+async fn store(storage: &Storage, object: &ObjectPath, upsert: bool, mut request: Request) -> Result<String, Refusal> {
+    let headers = request.headers().clone();
+    let is_form = text(&headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    if !is_form {
+        let metadata = text(&headers, "x-metadata").and_then(|text| STANDARD.decode(text).ok());
+        let description = Description {
+            content_type: text(&headers, CONTENT_TYPE.as_str()).map(str::to_owned),
+            cache_control: text(&headers, CACHE_CONTROL.as_str()).map(str::to_owned),
+            user_metadata: metadata.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+        };
+        return put(storage, object, upsert, description, data(request.into_body())).await;
+    }
+    DefaultBodyLimit::disable().apply(&mut request);
+    let mut fields = Multipart::from_request(request, &()).await.map_err(|error| Refusal::bad_request(&error.body_text()))?;
+    let mut description = Description::default();
+    while let Some(field) = fields.next_field().await.map_err(|error| Refusal::bad_request(&error.body_text()))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name.is_empty() || field.file_name().is_some() {
+            description.content_type = field.content_type().map(str::to_owned);
+            return put(storage, object, upsert, description, field.map(|chunk| chunk.map_err(std::io::Error::other))).await;
+        }
+        let value = field.text().await.map_err(|error| Refusal::bad_request(&error.body_text()))?;
+        match name.as_str() {
+            "cacheControl" => description.cache_control = Some(format!("max-age={value}")),
+            "metadata" => description.user_metadata = serde_json::from_str(&value).ok(),
+            _ => {}
+        }
+    }
+    Err(Refusal::bad_request("The form has no file"))
+}
+
+fn data(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let stream: BodyDataStream = body.into_data_stream();
+    stream.map(|chunk| chunk.map_err(std::io::Error::other))
+}
+
+async fn put(
+    storage: &Storage,
+    object: &ObjectPath,
+    upsert: bool,
+    description: Description,
+    chunks: impl Stream<Item = std::io::Result<Bytes>>,
+) -> Result<String, Refusal> {
+    storage.disk.write(object, upsert, description, chunks).await.map_err(|error| match error {
+        WriteError::Exists => Refusal::duplicate(),
+        WriteError::TooLarge => Refusal::too_large(),
+        WriteError::Io(error) => Refusal::internal(&error.to_string()),
+    })
+}

@@ -1,0 +1,93 @@
+//! What every provider stand-in is to the rest: a name, a way to tell what a request is about, and an answer.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::http::{HeaderMap, Method};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::script::Behaviour;
+
+/// A request that has arrived whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) method: Method,
+    /// With the provider's prefix and the query string, as rules and the log see it.
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Arrival {
+    /// The path behind the provider's prefix, without the query string.
+    pub(crate) fn route(&self, provider: &str) -> &str {
+        let path = self.path.split('?').next().unwrap_or_default();
+        path.strip_prefix('/').and_then(|path| path.strip_prefix(provider)).unwrap_or(path)
+    }
+
+    /// The body as text; a multipart body is named, not shown.
+    pub(crate) fn text(&self) -> String {
+        match self.header("content-type") {
+            Some(kind) if kind.starts_with("multipart/") => format!("<multipart, {} bytes>", self.bytes.len()),
+            _ => String::from_utf8_lossy(&self.bytes).into_owned(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.bytes).ok()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What rules look into.
+    pub(crate) fn rule_text(&self) -> String {
+        format!("{} {} {}", self.method, self.path, self.text())
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Concern {
+    pub(crate) is_submit: bool,
+    pub(crate) task_id: Option<String>,
+    pub(crate) submit_text: Option<String>,
+}
+
+/// An answer, before delays and losses.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+    pub(crate) task_id: Option<String>,
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self { status, content_type: "application/json", body: body.to_string(), task_id: None }
+    }
+
+    pub(crate) fn text(status: u16, body: String) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body, task_id: None }
+    }
+
+    pub(crate) fn about(self, task_id: String) -> Self {
+        Self { task_id: Some(task_id), ..self }
+    }
+}
+
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// A provider, mounted at `/<name>/…`.
+pub(crate) trait Provider: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn concern(&self, arrival: &Arrival) -> Concern;
+    fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a>;
+    /// How many tasks one key may have live.
+    fn set_capacity(&self, limit: usize);
+    /// Back to the usual limit; tasks that were told to hang no longer count.
+    fn reset(&self);
+}

@@ -1,0 +1,126 @@
+//! The older API's wording: HTTP 200 with `{code, msg, data}`, whatever happened. The v2 objects are elsewhere.
+
+use serde_json::{Map, Value, json};
+
+use super::super::provider::{Answer, Arrival};
+use super::Hub;
+use super::request::{self, Refusal};
+use super::tasks::{State, Task};
+
+pub(super) fn started(task: &Task) -> Answer {
+    good(&json!({
+        "netWssUrl": null,
+        "taskId": task.id_value(),
+        "clientId": "stand-in",
+        "taskStatus": "RUNNING",
+        "promptTips": prompt_tips(task),
+    }))
+}
+
+/// JSON within text. Node errors announce a failure although the code is 0.
+pub(super) fn prompt_tips(task: &Task) -> String {
+    let node_errors = task.behaviour.node_errors.clone().unwrap_or_else(|| json!({}));
+    json!({"result": true, "error": null, "outputs_to_execute": ["9"], "node_errors": node_errors}).to_string()
+}
+
+/// The data is a bare word.
+pub(super) fn status(hub: &Hub, arrival: &Arrival) -> Answer {
+    about_task(hub, arrival, |task| {
+        let word = match task.state {
+            State::Queued => "QUEUED",
+            State::Running => "RUNNING",
+            State::Success { .. } => "SUCCESS",
+            State::Failed { .. } | State::Cancelled => "FAILED",
+        };
+        good(&Value::from(word))
+    })
+}
+
+pub(super) fn outputs(hub: &Hub, arrival: &Arrival) -> Answer {
+    about_task(hub, arrival, |task| Answer::json(200, &outputs_envelope(hub, task, false)))
+}
+
+pub(super) fn cancel(hub: &Hub, arrival: &Arrival) -> Answer {
+    about_task(hub, arrival, |task| {
+        // Cancelling what is over is answered like any other cancel.
+        hub.tasks.finish(task.id, State::Cancelled);
+        good(&Value::Null)
+    })
+}
+
+pub(super) fn account(hub: &Hub, arrival: &Arrival) -> Answer {
+    // The one path that spells the key in lower case.
+    match request::legacy_body(arrival, &hub.keys, "apikey") {
+        Err(refusal) => refused(&refusal),
+        Ok((_, key)) => good(&json!({
+            "remainCoins": "100000",
+            "currentTaskCounts": hub.tasks.live(&key).to_string(),
+            "remainMoney": null,
+            "currency": null,
+            "apiType": "NORMAL",
+        })),
+    }
+}
+
+pub(super) fn refused(refusal: &Refusal) -> Answer {
+    Answer::json(200, &envelope(refusal.code, &refusal.message, &Value::Null))
+}
+
+pub(super) fn good(data: &Value) -> Answer {
+    Answer::json(200, &envelope(0, "success", data))
+}
+
+/// What `outputs` answers; inside a webhook the cost is a number, there it is text.
+pub(super) fn outputs_envelope(hub: &Hub, task: &Task, in_webhook: bool) -> Value {
+    let cost = if in_webhook { Value::from(task.cost_s) } else { Value::from(task.cost_s.to_string()) };
+    let named = |code: i64, data: &Value| envelope(code, &Refusal::named(code).message, data);
+    match &task.state {
+        State::Queued => named(813, &Value::Null),
+        State::Running => named(804, &json!({"netWssUrl": null})),
+        State::Success { file } => envelope(0, "success", &json!([{
+            "fileUrl": hub.files.url(file),
+            "fileType": "png",
+            "taskCostTime": cost,
+            "nodeId": "9",
+            "consumeMoney": null,
+            "consumeCoins": "3",
+            "thirdPartyConsumeMoney": null,
+        }])),
+        State::Failed { reason, .. } => named(805, &failed_reason(reason)),
+        State::Cancelled => named(805, &failed_reason("Task was cancelled")),
+    }
+}
+
+fn failed_reason(reason: &str) -> Value {
+    json!({"failedReason": {
+        "node_id": "3",
+        "node_name": "Upscale",
+        "exception_type": "RuntimeError",
+        "exception_message": reason,
+        "traceback": "[]",
+        "current_inputs": "{}",
+        "current_outputs": "{}",
+    }})
+}
+
+fn about_task(hub: &Hub, arrival: &Arrival, answer: impl FnOnce(&Task) -> Answer) -> Answer {
+    let (body, key) = match request::legacy_body(arrival, &hub.keys, "apiKey") {
+        Ok(read) => read,
+        Err(refusal) => return refused(&refusal),
+    };
+    match request::task_id(&Value::Object(body)) {
+        None | Some(0) => refused(&Refusal::named(301)),
+        Some(id) => match hub.tasks.get(id).filter(|task| task.submit.key == key) {
+            Some(task) => answer(&task).about(id.to_string()),
+            None => refused(&Refusal::named(807)),
+        },
+    }
+}
+
+fn envelope(code: i64, message: &str, data: &Value) -> Value {
+    let mut envelope = Map::new();
+    envelope.insert("code".to_owned(), Value::from(code));
+    envelope.insert("msg".to_owned(), Value::from(message));
+    envelope.insert("data".to_owned(), data.clone());
+    Value::Object(envelope)
+}

@@ -1,0 +1,133 @@
+//! RunningHub as the application meets it: the v2 API and the older envelopes, over one set of tasks that really
+//! enlarge a picture. It is strict: what the contract does not name is refused, so that a mistake shows here first.
+//!
+//! | module | for |
+//! |---|---|
+//! | `request` | reading and refusing what is submitted |
+//! | `tasks` | the tasks, their states and the limit per key |
+//! | `v2`, `legacy` | the wording of answers |
+//! | `work` | the work itself |
+//! | `webhook` | telling the caller, with all the ways in which that goes wrong |
+
+mod legacy;
+mod request;
+mod tasks;
+mod upload;
+mod v2;
+mod webhook;
+mod work;
+
+use std::sync::Arc;
+
+use super::files::Files;
+use super::log::Log;
+use super::provider::{Answer, Answering, Arrival, Concern, Provider};
+use super::script::{Behaviour, WebhookFault};
+use crate::client::Client;
+use crate::config::Config;
+use request::Api;
+use tasks::Tasks;
+
+const NAME: &str = "runninghub";
+const LOCAL_KEY: &str = "rh-local-key";
+
+/// What the parts share.
+pub(super) struct Hub {
+    tasks: Tasks,
+    keys: Vec<String>,
+    client: Client,
+    files: Files,
+    log: Arc<Log>,
+}
+
+#[derive(Clone)]
+pub(super) struct RunningHub(Arc<Hub>);
+
+impl RunningHub {
+    pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
+        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        Self(Arc::new(Hub { tasks: Tasks::default(), keys, client, files, log }))
+    }
+
+    async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+        let hub = &self.0;
+        if arrival.method != axum::http::Method::POST {
+            return Answer::text(405, "Method Not Allowed".to_owned());
+        }
+        let route = arrival.route(NAME);
+        if let (Some(api), Some(code)) = (Api::of(route), refusal_code(behaviour)) {
+            return api.scripted_refusal(code, behaviour);
+        }
+        if let Some(app) = request::app_of(route) {
+            return self.submit(arrival, behaviour, Api::V2, Some(app)).await;
+        }
+        match route {
+            "/openapi/v2/query" => v2::query(hub, arrival),
+            "/openapi/v2/media/upload/binary" => upload::v2(hub, arrival).await,
+            "/task/openapi/create" | "/task/openapi/ai-app/run" => {
+                self.submit(arrival, behaviour, Api::Legacy, None).await
+            }
+            "/task/openapi/status" => legacy::status(hub, arrival),
+            "/task/openapi/outputs" => legacy::outputs(hub, arrival),
+            "/task/openapi/cancel" => legacy::cancel(hub, arrival),
+            "/task/openapi/upload" => upload::legacy(hub, arrival).await,
+            "/uc/openapi/accountStatus" => legacy::account(hub, arrival),
+            _ => Answer::text(404, "Not Found".to_owned()),
+        }
+    }
+
+    async fn submit(&self, arrival: &Arrival, behaviour: &Behaviour, api: Api, app: Option<&str>) -> Answer {
+        let read = match api {
+            Api::V2 => request::v2(arrival, &self.0.keys, app.unwrap_or_default()),
+            Api::Legacy => request::legacy(arrival, &self.0.keys),
+        };
+        let accepted = read.and_then(|submit| self.0.tasks.accept(submit, arrival.rule_text(), behaviour.clone()));
+        let task = match accepted {
+            Ok(task) => task,
+            Err(refusal) => return api.refuse(&refusal),
+        };
+        let work = tokio::spawn(work::run(Arc::clone(&self.0), task.clone()));
+        if behaviour.webhook == Some(WebhookFault::Early) {
+            // The task is over, and the caller told so, before this answer is written.
+            let _ = work.await;
+        }
+        let id = task.id.to_string();
+        match api {
+            Api::V2 => v2::started(&task).about(id),
+            Api::Legacy => legacy::started(&task).about(id),
+        }
+    }
+}
+
+/// A code together with `fail` belongs to the later failure, not to the submit.
+fn refusal_code(behaviour: &Behaviour) -> Option<i64> {
+    behaviour.code.filter(|_| behaviour.fail.is_none())
+}
+
+impl Provider for RunningHub {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn concern(&self, arrival: &Arrival) -> Concern {
+        let route = arrival.route(NAME);
+        if request::is_submit(route) {
+            return Concern { is_submit: true, ..Concern::default() };
+        }
+        let id = arrival.json().and_then(|body| request::task_id(&body));
+        let submit_text = id.and_then(|id| self.0.tasks.get(id)).map(|task| task.submit_text);
+        Concern { is_submit: false, task_id: id.map(|id| id.to_string()), submit_text }
+    }
+
+    fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {
+        Box::pin(self.route(arrival, behaviour))
+    }
+
+    fn set_capacity(&self, limit: usize) {
+        self.0.tasks.set_capacity(limit);
+    }
+
+    fn reset(&self) {
+        self.0.tasks.reset();
+    }
+}

@@ -1,0 +1,263 @@
+//! Reading what is sent to RunningHub, strictly: keys, bodies, node lists. It neither stores nor answers.
+
+use axum::http::Uri;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::provider::{Answer, Arrival};
+use super::super::script::Behaviour;
+use super::{legacy, v2};
+
+/// Which generation of the API is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Api {
+    V2,
+    Legacy,
+}
+
+impl Api {
+    pub(super) fn of(route: &str) -> Option<Self> {
+        match route {
+            _ if route.starts_with("/openapi/v2/") => Some(Self::V2),
+            _ if route.starts_with("/task/openapi/") || route.starts_with("/uc/openapi/") => Some(Self::Legacy),
+            _ => None,
+        }
+    }
+
+    pub(super) fn refuse(self, refusal: &Refusal) -> Answer {
+        match self {
+            Self::V2 => v2::refused(refusal),
+            Self::Legacy => legacy::refused(refusal),
+        }
+    }
+
+    /// A scripted code in the shape the script asks for.
+    pub(super) fn scripted_refusal(self, code: i64, behaviour: &Behaviour) -> Answer {
+        let refusal = Refusal::named(code);
+        match behaviour.shape {
+            Some(1) => legacy::refused(&refusal),
+            Some(2) => v2::refused_in_body(&refusal),
+            Some(_) => v2::refused_by_status(behaviour.status.unwrap_or_else(|| http_status(code))),
+            None => self.refuse(&refusal),
+        }
+    }
+}
+
+/// A refusal by code, worded later by the API that is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: i64,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// With the code's published name.
+    pub(super) fn named(code: i64) -> Self {
+        let name = match code {
+            301 => "PARAMS_INVALID",
+            380 => "WORKFLOW_NOT_EXISTS",
+            412 => "TOKEN_INVALID",
+            415 => "TASK_INSTANCE_MAXED",
+            416 => "TASK_CREATE_FAILED_BY_NOT_ENOUGH_WALLET",
+            421 => "TASK_QUEUE_MAXED",
+            423 => "TASK_NOT_FOUNED",
+            433 => "VALIDATE_PROMPT_FAILED",
+            500 => "UNKNOWN_ERROR",
+            802 => "APIKEY_UNAUTHORIZED",
+            803 => "APIKEY_INVALID_NODE_INFO",
+            804 => "APIKEY_TASK_IS_RUNNING",
+            805 => "APIKEY_TASK_STATUS_ERROR",
+            807 => "APIKEY_TASK_NOT_FOUND",
+            809 => "APIKEY_FILE_SIZE_EXCEEDED",
+            813 => "APIKEY_TASK_IS_QUEUED",
+            901 => "WEBAPP_NOT_EXISTS",
+            1003 => "Rate limit exceeded",
+            1004 => "Task not found",
+            1501 => "Content did not pass moderation",
+            1520 => "User concurrency limit reached",
+            _ => "Refused",
+        };
+        Self::new(code, name)
+    }
+}
+
+/// The HTTP status a code would be, for refusals that come as a plain HTTP error.
+fn http_status(code: i64) -> u16 {
+    match code {
+        412 | 802 | 1002 => 401,
+        415 | 421 | 814 | 1003 | 1520 => 429,
+        423 | 807 | 1004 => 404,
+        500 | 1000 | 1005 | 1006 | 1012 | 1015 | 1504 => 500,
+        1010 | 1011 => 503,
+        _ => 400,
+    }
+}
+
+/// Where the picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Url(String),
+    Uploaded(String),
+}
+
+/// A submit that keeps the contract.
+#[derive(Clone, Debug)]
+pub(super) struct Submit {
+    pub(super) api: Api,
+    pub(super) key: String,
+    pub(super) source: Source,
+    pub(super) webhook_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "descriptive keys are part of the contract and carry nothing")]
+struct Node {
+    node_id: String,
+    field_name: String,
+    field_value: String,
+    node_name: Option<String>,
+    field_type: Option<String>,
+    description: Option<String>,
+}
+
+pub(super) fn app_of(route: &str) -> Option<&str> {
+    route.strip_prefix("/openapi/v2/run/ai-app/")
+}
+
+pub(super) fn is_submit(route: &str) -> bool {
+    app_of(route).is_some() || matches!(route, "/task/openapi/create" | "/task/openapi/ai-app/run")
+}
+
+/// A task id, sent as text or as a number.
+pub(super) fn task_id(body: &Value) -> Option<u64> {
+    match body.get("taskId")? {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.as_u64(),
+        _ => None,
+    }
+}
+
+pub(super) fn bearer_is_known(arrival: &Arrival, keys: &[String]) -> Option<String> {
+    let token = arrival.header("authorization")?.strip_prefix("Bearer ")?;
+    keys.iter().find(|key| *key == token).cloned()
+}
+
+/// The key of a legacy request: in the body, under this name.
+pub(super) fn legacy_body(arrival: &Arrival, keys: &[String], name: &str) -> Result<(Map<String, Value>, String), Refusal> {
+    let Some(Value::Object(body)) = arrival.json() else {
+        return Err(Refusal::named(301));
+    };
+    let sent = body.get(name).and_then(Value::as_str);
+    let key = keys.iter().find(|key| Some(key.as_str()) == sent).cloned();
+    key.map(|key| (body, key)).ok_or_else(|| Refusal::named(802))
+}
+
+pub(super) fn v2(arrival: &Arrival, keys: &[String], app: &str) -> Result<Submit, Refusal> {
+    let key = bearer_is_known(arrival, keys).ok_or_else(|| Refusal::new(1002, "Invalid API key"))?;
+    if !arrival.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+        return Err(Refusal::new(1007, "Content-Type must be application/json"));
+    }
+    let Some(Value::Object(body)) = arrival.json() else {
+        return Err(Refusal::new(1007, "The body is not a JSON object"));
+    };
+    only(&body, &["nodeInfoList", "instanceType", "usePersonalQueue", "webhookUrl"], 1007)?;
+    if !is_number(app) {
+        return Err(Refusal::named(901));
+    }
+    submit(&body, Api::V2, key, 1101)
+}
+
+pub(super) fn legacy(arrival: &Arrival, keys: &[String]) -> Result<Submit, Refusal> {
+    let (body, key) = legacy_body(arrival, keys, "apiKey")?;
+    let is_app = body.contains_key("webappId");
+    let (id, missing, others): (_, _, &[&str]) = if is_app {
+        ("webappId", 901, &[])
+    } else {
+        ("workflowId", 380, &["addMetadata", "workflow", "usePersonalQueue"])
+    };
+    let known = ["apiKey", id, "nodeInfoList", "webhookUrl", "instanceType"];
+    only(&body, &[&known, others].concat(), 301)?;
+    let id = body.get(id).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    if !id.as_deref().is_some_and(is_number) {
+        return Err(Refusal::named(missing));
+    }
+    submit(&body, Api::Legacy, key, 803)
+}
+
+fn submit(body: &Map<String, Value>, api: Api, key: String, node_code: i64) -> Result<Submit, Refusal> {
+    let wrong = if api == Api::V2 { 1007 } else { 301 };
+    if body.get("instanceType").is_some_and(|kind| kind != "default" && kind != "plus") {
+        return Err(Refusal::new(wrong, "instanceType is default or plus"));
+    }
+    if body.get("usePersonalQueue").is_some_and(|flag| !flag.is_boolean() && flag != "true" && flag != "false") {
+        return Err(Refusal::new(wrong, "usePersonalQueue is true or false"));
+    }
+    let webhook_url = match body.get("webhookUrl") {
+        None => None,
+        Some(Value::String(url)) if is_fetchable(url) => Some(url.clone()),
+        Some(_) => return Err(Refusal::new(wrong, "webhookUrl is not a URL")),
+    };
+    let list = body.get("nodeInfoList").cloned().unwrap_or_default();
+    let nodes: Vec<Node> = serde_json::from_value(list).map_err(|error| Refusal::new(node_code, format!("nodeInfoList: {error}")))?;
+    if let Some(node) = nodes.iter().find(|node| !is_number(&node.node_id) || node.field_name.is_empty()) {
+        return Err(Refusal::new(node_code, format!("node {} is not one of this app", node.node_id)));
+    }
+    let source = nodes.iter().find(|node| node.field_name == "image").and_then(|node| source(&node.field_value));
+    let source = source.ok_or_else(|| Refusal::new(node_code, "no node with a readable image"))?;
+    Ok(Submit { api, key, source, webhook_url })
+}
+
+fn only(body: &Map<String, Value>, known: &[&str], code: i64) -> Result<(), Refusal> {
+    match body.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(Refusal::new(code, format!("unknown field {name}"))),
+        None => Ok(()),
+    }
+}
+
+fn source(value: &str) -> Option<Source> {
+    if let Some(name) = value.strip_prefix("api/") {
+        return Some(Source::Uploaded(name.to_owned()));
+    }
+    is_fetchable(value).then(|| Source::Url(value.to_owned()))
+}
+
+/// `https`, or `http` to this machine.
+fn is_fetchable(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    match uri.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => matches!(host, "127.0.0.1" | "localhost" | "[::1]"),
+        _ => false,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Source, is_fetchable, is_number, source};
+
+    #[test]
+    fn only_public_and_loopback_urls_are_fetched() {
+        assert!(is_fetchable("https://example.com/a.png"));
+        assert!(is_fetchable("http://127.0.0.1:54321/a.png?x=1"));
+        for bad in ["http://example.com/a.png", "ftp://127.0.0.1/a", "/a.png", "", "data:image/png;base64,AA"] {
+            assert!(!is_fetchable(bad), "{bad}");
+        }
+        assert_eq!(source("api/ab12.png"), Some(Source::Uploaded("ab12.png".to_owned())));
+    }
+
+    #[test]
+    fn ids_are_digits() {
+        assert!(is_number("1990000000000000001"));
+        assert!(!is_number("") && !is_number("12a") && !is_number("-1"));
+    }
+}

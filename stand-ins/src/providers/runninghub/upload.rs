@@ -1,0 +1,77 @@
+//! Uploads to RunningHub: a file becomes a name that a node can hold. The 30 MB limit is the provider's.
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
+use axum::http::{Request, header};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::super::provider::{Answer, Arrival};
+use super::request::{self, Refusal};
+use super::{Hub, legacy, v2};
+
+const UPLOAD_BYTES_MAX: usize = 30 * 1024 * 1024;
+
+struct Form {
+    key: String,
+    extension: String,
+    file: Bytes,
+}
+
+pub(super) async fn v2(hub: &Hub, arrival: &Arrival) -> Answer {
+    if request::bearer_is_known(arrival, &hub.keys).is_none() {
+        return v2::refused(&Refusal::new(1002, "Invalid API key"));
+    }
+    match store(hub, arrival).await {
+        Err(refusal) => v2::refused(&refusal),
+        Ok((_, name, size)) => legacy::good(&json!({
+            "type": "image",
+            "download_url": hub.files.url(&name),
+            "fileName": format!("api/{name}"),
+            "size": size.to_string(),
+        })),
+    }
+}
+
+pub(super) async fn legacy(hub: &Hub, arrival: &Arrival) -> Answer {
+    match store(hub, arrival).await {
+        Err(refusal) => legacy::refused(&refusal),
+        Ok((key, _, _)) if !hub.keys.contains(&key) => legacy::refused(&Refusal::named(802)),
+        Ok((_, name, _)) => legacy::good(&json!({"fileName": format!("api/{name}"), "fileType": "image"})),
+    }
+}
+
+async fn store(hub: &Hub, arrival: &Arrival) -> Result<(String, String, usize), Refusal> {
+    let form = read(arrival).await.ok_or_else(|| Refusal::named(301))?;
+    let size = form.file.len();
+    if size > UPLOAD_BYTES_MAX {
+        return Err(Refusal::named(809));
+    }
+    let saved = hub.files.save(&form.extension, form.file.to_vec()).await;
+    let name = saved.map_err(|error| Refusal::new(808, error.to_string()))?;
+    Ok((form.key, name, size))
+}
+
+async fn read(arrival: &Arrival) -> Option<Form> {
+    let mut request = Request::builder()
+        .header(header::CONTENT_TYPE, arrival.header("content-type")?)
+        .body(Body::from(arrival.bytes.clone()))
+        .ok()?;
+    DefaultBodyLimit::disable().apply(&mut request);
+    let mut fields = Multipart::from_request(request, &()).await.ok()?;
+    let (mut key, mut file) = (String::new(), None);
+    while let Some(field) = fields.next_field().await.ok()? {
+        match field.name() {
+            Some("apiKey") => key = field.text().await.ok()?,
+            Some("file") => {
+                let extension = match field.file_name().and_then(|name| name.rsplit_once('.')) {
+                    Some((_, "jpg" | "jpeg" | "JPG")) => "jpg",
+                    _ => "png",
+                };
+                file = Some((extension.to_owned(), field.bytes().await.ok()?));
+            }
+            _ => {}
+        }
+    }
+    file.map(|(extension, file)| Form { key, extension, file })
+}
