@@ -1,0 +1,4 @@
+//! The verify-only provider.
+
+/// Installs it.
+pub fn install() {}

@@ -1,0 +1,24 @@
+//! Reading the environment once per isolate: its variables do not change while it lives, and
+//! every read crosses into JavaScript.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use worker::Env;
+
+use crate::config::Config;
+use crate::error::ApiError;
+
+thread_local! {
+    static PARSED: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+}
+
+/// The configuration, or the name of what is missing. A failure is not remembered.
+pub(crate) fn config(env: &Env, required: &[&str]) -> Result<Rc<Config>, ApiError> {
+    if let Some(known) = PARSED.with_borrow(Clone::clone) {
+        return Ok(known);
+    }
+    let config = Rc::new(Config::parse(|name| env.var(name).ok().map(|value| value.to_string()), required)?);
+    PARSED.set(Some(Rc::clone(&config)));
+    Ok(config)
+}

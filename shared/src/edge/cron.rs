@@ -1,0 +1,46 @@
+//! Scheduled events.
+//!
+//! The platform ignores what a scheduled handler returns, so the log line is the only trace of a
+//! failure.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use worker::Env;
+
+use crate::auth::Caller;
+use crate::edge::call::OwnedCx;
+use crate::edge::fetch::Fetch;
+use crate::edge::log::Line;
+use crate::edge::spec::Spec;
+use crate::error::ApiError;
+use crate::id;
+use crate::transport::Transport;
+
+/// Runs the handler to its end and logs what came of it. Never fails.
+pub async fn serve_scheduled<F, Fut>(spec: &'static Spec, env: Env, handle: F)
+where
+    F: FnOnce(OwnedCx) -> Fut,
+    Fut: Future<Output = Result<(), ApiError>>,
+{
+    let fetch = Fetch::new(env);
+    let started = fetch.now_ms();
+    let request_id: Rc<str> = id::request_id(fetch.random()).into();
+    let outcome = match super::config::config(fetch.env(), spec.requires) {
+        Ok(config) => handle(OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) }).await,
+        Err(error) => Err(error),
+    };
+    let error = outcome.err();
+    Line {
+        function: spec.name,
+        op: "",
+        event: "scheduled",
+        request_id: &request_id,
+        status: error.as_ref().map_or(200, |error| error.code.http_status()),
+        caller: Caller::Platform.kind(),
+        job_id: None,
+        duration_ms: fetch.now_ms().saturating_sub(started),
+        error: error.as_ref(),
+    }
+    .write();
+}

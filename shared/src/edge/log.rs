@@ -1,0 +1,42 @@
+//! One structured line per request. Never tokens, bodies or addresses of people.
+
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// What the line says.
+pub(crate) struct Line<'a> {
+    pub function: &'a str,
+    pub op: &'a str,
+    pub event: &'a str,
+    pub request_id: &'a str,
+    pub status: u16,
+    pub caller: &'a str,
+    pub job_id: Option<&'a str>,
+    pub duration_ms: u64,
+    pub error: Option<&'a ApiError>,
+}
+
+impl Line<'_> {
+    pub(crate) fn to_value(&self) -> Value {
+        let mut line = Map::new();
+        let mut put = |name: &str, value: Value| line.insert(name.to_owned(), value);
+        put("function", Value::from(self.function));
+        put("op", Value::from(self.op));
+        put("event", Value::from(self.event));
+        put("request_id", Value::from(self.request_id));
+        put("code", Value::from(self.error.map_or("ok", |error| error.code.as_str())));
+        put("status", Value::from(self.status));
+        put("caller", Value::from(self.caller));
+        put("job_id", self.job_id.map_or(Value::Null, Value::from));
+        put("duration_ms", Value::from(self.duration_ms));
+        if let Some(detail) = self.error.and_then(|error| error.internal.as_deref()) {
+            put("detail", Value::from(detail));
+        }
+        Value::Object(line)
+    }
+
+    pub(crate) fn write(&self) {
+        worker::console_log!("{}", self.to_value());
+    }
+}

@@ -1,0 +1,159 @@
+//! What all functions have in common, around the one thing each does itself.
+//!
+//! It never returns an error and never lets a handler see a raw header.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+
+use serde_json::Value;
+use worker::{Context, Env, Headers, Request, Response};
+
+use crate::auth::policy::{Admission, admit};
+use crate::auth::{Caller, Policy};
+use crate::edge::call::{Call, OwnedCx, Reply};
+use crate::edge::fetch::Fetch;
+use crate::edge::log::Line;
+use crate::edge::spec::{Op, Spec, route};
+use crate::edge::{body, config, cors, identity};
+use crate::error::{ApiError, ErrorCode};
+use crate::id;
+use crate::transport::Transport;
+
+/// What the log line needs, filled in as it becomes known.
+struct Trace {
+    op: &'static str,
+    caller: &'static str,
+    job_id: Rc<RefCell<Option<String>>>,
+}
+
+/// Answers one request. Never `Err`.
+pub async fn serve<F, Fut>(
+    spec: &'static Spec,
+    mut request: Request,
+    env: Env,
+    context: Context,
+    handle: F,
+) -> worker::Result<Response>
+where
+    F: FnOnce(Call) -> Fut,
+    Fut: Future<Output = Result<Reply, ApiError>>,
+{
+    let fetch = Fetch::new(env);
+    let request_id = request_id(&request, &fetch);
+    let method = request.inner().method();
+    if method == "OPTIONS" {
+        return Ok(cors::plain(204, &request_id));
+    }
+    let started = fetch.now_ms();
+    let mut trace = Trace { op: "", caller: "unknown", job_id: Rc::default() };
+    let outcome = match prepare(spec, &mut request, method, &fetch, &request_id, context, &mut trace).await {
+        Ok(call) => handle(call).await,
+        Err(error) => Err(error),
+    };
+    Line {
+        function: spec.name,
+        op: trace.op,
+        event: "fetch",
+        request_id: &request_id,
+        status: outcome.as_ref().map_or_else(|error| error.code.http_status(), |reply| reply.status),
+        caller: trace.caller,
+        job_id: trace.job_id.borrow().as_deref(),
+        duration_ms: fetch.now_ms().saturating_sub(started),
+        error: outcome.as_ref().err(),
+    }
+    .write();
+    Ok(answer(outcome, &request_id))
+}
+
+/// Everything before the handler. Credentials come before the body: nobody unknown makes us read.
+async fn prepare(
+    spec: &'static Spec,
+    request: &mut Request,
+    method: String,
+    fetch: &Fetch,
+    request_id: &Rc<str>,
+    context: Context,
+    trace: &mut Trace,
+) -> Result<Call, ApiError> {
+    let route = route(spec, &method, &request.path())?;
+    trace.op = route.op.op;
+    let config = config::config(fetch.env(), spec.requires)?;
+    let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
+    let caller = admitted(route.op, request.headers(), &cx).await?;
+    trace.caller = caller.kind();
+    let raw_body = match method.as_str() {
+        "GET" | "HEAD" => String::new(),
+        _ => body::read(request, spec.body_bytes_max).await?,
+    };
+    let body = match route.op.policy {
+        Policy::Provider => Value::Null,
+        _ => body::parse(&raw_body)?,
+    };
+    let query = request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
+    Ok(Call {
+        op: route.op.op,
+        method,
+        caller,
+        body,
+        raw_body,
+        query,
+        path_tail: route.tail,
+        idempotency_key: header(request.headers(), "idempotency-key"),
+        job_id: Rc::clone(&trace.job_id),
+        cx,
+        context: Rc::new(context),
+    })
+}
+
+/// The caller the policy admits; being an admin is asked of the database at this moment.
+async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx) -> Result<Caller, ApiError> {
+    if matches!(op.policy, Policy::Public | Policy::Provider) {
+        return Ok(Caller::Public);
+    }
+    let authorization = header(headers, "authorization");
+    let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
+    let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
+    match admit(identity, op.policy, op.charges, cx.config.allow_anonymous_users) {
+        Admission::Granted(caller) => Ok(caller),
+        Admission::Refused(error) => Err(error),
+        Admission::IfAdmin(Caller::User { id, anonymous, .. }) if identity::is_admin(id, cx).await? => {
+            Ok(Caller::User { id, anonymous, admin: true })
+        }
+        Admission::IfAdmin(_) => Err(ApiError::forbidden()),
+    }
+}
+
+/// The caller's id for this request if it is a sane one, else a new one.
+fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
+    match header(request.headers(), "x-request-id") {
+        Some(given) if id::is_sane_request_id(&given) => given.into(),
+        _ => id::request_id(fetch.random()).into(),
+    }
+}
+
+fn header(headers: &Headers, name: &str) -> Option<String> {
+    headers.get(name).ok().flatten()
+}
+
+/// Any outcome in the contract's shape, with CORS.
+pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
+    let headers = Headers::new();
+    cors::with_cors(&headers, request_id);
+    let _ = headers.set("content-type", "application/json");
+    let (status, body) = match outcome {
+        Ok(reply) => (reply.status, reply.body),
+        Err(mut error) => {
+            if let Some(seconds) = error.retry_after_s {
+                let _ = headers.set("retry-after", &seconds.to_string());
+            }
+            if error.code == ErrorCode::MethodNotAllowed
+                && let Some(Value::String(allow)) = error.fields.remove("allow")
+            {
+                let _ = headers.set("allow", &format!("{allow}, OPTIONS"));
+            }
+            (error.code.http_status(), error.to_body(request_id))
+        }
+    };
+    Response::builder().with_status(status).with_headers(headers).fixed(body.to_string().into_bytes())
+}

@@ -1,0 +1,89 @@
+//! The seam between use cases and the world: what `flow` may ask for, without saying how.
+//!
+//! It does no I/O itself. `edge` implements it over the platform's fetch, tests over a script.
+
+use serde_json::Value;
+
+/// A request with a time limit that covers head and body of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    pub method: &'static str,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub timeout_ms: u32,
+}
+
+/// Any answer, whatever its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpResponse {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl HttpResponse {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransportError {
+    /// Refused before it left: nothing can have happened.
+    NotSent(String),
+    /// Sent, or maybe sent, and no answer: anything can have happened.
+    Unknown(String),
+}
+
+impl std::fmt::Display for TransportError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TransportError::NotSent(detail) => write!(f, "not sent: {detail}"),
+            TransportError::Unknown(detail) => write!(f, "no answer: {detail}"),
+        }
+    }
+}
+
+/// A body to be moved from one place to another without being held in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    pub from: String,
+    /// Where it goes; its `body` is not used. The content type of the source is added.
+    pub to: HttpRequest,
+    pub bytes_max: u64,
+    /// What the source may be, by the part of `content-type` before any `;`.
+    pub content_types: &'static [&'static str],
+    /// For reading the source's head. `to.timeout_ms` covers the rest.
+    pub timeout_ms: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Where the source named its length.
+    pub bytes: Option<u64>,
+    pub content_type: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyError {
+    /// Final: wrong type, too large, a redirect, or a refusal that will not change.
+    Rejected(String),
+    /// Worth another try.
+    Transient(String),
+}
+
+/// Everything a use case may ask of the world.
+#[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
+pub trait Transport {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
+    async fn copy(&self, copy: Copy) -> Result<Copied, CopyError>;
+    async fn sleep(&self, ms: u32);
+    fn now_ms(&self) -> u64;
+    fn random(&self) -> u128;
+    /// Sends a JSON text to the queue bound under `queue`.
+    async fn notify(&self, queue: &str, message: &str) -> Result<(), TransportError>;
+    fn log(&self, line: &Value);
+}
