@@ -20,7 +20,8 @@ const DEBIAN_TOOLCHAIN: &str = "debian-web";
 
 pub fn setup() -> Result<()> {
     let cache = paths::cache();
-    std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("cannot create {}", cache.display()))?;
     let _one_at_a_time = lock("setup")?;
     npm_packages()?;
     wasm_target()?;
@@ -33,7 +34,8 @@ pub fn setup() -> Result<()> {
 pub fn lock(name: &str) -> Result<std::fs::File> {
     let path = paths::cache().join(format!("{name}.lock"));
     std::fs::create_dir_all(paths::cache())?;
-    let file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
         say(format_args!("waiting for another xtask ({name})"));
         file.lock()?;
@@ -67,17 +69,29 @@ pub fn wasm_env(command: &mut Command) {
 }
 
 fn tool(name: &str, version: &str) -> PathBuf {
-    paths::cache().join("cargo").join(format!("{name}-{version}"))
+    paths::cache()
+        .join("cargo")
+        .join(format!("{name}-{version}"))
 }
 
 /// The bindings generator must be exactly as old as the crate in Cargo.lock.
 fn wasm_bindgen_version() -> Result<String> {
-    let text = std::fs::read_to_string(paths::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let text = std::fs::read_to_string(paths::root().join("Cargo.lock"))
+        .context("cannot read Cargo.lock")?;
     let lock: toml::Table = toml::from_str(&text).context("Cargo.lock")?;
-    let packages = lock.get("package").and_then(|packages| packages.as_array()).context("Cargo.lock has no packages")?;
-    let found = packages.iter().find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
-    let version = found.and_then(|package| package.get("version")).and_then(|version| version.as_str());
-    version.map(str::to_owned).context("Cargo.lock has no wasm-bindgen")
+    let packages = lock
+        .get("package")
+        .and_then(|packages| packages.as_array())
+        .context("Cargo.lock has no packages")?;
+    let found = packages
+        .iter()
+        .find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
+    let version = found
+        .and_then(|package| package.get("version"))
+        .and_then(|version| version.as_str());
+    version
+        .map(str::to_owned)
+        .context("Cargo.lock has no wasm-bindgen")
 }
 
 fn npm_packages() -> Result<()> {
@@ -93,10 +107,23 @@ fn npm_packages() -> Result<()> {
         return Ok(());
     }
     let mut command = Command::new("npm");
-    command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&root);
-    run("npm packages: npm ci", &mut command, "npm must be installed and reach its registry")?;
-    let node = run_quiet("node", Command::new(paths::node_bin("node")).arg("--version"), "its install script did not run")?;
-    say(format_args!("npm packages: installed, Node {}", node.trim()));
+    command
+        .args(["ci", "--no-fund", "--no-audit", "--loglevel=error"])
+        .current_dir(&root);
+    run(
+        "npm packages: npm ci",
+        &mut command,
+        "npm must be installed and reach its registry",
+    )?;
+    let node = run_quiet(
+        "node",
+        Command::new(paths::node_bin("node")).arg("--version"),
+        "its install script did not run",
+    )?;
+    say(format_args!(
+        "npm packages: installed, Node {}",
+        node.trim()
+    ));
     std::fs::write(stamp, wanted)?;
     Ok(())
 }
@@ -109,16 +136,31 @@ fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
     }
     let install = |locked: &[&str]| {
         let mut command = Command::new("cargo");
-        command.args(["install", name, "--version", &format!("={version}"), "--root"]).arg(&dir).args(locked);
+        command
+            .args([
+                "install",
+                name,
+                "--version",
+                &format!("={version}"),
+                "--root",
+            ])
+            .arg(&dir)
+            .args(locked);
         // Its build must not land among ours.
-        command.current_dir(paths::cache()).env_remove("CARGO_TARGET_DIR");
+        command
+            .current_dir(paths::cache())
+            .env_remove("CARGO_TARGET_DIR");
         command
     };
     let step = format!("{name} {version}: cargo install, a few minutes, once");
     let advice = "crates.io (or the registry in its place) must be reachable";
-    let Err(error) = run(&step, &mut install(&["--locked"]), advice) else { return Ok(()) };
+    let Err(error) = run(&step, &mut install(&["--locked"]), advice) else {
+        return Ok(());
+    };
     say(format_args!("{error}"));
-    let step = format!("{name} {version}: again with the newest compatible dependencies, as its own lock file did not install");
+    let step = format!(
+        "{name} {version}: again with the newest compatible dependencies, as its own lock file did not install"
+    );
     run(&step, &mut install(&[]), advice)
 }
 
@@ -132,8 +174,11 @@ fn wasm_target() -> Result<()> {
         return Ok(());
     }
     let step = format!("{WASM_TARGET}: rustup target add");
-    let Err(error) = run(&step, Command::new("rustup").args(["target", "add", WASM_TARGET]), "trying Debian's packages next")
-    else {
+    let Err(error) = run(
+        &step,
+        Command::new("rustup").args(["target", "add", WASM_TARGET]),
+        "trying Debian's packages next",
+    ) else {
         return Ok(());
     };
     say(format_args!("{error}"));
@@ -144,17 +189,27 @@ fn wasm_target() -> Result<()> {
 
 fn has_target(toolchain: Option<&str>) -> Result<bool> {
     Ok(std_library(toolchain)?.read_dir().is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+        entries.any(|entry| {
+            entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+        })
     }))
 }
 
 fn std_library(toolchain: Option<&str>) -> Result<PathBuf> {
     let mut command = Command::new("rustc");
-    command.args(["--print", "target-libdir", "--target", WASM_TARGET]).current_dir(paths::root());
+    command
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .current_dir(paths::root());
     if let Some(toolchain) = toolchain {
         command.env("RUSTUP_TOOLCHAIN", toolchain);
     }
-    Ok(run_quiet("rustc's library folder", &mut command, "Rust must be installed")?.trim().into())
+    Ok(run_quiet(
+        "rustc's library folder",
+        &mut command,
+        "Rust must be installed",
+    )?
+    .trim()
+    .into())
 }
 
 /// While this file is there, wasm is built with Debian's tool chain.
@@ -168,10 +223,19 @@ fn debian_toolchain() -> Result<()> {
         bail!("this is not Debian");
     }
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES);
-    run("Debian's wasm tool chain: apt-get install", apt.env("DEBIAN_FRONTEND", "noninteractive"), "run it as root")?;
+    apt.args(["install", "--yes", "--no-install-recommends"])
+        .args(DEBIAN_PACKAGES);
+    run(
+        "Debian's wasm tool chain: apt-get install",
+        apt.env("DEBIAN_FRONTEND", "noninteractive"),
+        "run it as root",
+    )?;
     let mut link = Command::new("rustup");
-    run("Debian's wasm tool chain: rustup toolchain link", link.args(["toolchain", "link", DEBIAN_TOOLCHAIN, "/usr"]), "is rustup there?")?;
+    run(
+        "Debian's wasm tool chain: rustup toolchain link",
+        link.args(["toolchain", "link", DEBIAN_TOOLCHAIN, "/usr"]),
+        "is rustup there?",
+    )?;
     if !has_target(Some(DEBIAN_TOOLCHAIN))? {
         build_std()?;
     }
@@ -182,11 +246,20 @@ fn debian_toolchain() -> Result<()> {
 fn build_std() -> Result<()> {
     let dir = paths::cache().join("std-wasm");
     std::fs::create_dir_all(dir.join("src"))?;
-    std::fs::write(dir.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n")?;
+    std::fs::write(
+        dir.join("Cargo.toml"),
+        "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n",
+    )?;
     std::fs::write(dir.join("src/lib.rs"), "")?;
     let mut build = Command::new("cargo");
     build
-        .args(["build", "--release", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort,proc_macro"])
+        .args([
+            "build",
+            "--release",
+            "--target",
+            WASM_TARGET,
+            "-Zbuild-std=std,panic_abort,proc_macro",
+        ])
         .current_dir(&dir)
         .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
         .env("RUSTC_BOOTSTRAP", "1")
@@ -196,14 +269,23 @@ fn build_std() -> Result<()> {
         .env("CARGO_TARGET_DIR", dir.join("target"))
         .env_remove("CARGO")
         .env_remove("RUSTC");
-    run("Debian's wasm tool chain: build std, about a minute", &mut build, "the package rust-web-src holds the source")?;
+    run(
+        "Debian's wasm tool chain: build std, about a minute",
+        &mut build,
+        "the package rust-web-src holds the source",
+    )?;
     let library = std_library(Some(DEBIAN_TOOLCHAIN))?;
     std::fs::create_dir_all(&library)?;
     for entry in std::fs::read_dir(dir.join("target").join(WASM_TARGET).join("release/deps"))? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name.ends_with(".rlib") && !name.starts_with("libempty-") {
-            std::fs::copy(&path, library.join(&name)).with_context(|| format!("cannot write {}", library.display()))?;
+            std::fs::copy(&path, library.join(&name))
+                .with_context(|| format!("cannot write {}", library.display()))?;
         }
     }
     Ok(())

@@ -1,0 +1,57 @@
+//! `cargo xtask bench <name>`: measurements on a Postgres of their own. Every figure stands beside a plain transaction that
+//! writes the same rows in the same run, because this hardware is shared and only ratios hold. Never asserts a time.
+
+mod enqueue;
+mod sweep;
+
+use anyhow::{Result, bail};
+use tokio_postgres::Client;
+
+use crate::postgres::{self, Options, Postgres};
+use crate::{paths, stack, tools};
+
+pub async fn run(name: &str) -> Result<()> {
+    tools::setup()?;
+    let port = stack::free_port_base()? + 2;
+    let server = Postgres::start(Options {
+        port,
+        fsync: true,
+        log_dir: paths::local().join("bench"),
+    })
+    .await?;
+    let admin = postgres::connect(&server.url("postgres")).await?;
+    admin
+        .batch_execute("create database template_unstuck")
+        .await?;
+    postgres::apply(
+        &postgres::connect(&server.url("template_unstuck")).await?,
+        &postgres::sql_files()?,
+    )
+    .await?;
+    let bench = Bench { server, admin };
+    match name {
+        "sweep" => sweep::run(&bench).await,
+        "enqueue" => enqueue::run(&bench).await,
+        _ => bail!("no bench is named {name}; there are: sweep, enqueue"),
+    }
+}
+
+struct Bench {
+    server: Postgres,
+    admin: Client,
+}
+
+impl Bench {
+    /// A fresh database with our schema; its URL. The template must have no connection left while it is copied.
+    async fn database(&self, name: &str) -> Result<String> {
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'template_unstuck'";
+        self.admin.batch_execute(end).await?;
+        self.admin
+            .batch_execute(&format!("drop database if exists {name}"))
+            .await?;
+        self.admin
+            .batch_execute(&format!("create database {name} template template_unstuck"))
+            .await?;
+        Ok(self.server.url(name))
+    }
+}

@@ -1,0 +1,106 @@
+//! How long one sweep takes for 1,000, 10,000 and 100,000 stale jobs with refunds, and beside it one plain transaction that
+//! writes the same rows to the same tables, triggers included.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use tokio_postgres::Client;
+
+use super::Bench;
+use crate::postgres;
+
+const STALE: &str = "
+insert into credit_accounts (user_id) select ('00000000-0000-4000-9000-' || lpad(to_hex(g), 12, '0'))::uuid from generate_series(0, $USERS - 1) g;
+insert into credit_entries (user_id, kind, amount, balance_after)
+  select user_id, 'grant', 100000000, 100000000 from credit_accounts where user_id::text like '00000000-0000-4000-9000-%';
+insert into jobs (tool, user_id, status, credits_charged, request_hash, queued_at, started_at, created_at, deadline_at, expires_at)
+  select 'runninghub-upscaler', ('00000000-0000-4000-9000-' || lpad(to_hex(g % $USERS), 12, '0'))::uuid, 'running', 60, 'h', now() - interval '30 min',
+    now() - interval '29 min', now() - interval '30 min', now() - interval '19 min', now() - interval '10 min' from generate_series(1, $JOBS) g;
+insert into job_steps (job_id, step, status, provider, run, share, sent_at, started_at, deadline_at)
+  select id, 1, 'running', 'runninghub', 1, 60, started_at, started_at, deadline_at from jobs;
+insert into credit_entries (user_id, job_id, kind, amount, balance_after) select user_id, id, 'debit', -60, 0 from jobs;
+update credit_accounts a set balance = (select sum(amount) from credit_entries e where e.user_id = a.user_id);
+";
+
+const PLAIN: &str = "
+begin;
+update job_steps set status = 'failed', error_code = 'TIMEOUT', error_message = 'no result after 29 minutes.', completed_at = now(), lease_until = null, checked_at = null;
+insert into credit_entries (user_id, job_id, kind, amount, balance_after, reason) select user_id, id, 'refund', 60, 1, 'TIMEOUT' from jobs;
+update credit_accounts a set balance = a.balance + t.total from (select user_id, sum(60) as total from jobs group by 1) t where t.user_id = a.user_id;
+update jobs set status = 'failed', error_code = 'TIMEOUT', error_message = 'TIMEOUT: no result after 29 minutes. 60 credits were returned.',
+  credits_refunded = 60, completed_at = now();
+commit;
+";
+
+pub(super) async fn run(bench: &Bench) -> Result<()> {
+    println!(
+        "{:>8} {:>12} {:>12} {:>12} {:>7}",
+        "jobs", "sweep ms", "µs per job", "plain ms", "ratio"
+    );
+    for jobs in [1_000, 10_000, 100_000] {
+        let (mut sweep_ms, mut plain_ms) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let client = stale(bench, jobs).await?;
+            let began = Instant::now();
+            let (calls, cleaned) = sweep(&client, jobs).await?;
+            sweep_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+            ensure!(
+                cleaned == jobs,
+                "swept {cleaned} of {jobs} jobs in {calls} calls"
+            );
+            let client = stale(bench, jobs).await?;
+            let began = Instant::now();
+            client.batch_execute(PLAIN).await?;
+            plain_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
+        let (sweep, plain) = (median(&mut sweep_ms), median(&mut plain_ms));
+        println!(
+            "{jobs:>8} {sweep:>12.0} {:>12.1} {plain:>12.0} {:>7.2}",
+            sweep * 1000.0 / f64::from(jobs),
+            sweep / plain
+        );
+    }
+    println!(
+        "medians of three interleaved runs; plain = one transaction that writes the same rows to the same tables"
+    );
+    Ok(())
+}
+
+async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
+    let client = postgres::connect(&bench.database("bench_sweep").await?).await?;
+    client
+        .batch_execute(
+            &STALE
+                .replace("$USERS", "500")
+                .replace("$JOBS", &jobs.to_string()),
+        )
+        .await?;
+    client.batch_execute("vacuum analyze; checkpoint").await?;
+    Ok(client)
+}
+
+/// One call, or as many as its time budget needs.
+async fn sweep(client: &Client, jobs: i32) -> Result<(u32, i32)> {
+    let id: i64 = client
+        .query_one("select sweep_id from sweep_begin_v1('bench')", &[])
+        .await?
+        .get(0);
+    let (mut calls, mut cleaned) = (0, 0);
+    while cleaned < jobs {
+        let swept: i32 = client
+            .query_one("select cleaned from jobs_sweep_v1($1, 100000)", &[&id])
+            .await?
+            .get(0);
+        calls += 1;
+        cleaned += swept;
+        if swept == 0 {
+            break;
+        }
+    }
+    Ok((calls, cleaned))
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
