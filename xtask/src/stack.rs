@@ -159,7 +159,7 @@ impl Stack {
         postgres::apply(&client, &postgres::sql_files()?).await?;
         let (rest, front, workers) = tokio::try_join!(
             start_rest(&options, &keys),
-            start_front(&options, &keys, &info),
+            start_front(&options, &keys),
             start_workers(&options, &keys)
         )?;
         let text = serde_json::to_string_pretty(&info)?;
@@ -338,7 +338,7 @@ fn rest_jwt_secret(options: &StackOptions, keys: &Keys) -> Result<String> {
     }
 }
 
-async fn start_front(options: &StackOptions, keys: &Keys, info: &StackInfo) -> Result<Process> {
+async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
     let base = options.port_base;
     let storage = options.state_dir.join("storage");
     // The database is new, so what it knows of stored objects is nothing.
@@ -353,9 +353,8 @@ async fn start_front(options: &StackOptions, keys: &Keys, info: &StackInfo) -> R
         "anon_key": keys.anon_key,
         "service_role_key": keys.service_role_key,
         "publishable_key": keys.publishable_key,
-        "secret_key": keys.secret_key,
-        "db_url": info.db_url,
-        "users": info.users,
+        "secret_keys": { "default": keys.secret_key },
+        "users": keys::users(),
         "storage_dir": storage,
     });
     if options.signing == Signing::Es256 {

@@ -42,7 +42,7 @@ async fn rate(url: &str, callers: usize, enqueue: bool) -> Result<f64> {
         let client = postgres::connect(url).await?;
         let user =
             uuid::Uuid::from_u128(0x0000_0000_0000_4000_9000_0000_0000_0000 + caller as u128);
-        let grant = "select 1 from credit_grant_v1($1, 100000000, 'bench', $1::text)";
+        let grant = "select 1 from credit_grant_v1($1::uuid, 100000000, 'bench', $1::uuid::text)";
         client.query(grant, &[&user]).await?;
         clients.push((client, user));
     }
