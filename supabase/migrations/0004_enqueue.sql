@@ -1,8 +1,9 @@
 -- From a request to a paid, queued job in one transaction: replay, exclusivity, money, job, steps. Never talks to a
 -- provider, never takes a price from a caller.
 
--- The job's row as the answer of the request that named it.
-create or replace function private.enqueue_answer(p_job_id uuid, p_replayed boolean)
+-- The job's row as the answer of the request that named it. Its place costs a look at the whole queue, so a new job, which
+-- is about to be claimed, goes without one.
+create or replace function private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
 returns table (job_id uuid, status text, replayed boolean, credits_charged int, balance int, "position" int, eta_seconds int,
   task_id text, output_url text, error_code text, error_message text, credits_refunded int)
 language sql stable set search_path = '' as
@@ -12,7 +13,7 @@ $$
   from public.jobs j
   join public.tools t using (tool)
   left join public.credit_accounts a using (user_id)
-  left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p.job_id = j.id and j.status = 'queued') q on true
+  left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p_with_place and p.job_id = j.id and j.status = 'queued') q on true
   left join lateral (select st.provider_task_id from public.job_steps st where st.job_id = j.id and st.provider_task_id is not null
     order by st.step desc limit 1) s on true
   where j.id = p_job_id
@@ -64,7 +65,7 @@ returns table (job_id uuid, status text, replayed boolean, credits_charged int, 
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
-declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_wait int; v_constraint text;
+declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_patience int; v_constraint text;
 begin
   perform private.act_as('user');
   select * into v_tool from public.tools where tool = p_tool;
@@ -82,7 +83,7 @@ begin
       perform private.refuse(409, 'idempotency_conflict');
     end if;
     if v_job.request_hash is not null then
-      return query select * from private.enqueue_answer(p_job_id, true); return;
+      return query select * from private.enqueue_answer(p_job_id, true, true); return;
     end if;
     if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')) then
       perform private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
@@ -101,12 +102,11 @@ begin
       perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
     end if;
   end if;
-  -- A wait beyond the tool's patience is refused, but only when it was measured.
-  select ceil((count(*) + 1)::numeric / greatest(p.max_concurrent, 1) * private.step_seconds(v_tool.provider)) into v_wait
-  from public.providers p left join public.job_steps s on s.provider = p.provider and s.status = 'queued'
-  where p.provider = v_tool.provider group by p.max_concurrent;
-  if v_wait > extract(epoch from v_tool.queue_ttl) then
-    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', ceil(v_wait - extract(epoch from v_tool.queue_ttl))));
+  -- A wait beyond the tool's patience is refused, but only when it was measured. Counted no further than it takes to know.
+  select ceil(p.max_concurrent * extract(epoch from v_tool.queue_ttl) / nullif(private.step_seconds(v_tool.provider), 0)) into v_patience
+  from public.providers p where p.provider = v_tool.provider;
+  if v_patience <= (select count(*) from (select from public.job_steps s where s.provider = v_tool.provider and s.status = 'queued' limit v_patience) q) then
+    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', 60));
   end if;
 
   -- Then money.
@@ -120,6 +120,6 @@ begin
     get stacked diagnostics v_constraint = constraint_name;
     perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
   end;
-  return query select * from private.enqueue_answer(p_job_id, false);
+  return query select * from private.enqueue_answer(p_job_id, false, false);
 end $$;
 comment on function public.job_enqueue_v1 is 'Caller: the function that creates the tool''s jobs. One transaction: debit, job, steps; adopts a pending row of the same id. Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists, queue_full, insufficient_credits; a refusal leaves nothing behind. Replay: same id, user and hash: the job''s present state, replayed = true, no charge.';

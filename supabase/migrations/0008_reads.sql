@@ -19,7 +19,7 @@ begin
   return query
   select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
     j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step
-  from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false) e
+  from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $$;
 comment on function public.job_get_v1 is 'Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool. Heals that user''s overdue rows first. Refuses: not_found, also for another user''s job.';

@@ -1,0 +1,2425 @@
+-- Made by `cargo xtask dump-schema` from supabase/migrations; a test compares it. Never edited.
+
+-- schemas
+create schema private;
+create schema public;
+
+-- types
+create type public.app_role as enum ('admin', 'moderator', 'user');
+
+-- tables
+create table public.cancelled_requests (
+  user_id uuid not null,
+  job_id uuid not null,
+  at timestamp with time zone not null default clock_timestamp()
+);
+create table public.credit_accounts (
+  user_id uuid not null,
+  balance integer not null default 0
+);
+create table public.credit_entries (
+  id bigint not null generated always as identity,
+  user_id uuid not null,
+  job_id uuid,
+  step integer,
+  kind text not null,
+  amount integer not null,
+  balance_after integer not null,
+  reason text,
+  idempotency_key text,
+  created_at timestamp with time zone not null default clock_timestamp()
+);
+create table public.job_events (
+  id bigint not null generated always as identity,
+  job_id uuid not null,
+  step integer,
+  run bigint,
+  at timestamp with time zone not null default clock_timestamp(),
+  event text not null,
+  from_status text,
+  to_status text,
+  actor text,
+  detail jsonb
+);
+create table public.job_steps (
+  job_id uuid not null,
+  step integer not null,
+  status text not null default 'queued'::text,
+  provider text not null,
+  provider_task_id text,
+  run bigint not null default 0,
+  attempts integer not null default 0,
+  rescues integer not null default 0,
+  share integer not null default 0,
+  not_before timestamp with time zone,
+  claimed_at timestamp with time zone,
+  sent_at timestamp with time zone,
+  started_at timestamp with time zone,
+  lease_until timestamp with time zone,
+  deadline_at timestamp with time zone not null,
+  checked_at timestamp with time zone,
+  provider_done_at timestamp with time zone,
+  provider_cancel_due jsonb not null default '[]'::jsonb,
+  input jsonb not null default '{}'::jsonb,
+  output jsonb,
+  output_url text,
+  error_code text,
+  error_message text,
+  completed_at timestamp with time zone
+);
+create table public.jobs (
+  id uuid not null default gen_random_uuid(),
+  tool text not null,
+  user_id uuid not null,
+  session_id text,
+  status text not null default 'pending'::text,
+  credits_charged integer not null default 0,
+  credits_refunded integer not null default 0,
+  refund_rule text not null,
+  exclusive_key text,
+  input jsonb not null default '{}'::jsonb,
+  output jsonb,
+  output_url text,
+  error_code text,
+  error_message text,
+  total_steps integer not null default 1,
+  current_step integer not null default 0,
+  retries integer not null default 0,
+  waited_in_queue boolean not null default false,
+  retry_of uuid,
+  request_hash text,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  queued_at timestamp with time zone,
+  started_at timestamp with time zone,
+  updated_at timestamp with time zone not null default clock_timestamp(),
+  deadline_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  completed_at timestamp with time zone,
+  set_aside_at timestamp with time zone
+);
+create table public.providers (
+  provider text not null,
+  max_concurrent integer not null,
+  enabled boolean not null default true,
+  synchronous boolean not null default false,
+  signed_webhooks boolean not null default false,
+  limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+);
+create table public.sweeps (
+  id bigint not null generated always as identity,
+  source text not null,
+  started_at timestamp with time zone not null default clock_timestamp(),
+  finished_at timestamp with time zone,
+  cleaned integer not null default 0,
+  refunded_credits integer not null default 0,
+  requeued integer not null default 0,
+  delivered integer not null default 0,
+  stuck integer,
+  violations integer
+);
+create table public.tools (
+  tool text not null,
+  table_name text not null,
+  provider text not null,
+  credit_cost integer not null,
+  priced_per text not null default 'job'::text,
+  step_order text not null default 'sequential'::text,
+  refund_rule text not null default 'all'::text,
+  exclusive_group text,
+  start_timeout interval not null default '00:00:25'::interval,
+  run_timeout interval not null default '00:10:00'::interval,
+  queue_ttl interval not null default '00:10:00'::interval,
+  attempt_max integer not null default 3,
+  user_cancel_running boolean not null default false,
+  enabled boolean not null default true
+);
+create table public.user_roles (
+  user_id uuid not null,
+  role public.app_role not null
+);
+create table public.webhook_inbox (
+  id bigint not null generated always as identity,
+  provider text not null,
+  job_id uuid not null,
+  step integer not null,
+  run bigint not null,
+  task_id text,
+  dedup_key text not null,
+  body jsonb not null,
+  received_at timestamp with time zone not null default clock_timestamp(),
+  applied_at timestamp with time zone
+);
+
+-- constraints
+alter table public.cancelled_requests add constraint cancelled_requests_pkey PRIMARY KEY (user_id, job_id);
+alter table public.credit_accounts add constraint credit_accounts_balance_check CHECK ((balance >= 0));
+alter table public.credit_accounts add constraint credit_accounts_pkey PRIMARY KEY (user_id);
+alter table public.credit_entries add constraint credit_entries_idempotency_key_key UNIQUE (idempotency_key);
+alter table public.credit_entries add constraint credit_entries_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'debit'::text, 'refund'::text, 'adjustment'::text])));
+alter table public.credit_entries add constraint credit_entries_pkey PRIMARY KEY (id);
+alter table public.credit_entries add constraint credit_entries_sign CHECK (
+CASE kind
+    WHEN 'debit'::text THEN (amount < 0)
+    WHEN 'adjustment'::text THEN (amount <> 0)
+    ELSE (amount > 0)
+END);
+alter table public.job_events add constraint job_events_pkey PRIMARY KEY (id);
+alter table public.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
+alter table public.job_steps add constraint job_steps_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+alter table public.job_steps add constraint job_steps_pkey PRIMARY KEY (job_id, step);
+alter table public.job_steps add constraint job_steps_provider_fkey FOREIGN KEY (provider) REFERENCES public.providers(provider);
+alter table public.job_steps add constraint job_steps_provider_provider_task_id_key UNIQUE (provider, provider_task_id);
+alter table public.job_steps add constraint job_steps_share_check CHECK ((share >= 0));
+alter table public.job_steps add constraint job_steps_status_check CHECK ((status = ANY (ARRAY['blocked'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
+alter table public.job_steps add constraint job_steps_step_check CHECK ((step >= 1));
+alter table public.jobs add constraint jobs_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
+alter table public.jobs add constraint jobs_credits_charged_check CHECK ((credits_charged >= 0));
+alter table public.jobs add constraint jobs_error_code_check CHECK ((error_code = ANY (ARRAY['TIMEOUT'::text, 'QUEUE_TIMEOUT'::text, 'PROVIDER_REJECTED'::text, 'PROVIDER_FAILED'::text, 'CONTENT_REFUSED'::text, 'DELIVERY_FAILED'::text, 'CANCELLED'::text, 'INSUFFICIENT_CREDITS'::text, 'CREDIT_ERROR'::text, 'ORPHANED'::text])));
+alter table public.jobs add constraint jobs_error_message_names_code CHECK (((error_code IS NULL) OR (error_message ~~ (error_code || ':%'::text))));
+alter table public.jobs add constraint jobs_pkey PRIMARY KEY (id);
+alter table public.jobs add constraint jobs_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
+alter table public.jobs add constraint jobs_refund_within_charge CHECK (((credits_refunded >= 0) AND (credits_refunded <= credits_charged)));
+alter table public.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of) REFERENCES public.jobs(id);
+alter table public.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
+alter table public.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES public.tools(tool);
+alter table public.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
+alter table public.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
+alter table public.providers add constraint providers_pkey PRIMARY KEY (provider);
+alter table public.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
+alter table public.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
+alter table public.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
+alter table public.tools add constraint tools_pkey PRIMARY KEY (tool);
+alter table public.tools add constraint tools_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text])));
+alter table public.tools add constraint tools_provider_fkey FOREIGN KEY (provider) REFERENCES public.providers(provider);
+alter table public.tools add constraint tools_queue_ttl_check CHECK ((queue_ttl > '00:00:00'::interval));
+alter table public.tools add constraint tools_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
+alter table public.tools add constraint tools_run_timeout_check CHECK ((run_timeout > '00:00:00'::interval));
+alter table public.tools add constraint tools_start_timeout_check CHECK ((start_timeout > '00:00:00'::interval));
+alter table public.tools add constraint tools_step_order_check CHECK ((step_order = ANY (ARRAY['sequential'::text, 'parallel'::text])));
+alter table public.tools add constraint tools_table_name_check CHECK ((table_name = ANY (ARRAY['upscaler_jobs'::text, 'video_upscaler_jobs'::text, 'pose_changer_jobs'::text, 'veste_ai_jobs'::text, 'generation_jobs'::text, 'replicate_tasks'::text, 'generation_history'::text])));
+alter table public.user_roles add constraint user_roles_pkey PRIMARY KEY (user_id, role);
+alter table public.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
+alter table public.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
+
+-- indexes
+CREATE INDEX credit_entries_by_user ON public.credit_entries USING btree (user_id, id);
+CREATE UNIQUE INDEX credit_entries_once_per_job ON public.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
+CREATE UNIQUE INDEX credit_entries_one_debit ON public.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
+CREATE INDEX job_events_by_job ON public.job_events USING btree (job_id, id);
+CREATE INDEX job_steps_cancel_due ON public.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
+CREATE INDEX job_steps_durations ON public.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
+CREATE INDEX job_steps_queued ON public.job_steps USING btree (provider) WHERE (status = 'queued'::text);
+CREATE INDEX job_steps_slots ON public.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
+CREATE INDEX job_steps_working ON public.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
+CREATE INDEX jobs_by_created ON public.jobs USING btree (created_at DESC);
+CREATE INDEX jobs_by_update ON public.jobs USING btree (updated_at);
+CREATE INDEX jobs_by_user ON public.jobs USING btree (user_id, created_at DESC);
+CREATE INDEX jobs_live_by_age ON public.jobs USING btree (COALESCE(started_at, created_at)) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_live_by_deadline ON public.jobs USING btree (deadline_at) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_live_by_user ON public.jobs USING btree (user_id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON public.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
+CREATE UNIQUE INDEX jobs_one_live_retry ON public.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
+CREATE INDEX sweeps_finished ON public.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
+CREATE INDEX webhook_inbox_open ON public.webhook_inbox USING btree (job_id, step) WHERE (applied_at IS NULL);
+
+-- views
+create view public.generation_history with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('generation_history'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'prompt'::text) AS input_file_name,
+    input ->> 'prompt'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'prompt'::text AS prompt,
+    input ->> 'siteName'::text AS site_name,
+    input ->> 'language'::text AS language,
+    'retry:'::text || retries AS admin_note,
+    retries
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'generation_history'::text));
+create view public.generation_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('generation_jobs'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'productImageUrl'::text) AS input_file_name,
+    input ->> 'productImageUrl'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'productName'::text AS product_name,
+    input ->> 'category'::text AS category,
+    input ->> 'description'::text AS description,
+    input -> 'productImages'::text AS product_images,
+    input -> 'selectedCards'::text AS selected_cards,
+    input ->> 'aspectRatio'::text AS aspect_ratio,
+    total_steps AS total_cards
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'generation_jobs'::text));
+create view public.generation_tasks with (security_invoker=true) as
+ SELECT j.id AS job_id,
+    s.step,
+    s.step - 1 AS task_index,
+    j.user_id,
+    j.session_id,
+        CASE
+            WHEN s.status = 'queued'::text AND s.not_before > now() THEN 'retrying'::text
+            ELSE private.status_word('generation_tasks'::text, s.status)
+        END AS status,
+    ((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
+    private.step_output_url(s.job_id, s.step) AS image_url,
+    s.attempts,
+    s.not_before,
+    s.error_code,
+    s.error_message AS last_error,
+    j.created_at,
+    s.started_at,
+    s.completed_at
+   FROM public.job_steps s
+     JOIN public.jobs j ON j.id = s.job_id
+  WHERE (j.tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'generation_jobs'::text));
+create view public.invariant_violations with (security_invoker=true) as
+ SELECT invariant,
+    subject,
+    detail
+   FROM private.violations_seen() v(invariant, subject, detail);
+create view public.job_health with (security_invoker=true) as
+ SELECT t.table_name,
+    count(j.id) FILTER (WHERE private.is_live(j.status)) AS live,
+    count(j.id) FILTER (WHERE j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AS waiting,
+    count(j.id) FILTER (WHERE j.status = ANY (ARRAY['starting'::text, 'running'::text])) AS running,
+    count(j.id) FILTER (WHERE j.status = 'queued'::text AND j.queued_at < (now() - '00:02:00'::interval) AND private.job_task_id(j.id) IS NULL AND private.job_position(j.id) IS NULL) AS old_queued_without_task_or_position,
+    count(j.id) FILTER (WHERE t.table_name = 'video_upscaler_jobs'::text AND private.is_live(j.status) AND COALESCE(j.input ->> 'videoUrl'::text, ''::text) !~ '^https?://'::text) AS video_input_not_a_url,
+    avg(EXTRACT(epoch FROM now() - j.created_at)) FILTER (WHERE private.is_live(j.status))::integer AS mean_age_seconds,
+    max(EXTRACT(epoch FROM now() - j.updated_at)) FILTER (WHERE private.is_live(j.status))::integer AS longest_unchanged_seconds
+   FROM public.tools t
+     LEFT JOIN public.jobs j USING (tool)
+  GROUP BY t.table_name;
+create view public.job_receipts with (security_invoker=true) as
+ SELECT id AS job_id,
+    user_id,
+    tool,
+    status,
+    credits_charged,
+    credits_refunded,
+    credits_charged - credits_refunded AS credits_paid,
+    total_steps,
+    output_url,
+    error_code,
+    error_message,
+    retries,
+    retry_of,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    ( SELECT jsonb_agg(jsonb_build_object('at', e.created_at, 'kind', e.kind, 'amount', e.amount, 'balance_after', e.balance_after, 'step', e.step, 'reason', e.reason) ORDER BY e.id) AS jsonb_agg
+           FROM public.credit_entries e
+          WHERE e.job_id = j.id AND (e.kind = ANY (ARRAY['debit'::text, 'refund'::text]))) AS entries
+   FROM public.jobs j;
+create view public.pose_changer_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('pose_changer_jobs'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'personImageUrl'::text) AS input_file_name,
+    input ->> 'personImageUrl'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'personImageUrl'::text AS person_image_url,
+    input ->> 'referenceImageUrl'::text AS reference_image_url
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'pose_changer_jobs'::text));
+create view public.queue_positions with (security_invoker=true) as
+ SELECT job_id,
+    provider,
+    "position",
+    eta_seconds
+   FROM private.places_seen() s(job_id, provider, "position", eta_seconds);
+create view public.replicate_tasks with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('replicate_tasks'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'person_image'::text) AS input_file_name,
+    input ->> 'person_image'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'person_image'::text AS person_image,
+    input -> 'garments'::text AS garments,
+    input ->> 'prompt_hints'::text AS prompt_hints,
+    private.job_task_id(id) AS prediction_id,
+    output_url AS result_url,
+    current_step,
+    total_steps
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'replicate_tasks'::text));
+create view public.upscaler_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('upscaler_jobs'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'imageUrl'::text) AS input_file_name,
+    input ->> 'imageUrl'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'imageUrl'::text AS image_url,
+    (input ->> 'resolution'::text)::integer AS resolution,
+    (input ->> 'detailDenoise'::text)::numeric AS detail_denoise,
+    input ->> 'prompt'::text AS prompt,
+    input ->> 'version'::text AS version,
+    input ->> 'category'::text AS category,
+    input ->> 'framingMode'::text AS framing_mode
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'upscaler_jobs'::text));
+create view public.veste_ai_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('veste_ai_jobs'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'personImageUrl'::text) AS input_file_name,
+    input ->> 'personImageUrl'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'personImageUrl'::text AS person_image_url,
+    input ->> 'clothingImageUrl'::text AS clothing_image_url
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'veste_ai_jobs'::text));
+create view public.video_upscaler_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    private.status_word('video_upscaler_jobs'::text, status) AS status,
+        CASE
+            WHEN status = 'queued'::text THEN private.job_position(id)
+            ELSE NULL::integer
+        END AS "position",
+    private.job_task_id(id) AS task_id,
+    COALESCE(input ->> 'input_file_name'::text, input ->> 'videoUrl'::text) AS input_file_name,
+    input ->> 'videoUrl'::text AS input_url,
+    output_url,
+    credits_charged AS user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    input ->> 'videoUrl'::text AS video_url,
+    (input ->> 'width'::text)::integer AS width,
+    (input ->> 'height'::text)::integer AS height,
+    (input ->> 'durationSeconds'::text)::numeric AS duration_seconds
+   FROM public.jobs j
+  WHERE (tool IN ( SELECT t.tool
+           FROM public.tools t
+          WHERE t.table_name = 'video_upscaler_jobs'::text));
+
+-- functions
+CREATE OR REPLACE FUNCTION private.act_as(p_actor text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$ select set_config('unstuck.actor', p_actor, true) $function$
+;
+CREATE OR REPLACE FUNCTION private.append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $function$
+;
+CREATE OR REPLACE FUNCTION private.cancel_due_with(p_step public.job_steps)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case when p_step.sent_at is not null and p_step.provider_done_at is null and p_step.provider_task_id is not null
+    then p_step.provider_cancel_due || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
+    else p_step.provider_cancel_due end
+$function$
+;
+CREATE OR REPLACE FUNCTION private.cancel_due_without(p_due jsonb, p_task_id text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $function$
+;
+CREATE OR REPLACE FUNCTION private.count_stuck(p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select count(*)::int from public.jobs j cross join private.intervals() i
+  where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null
+    and j.deadline_at + i.sql_wait + i.grace <= p_now
+$function$
+;
+CREATE OR REPLACE FUNCTION private.credit_adjust(p_user_id uuid, p_amount integer, p_reason text)
+ RETURNS TABLE(success boolean, new_balance integer, error_message text)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_balance int;
+begin
+  if p_user_id is null or p_amount is null or p_amount = 0 then
+    return query select false, null::int, 'Amount must be positive'; return;
+  end if;
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select a.balance into v_balance from public.credit_accounts a where a.user_id = p_user_id for update;
+  if v_balance + p_amount < 0 then
+    return query select false, v_balance, 'Insufficient credits'; return;
+  end if;
+  insert into public.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  return query select true, v_balance + p_amount, null::text;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.credit_entries_before_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if new.balance_after is null then
+    insert into public.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
+    update public.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+  end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.enqueue_answer(p_job_id uuid, p_replayed boolean)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged integer, balance integer, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded integer)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), q."position", q.eta_seconds,
+    s.provider_task_id, j.output_url, j.error_code, j.error_message, j.credits_refunded
+  from public.jobs j
+  join public.tools t using (tool)
+  left join public.credit_accounts a using (user_id)
+  left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p.job_id = j.id and j.status = 'queued') q on true
+  left join lateral (select st.provider_task_id from public.job_steps st where st.job_id = j.id and st.provider_task_id is not null
+    order by st.step desc limit 1) s on true
+  where j.id = p_job_id
+$function$
+;
+CREATE OR REPLACE FUNCTION private.intervals()
+ RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+ LANGUAGE sql
+ STABLE
+AS $function$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $function$
+;
+CREATE OR REPLACE FUNCTION private.is_admin()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select auth.uid() is not null and public.has_role(auth.uid(), 'admin') $function$
+;
+CREATE OR REPLACE FUNCTION private.is_final(p_status text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_status in ('completed', 'failed', 'cancelled') $function$
+;
+CREATE OR REPLACE FUNCTION private.is_live(p_status text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_status in ('pending', 'queued', 'starting', 'running') $function$
+;
+CREATE OR REPLACE FUNCTION private.job_follow(p_job_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  update public.jobs j set
+    status = s.status,
+    current_step = s.current_step,
+    deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
+    started_at = case when s.worked then coalesce(j.started_at, s.started_at) end
+  from (
+    select st.job_id,
+      case when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
+           when bool_or(st.status = 'starting') then 'starting' else 'queued' end as status,
+      count(*) filter (where st.status in ('completed', 'failed'))
+        + (max(t.step_order) = 'sequential' and bool_or(st.status in ('starting', 'running')))::int as current_step,
+      coalesce(min(st.deadline_at) filter (where st.status in ('starting', 'running')),
+               max(st.deadline_at) filter (where st.status = 'queued')) as deadline_at,
+      bool_or(st.started_at is not null or st.sent_at is not null) as worked,
+      min(coalesce(st.started_at, st.sent_at)) as started_at
+    from public.job_steps st join public.jobs jj on jj.id = st.job_id join public.tools t using (tool)
+    where st.job_id = any (p_job_ids) group by st.job_id
+  ) s
+  where j.id = s.job_id and private.is_live(j.status)
+$function$
+;
+CREATE OR REPLACE FUNCTION private.job_in_table(p_job public.jobs, p_table text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_table is null or p_table not in (select t.table_name from public.tools t) then perform private.refuse(400, 'bad_request'); end if;
+  if p_job.id is null or not exists (select from public.tools t where t.tool = p_job.tool and t.table_name = p_table) then
+    perform private.refuse(404, 'not_found');
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.job_lock(p_job_id uuid)
+ RETURNS public.jobs
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_user uuid; v_job public.jobs;
+begin
+  select user_id into v_user from public.jobs where id = p_job_id;
+  if not found then return null; end if;
+  perform 1 from public.credit_accounts where user_id = v_user for update;
+  select * into v_job from public.jobs where id = p_job_id for update;
+  return v_job;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.job_position(p_job_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select p."position" from public.jobs j join public.tools t using (tool)
+  cross join lateral private.queue_places(t.provider) p
+  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and private.may_see(j.user_id)
+$function$
+;
+CREATE OR REPLACE FUNCTION private.job_set_aside(p_ids uuid[], p_reason text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
+  select j.id, 'set_aside', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
+  from public.jobs j where j.id = any (p_ids) and j.set_aside_at is null;
+  update public.jobs set set_aside_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and set_aside_at is null;
+$function$
+;
+CREATE OR REPLACE FUNCTION private.job_span(p_tool text, p_steps integer)
+ RETURNS interval
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+    * (case when p.synchronous then t.attempt_max else 1 end)
+  from public.tools t join public.providers p using (provider) where t.tool = p_tool
+$function$
+;
+CREATE OR REPLACE FUNCTION private.job_steps_before_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_job public.jobs; v_tool public.tools;
+begin
+  select * into v_job from public.jobs where id = new.job_id;
+  if not found then return new; end if;  -- the foreign key refuses it
+  select * into v_tool from public.tools where tool = v_job.tool;
+  new.provider := coalesce(new.provider, v_tool.provider);
+  new.deadline_at := coalesce(new.deadline_at, case
+    when new.status = 'blocked' then v_job.expires_at
+    when new.status = 'queued' then v_job.deadline_at
+    else coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at) + v_tool.run_timeout end);
+  if private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, clock_timestamp()); end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.job_steps_before_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if private.is_final(old.status) and new.status is distinct from old.status then
+    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+  end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.job_steps_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+  from new_rows n join old_rows o using (job_id, step)
+  where n.status <> o.status or n.run <> o.run;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.job_task_id(p_job_id uuid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.provider_task_id from public.job_steps s join public.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.provider_task_id is not null and private.may_see(j.user_id) order by s.step desc limit 1
+$function$
+;
+CREATE OR REPLACE FUNCTION private.job_write(p_user_id uuid, p_job_id uuid, p_tool public.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price integer, p_retry_of uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_steps int := jsonb_array_length(p_steps);
+  v_expires timestamptz := v_now + private.job_span(p_tool.tool, v_steps);
+  v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
+  v_key text := p_tool.exclusive_group || ':' || p_user_id;
+begin
+  -- An older client's own row is adopted: every time and money column is overwritten.
+  update public.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
+    refund_rule = p_tool.refund_rule, exclusive_key = v_key, input = p_input, total_steps = v_steps, current_step = 0, retries = 0,
+    request_hash = p_request_hash, queued_at = v_now, created_at = v_now, started_at = null, deadline_at = v_deadline, expires_at = v_expires,
+    completed_at = null, waited_in_queue = false, output = null, output_url = null, error_code = null, error_message = null
+  where id = p_job_id and user_id = p_user_id and request_hash is null;
+  if not found then
+    insert into public.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
+      request_hash, retry_of, queued_at, created_at, deadline_at, expires_at)
+    values (p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule, v_key, p_input, v_steps,
+      p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires);
+  end if;
+  if p_price > 0 then
+    insert into public.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+  end if;
+  insert into public.job_steps (job_id, step, status, provider, share, deadline_at, input)
+  select p_job_id, s.step, case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end, p_tool.provider,
+    private.share_of(p_price, v_steps, s.step::int),
+    case when s.step > 1 and p_tool.step_order = 'sequential' then v_expires else v_deadline end, s.input
+  from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.jobs_before_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_tool public.tools; v_from timestamptz;
+begin
+  select * into v_tool from public.tools where tool = new.tool;
+  if not found then return new; end if;  -- the foreign key refuses it
+  new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
+  v_from := coalesce(new.started_at, new.created_at);
+  new.expires_at := coalesce(new.expires_at, v_from + private.job_span(new.tool, new.total_steps));
+  new.deadline_at := coalesce(new.deadline_at, case new.status
+    when 'pending' then v_from + (select orphan from private.intervals())
+    when 'queued' then v_from + v_tool.queue_ttl
+    else v_from + v_tool.run_timeout end);
+  if private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.jobs_before_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if private.is_final(old.status) and new.status is distinct from old.status
+     and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
+    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
+  end if;
+  new.updated_at := clock_timestamp();
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp();
+begin
+  insert into public.credit_accounts (user_id)
+  select distinct j.user_id from public.jobs j where j.id = any (p_ids) order by 1
+  on conflict do nothing;
+  return query
+  with closing as (
+    select j.id, j.user_id, j.tool, c.status, c.code, c.message,
+      case when exists (select from public.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
+      coalesce(-l.debit, 0)::int as debit, coalesce(l.refunded, 0)::int as refunded
+    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+    join public.jobs j on j.id = c.id
+    left join lateral (
+      select sum(e.amount) filter (where e.kind = 'debit') as debit, sum(e.amount) filter (where e.kind = 'refund') as refunded
+      from public.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
+    ) l on true
+    where private.is_live(j.status)
+  ), step_closed as (
+    update public.job_steps s set
+      status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+      error_code = coalesce(c.code, 'CANCELLED'), error_message = c.message, completed_at = v_now, lease_until = null, checked_at = null,
+      provider_cancel_due = private.cancel_due_with(s)
+    from closing c
+    where s.job_id = c.id and not private.is_final(s.status)
+    returning s.job_id
+  ), owed as (
+    select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
+    from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
+    union all
+    select c.id, c.user_id, s.step, s.share
+    from closing c join public.job_steps s on s.job_id = c.id
+    where c.rule = 'per_step' and c.debit > 0 and s.status <> 'completed' and s.share > 0
+      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = s.step and e.kind = 'refund')
+  ), running as (
+    select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
+  ), entry as (
+    insert into public.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
+    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far, coalesce(c.code, 'refund')
+    from running r join closing c using (id) join public.credit_accounts a on a.user_id = r.user_id
+    returning user_id, job_id, amount
+  ), account as (
+    update public.credit_accounts a set balance = a.balance + t.total
+    from (select user_id, sum(amount)::int as total from running group by 1) t
+    where a.user_id = t.user_id
+    returning a.user_id
+  ), back as (
+    select e.job_id, sum(e.amount)::int as amount from entry e group by 1
+  ), closed as (
+    update public.jobs j set
+      status = c.status,
+      credits_charged = c.debit,
+      credits_refunded = c.refunded + coalesce(b.amount, 0),
+      error_code = case when c.status <> 'completed' then c.code end,
+      error_message = case when c.status <> 'completed' then c.code || ': ' || c.message || case when coalesce(b.amount, 0) > 0 then format(' %s credits were returned.', b.amount) else '' end end,
+      current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+      completed_at = v_now, deadline_at = least(j.deadline_at, v_now)
+    from closing c left join back b on b.job_id = c.id
+    where j.id = c.id
+    returning j.id, j.tool, j.status, coalesce(b.amount, 0) as amount
+  )
+  select closed.id, closed.tool, closed.status, closed.amount from closed;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.jobs_due(p_now timestamp with time zone, p_user_id uuid, p_ids uuid[], p_limit integer)
+ RETURNS TABLE(job_id uuid, user_id uuid, status text, code text, message text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with candidate as (
+    (select j.* from public.jobs j
+     where j.status in ('pending', 'queued', 'starting', 'running') and j.deadline_at <= p_now and j.set_aside_at is null
+       and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
+    union all
+    -- The hard limit of A5, whatever the deadline says.
+    (select j.* from public.jobs j
+     where j.status in ('pending', 'queued', 'starting', 'running') and j.deadline_at > p_now and j.set_aside_at is null
+       and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
+       and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
+  ), judged as (
+    select c.*, t.run_timeout, s.*, i.sql_wait, i.orphan,
+      coalesce(c.started_at, c.created_at) + case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end <= p_now as too_old
+    from candidate c
+    join public.tools t using (tool)
+    cross join private.intervals() i
+    cross join lateral (
+      select count(*) as steps,
+        count(*) filter (where st.status = 'completed') as done,
+        count(*) filter (where not private.is_final(st.status)) as live,
+        count(*) filter (where st.status in ('starting', 'running')) as working,
+        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
+        bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
+        bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
+        -- Rescued in SQL before this is asked, or a website's, which its own cleanup retries.
+        bool_or(st.status = 'starting' and st.sent_at is null and st.rescues < 3 and p_now < c.expires_at) as rescuable,
+        bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
+        min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
+      from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
+    ) s
+  )
+  select j.id, j.user_id,
+    case when j.status = 'pending' then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
+    case when j.status = 'pending' then 'ORPHANED'
+         when j.undelivered then 'DELIVERY_FAILED'
+         when j.status = 'queued' and j.steps > 0 then 'QUEUE_TIMEOUT'
+         else 'TIMEOUT' end,
+    case when j.status = 'pending' then 'never started; nothing was charged.'
+         when j.undelivered then 'the result could not be stored.'
+         else format('%s after %s.', case when j.status = 'queued' then 'not started' else 'no result' end,
+           private.minutes_text(private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
+  from judged j
+  where case
+    when j.too_old then true
+    when j.status = 'pending' then j.request_hash is null
+      and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+    when j.steps = 0 or j.live = 0 then true
+    when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
+    when j.working = 0 then true
+    when j.asked then j.working_deadline + j.sql_wait <= p_now
+    when j.held or j.rescuable then false
+    else j.working_deadline <= p_now
+  end
+  order by j.deadline_at, j.id limit p_limit
+$function$
+;
+CREATE OR REPLACE FUNCTION private.jobs_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.job_events (job_id, event, to_status, actor)
+    select n.id, 'job_created', n.status, nullif(current_setting('unstuck.actor', true), '') from new_rows n;
+  else
+    insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
+    select n.id, 'job_' || n.status, o.status, n.status, nullif(current_setting('unstuck.actor', true), ''),
+      case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+    from new_rows n join old_rows o using (id) where n.status <> o.status;
+  end if;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.may_see(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or private.is_admin()
+$function$
+;
+CREATE OR REPLACE FUNCTION private.minutes_between(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select greatest(round(extract(epoch from p_to - p_from) / 60), 0)::int $function$
+;
+CREATE OR REPLACE FUNCTION private.minutes_text(p_minutes integer)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $function$
+;
+CREATE OR REPLACE FUNCTION private.old_row_delete()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $function$
+;
+CREATE OR REPLACE FUNCTION private.old_row_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare v_tool public.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
+begin
+  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.exclusive_group = 'runninghub';
+  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  perform 1 from public.credit_accounts where user_id = v_user for update;
+  if (select count(*) from public.jobs j where j.user_id = v_user and j.status = 'pending') >= 20 then
+    perform private.refuse(429, 'rate_limited');
+  end if;
+  v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
+    "category": "category", "framing_mode": "framingMode", "video_url": "videoUrl", "width": "width", "height": "height",
+    "duration_seconds": "durationSeconds", "person_image_url": "personImageUrl", "reference_image_url": "referenceImageUrl",
+    "clothing_image_url": "clothingImageUrl", "input_file_name": "input_file_name"}';
+  for v_key in select jsonb_object_keys(v_keys) loop
+    if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
+  end loop;
+  perform private.act_as('client');
+  begin
+    insert into public.jobs (id, tool, user_id, session_id, status, input)
+    values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
+    returning id, user_id, status, created_at, updated_at into new.id, new.user_id, new.status, new.created_at, new.updated_at;
+  exception when unique_violation then
+    perform private.refuse(409, 'idempotency_conflict');
+  end;
+  new.status := 'queued';
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.old_row_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare v_user uuid := auth.uid();
+begin
+  if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  if new.status in ('failed', 'cancelled') and new.status is distinct from old.status then
+    perform 1 from public.job_cancel_v1(v_user, tg_table_name, old.id);
+    new.status := 'cancelled';
+    return new;
+  end if;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.orphans_cancel(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  select count(*) from private.jobs_close(p_ids, array_fill('cancelled'::text, array[cardinality(p_ids)]),
+    array_fill('ORPHANED'::text, array[cardinality(p_ids)]), array_fill('never started; nothing was charged.'::text, array[cardinality(p_ids)]))
+$function$
+;
+CREATE OR REPLACE FUNCTION private.places_seen()
+ RETURNS TABLE(job_id uuid, provider text, "position" integer, eta_seconds integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select q.job_id, p.provider, q."position", q.eta_seconds
+  from public.providers p cross join lateral private.queue_places(p.provider) q join public.jobs j on j.id = q.job_id
+  where private.may_see(j.user_id)
+$function$
+;
+CREATE OR REPLACE FUNCTION private.providers_before_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.queue_order(p_provider text, p_now timestamp with time zone)
+ RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, ready boolean, place bigint)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with waiting as (
+    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
+    from public.job_steps s join public.jobs j on j.id = s.job_id
+    where s.provider = p_provider and s.status = 'queued' and s.deadline_at > p_now and private.is_live(j.status)
+  ), busy as (
+    select j.user_id, count(*) as live
+    from public.job_steps s join public.jobs j on j.id = s.job_id
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    group by 1
+  ), ranked as (
+    select w.*, coalesce(b.live, 0)
+      + row_number() over (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step) as turn
+    from waiting w left join busy b using (user_id)
+  )
+  select r.job_id, r.step, r.user_id, r.tool, r.ready,
+    row_number() over (order by not r.ready, r.turn, r.since, r.job_id, r.step)
+  from ranked r
+$function$
+;
+CREATE OR REPLACE FUNCTION private.queue_places(p_provider text)
+ RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with place as (
+    select q.job_id, (row_number() over (order by min(q.place)))::int as "position"
+    from private.queue_order(p_provider, clock_timestamp()) q join public.jobs j on j.id = q.job_id
+    where j.status = 'queued' group by q.job_id
+  )
+  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p
+$function$
+;
+CREATE OR REPLACE FUNCTION private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.refuse_final(p_job public.jobs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if private.is_final(p_job.status) then
+    perform private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.share_of(p_price integer, p_steps integer, p_step integer)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $function$
+;
+CREATE OR REPLACE FUNCTION private.status_word(p_table text, p_status text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case
+    when p_status in ('completed', 'failed', 'cancelled') then p_status
+    when p_status in ('pending', 'queued', 'blocked') then case when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history') then 'pending' else 'queued' end
+    when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks') then 'processing'
+    when p_table = 'generation_history' then 'generating'
+    else 'running' end
+$function$
+;
+CREATE OR REPLACE FUNCTION private.step_give_up(p_job public.jobs, p_step integer, p_code text, p_message text)
+ RETURNS TABLE(job_status text, refunded integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_share int := 0; v_open boolean; v_any boolean;
+begin
+  if p_job.refund_rule = 'all' then
+    return query select c.status, c.refunded from private.jobs_close(array[p_job.id], array['failed'], array[p_code], array[p_message]) c;
+    return;
+  end if;
+  update public.job_steps s set status = 'failed', error_code = p_code, error_message = p_code || ': ' || p_message,
+    completed_at = clock_timestamp(), lease_until = null, provider_cancel_due = private.cancel_due_with(s)
+  where s.job_id = p_job.id and s.step = p_step returning s.share into v_share;
+  select bool_or(not private.is_final(s.status)), bool_or(s.status = 'completed') into v_open, v_any
+  from public.job_steps s where s.job_id = p_job.id;
+  if not v_open then
+    return query select c.status, c.refunded from private.jobs_close(array[p_job.id],
+      array[case when v_any then 'completed' else 'failed' end], array[p_code], array[p_message]) c;
+    return;
+  end if;
+  if v_share > 0 and exists (select from public.credit_entries e where e.job_id = p_job.id and e.kind = 'debit') then
+    insert into public.credit_entries (user_id, job_id, step, kind, amount, reason)
+    values (p_job.user_id, p_job.id, p_step, 'refund', v_share, p_code);
+    update public.jobs set credits_refunded = credits_refunded + v_share where id = p_job.id;
+  else
+    v_share := 0;
+  end if;
+  perform private.job_follow(array[p_job.id]);
+  return query select 'running', v_share;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.step_lock(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS public.job_steps
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_step public.job_steps;
+begin
+  perform 1 from public.jobs where id = p_job_id for update;
+  select * into v_step from public.job_steps where job_id = p_job_id and step = p_step and run = p_run
+    and status in ('starting', 'running') for update;
+  if not found then return null; end if;
+  return v_step;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.step_output_url(p_job_id uuid, p_step integer)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.output_url from public.job_steps s join public.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
+    and (j.refund_rule = 'per_step' or j.status = 'completed') and private.may_see(j.user_id)
+$function$
+;
+CREATE OR REPLACE FUNCTION private.step_seconds(p_provider text)
+ RETURNS numeric
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select avg(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - s.started_at)) from (
+    select s.* from public.job_steps s where s.provider = p_provider and s.status = 'completed' and s.started_at is not null
+    order by s.completed_at desc limit 20
+  ) s
+$function$
+;
+CREATE OR REPLACE FUNCTION private.steps_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_row record; v_job public.jobs; v_step public.job_steps;
+begin
+  for v_row in
+    select s.job_id, s.step, s.run, j.user_id
+    from public.job_steps s
+    join public.jobs j on j.id = s.job_id
+    join public.tools t using (tool)
+    join public.providers p on p.provider = s.provider
+    where s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.lease_until <= p_now and s.provider_done_at is null
+      and s.attempts >= t.attempt_max and j.set_aside_at is null and (p_user_id is null or j.user_id = p_user_id)
+    order by j.user_id, s.job_id, s.step limit p_limit
+  loop
+    v_job := private.job_lock(v_row.job_id);
+    v_step := private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    continue when v_step.job_id is null or v_step.lease_until > p_now;
+    return query select v_job.id, v_job.tool, g.job_status, g.refunded
+    from private.step_give_up(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.steps_rescue(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_jobs uuid[]; v_count int;
+begin
+  with due as (
+    select s.job_id, s.step
+    from public.job_steps s
+    join public.jobs j on j.id = s.job_id
+    join public.tools t using (tool)
+    join public.providers p on p.provider = s.provider
+    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.set_aside_at is null
+      and (p_user_id is null or j.user_id = p_user_id)
+      and ((s.status = 'starting' and s.sent_at is null and s.rescues < 3)
+        or (s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.provider_done_at is null and s.attempts < t.attempt_max))
+    order by s.job_id, s.step limit p_limit
+    for update of j, s skip locked
+  ), back as (
+    update public.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
+      rescues = s.rescues + (s.status = 'starting')::int, deadline_at = least(p_now + t.queue_ttl, j.expires_at)
+    from due d, public.jobs j, public.tools t
+    where s.job_id = d.job_id and s.step = d.step and j.id = s.job_id and t.tool = j.tool
+    returning s.job_id
+  )
+  select array_agg(distinct b.job_id), count(*) into v_jobs, v_count from back b;
+  perform private.job_follow(v_jobs);
+  return v_count;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded integer, requeued integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int;
+begin
+  perform private.act_as('sweep');
+  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit);
+  return query select e.job_id, e.tool, e.status, e.refunded, 0 from private.steps_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
+  loop
+    exit when v_left <= 0 or clock_timestamp() - v_began > p_budget;
+    return query select s.job_id, s.tool, s.status, s.refunded, 0 from private.sweep_page(p_now, p_user_id, least(v_left, 10000)) s;
+    get diagnostics v_got = row_count;
+    exit when v_got = 0;
+    v_left := v_left - v_got;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_ids uuid[]; v_users uuid[]; v_bad uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_id uuid;
+begin
+  select array_agg(d.job_id), array_agg(distinct d.user_id) into v_ids, v_users from private.jobs_due(p_now, p_user_id, null, p_limit) d;
+  if v_ids is null then return; end if;
+  perform 1 from (select a.user_id from public.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update) locked;
+  select array_agg(l.id) into v_ids from (
+    select j.id from public.jobs j where j.id = any (v_ids) order by j.id for update skip locked) l;
+  select array_agg(j.id) into v_bad from public.jobs j
+  where j.id = any (v_ids) and j.credits_refunded <> coalesce((
+    select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
+  perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
+  select array_agg(d.job_id order by d.job_id), array_agg(d.status order by d.job_id), array_agg(d.code order by d.job_id), array_agg(d.message order by d.job_id)
+  into v_ids, v_statuses, v_codes, v_messages from private.jobs_due(p_now, p_user_id, v_ids, p_limit) d;
+  if v_ids is null then return; end if;
+  begin
+    return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(v_ids, v_statuses, v_codes, v_messages) c;
+    return;
+  exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
+  end;
+  for i in 1 .. cardinality(v_ids) loop
+    v_id := v_ids[i];
+    begin
+      return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+    exception when others then
+      perform private.job_set_aside(array[v_id], sqlerrm);
+    end;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.violations(p_since timestamp with time zone)
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+  with job as (
+    select j.*, s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
+    from public.jobs j
+    cross join lateral (
+      select count(*) as steps, count(*) filter (where not private.is_final(st.status)) as live_steps,
+        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
+        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
+      from public.job_steps st where st.job_id = j.id
+    ) s
+    cross join lateral (
+      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit, coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
+      from public.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
+    ) e
+    where j.updated_at >= p_since
+  )
+  select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
+  from job j where j.steps > 0 and (private.is_final(j.status) and j.live_steps > 0 or private.is_live(j.status) and j.live_steps = 0)
+  union all
+  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
+  union all
+  select 'job_money_equals_ledger', j.id::text, format('row: %s charged, %s refunded; ledger: %s, %s', j.credits_charged, j.credits_refunded, j.debit, j.refunded)
+  from job j where j.credits_charged <> j.debit or j.credits_refunded <> j.refunded
+  union all
+  select 'final_refund_exact', j.id::text, format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
+  from job j where j.set_aside_at is null and case
+    when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' and j.debit > 0 then j.undelivered_share else 0 end
+    when private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
+    else false end
+  union all
+  select 'set_aside', j.id::text, format('live %s, set aside at %s', j.status, j.set_aside_at) from job j where j.set_aside_at is not null and private.is_live(j.status)
+  union all
+  select 'entry_without_job', e.id::text, format('%s of %s for job %s', e.kind, e.amount, e.job_id)
+  from public.credit_entries e where e.created_at >= p_since and e.kind in ('debit', 'refund')
+    and not exists (select from public.jobs j where j.id = e.job_id)
+  union all
+  select 'balance_equals_entries', a.user_id::text, format('balance %s, entries %s', a.balance, coalesce(t.total, 0))
+  from public.credit_accounts a
+  left join lateral (select sum(e.amount) as total from public.credit_entries e where e.user_id = a.user_id) t on true
+  where a.balance <> coalesce(t.total, 0)
+    and (p_since = '-infinity' or exists (select from public.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
+  union all
+  select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
+  from public.credit_entries e join public.credit_entries r on r.user_id = e.user_id and r.kind = 'refund' and r.amount = e.amount
+    and r.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour'
+  where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
+  union all
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
+  from public.providers p join public.job_steps s on s.provider = p.provider
+  where s.status in ('starting', 'running') and s.provider_done_at is null and s.claimed_at > p.limit_changed_at
+  group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
+  from public.providers p
+  cross join lateral private.queue_order(p.provider, clock_timestamp()) q
+  join public.job_steps s on s.job_id = q.job_id and s.step = q.step
+  join public.jobs j on j.id = q.job_id
+  where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
+    and p.max_concurrent > (select count(*) from public.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+$function$
+;
+CREATE OR REPLACE FUNCTION private.violations_seen()
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select v.invariant, v.subject, v.detail from private.violations('-infinity') v where private.may_see(null) $function$
+;
+CREATE OR REPLACE FUNCTION private.wait_seconds(p_provider text, p_position integer)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select ceil(ceil(p_position::numeric / greatest(p.max_concurrent, 1)) * coalesce(private.step_seconds(p_provider), 60))::int
+  from public.providers p where p.provider = p_provider
+$function$
+;
+CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
+ RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '55s'
+AS $function$
+#variable_conflict use_column
+declare v_sweep bigint;
+begin
+  insert into public.sweeps (source) values ('sql') returning id into v_sweep;
+  return query
+  with done as (select * from public.jobs_sweep_v1(v_sweep, 20000))
+  select x.table_name, x.cancelled_count, x.refunded_credits
+  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits int);
+  perform public.sweep_end_v1(v_sweep, 0, 0, 0);
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amount integer, _description text)
+ RETURNS TABLE(success boolean, new_balance integer, error_message text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select * from private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $function$
+;
+CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount integer, p_reason text, p_idempotency_key text)
+ RETURNS TABLE(balance integer, replayed boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_entry public.credit_entries;
+begin
+  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+    perform private.refuse(400, 'bad_request');
+  end if;
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from public.credit_accounts where user_id = p_user_id for update;
+  select * into v_entry from public.credit_entries where idempotency_key = p_idempotency_key;
+  if found then
+    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+      perform private.refuse(409, 'idempotency_conflict');
+    end if;
+    return query select a.balance, true from public.credit_accounts a where a.user_id = p_user_id;
+    return;
+  end if;
+  begin
+    insert into public.credit_entries (user_id, kind, amount, reason, idempotency_key)
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
+  exception when unique_violation then  -- the same key for another user at the same moment
+    perform private.refuse(409, 'idempotency_conflict');
+  end;
+  return query select a.balance, false from public.credit_accounts a where a.user_id = p_user_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.has_role(_user_id uuid, _role public.app_role)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select exists (select from public.user_roles r where r.user_id = _user_id and r.role = _role) $function$
+;
+CREATE OR REPLACE FUNCTION public.health_v1()
+ RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
+  from (select 1) one left join lateral (
+    select * from public.sweeps where finished_at is not null order by finished_at desc limit 1) s on true
+$function$
+;
+CREATE OR REPLACE FUNCTION public.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
+ RETURNS TABLE(status text, refunded_credits integer, provider text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs;
+begin
+  if not public.has_role(p_actor, 'admin') then perform private.refuse(403, 'forbidden'); end if;
+  perform private.act_as('admin:' || p_actor);
+  v_job := private.job_lock(p_job_id);
+  perform private.job_in_table(v_job, p_table);
+  perform private.refuse_final(v_job);
+  return query
+  select c.status, c.refunded, t.provider
+  from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
+  join public.tools t using (tool);
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
+ RETURNS TABLE(status text, refunded_credits integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs;
+begin
+  perform private.act_as('user');
+  v_job := private.job_lock(p_job_id);
+  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  perform private.job_in_table(v_job, p_table);
+  perform private.refuse_final(v_job);
+  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from public.tools t where t.tool = v_job.tool) then
+    perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  return query select c.status, c.refunded from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged integer, balance integer, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_wait int; v_constraint text;
+begin
+  perform private.act_as('user');
+  select * into v_tool from public.tools where tool = p_tool;
+  if not found or p_user_id is null or p_job_id is null or coalesce(p_request_hash, '') = ''
+     or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
+    perform private.refuse(400, 'bad_request');
+  end if;
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select balance into v_balance from public.credit_accounts where user_id = p_user_id for update;
+
+  -- Replay first: the same id is the same request, whatever has become of it.
+  select * into v_job from public.jobs where id = p_job_id for update;
+  if found then
+    if v_job.user_id <> p_user_id or v_job.tool <> p_tool or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash) then
+      perform private.refuse(409, 'idempotency_conflict');
+    end if;
+    if v_job.request_hash is not null then
+      return query select * from private.enqueue_answer(p_job_id, true); return;
+    end if;
+    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')) then
+      perform private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
+    end if;
+  end if;
+  if exists (select from public.cancelled_requests c where c.user_id = p_user_id and c.job_id = p_job_id) then
+    perform private.refuse(409, 'already_final', jsonb_build_object('status', 'cancelled', 'refundedCredits', 0));
+  end if;
+  if not v_tool.enabled then perform private.refuse(503, 'tool_disabled'); end if;
+
+  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes.
+  if v_tool.exclusive_group is not null then
+    select * into v_other from public.jobs
+    where exclusive_key = v_tool.exclusive_group || ':' || p_user_id and status in ('queued', 'starting', 'running') and id <> p_job_id;
+    if found then
+      perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
+    end if;
+  end if;
+  -- A wait beyond the tool's patience is refused, but only when it was measured.
+  select ceil((count(*) + 1)::numeric / greatest(p.max_concurrent, 1) * private.step_seconds(v_tool.provider)) into v_wait
+  from public.providers p left join public.job_steps s on s.provider = p.provider and s.status = 'queued'
+  where p.provider = v_tool.provider group by p.max_concurrent;
+  if v_wait > extract(epoch from v_tool.queue_ttl) then
+    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', ceil(v_wait - extract(epoch from v_tool.queue_ttl))));
+  end if;
+
+  -- Then money.
+  v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
+  if v_balance < v_price then
+    perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  begin
+    perform private.job_write(p_user_id, p_job_id, v_tool, p_session_id, p_input, p_request_hash, p_steps, v_price, null);
+  exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
+    get stacked diagnostics v_constraint = constraint_name;
+    perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
+  end;
+  return query select * from private.enqueue_answer(p_job_id, false);
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.job_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+ RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged integer, credits_refunded integer, balance integer, total_steps integer, current_step integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs;
+begin
+  select * into v_job from public.jobs where id = p_job_id;
+  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
+    perform private.refuse(404, 'not_found');
+  end if;
+  if private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
+    perform public.user_heal_v1(v_job.user_id);
+  end if;
+  return query
+  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
+    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step
+  from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false) e
+  where j.id = p_job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+ RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs; v_tool public.tools; v_now timestamptz; v_balance int; v_price int; v_live uuid; v_steps jsonb;
+begin
+  if not public.has_role(p_actor, 'admin') then perform private.refuse(403, 'forbidden'); end if;
+  perform private.act_as('admin:' || p_actor);
+  v_job := private.job_lock(p_job_id);
+  perform private.job_in_table(v_job, p_table);
+  select * into v_tool from public.tools where tool = v_job.tool;
+  v_now := clock_timestamp();
+  if private.is_live(v_job.status) then
+    if v_job.status = 'pending' or not exists (
+      select from public.job_steps s where s.job_id = v_job.id and not private.is_final(s.status)
+        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
+      perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+    end if;
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
+    update public.jobs j set expires_at = v_now + private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0, set_aside_at = null where j.id = v_job.id;
+    update public.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
+      lease_until = null, provider_cancel_due = private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
+      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
+    update public.job_steps s set deadline_at = j.expires_at from public.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
+    perform private.job_follow(array[v_job.id]);
+    return query select v_job.id, true, null::uuid; return;
+  end if;
+  -- A second click while the first click's job lives answers with that job.
+  select j.id into v_live from public.jobs j where j.retry_of = v_job.id and private.is_live(j.status);
+  if found then return query select v_live, false, v_job.id; return; end if;
+  select jsonb_agg(s.input order by s.step) into v_steps from public.job_steps s where s.job_id = v_job.id;
+  if v_steps is null then perform private.refuse(400, 'bad_request'); end if;
+  if v_tool.exclusive_group is not null and exists (select from public.jobs j
+      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
+    perform private.refuse(409, 'active_job_exists');
+  end if;
+  insert into public.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
+  select balance into v_balance from public.credit_accounts where user_id = v_job.user_id for update;
+  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
+  if v_balance < v_price then
+    perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query select p_new_job_id, false, v_job.id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
+ RETURNS TABLE(cleaned integer, refunded_credits integer, requeued integer, remaining integer, tables jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '55s'
+AS $function$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded int; v_requeued int; v_tables jsonb; v_left int;
+begin
+  with closed as (
+    select s.*, t.table_name from private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join public.tools t using (tool)
+  )
+  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0),
+    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
+        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
+        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
+     from (select distinct table_name from public.tools) n)
+  into v_cleaned, v_refunded, v_requeued, v_tables from closed c;
+  select count(*) into v_left from private.jobs_due(v_now, null, null, 1000);
+  update public.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
+  where s.id = p_sweep_id;
+  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.queue_check_v1(p_provider text)
+ RETURNS TABLE(max_concurrent integer, running integer, slots_available integer, total_queued integer, queued_by_tool jsonb, oldest_queued_seconds integer, last_sweep_at timestamp with time zone, enabled boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with live as (
+    select count(*)::int as running from public.job_steps s
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ), waiting as (
+    select j.tool, count(*)::int as jobs, min(coalesce(j.queued_at, j.created_at)) as since
+    from public.jobs j join public.tools t using (tool)
+    where t.provider = p_provider and j.status = 'queued' group by j.tool
+  )
+  select p.max_concurrent, l.running, greatest(p.max_concurrent - l.running, 0), coalesce(w.total, 0), coalesce(w.by_tool, '{}'),
+    extract(epoch from clock_timestamp() - w.since)::int,
+    (select max(s.finished_at) from public.sweeps s), p.enabled
+  from public.providers p cross join live l
+  cross join (select sum(jobs)::int as total, jsonb_object_agg(tool, jobs) as by_tool, min(since) as since from waiting) w
+  where p.provider = p_provider
+$function$
+;
+CREATE OR REPLACE FUNCTION public.refund_upscaler_credits(_user_id uuid, _amount integer, _description text)
+ RETURNS TABLE(success boolean, new_balance integer, error_message text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select * from private.credit_adjust(_user_id, greatest(_amount, 0), _description) $function$
+;
+CREATE OR REPLACE FUNCTION public.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+ RETURNS TABLE(table_name text, job_id uuid, refunded_credits integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_ids uuid[];
+begin
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform private.refuse(400, 'bad_request'); end if;
+  perform private.act_as('user');
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from public.credit_accounts where user_id = p_user_id for update;
+  select array_agg(l.id) into v_ids from (
+    select j.id from public.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id for update
+  ) l;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
+  insert into public.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
+  where x.id = any (v_ids) or not exists (select from public.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
+  on conflict do nothing;
+  if v_ids is null then return; end if;
+  return query
+  select t.table_name, c.job_id, c.refunded
+  from private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  join public.tools t using (tool);
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_cancelled_v1(p_job_id uuid, p_step integer, p_task_id text)
+ RETURNS TABLE(remaining integer)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update public.job_steps s set provider_cancel_due = private.cancel_due_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id and s.step = p_step
+  returning jsonb_array_length(s.provider_cancel_due)
+$function$
+;
+CREATE OR REPLACE FUNCTION public.step_checked_v1(p_job_id uuid, p_step integer, p_run bigint, p_answer text)
+ RETURNS TABLE(outcome text, refunded integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs; v_step public.job_steps; v_grace interval; v_now timestamptz; v_minutes int;
+begin
+  perform private.act_as('sweep');
+  if p_answer not in ('running', 'no_answer') then perform private.refuse(400, 'bad_request'); end if;
+  v_job := private.job_lock(p_job_id);
+  v_step := private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  v_now := clock_timestamp();
+  select grace into v_grace from private.intervals();
+  update public.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
+  if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
+    return query select 'waiting', 0; return;
+  end if;
+  v_minutes := private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
+  return query select 'failed', f.refunded from private.step_give_up(v_job, p_step, 'TIMEOUT',
+    format('no result after %s.', private.minutes_text(v_minutes))) f;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_claim_v1(p_provider text, p_limit integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_provider public.providers; v_free int; v_now timestamptz;
+begin
+  perform private.act_as('worker');
+  -- Slots are counted from rows under this lock. An ordinary `for update` would block foreign keys and deadlock with enqueue.
+  select * into v_provider from public.providers where provider = p_provider for no key update;
+  if not found or not v_provider.enabled then return; end if;
+  v_now := clock_timestamp();
+  select v_provider.max_concurrent - count(*) into v_free from public.job_steps s
+  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null;
+  v_free := least(v_free, greatest(p_limit, 0));
+  if v_free <= 0 then return; end if;
+  return query
+  with picked as (
+    select s.job_id, s.step
+    from private.queue_order(p_provider, v_now) q
+    join public.jobs j on j.id = q.job_id
+    join public.job_steps s on s.job_id = q.job_id and s.step = q.step
+    where q.ready and s.status = 'queued' and private.is_live(j.status)
+    order by q.place limit v_free
+    for update of j, s skip locked
+  ), claimed as (
+    update public.job_steps s set
+      status = case when v_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1, claimed_at = v_now, sent_at = null, provider_task_id = null, checked_at = null, not_before = null,
+      attempts = s.attempts + v_provider.synchronous::int,
+      started_at = case when v_provider.synchronous then v_now end,
+      lease_until = case when v_provider.synchronous then v_now + i.lease else v_now + t.start_timeout end,
+      deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
+    from picked p, public.jobs j, public.tools t, private.intervals() i
+    where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, j.expires_at
+  ), job as (
+    update public.jobs j set
+      status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
+      started_at = case when v_provider.synchronous then coalesce(j.started_at, v_now) else j.started_at end,
+      waited_in_queue = j.waited_in_queue or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at from claimed c group by c.job_id) c, public.tools t
+    where j.id = c.job_id and t.tool = j.tool
+    returning j.id
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (select pr.output_url from public.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1)
+  from claimed c join job on job.id = c.job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_complete_v1(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
+ RETURNS TABLE(outcome text, job_status text, refunded integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs; v_step public.job_steps; v_now timestamptz;
+begin
+  perform private.act_as('worker');
+  v_job := private.job_lock(p_job_id);
+  v_step := private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'running' then
+    return query select case when exists (select from public.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
+      and private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
+  end if;
+  v_now := clock_timestamp();
+  update public.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
+    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url
+  where s.job_id = p_job_id and s.step = p_step;
+  if not exists (select from public.job_steps s where s.job_id = p_job_id and not private.is_final(s.status)) then
+    update public.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
+    return query select 'completed', c.status, c.refunded from private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
+    return;
+  end if;
+  -- A chain goes on: the next step's turn has come.
+  update public.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+  from public.tools t
+  where s.job_id = p_job_id and s.step = p_step + 1 and s.status = 'blocked' and t.tool = v_job.tool;
+  perform private.job_follow(array[p_job_id]);
+  return query select 'completed', 'running', 0;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_done_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
+ RETURNS TABLE(outcome text, run bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_step public.job_steps; v_expires timestamptz; v_older boolean;
+begin
+  perform private.act_as('worker');
+  select expires_at into v_expires from public.jobs where id = p_job_id for update;
+  select * into v_step from public.job_steps where job_id = p_job_id and step = p_step for update;
+  if not found or p_run > v_step.run or v_step.status = 'blocked' then return query select 'stale', p_run; return; end if;
+  if private.is_final(v_step.status) then
+    if v_step.status <> 'completed' then
+      insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+      select p_job_id, p_step, p_run, 'late_success', v_step.status, v_step.status, 'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
+      where not exists (select from public.job_events e where e.job_id = p_job_id and e.step = p_step and e.run = p_run and e.event = 'late_success');
+      -- Finished: nothing is left to cancel there.
+      update public.job_steps s set provider_cancel_due = private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      where s.job_id = p_job_id and s.step = p_step and s.provider_cancel_due <> '[]';
+    end if;
+    return query select 'late', p_run; return;
+  end if;
+  v_older := p_run < v_step.run;
+  if not v_older and (v_step.status = 'queued' or coalesce(v_step.provider_task_id, p_task_id) is distinct from coalesce(p_task_id, v_step.provider_task_id)
+      or (v_step.provider_done_at is not null and v_step.lease_until > clock_timestamp())) then
+    return query select 'stale', v_step.run; return;
+  end if;
+  -- A success of an older run is paid work: it is taken, and whoever works on the newer run becomes stale.
+  update public.job_steps s set status = 'running', run = s.run + v_older::int,
+    provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
+      then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else private.cancel_due_without(s.provider_cancel_due, p_task_id) end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id), output = p_output, not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()), started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
+    lease_until = clock_timestamp() + i.lease, deadline_at = v_expires
+  from private.intervals() i
+  where s.job_id = p_job_id and s.step = p_step
+  returning s.run into p_run;
+  perform private.job_follow(array[p_job_id]);
+  return query select 'copy', p_run;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_fail_v1(p_job_id uuid, p_step integer, p_run bigint, p_error_code text, p_error_message text)
+ RETURNS TABLE(outcome text, job_status text, refunded integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs; v_step public.job_steps;
+begin
+  perform private.act_as('worker');
+  v_job := private.job_lock(p_job_id);
+  v_step := private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
+  -- The provider itself says that this task is over: no cancel is owed for it.
+  update public.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
+  return query select 'failed', f.job_status, f.refunded from private.step_give_up(v_job, p_step, p_error_code, p_error_message) f;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_get_v1(p_job_id uuid, p_step integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text, done boolean, sent boolean, output jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.job_id, s.step, s.run, j.tool, s.provider, j.user_id, j.status, s.status, s.provider_task_id,
+    s.provider_done_at is not null, s.sent_at is not null, s.output
+  from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id and s.step = p_step
+$function$
+;
+CREATE OR REPLACE FUNCTION public.step_heartbeat_v1(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS TABLE(applied boolean, lease_ms integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+declare v_lease timestamptz;
+begin
+  update public.job_steps s set lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
+  from private.intervals() i
+  where s.job_id = p_job_id and s.step = p_step and s.run = p_run and s.status = 'running' and s.lease_until > clock_timestamp()
+  returning s.lease_until into v_lease;
+  return query select v_lease is not null, coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_requeue_v1(p_job_id uuid, p_step integer, p_run bigint, p_kind text, p_delay_ms integer, p_error_code text, p_error_message text)
+ RETURNS TABLE(outcome text, refunded integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs; v_step public.job_steps; v_tool public.tools; v_at timestamptz;
+begin
+  perform private.act_as('worker');
+  if p_kind not in ('capacity', 'transient') then perform private.refuse(400, 'bad_request'); end if;
+  v_job := private.job_lock(p_job_id);
+  v_step := private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null then return query select 'stale', 0; return; end if;
+  select * into v_tool from public.tools where tool = v_job.tool;
+  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
+    return query select 'failed', f.refunded from private.step_give_up(v_job, p_step, p_error_code, p_error_message) f; return;
+  end if;
+  -- A refusal for capacity is not an attempt.
+  update public.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
+    provider_task_id = null, not_before = v_at, attempts = s.attempts - (p_kind = 'capacity')::int,
+    deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
+  where s.job_id = p_job_id and s.step = p_step;
+  perform private.job_follow(array[p_job_id]);
+  return query select 'queued', 0;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_sent_v1(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS TABLE(applied boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+declare v_step public.job_steps; v_now timestamptz;
+begin
+  perform private.act_as('worker');
+  v_step := private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
+    return query select false; return;
+  end if;
+  v_now := clock_timestamp();
+  update public.job_steps s set sent_at = v_now, attempts = s.attempts + 1, lease_until = v_now + t.start_timeout,
+    deadline_at = least(v_now + t.run_timeout, j.expires_at)
+  from public.jobs j join public.tools t using (tool)
+  where s.job_id = p_job_id and s.step = p_step and j.id = s.job_id;
+  perform private.job_follow(array[p_job_id]);
+  return query select true;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.step_started_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text)
+ RETURNS TABLE(outcome text, webhook_waiting boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_step public.job_steps; v_waiting boolean;
+begin
+  perform private.act_as('worker');
+  perform 1 from public.jobs where id = p_job_id for update;
+  select * into v_step from public.job_steps where job_id = p_job_id and step = p_step for update;
+  if not found or coalesce(p_task_id, '') = '' then return query select 'stale', false; return; end if;
+  v_waiting := exists (select from public.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
+  if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
+    begin
+      update public.job_steps s set status = 'running', provider_task_id = p_task_id, lease_until = null,
+        started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
+      where s.job_id = p_job_id and s.step = p_step;
+    exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
+      return query select 'stale', false; return;
+    end;
+    perform private.job_follow(array[p_job_id]);
+    return query select 'running', v_waiting; return;
+  end if;
+  if v_step.provider_task_id = p_task_id or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id)) then
+    return query select 'stale', v_waiting; return;
+  end if;
+  -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
+  update public.job_steps s set provider_cancel_due = s.provider_cancel_due || jsonb_build_object('task_id', p_task_id, 'run', p_run)
+  where s.job_id = p_job_id and s.step = p_step;
+  return query select 'cancel_due', v_waiting;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.steps_due_v1(p_provider text, p_limit integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_provider public.providers;
+begin
+  select * into v_provider from public.providers where provider = p_provider;
+  if not found or v_provider.synchronous then return; end if;
+  return query
+  with mine as (
+    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
+      s.provider_task_id is null as unknown
+    from public.job_steps s cross join private.intervals() i
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
+      and case
+        when s.provider_done_at is not null then s.lease_until <= v_now
+        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
+        else not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
+    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
+    limit p_limit for update of s skip locked
+  ), reserved as (
+    update public.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
+    from mine m, private.intervals() i
+    where s.job_id = m.job_id and s.step = m.step
+    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, m.overdue, m.done, m.unknown
+  ), owing as (
+    select s.job_id, s.step from public.job_steps s
+    where s.provider = p_provider and s.provider_cancel_due <> '[]'
+      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
+      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
+    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
+  ), owed as (
+    update public.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
+    returning s.job_id, s.step, s.run, s.provider_cancel_due
+  )
+  select r.job_id, r.step, r.run, j.tool, j.user_id,
+    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
+    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body
+  from reserved r join public.jobs j on j.id = r.job_id
+  left join lateral (select i.task_id, i.body from public.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
+    order by i.id desc limit 1) w on true
+  union all
+  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null
+  from owed o join public.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.sweep_begin_v1(p_source text)
+ RETURNS TABLE(sweep_id bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ insert into public.sweeps (source) values (p_source) returning id $function$
+;
+CREATE OR REPLACE FUNCTION public.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits integer)
+ RETURNS TABLE(stuck integer, violations integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '30s'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  update public.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
+    refunded_credits = s.refunded_credits + p_refunded_credits,
+    stuck = private.count_stuck(clock_timestamp()), violations = (select count(*) from private.violations(clock_timestamp() - interval '1 day'))
+  where s.id = p_sweep_id
+  returning s.stuck, s.violations;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.user_active_v1(p_user_id uuid)
+ RETURNS TABLE(has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_orphan interval;
+begin
+  perform public.user_heal_v1(p_user_id);
+  -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
+  select orphan into v_orphan from private.intervals();
+  perform 1 from public.credit_accounts where user_id = p_user_id for update;
+  perform private.orphans_cancel(array(
+    select j.id from public.jobs j join public.tools t using (tool)
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
+      and coalesce(j.queued_at, j.created_at) <= clock_timestamp() - v_orphan
+      and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+      and not exists (select from public.job_steps s where s.job_id = j.id and (s.provider_task_id is not null or s.claimed_at is not null))
+    order by j.id for update of j));
+  return query
+  select true, j.tool, t.table_name, j.id, j.status,
+    (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id)
+  from public.jobs j join public.tools t using (tool)
+  where j.user_id = p_user_id and t.exclusive_group = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
+  order by j.status = 'queued', j.created_at limit 1;
+  if not found then
+    return query select false, null::text, null::text, null::uuid, null::text, null::int;
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.user_heal_v1(p_user_id uuid)
+ RETURNS TABLE(healed integer, refunded_credits integer)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::int from private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $function$
+;
+CREATE OR REPLACE FUNCTION public.webhook_applied_v1(p_inbox_id bigint)
+ RETURNS TABLE(applied boolean)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ update public.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $function$
+;
+CREATE OR REPLACE FUNCTION public.webhook_record_v1(p_provider text, p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
+ RETURNS TABLE(recorded boolean, inbox_id bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+#variable_conflict use_column
+declare v_id bigint;
+begin
+  insert into public.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
+  values (p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body)
+  on conflict (provider, dedup_key) do nothing returning id into v_id;
+  if found then return query select true, v_id; return; end if;
+  return query select false, w.id from public.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
+end $function$
+;
+
+-- triggers
+CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.append_only();
+CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.credit_entries_before_insert();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER job_steps_before_insert BEFORE INSERT ON public.job_steps FOR EACH ROW EXECUTE FUNCTION private.job_steps_before_insert();
+CREATE TRIGGER job_steps_before_update BEFORE UPDATE ON public.job_steps FOR EACH ROW EXECUTE FUNCTION private.job_steps_before_update();
+CREATE TRIGGER job_steps_log AFTER UPDATE ON public.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.job_steps_log();
+CREATE TRIGGER jobs_before_insert BEFORE INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION private.jobs_before_insert();
+CREATE TRIGGER jobs_before_update BEFORE UPDATE ON public.jobs FOR EACH ROW EXECUTE FUNCTION private.jobs_before_update();
+CREATE TRIGGER jobs_log_insert AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.jobs_log();
+CREATE TRIGGER jobs_log_update AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.jobs_log();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER providers_before_update BEFORE UPDATE ON public.providers FOR EACH ROW EXECUTE FUNCTION private.providers_before_update();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
+CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+
+-- row level security
+alter table public.cancelled_requests enable row level security;
+alter table public.credit_accounts enable row level security;
+create policy credit_accounts_read on public.credit_accounts as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
+alter table public.credit_entries enable row level security;
+create policy credit_entries_read on public.credit_entries as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
+alter table public.job_events enable row level security;
+create policy job_events_read on public.job_events as permissive for select to authenticated using (private.is_admin());
+alter table public.job_steps enable row level security;
+create policy job_steps_read on public.job_steps as permissive for select to authenticated using ((EXISTS ( SELECT
+   FROM public.jobs j
+  WHERE ((j.id = job_steps.job_id) AND ((j.user_id = auth.uid()) OR private.is_admin())))));
+alter table public.jobs enable row level security;
+create policy jobs_read on public.jobs as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
+alter table public.providers enable row level security;
+create policy providers_read on public.providers as permissive for select to authenticated using (true);
+alter table public.sweeps enable row level security;
+alter table public.tools enable row level security;
+create policy tools_read on public.tools as permissive for select to authenticated using (true);
+alter table public.user_roles enable row level security;
+create policy user_roles_read on public.user_roles as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
+alter table public.webhook_inbox enable row level security;
+
+-- published tables
+alter publication supabase_realtime add table public.jobs;
+
+-- grants
+grant select on column public.job_steps.attempts to authenticated;
+grant select on column public.job_steps.checked_at to authenticated;
+grant select on column public.job_steps.completed_at to authenticated;
+grant select on column public.job_steps.deadline_at to authenticated;
+grant select on column public.job_steps.error_code to authenticated;
+grant select on column public.job_steps.error_message to authenticated;
+grant select on column public.job_steps.job_id to authenticated;
+grant select on column public.job_steps.lease_until to authenticated;
+grant select on column public.job_steps.not_before to authenticated;
+grant select on column public.job_steps.provider to authenticated;
+grant select on column public.job_steps.provider_done_at to authenticated;
+grant select on column public.job_steps.provider_task_id to authenticated;
+grant select on column public.job_steps.rescues to authenticated;
+grant select on column public.job_steps.run to authenticated;
+grant select on column public.job_steps.sent_at to authenticated;
+grant select on column public.job_steps.share to authenticated;
+grant select on column public.job_steps.started_at to authenticated;
+grant select on column public.job_steps.status to authenticated;
+grant select on column public.job_steps.step to authenticated;
+grant execute on function private.is_admin() to authenticated;
+grant execute on function private.is_admin() to service_role;
+grant execute on function private.is_final(text) to authenticated;
+grant execute on function private.is_final(text) to service_role;
+grant execute on function private.is_live(text) to authenticated;
+grant execute on function private.is_live(text) to service_role;
+grant execute on function private.job_position(uuid) to authenticated;
+grant execute on function private.job_position(uuid) to service_role;
+grant execute on function private.job_task_id(uuid) to authenticated;
+grant execute on function private.job_task_id(uuid) to service_role;
+grant execute on function private.may_see(uuid) to authenticated;
+grant execute on function private.may_see(uuid) to service_role;
+grant execute on function private.places_seen() to authenticated;
+grant execute on function private.places_seen() to service_role;
+grant execute on function private.status_word(text,text) to authenticated;
+grant execute on function private.status_word(text,text) to service_role;
+grant execute on function private.step_output_url(uuid,integer) to authenticated;
+grant execute on function private.step_output_url(uuid,integer) to service_role;
+grant execute on function private.violations_seen() to authenticated;
+grant execute on function private.violations_seen() to service_role;
+grant execute on function public.cleanup_all_stale_ai_jobs() to service_role;
+grant execute on function public.consume_upscaler_credits(uuid,integer,text) to service_role;
+grant execute on function public.credit_grant_v1(uuid,integer,text,text) to service_role;
+grant execute on function public.has_role(uuid,public.app_role) to authenticated;
+grant execute on function public.has_role(uuid,public.app_role) to service_role;
+grant execute on function public.health_v1() to service_role;
+grant execute on function public.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
+grant execute on function public.job_cancel_v1(uuid,text,uuid) to service_role;
+grant execute on function public.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
+grant execute on function public.job_get_v1(uuid,text,uuid) to service_role;
+grant execute on function public.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
+grant execute on function public.jobs_sweep_v1(bigint,integer) to service_role;
+grant execute on function public.queue_check_v1(text) to service_role;
+grant execute on function public.refund_upscaler_credits(uuid,integer,text) to service_role;
+grant execute on function public.session_cancel_v1(uuid,text,uuid[]) to service_role;
+grant execute on function public.step_cancelled_v1(uuid,integer,text) to service_role;
+grant execute on function public.step_checked_v1(uuid,integer,bigint,text) to service_role;
+grant execute on function public.step_claim_v1(text,integer) to service_role;
+grant execute on function public.step_complete_v1(uuid,integer,bigint,jsonb,text) to service_role;
+grant execute on function public.step_done_v1(uuid,integer,bigint,text,jsonb) to service_role;
+grant execute on function public.step_fail_v1(uuid,integer,bigint,text,text) to service_role;
+grant execute on function public.step_get_v1(uuid,integer) to service_role;
+grant execute on function public.step_heartbeat_v1(uuid,integer,bigint) to service_role;
+grant execute on function public.step_requeue_v1(uuid,integer,bigint,text,integer,text,text) to service_role;
+grant execute on function public.step_sent_v1(uuid,integer,bigint) to service_role;
+grant execute on function public.step_started_v1(uuid,integer,bigint,text) to service_role;
+grant execute on function public.steps_due_v1(text,integer) to service_role;
+grant execute on function public.sweep_begin_v1(text) to service_role;
+grant execute on function public.sweep_end_v1(bigint,integer,integer,integer) to service_role;
+grant execute on function public.user_active_v1(uuid) to service_role;
+grant execute on function public.user_heal_v1(uuid) to service_role;
+grant execute on function public.webhook_applied_v1(bigint) to service_role;
+grant execute on function public.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
+grant usage on schema private to authenticated;
+grant usage on schema private to service_role;
+grant usage on schema public to anon;
+grant usage on schema public to authenticated;
+grant usage on schema public to public;
+grant usage on schema public to service_role;
+grant select on table public.cancelled_requests to service_role;
+grant select on table public.credit_accounts to authenticated;
+grant select on table public.credit_accounts to service_role;
+grant select on table public.credit_entries to authenticated;
+grant select on table public.credit_entries to service_role;
+grant select on table public.generation_history to authenticated;
+grant select on table public.generation_history to service_role;
+grant select on table public.generation_jobs to authenticated;
+grant select on table public.generation_jobs to service_role;
+grant select on table public.generation_tasks to authenticated;
+grant select on table public.generation_tasks to service_role;
+grant select on table public.invariant_violations to authenticated;
+grant select on table public.invariant_violations to service_role;
+grant select on table public.job_events to authenticated;
+grant select on table public.job_events to service_role;
+grant select on table public.job_health to authenticated;
+grant select on table public.job_health to service_role;
+grant select on table public.job_receipts to authenticated;
+grant select on table public.job_receipts to service_role;
+grant select on table public.job_steps to service_role;
+grant select on table public.jobs to authenticated;
+grant select on table public.jobs to service_role;
+grant delete, insert, select, update on table public.pose_changer_jobs to authenticated;
+grant select on table public.pose_changer_jobs to service_role;
+grant select on table public.providers to authenticated;
+grant select on table public.providers to service_role;
+grant select on table public.queue_positions to authenticated;
+grant select on table public.queue_positions to service_role;
+grant select on table public.replicate_tasks to authenticated;
+grant select on table public.replicate_tasks to service_role;
+grant select on table public.sweeps to service_role;
+grant select on table public.tools to authenticated;
+grant select on table public.tools to service_role;
+grant delete, insert, select, update on table public.upscaler_jobs to authenticated;
+grant select on table public.upscaler_jobs to service_role;
+grant select on table public.user_roles to authenticated;
+grant select on table public.user_roles to service_role;
+grant delete, insert, select, update on table public.veste_ai_jobs to authenticated;
+grant select on table public.veste_ai_jobs to service_role;
+grant delete, insert, select, update on table public.video_upscaler_jobs to authenticated;
+grant select on table public.video_upscaler_jobs to service_role;
+grant select on table public.webhook_inbox to service_role;
