@@ -18,12 +18,15 @@ $$ select p_status in ('completed', 'failed', 'cancelled') $$;
 
 -- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
 create or replace function private.job_span(p_tool text, p_steps int) returns interval
-language sql stable as
+language plpgsql stable set search_path = '' as
 $$
+begin
+  return (
   select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
     * (case when p.synchronous then t.attempt_max else 1 end)
   from public.tools t join public.providers p using (provider) where t.tool = p_tool
-$$;
+  );
+end $$;
 
 -- Who acts, for the history written by the triggers below.
 create or replace function private.act_as(p_actor text) returns void
@@ -177,8 +180,9 @@ for each row execute function private.append_only();
 
 -- What the job's own steps say it is. Only for live jobs; the closing functions write final states themselves.
 create or replace function private.job_follow(p_job_ids uuid[]) returns void
-language sql set search_path = '' as
+language plpgsql set search_path = '' as
 $$
+begin
   update public.jobs j set
     status = s.status,
     current_step = s.current_step,
@@ -197,8 +201,8 @@ $$
     from public.job_steps st join public.jobs jj on jj.id = st.job_id join public.tools t using (tool)
     where st.job_id = any (p_job_ids) group by st.job_id
   ) s
-  where j.id = s.job_id and private.is_live(j.status)
-$$;
+  where j.id = s.job_id and private.is_live(j.status);
+end $$;
 
 -- The cancels owed to the provider once this step is closed: its task, if the provider has one and is still at it.
 create or replace function private.cancel_due_with(p_step public.job_steps) returns jsonb
@@ -304,8 +308,11 @@ end $$;
 -- competes with everybody else's nth, after counting what that user has at the provider already.
 create or replace function private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
-language sql stable set search_path = '' as
+language plpgsql stable set search_path = '' as
 $$
+#variable_conflict use_column
+begin
+  return query
   with waiting as (
     select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
     from public.job_steps s join public.jobs j on j.id = s.job_id
@@ -322,35 +329,44 @@ $$
   )
   select r.job_id, r.step, r.user_id, r.tool, r.ready,
     row_number() over (order by not r.ready, r.turn, r.since, r.job_id, r.step)
-  from ranked r
-$$;
+  from ranked r;
+end $$;
 
 create or replace function private.step_seconds(p_provider text) returns numeric
-language sql stable set search_path = '' as
+language plpgsql stable set search_path = '' as
 $$
+begin
+  return (
   select avg(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - s.started_at)) from (
     select s.* from public.job_steps s where s.provider = p_provider and s.status = 'completed' and s.started_at is not null
     order by s.completed_at desc limit 20
   ) s
-$$;
+  );
+end $$;
 
 -- How long the job at this position will wait. Nothing measured yet: a minute a round, so that there is always an answer.
 create or replace function private.wait_seconds(p_provider text, p_position int) returns int
-language sql stable set search_path = '' as
+language plpgsql stable set search_path = '' as
 $$
+begin
+  return (
   select ceil(ceil(p_position::numeric / greatest(p.max_concurrent, 1)) * coalesce(private.step_seconds(p_provider), 60))::int
   from public.providers p where p.provider = p_provider
-$$;
+  );
+end $$;
 
 -- Positions 1..n of the jobs that wait at a provider, with an estimate from what the provider's steps took lately.
 create or replace function private.queue_places(p_provider text)
 returns table (job_id uuid, "position" int, eta_seconds int)
-language sql stable set search_path = '' as
+language plpgsql stable set search_path = '' as
 $$
+#variable_conflict use_column
+begin
+  return query
   with place as (
     select q.job_id, (row_number() over (order by min(q.place)))::int as "position"
     from private.queue_order(p_provider, clock_timestamp()) q join public.jobs j on j.id = q.job_id
     where j.status = 'queued' group by q.job_id
   )
-  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p
-$$;
+  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p;
+end $$;

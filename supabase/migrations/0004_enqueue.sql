@@ -6,8 +6,11 @@
 create or replace function private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
 returns table (job_id uuid, status text, replayed boolean, credits_charged int, balance int, "position" int, eta_seconds int,
   task_id text, output_url text, error_code text, error_message text, credits_refunded int)
-language sql stable set search_path = '' as
+language plpgsql stable set search_path = '' as
 $$
+#variable_conflict use_column
+begin
+  return query
   select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), q."position", q.eta_seconds,
     s.provider_task_id, j.output_url, j.error_code, j.error_message, j.credits_refunded
   from public.jobs j
@@ -16,8 +19,8 @@ $$
   left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p_with_place and p.job_id = j.id and j.status = 'queued') q on true
   left join lateral (select st.provider_task_id from public.job_steps st where st.job_id = j.id and st.provider_task_id is not null
     order by st.step desc limit 1) s on true
-  where j.id = p_job_id
-$$;
+  where j.id = p_job_id;
+end $$;
 
 -- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
 create or replace function private.share_of(p_price int, p_steps int, p_step int) returns int

@@ -46,7 +46,7 @@ begin
   select true, j.tool, t.table_name, j.id, j.status,
     (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id)
   from public.jobs j join public.tools t using (tool)
-  where j.user_id = p_user_id and t.exclusive_group = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
+  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
   order by j.status = 'queued', j.created_at limit 1;
   if not found then
     return query select false, null::text, null::text, null::uuid, null::text, null::int;

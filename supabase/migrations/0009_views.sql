@@ -123,7 +123,7 @@ language plpgsql security definer set search_path = '' as
 $$
 declare v_tool public.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
 begin
-  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.exclusive_group = 'runninghub';
+  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
