@@ -14,9 +14,9 @@ pub struct Config {
     pub anon_key: String,
     pub service_role_key: String,
     pub publishable_key: String,
-    /// The project's secret API keys by name (`SUPABASE_SECRET_KEYS`).
+    /// The project's new-style service key.
     #[serde(default)]
-    pub secret_keys: BTreeMap<String, String>,
+    pub secret_key: Option<String>,
     pub users: Vec<SeededUser>,
     /// A PKCS#8 P-256 key: user tokens are then signed ES256 and the key is published.
     #[serde(default)]

@@ -10,7 +10,7 @@ pub(crate) struct Keys {
     pub(crate) anon: String,
     pub(crate) service: String,
     publishable: String,
-    secrets: Vec<String>,
+    secret: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Keys {
             anon: config.anon_key.clone(),
             service: config.service_role_key.clone(),
             publishable: config.publishable_key.clone(),
-            secrets: config.secret_keys.values().cloned().collect(),
+            secret: config.secret_key.clone(),
         }
     }
 
@@ -34,7 +34,7 @@ impl Keys {
             None
         } else if key == self.anon || key == self.publishable {
             Some(KeyRole::Anon)
-        } else if key == self.service || self.secrets.iter().any(|secret| secret == key) {
+        } else if key == self.service || self.secret.as_deref() == Some(key) {
             Some(KeyRole::Service)
         } else {
             None

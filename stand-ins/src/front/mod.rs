@@ -44,7 +44,7 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
         signer: Signer::new(config)?,
         sessions: Sessions::new(config),
         storage: Storage::new(config)?,
-        client: Client::new()?,
+        client: Client::new(),
         issuer: format!("{}/auth/v1", config.url(1)),
         token_lifetime_s: config.token_lifetime_s,
         rest_url: config.url(4),

@@ -52,7 +52,7 @@ impl Stand {
 pub fn router(config: &Config) -> anyhow::Result<Router> {
     let log = Arc::new(Log::default());
     let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
-    let runninghub = runninghub::RunningHub::new(config, Client::new()?, files.clone(), Arc::clone(&log));
+    let runninghub = runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
     let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub)];
     let stand = Stand { script: Arc::default(), log, files, providers: Arc::new(providers) };
     let router = Router::new()

@@ -1,0 +1,8 @@
+//! The stand-ins over HTTP: what the real services promise, and every scripted way of breaking the promise.
+
+mod auth;
+mod proxy;
+mod running;
+mod runninghub;
+mod storage;
+mod webhooks;
