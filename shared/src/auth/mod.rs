@@ -4,8 +4,14 @@
 //! credential is never downgraded to a weaker kind. Nothing here does I/O: keys fetched from the
 //! authentication server, and whether a user is an admin, are asked for by the caller.
 
+pub mod credential;
 pub mod crypto;
+pub mod jwks;
+pub mod jwt;
 pub mod policy;
+pub mod remembered;
+#[cfg(test)]
+mod token_tests;
 
 pub use policy::Policy;
 

@@ -40,3 +40,13 @@ impl Line<'_> {
         worker::console_log!("{}", self.to_value());
     }
 }
+
+/// What a function that is only passed through cannot say for itself.
+pub fn log_failure(function: &str, target: &str, request_id: &str, detail: &str) {
+    let detail: String = detail.chars().take(300).collect();
+    let line = serde_json::json!({
+        "function": function, "target": target, "event": "pass_failed", "request_id": request_id,
+        "code": "internal", "status": 500, "detail": detail,
+    });
+    worker::console_log!("{line}");
+}

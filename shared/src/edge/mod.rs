@@ -16,11 +16,13 @@ mod rate;
 mod serve;
 mod spec;
 mod start;
+pub mod tool;
 
 pub use call::{Call, OwnedCx, Reply};
 pub use cors::{plain, with_cors};
 pub use cron::serve_scheduled;
 pub use fetch::Fetch;
+pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use rate::rate_limit;
 pub use serve::{answer, serve};
