@@ -1,1 +1,71 @@
-//! `provider-webhook`
+//! `provider-webhook`: takes providers' calls at `<provider>/<job>/<step>/<run>/<token>`.
+//!
+//! The request verifies the token, records the call and sends itself a hint: well under a second.
+//! The queue consumer asks the provider, copies the result, finishes, starts what may start. An
+//! unsigned body is never believed.
+
+use serde_json::{Value, json};
+use shared::db::step::Attempt;
+use shared::edge::{self, Batch, Call, Op, OwnedCx, Reply, Spec, WEBHOOK_BYTES_MAX};
+use shared::error::ApiError;
+use shared::flow::webhook::{Hint, consume, record};
+use shared::id::{JobId, Run, Step};
+use shared::auth::Policy;
+use shared::webhook::{Subject, verify};
+use worker::{Context, Env, Request, Response, event};
+
+static SPEC: Spec = Spec {
+    name: "provider-webhook",
+    ops: &[Op::new("", &["POST"], Policy::Provider).with_tail()],
+    body_bytes_max: WEBHOOK_BYTES_MAX,
+    requires: &[
+        "SUPABASE_URL",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "FUNCTIONS_URL",
+        "WEBHOOK_SECRET",
+        "RUNNINGHUB_BASE_URL",
+        "RUNNINGHUB_API_KEY",
+    ],
+};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    edge::serve(&SPEC, request, env, context, receive).await
+}
+
+#[event(queue)]
+async fn queue(batch: Batch, env: Env, _context: Context) -> worker::Result<()> {
+    edge::serve_queue(&SPEC, batch, env, act).await;
+    Ok(())
+}
+
+async fn receive(call: Call) -> Result<Reply, ApiError> {
+    let subject = subject(&call).ok_or_else(ApiError::unauthorized)?;
+    let Subject { provider, job, step, run } = subject;
+    call.log_job(job);
+    record(&call.cx(), provider, Attempt { job, step, run }, &call.raw_body).await?;
+    Reply::ok(json!({"ok": true}))
+}
+
+/// What the address names, if its token is one of ours.
+fn subject(call: &Call) -> Option<Subject<'_>> {
+    let [provider, job, step, run, token] = call.path_tail.as_slice() else {
+        return None;
+    };
+    let subject = Subject {
+        provider,
+        job: JobId::parse(job)?,
+        step: Step(step.parse().ok()?),
+        run: Run(run.parse().ok()?),
+    };
+    let secrets = call.cx.config.webhook_secrets().ok()?;
+    verify(&secrets, subject, token).then_some(subject)
+}
+
+async fn act(message: Value, cx: OwnedCx) -> Result<(), ApiError> {
+    match serde_json::from_value::<Hint>(message) {
+        Ok(hint) => consume(&cx.cx(), &hint).await,
+        // It will never be readable, and the sweep does not need it.
+        Err(_) => Ok(()),
+    }
+}

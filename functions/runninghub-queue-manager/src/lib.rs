@@ -1,1 +1,50 @@
-//! `runninghub-queue-manager`
+//! `runninghub-queue-manager`: the queue over all RunningHub tools: look, cancel, move on, repair.
+//!
+//! One operation per path segment; what each may see or change is decided in the database by the
+//! verified caller, never by a field of the body.
+
+mod ops;
+
+use shared::auth::Policy;
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::error::ApiError;
+use worker::{Context, Env, Request, Response, event};
+
+static SPEC: Spec = Spec {
+    name: "runninghub-queue-manager",
+    ops: &[
+        Op::new("check", &["GET", "POST"], Policy::User),
+        Op::new("check-user-active", &["GET", "POST"], Policy::UserOrService),
+        Op::new("cancel", &["POST"], Policy::User),
+        Op::new("cancel-session", &["POST"], Policy::User),
+        Op::new("process-next", &["POST"], Policy::Service),
+        Op::new("reconcile", &["POST"], Policy::ServiceOrAdmin),
+        Op::new("status", &["GET", "POST"], Policy::ServiceOrAdmin),
+    ],
+    body_bytes_max: BODY_BYTES_MAX,
+    requires: &[
+        "SUPABASE_URL",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "FUNCTIONS_URL",
+        "WEBHOOK_SECRET",
+        "RUNNINGHUB_BASE_URL",
+        "RUNNINGHUB_API_KEY",
+    ],
+};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    edge::serve(&SPEC, request, env, context, handle).await
+}
+
+async fn handle(call: Call) -> Result<Reply, ApiError> {
+    match call.op {
+        "check" => ops::check(&call).await,
+        "check-user-active" => ops::check_user_active(&call).await,
+        "cancel" => ops::cancel(&call).await,
+        "cancel-session" => ops::cancel_session(&call).await,
+        "process-next" => ops::process_next(&call).await,
+        "reconcile" => ops::reconcile(&call).await,
+        _ => ops::status(&call).await,
+    }
+}

@@ -3,15 +3,20 @@
 //! Nothing here names the platform: tests drive every future by hand and drop it at any call.
 //! What ends a job goes through [`finalise`] and nowhere else.
 
+pub mod answer;
 pub mod cancel;
 pub mod confirm;
 pub mod dispatch;
 pub mod finalise;
 pub mod input;
+pub mod reconcile;
 pub mod save;
 pub mod start;
 pub mod sweep;
 pub mod webhook;
+
+#[cfg(test)]
+mod crash_tests;
 
 use crate::config::Config;
 use crate::db::Db;

@@ -6,15 +6,15 @@
 use super::Cx;
 use crate::address;
 use crate::db::step::Attempt;
+use crate::error::ApiError;
 use crate::id::UserId;
 use crate::provider::Output;
 use crate::transport::{Copy, CopyError, HttpRequest, Transport};
 use url::Url;
 
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
-const HEAD_MS: u32 = 15_000;
-/// With the head, less than the copy lease of 90 s.
-const COPY_MS: u32 = 60_000;
+/// Two tries and the pause between them end before the copy lease of 90 s does.
+const COPY_MS: u32 = 40_000;
 const TRIES: u32 = 2;
 const PAUSE_MS: u32 = 1_000;
 
@@ -35,10 +35,11 @@ pub async fn save<T: Transport>(
         .find_map(|output| Some((output, extension(output)?)))
         .ok_or_else(|| rejected("the result is not a file of a known type"))?;
     let from = address::output(&output.url, cx.config).map_err(|problem| rejected(&format!("the result's address {problem}")))?;
-    let to = Target::of(cx, user, attempt, extension).map_err(|error| CopyError::Transient(error.to_string()))?;
     let mut tries = 0;
     loop {
         tries += 1;
+        // A new path each time: what an earlier try may have written is never overwritten.
+        let to = Target::of(cx, user, attempt, extension).map_err(|error| CopyError::Transient(error.to_string()))?;
         match cx.transport.copy(to.copy(&from, content_types)).await {
             Ok(_) => return Ok(to.public_url),
             Err(CopyError::Transient(_)) if tries < TRIES => cx.transport.sleep(PAUSE_MS).await,
@@ -55,7 +56,7 @@ struct Target {
 }
 
 impl Target {
-    fn of<T: Transport>(cx: &Cx<'_, T>, user: UserId, attempt: Attempt, extension: &str) -> Result<Self, crate::error::ApiError> {
+    fn of<T: Transport>(cx: &Cx<'_, T>, user: UserId, attempt: Attempt, extension: &str) -> Result<Self, ApiError> {
         let storage = format!("{}/storage/v1/object", cx.config.supabase_url()?);
         let Attempt { job, step, run } = attempt;
         let name = format!("{user}/{job}/{step}-{run}-{:032x}.{extension}", cx.transport.random());
@@ -76,8 +77,6 @@ impl Target {
                 headers: vec![
                     ("authorization".to_owned(), format!("Bearer {}", self.key)),
                     ("apikey".to_owned(), self.key.clone()),
-                    // A second try may meet what the first one wrote; nobody else has this path.
-                    ("x-upsert".to_owned(), "true".to_owned()),
                     ("cache-control".to_owned(), "max-age=31536000, immutable".to_owned()),
                 ],
                 body: None,
@@ -85,7 +84,7 @@ impl Target {
             },
             bytes_max: BYTES_MAX,
             content_types,
-            timeout_ms: HEAD_MS,
+            timeout_ms: COPY_MS,
         }
     }
 }

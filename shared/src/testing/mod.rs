@@ -1,2 +1,3 @@
 //! Doubles of the outside world for host tests.
 
+pub(crate) mod world;

@@ -19,16 +19,8 @@ pub const NAME: &str = "runninghub";
 const SUBMIT_MS: u32 = 20_000;
 const ASK_MS: u32 = 10_000;
 
-/// What may come back for a RunningHub task. The last two are what object stores say of a file
-/// whose type nobody told them.
-pub const CONTENT_TYPES: &[&str] = &[
-    "image/png",
-    "image/jpeg",
-    "image/webp",
-    "video/mp4",
-    "application/octet-stream",
-    "binary/octet-stream",
-];
+/// What may come back for a RunningHub task.
+pub const CONTENT_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp", "video/mp4"];
 
 /// Where and as whom we speak to RunningHub.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,150 @@
+//! The operations, each a typed question to the database and its answer in the contract's words.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::auth::Caller;
+use shared::edge::{Call, Reply};
+use shared::error::ApiError;
+use shared::flow::dispatch::{Dispatched, Outcome, dispatch};
+use shared::flow::{cancel as at_provider, finalise, reconcile as repair};
+use shared::id::{JobId, UserId};
+use shared::provider::runninghub::NAME;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    table: String,
+    job_id: String,
+}
+
+impl Named {
+    fn of(call: &Call) -> Result<(String, JobId), ApiError> {
+        let named: Named = call.json()?;
+        let job = uuid("jobId", &named.job_id)?;
+        call.log_job(job);
+        Ok((named.table, job))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    session_id: String,
+    #[serde(default)]
+    job_ids: Vec<String>,
+}
+
+pub async fn check(call: &Call) -> Result<Reply, ApiError> {
+    let queue = call.cx().db().queue_check_v1(NAME).await?;
+    Reply::ok(json!({
+        "available": queue.enabled && queue.slots_available > 0,
+        "running": queue.running,
+        "maxConcurrent": queue.max_concurrent,
+        "slotsAvailable": queue.slots_available,
+        "totalQueued": queue.total_queued,
+    }))
+}
+
+pub async fn check_user_active(call: &Call) -> Result<Reply, ApiError> {
+    let user = match call.caller {
+        Caller::User { id, .. } => id,
+        _ => named_user(call)?,
+    };
+    let active = call.cx().db().user_active_v1(user).await?;
+    Reply::ok(json!({
+        "hasActiveJob": active.has_active_job,
+        "activeTool": active.active_tool,
+        "activeJobId": active.active_job_id,
+        "activeStatus": active.active_status.map(shared::job::State::runninghub_word),
+        "position": active.position,
+    }))
+}
+
+fn named_user(call: &Call) -> Result<UserId, ApiError> {
+    let named = call.param("userId").ok_or_else(|| ApiError::bad_field("userId", "is missing"))?;
+    named.as_str().and_then(UserId::parse).ok_or_else(|| ApiError::bad_field("userId", "is not a UUID"))
+}
+
+pub async fn cancel(call: &Call) -> Result<Reply, ApiError> {
+    let (table, job) = Named::of(call)?;
+    let cancelled = finalise::cancel_by_user(&call.cx(), call.user()?, &table, job).await?;
+    follow_up(call, Some(job));
+    Reply::ok(json!({"success": true, "status": "cancelled", "refundedCredits": cancelled.refunded_credits}))
+}
+
+pub async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
+    let session: Session = call.json()?;
+    if session.session_id.trim().is_empty() {
+        return Err(ApiError::bad_field("sessionId", "is empty"));
+    }
+    let jobs: Vec<JobId> = session.job_ids.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
+    let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
+    let refunded: i32 = cancelled.iter().map(|job| job.refunded_credits).sum();
+    let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
+    follow_up(call, None);
+    Reply::ok(json!({
+        "success": true,
+        "cancelledCount": list.len(),
+        "refundedCredits": refunded,
+        "cancelledJobs": list,
+    }))
+}
+
+/// Tells the provider what is over, and lets in what may start, after the answer.
+fn follow_up(call: &Call, job: Option<JobId>) {
+    let owned = call.cx.clone();
+    call.background(async move { at_provider::follow_up(&owned.cx(), NAME, job).await });
+}
+
+pub async fn process_next(call: &Call) -> Result<Reply, ApiError> {
+    let cx = call.cx();
+    let dispatched = dispatch(&cx, NAME, |_| {}).await?;
+    let mut started = Vec::new();
+    for step in &dispatched {
+        if let Dispatched { attempt, outcome: Outcome::Started { task_id, .. }, .. } = step {
+            let table = cx.db().job_get_v1(None, None, attempt.job).await?.table_name;
+            started.push(json!({"table": table, "jobId": attempt.job, "taskId": task_id}));
+        }
+    }
+    let mut body = json!({"processed": dispatched.len(), "started": started});
+    if dispatched.is_empty() {
+        body["reason"] = nothing_started(call).await?.into();
+    }
+    Reply::ok(body)
+}
+
+async fn nothing_started(call: &Call) -> Result<&'static str, ApiError> {
+    let queue = call.cx().db().queue_check_v1(NAME).await?;
+    Ok(match () {
+        () if !queue.enabled => "provider_disabled",
+        () if queue.total_queued == 0 => "queue_empty",
+        () if queue.slots_available <= 0 => "no_free_slot",
+        () => "waiting_for_retry_time",
+    })
+}
+
+pub async fn reconcile(call: &Call) -> Result<Reply, ApiError> {
+    let (table, job) = Named::of(call)?;
+    let found = repair::reconcile(&call.cx(), &table, job).await?;
+    let mut body = json!({"resolved": found.resolved, "status": found.status.runninghub_word()});
+    if let Some(reason) = found.reason {
+        body["reason"] = reason.into();
+    }
+    Reply::ok(body)
+}
+
+pub async fn status(call: &Call) -> Result<Reply, ApiError> {
+    let queue = call.cx().db().queue_check_v1(NAME).await?;
+    Reply::ok(json!({
+        "maxConcurrent": queue.max_concurrent,
+        "running": queue.running,
+        "totalQueued": queue.total_queued,
+        "queuedByTool": queue.queued_by_tool,
+        "oldestQueuedSeconds": queue.oldest_queued_seconds,
+        "lastSweepAt": queue.last_sweep_at,
+    }))
+}
+
+fn uuid(field: &str, text: &str) -> Result<JobId, ApiError> {
+    JobId::parse(text).ok_or_else(|| ApiError::bad_field(field, "is not a UUID"))
+}

@@ -1,0 +1,300 @@
+//! One job with one step, its database, its provider and its storage, behind a [`Transport`].
+//!
+//! The database part follows the SQL functions only as far as fencing and clocks go; the SQL itself
+//! is tested against Postgres. Any call can be cut: the future waits there for ever, and the test
+//! drops it, as a killed worker would.
+
+use crate::config::Config;
+use crate::transport::{Copied, Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+
+pub(crate) const JOB: &str = "00000000-0000-4000-8000-00000000000a";
+const USER: &str = "00000000-0000-4000-8000-000000000001";
+const LEASE_MS: u64 = 25_000;
+const RUN_MS: u64 = 600_000;
+const COPY_MS: u64 = 90_000;
+
+/// Where a call is cut: before it has any effect, or after, with its answer lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Before(usize),
+    After(usize),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub now: u64,
+    pub calls: usize,
+    pub cut: Option<Cut>,
+    pub status: &'static str,
+    pub run: i64,
+    pub sent: bool,
+    pub lease_until: u64,
+    pub deadline: u64,
+    pub task: Option<String>,
+    pub done: bool,
+    pub output: Value,
+    pub url: Option<String>,
+    pub error: Option<String>,
+    pub refunds: usize,
+    pub submits: usize,
+    pub objects: Vec<String>,
+    /// The webhook reached us and named this task.
+    pub inbox: Option<String>,
+    /// Whether the provider's webhook arrives at all.
+    pub webhooks: bool,
+    random: u128,
+}
+
+pub(crate) struct World(pub RefCell<State>);
+
+impl World {
+    pub(crate) fn new(webhooks: bool) -> Self {
+        Self(RefCell::new(State { now: 1_000_000, status: "queued", webhooks, ..State::default() }))
+    }
+
+    pub(crate) fn config() -> Config {
+        Config {
+            supabase_url: Some("https://p.test".to_owned()),
+            service_role_key: Some("service".to_owned()),
+            functions_url: Some("https://f.test".to_owned()),
+            webhook_secret: Some("secret".to_owned()),
+            results_bucket: "results".to_owned(),
+            provider_output_hosts: vec!["out.test".to_owned()],
+            runninghub_base_url: Some("https://rh.test".to_owned()),
+            runninghub_api_key: Some("key".to_owned()),
+            ..Config::default()
+        }
+    }
+
+    /// Is the future to be dropped at this call? `None`: go on.
+    fn next_call(&self) -> Option<Cut> {
+        let mut state = self.0.borrow_mut();
+        let number = state.calls;
+        state.calls += 1;
+        let cut = state.cut?;
+        (cut == Cut::Before(number) || cut == Cut::After(number)).then_some(cut)
+    }
+
+    fn exchange(&self, request: &HttpRequest) -> HttpResponse {
+        let mut state = self.0.borrow_mut();
+        let body: Value = serde_json::from_str(request.body.as_deref().unwrap_or("{}")).unwrap();
+        let answer = match request.url.split_once("/rpc/") {
+            Some((_, function)) => state.rpc(function, &body),
+            None => state.provider(&request.url),
+        };
+        HttpResponse {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: answer.to_string(),
+        }
+    }
+}
+
+impl State {
+    fn mine(&self, args: &Value) -> bool {
+        args["p_run"] == self.run && matches!(self.status, "starting" | "running")
+    }
+
+    fn rpc(&mut self, function: &str, args: &Value) -> Value {
+        let row = match function {
+            "step_claim_v1" => return self.claim(),
+            "steps_due_v1" => return self.due(),
+            "step_sent_v1" => json!({"applied": self.sent(args)}),
+            "step_started_v1" => self.started(args),
+            "step_requeue_v1" => self.requeue(args),
+            "step_done_v1" => self.finished(args),
+            "step_complete_v1" => self.complete(args),
+            "step_fail_v1" => self.fail(args),
+            "step_checked_v1" => self.checked(args),
+            "step_get_v1" => self.row(),
+            "job_get_v1" => json!({"job_id": JOB, "status": self.status, "credits_charged": 60, "credits_refunded": 0,
+                "balance": 0, "table_name": "upscaler_jobs", "total_steps": 1, "current_step": 1}),
+            "webhook_applied_v1" => json!({"applied": true}),
+            "sweep_begin_v1" => json!({"sweep_id": 1}),
+            "sweep_end_v1" => json!({"stuck": 0, "violations": 0}),
+            "jobs_sweep_v1" => self.rescue(),
+            other => panic!("the world does not know {other}"),
+        };
+        json!([row])
+    }
+
+    fn claim(&mut self) -> Value {
+        if self.status != "queued" {
+            return json!([]);
+        }
+        self.run += 1;
+        (self.status, self.sent, self.task) = ("starting", false, None);
+        self.lease_until = self.now + LEASE_MS;
+        json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "attempts": 0,
+            "input": {"path": "/openapi/v2/run/ai-app/1", "body": {}}}])
+    }
+
+    fn sent(&mut self, args: &Value) -> bool {
+        let applies = self.mine(args) && self.status == "starting" && !self.sent;
+        if applies {
+            self.sent = true;
+            self.deadline = self.now + RUN_MS;
+        }
+        applies
+    }
+
+    fn started(&mut self, args: &Value) -> Value {
+        let task = args["p_task_id"].as_str().unwrap().to_owned();
+        if !self.mine(args) || self.task.as_ref().is_some_and(|known| *known != task) {
+            return json!({"outcome": "stale", "webhook_waiting": false});
+        }
+        (self.status, self.task) = ("running", Some(task));
+        json!({"outcome": "running", "webhook_waiting": self.inbox.is_some()})
+    }
+
+    fn requeue(&mut self, args: &Value) -> Value {
+        let applies = self.mine(args);
+        if applies {
+            (self.status, self.sent, self.task) = ("queued", false, None);
+        }
+        json!({"outcome": if applies { "queued" } else { "stale" }, "refunded": 0})
+    }
+
+    fn finished(&mut self, args: &Value) -> Value {
+        let copying = self.done && self.lease_until > self.now;
+        let outcome = match () {
+            () if matches!(self.status, "completed" | "failed") => "late",
+            () if !self.mine(args) || copying => "stale",
+            () => {
+                (self.status, self.done) = ("running", true);
+                self.task = args["p_task_id"].as_str().map(str::to_owned);
+                self.output = args["p_output"].clone();
+                self.lease_until = self.now + COPY_MS;
+                "copy"
+            }
+        };
+        json!({"outcome": outcome, "run": self.run})
+    }
+
+    fn complete(&mut self, args: &Value) -> Value {
+        let applies = self.mine(args) && self.status == "running";
+        if applies {
+            self.status = "completed";
+            self.url = args["p_output_url"].as_str().map(str::to_owned);
+        }
+        json!({"outcome": if applies { "completed" } else { "late" }})
+    }
+
+    fn fail(&mut self, args: &Value) -> Value {
+        let applies = self.mine(args);
+        if applies {
+            self.close(args["p_error_code"].as_str().unwrap());
+        }
+        json!({"outcome": if applies { "failed" } else { "stale" }, "refunded": 60})
+    }
+
+    fn close(&mut self, code: &str) {
+        self.status = "failed";
+        self.error = Some(code.to_owned());
+        self.refunds += 1;
+    }
+
+    fn checked(&mut self, args: &Value) -> Value {
+        let outcome = match () {
+            () if !self.mine(args) || self.done => "stale",
+            () if self.deadline > self.now => "waiting",
+            () => {
+                self.close("TIMEOUT");
+                "failed"
+            }
+        };
+        json!({"outcome": outcome, "refunded": 0})
+    }
+
+    fn row(&self) -> Value {
+        json!({"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "provider": "runninghub", "user_id": USER,
+            "status": self.status, "task_id": self.task, "done": self.done, "sent": self.sent})
+    }
+
+    fn rescue(&mut self) -> Value {
+        let lapsed = self.status == "starting" && !self.sent && self.lease_until <= self.now;
+        if lapsed {
+            self.status = "queued";
+        }
+        json!({"cleaned": 0, "refunded_credits": 0, "requeued": i32::from(lapsed), "remaining": 0, "tables": []})
+    }
+
+    fn due(&mut self) -> Value {
+        if !self.sent || !matches!(self.status, "starting" | "running") {
+            return json!([]);
+        }
+        let due = match () {
+            () if self.done && self.lease_until > self.now => return json!([]),
+            () if self.done => "copy",
+            () if self.task.is_some() => "query",
+            () if self.lease_until > self.now => return json!([]),
+            () => "inbox",
+        };
+        if due == "copy" {
+            self.lease_until = self.now + COPY_MS;
+        }
+        let task = self.task.clone().or_else(|| self.inbox.clone());
+        json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "due": due,
+            "task_id": task, "output": self.output, "inbox": null}])
+    }
+
+    fn provider(&mut self, url: &str) -> Value {
+        if url.ends_with("/query") {
+            return json!({"taskId": "7", "status": "SUCCESS", "errorCode": "",
+                "results": [{"url": "https://out.test/a.png", "outputType": "png"}]});
+        }
+        self.submits += 1;
+        if self.webhooks {
+            self.inbox = Some("7".to_owned());
+        }
+        json!({"taskId": "7", "status": "RUNNING", "errorCode": ""})
+    }
+}
+
+impl Transport for World {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let cut = self.next_call();
+        if matches!(cut, Some(Cut::Before(_))) {
+            std::future::pending::<()>().await;
+        }
+        let response = self.exchange(&request);
+        if cut.is_some() {
+            std::future::pending::<()>().await;
+        }
+        Ok(response)
+    }
+
+    async fn copy(&self, copy: Copy) -> Result<Copied, CopyError> {
+        let cut = self.next_call();
+        if matches!(cut, Some(Cut::Before(_))) {
+            std::future::pending::<()>().await;
+        }
+        self.0.borrow_mut().objects.push(copy.to.url);
+        if cut.is_some() {
+            std::future::pending::<()>().await;
+        }
+        Ok(Copied { bytes: None, content_type: "image/png".to_owned() })
+    }
+
+    async fn sleep(&self, ms: u32) {
+        self.0.borrow_mut().now += u64::from(ms);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.0.borrow().now
+    }
+
+    fn random(&self) -> u128 {
+        let mut state = self.0.borrow_mut();
+        state.random += 1;
+        state.random
+    }
+
+    async fn notify(&self, _queue: &str, _message: &str) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    fn log(&self, _line: &Value) {}
+}
