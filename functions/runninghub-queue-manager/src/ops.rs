@@ -34,7 +34,7 @@ struct Session {
     job_ids: Vec<String>,
 }
 
-pub async fn check(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn check(call: &Call) -> Result<Reply, ApiError> {
     let queue = call.cx().db().queue_check_v1(NAME).await?;
     Reply::ok(json!({
         "available": queue.enabled && queue.slots_available > 0,
@@ -45,7 +45,7 @@ pub async fn check(call: &Call) -> Result<Reply, ApiError> {
     }))
 }
 
-pub async fn check_user_active(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn check_user_active(call: &Call) -> Result<Reply, ApiError> {
     let user = match call.caller {
         Caller::User { id, .. } => id,
         _ => named_user(call)?,
@@ -65,14 +65,14 @@ fn named_user(call: &Call) -> Result<UserId, ApiError> {
     named.as_str().and_then(UserId::parse).ok_or_else(|| ApiError::bad_field("userId", "is not a UUID"))
 }
 
-pub async fn cancel(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn cancel(call: &Call) -> Result<Reply, ApiError> {
     let (table, job) = Named::of(call)?;
     let cancelled = finalise::cancel_by_user(&call.cx(), call.user()?, &table, job).await?;
     follow_up(call, Some(job));
     Reply::ok(json!({"success": true, "status": "cancelled", "refundedCredits": cancelled.refunded_credits}))
 }
 
-pub async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
     let session: Session = call.json()?;
     if session.session_id.trim().is_empty() {
         return Err(ApiError::bad_field("sessionId", "is empty"));
@@ -96,7 +96,7 @@ fn follow_up(call: &Call, job: Option<JobId>) {
     call.background(async move { at_provider::follow_up(&owned.cx(), NAME, job).await });
 }
 
-pub async fn process_next(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn process_next(call: &Call) -> Result<Reply, ApiError> {
     let cx = call.cx();
     let dispatched = dispatch(&cx, NAME, |_| {}).await?;
     let mut started = Vec::new();
@@ -123,7 +123,7 @@ async fn nothing_started(call: &Call) -> Result<&'static str, ApiError> {
     })
 }
 
-pub async fn reconcile(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn reconcile(call: &Call) -> Result<Reply, ApiError> {
     let (table, job) = Named::of(call)?;
     let found = repair::reconcile(&call.cx(), &table, job).await?;
     let mut body = json!({"resolved": found.resolved, "status": found.status.runninghub_word()});
@@ -133,7 +133,7 @@ pub async fn reconcile(call: &Call) -> Result<Reply, ApiError> {
     Reply::ok(body)
 }
 
-pub async fn status(call: &Call) -> Result<Reply, ApiError> {
+pub(crate) async fn status(call: &Call) -> Result<Reply, ApiError> {
     let queue = call.cx().db().queue_check_v1(NAME).await?;
     Reply::ok(json!({
         "maxConcurrent": queue.max_concurrent,

@@ -8,9 +8,9 @@ use shared::provider::runninghub::apps::{Field, stored_request};
 /// The body as it comes; unknown fields are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Body {
-    pub job_id: Option<String>,
-    pub session_id: Option<String>,
+pub(crate) struct Body {
+    pub(crate) job_id: Option<String>,
+    pub(crate) session_id: Option<String>,
     image_url: String,
     resolution: Option<u32>,
     detail_denoise: Option<f64>,
@@ -30,8 +30,8 @@ enum Version {
 /// A checked input: what makes two orders the same, and what the job keeps.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Input {
-    pub image_url: String,
+pub(crate) struct Input {
+    pub(crate) image_url: String,
     resolution: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail_denoise: Option<f64>,
@@ -49,7 +49,7 @@ const PROMPT_MAX: usize = 2_000;
 const WORD_MAX: usize = 200;
 
 impl Input {
-    pub fn check(body: &Body) -> Result<Self, ApiError> {
+    pub(crate) fn check(body: &Body) -> Result<Self, ApiError> {
         let resolution = body.resolution.unwrap_or(RESOLUTION);
         if !(512..=8_192).contains(&resolution) {
             return Err(ApiError::bad_field("resolution", "must be from 512 to 8192"));
@@ -71,7 +71,7 @@ impl Input {
 
     /// The nodes are those of our documented app; `RUNNINGHUB_APPS` names others, and nodes for
     /// what an app may or may not take.
-    pub fn provider_request(&self, apps: &Value, tool: &str, urls: &[String]) -> Result<Value, ApiError> {
+    pub(crate) fn provider_request(&self, apps: &Value, tool: &str, urls: &[String]) -> Result<Value, ApiError> {
         let variant = match self.version {
             Version::Standard => "standard",
             Version::Pro => "pro",

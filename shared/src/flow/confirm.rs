@@ -54,10 +54,10 @@ pub async fn confirm<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, subject:
     let answer = cx.transport.send(remote.build_query(subject.task_id)).await;
     let reading = remote.parse_query(&answer);
     cx.alarm(remote.name(), reading.alarm.as_deref());
-    if !subject.known {
-        if let Some(settled) = adopt(cx, remote, subject, &reading.said).await? {
-            return Ok(settled);
-        }
+    if !subject.known
+        && let Some(settled) = adopt(cx, remote, subject, &reading.said).await?
+    {
+        return Ok(settled);
     }
     match decide(1, Event::Queried(reading.said), cx.transport.random()) {
         Decision::Deliver(outputs) => deliver(cx, remote, subject, &outputs).await,
