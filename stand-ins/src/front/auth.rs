@@ -23,68 +23,108 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/user", get(user))
         .route("/logout", post(sign_out))
         .route("/.well-known/jwks.json", get(jwks))
-        .route("/health", get(async || Json(json!({"name": "GoTrue", "version": "stand-in", "description": "stand-in"}))))
+        .route(
+            "/health",
+            get(async || {
+                Json(json!({"name": "GoTrue", "version": "stand-in", "description": "stand-in"}))
+            }),
+        )
 }
 
-async fn token(State(front): State<Shared>, Query(query): Query<HashMap<String, String>>, body: Bytes) -> Response {
+async fn token(
+    State(front): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let field = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    match query.get("grant_type").map(String::as_str) {
-        Some("password") => match front.sessions.by_password(field("email"), field("password")) {
-            Some(grant) => signed_in(&front, &grant),
-            None => refused(400, "invalid_credentials", "Invalid login credentials"),
-        },
-        Some("refresh_token") => match front.sessions.refresh(field("refresh_token")) {
-            Ok(grant) => signed_in(&front, &grant),
-            Err(RefreshError::NotFound) => {
-                refused(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-            }
-            Err(RefreshError::AlreadyUsed) => {
-                refused(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
-            }
-        },
-        _ => refused(400, "unsupported_grant_type", "Unsupported grant type"),
-    }
+    let grant = match query.get("grant_type").map(String::as_str) {
+        Some("password") => by_password(&front, field("email"), field("password"))?,
+        Some("refresh_token") => by_refresh_token(&front, field("refresh_token"))?,
+        _ => {
+            return Err(refused(
+                400,
+                "unsupported_grant_type",
+                "Unsupported grant type",
+            ));
+        }
+    };
+    Ok(signed_in(&front, &grant))
 }
 
-async fn sign_up(State(front): State<Shared>, body: Bytes) -> Response {
+fn by_password(front: &Front, email: &str, password: &str) -> Result<Grant, Refusal> {
+    let grant = front.sessions.by_password(email, password);
+    grant.ok_or_else(|| refused(400, "invalid_credentials", "Invalid login credentials"))
+}
+
+fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, Refusal> {
+    front.sessions.refresh(token).map_err(|error| {
+        let (error_code, message) = match error {
+            RefreshError::NotFound => (
+                "refresh_token_not_found",
+                "Invalid Refresh Token: Refresh Token Not Found",
+            ),
+            RefreshError::AlreadyUsed => (
+                "refresh_token_already_used",
+                "Invalid Refresh Token: Already Used",
+            ),
+        };
+        refused(400, error_code, message)
+    })
+}
+
+async fn sign_up(State(front): State<Shared>, body: Bytes) -> Result<Response, Refusal> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let names_somebody = ["email", "phone"].iter().any(|name| body.get(name).is_some_and(|value| !value.is_null()));
+    let names_somebody = ["email", "phone"]
+        .iter()
+        .any(|name| body.get(name).is_some_and(|value| !value.is_null()));
     if names_somebody {
-        return refused(422, "signup_disabled", "Signups not allowed for this instance");
+        let message = "Signups not allowed for this instance";
+        return Err(refused(422, "signup_disabled", message));
     }
-    signed_in(&front, &front.sessions.anonymous())
+    Ok(signed_in(&front, &front.sessions.anonymous()))
 }
 
-async fn user(State(front): State<Shared>, headers: HeaderMap) -> Response {
-    let claims = match signed_in_claims(&front, &headers) {
-        Ok(claims) => claims,
-        Err(refusal) => return refusal,
-    };
-    match front.sessions.user(claim(&claims, "sub")) {
-        Some(user) => Json(user.shown()).into_response(),
-        None => refused(403, "user_not_found", "User from sub claim in JWT does not exist"),
-    }
+async fn user(State(front): State<Shared>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let claims = signed_in_claims(&front, &headers)?;
+    let message = "User from sub claim in JWT does not exist";
+    let user = front.sessions.user(claim(&claims, "sub"));
+    let user = user.ok_or_else(|| refused(403, "user_not_found", message))?;
+    Ok(Json(user.shown()).into_response())
 }
 
-async fn sign_out(State(front): State<Shared>, Query(query): Query<HashMap<String, String>>, headers: HeaderMap) -> Response {
-    let claims = match signed_in_claims(&front, &headers) {
-        Ok(claims) => claims,
-        Err(refusal) => return refusal,
-    };
+async fn sign_out(
+    State(front): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let claims = signed_in_claims(&front, &headers)?;
     let scope = query.get("scope").map_or("global", String::as_str);
-    front.sessions.sign_out(claim(&claims, "sub"), claim(&claims, "session_id"), scope);
-    StatusCode::NO_CONTENT.into_response()
+    let (user_id, session_id) = (claim(&claims, "sub"), claim(&claims, "session_id"));
+    front.sessions.sign_out(user_id, session_id, scope);
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn jwks(State(front): State<Shared>) -> Response {
-    ([(header::CACHE_CONTROL, "public, max-age=600")], Json(front.signer.jwks())).into_response()
+    (
+        [(header::CACHE_CONTROL, "public, max-age=600")],
+        Json(front.signer.jwks()),
+    )
+        .into_response()
 }
 
 fn signed_in(front: &Front, grant: &Grant) -> Response {
-    let Grant { user, session_id, refresh_token } = grant;
+    let Grant {
+        user,
+        session_id,
+        refresh_token,
+    } = grant;
     let (now, lifetime) = (clock::now_s(), front.token_lifetime_s);
-    let method = if user.is_anonymous() { "anonymous" } else { "password" };
+    let method = if user.is_anonymous() {
+        "anonymous"
+    } else {
+        "password"
+    };
     let access_token = front.signer.sign(&json!({
         "iss": front.issuer,
         "sub": user.id,
@@ -112,16 +152,31 @@ fn signed_in(front: &Front, grant: &Grant) -> Response {
     .into_response()
 }
 
-fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, Response> {
+fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, Refusal> {
     let Some(token) = caller::bearer(headers) else {
-        return Err(refused(401, "no_authorization", "This endpoint requires a valid Bearer token"));
+        return Err(refused(
+            401,
+            "no_authorization",
+            "This endpoint requires a valid Bearer token",
+        ));
     };
-    let claims = front.signer.claims(token).filter(|claims| claims.contains_key("sub"));
+    let claims = front
+        .signer
+        .claims(token)
+        .filter(|claims| claims.contains_key("sub"));
     let Some(claims) = claims else {
-        return Err(refused(403, "bad_jwt", "invalid JWT: unable to parse or verify signature"));
+        return Err(refused(
+            403,
+            "bad_jwt",
+            "invalid JWT: unable to parse or verify signature",
+        ));
     };
     if front.sessions.is_signed_out(claim(&claims, "session_id")) {
-        return Err(refused(403, "session_not_found", "Session from session_id claim in JWT does not exist"));
+        return Err(refused(
+            403,
+            "session_not_found",
+            "Session from session_id claim in JWT does not exist",
+        ));
     }
     Ok(claims)
 }
@@ -130,7 +185,25 @@ fn claim<'a>(claims: &'a Claims, name: &str) -> &'a str {
     claims.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn refused(status: u16, error_code: &str, message: &str) -> Response {
-    let body = Json(json!({"code": status, "error_code": error_code, "msg": message}));
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body).into_response()
+/// An error answer in the auth API's shape.
+struct Refusal {
+    status: u16,
+    error_code: &'static str,
+    message: &'static str,
+}
+
+fn refused(status: u16, error_code: &'static str, message: &'static str) -> Refusal {
+    Refusal {
+        status,
+        error_code,
+        message,
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let body = json!({"code": self.status, "error_code": self.error_code, "msg": self.message});
+        (status, Json(body)).into_response()
+    }
 }

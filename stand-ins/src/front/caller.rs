@@ -55,7 +55,10 @@ pub(crate) enum Caller {
     Nobody,
     Anon,
     Service,
-    User { id: String, claims: Claims },
+    User {
+        id: String,
+        claims: Claims,
+    },
     /// Something was presented, and it is not good.
     Invalid,
 }
@@ -74,11 +77,17 @@ impl Caller {
             Some(KeyRole::Service) => return Self::Service,
             None => {}
         }
-        let Some(claims) = signer.claims(credential) else { return Self::Invalid };
+        let Some(claims) = signer.claims(credential) else {
+            return Self::Invalid;
+        };
         match claims.get("role").and_then(|role| role.as_str()) {
             Some("anon") => Self::Anon,
             Some("service_role") => Self::Service,
-            Some("authenticated") => match claims.get("sub").and_then(|id| id.as_str()).map(str::to_owned) {
+            Some("authenticated") => match claims
+                .get("sub")
+                .and_then(|id| id.as_str())
+                .map(str::to_owned)
+            {
                 Some(id) => Self::User { id, claims },
                 None => Self::Invalid,
             },
@@ -89,9 +98,14 @@ impl Caller {
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, credential) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| credential.trim())
 }
 
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .filter(|value| !value.is_empty())
 }

@@ -1,4 +1,5 @@
-//! Storage's error answers: HTTP 400 for nearly all, with the status that is meant inside the body as text.
+//! Storage's error answers: HTTP 400 for nearly all, with the status that is meant inside the body as text, beside
+//! the error's name in its old (`error`) and new (`code`) form.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,64 +10,112 @@ use serde_json::json;
 pub(super) struct Refusal {
     http: StatusCode,
     status: u16,
+    code: &'static str,
     error: &'static str,
     message: String,
 }
 
 impl Refusal {
-    fn new(status: u16, error: &'static str, message: &str) -> Self {
-        Self { http: StatusCode::BAD_REQUEST, status, error, message: message.to_owned() }
+    fn new(status: u16, code: &'static str, error: &'static str, message: &str) -> Self {
+        Self {
+            http: StatusCode::BAD_REQUEST,
+            status,
+            code,
+            error,
+            message: message.to_owned(),
+        }
     }
 
     pub(super) fn no_object() -> Self {
-        Self::new(404, "not_found", "Object not found")
+        Self::new(404, "NoSuchKey", "not_found", "Object not found")
     }
 
     pub(super) fn no_bucket() -> Self {
-        Self::new(404, "Bucket not found", "Bucket not found")
+        Self::new(404, "NoSuchBucket", "Bucket not found", "Bucket not found")
     }
 
     pub(super) fn invalid_key(key: &str) -> Self {
-        Self::new(400, "InvalidKey", &format!("Invalid key: {key}"))
+        Self::new(
+            400,
+            "InvalidKey",
+            "InvalidKey",
+            &format!("Invalid key: {key}"),
+        )
     }
 
     pub(super) fn no_credential() -> Self {
-        Self::new(400, "Error", "headers must have required property 'authorization'")
+        Self::new(
+            400,
+            "InvalidRequest",
+            "Error",
+            "headers must have required property 'authorization'",
+        )
     }
 
     pub(super) fn bad_token() -> Self {
-        Self::new(403, "Unauthorized", "invalid token")
+        Self::new(403, "InvalidJWT", "Unauthorized", "invalid token")
     }
 
     pub(super) fn bad_upload_token() -> Self {
-        Self::new(400, "InvalidSignature", "The signature of this upload URL is not valid")
+        Self::new(
+            400,
+            "InvalidSignature",
+            "InvalidSignature",
+            "The signature of this upload URL is not valid",
+        )
     }
 
     pub(super) fn not_allowed() -> Self {
-        Self::new(403, "Unauthorized", "new row violates row-level security policy")
+        Self::new(
+            403,
+            "AccessDenied",
+            "Unauthorized",
+            "new row violates row-level security policy",
+        )
     }
 
     pub(super) fn duplicate() -> Self {
-        Self::new(409, "Duplicate", "The resource already exists")
+        Self::new(
+            409,
+            "KeyAlreadyExists",
+            "Duplicate",
+            "The resource already exists",
+        )
     }
 
     pub(super) fn bad_request(message: &str) -> Self {
-        Self::new(400, "invalid_request", message)
+        Self::new(400, "InvalidRequest", "invalid_request", message)
     }
 
     pub(super) fn too_large() -> Self {
-        let refusal = Self::new(413, "Payload too large", "The object exceeded the maximum allowed size");
-        Self { http: StatusCode::PAYLOAD_TOO_LARGE, ..refusal }
+        let refusal = Self::new(
+            413,
+            "EntityTooLarge",
+            "Payload too large",
+            "The object exceeded the maximum allowed size",
+        );
+        Self {
+            http: StatusCode::PAYLOAD_TOO_LARGE,
+            ..refusal
+        }
     }
 
     pub(super) fn internal(message: &str) -> Self {
-        Self { http: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new(500, "internal", message) }
+        Self {
+            http: StatusCode::INTERNAL_SERVER_ERROR,
+            ..Self::new(500, "InternalError", "internal", message)
+        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({"statusCode": self.status.to_string(), "error": self.error, "message": self.message});
+        let body = json!({
+            "statusCode": self.status.to_string(),
+            "code": self.code,
+            "error": self.error,
+            "message": self.message,
+        });
         (self.http, Json(body)).into_response()
     }
 }
