@@ -1,1 +1,18 @@
-//! Test support.
+//! What the integration tests stand on.
+//!
+//! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
+//! * [`e2e`]: the whole local stack, one per run, and a client of it
+//! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
+//! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
+//! * [`sources`]: the checkout's files, for the rules about the repository itself
+//!
+//! Never asserts anything about one feature: that is the tests' part.
+
+pub mod database;
+pub mod e2e;
+pub mod session;
+pub mod shop;
+pub mod sources;
+
+pub use database::Database;
+pub use session::{Session, SqlError};

@@ -1,1 +1,4 @@
+//! The tests that need no running functions: the repository's rules, the SQL core, races, hammer, model.
 
+#[path = "it/sql/mod.rs"]
+mod sql;

@@ -1,0 +1,141 @@
+//! One real Postgres for the whole run, a template with our SQL in it, and a fresh copy of that for every test.
+//!
+//! `UNSTUCK_TEST_DATABASE` (a superuser's URL without a database) names another server to use instead of the embedded one.
+//! The embedded server cannot outlive the run: its watcher stops it when this process ends, however it ends.
+
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+use xtask::postgres::{self, Options, Postgres};
+
+use crate::session::Session;
+
+struct Server {
+    /// URL up to and without the database's name.
+    base: String,
+    template: String,
+    _postgres: Option<Postgres>,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A test's own database, with one session open; dropped with this value.
+pub struct Database {
+    name: String,
+    session: Session,
+}
+
+impl Database {
+    /// A copy of the template: schema, tools and providers, no users.
+    pub async fn fresh() -> Self {
+        Self::create(Some(&server().template)).await
+    }
+
+    /// A database without anything of ours.
+    pub async fn empty() -> Self {
+        Self::create(None).await
+    }
+
+    async fn create(template: Option<&str>) -> Self {
+        let server = server();
+        let name = format!("unstuck_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let template = template.unwrap_or("template1");
+        let sql = format!("create database {name} template {template}");
+        let admin = Session::connect(&url(&server.base, "postgres")).await;
+        admin.exec(&sql).await;
+        let session = Session::connect(&url(&server.base, &name)).await;
+        Self { name, session }
+    }
+
+    /// Another connection, as the owner.
+    pub async fn connect(&self) -> Session {
+        Session::connect(&self.url()).await
+    }
+
+    pub async fn sessions(&self, count: usize) -> Vec<Session> {
+        futures::future::join_all((0..count).map(|_| self.connect())).await
+    }
+
+    pub fn url(&self) -> String {
+        url(&server().base, &self.name)
+    }
+}
+
+impl Deref for Database {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let sql = format!("drop database if exists {} with (force)", self.name);
+        // A failed drop must not hide the test's own failure, and the server goes away with the run.
+        let _ = apart(async move { run(&url(&server().base, "postgres"), &sql).await });
+    }
+}
+
+fn url(base: &str, database: &str) -> String {
+    format!("{base}/{database}")
+}
+
+fn server() -> &'static Server {
+    SERVER.get_or_init(|| apart(start()).expect("the test server starts"))
+}
+
+/// Runs a future to its end on a thread and runtime of its own, so that it may be called from inside a test's runtime.
+fn apart<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(future)
+        });
+        thread.join().expect("the thread ends")
+    })
+}
+
+async fn run(url: &str, sql: &str) -> Result<()> {
+    let client = postgres::connect(url).await?;
+    client.batch_execute(sql).await.with_context(|| sql.to_owned())
+}
+
+async fn start() -> Result<Server> {
+    let (base, postgres) = match std::env::var("UNSTUCK_TEST_DATABASE") {
+        Ok(base) => (base.trim_end_matches('/').to_owned(), None),
+        Err(_) => {
+            let (port, postgres) = embedded().await?;
+            (format!("postgres://postgres:postgres@127.0.0.1:{port}"), Some(postgres))
+        }
+    };
+    let template = format!("unstuck_template_{}", std::process::id());
+    let admin = url(&base, "postgres");
+    run(&admin, &format!("drop database if exists {template}")).await?;
+    run(&admin, &format!("create database {template}")).await?;
+    let client = postgres::connect(&url(&base, &template)).await?;
+    let files: Vec<_> = postgres::sql_files()?.into_iter().filter(|file| !file.ends_with("seed.sql")).collect();
+    postgres::apply(&client, &files).await?;
+    drop(client);
+    run(&admin, &format!("alter database {template} with allow_connections false")).await?;
+    run(&admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'")).await?;
+    Ok(Server { base, template, _postgres: postgres })
+}
+
+/// The port is free when asked; somebody may take it before the server does, so a few are tried.
+async fn embedded() -> Result<(u16, Postgres)> {
+    let log_dir = xtask::paths::target_host().join("unstuck-tests");
+    let mut failure = None;
+    for _ in 0..3 {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        match Postgres::start(Options { port, fsync: false, log_dir: log_dir.clone() }).await {
+            Ok(postgres) => return Ok((port, postgres)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.context("no attempt")?)
+}

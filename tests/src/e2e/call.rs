@@ -1,0 +1,177 @@
+//! One request to a function, and what the contract says of every answer: CORS, a request id, the shape of an error.
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::{User, World};
+
+/// A request being written. Without a method it is a POST if it has a body or nothing else was said.
+#[must_use]
+pub struct Call<'a> {
+    world: &'a World,
+    target: String,
+    request: reqwest::RequestBuilder,
+}
+
+impl World {
+    /// A POST to `<function>[/<op>]`.
+    pub fn call(&self, target: &str) -> Call<'_> {
+        self.call_with("POST", target)
+    }
+
+    pub fn get(&self, target: &str) -> Call<'_> {
+        self.call_with("GET", target)
+    }
+
+    pub fn call_with(&self, method: &str, target: &str) -> Call<'_> {
+        let url = format!("{}/{target}", self.stack().info().functions_url);
+        let method = method.parse().expect("a method");
+        Call {
+            world: self,
+            target: target.to_owned(),
+            request: self.http().request(method, url),
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Signed in as that user.
+    pub fn by(self, user: &User) -> Self {
+        self.bearer(&user.token)
+    }
+
+    /// With the service-role key.
+    pub fn by_service(self) -> Self {
+        let key = self.world.stack().info().service_role_key.clone();
+        self.bearer(&key)
+    }
+
+    pub fn bearer(self, credential: &str) -> Self {
+        self.header("authorization", &format!("Bearer {credential}"))
+    }
+
+    pub fn apikey(self, key: &str) -> Self {
+        self.header("apikey", key)
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub fn json(mut self, body: &Value) -> Self {
+        self.request = self.request.json(body);
+        self
+    }
+
+    pub fn body(mut self, body: impl Into<reqwest::Body>) -> Self {
+        self.request = self.request.body(body);
+        self
+    }
+
+    /// Sends it, and checks what holds for every answer.
+    pub async fn send(self) -> Answer {
+        let answer = self.send_unchecked().await;
+        answer.assert_contract();
+        answer
+    }
+
+    async fn send_unchecked(self) -> Answer {
+        let target = self.target;
+        let response = self.request.send().await;
+        let response = response.unwrap_or_else(|error| panic!("{target}: {error:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await;
+        let text = text.unwrap_or_else(|error| panic!("{target}: {error:?}"));
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer {
+            target,
+            status,
+            headers,
+            json,
+            text,
+        }
+    }
+
+    /// The body of a 200.
+    pub async fn ok(self) -> Value {
+        self.send().await.expect(200)
+    }
+
+    /// The body of a refusal of that status and code.
+    pub async fn refused(self, status: u16, code: &str) -> Value {
+        self.send().await.expect_refusal(status, code)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub target: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// Null where the body is not JSON.
+    pub json: Value,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default()
+    }
+
+    /// The body of an answer that must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.target, self.text);
+        self.json
+    }
+
+    #[track_caller]
+    pub fn expect_refusal(self, status: u16, code: &str) -> Value {
+        let found = (self.status, self.json["code"].as_str().unwrap_or_default());
+        assert_eq!(found, (status, code), "{}: {}", self.target, self.text);
+        self.json
+    }
+
+    /// "Common rules" of the contract, as far as they hold for every answer.
+    fn assert_contract(&self) {
+        let seen = format!(
+            "{}: {} {:?} {}",
+            self.target, self.status, self.headers, self.text
+        );
+        assert_eq!(self.header("access-control-allow-origin"), "*", "{seen}");
+        let exposed = self.header("access-control-expose-headers").to_lowercase();
+        assert!(
+            exposed.contains("x-request-id") && exposed.contains("retry-after"),
+            "{seen}"
+        );
+        assert!(!self.header("x-request-id").is_empty(), "{seen}");
+        if self.status == 204 {
+            return;
+        }
+        assert!(
+            self.header("content-type").starts_with("application/json"),
+            "{seen}"
+        );
+        if self.status >= 400 && !self.target.ends_with("health") {
+            self.assert_error_shape(&seen);
+        }
+    }
+
+    fn assert_error_shape(&self, seen: &str) {
+        let text = |name: &str| self.json[name].as_str().unwrap_or_default();
+        assert!(!text("error").is_empty(), "{seen}");
+        assert_eq!(text("error"), text("message"), "{seen}");
+        assert_eq!(text("request_id"), self.header("x-request-id"), "{seen}");
+        let code = text("code");
+        let is_snake = !code.is_empty()
+            && code
+                .chars()
+                .all(|char| char.is_ascii_lowercase() || char == '_');
+        assert!(is_snake, "{seen}");
+        if self.status == 405 {
+            assert!(!self.header("allow").is_empty(), "{seen}");
+        }
+    }
+}

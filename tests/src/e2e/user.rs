@@ -1,0 +1,95 @@
+//! Who calls: users that signed in at the front door, and tokens that no front door would give.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use xtask::keys::sign_hs256;
+
+use super::World;
+
+/// A signed-in user.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub id: Uuid,
+    pub token: String,
+}
+
+impl World {
+    /// Seeded user 1 to 5, with 1,000 credits at the beginning of each test.
+    pub async fn user(&self, number: usize) -> User {
+        self.signed_in(&format!("user{number}@example.com")).await
+    }
+
+    /// Seeded admin 1 or 2.
+    pub async fn admin(&self, number: usize) -> User {
+        self.signed_in(&format!("admin{number}@example.com")).await
+    }
+
+    /// A user nobody has seen before: no rate limit reached, no job, that many credits.
+    pub async fn new_user(&self, credits: i64) -> User {
+        let id = self.db().user(credits).await;
+        User {
+            id,
+            token: self.token(&user_claims(id)),
+        }
+    }
+
+    /// Anonymous, by the front door.
+    pub async fn anonymous(&self) -> User {
+        self.sign("signup", &json!({})).await
+    }
+
+    async fn signed_in(&self, email: &str) -> User {
+        if let Some(known) = self.known_user(email) {
+            return known;
+        }
+        let seeded = &self.stack().info().users;
+        let seeded = seeded
+            .iter()
+            .find(|user| user.email == email)
+            .unwrap_or_else(|| panic!("no seeded user {email}"));
+        let body = json!({ "email": email, "password": seeded.password });
+        let user = self.sign("token?grant_type=password", &body).await;
+        self.know_user(email, &user);
+        user
+    }
+
+    async fn sign(&self, path: &str, body: &Value) -> User {
+        let info = self.stack().info();
+        let request = self
+            .http()
+            .post(format!("{}/auth/v1/{path}", info.url))
+            .header("apikey", &info.anon_key);
+        let answer = request
+            .json(body)
+            .send()
+            .await
+            .expect("the front door answers");
+        assert_eq!(answer.status(), 200, "sign-in");
+        let session: Value = answer.json().await.expect("a session");
+        User {
+            id: crate::shop::id(&session["user"]["id"]),
+            token: session["access_token"]
+                .as_str()
+                .expect("a token")
+                .to_owned(),
+        }
+    }
+
+    /// A token that the project's secret signed.
+    pub fn token(&self, claims: &Value) -> String {
+        sign_hs256(&self.stack().info().jwt_secret, claims)
+    }
+}
+
+/// What a good token of that user says, valid for an hour.
+pub fn user_claims(id: Uuid) -> Value {
+    json!({ "sub": id, "aud": "authenticated", "role": "authenticated", "exp": now_s() + 3600, "iat": now_s(), "is_anonymous": false })
+}
+
+pub fn now_s() -> i64 {
+    let now = std::time::SystemTime::now();
+    let since = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock after 1970");
+    i64::try_from(since.as_secs()).expect("a clock before the end of time")
+}

@@ -1,0 +1,394 @@
+//! The stack, how it is put back to its beginning, and what a test looks at and waits for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use xtask::paths;
+use xtask::stack::{Stack, StackOptions};
+
+use super::User;
+use crate::session::Session;
+
+/// How long anything may take that a test waits for. Generous: only a failure waits this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+const PANICKING: &str = "tests/functions/panicking";
+
+/// Function → var or secret → other value, or `None` for "not set".
+pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
+
+pub struct World {
+    stack: Stack,
+    http: reqwest::Client,
+    db: Session,
+    users: Mutex<HashMap<String, User>>,
+    beginning: Beginning,
+    /// Entries of the providers' log, and bytes of the functions' log, that earlier tests wrote.
+    log_seen: usize,
+    workers_log_seen: usize,
+    violations_expected: bool,
+    overridden: bool,
+}
+
+/// What a test may change and the next one must find again.
+struct Beginning {
+    intervals: String,
+}
+
+impl World {
+    pub(super) async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
+        let mut options = StackOptions::for_tests()?;
+        options.state_dir = state_dir(options.port_base);
+        if paths::root().join(PANICKING).join("Cargo.toml").exists() {
+            options.extra_functions = vec![PANICKING.into()];
+        }
+        change(&mut options);
+        forget_ended_stacks();
+        let stack = Stack::start(options).await?;
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()?;
+        let db = Session::connect(&stack.info().db_url).await;
+        let beginning = Beginning::of(&db).await;
+        Ok(Self {
+            stack,
+            http,
+            db,
+            users: Mutex::default(),
+            beginning,
+            log_seen: 0,
+            workers_log_seen: 0,
+            violations_expected: false,
+            overridden: false,
+        })
+    }
+
+    /// As just started: no jobs, 1,000 credits each, nothing scripted, a sweep that has just ended.
+    pub(super) async fn reset(&mut self) {
+        self.violations_expected = false;
+        if std::mem::take(&mut self.overridden) {
+            let restarted = self.stack.restart_workers(BTreeMap::new()).await;
+            restarted.expect("the functions start again");
+        }
+        self.script(json!({ "reset": true })).await;
+        self.storage_is_up().await;
+        self.reset_database().await;
+        self.log_seen = self.whole_provider_log().await.len();
+        self.workers_log_seen = self.workers_log().len();
+    }
+
+    async fn reset_database(&self) {
+        // What an earlier test left at work may hold locks for a moment; against it this may lose.
+        let mut tries = 0;
+        while let Err(error) = self.db.try_exec(&self.beginning.sql()).await {
+            tries += 1;
+            assert!(tries < 10, "the database cannot be reset: {error}");
+        }
+        for user in &self.stack.info().users {
+            self.db
+                .grant(user.id.parse().expect("a user's id"), 1000)
+                .await;
+        }
+    }
+
+    /// After a test: nothing has ended on its own, and every invariant holds.
+    pub(super) async fn assert_unharmed(&mut self) {
+        self.stack.check().expect("the whole stack still runs");
+        let violations = self.violations().await;
+        if !self.violations_expected {
+            assert!(violations.is_empty(), "invariants: {violations:#?}");
+        }
+    }
+
+    /// This test breaks invariants on purpose.
+    pub fn expect_violations(&mut self) {
+        self.violations_expected = true;
+    }
+
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// A connection as the database's owner.
+    pub fn db(&self) -> &Session {
+        &self.db
+    }
+
+    /// The functions start again with other vars; the next test finds them as they were.
+    pub async fn restart_workers(&mut self, overrides: Overrides) {
+        self.overridden = true;
+        let restarted = self.stack.restart_workers(overrides).await;
+        restarted.expect("the functions start again");
+    }
+
+    /// The functions are gone, as when the platform is down; until `restart_workers` or the next test.
+    pub fn stop_workers(&mut self) {
+        self.overridden = true;
+        self.stack.stop_workers();
+    }
+
+    /// Ends the platform's runtime and every request in flight with it; a new one serves.
+    pub async fn kill_workerd(&self) {
+        let killed = self.stack.kill_workerd().await;
+        killed.expect("a killed workerd comes up again");
+    }
+
+    /// Runs a function's scheduled handler to its end.
+    pub async fn fire(&self, function: &str) {
+        let fired = self.stack.fire(function).await;
+        fired.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// One pass of the healer.
+    pub async fn sweep(&self) -> Value {
+        self.call("cleanup-stale-jobs").by_service().ok().await
+    }
+
+    /// Tells the providers how to behave; rules add up until the next test.
+    pub async fn script(&self, script: Value) {
+        let url = format!("{}/__script", self.stack.info().providers_url);
+        let answer = self.http.post(url).json(&script).send().await;
+        let answer = answer.expect("the providers' stand-ins answer");
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        assert!(status.is_success(), "script {script}: {status} {text}");
+    }
+
+    /// From now on storage answers every request with this status; until the next test, or `storage_is_up`.
+    pub async fn storage_is_down(&self, status: u16) {
+        self.storage(&json!({ "down": true, "status": status }))
+            .await;
+    }
+
+    pub async fn storage_is_up(&self) {
+        self.storage(&json!({ "down": false })).await;
+    }
+
+    async fn storage(&self, wanted: &Value) {
+        let url = format!("{}/__storage", self.stack.info().url);
+        let answer = self.http.post(url).json(wanted).send().await;
+        assert!(
+            answer
+                .expect("the front door answers")
+                .status()
+                .is_success()
+        );
+    }
+
+    /// What has reached the providers during this test, newest last.
+    pub async fn provider_log(&self) -> Vec<Value> {
+        let mut log = self.whole_provider_log().await;
+        log.drain(..self.log_seen.min(log.len()));
+        log
+    }
+
+    /// The requests of this test to paths that contain `path`, about a job: its id is in the webhook's address.
+    pub async fn submits_of(&self, job: Uuid) -> Vec<Value> {
+        let mut log = self.provider_log().await;
+        log.retain(|entry| entry["body"].to_string().contains(&job.to_string()));
+        log
+    }
+
+    /// The requests of this test whose path contains `path`.
+    pub async fn provider_calls(&self, path: &str) -> Vec<Value> {
+        let mut log = self.provider_log().await;
+        log.retain(|entry| {
+            entry["path"]
+                .as_str()
+                .is_some_and(|found| found.contains(path))
+        });
+        log
+    }
+
+    async fn whole_provider_log(&self) -> Vec<Value> {
+        self.provider_list("__log").await
+    }
+
+    /// Webhooks sent since the stack started, newest last, with what the receiver answered.
+    pub async fn deliveries(&self) -> Vec<Value> {
+        self.provider_list("__deliveries").await
+    }
+
+    async fn provider_list(&self, path: &str) -> Vec<Value> {
+        let url = format!("{}/{path}", self.stack.info().providers_url);
+        let answer = self.http.get(url).send().await;
+        let answer = answer.expect("the providers' stand-ins answer");
+        answer.json().await.expect("a list")
+    }
+
+    /// The row of a job.
+    pub async fn job(&self, id: Uuid) -> Value {
+        self.db.job(id).await
+    }
+
+    pub async fn balance(&self, user: &User) -> i64 {
+        self.db.balance(user.id).await
+    }
+
+    pub async fn violations(&self) -> Vec<Value> {
+        self.db.violations().await
+    }
+
+    /// Uploads a picture of that size the way a client does, and tells its URL.
+    pub async fn upload_png(&self, user: &User, width: u32, height: u32) -> String {
+        self.upload(user, "in.png", "image/png", png(width, height))
+            .await
+    }
+
+    /// Uploads bytes through a signed upload under the user's own folder, and tells their URL.
+    pub async fn upload(
+        &self,
+        user: &User,
+        name: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+    ) -> String {
+        let storage = format!("{}/storage/v1", self.stack.info().url);
+        let path = format!("uploads/{}/{}/{name}", user.id, Uuid::new_v4());
+        let request = self
+            .http
+            .post(format!("{storage}/object/upload/sign/{path}"))
+            .bearer_auth(&user.token);
+        let signed: Value = body_of(request).await;
+        let url = signed["url"].as_str().expect("where to upload");
+        let request = self.http.put(format!("{storage}{url}"));
+        body_of(request.header("content-type", content_type).body(bytes)).await;
+        format!("{storage}/object/public/{path}")
+    }
+
+    /// Polls until there is something; fails, naming what was awaited, when there is nothing for too long.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                match look().await {
+                    Some(found) => return found,
+                    None => tokio::time::sleep(POLL).await,
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looking).await;
+        found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+    }
+
+    /// Waits until a job has this status, and gives its row.
+    pub async fn until_status(&self, job: Uuid, status: &str) -> Value {
+        let what = format!("job {job} is {status}");
+        let look = async || Some(self.job(job).await).filter(|row| row["status"] == status);
+        self.until(&what, look).await
+    }
+
+    /// What to show when a test failed: the last lines that the functions logged during it.
+    pub(super) fn evidence(&self) -> String {
+        let text = self.workers_log();
+        let lines: Vec<&str> = text[self.workers_log_seen.min(text.len())..]
+            .lines()
+            .collect();
+        let last = &lines[lines.len().saturating_sub(40)..];
+        let path = self.stack.workers_log();
+        format!(
+            "--- the functions logged ({}):\n{}",
+            path.display(),
+            last.join("\n")
+        )
+    }
+
+    fn workers_log(&self) -> String {
+        let bytes = std::fs::read(self.stack.workers_log()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(super) fn known_user(&self, email: &str) -> Option<User> {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.get(email).cloned()
+    }
+
+    pub(super) fn know_user(&self, email: &str, user: &User) {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.insert(email.to_owned(), user.clone());
+    }
+}
+
+impl Beginning {
+    async fn of(db: &Session) -> Self {
+        db.exec(
+            "create schema beginning;
+             create table beginning.providers as table public.providers;
+             create table beginning.tools as table public.tools;
+             create table beginning.user_roles as table public.user_roles",
+        )
+        .await;
+        let definition = db
+            .value("select pg_get_functiondef('private.intervals'::regproc)")
+            .await;
+        Self {
+            intervals: definition.as_str().expect("a definition").to_owned(),
+        }
+    }
+
+    fn sql(&self) -> String {
+        format!(
+            "truncate public.webhook_inbox, public.cancelled_requests, public.job_events, public.job_steps, public.jobs,
+               public.credit_entries, public.credit_accounts, public.sweeps, public.user_roles, public.tools, public.providers;
+             insert into public.providers table beginning.providers;
+             insert into public.tools table beginning.tools;
+             insert into public.user_roles table beginning.user_roles;
+             {};
+             insert into public.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
+            self.intervals
+        )
+    }
+}
+
+async fn body_of(request: reqwest::RequestBuilder) -> Value {
+    let answer = request.send().await.expect("storage answers");
+    let status = answer.status();
+    let text = answer.text().await.unwrap_or_default();
+    assert!(status.is_success(), "storage: {status} {text}");
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// A picture that is not all one colour.
+pub fn png(width: u32, height: u32) -> Vec<u8> {
+    let shade = |value: u32, of: u32| u8::try_from(value * 255 / of.max(1)).unwrap_or(255);
+    let picture = image::RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([shade(x, width), shade(y, height), 128])
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    let written = picture.write_to(&mut bytes, image::ImageFormat::Png);
+    written.expect("a PNG in memory");
+    bytes.into_inner()
+}
+
+fn states() -> PathBuf {
+    paths::target_host().join("unstuck-e2e")
+}
+
+fn state_dir(port_base: u16) -> PathBuf {
+    states().join(port_base.to_string())
+}
+
+/// Logs outlive a run, so that a failure can be looked into; the next run clears those of stacks that have ended.
+fn forget_ended_stacks() {
+    for entry in std::fs::read_dir(states()).into_iter().flatten().flatten() {
+        let base = entry.file_name().to_string_lossy().parse::<u16>();
+        let ended = base.is_ok_and(|base| (1..=6).all(|offset| is_free(base + offset)));
+        if ended {
+            // Another run may be clearing the same folder.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
+}

@@ -1,0 +1,250 @@
+//! What happens in the product, in its own words: users buy and order, workers claim and finish, time passes. And what
+//! must hold afterwards, whatever happened.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::session::{Session, SqlError};
+
+pub const UPSCALER: &str = "runninghub-upscaler";
+pub const VIDEO: &str = "runninghub-video-upscaler";
+/// Many steps at once, each paid for itself, at a synchronous provider.
+pub const CARDS: &str = "create-generation-job-banana";
+/// Steps one after the other, at an asynchronous provider with signed webhooks.
+pub const CHAIN: &str = "replicate-async-start";
+/// One step at a synchronous provider, retried by its own cleanup.
+pub const WEBSITE: &str = "generate-website";
+
+/// One attempt of one step, as its worker knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    pub job: Uuid,
+    pub step: i64,
+    pub run: i64,
+}
+
+impl Attempt {
+    pub fn args(self) -> Value {
+        json!({ "p_job_id": self.job, "p_step": self.step, "p_run": self.run })
+    }
+
+    /// The attempt with a function's other arguments.
+    pub fn with(self, more: Value) -> Value {
+        let mut args = self.args();
+        merge(&mut args, more);
+        args
+    }
+}
+
+fn merge(args: &mut Value, more: Value) {
+    let (Some(args), Value::Object(more)) = (args.as_object_mut(), more) else { panic!("arguments are objects") };
+    args.extend(more);
+}
+
+pub fn id(value: &Value) -> Uuid {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("not an id: {value}"))
+}
+
+impl Session {
+    /// Every tool may be ordered and none is exclusive, as later functions will have it.
+    pub async fn open_all_tools(&self) {
+        self.exec("update public.tools set enabled = true, exclusive_group = null").await;
+    }
+
+    /// A new user who bought that many credits.
+    pub async fn user(&self, credits: i64) -> Uuid {
+        let user = Uuid::new_v4();
+        if credits > 0 {
+            self.grant(user, credits).await;
+        }
+        user
+    }
+
+    pub async fn grant(&self, user: Uuid, credits: i64) {
+        let key = Uuid::new_v4();
+        let args = json!({ "p_user_id": user, "p_amount": credits, "p_reason": "bought", "p_idempotency_key": key });
+        self.ask("credit_grant_v1", args).await;
+    }
+
+    pub async fn admin(&self) -> Uuid {
+        let admin = Uuid::new_v4();
+        self.exec(&format!("insert into public.user_roles values ('{admin}', 'admin')")).await;
+        admin
+    }
+
+    /// A request for a job of `steps` steps, as its function sends it.
+    pub async fn enqueue(&self, user: Uuid, job: Uuid, tool: &str, steps: usize) -> Result<Value, SqlError> {
+        let rows = self.try_call("job_enqueue_v1", enqueue_args(user, job, tool, steps)).await?;
+        assert_eq!(rows.len(), 1, "enqueue answers with one row");
+        Ok(rows[0].clone())
+    }
+
+    /// A new job that must be accepted.
+    pub async fn order(&self, user: Uuid, tool: &str, steps: usize) -> Uuid {
+        let job = Uuid::new_v4();
+        let answer = self.enqueue(user, job, tool, steps).await.unwrap_or_else(|error| panic!("order refused: {error}"));
+        assert_eq!(answer["status"], "queued");
+        job
+    }
+
+    pub async fn claim(&self, provider: &str, limit: i64) -> Vec<Attempt> {
+        let rows = self.call("step_claim_v1", json!({ "p_provider": provider, "p_limit": limit })).await;
+        rows.iter().map(attempt).collect()
+    }
+
+    /// Claims exactly one step.
+    pub async fn claim_one(&self, provider: &str) -> Attempt {
+        let claimed = self.claim(provider, 1).await;
+        assert_eq!(claimed.len(), 1, "something to claim at {provider}");
+        claimed[0]
+    }
+
+    pub async fn sent(&self, attempt: Attempt) -> bool {
+        self.ask("step_sent_v1", attempt.args()).await["applied"] == true
+    }
+
+    pub async fn started(&self, attempt: Attempt, task: &str) -> String {
+        self.outcome("step_started_v1", attempt.with(json!({ "p_task_id": task }))).await
+    }
+
+    /// Claimed, sent, accepted: an asynchronous step at work as `task`.
+    pub async fn run(&self, provider: &str, task: &str) -> Attempt {
+        let attempt = self.claim_one(provider).await;
+        assert!(self.sent(attempt).await);
+        assert_eq!(self.started(attempt, task).await, "running");
+        attempt
+    }
+
+    pub async fn done(&self, attempt: Attempt, task: &str) -> Value {
+        self.ask("step_done_v1", attempt.with(json!({ "p_task_id": task, "p_output": { "files": [task] } }))).await
+    }
+
+    pub async fn complete(&self, attempt: Attempt) -> Value {
+        let url = format!("https://files.invalid/{}/{}-{}.png", attempt.job, attempt.step, attempt.run);
+        self.ask("step_complete_v1", attempt.with(json!({ "p_output": { "ok": true }, "p_output_url": url }))).await
+    }
+
+    pub async fn fail(&self, attempt: Attempt, code: &str) -> Value {
+        self.ask("step_fail_v1", attempt.with(json!({ "p_error_code": code, "p_error_message": "it did not work." }))).await
+    }
+
+    pub async fn requeue(&self, attempt: Attempt, kind: &str, delay_ms: i64) -> Value {
+        let args = json!({ "p_kind": kind, "p_delay_ms": delay_ms, "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." });
+        self.ask("step_requeue_v1", attempt.with(args)).await
+    }
+
+    async fn outcome(&self, function: &str, args: Value) -> String {
+        self.ask(function, args).await["outcome"].as_str().expect("an outcome").to_owned()
+    }
+
+    pub async fn cancel(&self, user: Uuid, job: Uuid) -> Result<Value, SqlError> {
+        let table = self.table_of(job).await;
+        let args = json!({ "p_user_id": user, "p_table": table, "p_job_id": job });
+        Ok(self.try_call("job_cancel_v1", args).await?.remove(0))
+    }
+
+    pub async fn cancel_as_admin(&self, admin: Uuid, job: Uuid) -> Result<Value, SqlError> {
+        let table = self.table_of(job).await;
+        let args = json!({ "p_actor": admin, "p_table": table, "p_job_id": job, "p_reason": null });
+        Ok(self.try_call("job_cancel_admin_v1", args).await?.remove(0))
+    }
+
+    async fn table_of(&self, job: Uuid) -> Value {
+        self.value(&format!("select table_name from public.jobs join public.tools using (tool) where id = '{job}'")).await
+    }
+
+    /// One pass of the SQL healer as the edge runs it.
+    pub async fn sweep(&self) -> Value {
+        let sweep = self.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await;
+        let swept = self.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep["sweep_id"], "p_limit": 1000 })).await;
+        let end = json!({ "p_sweep_id": sweep["sweep_id"], "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
+        self.ask("sweep_end_v1", end).await;
+        swept
+    }
+
+    pub async fn due(&self, provider: &str) -> Vec<Value> {
+        self.call("steps_due_v1", json!({ "p_provider": provider, "p_limit": 50 })).await
+    }
+
+    pub async fn job(&self, job: Uuid) -> Value {
+        self.row(&format!("select * from public.jobs where id = '{job}'")).await
+    }
+
+    pub async fn step(&self, job: Uuid, step: i64) -> Value {
+        self.row(&format!("select * from public.job_steps where job_id = '{job}' and step = {step}")).await
+    }
+
+    pub async fn balance(&self, user: Uuid) -> i64 {
+        self.int(&format!("select coalesce((select balance from public.credit_accounts where user_id = '{user}'), 0) as b")).await
+    }
+
+    /// The signed amounts of a job's entries, in order.
+    pub async fn entries(&self, job: Uuid) -> Vec<i64> {
+        let rows = self.rows(&format!("select amount from public.credit_entries where job_id = '{job}' order by id")).await;
+        rows.iter().filter_map(|row| row["amount"].as_i64()).collect()
+    }
+
+    /// Time passes for one job: every time on it and on its steps moves back.
+    pub async fn age(&self, job: Uuid, by: &str) {
+        for (table, key) in [("jobs", "id"), ("job_steps", "job_id")] {
+            self.exec(&aged(table, by, &format!("{key} = '{job}'"))).await;
+        }
+    }
+
+    /// Time passes for every job.
+    pub async fn age_all(&self, by: &str) {
+        for table in ["jobs", "job_steps"] {
+            self.exec(&aged(table, by, "true")).await;
+        }
+    }
+
+    pub async fn violations(&self) -> Vec<Value> {
+        self.rows("select * from public.invariant_violations").await
+    }
+
+    /// No invariant is broken.
+    pub async fn assert_healthy(&self) {
+        let violations = self.violations().await;
+        assert!(violations.is_empty(), "invariants: {violations:#?}");
+    }
+
+    /// The job is final in that state, its money is exact, and it tells a reason that begins with its code.
+    pub async fn assert_closed(&self, job: Uuid, status: &str, code: Option<&str>, refunded: i64) {
+        let row = self.job(job).await;
+        assert_eq!(row["status"], status, "{row:#}");
+        assert_eq!(row["error_code"], json!(code), "{row:#}");
+        assert_eq!(row["credits_refunded"], refunded, "{row:#}");
+        assert!(!row["completed_at"].is_null(), "{row:#}");
+        if let Some(code) = code {
+            let message = row["error_message"].as_str().unwrap_or_default();
+            assert!(message.starts_with(&format!("{code}: ")), "{message}");
+        }
+        let refunds = format!("select coalesce(sum(amount), 0) from public.credit_entries where job_id = '{job}' and kind = 'refund'");
+        assert_eq!(self.int(&refunds).await, refunded);
+        let live = format!("select count(*) from public.job_steps where job_id = '{job}' and completed_at is null");
+        assert_eq!(self.int(&live).await, 0, "a closed job has no live step");
+        self.assert_healthy().await;
+    }
+}
+
+pub fn enqueue_args(user: Uuid, job: Uuid, tool: &str, steps: usize) -> Value {
+    let requests: Vec<Value> = (1..=steps).map(|step| json!({ "url": "https://provider.invalid/run", "body": { "step": step } })).collect();
+    json!({
+        "p_user_id": user, "p_job_id": job, "p_tool": tool, "p_session_id": "session", "p_input": { "imageUrl": "https://files.invalid/in.png" },
+        "p_request_hash": format!("{tool}/{steps}"), "p_steps": requests,
+    })
+}
+
+fn attempt(row: &Value) -> Attempt {
+    let number = |name: &str| row[name].as_i64().unwrap_or_else(|| panic!("no {name} in {row}"));
+    Attempt { job: id(&row["job_id"]), step: number("step"), run: number("run") }
+}
+
+fn aged(table: &str, by: &str, of: &str) -> String {
+    let columns: &[&str] = match table {
+        "jobs" => &["created_at", "queued_at", "started_at", "deadline_at", "expires_at", "completed_at"],
+        _ => &["not_before", "claimed_at", "sent_at", "started_at", "lease_until", "deadline_at", "checked_at", "provider_done_at", "completed_at"],
+    };
+    let moved: Vec<String> = columns.iter().map(|column| format!("{column} = {column} - interval '{by}'")).collect();
+    format!("update public.{table} set {} where {of}", moved.join(", "))
+}

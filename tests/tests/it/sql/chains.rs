@@ -1,0 +1,134 @@
+//! Jobs of many steps, from the order to the end: one after the other, and all at once.
+
+use serde_json::json;
+use unstuck_tests::shop::{Attempt, CARDS, CHAIN};
+use unstuck_tests::{Database, Session};
+use uuid::Uuid;
+
+async fn shop() -> Database {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    db
+}
+
+async fn statuses(db: &Session, job: Uuid) -> Vec<String> {
+    let rows = db.rows(&format!("select status from public.job_steps where job_id = '{job}' order by step")).await;
+    rows.iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_chain_goes_on_with_the_previous_picture() {
+    let db = shop().await;
+    let user = db.user(200).await;
+    let job = db.order(user, CHAIN, 3).await;
+    for step in 1..=3 {
+        let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
+        assert_eq!(rows.len(), 1, "one step at a time");
+        assert_eq!(rows[0]["step"], step);
+        let previous = if step == 1 { json!(null) } else { json!(format!("https://files.invalid/{job}/{}-1.png", step - 1)) };
+        assert_eq!(rows[0]["previous_output_url"], previous);
+        let attempt = Attempt { job, step, run: 1 };
+        let task = format!("t{step}");
+        assert!(db.sent(attempt).await);
+        db.started(attempt, &task).await;
+        assert_eq!(db.job(job).await["current_step"], step);
+        db.done(attempt, &task).await;
+        let answer = db.complete(attempt).await;
+        let status = if step == 3 { "completed" } else { "running" };
+        assert_eq!(answer, json!({ "outcome": "completed", "job_status": status, "refunded": 0 }));
+        if step < 3 {
+            assert_eq!(db.job(job).await["status"], "running", "never looks queued again");
+        }
+    }
+    db.assert_closed(job, "completed", None, 0).await;
+    assert_eq!(db.balance(user).await, 80);
+    assert!(db.job(job).await["output_url"].as_str().unwrap().ends_with("3-1.png"));
+}
+
+#[tokio::test]
+async fn a_broken_chain_returns_everything_and_shows_no_picture() {
+    let db = shop().await;
+    let user = db.user(200).await;
+    let job = db.order(user, CHAIN, 3).await;
+    let first = db.run("replicate", "t1").await;
+    db.done(first, "t1").await;
+    db.complete(first).await;
+    let second = db.run("replicate", "t2").await;
+    assert_eq!(db.fail(second, "PROVIDER_FAILED").await, json!({ "outcome": "failed", "job_status": "failed", "refunded": 120 }));
+    assert_eq!(statuses(&db, job).await, ["completed", "failed", "failed"]);
+    db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 120).await;
+    assert_eq!(db.balance(user).await, 200);
+}
+
+#[tokio::test]
+async fn cards_end_one_by_one_and_lost_ones_come_back_exactly() {
+    let db = shop().await;
+    let user = db.user(100).await;
+    let job = db.order(user, CARDS, 4).await;
+    let claimed = db.claim("gemini", 10).await;
+    assert_eq!(claimed.len(), 4);
+    assert_eq!(db.complete(claimed[0]).await["job_status"], "running");
+    assert_eq!(db.fail(claimed[1], "CONTENT_REFUSED").await, json!({ "outcome": "failed", "job_status": "running", "refunded": 10 }));
+    assert_eq!(db.balance(user).await, 70, "its share comes back at once");
+    assert_eq!(db.fail(claimed[1], "CONTENT_REFUSED").await["outcome"], "stale");
+    assert_eq!(db.fail(claimed[2], "PROVIDER_FAILED").await["refunded"], 10);
+    let answer = db.complete(claimed[3]).await;
+    assert_eq!((&answer["outcome"], &answer["job_status"]), (&json!("completed"), &json!("completed")));
+    db.assert_closed(job, "completed", None, 20).await;
+    assert_eq!(db.balance(user).await, 80);
+}
+
+#[tokio::test]
+async fn a_last_card_that_fails_still_delivers_the_others() {
+    let db = shop().await;
+    let user = db.user(100).await;
+    let job = db.order(user, CARDS, 2).await;
+    let claimed = db.claim("gemini", 10).await;
+    db.complete(claimed[0]).await;
+    let answer = db.fail(claimed[1], "CONTENT_REFUSED").await;
+    assert_eq!(answer, json!({ "outcome": "failed", "job_status": "completed", "refunded": 10 }));
+    db.assert_closed(job, "completed", None, 10).await;
+}
+
+#[tokio::test]
+async fn no_card_at_all_is_a_failed_job_and_all_the_money() {
+    let db = shop().await;
+    let user = db.user(100).await;
+    let job = db.order(user, CARDS, 3).await;
+    for attempt in db.claim("gemini", 10).await {
+        db.fail(attempt, "CONTENT_REFUSED").await;
+    }
+    db.assert_closed(job, "failed", Some("CONTENT_REFUSED"), 30).await;
+    assert_eq!(db.balance(user).await, 100);
+}
+
+#[tokio::test]
+async fn a_cancel_keeps_what_was_delivered() {
+    let db = shop().await;
+    let (user, admin) = (db.user(100).await, db.admin().await);
+    let job = db.order(user, CARDS, 3).await;
+    let claimed = db.claim("gemini", 10).await;
+    db.complete(claimed[0]).await;
+    let answer = db.cancel_as_admin(admin, job).await.unwrap();
+    assert_eq!(answer, json!({ "status": "cancelled", "refunded_credits": 20, "provider": "gemini" }));
+    db.assert_closed(job, "cancelled", Some("CANCELLED"), 20).await;
+    assert_eq!(db.complete(claimed[1]).await["outcome"], "late");
+    assert_eq!(db.balance(user).await, 90);
+}
+
+#[tokio::test]
+async fn waiting_cards_keep_their_time_while_a_sibling_works() {
+    let db = shop().await;
+    db.exec(&format!("update public.tools set run_timeout = '30 minutes' where tool = '{CARDS}'")).await;
+    let user = db.user(100).await;
+    let job = db.order(user, CARDS, 3).await;
+    let first = db.claim_one("gemini").await;
+    db.age(job, "11 minutes").await;
+    db.exec(&format!("update public.job_steps set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}' and step = 1")).await;
+    assert_eq!(db.sweep().await["cleaned"], 0);
+    assert_eq!(db.claim("gemini", 1).await.len(), 1, "the second card's time did not run");
+    assert_eq!(db.complete(first).await["job_status"], "running");
+    assert_eq!(db.sweep().await["cleaned"], 0);
+    assert_eq!(db.claim("gemini", 1).await.len(), 1, "nor did the third's");
+    db.assert_healthy().await;
+}

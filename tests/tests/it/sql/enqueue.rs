@@ -1,0 +1,201 @@
+//! From a request to a paid, queued job, or to nothing at all.
+
+use serde_json::json;
+use unstuck_tests::Database;
+use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, VIDEO, enqueue_args};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn takes_the_price_once_and_queues_the_job() {
+    let db = Database::fresh().await;
+    let user = db.user(100).await;
+    let job = Uuid::new_v4();
+    let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
+    assert_eq!(answer["job_id"], json!(job));
+    assert_eq!(answer["status"], "queued");
+    assert_eq!(answer["replayed"], false);
+    assert_eq!(answer["credits_charged"], 60);
+    assert_eq!(answer["balance"], 40);
+    assert_eq!(db.entries(job).await, [-60]);
+    let step = db.step(job, 1).await;
+    assert_eq!((&step["status"], &step["share"], &step["run"]), (&json!("queued"), &json!(60), &json!(0)));
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_changes_nothing() {
+    let db = Database::fresh().await;
+    let user = db.user(100).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let again = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
+    assert_eq!(again["replayed"], true);
+    assert_eq!(again["status"], "queued");
+    assert_eq!(again["position"], 1);
+    assert!(again["eta_seconds"].as_i64().unwrap() > 0);
+    assert_eq!(db.balance(user).await, 40);
+
+    db.cancel(user, job).await.unwrap();
+    let after = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
+    assert_eq!((&after["replayed"], &after["status"], &after["credits_refunded"]), (&json!(true), &json!("cancelled"), &json!(60)));
+    assert_eq!(db.balance(user).await, 100);
+    assert_eq!(db.int("select count(*) from public.jobs").await, 1);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn every_refusal_leaves_nothing_behind() {
+    let db = Database::fresh().await;
+    let (user, other) = (db.user(60).await, db.user(60).await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let poor = db.user(59).await;
+    let before = db.row("select (select count(*) from public.jobs) as jobs, (select count(*) from public.credit_entries) as entries").await;
+    let new = Uuid::new_v4;
+    let with = |mut args: serde_json::Value, name: &str, value: serde_json::Value| {
+        args[name] = value;
+        args
+    };
+    let fine = || enqueue_args(other, new(), UPSCALER, 1);
+    let cases = [
+        (with(fine(), "p_tool", json!("no-such-tool")), "PT400", "bad_request", json!({})),
+        (with(fine(), "p_steps", json!([])), "PT400", "bad_request", json!({})),
+        (with(fine(), "p_steps", json!({ "url": "x" })), "PT400", "bad_request", json!({})),
+        (with(fine(), "p_steps", json!(null)), "PT400", "bad_request", json!({})),
+        (with(fine(), "p_user_id", json!(null)), "PT400", "bad_request", json!({})),
+        (with(fine(), "p_job_id", json!(null)), "PT400", "bad_request", json!({})),
+        (with(fine(), "p_request_hash", json!("")), "PT400", "bad_request", json!({})),
+        (enqueue_args(other, new(), VIDEO, 1), "PT503", "tool_disabled", json!({})),
+        (enqueue_args(other, job, UPSCALER, 1), "PT409", "idempotency_conflict", json!({})),
+        (with(enqueue_args(user, job, UPSCALER, 1), "p_request_hash", json!("else")), "PT409", "idempotency_conflict", json!({})),
+        (
+            enqueue_args(user, new(), UPSCALER, 1),
+            "PT409",
+            "active_job_exists",
+            json!({ "activeJobId": job, "activeTool": UPSCALER, "activeStatus": "queued" }),
+        ),
+        (enqueue_args(poor, new(), UPSCALER, 1), "PT402", "insufficient_credits", json!({ "balance": 59, "required": 60 })),
+    ];
+    for (args, state, message, detail) in cases {
+        let error = db.refusal("job_enqueue_v1", args).await;
+        assert_eq!((error.state.as_str(), error.message.as_str()), (state, message));
+        assert_eq!(error.detail, detail);
+    }
+    let after = db.row("select (select count(*) from public.jobs) as jobs, (select count(*) from public.credit_entries) as entries").await;
+    assert_eq!(before, after);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn the_same_id_works_after_a_top_up() {
+    let db = Database::fresh().await;
+    let user = db.user(10).await;
+    let job = Uuid::new_v4();
+    assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message, "insufficient_credits");
+    db.grant(user, 50).await;
+    assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"], false);
+    assert_eq!(db.balance(user).await, 0);
+}
+
+#[tokio::test]
+async fn one_live_job_per_user_over_the_whole_group() {
+    let db = Database::fresh().await;
+    db.exec("update public.tools set enabled = true").await;
+    let user = db.user(1000).await;
+    let job = db.order(user, VIDEO, 1).await;
+    let error = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
+    assert_eq!(error.detail["activeJobId"], json!(job));
+    // Other groups and other users are free.
+    db.order(user, CARDS, 3).await;
+    let other = db.user(60).await;
+    db.order(other, UPSCALER, 1).await;
+    db.cancel(user, job).await.unwrap();
+    db.order(user, UPSCALER, 1).await;
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn what_a_user_cancelled_before_it_arrived_never_runs() {
+    let db = Database::fresh().await;
+    let user = db.user(100).await;
+    let job = Uuid::new_v4();
+    let rows = db.call("session_cancel_v1", json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] })).await;
+    assert!(rows.is_empty());
+    let error = db.enqueue(user, job, UPSCALER, 1).await.unwrap_err();
+    assert_eq!((error.message.as_str(), &error.detail), ("already_final", &json!({ "status": "cancelled", "refundedCredits": 0 })));
+    // The same id means nothing to another user.
+    let other = db.user(60).await;
+    db.enqueue(other, job, UPSCALER, 1).await.unwrap();
+    assert_eq!(db.balance(user).await, 100);
+}
+
+#[tokio::test]
+async fn a_measured_wait_beyond_the_patience_is_refused() {
+    let db = Database::fresh().await;
+    let (first, second, third) = (db.user(60).await, db.user(60).await, db.user(60).await);
+    let job = db.order(first, UPSCALER, 1).await;
+    let attempt = db.run("runninghub", "t1").await;
+    db.exec(&format!("update public.job_steps set started_at = started_at - interval '2 hours' where job_id = '{job}'")).await;
+    db.done(attempt, "t1").await;
+    db.complete(attempt).await;
+    // Two hours a job: with one waiting already, ten minutes of patience are not enough.
+    db.order(second, UPSCALER, 1).await;
+    let error = db.enqueue(third, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
+    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT503", "queue_full"));
+    assert!(error.detail["retry_after"].as_i64().unwrap() > 0);
+    assert_eq!(db.balance(third).await, 60);
+}
+
+#[tokio::test]
+async fn a_free_tool_writes_no_entry() {
+    let db = Database::fresh().await;
+    db.exec(&format!("update public.tools set credit_cost = 0 where tool = '{UPSCALER}'")).await;
+    let user = db.user(0).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    assert!(db.entries(job).await.is_empty());
+    db.cancel(user, job).await.unwrap();
+    db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
+    assert!(db.entries(job).await.is_empty());
+}
+
+#[tokio::test]
+async fn shares_add_up_to_the_price_and_come_back_exactly() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    for steps in 1..=7 {
+        for price in [0, 1, 2, 6, 7, 10, 59, 100, 101] {
+            db.exec(&format!("update public.tools set credit_cost = {price}, priced_per = 'job' where tool = '{CARDS}'")).await;
+            let user = db.user(price.max(1)).await;
+            let start = db.balance(user).await;
+            let job = db.order(user, CARDS, steps as usize).await;
+            let shares = db.rows(&format!("select share from public.job_steps where job_id = '{job}' order by step")).await;
+            let shares: Vec<i64> = shares.iter().map(|row| row["share"].as_i64().unwrap()).collect();
+            assert_eq!(shares.iter().sum::<i64>(), price, "{price} over {steps}");
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
+
+            // Every second step is delivered; the other shares come back.
+            db.exec("update public.providers set max_concurrent = 20").await;
+            let mut kept = 0;
+            for attempt in db.claim("gemini", 20).await {
+                if attempt.step % 2 == 0 {
+                    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+                    kept += shares[attempt.step as usize - 1];
+                } else {
+                    assert_eq!(db.fail(attempt, "CONTENT_REFUSED").await["outcome"], "failed");
+                }
+            }
+            assert_eq!(db.balance(user).await, start - kept, "{price} over {steps}");
+        }
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_step_price_is_taken_for_each_step() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(1000).await;
+    let job = db.order(user, CHAIN, 5).await;
+    assert_eq!(db.entries(job).await, [-200]);
+    let statuses = db.rows(&format!("select status from public.job_steps where job_id = '{job}' order by step")).await;
+    let statuses: Vec<&str> = statuses.iter().filter_map(|row| row["status"].as_str()).collect();
+    assert_eq!(statuses, ["queued", "blocked", "blocked", "blocked", "blocked"]);
+}

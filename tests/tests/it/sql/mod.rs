@@ -1,0 +1,5 @@
+//! Every SQL function: done, refused, repeated; the clocks; who may do what.
+
+mod chains;
+mod enqueue;
+mod steps;

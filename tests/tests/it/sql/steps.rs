@@ -1,0 +1,343 @@
+//! What workers may do to a step: every call done, refused as stale, repeated.
+
+use serde_json::json;
+use unstuck_tests::Database;
+use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER};
+use uuid::Uuid;
+
+const PROVIDER: &str = "runninghub";
+
+#[tokio::test]
+async fn a_claim_takes_no_more_than_the_limit_and_gives_a_new_run() {
+    let db = Database::fresh().await;
+    let mut jobs = Vec::new();
+    for _ in 0..5 {
+        let user = db.user(60).await;
+        jobs.push(db.order(user, UPSCALER, 1).await);
+    }
+    let rows = db.call("step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 2 })).await;
+    assert_eq!(rows.len(), 2);
+    assert_eq!((&rows[0]["job_id"], &rows[0]["run"], &rows[0]["step"]), (&json!(jobs[0]), &json!(1), &json!(1)));
+    assert_eq!((&rows[0]["tool"], &rows[0]["attempts"]), (&json!(UPSCALER), &json!(0)));
+    assert_eq!(rows[0]["input"]["body"]["step"], 1);
+    assert_eq!(db.claim(PROVIDER, 10).await.len(), 1, "one of three slots was left");
+    assert!(db.claim(PROVIDER, 10).await.is_empty());
+    assert_eq!(db.job(jobs[0]).await["status"], "starting");
+    assert!(db.claim("no-such-provider", 10).await.is_empty());
+    assert!(db.claim(PROVIDER, -1).await.is_empty());
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.exec("update public.providers set enabled = false").await;
+    assert!(db.claim(PROVIDER, 3).await.is_empty());
+    db.exec("update public.providers set enabled = true").await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert_eq!(db.requeue(attempt, "capacity", 60_000).await["outcome"], "queued");
+    assert!(db.claim(PROVIDER, 3).await.is_empty(), "its time has not come");
+    db.age(job, "61 seconds").await;
+    assert_eq!(db.claim_one(PROVIDER).await, Attempt { run: 2, ..attempt });
+}
+
+#[tokio::test]
+async fn a_synchronous_step_runs_from_the_claim_on() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(100).await;
+    let job = db.order(user, CARDS, 1).await;
+    let attempt = db.claim_one("gemini").await;
+    let (row, step) = (db.job(job).await, db.step(job, 1).await);
+    assert_eq!((&row["status"], &step["status"], &step["attempts"]), (&json!("running"), &json!("running"), &json!(1)));
+    assert!(!row["started_at"].is_null() && !step["lease_until"].is_null());
+    assert!(!db.sent(attempt).await, "there is nothing to submit twice");
+}
+
+#[tokio::test]
+async fn sent_applies_once_and_only_to_the_present_run() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(!db.sent(Attempt { run: 0, ..attempt }).await);
+    assert!(!db.sent(Attempt { run: 2, ..attempt }).await);
+    assert!(db.sent(attempt).await);
+    assert!(!db.sent(attempt).await, "sent already: do not submit");
+    let step = db.step(job, 1).await;
+    assert_eq!(step["attempts"], 1);
+    assert!(!db.job(job).await["started_at"].is_null());
+    assert!(!db.sent(Attempt { job: Uuid::new_v4(), ..attempt }).await);
+}
+
+#[tokio::test]
+async fn started_keeps_the_task_and_owes_a_cancel_where_it_comes_too_late() {
+    let db = Database::fresh().await;
+    let (user, admin) = (db.user(120).await, db.admin().await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    assert_eq!(db.started(attempt, "t1").await, "running", "repeated");
+    assert_eq!(db.job(job).await["status"], "running");
+
+    // Cancelled between submit and its answer: the task is owed a cancel, once.
+    db.cancel_as_admin(admin, job).await.unwrap();
+    assert_eq!(db.started(attempt, "t1").await, "stale", "its cancel is owed already");
+    let second = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    db.cancel_as_admin(admin, second).await.unwrap();
+    assert_eq!(db.started(attempt, "t2").await, "cancel_due");
+    assert_eq!(db.started(attempt, "t2").await, "stale");
+    assert_eq!(db.step(second, 1).await["provider_cancel_due"], json!([{ "task_id": "t2", "run": 1 }]));
+    assert_eq!(db.started(Attempt { job: Uuid::new_v4(), ..attempt }, "t3").await, "stale");
+    assert_eq!(db.started(attempt, "").await, "stale");
+    db.assert_closed(second, "cancelled", Some("CANCELLED"), 60).await;
+}
+
+#[tokio::test]
+async fn another_steps_task_is_not_taken() {
+    let db = Database::fresh().await;
+    let (one, two) = (db.user(60).await, db.user(60).await);
+    db.order(one, UPSCALER, 1).await;
+    let job = db.order(two, UPSCALER, 1).await;
+    db.run(PROVIDER, "t1").await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    assert_eq!(db.started(attempt, "t1").await, "stale");
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale");
+    assert_eq!(db.step(job, 1).await["provider_task_id"], json!(null));
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_came_first_is_announced() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    let call = attempt.with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1", "p_body": { "taskId": "t1" } }));
+    let first = db.ask("webhook_record_v1", call.clone()).await;
+    assert_eq!(first["recorded"], true);
+    let again = db.ask("webhook_record_v1", call).await;
+    assert_eq!((&again["recorded"], &again["inbox_id"]), (&json!(false), &first["inbox_id"]));
+    let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
+    assert_eq!((&answer["outcome"], &answer["webhook_waiting"]), (&json!("running"), &json!(true)));
+    for _ in 0..2 {
+        assert_eq!(db.ask("webhook_applied_v1", json!({ "p_inbox_id": first["inbox_id"] })).await["applied"], true);
+    }
+    let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
+    assert_eq!(answer["webhook_waiting"], false);
+}
+
+#[tokio::test]
+async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    for _ in 0..5 {
+        let attempt = db.claim_one(PROVIDER).await;
+        assert!(db.sent(attempt).await);
+        assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "queued");
+        assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "stale");
+    }
+    // Refused before anything was sent: still not one attempt less than none.
+    let attempt = db.claim_one(PROVIDER).await;
+    db.requeue(attempt, "capacity", 0).await;
+    let step = db.step(job, 1).await;
+    assert_eq!((&step["attempts"], &step["status"], &step["run"]), (&json!(0), &json!("queued"), &json!(6)));
+    assert_eq!(db.job(job).await["status"], "queued");
+    for outcome in ["queued", "queued", "failed"] {
+        let attempt = db.claim_one(PROVIDER).await;
+        assert!(db.sent(attempt).await);
+        let answer = db.requeue(attempt, "transient", 0).await;
+        assert_eq!(answer["outcome"], outcome);
+        assert_eq!(answer["refunded"], if outcome == "failed" { 60 } else { 0 });
+    }
+    db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 60).await;
+    assert_eq!(db.balance(user).await, 60);
+    let error = db.refusal("step_requeue_v1", attempt.with(json!({
+        "p_kind": "else", "p_delay_ms": 0, "p_error_code": "TIMEOUT", "p_error_message": "no." })));
+    assert_eq!(error.await.state, "PT400");
+}
+
+#[tokio::test]
+async fn a_retry_that_would_come_too_late_fails_now() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    assert_eq!(db.requeue(attempt, "capacity", 3_600_000).await["outcome"], "failed");
+    db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 60).await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_renews_the_lease_until_the_deadline() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(100).await;
+    let job = db.order(user, CARDS, 1).await;
+    let attempt = db.claim_one("gemini").await;
+    let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
+    assert_eq!(beat["applied"], true);
+    assert!((80_000..=90_000).contains(&beat["lease_ms"].as_i64().unwrap()), "{beat}");
+    assert_eq!(db.ask("step_heartbeat_v1", Attempt { run: 9, ..attempt }.args()).await["applied"], false);
+
+    db.exec(&format!("update public.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'")).await;
+    let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
+    assert!(beat["lease_ms"].as_i64().unwrap() <= 5_000, "never past the deadline: {beat}");
+    db.age(job, "6 seconds").await;
+    assert_eq!(db.ask("step_heartbeat_v1", attempt.args()).await["applied"], false, "a lost lease is not won back");
+}
+
+#[tokio::test]
+async fn done_frees_the_slot_and_gives_the_copy_to_one() {
+    let db = Database::fresh().await;
+    db.exec("update public.providers set max_concurrent = 1").await;
+    let (one, two) = (db.user(60).await, db.user(60).await);
+    let job = db.order(one, UPSCALER, 1).await;
+    db.order(two, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    assert!(db.claim(PROVIDER, 1).await.is_empty());
+    assert_eq!(db.done(attempt, "t1").await, json!({ "outcome": "copy", "run": 1 }));
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "somebody copies already");
+    assert_eq!(db.claim(PROVIDER, 1).await.len(), 1, "the slot is free before the copy ends");
+    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+    let row = db.job(job).await;
+    assert!(row["output_url"].as_str().unwrap().ends_with("1-1.png"));
+    db.assert_closed(job, "completed", None, 0).await;
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "late");
+    assert_eq!(db.complete(attempt).await["outcome"], "late");
+    assert_eq!(db.fail(attempt, "TIMEOUT").await["outcome"], "stale");
+    assert_eq!(db.entries(job).await, [-60]);
+}
+
+#[tokio::test]
+async fn done_of_what_is_not_at_work_is_stale() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(1000).await;
+    let job = db.order(user, CHAIN, 2).await;
+    let step = |step, run| Attempt { job, step, run };
+    assert_eq!(db.done(step(1, 0), "t1").await["outcome"], "stale", "never claimed");
+    assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that never was");
+    assert_eq!(db.done(step(2, 0), "t1").await["outcome"], "stale", "its turn has not come");
+    assert_eq!(db.done(step(3, 0), "t1").await["outcome"], "stale");
+    db.run("replicate", "t1").await;
+    assert_eq!(db.done(step(1, 1), "other").await["outcome"], "stale", "not this run's task");
+    assert_eq!(db.complete(step(2, 0)).await["outcome"], "stale");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let first = db.claim_one(PROVIDER).await;
+    assert!(db.sent(first).await);
+    db.requeue(first, "transient", 0).await;
+    let second = db.run(PROVIDER, "t2").await;
+    let taken = db.done(first, "t1").await;
+    assert_eq!(taken, json!({ "outcome": "copy", "run": 3 }));
+    assert_eq!(db.done(first, "t1").await["outcome"], "stale", "a repeated call takes no lease away");
+    assert_eq!(db.done(second, "t2").await["outcome"], "stale", "the newer run's success comes second");
+    assert_eq!(db.complete(second).await["outcome"], "stale");
+    let step = db.step(job, 1).await;
+    assert_eq!(step["provider_task_id"], "t1");
+    assert_eq!(step["provider_cancel_due"], json!([{ "task_id": "t2", "run": 2 }]));
+    assert_eq!(db.complete(Attempt { run: 3, ..first }).await["outcome"], "completed");
+    db.assert_closed(job, "completed", None, 0).await;
+    db.age(job, "1 minute").await;
+    assert_eq!(db.due(PROVIDER).await.len(), 1, "the newer task's cancel is still owed");
+}
+
+#[tokio::test]
+async fn a_success_of_a_run_that_was_put_back_is_taken() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    db.requeue(attempt, "transient", 60_000).await;
+    // The provider said 503 and worked all the same: its picture is paid for.
+    let taken = db.done(attempt, "t1").await;
+    assert_eq!(taken["outcome"], "copy");
+    let run = taken["run"].as_i64().unwrap();
+    assert_eq!(db.complete(Attempt { run, ..attempt }).await["outcome"], "completed");
+    db.assert_closed(job, "completed", None, 0).await;
+}
+
+#[tokio::test]
+async fn a_success_after_the_end_is_recorded_and_changes_nothing() {
+    let db = Database::fresh().await;
+    let (user, admin) = (db.user(60).await, db.admin().await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    db.cancel_as_admin(admin, job).await.unwrap();
+    assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": "t1", "run": 1 }]));
+    for _ in 0..2 {
+        assert_eq!(db.done(attempt, "t1").await["outcome"], "late");
+    }
+    let events = format!("select count(*) from public.job_events where job_id = '{job}' and event = 'late_success'");
+    assert_eq!(db.int(&events).await, 1);
+    assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([]), "a finished task needs no cancel");
+    assert_eq!(db.complete(attempt).await["outcome"], "late");
+    db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
+    assert!(db.job(job).await["output_url"].is_null());
+}
+
+#[tokio::test]
+async fn a_failure_returns_the_credits_once_and_owes_no_cancel() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    assert_eq!(db.fail(Attempt { run: 2, ..attempt }, "TIMEOUT").await["outcome"], "stale");
+    let answer = db.fail(attempt, "PROVIDER_REJECTED").await;
+    assert_eq!(answer, json!({ "outcome": "failed", "job_status": "failed", "refunded": 60 }));
+    assert_eq!(db.fail(attempt, "PROVIDER_REJECTED").await["outcome"], "stale");
+    assert_eq!(db.balance(user).await, 60);
+    db.assert_closed(job, "failed", Some("PROVIDER_REJECTED"), 60).await;
+    let (row, step) = (db.job(job).await, db.step(job, 1).await);
+    assert_eq!(row["error_message"], "PROVIDER_REJECTED: it did not work. 60 credits were returned.");
+    assert!(step["error_message"].as_str().unwrap().starts_with("PROVIDER_REJECTED: "), "{step:#}");
+    assert_eq!(step["provider_cancel_due"], json!([]));
+}
+
+#[tokio::test]
+async fn an_owed_cancel_is_struck_once_told() {
+    let db = Database::fresh().await;
+    let (user, admin) = (db.user(60).await, db.admin().await);
+    let job = db.order(user, UPSCALER, 1).await;
+    db.run(PROVIDER, "t1").await;
+    db.cancel_as_admin(admin, job).await.unwrap();
+    let owed = db.due(PROVIDER).await;
+    assert_eq!(owed.len(), 1);
+    assert_eq!((&owed[0]["due"], &owed[0]["task_id"], &owed[0]["run"]), (&json!("cancel"), &json!("t1"), &json!(1)));
+    assert!(db.due(PROVIDER).await.is_empty(), "reserved for a moment");
+    for task in ["other", "t1", "t1"] {
+        let remaining = db.ask("step_cancelled_v1", json!({ "p_job_id": job, "p_step": 1, "p_task_id": task })).await["remaining"].clone();
+        assert_eq!(remaining, i32::from(task == "other"));
+    }
+    db.age(job, "1 minute").await;
+    assert!(db.due(PROVIDER).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_tells_where_a_step_is() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    assert!(db.call("step_get_v1", json!({ "p_job_id": Uuid::new_v4(), "p_step": 1 })).await.is_empty());
+    let attempt = db.run(PROVIDER, "t1").await;
+    let args = json!({ "p_job_id": job, "p_step": 1 });
+    let row = db.ask("step_get_v1", args.clone()).await;
+    assert_eq!((&row["status"], &row["sent"], &row["done"], &row["task_id"]), (&json!("running"), &json!(true), &json!(false), &json!("t1")));
+    db.done(attempt, "t1").await;
+    let row = db.ask("step_get_v1", args).await;
+    assert_eq!((&row["done"], &row["output"]), (&json!(true), &json!({ "files": ["t1"] })));
+}
