@@ -240,7 +240,7 @@ begin
   ), step_closed as (
     update public.job_steps s set
       status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-      error_code = coalesce(c.code, 'CANCELLED'), error_message = c.message, completed_at = v_now, lease_until = null, checked_at = null,
+      error_code = coalesce(c.code, 'CANCELLED'), error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message, completed_at = v_now, lease_until = null, checked_at = null,
       provider_cancel_due = private.cancel_due_with(s)
     from closing c
     where s.job_id = c.id and not private.is_final(s.status)
@@ -316,7 +316,9 @@ begin
   with waiting as (
     select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
     from public.job_steps s join public.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status = 'queued' and s.deadline_at > p_now and private.is_live(j.status)
+    where s.provider = p_provider and s.status = 'queued' and private.is_live(j.status)
+      and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
+        select from public.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
   ), busy as (
     select j.user_id, count(*) as live
     from public.job_steps s join public.jobs j on j.id = s.job_id

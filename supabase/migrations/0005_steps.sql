@@ -140,7 +140,7 @@ begin
   end if;
   -- A refusal for capacity is not an attempt.
   update public.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
-    provider_task_id = null, not_before = v_at, attempts = s.attempts - (p_kind = 'capacity')::int,
+    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform private.job_follow(array[p_job_id]);
@@ -177,6 +177,9 @@ begin
   else
     v_share := 0;
   end if;
+  -- Waiting siblings' time did not run while this one worked.
+  update public.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
+  from public.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
   perform private.job_follow(array[p_job.id]);
   return query select 'running', v_share;
 end $$;
@@ -200,7 +203,7 @@ returns table (outcome text, run bigint)
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
-declare v_step public.job_steps; v_expires timestamptz; v_older boolean;
+declare v_step public.job_steps; v_expires timestamptz; v_older boolean; v_same boolean;
 begin
   perform private.act_as('worker');
   select expires_at into v_expires from public.jobs where id = p_job_id for update;
@@ -218,11 +221,16 @@ begin
     return query select 'late', p_run; return;
   end if;
   v_older := p_run < v_step.run;
-  if not v_older and (v_step.status = 'queued' or coalesce(v_step.provider_task_id, p_task_id) is distinct from coalesce(p_task_id, v_step.provider_task_id)
-      or (v_step.provider_done_at is not null and v_step.lease_until > clock_timestamp())) then
+  v_same := coalesce(v_step.provider_task_id, p_task_id) is not distinct from coalesce(p_task_id, v_step.provider_task_id);
+  -- Never claimed; not this run's task; somebody copies already; another task's result was taken.
+  if v_step.run = 0 or (not v_older and not v_same)
+     or (v_step.provider_done_at is not null and (v_step.lease_until > clock_timestamp() or not v_same))
+     or exists (select from public.job_steps o where o.provider = v_step.provider and o.provider_task_id = p_task_id
+       and (o.job_id, o.step) <> (p_job_id, p_step)) then
     return query select 'stale', v_step.run; return;
   end if;
-  -- A success of an older run is paid work: it is taken, and whoever works on the newer run becomes stale.
+  -- A success of an older run, or of one that was put back, is paid work: it is taken, and whoever works on a newer run
+  -- becomes stale.
   update public.job_steps s set status = 'running', run = s.run + v_older::int,
     provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
       then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
@@ -266,10 +274,10 @@ begin
     return query select 'completed', c.status, c.refunded from private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
     return;
   end if;
-  -- A chain goes on: the next step's turn has come.
+  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
   update public.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
   from public.tools t
-  where s.job_id = p_job_id and s.step = p_step + 1 and s.status = 'blocked' and t.tool = v_job.tool;
+  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
   perform private.job_follow(array[p_job_id]);
   return query select 'completed', 'running', 0;
 end $$;
