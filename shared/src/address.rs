@@ -209,10 +209,17 @@ mod tests {
     #[test]
     fn outputs_come_from_named_hosts() {
         let config = config("https://p.supabase.test", &[]);
-        for good in ["https://cdn.example/a.png", "https://eu.cdn.example/a.png?sig=1", "http://127.0.0.1:54323/files/a.png"] {
+        for good in
+            ["https://cdn.example/a.png", "https://eu.cdn.example/a.png?sig=1", "http://127.0.0.1:54323/files/a.png"]
+        {
             assert!(output(good, &config).is_ok(), "{good}");
         }
-        for bad in ["https://evilcdn.example/a.png", "http://cdn.example/a.png", "http://127.0.0.1:54322/a.png", "https://p.supabase.test/x"] {
+        for bad in [
+            "https://evilcdn.example/a.png",
+            "http://cdn.example/a.png",
+            "http://127.0.0.1:54322/a.png",
+            "https://p.supabase.test/x",
+        ] {
             assert!(output(bad, &config).is_err(), "{bad}");
         }
     }

@@ -14,9 +14,7 @@ pub fn split(price: i32, steps: u16) -> Vec<i32> {
     let price = price.max(0);
     let count = i32::from(steps);
     let (base, rest) = (price / count, price % count);
-    (0..count)
-        .map(|step| base + i32::from(step < rest))
-        .collect()
+    (0..count).map(|step| base + i32::from(step < rest)).collect()
 }
 
 #[cfg(test)]

@@ -117,8 +117,8 @@ begin
   if v_balance < v_price then
     perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
   end if;
-  begin
-    perform private.job_write(p_user_id, p_job_id, v_tool, p_session_id, p_input, p_request_hash, p_steps, v_price, null);
+  begin  -- '' is how some servers of the PostgREST protocol pass a null
+    perform private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
   exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
     get stacked diagnostics v_constraint = constraint_name;
     perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);

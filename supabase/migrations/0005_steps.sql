@@ -361,7 +361,7 @@ $$
 declare v_id bigint;
 begin
   insert into public.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
-  values (p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body)
+  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
   on conflict (provider, dedup_key) do nothing returning id into v_id;
   if found then return query select true, v_id; return; end if;
   return query select false, w.id from public.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;

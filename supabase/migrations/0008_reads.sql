@@ -1,7 +1,7 @@
 -- What callers read: one job, the user's live job, the queue, health, and the invariants as rows. Reads of a user's own
 -- jobs heal that user first, so that nobody is shown a ghost.
 
-create or replace function public.job_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+create or replace function public.job_get_v1(p_job_id uuid, p_user_id uuid default null, p_tool text default null)
 returns table (job_id uuid, tool text, table_name text, status text, "position" int, eta_seconds int, task_id text, output_url text,
   error_code text, error_message text, credits_charged int, credits_refunded int, balance int, total_steps int, current_step int)
 language plpgsql set search_path = '' set statement_timeout = '10s' as

@@ -5,12 +5,12 @@
 //! unsigned body is never believed.
 
 use serde_json::{Value, json};
+use shared::auth::Policy;
 use shared::db::step::Attempt;
 use shared::edge::{self, Batch, Call, Op, OwnedCx, Reply, Spec, WEBHOOK_BYTES_MAX};
 use shared::error::ApiError;
 use shared::flow::webhook::{Hint, consume, record};
 use shared::id::{JobId, Run, Step};
-use shared::auth::Policy;
 use shared::webhook::{Subject, verify};
 use worker::{Context, Env, Request, Response, event};
 
@@ -52,12 +52,8 @@ fn subject(call: &Call) -> Option<Subject<'_>> {
     let [provider, job, step, run, token] = call.path_tail.as_slice() else {
         return None;
     };
-    let subject = Subject {
-        provider,
-        job: JobId::parse(job)?,
-        step: Step(step.parse().ok()?),
-        run: Run(run.parse().ok()?),
-    };
+    let subject =
+        Subject { provider, job: JobId::parse(job)?, step: Step(step.parse().ok()?), run: Run(run.parse().ok()?) };
     let secrets = call.cx.config.webhook_secrets().ok()?;
     verify(&secrets, subject, token).then_some(subject)
 }

@@ -3,7 +3,8 @@
 //! One operation per path segment; what each may see or change is decided in the database by the
 //! verified caller, never by a field of the body.
 
-mod ops;
+mod change;
+mod look;
 
 use shared::auth::Policy;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
@@ -39,12 +40,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     match call.op {
-        "check" => ops::check(&call).await,
-        "check-user-active" => ops::check_user_active(&call).await,
-        "cancel" => ops::cancel(&call).await,
-        "cancel-session" => ops::cancel_session(&call).await,
-        "process-next" => ops::process_next(&call).await,
-        "reconcile" => ops::reconcile(&call).await,
-        _ => ops::status(&call).await,
+        "check" => look::check(&call).await,
+        "check-user-active" => look::check_user_active(&call).await,
+        "cancel" => change::cancel(&call).await,
+        "cancel-session" => change::cancel_session(&call).await,
+        "process-next" => change::process_next(&call).await,
+        "reconcile" => change::reconcile(&call).await,
+        _ => look::status(&call).await,
     }
 }

@@ -76,11 +76,13 @@ impl<T: Transport> Db<'_, T> {
     pub async fn job_get_v1(&self, user: Option<UserId>, tool: Option<&str>, job: JobId) -> Result<JobRow, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
-            p_user_id: Option<UserId>,
-            p_tool: Option<&'a str>,
             p_job_id: JobId,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            p_user_id: Option<UserId>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            p_tool: Option<&'a str>,
         }
-        self.rpc_one("job_get_v1", &Args { p_user_id: user, p_tool: tool, p_job_id: job }).await
+        self.rpc_one("job_get_v1", &Args { p_job_id: job, p_user_id: user, p_tool: tool }).await
     }
 
     pub async fn job_cancel_v1(&self, user: UserId, table: &str, job: JobId) -> Result<CancelledJob, DbError> {

@@ -222,13 +222,8 @@ impl<T: Transport> Db<'_, T> {
     }
 
     pub async fn step_fail_v1(&self, attempt: Attempt, code: &str, message: &str) -> Result<Failed, DbError> {
-        let args = FailureArgs {
-            attempt,
-            p_error_code: code,
-            p_error_message: message,
-            p_kind: None,
-            p_delay_ms: None,
-        };
+        let args =
+            FailureArgs { attempt, p_error_code: code, p_error_message: message, p_kind: None, p_delay_ms: None };
         self.rpc_one("step_fail_v1", &args).await
     }
 

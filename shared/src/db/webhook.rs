@@ -1,7 +1,7 @@
 //! The inbox of authentic provider calls.
 
-use super::{Db, DbError};
 use super::step::Attempt;
+use super::{Db, DbError};
 use crate::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -20,10 +20,8 @@ use crate::provider::runninghub;
 use crate::transport::Transport;
 
 /// The operations, for a tool's `Spec`.
-pub const OPS: &[Op] = &[
-    Op::new("run", &["POST"], Policy::User).charging(),
-    Op::new("queue-status", &["GET", "POST"], Policy::User),
-];
+pub const OPS: &[Op] =
+    &[Op::new("run", &["POST"], Policy::User).charging(), Op::new("queue-status", &["GET", "POST"], Policy::User)];
 
 /// What no call of a tool can work without.
 pub const REQUIRES: &[&str] = &[
@@ -70,7 +68,9 @@ pub async fn run<I: Serialize>(
     let urls = match files(&cx, &order, call).await {
         Ok(urls) => urls,
         // A replay is a replay, also when its input is long gone.
-        Err(_) if start::was_taken(&cx, &enqueue).await => order.files.iter().map(|(_, url)| (*url).to_owned()).collect(),
+        Err(_) if start::was_taken(&cx, &enqueue).await => {
+            order.files.iter().map(|(_, url)| (*url).to_owned()).collect()
+        }
         Err(error) => return Err(error),
     };
     enqueue.p_steps.push(step(&urls)?);

@@ -149,7 +149,17 @@ mod tests {
     #[test]
     fn status_has_every_field_of_the_contract() {
         let body = status(&view(State::Completed));
-        for name in ["success", "jobId", "status", "position", "etaSeconds", "outputUrl", "errorCode", "errorMessage", "creditsRefunded"] {
+        for name in [
+            "success",
+            "jobId",
+            "status",
+            "position",
+            "etaSeconds",
+            "outputUrl",
+            "errorCode",
+            "errorMessage",
+            "creditsRefunded",
+        ] {
             assert!(body.get(name).is_some(), "{name}");
         }
         assert_eq!(status(&view(State::Queued))["etaSeconds"], 0);

@@ -11,14 +11,15 @@ use crate::transport::Transport;
 use serde_json::json;
 
 /// Cancels one task and strikes the debt.
-pub async fn at_provider<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, job: JobId, step: Step, task_id: &str) -> Result<(), DbError> {
+pub async fn at_provider<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, job: JobId, step: Step, task_id: &str) {
     let answer = cx.transport.send(remote.build_cancel(task_id)).await;
-    if remote.parse_cancel(&answer) {
-        cx.db().step_cancelled_v1(job, step, task_id).await?;
-    } else {
-        cx.log("cancel_still_owed", json!({"job_id": job, "provider": remote.name()}));
+    let struck = match remote.parse_cancel(&answer) {
+        true => cx.db().step_cancelled_v1(job, step, task_id).await.map_err(ApiError::from),
+        false => Err(ApiError::upstream("the provider did not take the cancel")),
+    };
+    if let Err(error) = struck {
+        cx.log("cancel_still_owed", json!({"job_id": job, "provider": remote.name(), "detail": error.internal}));
     }
-    Ok(())
 }
 
 /// Cancels what the provider still works on for a job that has just been cancelled.
@@ -32,7 +33,7 @@ pub async fn job<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, job: JobId) 
             continue;
         }
         if let Some(task_id) = &step.task_id {
-            at_provider(cx, remote, job, Step(number), task_id).await?;
+            at_provider(cx, remote, job, Step(number), task_id).await;
         }
     }
     Ok(())

@@ -50,7 +50,11 @@ impl Settled {
 }
 
 /// Asks and acts.
-pub async fn confirm<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, subject: &Subject<'_>) -> Result<Settled, DbError> {
+pub async fn confirm<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    subject: &Subject<'_>,
+) -> Result<Settled, DbError> {
     let answer = cx.transport.send(remote.build_query(subject.task_id)).await;
     let reading = remote.parse_query(&answer);
     cx.alarm(remote.name(), reading.alarm.as_deref());
@@ -70,7 +74,15 @@ pub async fn confirm<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, subject:
                 RequeueOutcome::Stale => Settled::Left,
             })
         }
-        Decision::Wait { answered } => silent(cx, subject.attempt, answered).await,
+        Decision::Wait { answered } => {
+            let settled = silent(cx, subject.attempt, answered).await?;
+            if answered && matches!(settled, Settled::Failed { .. }) {
+                // Past its deadline and still at work there.
+                let Attempt { job, step, .. } = subject.attempt;
+                cancel::at_provider(cx, remote, job, step, subject.task_id).await;
+            }
+            Ok(settled)
+        }
         Decision::Record { .. } => Ok(Settled::Waiting),
     }
 }
@@ -105,7 +117,7 @@ async fn adopt<T: Transport>(
     match cx.db().step_started_v1(subject.attempt, subject.task_id).await?.outcome {
         StartedOutcome::Running => Ok(None),
         StartedOutcome::CancelDue => {
-            cancel::at_provider(cx, remote, job, step, subject.task_id).await?;
+            cancel::at_provider(cx, remote, job, step, subject.task_id).await;
             Ok(Some(Settled::Left))
         }
         StartedOutcome::Stale => Ok(Some(Settled::Left)),
@@ -141,10 +153,8 @@ pub async fn copy<T: Transport>(
     attempt: Attempt,
     output: &Value,
 ) -> Result<Settled, DbError> {
-    let outputs: Vec<Output> = output
-        .get("files")
-        .and_then(|files| serde_json::from_value(files.clone()).ok())
-        .unwrap_or_default();
+    let outputs: Vec<Output> =
+        output.get("files").and_then(|files| serde_json::from_value(files.clone()).ok()).unwrap_or_default();
     match save::save(cx, user, attempt, &outputs, remote.content_types()).await {
         Ok(url) => match finalise::complete(cx, attempt, output, &url).await? {
             CompleteOutcome::Completed => Ok(Settled::Delivered),

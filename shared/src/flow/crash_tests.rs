@@ -1,10 +1,10 @@
 //! A worker may die at any call. Its future is dropped at each call in turn, before and after the
 //! call's effect; whatever is left is picked up by sweeps alone, and nothing is submitted twice.
 
+use super::Cx;
 use super::dispatch::dispatch;
 use super::sweep::pass;
 use super::webhook::{Hint, consume};
-use super::Cx;
 use crate::db::sweep::Source;
 use crate::id::{JobId, Run, Step};
 use crate::provider::runninghub::NAME;

@@ -27,7 +27,10 @@ const RECORD_PAUSE_MS: u32 = 300;
 /// What became of a claimed step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    Started { task_id: String, webhook_waiting: bool },
+    Started {
+        task_id: String,
+        webhook_waiting: bool,
+    },
     Requeued,
     Failed,
     /// Handed over, and no answer.
@@ -121,7 +124,9 @@ async fn submit<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed)
     match decide(step.attempts + 1, Event::Submitted(reading.said), cx.transport.random()) {
         Decision::Record { task_id, doomed } => record(cx, hands, step, task_id, doomed).await,
         Decision::Fail(failure) => fail(cx, step.attempt, &failure).await,
-        Decision::Requeue { capacity, delay_ms, failure } => requeue(cx, step.attempt, capacity, delay_ms, &failure).await,
+        Decision::Requeue { capacity, delay_ms, failure } => {
+            requeue(cx, step.attempt, capacity, delay_ms, &failure).await
+        }
         Decision::Wait { .. } | Decision::Deliver(_) if lost => Ok(Outcome::Unknown),
         Decision::Wait { .. } | Decision::Deliver(_) => Ok(Outcome::Left),
     }
@@ -159,7 +164,7 @@ async fn record<T: Transport>(
         (StartedOutcome::Running, None) => Ok(Outcome::Started { task_id, webhook_waiting: started.webhook_waiting }),
         (StartedOutcome::CancelDue, _) => {
             let Attempt { job, step, .. } = step.attempt;
-            cancel::at_provider(cx, &hands.remote, job, step, &task_id).await?;
+            cancel::at_provider(cx, &hands.remote, job, step, &task_id).await;
             Ok(Outcome::Left)
         }
         (StartedOutcome::Stale, _) => Ok(Outcome::Left),
@@ -191,7 +196,8 @@ async fn confirm_early<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, claime
         let Outcome::Started { task_id, webhook_waiting: true } = &dispatched.outcome else {
             continue;
         };
-        let subject = confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, known: true, current: true };
+        let subject =
+            confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, known: true, current: true };
         if let Err(error) = confirm::confirm(cx, remote, &subject).await {
             cx.log("confirm_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
         }

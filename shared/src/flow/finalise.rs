@@ -6,9 +6,7 @@
 use super::Cx;
 use crate::db::DbError;
 use crate::db::job::{CancelledByAdmin, CancelledInSession, CancelledJob};
-use crate::db::step::{
-    Attempt, Checked, CompleteOutcome, Done, Failed, Heard, Requeued,
-};
+use crate::db::step::{Attempt, Checked, CompleteOutcome, Done, Failed, Heard, Requeued};
 use crate::error::ApiError;
 use crate::id::{JobId, UserId};
 use crate::job::Failure;
@@ -26,12 +24,22 @@ macro_rules! repeat_if_lost {
 }
 
 /// The provider finished: frees the slot and takes the lease for copying.
-pub async fn done<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, task_id: &str, output: &Value) -> Result<Done, DbError> {
+pub async fn done<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    task_id: &str,
+    output: &Value,
+) -> Result<Done, DbError> {
     cx.db().step_done_v1(attempt, task_id, output).await
 }
 
 /// The result lies in our storage.
-pub async fn complete<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, output: &Value, url: &str) -> Result<CompleteOutcome, DbError> {
+pub async fn complete<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    output: &Value,
+    url: &str,
+) -> Result<CompleteOutcome, DbError> {
     let completed = repeat_if_lost!(cx.db().step_complete_v1(attempt, output, url))?;
     Ok(completed.outcome)
 }
@@ -61,7 +69,12 @@ pub async fn checked<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, heard: Hear
 }
 
 /// A user's own job.
-pub async fn cancel_by_user<T: Transport>(cx: &Cx<'_, T>, user: UserId, table: &str, job: JobId) -> Result<CancelledJob, ApiError> {
+pub async fn cancel_by_user<T: Transport>(
+    cx: &Cx<'_, T>,
+    user: UserId,
+    table: &str,
+    job: JobId,
+) -> Result<CancelledJob, ApiError> {
     Ok(cx.db().job_cancel_v1(user, table, job).await?)
 }
 

@@ -31,7 +31,9 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
     };
     match cx.transport.send(request).await {
         Ok(HttpResponse { status: 200..=299, .. }) => Ok(()),
-        Ok(response) if is_missing(&response) => Err(ApiError::bad_field(field, "is not in our storage; upload it first")),
+        Ok(response) if is_missing(&response) => {
+            Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
+        }
         Ok(response) => Err(ApiError::upstream(format!("storage answered {}", response.status))),
         Err(TransportError::NotSent(detail) | TransportError::Unknown(detail)) => {
             Err(ApiError::upstream(format!("storage: {detail}")))

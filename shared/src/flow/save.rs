@@ -34,7 +34,8 @@ pub async fn save<T: Transport>(
         .iter()
         .find_map(|output| Some((output, extension(output)?)))
         .ok_or_else(|| rejected("the result is not a file of a known type"))?;
-    let from = address::output(&output.url, cx.config).map_err(|problem| rejected(&format!("the result's address {problem}")))?;
+    let from = address::output(&output.url, cx.config)
+        .map_err(|problem| rejected(&format!("the result's address {problem}")))?;
     let mut tries = 0;
     loop {
         tries += 1;

@@ -82,7 +82,12 @@ pub async fn dispatch_for<T: Transport>(cx: &Cx<'_, T>, provider: &str, job: Job
 }
 
 /// The job as it is after its round. Where the round does not say, the database does.
-pub async fn after_dispatch<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobView, outcome: Option<Outcome>) -> JobView {
+pub async fn after_dispatch<T: Transport>(
+    cx: &Cx<'_, T>,
+    order: &Enqueue,
+    view: JobView,
+    outcome: Option<Outcome>,
+) -> JobView {
     match outcome {
         Some(Outcome::Started { task_id, .. }) => JobView { status: State::Running, task_id: Some(task_id), ..view },
         Some(Outcome::Unknown) => JobView { status: State::Running, task_id: None, ..view },

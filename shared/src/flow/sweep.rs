@@ -42,7 +42,9 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
     let sweep_id = cx.db().sweep_begin_v1(source).await?;
     let mut faults = Faults::default();
     let mut report = Report::default();
-    if let Some(swept) = faults.keep(cx, "jobs_sweep", cx.db().jobs_sweep_v1(sweep_id, limit).await.map_err(ApiError::from)) {
+    if let Some(swept) =
+        faults.keep(cx, "jobs_sweep", cx.db().jobs_sweep_v1(sweep_id, limit).await.map_err(ApiError::from))
+    {
         report.add(swept);
     }
     let mut edge = Edge::default();
@@ -61,7 +63,13 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
 }
 
 /// `count` passes, `every_ms` from start to start.
-pub async fn passes<T: Transport>(cx: &Cx<'_, T>, source: Source, count: u32, every_ms: u32, limit: u32) -> Result<(), ApiError> {
+pub async fn passes<T: Transport>(
+    cx: &Cx<'_, T>,
+    source: Source,
+    count: u32,
+    every_ms: u32,
+    limit: u32,
+) -> Result<(), ApiError> {
     let mut result = Ok(());
     for number in 1..=count {
         let began = cx.transport.now_ms();
@@ -88,7 +96,10 @@ impl Faults {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                cx.log("sweep_fault", json!({"level": "error", "part": part, "error": error.to_string(), "detail": error.internal}));
+                cx.log(
+                    "sweep_fault",
+                    json!({"level": "error", "part": part, "error": error.to_string(), "detail": error.internal}),
+                );
                 self.first.get_or_insert(error);
                 None
             }
@@ -116,7 +127,13 @@ impl Edge {
     }
 }
 
-async fn ask<T: Transport>(cx: &Cx<'_, T>, provider: &str, passes: u32, began: u64, edge: &mut Edge) -> Result<(), ApiError> {
+async fn ask<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    passes: u32,
+    began: u64,
+    edge: &mut Edge,
+) -> Result<(), ApiError> {
     let remote = Remote::of(provider, cx.config)?;
     let calls = cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1);
     let limit = (calls.saturating_sub(CALLS_BESIDE) / CALLS_PER_STEP).clamp(1, STEPS_MAX);
@@ -152,7 +169,7 @@ async fn settle<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueSte
     match (step.due, &step.task_id, &step.output) {
         (Due::Copy, _, Some(output)) => confirm::copy(cx, remote, step.user_id, step.attempt, output).await,
         (Due::Cancel, Some(task_id), _) => {
-            cancel::at_provider(cx, remote, step.attempt.job, step.attempt.step, task_id).await?;
+            cancel::at_provider(cx, remote, step.attempt.job, step.attempt.step, task_id).await;
             Ok(Settled::Left)
         }
         (Due::Query | Due::Inbox, Some(task_id), _) => {
@@ -194,7 +211,11 @@ impl Report {
                     row.cancelled_count += 1;
                     row.refunded_credits += refunded;
                 }
-                None => self.tables.push(TableCount { table_name: table.clone(), cancelled_count: 1, refunded_credits: *refunded }),
+                None => self.tables.push(TableCount {
+                    table_name: table.clone(),
+                    cancelled_count: 1,
+                    refunded_credits: *refunded,
+                }),
             }
         }
     }

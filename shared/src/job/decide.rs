@@ -56,16 +56,13 @@ fn after_answer(attempts: u32, answer: Answer, random: u128) -> Decision {
     match answer {
         Answer::Done(outputs) => Decision::Deliver(outputs),
         Answer::Failed(failure) => Decision::Fail(failure),
-        Answer::Interrupted(failure) => Decision::Requeue {
-            capacity: false,
-            delay_ms: backoff::transient(attempts, None, random),
-            failure,
-        },
+        Answer::Interrupted(failure) => {
+            Decision::Requeue { capacity: false, delay_ms: backoff::transient(attempts, None, random), failure }
+        }
         Answer::Running => Decision::Wait { answered: true },
-        Answer::Lost => Decision::Fail(Failure::new(
-            super::FailureCode::ProviderFailed,
-            "the provider no longer knows the task",
-        )),
+        Answer::Lost => {
+            Decision::Fail(Failure::new(super::FailureCode::ProviderFailed, "the provider no longer knows the task"))
+        }
         Answer::Silent => Decision::Wait { answered: false },
     }
 }
@@ -91,15 +88,9 @@ mod tests {
             after(Event::Submitted(Ok(taken))),
             Decision::Record { task_id: "7".into(), doomed: Some(failure()) }
         );
-        assert_eq!(
-            after(Event::Submitted(Err(ProviderError::Rejected(failure())))),
-            Decision::Fail(failure())
-        );
+        assert_eq!(after(Event::Submitted(Err(ProviderError::Rejected(failure())))), Decision::Fail(failure()));
         // The rule that keeps paid work from running twice.
-        assert_eq!(
-            after(Event::Submitted(Err(ProviderError::Unknown))),
-            Decision::Wait { answered: false }
-        );
+        assert_eq!(after(Event::Submitted(Err(ProviderError::Unknown))), Decision::Wait { answered: false });
         let busy = |capacity| ProviderError::Transient { retry_after_ms: None, capacity, message: "x".into() };
         assert!(matches!(
             after(Event::Submitted(Err(busy(true)))),

@@ -85,10 +85,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(code: FailureCode, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            text: text.into(),
-        }
+        Self { code, text: text.into() }
     }
 
     /// The text as rows take it: one sentence, not longer than a screen. The database puts the code
@@ -105,27 +102,15 @@ mod tests {
 
     #[test]
     fn every_state_has_the_word_of_the_contract() {
-        let words: Vec<_> = State::ALL
-            .iter()
-            .map(|state| state.runninghub_word())
-            .collect();
-        assert_eq!(
-            words,
-            [
-                "queued", "queued", "queued", "running", "running", "completed", "failed",
-                "cancelled"
-            ]
-        );
+        let words: Vec<_> = State::ALL.iter().map(|state| state.runninghub_word()).collect();
+        assert_eq!(words, ["queued", "queued", "queued", "running", "running", "completed", "failed", "cancelled"]);
     }
 
     #[test]
     fn a_state_waits_works_or_is_final() {
         for state in State::ALL {
             let works = matches!(state, State::Starting | State::Running);
-            assert_eq!(
-                u8::from(works) + u8::from(state.waits()) + u8::from(state.is_final()),
-                1
-            );
+            assert_eq!(u8::from(works) + u8::from(state.waits()) + u8::from(state.is_final()), 1);
         }
     }
 

@@ -100,7 +100,10 @@ impl<'a> Remote<'a> {
         }
     }
 
-    pub fn parse_submit(&self, answer: &Result<HttpResponse, TransportError>) -> Reading<Result<Accepted, ProviderError>> {
+    pub fn parse_submit(
+        &self,
+        answer: &Result<HttpResponse, TransportError>,
+    ) -> Reading<Result<Accepted, ProviderError>> {
         match self {
             Self::RunningHub(_) => runninghub::parse_submit(answer),
         }

@@ -132,11 +132,7 @@ mod tests {
 
     #[test]
     fn capacity_is_told_from_faults() {
-        let full: Vec<_> = CODES
-            .iter()
-            .filter(|row| row.act == Act::Capacity)
-            .map(|row| row.number)
-            .collect();
+        let full: Vec<_> = CODES.iter().filter(|row| row.act == Act::Capacity).map(|row| row.number).collect();
         assert_eq!(full, [415, 421, 814, 1003, 1520]);
     }
 }

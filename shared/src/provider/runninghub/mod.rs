@@ -63,9 +63,7 @@ impl Account<'_> {
 
 /// Reads the answer to a submit. Anything that neither names a task nor proves a refusal is
 /// `Unknown`: the task may run.
-pub fn parse_submit(
-    answer: &Result<HttpResponse, TransportError>,
-) -> Reading<Result<Accepted, ProviderError>> {
+pub fn parse_submit(answer: &Result<HttpResponse, TransportError>) -> Reading<Result<Accepted, ProviderError>> {
     let response = match answer {
         Ok(response) => response,
         Err(TransportError::NotSent(message)) => {
@@ -101,16 +99,13 @@ fn node_errors(task: &Value) -> Option<Failure> {
     any.then(|| Failure::new(FailureCode::ProviderRejected, "the provider's workflow refused the input"))
 }
 
-fn refusal(
-    code: &str,
-    body: &Value,
-    response: &HttpResponse,
-) -> Reading<Result<Accepted, ProviderError>> {
+fn refusal(code: &str, body: &Value, response: &HttpResponse) -> Reading<Result<Accepted, ProviderError>> {
     let Some(row) = codes::find(code) else {
         if response.status >= 500 {
             return http_refusal(response.status, response);
         }
-        let failure = Failure::new(FailureCode::ProviderRejected, with_detail("the provider refused the request", body));
+        let failure =
+            Failure::new(FailureCode::ProviderRejected, with_detail("the provider refused the request", body));
         return Reading { said: Err(ProviderError::Rejected(failure)), alarm: Some(format!("unlisted code {code}")) };
     };
     let said = match row.act {
@@ -119,9 +114,7 @@ fn refusal(
         // It says that a task works, and not which.
         Act::Working => ProviderError::Unknown,
         Act::Reject => ProviderError::Rejected(Failure::new(row.failure_code(), with_detail(row.text, body))),
-        Act::Refuse | Act::Alarm | Act::Lost => {
-            ProviderError::Rejected(Failure::new(row.failure_code(), row.text))
-        }
+        Act::Refuse | Act::Alarm | Act::Lost => ProviderError::Rejected(Failure::new(row.failure_code(), row.text)),
     };
     Reading { said: Err(said), alarm: alarm_of(row) }
 }
@@ -130,10 +123,7 @@ fn http_refusal(status: u16, response: &HttpResponse) -> Reading<Result<Accepted
     let said = match status {
         421 | 429 => transient(retry_after_ms(response), true, "the provider is full"),
         408 | 425 | 500.. => transient(retry_after_ms(response), false, "the provider had a passing fault"),
-        _ => ProviderError::Rejected(Failure::new(
-            FailureCode::ProviderRejected,
-            "the provider refused the request",
-        )),
+        _ => ProviderError::Rejected(Failure::new(FailureCode::ProviderRejected, "the provider refused the request")),
     };
     let alarm = matches!(status, 300..=399 | 401..=404).then(|| format!("http {status}"));
     Reading { said: Err(said), alarm }
@@ -152,11 +142,7 @@ pub fn parse_query(answer: &Result<HttpResponse, TransportError>) -> Reading<Ans
     let task = task_object(&body);
     let about_a_task = task.get("taskId").and_then(id_text).is_some();
     if let Some(code) = error_code(&body).or_else(|| error_code(task)) {
-        return if about_a_task || code == "805" {
-            Reading::quiet(ended(&code, task))
-        } else {
-            query_refused(&code)
-        };
+        return if about_a_task || code == "805" { Reading::quiet(ended(&code, task)) } else { query_refused(&code) };
     }
     if !(200..=299).contains(&response.status) {
         let alarm = matches!(response.status, 401 | 403).then(|| format!("http {}", response.status));
@@ -174,9 +160,7 @@ fn ended(code: &str, task: &Value) -> Answer {
         Act::Working => Answer::Running,
         Act::Lost => Answer::Lost,
         Act::Refuse => Answer::Failed(Failure::new(FailureCode::ContentRefused, row.text)),
-        Act::Capacity | Act::Retry { .. } => {
-            Answer::Interrupted(Failure::new(FailureCode::ProviderFailed, row.text))
-        }
+        Act::Capacity | Act::Retry { .. } => Answer::Interrupted(Failure::new(FailureCode::ProviderFailed, row.text)),
         Act::Reject | Act::Alarm => Answer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task))),
     }
 }

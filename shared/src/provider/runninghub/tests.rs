@@ -1,8 +1,6 @@
 //! RunningHub's answers as recorded or documented, and what we read in them.
 
-use super::{
-    Account, codes, parse_cancel, parse_query, parse_submit, webhook_task_id,
-};
+use super::{Account, codes, parse_cancel, parse_query, parse_submit, webhook_task_id};
 use crate::job::{Failure, FailureCode};
 use crate::provider::{Accepted, Answer, Output, ProviderError};
 use crate::transport::{HttpResponse, TransportError};
@@ -40,7 +38,8 @@ fn requests_are_what_the_provider_documents() {
 
 #[test]
 fn only_a_stored_request_of_ours_is_sent() {
-    for stored in [json!({}), json!({"path": "@evil.test/", "body": {}}), json!({"path": "/openapi/v2/x", "body": []})] {
+    for stored in [json!({}), json!({"path": "@evil.test/", "body": {}}), json!({"path": "/openapi/v2/x", "body": []})]
+    {
         assert_eq!(ACCOUNT.build_submit(&stored, "https://f/hook"), None, "{stored}");
     }
 }
@@ -101,10 +100,9 @@ fn every_code_has_its_class_in_every_shape() {
                 (codes::Act::Refuse, Err(ProviderError::Rejected(failure))) => {
                     failure.code == FailureCode::ContentRefused
                 }
-                (
-                    codes::Act::Reject | codes::Act::Alarm | codes::Act::Lost,
-                    Err(ProviderError::Rejected(failure)),
-                ) => failure.code == FailureCode::ProviderRejected,
+                (codes::Act::Reject | codes::Act::Alarm | codes::Act::Lost, Err(ProviderError::Rejected(failure))) => {
+                    failure.code == FailureCode::ProviderRejected
+                }
                 _ => false,
             };
             assert!(fits, "{body}");
@@ -116,10 +114,18 @@ fn every_code_has_its_class_in_every_shape() {
 #[test]
 fn http_statuses_without_a_code() {
     let cases = [
-        (400, "rejected"), (401, "rejected"), (404, "rejected"), (302, "rejected"),
-        (429, "capacity"), (421, "capacity"),
-        (500, "transient"), (502, "transient"), (503, "transient"), (408, "transient"),
-        (200, "unknown"), (204, "unknown"),
+        (400, "rejected"),
+        (401, "rejected"),
+        (404, "rejected"),
+        (302, "rejected"),
+        (429, "capacity"),
+        (421, "capacity"),
+        (500, "transient"),
+        (502, "transient"),
+        (503, "transient"),
+        (408, "transient"),
+        (200, "unknown"),
+        (204, "unknown"),
     ];
     for (status, class) in cases {
         let found = match submit(status, "<html>") {
@@ -179,11 +185,15 @@ fn progress_by_status_word() {
 fn results_in_both_shapes() {
     let wanted = Answer::Done(vec![Output { url: "https://o/a.png".into(), kind: "png".into() }]);
     assert_eq!(
-        query(r#"{"taskId":5,"status":"SUCCESS","errorCode":"","results":[{"url":"https://o/a.png","outputType":"png"}]}"#),
+        query(
+            r#"{"taskId":5,"status":"SUCCESS","errorCode":"","results":[{"url":"https://o/a.png","outputType":"png"}]}"#
+        ),
         wanted
     );
     assert_eq!(
-        query(r#"{"code":0,"msg":"success","data":[{"fileUrl":"https://o/a.png","fileType":"png","taskCostTime":"12"}]}"#),
+        query(
+            r#"{"code":0,"msg":"success","data":[{"fileUrl":"https://o/a.png","fileType":"png","taskCostTime":"12"}]}"#
+        ),
         wanted
     );
     assert!(matches!(query(r#"{"taskId":"5","status":"SUCCESS","results":null}"#), Answer::Failed(_)));

@@ -1,13 +1,12 @@
-//! The operations, each a typed question to the database and its answer in the contract's words.
+//! What changes jobs: cancel, move on, repair. The database decides what the verified caller may.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::auth::Caller;
 use shared::edge::{Call, Reply};
 use shared::error::ApiError;
 use shared::flow::dispatch::{Dispatched, Outcome, dispatch};
 use shared::flow::{cancel as at_provider, finalise, reconcile as repair};
-use shared::id::{JobId, UserId};
+use shared::id::JobId;
 use shared::provider::runninghub::NAME;
 
 #[derive(Deserialize)]
@@ -32,37 +31,6 @@ struct Session {
     session_id: String,
     #[serde(default)]
     job_ids: Vec<String>,
-}
-
-pub(crate) async fn check(call: &Call) -> Result<Reply, ApiError> {
-    let queue = call.cx().db().queue_check_v1(NAME).await?;
-    Reply::ok(json!({
-        "available": queue.enabled && queue.slots_available > 0,
-        "running": queue.running,
-        "maxConcurrent": queue.max_concurrent,
-        "slotsAvailable": queue.slots_available,
-        "totalQueued": queue.total_queued,
-    }))
-}
-
-pub(crate) async fn check_user_active(call: &Call) -> Result<Reply, ApiError> {
-    let user = match call.caller {
-        Caller::User { id, .. } => id,
-        _ => named_user(call)?,
-    };
-    let active = call.cx().db().user_active_v1(user).await?;
-    Reply::ok(json!({
-        "hasActiveJob": active.has_active_job,
-        "activeTool": active.active_tool,
-        "activeJobId": active.active_job_id,
-        "activeStatus": active.active_status.map(shared::job::State::runninghub_word),
-        "position": active.position,
-    }))
-}
-
-fn named_user(call: &Call) -> Result<UserId, ApiError> {
-    let named = call.param("userId").ok_or_else(|| ApiError::bad_field("userId", "is missing"))?;
-    named.as_str().and_then(UserId::parse).ok_or_else(|| ApiError::bad_field("userId", "is not a UUID"))
 }
 
 pub(crate) async fn cancel(call: &Call) -> Result<Reply, ApiError> {
@@ -131,18 +99,6 @@ pub(crate) async fn reconcile(call: &Call) -> Result<Reply, ApiError> {
         body["reason"] = reason.into();
     }
     Reply::ok(body)
-}
-
-pub(crate) async fn status(call: &Call) -> Result<Reply, ApiError> {
-    let queue = call.cx().db().queue_check_v1(NAME).await?;
-    Reply::ok(json!({
-        "maxConcurrent": queue.max_concurrent,
-        "running": queue.running,
-        "totalQueued": queue.total_queued,
-        "queuedByTool": queue.queued_by_tool,
-        "oldestQueuedSeconds": queue.oldest_queued_seconds,
-        "lastSweepAt": queue.last_sweep_at,
-    }))
 }
 
 fn uuid(field: &str, text: &str) -> Result<JobId, ApiError> {
