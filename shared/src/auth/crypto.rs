@@ -8,9 +8,10 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
-use num_bigint::BigUint;
 use sha2::{Digest, Sha256};
 use signature::{Error as BadSignature, Verifier};
+
+use crate::auth::rsa;
 
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory: no_signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
@@ -36,7 +37,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
             Ok(Box::new(Es256(key)))
         }
         (Algorithm::RS256, AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
-            Ok(Box::new(Rs256::new(n, e).ok_or(ErrorKind::InvalidKeyFormat)?))
+            Ok(Box::new(Rs256(rsa::PublicKey::new(n, e).ok_or(ErrorKind::InvalidKeyFormat)?)))
         }
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     }
@@ -72,50 +73,31 @@ impl JwtVerifier for Es256 {
 }
 
 /// RSASSA-PKCS1-v1_5 with SHA-256. A check is one public exponentiation and a comparison with the
-/// only encoding the standard allows, so nothing is parsed from what the signature decrypts to.
-struct Rs256 {
-    modulus: BigUint,
-    exponent: BigUint,
-    bytes: usize,
-}
+/// only encoding the standard allows, so nothing is parsed from what the signature opens to.
+struct Rs256(rsa::PublicKey);
 
 /// DER of "this is a SHA-256 digest of 32 bytes" (RFC 8017, 9.2, note 1).
 const SHA256_PREFIX: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 
-impl Rs256 {
-    /// Modulus of 2048 to 8192 bits, odd exponent of 3 to 32 bits: weaker keys are no keys, larger
-    /// ones only cost time.
-    fn new(modulus: &[u8], exponent: &[u8]) -> Option<Rs256> {
-        let (modulus, exponent) = (BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent));
-        let sane = (2048..=8192).contains(&modulus.bits())
-            && (2..=32).contains(&exponent.bits())
-            && modulus.bit(0)
-            && exponent.bit(0);
-        let bytes = usize::try_from(modulus.bits().div_ceil(8)).ok()?;
-        sane.then_some(Rs256 { modulus, exponent, bytes })
-    }
-
-    fn expected(&self, message: &[u8]) -> Vec<u8> {
-        let digest = Sha256::digest(message);
-        let padding = self.bytes.saturating_sub(3 + SHA256_PREFIX.len() + digest.len());
-        let mut encoded = vec![0x00, 0x01];
-        encoded.resize(2 + padding, 0xff);
-        encoded.push(0x00);
-        encoded.extend_from_slice(&SHA256_PREFIX);
-        encoded.extend_from_slice(&digest);
-        encoded
-    }
+/// The encoding of a message's digest in `length` bytes.
+fn encoded(message: &[u8], length: usize) -> Vec<u8> {
+    let digest = Sha256::digest(message);
+    let padding = length.saturating_sub(3 + SHA256_PREFIX.len() + digest.len());
+    let mut encoded = vec![0x00, 0x01];
+    encoded.resize(2 + padding, 0xff);
+    encoded.push(0x00);
+    encoded.extend_from_slice(&SHA256_PREFIX);
+    encoded.extend_from_slice(&digest);
+    encoded
 }
 
 impl Verifier<Vec<u8>> for Rs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), BadSignature> {
-        let number = BigUint::from_bytes_be(signature);
-        if signature.len() != self.bytes || number >= self.modulus {
-            return Err(BadSignature::new());
+        match self.0.open(signature) {
+            Some(opened) if opened == encoded(message, self.0.length()) => Ok(()),
+            _ => Err(BadSignature::new()),
         }
-        let opened = number.modpow(&self.exponent, &self.modulus);
-        if opened == BigUint::from_bytes_be(&self.expected(message)) { Ok(()) } else { Err(BadSignature::new()) }
     }
 }
 

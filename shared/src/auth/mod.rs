@@ -10,6 +10,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod policy;
 pub mod remembered;
+mod rsa;
 #[cfg(test)]
 mod token_tests;
 

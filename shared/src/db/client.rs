@@ -4,6 +4,8 @@
 //! calls a 500 a success and panics on odd header bytes, so the headers and the sending are ours.
 //! This module never retries what may have been done.
 
+use std::pin::Pin;
+
 use postgrest::Postgrest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -63,10 +65,12 @@ impl From<DbError> for ApiError {
     }
 }
 
+type Answer<'c> = dyn Future<Output = Result<String, DbError>> + 'c;
+
 impl<T: Transport> Db<'_, T> {
     /// All rows of a set-returning function.
     pub async fn rpc<A: Serialize, R: DeserializeOwned>(&self, function: &str, args: &A) -> Result<Vec<R>, DbError> {
-        let body = self.call(function, args).await?;
+        let body = self.call(function, serde_json::to_string(args)).await?;
         // A function that returns nothing answers with nothing.
         if body.is_empty() {
             return Ok(Vec::new());
@@ -85,12 +89,18 @@ impl<T: Transport> Db<'_, T> {
 
     /// The value of a function that returns no set.
     pub async fn scalar<A: Serialize, R: DeserializeOwned>(&self, function: &str, args: &A) -> Result<R, DbError> {
-        let body = self.call(function, args).await?;
+        let body = self.call(function, serde_json::to_string(args)).await?;
         serde_json::from_str(&body).map_err(|error| DbError::Bug(format!("{function}: {error}")))
     }
 
+    /// Boxed, and the same for all functions: inlined into each caller it would be most of the wasm.
+    fn call<'c>(&'c self, function: &'c str, args: serde_json::Result<String>) -> Pin<Box<Answer<'c>>> {
+        Box::pin(self.call_twice(function, args))
+    }
+
     /// Sends the call, and once more where the first answer proves that nothing was done.
-    async fn call<A: Serialize>(&self, function: &str, args: &A) -> Result<String, DbError> {
+    async fn call_twice(&self, function: &str, args: serde_json::Result<String>) -> Result<String, DbError> {
+        let args = args.map_err(|error| DbError::Bug(format!("{function}: {error}")))?;
         let request = self.request(function, args)?;
         match self.attempt(function, request.clone()).await {
             Err(Failure { error: _, nothing_done: true }) => {
@@ -113,12 +123,11 @@ impl<T: Transport> Db<'_, T> {
     }
 
     /// The `postgrest` crate's request with our headers.
-    fn request<A: Serialize>(&self, function: &str, args: &A) -> Result<HttpRequest, DbError> {
+    fn request(&self, function: &str, args: String) -> Result<HttpRequest, DbError> {
         let url = self.config.supabase_url().map_err(DbError::Config)?;
         let key = self.config.service_key().map_err(DbError::Config)?;
         let bug = |detail: String| DbError::Bug(format!("{function}: {detail}"));
-        let body = without_nul(serde_json::to_string(args).map_err(|error| bug(error.to_string()))?);
-        let built = Postgrest::new(format!("{url}/rest/v1")).rpc(function, body).build().build();
+        let built = Postgrest::new(format!("{url}/rest/v1")).rpc(function, without_nul(args)).build().build();
         let built = built.map_err(|_| DbError::Config(ApiError::misconfigured("SUPABASE_URL")))?;
         let mut headers = vec![("apikey".to_owned(), key.to_owned())];
         if !key.starts_with(OPAQUE_KEY) {
