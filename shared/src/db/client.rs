@@ -245,3 +245,7 @@ fn value_has_nul(value: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,181 @@
+//! What is sent for an RPC, and what becomes of every kind of answer.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use serde_json::{Value, json};
+
+use super::{Db, DbError};
+use crate::config::Config;
+use crate::error::{ApiError, ErrorCode};
+use crate::transport::{Copied, Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+
+type Answer = Result<HttpResponse, TransportError>;
+
+/// Answers in order and keeps what was asked.
+struct Script {
+    answers: RefCell<VecDeque<Answer>>,
+    sent: RefCell<Vec<HttpRequest>>,
+}
+
+impl Transport for Script {
+    async fn send(&self, request: HttpRequest) -> Answer {
+        self.sent.borrow_mut().push(request);
+        self.answers.borrow_mut().pop_front().unwrap()
+    }
+    async fn copy(&self, _: Copy) -> Result<Copied, CopyError> {
+        unreachable!("an RPC copies nothing")
+    }
+    async fn sleep(&self, _: u32) {}
+    fn now_ms(&self) -> u64 {
+        0
+    }
+    fn random(&self) -> u128 {
+        7
+    }
+    async fn notify(&self, _: &str, _: &str) -> Result<(), TransportError> {
+        unreachable!("an RPC notifies nobody")
+    }
+    fn log(&self, _: &Value) {}
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    Ok(HttpResponse { status, headers: Vec::new(), body: body.to_owned() })
+}
+
+fn config(key: &str) -> Config {
+    Config {
+        supabase_url: Some("https://p.test".to_owned()),
+        service_role_key: Some(key.to_owned()),
+        ..Config::default()
+    }
+}
+
+/// Calls `f` with `args` against these answers.
+fn call(config: &Config, args: &Value, answers: Vec<Answer>) -> (Result<Vec<Value>, DbError>, Vec<HttpRequest>) {
+    let script = Script { answers: RefCell::new(answers.into()), sent: RefCell::default() };
+    let db = Db { transport: &script, config };
+    let outcome = {
+        let mut future = pin!(db.rpc("f", args));
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => unreachable!("the script never waits"),
+        }
+    };
+    (outcome, script.sent.into_inner())
+}
+
+fn outcome(status: u16, body: &str) -> DbError {
+    call(&config("k"), &json!({}), vec![answer(status, body)]).0.unwrap_err()
+}
+
+fn error(status: u16, code: &str) -> DbError {
+    outcome(status, &json!({"code": code, "message": "m", "details": null, "hint": null}).to_string())
+}
+
+#[test]
+fn the_request_is_an_rpc_with_our_key_and_a_time_limit() {
+    let (rows, sent) = call(&config("a.b.c"), &json!({"p": 1}), vec![answer(200, "[{\"a\":1}]")]);
+    assert_eq!(rows.unwrap(), [json!({"a": 1})]);
+    let request = &sent[0];
+    assert_eq!((request.method, request.url.as_str()), ("POST", "https://p.test/rest/v1/rpc/f"));
+    assert_eq!(request.body.as_deref(), Some("{\"p\":1}"));
+    assert!(request.timeout_ms > 0);
+    let header = |name: &str| request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!(header("apikey"), Some("a.b.c"));
+    assert_eq!(header("authorization"), Some("Bearer a.b.c"));
+    assert_eq!(header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn a_secret_key_of_the_new_kind_is_no_bearer_token() {
+    let (_, sent) = call(&config("sb_secret_x"), &json!({}), vec![answer(200, "[]")]);
+    assert!(sent[0].headers.iter().any(|(name, value)| name == "apikey" && value == "sb_secret_x"));
+    assert!(sent[0].headers.iter().all(|(name, _)| name != "authorization"));
+}
+
+#[test]
+fn a_missing_variable_is_named_and_nothing_is_sent() {
+    let (outcome, sent) = call(&Config::default(), &json!({}), Vec::new());
+    let error = ApiError::from(outcome.unwrap_err());
+    assert_eq!(error.code, ErrorCode::Misconfigured);
+    assert!(error.message.contains("SUPABASE_URL"));
+    assert!(sent.is_empty());
+}
+
+#[test]
+fn nul_never_reaches_the_database() {
+    let args = json!({"p": {"a\u{0}": ["x\u{0}y", 1, null]}, "q": "\\u0000"});
+    let (_, sent) = call(&config("k"), &args, vec![answer(200, "[]")]);
+    let body: Value = serde_json::from_str(sent[0].body.as_deref().unwrap()).unwrap();
+    assert_eq!(body, json!({"p": {"a": ["xy", 1, null]}, "q": "\\u0000"}));
+}
+
+#[test]
+fn a_refusal_carries_its_code_and_fields() {
+    let body = json!({"code": "PT409", "message": "active_job_exists", "hint": null,
+        "details": "{\"activeJobId\":\"j\",\"activeTool\":\"t\"}"});
+    let refused = outcome(409, &body.to_string());
+    assert!(refused.is(ErrorCode::ActiveJobExists));
+    let error = ApiError::from(refused);
+    assert_eq!(error.fields["activeTool"], "t");
+    let body = json!({"code": "PT503", "message": "queue_full", "details": "{\"retry_after\":90}"});
+    let error = ApiError::from(outcome(503, &body.to_string()));
+    assert_eq!((error.code, error.retry_after_s), (ErrorCode::QueueFull, Some(90)));
+    assert!(matches!(error_of("PT402", "insufficient_credits", Value::Null), DbError::Refused { .. }));
+    assert!(matches!(error_of("PT418", "nonsense", Value::Null), DbError::Bug(_)));
+    assert!(matches!(error_of("PT402", "insufficient_credits", json!("not json")), DbError::Refused { .. }));
+}
+
+fn error_of(code: &str, message: &str, details: Value) -> DbError {
+    outcome(400, &json!({"code": code, "message": message, "details": details}).to_string())
+}
+
+#[test]
+fn other_answers_are_told_apart_by_what_may_have_happened() {
+    for (status, code) in [(500, "40001"), (500, "40P01"), (500, "55P03"), (500, "57014"), (503, "53300")] {
+        assert!(matches!(error(status, code), DbError::Unavailable(_)), "{code}");
+    }
+    for (status, code) in [(503, "08006"), (503, "57P01")] {
+        assert!(matches!(error(status, code), DbError::Unknown(_)), "{code}");
+    }
+    for (status, body) in [(502, "<html>"), (520, ""), (503, "{}"), (504, "timeout")] {
+        assert!(matches!(outcome(status, body), DbError::Unknown(_)), "{status}");
+    }
+    for (status, code) in [(404, "PGRST202"), (401, "42501"), (409, "23505"), (400, "22P05"), (500, "XX000")] {
+        let error = error(status, code);
+        assert!(matches!(error, DbError::Bug(_)), "{code}");
+        assert_eq!(ApiError::from(error).message, "Internal error", "nothing of it reaches the caller");
+    }
+    assert!(matches!(error(401, "PGRST301"), DbError::Config(_)));
+    assert!(matches!(outcome(429, ""), DbError::Unavailable(_)));
+    assert!(matches!(outcome(200, "not json"), DbError::Bug(_)));
+}
+
+#[test]
+fn only_what_proves_that_nothing_was_done_is_repeated_and_only_once() {
+    let down = |code: &str| answer(503, &json!({"code": code, "message": "m"}).to_string());
+    let refused = || Err(TransportError::NotSent("refused".to_owned()));
+    let run = |answers| call(&config("k"), &json!({}), answers);
+    for first in [down("PGRST000"), down("PGRST003"), refused()] {
+        let (rows, sent) = run(vec![first, answer(200, "[]")]);
+        assert_eq!((rows.unwrap().len(), sent.len()), (0, 2));
+        assert_eq!(sent[0], sent[1]);
+    }
+    let (rows, sent) = run(vec![down("PGRST001"), refused()]);
+    assert!(matches!(rows, Err(DbError::Unavailable(_))));
+    assert_eq!(sent.len(), 2);
+    for last in [Err(TransportError::Unknown("reset".to_owned())), answer(502, ""), down("40001")] {
+        let (rows, sent) = run(vec![last]);
+        assert!(rows.is_err());
+        assert_eq!(sent.len(), 1);
+    }
+}
+
+#[test]
+fn a_function_that_returns_nothing_has_no_rows() {
+    let (rows, _) = call(&config("k"), &json!({}), vec![answer(204, "")]);
+    assert!(rows.unwrap().is_empty());
+}
