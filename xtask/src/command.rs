@@ -16,17 +16,12 @@ pub fn run(step: &str, command: &mut Command, advice: &str) -> Result<()> {
     let start = Instant::now();
     say(step);
     let shown = shown(command);
-    let status = command
-        .status()
-        .with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
+    let status = command.status().with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
     if !status.success() {
         bail!("{step}: `{shown}` ended with {status}; {advice}");
     }
     if start.elapsed().as_secs() >= 5 {
-        say(format_args!(
-            "{step}: done in {:.0} s",
-            start.elapsed().as_secs_f32()
-        ));
+        say(format_args!("{step}: done in {:.0} s", start.elapsed().as_secs_f32()));
     }
     Ok(())
 }
@@ -34,17 +29,11 @@ pub fn run(step: &str, command: &mut Command, advice: &str) -> Result<()> {
 /// Like [`run`], but silent unless it fails: for steps that are usually instant.
 pub fn run_quiet(step: &str, command: &mut Command, advice: &str) -> Result<String> {
     let shown = shown(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
     if !output.status.success() {
         let text = [output.stdout, output.stderr].concat();
-        bail!(
-            "{step}: `{shown}` ended with {}; {advice}\n{}",
-            output.status,
-            String::from_utf8_lossy(&text)
-        );
+        bail!("{step}: `{shown}` ended with {}; {advice}\n{}", output.status, String::from_utf8_lossy(&text));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -57,9 +46,7 @@ pub fn cargo(args: &[&str]) -> Command {
 }
 
 fn shown(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let mut text = program.to_string_lossy().into_owned();
     for arg in command.get_args() {
         text.push(' ');

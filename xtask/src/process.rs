@@ -51,8 +51,8 @@ pub struct Process {
 
 impl Process {
     pub fn spawn(spec: Spec) -> Result<Self> {
-        let log = File::create(&spec.log)
-            .with_context(|| format!("{}: cannot write {}", spec.name, spec.log.display()))?;
+        let log =
+            File::create(&spec.log).with_context(|| format!("{}: cannot write {}", spec.name, spec.log.display()))?;
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", WATCHED, "sh"])
@@ -68,14 +68,9 @@ impl Process {
         if let Some((user, group)) = spec.owner {
             command.uid(user).gid(group).current_dir("/");
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("{}: cannot start {}", spec.name, spec.program.display()))?;
-        Ok(Self {
-            name: spec.name,
-            log: spec.log,
-            child,
-        })
+        let child =
+            command.spawn().with_context(|| format!("{}: cannot start {}", spec.name, spec.program.display()))?;
+        Ok(Self { name: spec.name, log: spec.log, child })
     }
 
     pub fn log(&self) -> &Path {
@@ -83,11 +78,7 @@ impl Process {
     }
 
     /// Waits until `ready` says so; fails at once when the process has ended.
-    pub async fn wait_ready<F>(
-        &mut self,
-        limit: Duration,
-        mut ready: impl FnMut() -> F,
-    ) -> Result<()>
+    pub async fn wait_ready<F>(&mut self, limit: Duration, mut ready: impl FnMut() -> F) -> Result<()>
     where
         F: Future<Output = bool>,
     {
@@ -97,12 +88,7 @@ impl Process {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "{} ended at start ({status}); its log, {}:\n{}",
-                    self.name,
-                    self.log.display(),
-                    self.log_tail()
-                );
+                bail!("{} ended at start ({status}); its log, {}:\n{}", self.name, self.log.display(), self.log_tail());
             }
             if start.elapsed() > limit {
                 bail!(
@@ -120,12 +106,9 @@ impl Process {
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!(
-                "{} ended ({status}); its log, {}:\n{}",
-                self.name,
-                self.log.display(),
-                self.log_tail()
-            ),
+            Some(status) => {
+                bail!("{} ended ({status}); its log, {}:\n{}", self.name, self.log.display(), self.log_tail())
+            }
         }
     }
 

@@ -11,7 +11,8 @@ use crate::paths;
 use crate::postgres::{self, Options, Postgres};
 
 /// Schemas that the platform brings are not ours to describe.
-const OURS: &str = "n.nspname not like 'pg\\_%' and n.nspname not in ('information_schema', 'auth', 'cron', 'extensions')";
+const OURS: &str =
+    "n.nspname not like 'pg\\_%' and n.nspname not in ('information_schema', 'auth', 'cron', 'extensions')";
 
 /// (heading, query of one text column).
 fn sections() -> Vec<(&'static str, String)> {
@@ -39,11 +40,7 @@ pub async fn dump(client: &Client) -> Result<String> {
     );
     for (heading, query) in sections() {
         text.push_str(&format!("\n-- {heading}\n"));
-        for row in client
-            .query(&query, &[])
-            .await
-            .with_context(|| format!("dump of {heading}"))?
-        {
+        for row in client.query(&query, &[]).await.with_context(|| format!("dump of {heading}"))? {
             text.push_str(row.get::<_, &str>(0).trim_end());
             text.push('\n');
         }
@@ -56,11 +53,7 @@ pub async fn dump(client: &Client) -> Result<String> {
 pub async fn dump_of_migrations() -> Result<String> {
     let server = Postgres::start(Options::for_tests()?).await?;
     let client = postgres::connect(&server.url("postgres")).await?;
-    postgres::apply(
-        &client,
-        &[paths::root().join("supabase/local/platform.sql")],
-    )
-    .await?;
+    postgres::apply(&client, &[paths::root().join("supabase/local/platform.sql")]).await?;
     postgres::apply(&client, &postgres::migrations()?).await?;
     dump(&client).await
 }
@@ -68,10 +61,7 @@ pub async fn dump_of_migrations() -> Result<String> {
 pub async fn dump_to_file() -> Result<()> {
     let text = dump_of_migrations().await?;
     std::fs::write(paths::root().join("supabase/schema.sql"), &text)?;
-    say(format_args!(
-        "supabase/schema.sql: {} lines",
-        text.lines().count()
-    ));
+    say(format_args!("supabase/schema.sql: {} lines", text.lines().count()));
     Ok(())
 }
 
@@ -207,52 +197,16 @@ fn grants() -> String {
         )
     };
     let relations = "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relkind in ('r', 'p', 'v', 'm')";
-    let columns = format!(
-        "{relations} join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attacl is not null"
-    );
-    let sequences = "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relkind = 'S'";
+    let columns = format!("{relations} join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attacl is not null");
+    let sequences =
+        "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relkind = 'S'";
     let functions = "pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace";
     let parts = [
-        line(
-            "schema",
-            "quote_ident(n.nspname)",
-            "n.nspacl",
-            "n.nspowner",
-            "n",
-            "pg_catalog.pg_namespace n",
-        ),
-        line(
-            "table",
-            "c.oid::regclass::text",
-            "c.relacl",
-            "c.relowner",
-            "r",
-            relations,
-        ),
-        line(
-            "column",
-            "c.oid::regclass || '.' || quote_ident(a.attname)",
-            "a.attacl",
-            "c.relowner",
-            "c",
-            &columns,
-        ),
-        line(
-            "sequence",
-            "c.oid::regclass::text",
-            "c.relacl",
-            "c.relowner",
-            "S",
-            sequences,
-        ),
-        line(
-            "function",
-            "p.oid::regprocedure::text",
-            "p.proacl",
-            "p.proowner",
-            "f",
-            functions,
-        ),
+        line("schema", "quote_ident(n.nspname)", "n.nspacl", "n.nspowner", "n", "pg_catalog.pg_namespace n"),
+        line("table", "c.oid::regclass::text", "c.relacl", "c.relowner", "r", relations),
+        line("column", "c.oid::regclass || '.' || quote_ident(a.attname)", "a.attacl", "c.relowner", "c", &columns),
+        line("sequence", "c.oid::regclass::text", "c.relacl", "c.relowner", "S", sequences),
+        line("function", "p.oid::regprocedure::text", "p.proacl", "p.proowner", "f", functions),
     ];
     format!(
         "select format('grant %s on %s to %s;', privileges, object, grantee) from ({}) as lines

@@ -53,9 +53,7 @@ impl StackOptions {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let port_base = match var("UNSTUCK_PORT_BASE") {
             None => 54320,
-            Some(text) => text
-                .parse()
-                .with_context(|| format!("UNSTUCK_PORT_BASE={text} is not a port"))?,
+            Some(text) => text.parse().with_context(|| format!("UNSTUCK_PORT_BASE={text} is not a port"))?,
         };
         let signing = match var("UNSTUCK_SIGNING").as_deref() {
             None | Some("hs256") => Signing::Hs256,
@@ -67,10 +65,7 @@ impl StackOptions {
             state_dir: paths::local(),
             cron: var("UNSTUCK_CRON").as_deref() != Some("off"),
             signing,
-            extra_functions: var("UNSTUCK_EXTRA_FUNCTIONS")
-                .into_iter()
-                .flat_map(|list| split(&list))
-                .collect(),
+            extra_functions: var("UNSTUCK_EXTRA_FUNCTIONS").into_iter().flat_map(|list| split(&list)).collect(),
             fsync: true,
             overrides: BTreeMap::new(),
             build: var("UNSTUCK_SKIP_BUILD").is_none(),
@@ -92,9 +87,7 @@ impl StackOptions {
 }
 
 fn split(list: &str) -> Vec<PathBuf> {
-    list.split(',')
-        .map(|item| PathBuf::from(item.trim()))
-        .collect()
+    list.split(',').map(|item| PathBuf::from(item.trim())).collect()
 }
 
 /// A base whose ports are all free, away from `dev`'s.
@@ -102,10 +95,7 @@ pub fn free_port_base() -> Result<u16> {
     let start = u16::from_str_radix(&keys::random_hex(2)?, 16)? % 800;
     (0..800)
         .map(|step| 20_000 + (start + step) % 800 * 10)
-        .find(|base| {
-            (1..=PORT_CONTROL)
-                .all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok())
-        })
+        .find(|base| (1..=PORT_CONTROL).all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok()))
         .context("no ten free ports in a row between 20000 and 28000")
 }
 
@@ -139,8 +129,7 @@ impl Stack {
     pub async fn start(options: StackOptions) -> Result<Self> {
         let state = options.state_dir.clone();
         let log_dir = state.join("log");
-        std::fs::create_dir_all(&log_dir)
-            .with_context(|| format!("cannot create {}", log_dir.display()))?;
+        std::fs::create_dir_all(&log_dir).with_context(|| format!("cannot create {}", log_dir.display()))?;
         ports_free(options.port_base)?;
         if options.build {
             build::stand_ins()?;
@@ -148,12 +137,8 @@ impl Stack {
         }
         let keys = Keys::load(&paths::local())?;
         let base = options.port_base;
-        let postgres = Postgres::start(postgres::Options {
-            port: base + PORT_POSTGRES,
-            fsync: options.fsync,
-            log_dir,
-        })
-        .await?;
+        let postgres =
+            Postgres::start(postgres::Options { port: base + PORT_POSTGRES, fsync: options.fsync, log_dir }).await?;
         let info = info(base, &keys, postgres.url("postgres"));
         let client = postgres::connect(&info.db_url).await?;
         postgres::apply(&client, &postgres::sql_files()?).await?;
@@ -164,15 +149,7 @@ impl Stack {
         )?;
         let text = serde_json::to_string_pretty(&info)?;
         std::fs::write(state.join("stack.json"), text + "\n")?;
-        Ok(Self {
-            options,
-            info,
-            keys,
-            workers,
-            front,
-            rest,
-            postgres,
-        })
+        Ok(Self { options, info, keys, workers, front, rest, postgres })
     }
 
     pub fn info(&self) -> &StackInfo {
@@ -236,24 +213,12 @@ impl Stack {
     pub fn stop(self) {}
 
     async fn control(&self, path: &str) -> Result<()> {
-        let url = format!(
-            "http://127.0.0.1:{}{path}",
-            self.options.port_base + PORT_CONTROL
-        );
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(120))
-            .build()?;
-        let answer = client
-            .post(&url)
-            .send()
-            .await
-            .with_context(|| format!("POST {url}"))?;
+        let url = format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL);
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
+        let answer = client.post(&url).send().await.with_context(|| format!("POST {url}"))?;
         let status = answer.status();
         if !status.is_success() {
-            bail!(
-                "POST {url} answered {status}: {}",
-                answer.text().await.unwrap_or_default()
-            );
+            bail!("POST {url} answered {status}: {}", answer.text().await.unwrap_or_default());
         }
         Ok(())
     }
@@ -278,30 +243,20 @@ fn ports_free(base: u16) -> Result<()> {
     for offset in 1..=PORT_CONTROL {
         let port = base + offset;
         std::net::TcpListener::bind(("127.0.0.1", port)).with_context(|| {
-            format!(
-                "port {port} is taken, perhaps by another stack: end it or set UNSTUCK_PORT_BASE"
-            )
+            format!("port {port} is taken, perhaps by another stack: end it or set UNSTUCK_PORT_BASE")
         })?;
     }
     Ok(())
 }
 
 async fn listens(port: u16) -> bool {
-    tokio::net::TcpStream::connect(("127.0.0.1", port))
-        .await
-        .is_ok()
+    tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
 }
 
 async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
     let base = options.port_base;
     let env = [
-        (
-            "PGRST_DB_URI",
-            format!(
-                "postgres://authenticator:authenticator@127.0.0.1:{}/postgres",
-                base + PORT_POSTGRES
-            ),
-        ),
+        ("PGRST_DB_URI", format!("postgres://authenticator:authenticator@127.0.0.1:{}/postgres", base + PORT_POSTGRES)),
         ("PGRST_DB_SCHEMAS", "public".into()),
         ("PGRST_DB_ANON_ROLE", "anon".into()),
         ("PGRST_DB_POOL", "60".into()),
@@ -324,9 +279,7 @@ async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
         remove: None,
         owner: None,
     })?;
-    process
-        .wait_ready(Duration::from_secs(30), || listens(base + PORT_REST))
-        .await?;
+    process.wait_ready(Duration::from_secs(30), || listens(base + PORT_REST)).await?;
     Ok(process)
 }
 
@@ -343,8 +296,7 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
     let storage = options.state_dir.join("storage");
     // The database is new, so what it knows of stored objects is nothing.
     if storage.exists() {
-        std::fs::remove_dir_all(&storage)
-            .with_context(|| format!("cannot empty {}", storage.display()))?;
+        std::fs::remove_dir_all(&storage).with_context(|| format!("cannot empty {}", storage.display()))?;
     }
     std::fs::create_dir_all(&storage)?;
     let mut config = json!({
@@ -372,8 +324,7 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
         remove: None,
         owner: None,
     })?;
-    let ready =
-        || async { listens(base + PORT_ORIGIN).await && listens(base + PORT_PROVIDERS).await };
+    let ready = || async { listens(base + PORT_ORIGIN).await && listens(base + PORT_PROVIDERS).await };
     process.wait_ready(Duration::from_secs(30), ready).await?;
     Ok(process)
 }
@@ -400,8 +351,7 @@ async fn start_workers(options: &StackOptions, keys: &Keys) -> Result<Process> {
         remove: None,
         owner: None,
     })?;
-    let ready =
-        || async { listens(base + PORT_CONTROL).await && listens(base + PORT_WORKERS).await };
+    let ready = || async { listens(base + PORT_CONTROL).await && listens(base + PORT_WORKERS).await };
     process.wait_ready(Duration::from_secs(60), ready).await?;
     Ok(process)
 }
@@ -412,15 +362,10 @@ fn script() -> PathBuf {
 
 /// Prints what a user of the stack needs.
 pub fn announce(info: &StackInfo) {
-    say(format_args!(
-        "the stack serves at {} (.local/stack.json has every key)",
-        info.url
-    ));
-    for (label, value) in [
-        ("functions", &info.functions_url),
-        ("database", &info.db_url),
-        ("providers", &info.providers_url),
-    ] {
+    say(format_args!("the stack serves at {} (.local/stack.json has every key)", info.url));
+    for (label, value) in
+        [("functions", &info.functions_url), ("database", &info.db_url), ("providers", &info.providers_url)]
+    {
         println!("  {label:<10} {value}");
     }
     for (label, value) in [
@@ -432,9 +377,6 @@ pub fn announce(info: &StackInfo) {
         println!("  {label:<12} {value}");
     }
     for user in &info.users {
-        println!(
-            "  {:<6} {} / {}  {}",
-            user.role, user.email, user.password, user.id
-        );
+        println!("  {:<6} {} / {}  {}", user.role, user.email, user.password, user.id);
     }
 }

@@ -20,8 +20,7 @@ const DEBIAN_TOOLCHAIN: &str = "debian-web";
 
 pub fn setup() -> Result<()> {
     let cache = paths::cache();
-    std::fs::create_dir_all(&cache)
-        .with_context(|| format!("cannot create {}", cache.display()))?;
+    std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
     let _one_at_a_time = lock("setup")?;
     npm_packages()?;
     wasm_target()?;
@@ -34,8 +33,7 @@ pub fn setup() -> Result<()> {
 pub fn lock(name: &str) -> Result<std::fs::File> {
     let path = paths::cache().join(format!("{name}.lock"));
     std::fs::create_dir_all(paths::cache())?;
-    let file = std::fs::File::create(&path)
-        .with_context(|| format!("cannot create {}", path.display()))?;
+    let file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
         say(format_args!("waiting for another xtask ({name})"));
         file.lock()?;
@@ -69,29 +67,19 @@ pub fn wasm_env(command: &mut Command) {
 }
 
 fn tool(name: &str, version: &str) -> PathBuf {
-    paths::cache()
-        .join("cargo")
-        .join(format!("{name}-{version}"))
+    paths::cache().join("cargo").join(format!("{name}-{version}"))
 }
 
 /// The bindings generator must be exactly as old as the crate in Cargo.lock.
 fn wasm_bindgen_version() -> Result<String> {
-    let text = std::fs::read_to_string(paths::root().join("Cargo.lock"))
-        .context("cannot read Cargo.lock")?;
+    let text = std::fs::read_to_string(paths::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let lock: toml::Table = toml::from_str(&text).context("Cargo.lock")?;
-    let packages = lock
-        .get("package")
-        .and_then(|packages| packages.as_array())
-        .context("Cargo.lock has no packages")?;
-    let found = packages
-        .iter()
-        .find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
-    let version = found
-        .and_then(|package| package.get("version"))
-        .and_then(|version| version.as_str());
-    version
-        .map(str::to_owned)
-        .context("Cargo.lock has no wasm-bindgen")
+    let packages =
+        lock.get("package").and_then(|packages| packages.as_array()).context("Cargo.lock has no packages")?;
+    let found =
+        packages.iter().find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
+    let version = found.and_then(|package| package.get("version")).and_then(|version| version.as_str());
+    version.map(str::to_owned).context("Cargo.lock has no wasm-bindgen")
 }
 
 fn npm_packages() -> Result<()> {
@@ -107,23 +95,11 @@ fn npm_packages() -> Result<()> {
         return Ok(());
     }
     let mut command = Command::new("npm");
-    command
-        .args(["ci", "--no-fund", "--no-audit", "--loglevel=error"])
-        .current_dir(&root);
-    run(
-        "npm packages: npm ci",
-        &mut command,
-        "npm must be installed and reach its registry",
-    )?;
-    let node = run_quiet(
-        "node",
-        Command::new(paths::node_bin("node")).arg("--version"),
-        "its install script did not run",
-    )?;
-    say(format_args!(
-        "npm packages: installed, Node {}",
-        node.trim()
-    ));
+    command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&root);
+    run("npm packages: npm ci", &mut command, "npm must be installed and reach its registry")?;
+    let node =
+        run_quiet("node", Command::new(paths::node_bin("node")).arg("--version"), "its install script did not run")?;
+    say(format_args!("npm packages: installed, Node {}", node.trim()));
     std::fs::write(stamp, wanted)?;
     Ok(())
 }
@@ -136,20 +112,9 @@ fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
     }
     let install = |locked: &[&str]| {
         let mut command = Command::new("cargo");
-        command
-            .args([
-                "install",
-                name,
-                "--version",
-                &format!("={version}"),
-                "--root",
-            ])
-            .arg(&dir)
-            .args(locked);
+        command.args(["install", name, "--version", &format!("={version}"), "--root"]).arg(&dir).args(locked);
         // Its build must not land among ours.
-        command
-            .current_dir(paths::cache())
-            .env_remove("CARGO_TARGET_DIR");
+        command.current_dir(paths::cache()).env_remove("CARGO_TARGET_DIR");
         command
     };
     let step = format!("{name} {version}: cargo install, a few minutes, once");
@@ -174,42 +139,32 @@ fn wasm_target() -> Result<()> {
         return Ok(());
     }
     let step = format!("{WASM_TARGET}: rustup target add");
-    let Err(error) = run(
-        &step,
-        Command::new("rustup").args(["target", "add", WASM_TARGET]),
-        "trying Debian's packages next",
-    ) else {
+    let Err(error) =
+        run(&step, Command::new("rustup").args(["target", "add", WASM_TARGET]), "trying Debian's packages next")
+    else {
         return Ok(());
     };
     say(format_args!("{error}"));
     debian_toolchain().with_context(|| {
-        format!("no {WASM_TARGET}: neither rustup nor Debian could provide it; install it and run `cargo xtask setup` again")
+        format!(
+            "no {WASM_TARGET}: neither rustup nor Debian could provide it; install it and run `cargo xtask setup` again"
+        )
     })
 }
 
 fn has_target(toolchain: Option<&str>) -> Result<bool> {
     Ok(std_library(toolchain)?.read_dir().is_ok_and(|mut entries| {
-        entries.any(|entry| {
-            entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-        })
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
     }))
 }
 
 fn std_library(toolchain: Option<&str>) -> Result<PathBuf> {
     let mut command = Command::new("rustc");
-    command
-        .args(["--print", "target-libdir", "--target", WASM_TARGET])
-        .current_dir(paths::root());
+    command.args(["--print", "target-libdir", "--target", WASM_TARGET]).current_dir(paths::root());
     if let Some(toolchain) = toolchain {
         command.env("RUSTUP_TOOLCHAIN", toolchain);
     }
-    Ok(run_quiet(
-        "rustc's library folder",
-        &mut command,
-        "Rust must be installed",
-    )?
-    .trim()
-    .into())
+    Ok(run_quiet("rustc's library folder", &mut command, "Rust must be installed")?.trim().into())
 }
 
 /// While this file is there, wasm is built with Debian's tool chain.
@@ -223,13 +178,8 @@ fn debian_toolchain() -> Result<()> {
         bail!("this is not Debian");
     }
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--no-install-recommends"])
-        .args(DEBIAN_PACKAGES);
-    run(
-        "Debian's wasm tool chain: apt-get install",
-        apt.env("DEBIAN_FRONTEND", "noninteractive"),
-        "run it as root",
-    )?;
+    apt.args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES);
+    run("Debian's wasm tool chain: apt-get install", apt.env("DEBIAN_FRONTEND", "noninteractive"), "run it as root")?;
     let mut link = Command::new("rustup");
     run(
         "Debian's wasm tool chain: rustup toolchain link",
@@ -246,20 +196,11 @@ fn debian_toolchain() -> Result<()> {
 fn build_std() -> Result<()> {
     let dir = paths::cache().join("std-wasm");
     std::fs::create_dir_all(dir.join("src"))?;
-    std::fs::write(
-        dir.join("Cargo.toml"),
-        "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n",
-    )?;
+    std::fs::write(dir.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n")?;
     std::fs::write(dir.join("src/lib.rs"), "")?;
     let mut build = Command::new("cargo");
     build
-        .args([
-            "build",
-            "--release",
-            "--target",
-            WASM_TARGET,
-            "-Zbuild-std=std,panic_abort,proc_macro",
-        ])
+        .args(["build", "--release", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort,proc_macro"])
         .current_dir(&dir)
         .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
         .env("RUSTC_BOOTSTRAP", "1")
@@ -278,14 +219,9 @@ fn build_std() -> Result<()> {
     std::fs::create_dir_all(&library)?;
     for entry in std::fs::read_dir(dir.join("target").join(WASM_TARGET).join("release/deps"))? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".rlib") && !name.starts_with("libempty-") {
-            std::fs::copy(&path, library.join(&name))
-                .with_context(|| format!("cannot write {}", library.display()))?;
+            std::fs::copy(&path, library.join(&name)).with_context(|| format!("cannot write {}", library.display()))?;
         }
     }
     Ok(())

@@ -30,26 +30,14 @@ pub const PORT_CONTROL: u16 = 6;
 pub fn config(local: &Local<'_>) -> Result<Value> {
     let wrangler = Wrangler::load()?;
     let mut functions = wrangler.functions;
-    let extras = local
-        .extra_functions
-        .iter()
-        .map(|dir| extra(dir))
-        .collect::<Result<Vec<_>>>()?;
-    if let Some(gateway) = functions
-        .iter_mut()
-        .find(|function| function.name == "gateway")
-    {
-        gateway.services.extend(
-            extras
-                .iter()
-                .map(|function| (wrangler::binding(&function.name), function.name.clone())),
-        );
+    let extras = local.extra_functions.iter().map(|dir| extra(dir)).collect::<Result<Vec<_>>>()?;
+    if let Some(gateway) = functions.iter_mut().find(|function| function.name == "gateway") {
+        gateway
+            .services
+            .extend(extras.iter().map(|function| (wrangler::binding(&function.name), function.name.clone())));
     }
     functions.extend(extras);
-    let workers = functions
-        .iter()
-        .map(|function| worker(function, local))
-        .collect::<Result<Vec<_>>>()?;
+    let workers = functions.iter().map(|function| worker(function, local)).collect::<Result<Vec<_>>>()?;
     Ok(json!({
         "port": local.port_base + PORT_WORKERS,
         "controlPort": local.port_base + PORT_CONTROL,
@@ -65,11 +53,7 @@ pub fn config(local: &Local<'_>) -> Result<Value> {
 /// A test-only function: no environment, every local value.
 fn extra(dir: &Path) -> Result<Function> {
     let dir = crate::paths::root().join(dir);
-    let name = dir
-        .file_name()
-        .context("an extra function is a folder")?
-        .to_string_lossy()
-        .into_owned();
+    let name = dir.file_name().context("an extra function is a folder")?.to_string_lossy().into_owned();
     Ok(Function {
         name,
         dir,
@@ -87,21 +71,12 @@ fn extra(dir: &Path) -> Result<Function> {
 fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let build = function.dir.join("build");
     if !build.join("index_bg.wasm").exists() {
-        bail!(
-            "{} is not built: run `cargo xtask build {}`",
-            function.name,
-            function.name
-        );
+        bail!("{} is not built: run `cargo xtask build {}`", function.name, function.name);
     }
     let producers: Map<String, Value> = function
         .producers
         .iter()
-        .map(|producer| {
-            (
-                producer.binding.clone(),
-                json!({ "queueName": producer.queue }),
-            )
-        })
+        .map(|producer| (producer.binding.clone(), json!({ "queueName": producer.queue })))
         .collect();
     let consumers: Map<String, Value> = function
         .consumers
@@ -118,12 +93,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let ratelimits: Map<String, Value> = function
         .ratelimits
         .iter()
-        .map(|limit| {
-            (
-                limit.name.clone(),
-                json!({ "namespace_id": limit.namespace_id, "simple": limit.simple }),
-            )
-        })
+        .map(|limit| (limit.name.clone(), json!({ "namespace_id": limit.namespace_id, "simple": limit.simple })))
         .collect();
     Ok(json!({
         "name": function.name,
@@ -144,10 +114,7 @@ fn bindings(function: &Function, local: &Local<'_>) -> Result<BTreeMap<String, S
         match values.get(name.as_str()) {
             Some(value) => drop(bindings.insert(name.clone(), value.clone())),
             None if function.vars.contains_key(name) => {}
-            None => bail!(
-                "{}: no local value for the secret {name}; add one in xtask/src/workers.rs",
-                function.name
-            ),
+            None => bail!("{}: no local value for the secret {name}; add one in xtask/src/workers.rs", function.name),
         }
     }
     for (name, value) in local.overrides.get(&function.name).into_iter().flatten() {
@@ -169,23 +136,14 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("FUNCTIONS_URL", format!("{url}/functions/v1")),
         ("SUPABASE_URL", url),
         ("SUPABASE_SERVICE_ROLE_KEY", keys.service_role_key.clone()),
-        (
-            "SUPABASE_SECRET_KEYS",
-            json!({ "default": keys.secret_key }).to_string(),
-        ),
+        ("SUPABASE_SECRET_KEYS", json!({ "default": keys.secret_key }).to_string()),
         ("SUPABASE_JWT_SECRET", keys.jwt_secret.clone()),
         ("CRON_SECRET", keys.cron_secret.clone()),
         ("WEBHOOK_SECRET", keys.webhook_secret.clone()),
-        (
-            "WEBHOOK_SECRET_PREVIOUS",
-            keys.webhook_secret_previous.clone(),
-        ),
+        ("WEBHOOK_SECRET_PREVIOUS", keys.webhook_secret_previous.clone()),
         ("ALLOWED_INPUT_HOSTS", format!("127.0.0.1:{}", base + 1)),
         ("PROVIDER_OUTPUT_HOSTS", providers.clone()),
-        (
-            "RUNNINGHUB_BASE_URL",
-            format!("http://{providers}/runninghub"),
-        ),
+        ("RUNNINGHUB_BASE_URL", format!("http://{providers}/runninghub")),
         ("RUNNINGHUB_API_KEY", "rh-local-key".into()),
     ])
 }

@@ -11,10 +11,7 @@ use crate::postgres;
 const FOR: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(bench: &Bench) -> Result<()> {
-    println!(
-        "{:>8} {:>14} {:>14} {:>7}",
-        "callers", "enqueue/s", "insert/s", "ratio"
-    );
+    println!("{:>8} {:>14} {:>14} {:>7}", "callers", "enqueue/s", "insert/s", "ratio");
     for callers in [1, 10, 50] {
         let url = bench.database("bench_enqueue").await?;
         let owner = postgres::connect(&url).await?;
@@ -25,10 +22,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
             enqueue += rate(&url, callers, true).await? / 2.0;
             insert += rate(&url, callers, false).await? / 2.0;
         }
-        println!(
-            "{callers:>8} {enqueue:>14.0} {insert:>14.0} {:>7.2}",
-            enqueue / insert
-        );
+        println!("{callers:>8} {enqueue:>14.0} {insert:>14.0} {:>7.2}", enqueue / insert);
     }
     println!(
         "each caller is a user of its own; a job is a debit, a job row, a step and their history in one transaction"
@@ -40,17 +34,13 @@ async fn rate(url: &str, callers: usize, enqueue: bool) -> Result<f64> {
     let mut clients = Vec::new();
     for caller in 0..callers {
         let client = postgres::connect(url).await?;
-        let user =
-            uuid::Uuid::from_u128(0x0000_0000_0000_4000_9000_0000_0000_0000 + caller as u128);
+        let user = uuid::Uuid::from_u128(0x0000_0000_0000_4000_9000_0000_0000_0000 + caller as u128);
         let grant = "select 1 from credit_grant_v1($1::uuid, 100000000, 'bench', $1::uuid::text)";
         client.query(grant, &[&user]).await?;
         clients.push((client, user));
     }
     let began = Instant::now();
-    let workers: Vec<_> = clients
-        .into_iter()
-        .map(|(client, user)| tokio::spawn(work(client, user, enqueue)))
-        .collect();
+    let workers: Vec<_> = clients.into_iter().map(|(client, user)| tokio::spawn(work(client, user, enqueue))).collect();
     let mut done = 0;
     for worker in workers {
         done += worker.await??;

@@ -13,21 +13,10 @@ use crate::{paths, stack, tools};
 pub async fn run(name: &str) -> Result<()> {
     tools::setup()?;
     let port = stack::free_port_base()? + 2;
-    let server = Postgres::start(Options {
-        port,
-        fsync: true,
-        log_dir: paths::local().join("bench"),
-    })
-    .await?;
+    let server = Postgres::start(Options { port, fsync: true, log_dir: paths::local().join("bench") }).await?;
     let admin = postgres::connect(&server.url("postgres")).await?;
-    admin
-        .batch_execute("create database template_unstuck")
-        .await?;
-    postgres::apply(
-        &postgres::connect(&server.url("template_unstuck")).await?,
-        &postgres::sql_files()?,
-    )
-    .await?;
+    admin.batch_execute("create database template_unstuck").await?;
+    postgres::apply(&postgres::connect(&server.url("template_unstuck")).await?, &postgres::sql_files()?).await?;
     let bench = Bench { server, admin };
     match name {
         "sweep" => sweep::run(&bench).await,
@@ -46,12 +35,8 @@ impl Bench {
     async fn database(&self, name: &str) -> Result<String> {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'template_unstuck'";
         self.admin.batch_execute(end).await?;
-        self.admin
-            .batch_execute(&format!("drop database if exists {name}"))
-            .await?;
-        self.admin
-            .batch_execute(&format!("create database {name} template template_unstuck"))
-            .await?;
+        self.admin.batch_execute(&format!("drop database if exists {name}")).await?;
+        self.admin.batch_execute(&format!("create database {name} template template_unstuck")).await?;
         Ok(self.server.url(name))
     }
 }
