@@ -26,11 +26,7 @@ impl World {
     pub fn call_with(&self, method: &str, target: &str) -> Call<'_> {
         let url = format!("{}/{target}", self.stack().info().functions_url);
         let method = method.parse().expect("a method");
-        Call {
-            world: self,
-            target: target.to_owned(),
-            request: self.http().request(method, url),
-        }
+        Call { world: self, target: target.to_owned(), request: self.http().request(method, url) }
     }
 }
 
@@ -84,13 +80,7 @@ impl<'a> Call<'a> {
         let text = response.text().await;
         let text = text.unwrap_or_else(|error| panic!("{target}: {error:?}"));
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer {
-            target,
-            status,
-            headers,
-            json,
-            text,
-        }
+        Answer { target, status, headers, json, text }
     }
 
     /// The body of a 200.
@@ -136,24 +126,15 @@ impl Answer {
 
     /// "Common rules" of the contract, as far as they hold for every answer.
     fn assert_contract(&self) {
-        let seen = format!(
-            "{}: {} {:?} {}",
-            self.target, self.status, self.headers, self.text
-        );
+        let seen = format!("{}: {} {:?} {}", self.target, self.status, self.headers, self.text);
         assert_eq!(self.header("access-control-allow-origin"), "*", "{seen}");
         let exposed = self.header("access-control-expose-headers").to_lowercase();
-        assert!(
-            exposed.contains("x-request-id") && exposed.contains("retry-after"),
-            "{seen}"
-        );
+        assert!(exposed.contains("x-request-id") && exposed.contains("retry-after"), "{seen}");
         assert!(!self.header("x-request-id").is_empty(), "{seen}");
         if self.status == 204 {
             return;
         }
-        assert!(
-            self.header("content-type").starts_with("application/json"),
-            "{seen}"
-        );
+        assert!(self.header("content-type").starts_with("application/json"), "{seen}");
         if self.status >= 400 && !self.target.ends_with("health") {
             self.assert_error_shape(&seen);
         }
@@ -165,10 +146,7 @@ impl Answer {
         assert_eq!(text("error"), text("message"), "{seen}");
         assert_eq!(text("request_id"), self.header("x-request-id"), "{seen}");
         let code = text("code");
-        let is_snake = !code.is_empty()
-            && code
-                .chars()
-                .all(|char| char.is_ascii_lowercase() || char == '_');
+        let is_snake = !code.is_empty() && code.chars().all(|char| char.is_ascii_lowercase() || char == '_');
         assert!(is_snake, "{seen}");
         if self.status == 405 {
             assert!(!self.header("allow").is_empty(), "{seen}");

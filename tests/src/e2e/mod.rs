@@ -32,9 +32,7 @@ static WORLD: Mutex<Option<Result<World, String>>> = Mutex::new(None);
 pub fn run(test: impl AsyncFnOnce(&mut World)) {
     let mut shared = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
     let world = shared.get_or_insert_with(|| RUNTIME.block_on(start(|_| {})));
-    let world = world
-        .as_mut()
-        .unwrap_or_else(|error| panic!("the stack does not run: {error}"));
+    let world = world.as_mut().unwrap_or_else(|error| panic!("the stack does not run: {error}"));
     perform(world, test);
 }
 
@@ -50,9 +48,7 @@ pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(
 }
 
 async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<World, String> {
-    World::start(change)
-        .await
-        .map_err(|error| format!("{error:#}"))
+    World::start(change).await.map_err(|error| format!("{error:#}"))
 }
 
 fn perform(world: &mut World, test: impl AsyncFnOnce(&mut World)) {

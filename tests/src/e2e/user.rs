@@ -27,10 +27,7 @@ impl World {
     /// A user nobody has seen before: no rate limit reached, no job, that many credits.
     pub async fn new_user(&self, credits: i64) -> User {
         let id = self.db().user(credits).await;
-        User {
-            id,
-            token: self.token(&user_claims(id)),
-        }
+        User { id, token: self.token(&user_claims(id)) }
     }
 
     /// Anonymous, by the front door.
@@ -43,10 +40,7 @@ impl World {
             return known;
         }
         let seeded = &self.stack().info().users;
-        let seeded = seeded
-            .iter()
-            .find(|user| user.email == email)
-            .unwrap_or_else(|| panic!("no seeded user {email}"));
+        let seeded = seeded.iter().find(|user| user.email == email).unwrap_or_else(|| panic!("no seeded user {email}"));
         let body = json!({ "email": email, "password": seeded.password });
         let user = self.sign("token?grant_type=password", &body).await;
         self.know_user(email, &user);
@@ -55,23 +49,13 @@ impl World {
 
     async fn sign(&self, path: &str, body: &Value) -> User {
         let info = self.stack().info();
-        let request = self
-            .http()
-            .post(format!("{}/auth/v1/{path}", info.url))
-            .header("apikey", &info.anon_key);
-        let answer = request
-            .json(body)
-            .send()
-            .await
-            .expect("the front door answers");
+        let request = self.http().post(format!("{}/auth/v1/{path}", info.url)).header("apikey", &info.anon_key);
+        let answer = request.json(body).send().await.expect("the front door answers");
         assert_eq!(answer.status(), 200, "sign-in");
         let session: Value = answer.json().await.expect("a session");
         User {
             id: crate::shop::id(&session["user"]["id"]),
-            token: session["access_token"]
-                .as_str()
-                .expect("a token")
-                .to_owned(),
+            token: session["access_token"].as_str().expect("a token").to_owned(),
         }
     }
 
@@ -88,8 +72,6 @@ pub fn user_claims(id: Uuid) -> Value {
 
 pub fn now_s() -> i64 {
     let now = std::time::SystemTime::now();
-    let since = now
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("a clock after 1970");
+    let since = now.duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
     i64::try_from(since.as_secs()).expect("a clock before the end of time")
 }

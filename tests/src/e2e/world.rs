@@ -51,9 +51,7 @@ impl World {
         change(&mut options);
         forget_ended_stacks();
         let stack = Stack::start(options).await?;
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(60))
-            .build()?;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
         let db = Session::connect(&stack.info().db_url).await;
         let beginning = Beginning::of(&db).await;
         Ok(Self {
@@ -91,9 +89,7 @@ impl World {
             assert!(tries < 10, "the database cannot be reset: {error}");
         }
         for user in &self.stack.info().users {
-            self.db
-                .grant(user.id.parse().expect("a user's id"), 1000)
-                .await;
+            self.db.grant(user.id.parse().expect("a user's id"), 1000).await;
         }
     }
 
@@ -166,8 +162,7 @@ impl World {
 
     /// From now on storage answers every request with this status; until the next test, or `storage_is_up`.
     pub async fn storage_is_down(&self, status: u16) {
-        self.storage(&json!({ "down": true, "status": status }))
-            .await;
+        self.storage(&json!({ "down": true, "status": status })).await;
     }
 
     pub async fn storage_is_up(&self) {
@@ -177,12 +172,7 @@ impl World {
     async fn storage(&self, wanted: &Value) {
         let url = format!("{}/__storage", self.stack.info().url);
         let answer = self.http.post(url).json(wanted).send().await;
-        assert!(
-            answer
-                .expect("the front door answers")
-                .status()
-                .is_success()
-        );
+        assert!(answer.expect("the front door answers").status().is_success());
     }
 
     /// What has reached the providers during this test, newest last.
@@ -202,11 +192,7 @@ impl World {
     /// The requests of this test whose path contains `path`.
     pub async fn provider_calls(&self, path: &str) -> Vec<Value> {
         let mut log = self.provider_log().await;
-        log.retain(|entry| {
-            entry["path"]
-                .as_str()
-                .is_some_and(|found| found.contains(path))
-        });
+        log.retain(|entry| entry["path"].as_str().is_some_and(|found| found.contains(path)));
         log
     }
 
@@ -241,24 +227,14 @@ impl World {
 
     /// Uploads a picture of that size the way a client does, and tells its URL.
     pub async fn upload_png(&self, user: &User, width: u32, height: u32) -> String {
-        self.upload(user, "in.png", "image/png", png(width, height))
-            .await
+        self.upload(user, "in.png", "image/png", png(width, height)).await
     }
 
     /// Uploads bytes through a signed upload under the user's own folder, and tells their URL.
-    pub async fn upload(
-        &self,
-        user: &User,
-        name: &str,
-        content_type: &str,
-        bytes: Vec<u8>,
-    ) -> String {
+    pub async fn upload(&self, user: &User, name: &str, content_type: &str, bytes: Vec<u8>) -> String {
         let storage = format!("{}/storage/v1", self.stack.info().url);
         let path = format!("uploads/{}/{}/{name}", user.id, Uuid::new_v4());
-        let request = self
-            .http
-            .post(format!("{storage}/object/upload/sign/{path}"))
-            .bearer_auth(&user.token);
+        let request = self.http.post(format!("{storage}/object/upload/sign/{path}")).bearer_auth(&user.token);
         let signed: Value = body_of(request).await;
         let url = signed["url"].as_str().expect("where to upload");
         let request = self.http.put(format!("{storage}{url}"));
@@ -290,16 +266,10 @@ impl World {
     /// What to show when a test failed: the last lines that the functions logged during it.
     pub(super) fn evidence(&self) -> String {
         let text = self.workers_log();
-        let lines: Vec<&str> = text[self.workers_log_seen.min(text.len())..]
-            .lines()
-            .collect();
+        let lines: Vec<&str> = text[self.workers_log_seen.min(text.len())..].lines().collect();
         let last = &lines[lines.len().saturating_sub(40)..];
         let path = self.stack.workers_log();
-        format!(
-            "--- the functions logged ({}):\n{}",
-            path.display(),
-            last.join("\n")
-        )
+        format!("--- the functions logged ({}):\n{}", path.display(), last.join("\n"))
     }
 
     fn workers_log(&self) -> String {
@@ -327,12 +297,8 @@ impl Beginning {
              create table beginning.user_roles as table public.user_roles",
         )
         .await;
-        let definition = db
-            .value("select pg_get_functiondef('private.intervals'::regproc)")
-            .await;
-        Self {
-            intervals: definition.as_str().expect("a definition").to_owned(),
-        }
+        let definition = db.value("select pg_get_functiondef('private.intervals'::regproc)").await;
+        Self { intervals: definition.as_str().expect("a definition").to_owned() }
     }
 
     fn sql(&self) -> String {
@@ -360,9 +326,7 @@ async fn body_of(request: reqwest::RequestBuilder) -> Value {
 /// A picture that is not all one colour.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let shade = |value: u32, of: u32| u8::try_from(value * 255 / of.max(1)).unwrap_or(255);
-    let picture = image::RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([shade(x, width), shade(y, height), 128])
-    });
+    let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([shade(x, width), shade(y, height), 128]));
     let mut bytes = Cursor::new(Vec::new());
     let written = picture.write_to(&mut bytes, image::ImageFormat::Png);
     written.expect("a PNG in memory");
