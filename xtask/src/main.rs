@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, say};
-use xtask::stack::{Stack, StackOptions, announce};
+use xtask::stack::{self, Stack, StackOptions, announce};
 use xtask::{bench, build, demo, scaffold, schema, size, tools};
 
 #[derive(Parser)]
@@ -96,7 +96,9 @@ async fn perform(task: Task) -> Result<()> {
 async fn dev() -> Result<()> {
     tools::setup()?;
     let mut stack = Stack::start(StackOptions::from_env()?).await?;
-    stack.fire("cleanup-stale-jobs").await.context("the first sweep")?;
+    stack.sweep().await.context("the first sweep")?;
+    // Where clients look, whatever the ports.
+    stack::write_info(&xtask::paths::local(), stack.info())?;
     announce(stack.info());
     say("Ctrl-C ends it");
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

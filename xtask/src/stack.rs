@@ -18,6 +18,7 @@ use crate::process::{Process, Spec};
 use crate::workers::{self, PORT_CONTROL, PORT_WORKERS};
 use crate::{build, keys, paths, tools};
 
+const PORT_BASE: u16 = 54320;
 const PORT_ORIGIN: u16 = 1;
 const PORT_POSTGRES: u16 = 2;
 const PORT_PROVIDERS: u16 = 3;
@@ -52,7 +53,7 @@ impl StackOptions {
     pub fn from_env() -> Result<Self> {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let port_base = match var("UNSTUCK_PORT_BASE") {
-            None => 54320,
+            None => PORT_BASE,
             Some(text) => text.parse().with_context(|| format!("UNSTUCK_PORT_BASE={text} is not a port"))?,
         };
         let signing = match var("UNSTUCK_SIGNING").as_deref() {
@@ -62,7 +63,7 @@ impl StackOptions {
         };
         Ok(Self {
             port_base,
-            state_dir: paths::local(),
+            state_dir: state_dir(port_base),
             cron: var("UNSTUCK_CRON").as_deref() != Some("off"),
             signing,
             extra_functions: var("UNSTUCK_EXTRA_FUNCTIONS").into_iter().flat_map(|list| split(&list)).collect(),
@@ -77,12 +78,20 @@ impl StackOptions {
         let port_base = free_port_base()?;
         Ok(Self {
             port_base,
-            state_dir: paths::local().join(format!("stack-{port_base}")),
+            state_dir: state_dir(port_base),
             cron: false,
             fsync: false,
             signing: Signing::Hs256,
             ..Self::from_env()?
         })
+    }
+}
+
+/// `dev`'s own ports keep the plain folder; another stack must not share its logs and storage.
+fn state_dir(port_base: u16) -> PathBuf {
+    match port_base {
+        PORT_BASE => paths::local(),
+        other => paths::local().join(format!("stack-{other}")),
     }
 }
 
@@ -147,8 +156,7 @@ impl Stack {
             start_front(&options, &keys),
             start_workers(&options, &keys)
         )?;
-        let text = serde_json::to_string_pretty(&info)?;
-        std::fs::write(state.join("stack.json"), text + "\n")?;
+        write_info(&state, &info)?;
         Ok(Self { options, info, keys, workers, front, rest, postgres })
     }
 
@@ -178,6 +186,12 @@ impl Stack {
     /// Runs a function's scheduled handler to its end.
     pub async fn fire(&self, function: &str) -> Result<()> {
         self.control(&format!("/__scheduled/{function}")).await
+    }
+
+    /// One pass of the sweep, as an outside scheduler would ask for it.
+    pub async fn sweep(&self) -> Result<()> {
+        let url = format!("{}/cleanup-stale-jobs", self.info.functions_url);
+        post(&url, Some(&self.info.cron_secret)).await
     }
 
     /// SIGKILLs workerd, every request in flight with it, and returns when a new one serves.
@@ -213,15 +227,30 @@ impl Stack {
     pub fn stop(self) {}
 
     async fn control(&self, path: &str) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL);
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
-        let answer = client.post(&url).send().await.with_context(|| format!("POST {url}"))?;
-        let status = answer.status();
-        if !status.is_success() {
-            bail!("POST {url} answered {status}: {}", answer.text().await.unwrap_or_default());
-        }
-        Ok(())
+        post(&format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL), None).await
     }
+}
+
+async fn post(url: &str, bearer: Option<&str>) -> Result<()> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
+    let request = client.post(url);
+    let request = match bearer {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    let answer = request.send().await.with_context(|| format!("POST {url}"))?;
+    let status = answer.status();
+    if !status.is_success() {
+        bail!("POST {url} answered {status}: {}", answer.text().await.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Writes `<dir>/stack.json`.
+pub fn write_info(dir: &Path, info: &StackInfo) -> Result<()> {
+    let path = dir.join("stack.json");
+    let text = serde_json::to_string_pretty(info)? + "\n";
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn info(base: u16, keys: &Keys, db_url: String) -> StackInfo {
