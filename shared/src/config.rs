@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 
+/// Secret keys of the new kind are no tokens and go into `apikey` only.
+const OPAQUE_KEY: &str = "sb_";
+
 /// Everything the functions can be told. A function sees only what its environment declares, so
 /// all of it is optional here and the accessors say which variable is missing.
 #[derive(Clone, Default)]
@@ -69,6 +72,16 @@ impl Config {
     pub fn service_key(&self) -> Result<&str, ApiError> {
         let key = self.service_role_key.as_ref().or(self.secret_keys.first());
         key.map(String::as_str).ok_or_else(|| ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY"))
+    }
+
+    /// Proof of the service role, for the database and for storage.
+    pub fn service_headers(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let key = self.service_key()?;
+        let mut headers = vec![("apikey".to_owned(), key.to_owned())];
+        if !key.starts_with(OPAQUE_KEY) {
+            headers.push(("authorization".to_owned(), format!("Bearer {key}")));
+        }
+        Ok(headers)
     }
 
     pub fn functions_url(&self) -> Result<&str, ApiError> {

@@ -18,8 +18,6 @@ use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 const TIMEOUT_MS: u32 = 10_000;
 /// The least wait before the one repetition.
 const RETRY_MS: u32 = 150;
-/// Secret keys of the new kind are no tokens and go into `apikey` only.
-const OPAQUE_KEY: &str = "sb_";
 
 /// Calls SQL functions as the service role.
 pub struct Db<'a, T: Transport> {
@@ -125,14 +123,10 @@ impl<T: Transport> Db<'_, T> {
     /// The `postgrest` crate's request with our headers.
     fn request(&self, function: &str, args: String) -> Result<HttpRequest, DbError> {
         let url = self.config.supabase_url().map_err(DbError::Config)?;
-        let key = self.config.service_key().map_err(DbError::Config)?;
         let bug = |detail: String| DbError::Bug(format!("{function}: {detail}"));
         let built = Postgrest::new(format!("{url}/rest/v1")).rpc(function, without_nul(args)).build().build();
         let built = built.map_err(|_| DbError::Config(ApiError::misconfigured("SUPABASE_URL")))?;
-        let mut headers = vec![("apikey".to_owned(), key.to_owned())];
-        if !key.starts_with(OPAQUE_KEY) {
-            headers.push(("authorization".to_owned(), format!("Bearer {key}")));
-        }
+        let mut headers = self.config.service_headers().map_err(DbError::Config)?;
         for (name, value) in built.headers() {
             let value = value.to_str().map_err(|error| bug(error.to_string()))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));

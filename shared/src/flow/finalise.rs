@@ -7,6 +7,7 @@ use super::Cx;
 use crate::db::DbError;
 use crate::db::job::{CancelledByAdmin, CancelledInSession, CancelledJob};
 use crate::db::step::{Attempt, Checked, CompleteOutcome, Done, Failed, Heard, Requeued};
+use crate::db::sweep::Swept;
 use crate::error::ApiError;
 use crate::id::{JobId, UserId};
 use crate::job::Failure;
@@ -98,4 +99,14 @@ pub async fn cancel_session<T: Transport>(
     jobs: &[JobId],
 ) -> Result<Vec<CancelledInSession>, ApiError> {
     Ok(cx.db().session_cancel_v1(user, session, jobs).await?)
+}
+
+/// Everything SQL can close without asking a provider.
+pub async fn sweep<T: Transport>(cx: &Cx<'_, T>, sweep_id: i64, limit: u32) -> Result<Swept, ApiError> {
+    Ok(cx.db().jobs_sweep_v1(sweep_id, limit).await?)
+}
+
+/// The same for one user's own jobs.
+pub async fn heal<T: Transport>(cx: &Cx<'_, T>, user: UserId) -> Result<(), ApiError> {
+    Ok(cx.db().user_heal_v1(user).await?)
 }

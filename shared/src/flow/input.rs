@@ -7,6 +7,7 @@ use crate::address::{self, Input};
 use crate::error::ApiError;
 use crate::id::UserId;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use serde_json::Value;
 
 const INFO_MS: u32 = 5_000;
 
@@ -21,11 +22,10 @@ pub async fn check<T: Transport>(cx: &Cx<'_, T>, field: &str, url: &str, caller:
 }
 
 async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Result<(), ApiError> {
-    let key = cx.config.service_key()?;
     let request = HttpRequest {
         method: "GET",
         url: format!("{}/storage/v1/object/info/{object}", cx.config.supabase_url()?),
-        headers: vec![("authorization".to_owned(), format!("Bearer {key}")), ("apikey".to_owned(), key.to_owned())],
+        headers: cx.config.service_headers()?,
         body: None,
         timeout_ms: INFO_MS,
     };
@@ -43,5 +43,21 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
 
 /// Storage says "not found" as a 404, or as a 400 whose body carries the status.
 fn is_missing(response: &HttpResponse) -> bool {
-    response.status == 404 || (response.status == 400 && response.body.contains("404"))
+    let inner = || serde_json::from_str::<Value>(&response.body).ok()?.get("statusCode").cloned();
+    response.status == 404 || (response.status == 400 && inner().is_some_and(|status| status == "404" || status == 404))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_missing;
+    use crate::transport::HttpResponse;
+
+    #[test]
+    fn storage_has_two_ways_to_say_not_found() {
+        let missing = |status, body: &str| is_missing(&HttpResponse { status, headers: Vec::new(), body: body.into() });
+        assert!(missing(404, ""));
+        assert!(missing(400, r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#));
+        assert!(!missing(400, r#"{"statusCode":"400","error":"InvalidKey","message":"404.png"}"#));
+        assert!(!missing(503, "404"));
+    }
 }

@@ -53,7 +53,7 @@ pub async fn save<T: Transport>(
 struct Target {
     upload_url: String,
     public_url: String,
-    key: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Target {
@@ -62,10 +62,12 @@ impl Target {
         let Attempt { job, step, run } = attempt;
         let name = format!("{user}/{job}/{step}-{run}-{:032x}.{extension}", cx.transport.random());
         let bucket = &cx.config.results_bucket;
+        let mut headers = cx.config.service_headers()?;
+        headers.push(("cache-control".to_owned(), "max-age=31536000, immutable".to_owned()));
         Ok(Self {
             upload_url: format!("{storage}/{bucket}/{name}"),
             public_url: format!("{storage}/public/{bucket}/{name}"),
-            key: cx.config.service_key()?.to_owned(),
+            headers,
         })
     }
 
@@ -75,11 +77,7 @@ impl Target {
             to: HttpRequest {
                 method: "POST",
                 url: self.upload_url.clone(),
-                headers: vec![
-                    ("authorization".to_owned(), format!("Bearer {}", self.key)),
-                    ("apikey".to_owned(), self.key.clone()),
-                    ("cache-control".to_owned(), "max-age=31536000, immutable".to_owned()),
-                ],
+                headers: self.headers.clone(),
                 body: None,
                 timeout_ms: COPY_MS,
             },

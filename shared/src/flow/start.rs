@@ -3,8 +3,8 @@
 //! The database decides everything in one transaction; this only repeats what may be repeated:
 //! once after a lost answer (same id, so nothing is charged twice), once after healing.
 
-use super::Cx;
 use super::dispatch::{self, Outcome};
+use super::{Cx, finalise};
 use crate::db::DbError;
 use crate::db::job::{Enqueue, JobView};
 use crate::error::{ApiError, ErrorCode};
@@ -22,7 +22,7 @@ use std::fmt::Write;
 pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<JobView, ApiError> {
     match once_more_if_lost(cx, order).await {
         Err(refused) if refused.is(ErrorCode::InsufficientCredits) || refused.is(ErrorCode::ActiveJobExists) => {
-            cx.db().user_heal_v1(order.p_user_id).await?;
+            finalise::heal(cx, order.p_user_id).await?;
             Ok(once_more_if_lost(cx, order).await?)
         }
         other => Ok(other?),

@@ -2,7 +2,7 @@
 //! what may start. Each part runs whatever became of the one before; a bad row stops nothing.
 
 use super::confirm::{self, Settled, Subject};
-use super::{Cx, cancel, dispatch};
+use super::{Cx, cancel, dispatch, finalise};
 use crate::db::DbError;
 use crate::db::sweep::{Due, DueStep, Source, Swept, TableCount};
 use crate::error::ApiError;
@@ -42,9 +42,7 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
     let sweep_id = cx.db().sweep_begin_v1(source).await?;
     let mut faults = Faults::default();
     let mut report = Report::default();
-    if let Some(swept) =
-        faults.keep(cx, "jobs_sweep", cx.db().jobs_sweep_v1(sweep_id, limit).await.map_err(ApiError::from))
-    {
+    if let Some(swept) = faults.keep(cx, "jobs_sweep", finalise::sweep(cx, sweep_id, limit).await) {
         report.add(swept);
     }
     let mut edge = Edge::default();
