@@ -245,14 +245,21 @@ begin
     from closing c
     where s.job_id = c.id and not private.is_final(s.status)
     returning s.job_id
+  ), part as (
+    -- Shares that do not add up to what was taken (rows written by others) are split anew.
+    select c.id, c.user_id, s.step, s.status, case when sum(s.share) over job = c.debit then s.share
+      else private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
+    from closing c join public.job_steps s on s.job_id = c.id
+    where c.rule = 'per_step' and c.debit > 0
+    window job as (partition by s.job_id)
   ), owed as (
     select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
     from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
     union all
-    select c.id, c.user_id, s.step, s.share
-    from closing c join public.job_steps s on s.job_id = c.id
-    where c.rule = 'per_step' and c.debit > 0 and s.status <> 'completed' and s.share > 0
-      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = s.step and e.kind = 'refund')
+    select c.id, c.user_id, c.step, c.share
+    from part c
+    where c.status <> 'completed' and c.share > 0
+      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
   ), running as (
     select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
   ), entry as (

@@ -119,6 +119,8 @@ begin
     where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
     update public.job_steps s set deadline_at = j.expires_at from public.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
     perform private.job_follow(array[v_job.id]);
+    insert into public.job_events (job_id, event, from_status, to_status, actor)
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from public.jobs j where j.id = v_job.id;
     return query select v_job.id, true, null::uuid; return;
   end if;
   -- A second click while the first click's job lives answers with that job.
@@ -136,7 +138,8 @@ begin
   if v_balance < v_price then
     perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
   end if;
+  if exists (select from public.jobs j where j.id = p_new_job_id) then perform private.refuse(409, 'idempotency_conflict'); end if;
   perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
   return query select p_new_job_id, false, v_job.id;
 end $$;
-comment on function public.job_requeue_v1 is 'Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters (retried); a final one becomes a new job for the same user and input, free unless p_charge (retry_of). Refuses: forbidden, not_found, in_progress, active_job_exists, insufficient_credits. Replay while the new job lives: that job.';
+comment on function public.job_requeue_v1 is 'Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters (retried); a final one becomes a new job for the same user and input, free unless p_charge (retry_of). Refuses: forbidden, bad_request, not_found, in_progress, active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken). Replay while the new job lives: that job.';

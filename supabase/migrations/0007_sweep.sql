@@ -17,8 +17,10 @@ $$
        and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
        and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
   ), judged as (
-    select c.*, t.run_timeout, s.*, i.sql_wait, i.orphan,
-      coalesce(c.started_at, c.created_at) + case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end <= p_now as too_old
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) + l.span <= p_now
+        -- An admin's requeue begins its time anew.
+        and not exists (select from public.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
     from candidate c
     join public.tools t using (tool)
     cross join private.intervals() i
@@ -36,6 +38,9 @@ $$
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
     ) s
+    cross join lateral (
+      select case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end as span
+    ) l
   )
   select j.id, j.user_id,
     case when j.status = 'pending' then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
@@ -50,6 +55,7 @@ $$
   from judged j
   where case
     when j.too_old then true
+    when j.deadline_at > p_now then false
     when j.status = 'pending' then j.request_hash is null
       and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
     when j.steps = 0 or j.live = 0 then true
