@@ -1,5 +1,9 @@
 //! End to end: every function as released, in workerd, on a real Postgres, before stand-ins for Supabase and the providers.
 
 mod e2e {
+    mod admin_cancel_job;
+    mod auth;
+    mod client;
     mod gateway;
+    mod runninghub_queue_manager;
 }

@@ -67,20 +67,26 @@ impl<'a> Call<'a> {
 
     /// Sends it, and checks what holds for every answer.
     pub async fn send(self) -> Answer {
-        let answer = self.send_unchecked().await;
+        let target = self.target.clone();
+        let answer = Self::exchange(self.target, self.request).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{target}: {error:?}"));
         answer.assert_contract();
         answer
     }
 
-    async fn send_unchecked(self) -> Answer {
-        let target = self.target;
-        let response = self.request.send().await;
-        let response = response.unwrap_or_else(|error| panic!("{target}: {error:?}"));
+    /// `None` where the connection ended without an answer.
+    pub async fn try_send(self) -> Option<Answer> {
+        let answer = Self::exchange(self.target, self.request).await.ok()?;
+        answer.assert_contract();
+        Some(answer)
+    }
+
+    async fn exchange(target: String, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await;
-        let text = text.unwrap_or_else(|error| panic!("{target}: {error:?}"));
+        let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { target, status, headers, json, text }
+        Ok(Answer { target, status, headers, json, text })
     }
 
     /// The body of a 200.

@@ -182,7 +182,7 @@ impl World {
         log
     }
 
-    /// The requests of this test to paths that contain `path`, about a job: its id is in the webhook's address.
+    /// What was submitted for a job during this test: its id is in the webhook's address.
     pub async fn submits_of(&self, job: Uuid) -> Vec<Value> {
         let mut log = self.provider_log().await;
         log.retain(|entry| entry["body"].to_string().contains(&job.to_string()));
@@ -240,6 +240,27 @@ impl World {
         let request = self.http.put(format!("{storage}{url}"));
         body_of(request.header("content-type", content_type).body(bytes)).await;
         format!("{storage}/object/public/{path}")
+    }
+
+    /// A job of the upscaler for a small picture of that user: its id, and the answer, which must be good.
+    pub async fn order(&self, user: &User) -> (Uuid, Value) {
+        self.order_as(user, Uuid::new_v4(), json!({})).await
+    }
+
+    /// The same with a known id and more fields.
+    pub async fn order_as(&self, user: &User, job: Uuid, more: Value) -> (Uuid, Value) {
+        let body = self.order_body(user, job, more).await;
+        let answer = self.call("runninghub-upscaler/run").by(user).json(&body).ok().await;
+        assert_eq!(answer["jobId"], json!(job), "{answer}");
+        (job, answer)
+    }
+
+    /// The body of such an order, its picture uploaded.
+    pub async fn order_body(&self, user: &User, job: Uuid, more: Value) -> Value {
+        let mut body = json!({ "jobId": job, "imageUrl": self.upload_png(user, 8, 6).await });
+        let (Some(fields), Value::Object(more)) = (body.as_object_mut(), more) else { panic!("fields are an object") };
+        fields.extend(more);
+        body
     }
 
     /// Polls until there is something; fails, naming what was awaited, when there is nothing for too long.

@@ -1,11 +1,267 @@
 //! The public origin: health, what holds for every function, and what becomes of faults of our own making.
 
-use unstuck_tests::e2e;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{self, World};
+use uuid::Uuid;
+
+/// Every function and operation, with the methods it takes.
+const TARGETS: [(&str, &str); 12] = [
+    ("health", "GET"),
+    ("runninghub-upscaler/run", "POST"),
+    ("runninghub-upscaler/queue-status", "GET, POST"),
+    ("runninghub-queue-manager/check", "GET, POST"),
+    ("runninghub-queue-manager/check-user-active", "GET, POST"),
+    ("runninghub-queue-manager/cancel", "POST"),
+    ("runninghub-queue-manager/cancel-session", "POST"),
+    ("runninghub-queue-manager/process-next", "POST"),
+    ("runninghub-queue-manager/reconcile", "POST"),
+    ("runninghub-queue-manager/status", "GET, POST"),
+    ("admin-cancel-job", "POST"),
+    ("cleanup-stale-jobs", "GET, POST"),
+];
+
+const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-retry-count, x-region, idempotency-key, \
+    x-request-id, traceparent, tracestate, baggage";
+
+async fn health(world: &World) -> (u16, Value) {
+    let answer = world.get("health").send().await;
+    (answer.status, answer.json)
+}
 
 #[test]
-fn health_is_good_after_a_sweep() {
+fn health_is_what_the_last_sweep_stored() {
     e2e::run(async |world| {
-        let health = world.get("health").ok().await;
-        assert_eq!(health["ok"], true, "{health}");
+        let (status, body) = health(world).await;
+        assert_eq!((status, &body["ok"], &body["stuck"], &body["violations"]), (200, &json!(true), &json!(0), &json!(0)), "{body}");
+        assert!(body["lastSweepSeconds"].as_i64().is_some_and(|age| age < 120), "{body}");
+
+        for (change, field, value) in [
+            ("finished_at = clock_timestamp() - interval '125 seconds'", "stuck", json!(0)),
+            ("finished_at = clock_timestamp(), stuck = 1", "stuck", json!(1)),
+            ("stuck = 0, violations = 2", "violations", json!(2)),
+        ] {
+            world.db().exec(&format!("update public.sweeps set {change}")).await;
+            let (status, body) = health(world).await;
+            assert_eq!((status, &body["ok"], &body[field]), (503, &json!(false), &value), "{change}: {body}");
+        }
+        world.db().exec("update public.sweeps set finished_at = null").await;
+        let (status, body) = health(world).await;
+        assert_eq!((status, &body["ok"], &body["lastSweepSeconds"]), (503, &json!(false), &Value::Null), "{body}");
+
+        world.sweep().await;
+        let (status, body) = health(world).await;
+        assert_eq!((status, &body["ok"]), (200, &json!(true)), "{body}");
+    });
+}
+
+#[test]
+fn health_shows_what_a_sweep_found() {
+    e2e::run(async |world| {
+        world.expect_violations();
+        let user = world.user(1).await;
+        world.db().exec(&format!("update public.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id)).await;
+        let (status, _) = health(world).await;
+        assert_eq!(status, 200, "it never scans");
+        world.sweep().await;
+        let (status, body) = health(world).await;
+        assert_eq!((status, &body["violations"]), (503, &json!(1)), "{body}");
+    });
+}
+
+#[test]
+fn options_come_before_everything() {
+    e2e::run(async |world| {
+        let others = ["no-such-function", "runninghub-upscaler/no-such-op", "provider-webhook/x"];
+        for target in TARGETS.iter().map(|(target, _)| *target).chain(others) {
+            let preflight = world.call_with("OPTIONS", target).header("access-control-request-method", "POST");
+            let answer = preflight.header("authorization", "Bearer garbage").send().await;
+            assert_eq!(answer.status, 204, "{target}");
+            assert!(answer.text.is_empty(), "{target}");
+            let allowed = answer.header("access-control-allow-headers").to_lowercase();
+            for name in REQUEST_HEADERS.split(", ") {
+                assert!(allowed.split(',').any(|found| found.trim() == name), "{target}: {name} in {allowed}");
+            }
+            let methods = answer.header("access-control-allow-methods");
+            assert!(methods.contains("GET") && methods.contains("POST"), "{target}: {methods}");
+        }
+    });
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        for target in [
+            "no-such-function",
+            "",
+            "ASSETS",
+            "assets",
+            "RUNNINGHUB_UPSCALER",
+            "runninghub-upscaler",
+            "runninghub-upscaler/no-such-op",
+            "runninghub-upscaler/run/more",
+            "runninghub-queue-manager/",
+            "admin-cancel-job/more",
+            "supabase-url",
+        ] {
+            world.call(target).by(&user).json(&json!({})).refused(404, "not_found").await;
+        }
+    });
+}
+
+#[test]
+fn a_wrong_method_is_told_the_right_ones() {
+    e2e::run(async |world| {
+        for (target, methods) in TARGETS {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+                if methods.contains(method) {
+                    continue;
+                }
+                let answer = world.call_with(method, target).send().await;
+                let allow = answer.header("allow").to_owned();
+                answer.expect_refusal(405, "method_not_allowed");
+                for right in methods.split(", ") {
+                    assert!(allow.split(", ").any(|found| found == right), "{target}: {allow}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn bodies_that_cannot_be_meant() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let run = || world.call("runninghub-upscaler/run").by(&user).header("content-type", "application/json");
+        for body in ["{", "nonsense", "[]", "\"text\"", "7", "null", "{\"imageUrl\": \"\\u0000\"}", "\u{feff}x"] {
+            run().body(body).refused(400, "bad_request").await;
+        }
+        run().body(&[0xff_u8, 0xfe][..]).refused(400, "bad_request").await;
+        for (field, value) in [("imageUrl", json!(7)), ("jobId", json!({})), ("resolution", json!("big"))] {
+            let mut body = json!({ "imageUrl": "https://example.com/a.png" });
+            body[field] = value;
+            let refusal = run().json(&body).refused(400, "bad_request").await;
+            assert!(refusal["message"].as_str().is_some_and(|text| text.contains(field)), "{field}: {refusal}");
+        }
+        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+    });
+}
+
+#[test]
+fn too_large_is_refused_whether_the_length_is_told_or_not() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let text = format!("{{\"prompt\": \"{}\"}}", "x".repeat(256 * 1024));
+        let run = || world.call("runninghub-upscaler/run").by(&user);
+        run().body(text.clone()).refused(413, "payload_too_large").await;
+        let chunks: Vec<Result<String, std::io::Error>> = text.as_bytes().chunks(4096).map(|chunk| Ok(String::from_utf8_lossy(chunk).into_owned())).collect();
+        let stream = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+        run().body(stream).refused(413, "payload_too_large").await;
+        let just_right = format!("{{\"unknown\": \"{}\"}}", "x".repeat(256 * 1024 - 15));
+        assert_eq!(just_right.len(), 256 * 1024);
+        run().body(just_right).refused(400, "bad_request").await;
+    });
+}
+
+#[test]
+fn an_empty_body_is_an_empty_object_and_the_unknown_is_ignored() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let check = || world.call("runninghub-queue-manager/check-user-active").by(&user);
+        assert_eq!(check().ok().await["hasActiveJob"], false);
+        assert_eq!(check().body("").ok().await["hasActiveJob"], false);
+        assert_eq!(check().json(&json!({ "unknown": [1], "userId": "x" })).ok().await["hasActiveJob"], false);
+        let odd = world.call("runninghub-queue-manager/check-user-active?unknown=1&forceFunctionRegion=eu").by(&user);
+        assert_eq!(odd.ok().await["hasActiveJob"], false);
+        let refusal = world.call("runninghub-upscaler/run").by(&user).refused(400, "bad_request").await;
+        assert!(refusal["message"].as_str().is_some_and(|text| text.contains("imageUrl")), "{refusal}");
+    });
+}
+
+#[test]
+fn a_request_id_is_echoed_if_sane_and_else_made() {
+    e2e::run(async |world| {
+        let targets = ["health", "runninghub-queue-manager/check", "no-such-function", "runninghub-upscaler/no-such-op"];
+        for target in targets {
+            let sane = world.get(target).header("x-request-id", "req-1.a:B_2").send().await;
+            assert_eq!(sane.header("x-request-id"), "req-1.a:B_2", "{target}");
+            let odd = world.get(target).header("x-request-id", "a b<script>").send().await;
+            assert!(odd.header("x-request-id").parse::<Uuid>().is_ok(), "{target}: {}", odd.header("x-request-id"));
+            let (one, two) = (world.get(target).send().await, world.get(target).send().await);
+            assert_ne!(one.header("x-request-id"), two.header("x-request-id"), "{target}");
+        }
+    });
+}
+
+/// Function → name of what is missing there.
+fn without(missing: &[(&str, &str)]) -> e2e::world::Overrides {
+    let mut overrides = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for (function, name) in missing {
+        overrides.entry((*function).to_owned()).or_default().insert((*name).to_owned(), None);
+    }
+    overrides
+}
+
+#[test]
+fn a_missing_secret_is_said_so_and_nothing_is_charged() {
+    e2e::run(async |world| {
+        let missing = [
+            ("gateway", "SUPABASE_URL"),
+            ("runninghub-upscaler", "WEBHOOK_SECRET"),
+            ("runninghub-queue-manager", "RUNNINGHUB_API_KEY"),
+            ("admin-cancel-job", "SUPABASE_SERVICE_ROLE_KEY"),
+            ("cleanup-stale-jobs", "SUPABASE_URL"),
+        ];
+        world.restart_workers(without(&missing)).await;
+        let user = world.user(1).await;
+        let body = world.order_body(&user, Uuid::new_v4(), json!({})).await;
+        let calls = [
+            world.get("health"),
+            world.call("runninghub-upscaler/run").by(&user).json(&body),
+            world.call("runninghub-queue-manager/check").by(&user),
+            world.call("admin-cancel-job").by(&user),
+            world.call("cleanup-stale-jobs").by_service(),
+        ];
+        for (call, (function, name)) in calls.into_iter().zip(missing) {
+            let answer = call.send().await;
+            assert_eq!((answer.status, answer.json["code"].as_str()), (500, Some("misconfigured")), "{function}: {}", answer.text);
+            assert!(answer.text.contains(name), "{function}: {}", answer.text);
+        }
+        assert_eq!(world.balance(&user).await, 1000);
+        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+    });
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_a_503() {
+    e2e::run(async |world| {
+        let elsewhere = Some("http://127.0.0.1:9".to_owned());
+        let vars = |function: &str| (function.to_owned(), BTreeMap::from([("SUPABASE_URL".to_owned(), elsewhere.clone())]));
+        world.restart_workers(BTreeMap::from([vars("gateway"), vars("runninghub-queue-manager")])).await;
+        let user = world.user(1).await;
+        let health = world.get("health").send().await;
+        assert_eq!(health.status, 503, "{}", health.text);
+        world.call("runninghub-queue-manager/check").by(&user).refused(503, "upstream_unavailable").await;
+    });
+}
+
+#[test]
+fn a_panic_is_an_answer_and_the_next_request_works() {
+    e2e::run(async |world| {
+        for _ in 0..3 {
+            let panics = world.call("panicking").json(&json!({ "panic": true }));
+            // The platform may also cancel the request.
+            if let Some(answer) = panics.try_send().await {
+                answer.expect_refusal(500, "internal");
+            }
+            assert_eq!(world.call("panicking").ok().await["ok"], true);
+        }
+        let requests = (0..8).map(|number| world.call("panicking").json(&json!({ "panic": number == 3 })).try_send());
+        for answer in futures::future::join_all(requests).await.into_iter().flatten() {
+            assert!(answer.status == 200 || answer.json["code"] == "internal", "{} {}", answer.status, answer.text);
+        }
+        assert_eq!(world.call("panicking").ok().await["ok"], true);
     });
 }
