@@ -34,7 +34,11 @@ async fn health(world: &World) -> (u16, Value) {
 fn health_is_what_the_last_sweep_stored() {
     e2e::run(async |world| {
         let (status, body) = health(world).await;
-        assert_eq!((status, &body["ok"], &body["stuck"], &body["violations"]), (200, &json!(true), &json!(0), &json!(0)), "{body}");
+        assert_eq!(
+            (status, &body["ok"], &body["stuck"], &body["violations"]),
+            (200, &json!(true), &json!(0), &json!(0)),
+            "{body}"
+        );
         assert!(body["lastSweepSeconds"].as_i64().is_some_and(|age| age < 120), "{body}");
 
         for (change, field, value) in [
@@ -61,7 +65,10 @@ fn health_shows_what_a_sweep_found() {
     e2e::run(async |world| {
         world.expect_violations();
         let user = world.user(1).await;
-        world.db().exec(&format!("update public.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id)).await;
+        world
+            .db()
+            .exec(&format!("update public.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id))
+            .await;
         let (status, _) = health(world).await;
         assert_eq!(status, 200, "it never scans");
         world.sweep().await;
@@ -156,7 +163,8 @@ fn too_large_is_refused_whether_the_length_is_told_or_not() {
         let text = format!("{{\"prompt\": \"{}\"}}", "x".repeat(256 * 1024));
         let run = || world.call("runninghub-upscaler/run").by(&user);
         run().body(text.clone()).refused(413, "payload_too_large").await;
-        let chunks: Vec<Result<String, std::io::Error>> = text.as_bytes().chunks(4096).map(|chunk| Ok(String::from_utf8_lossy(chunk).into_owned())).collect();
+        let chunks: Vec<Result<String, std::io::Error>> =
+            text.as_bytes().chunks(4096).map(|chunk| Ok(String::from_utf8_lossy(chunk).into_owned())).collect();
         let stream = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
         run().body(stream).refused(413, "payload_too_large").await;
         let just_right = format!("{{\"unknown\": \"{}\"}}", "x".repeat(256 * 1024 - 15));
@@ -183,7 +191,8 @@ fn an_empty_body_is_an_empty_object_and_the_unknown_is_ignored() {
 #[test]
 fn a_request_id_is_echoed_if_sane_and_else_made() {
     e2e::run(async |world| {
-        let targets = ["health", "runninghub-queue-manager/check", "no-such-function", "runninghub-upscaler/no-such-op"];
+        let targets =
+            ["health", "runninghub-queue-manager/check", "no-such-function", "runninghub-upscaler/no-such-op"];
         for target in targets {
             let sane = world.get(target).header("x-request-id", "req-1.a:B_2").send().await;
             assert_eq!(sane.header("x-request-id"), "req-1.a:B_2", "{target}");
@@ -226,7 +235,12 @@ fn a_missing_secret_is_said_so_and_nothing_is_charged() {
         ];
         for (call, (function, name)) in calls.into_iter().zip(missing) {
             let answer = call.send().await;
-            assert_eq!((answer.status, answer.json["code"].as_str()), (500, Some("misconfigured")), "{function}: {}", answer.text);
+            assert_eq!(
+                (answer.status, answer.json["code"].as_str()),
+                (500, Some("misconfigured")),
+                "{function}: {}",
+                answer.text
+            );
             assert!(answer.text.contains(name), "{function}: {}", answer.text);
         }
         assert_eq!(world.balance(&user).await, 1000);
@@ -238,7 +252,8 @@ fn a_missing_secret_is_said_so_and_nothing_is_charged() {
 fn a_database_that_does_not_answer_is_a_503() {
     e2e::run(async |world| {
         let elsewhere = Some("http://127.0.0.1:9".to_owned());
-        let vars = |function: &str| (function.to_owned(), BTreeMap::from([("SUPABASE_URL".to_owned(), elsewhere.clone())]));
+        let vars =
+            |function: &str| (function.to_owned(), BTreeMap::from([("SUPABASE_URL".to_owned(), elsewhere.clone())]));
         world.restart_workers(BTreeMap::from([vars("gateway"), vars("runninghub-queue-manager")])).await;
         let user = world.user(1).await;
         let health = world.get("health").send().await;

@@ -1,0 +1,1 @@
+//! The official client library against the stack, as a page would use it.
