@@ -311,8 +311,17 @@ begin
   raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
 end $$;
 
+-- When each user was last admitted at a provider; written by the claim, under the provider's lock.
+create table if not exists private.queue_turns (
+  provider text not null references public.providers,
+  user_id uuid not null,
+  served_at timestamptz not null,
+  primary key (provider, user_id)
+);
+
 -- Waiting work of one provider in the order in which it will be admitted. Fair between users: a user's nth waiting step
--- competes with everybody else's nth, after counting what that user has at the provider already.
+-- competes with everybody else's nth, after counting what that user has at the provider already; among equals, whoever was
+-- not served for longest.
 create or replace function private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
 language plpgsql stable set search_path = '' as
@@ -332,12 +341,12 @@ begin
     where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
     group by 1
   ), ranked as (
-    select w.*, coalesce(b.live, 0)
+    select w.*, u.served_at, coalesce(b.live, 0)
       + row_number() over (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step) as turn
-    from waiting w left join busy b using (user_id)
+    from waiting w left join busy b using (user_id) left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
   )
   select r.job_id, r.step, r.user_id, r.tool, r.ready,
-    row_number() over (order by not r.ready, r.turn, r.since, r.job_id, r.step)
+    row_number() over (order by not r.ready, r.turn, r.served_at nulls first, r.since, r.job_id, r.step)
   from ranked r;
 end $$;
 

@@ -97,10 +97,12 @@ begin
   end if;
   if not v_tool.enabled then perform private.refuse(503, 'tool_disabled'); end if;
 
-  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes.
+  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
+  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
   if v_tool.exclusive_group is not null then
-    select * into v_other from public.jobs
-    where exclusive_key = v_tool.exclusive_group || ':' || p_user_id and status in ('queued', 'starting', 'running') and id <> p_job_id;
+    select j.* into v_other from public.jobs j join public.tools t using (tool)
+    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.set_aside_at is null
+      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
     if found then
       perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
     end if;

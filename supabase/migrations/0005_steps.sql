@@ -37,6 +37,9 @@ begin
     from picked p, public.jobs j, public.tools t, private.intervals() i
     where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
     returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, j.expires_at
+  ), turn as (
+    insert into private.queue_turns as u (provider, user_id, served_at) select distinct p_provider, c.user_id, v_now from claimed c
+    on conflict (provider, user_id) do update set served_at = excluded.served_at
   ), job as (
     update public.jobs j set
       status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
