@@ -3,5 +3,7 @@
 mod cancel;
 mod chains;
 mod clocks;
+mod credits;
 mod enqueue;
+mod reads;
 mod steps;

@@ -1,0 +1,105 @@
+//! Money that is not a job's: purchases, and the two functions that older back ends know.
+
+use serde_json::{Value, json};
+use unstuck_tests::Database;
+use unstuck_tests::shop::UPSCALER;
+use uuid::Uuid;
+
+fn grant(user: Value, amount: Value, key: Value) -> Value {
+    json!({ "p_user_id": user, "p_amount": amount, "p_reason": "bought", "p_idempotency_key": key })
+}
+
+#[tokio::test]
+async fn a_purchase_arrives_once() {
+    let db = Database::fresh().await;
+    let (user, other) = (Uuid::new_v4(), Uuid::new_v4());
+    assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await, json!({ "balance": 100, "replayed": false }));
+    assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await, json!({ "balance": 100, "replayed": true }));
+    assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(5), json!("k2"))).await["balance"], 105);
+    for args in [grant(json!(user), json!(99), json!("k1")), grant(json!(other), json!(100), json!("k1"))] {
+        let error = db.refusal("credit_grant_v1", args).await;
+        assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "idempotency_conflict"));
+    }
+    for args in [
+        grant(json!(null), json!(1), json!("k")),
+        grant(json!(user), json!(0), json!("k")),
+        grant(json!(user), json!(-1), json!("k")),
+        grant(json!(user), json!(null), json!("k")),
+        grant(json!(user), json!(1), json!("")),
+        grant(json!(user), json!(1), json!(null)),
+    ] {
+        assert_eq!(db.refusal("credit_grant_v1", args).await.state, "PT400");
+    }
+    assert_eq!((db.balance(user).await, db.balance(other).await), (105, 0));
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn legacy_adjustments_never_go_below_zero() {
+    let db = Database::fresh().await;
+    let user = Uuid::new_v4();
+    let args = |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
+    let refused = |balance: i64, why: &str| json!({ "success": false, "new_balance": balance, "error_message": why });
+    assert_eq!(db.ask("consume_upscaler_credits", args(1)).await, refused(0, "Insufficient credits"));
+    assert_eq!(db.ask("refund_upscaler_credits", args(30)).await, json!({ "success": true, "new_balance": 30, "error_message": null }));
+    assert_eq!(db.ask("consume_upscaler_credits", args(20)).await["new_balance"], 10);
+    assert_eq!(db.ask("consume_upscaler_credits", args(11)).await, refused(10, "Insufficient credits"));
+    for function in ["refund_upscaler_credits", "consume_upscaler_credits"] {
+        for amount in [0, -5] {
+            assert_eq!(db.ask(function, args(amount)).await["success"], false, "{function} {amount}");
+        }
+    }
+    assert_eq!(db.balance(user).await, 10);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.cancel(user, job).await.unwrap();
+    db.ask("refund_upscaler_credits", json!({ "_user_id": user, "_amount": 60, "_description": "again" })).await;
+    let violations = db.violations().await;
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert_eq!(violations[0]["invariant"], "adjustment_beside_refund");
+}
+
+#[tokio::test]
+async fn the_ledger_is_append_only_and_keeps_its_signs() {
+    let db = Database::fresh().await;
+    let user = db.user(100).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let entry = |more: &str| format!("insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})");
+    for (sql, state) in [
+        ("update public.credit_entries set amount = 1".to_owned(), "23001"),
+        (entry(&format!("'{job}', 'debit', -1")), "23505"),
+        (entry("null, 'grant', -1"), "23514"),
+        (entry("null, 'grant', 0"), "23514"),
+        (entry("null, 'refund', -1"), "23514"),
+        (entry("null, 'adjustment', 0"), "23514"),
+        (entry("null, 'adjustment', -1000"), "23514"),
+        (format!("update public.jobs set credits_refunded = 61 where id = '{job}'"), "23514"),
+        (format!("update public.jobs set status = 'completed' where id = '{job}'"), "23514"),
+    ] {
+        assert_eq!(db.try_exec(&sql).await.unwrap_err().state, state, "{sql}");
+    }
+    db.cancel(user, job).await.unwrap();
+    for sql in [
+        format!("update public.jobs set status = 'queued', completed_at = null where id = '{job}'"),
+        format!("update public.job_steps set status = 'queued', completed_at = null where job_id = '{job}'"),
+        entry(&format!("'{job}', 'refund', 60")),
+    ] {
+        let state = db.try_exec(&sql).await.unwrap_err().state;
+        assert!(["23514", "23505"].contains(&state.as_str()), "{state}: {sql}");
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn roles_are_read_from_the_table() {
+    let db = Database::fresh().await;
+    let (user, admin) = (Uuid::new_v4(), db.admin().await);
+    let has = async |user: Uuid, role: &str| db.value(&format!("select public.has_role('{user}', '{role}')")).await;
+    assert_eq!((has(admin, "admin").await, has(admin, "moderator").await, has(user, "admin").await), (json!(true), json!(false), json!(false)));
+}

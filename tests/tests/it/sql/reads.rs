@@ -1,0 +1,376 @@
+//! What callers and healers read: one job, the live job of a user, the queue, health; and what a read heals.
+
+use serde_json::{Value, json};
+use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, enqueue_args, id};
+use unstuck_tests::{Database, Session};
+use uuid::Uuid;
+
+const PROVIDER: &str = "runninghub";
+
+fn get(user: Value, tool: Value, job: Uuid) -> Value {
+    json!({ "p_user_id": user, "p_tool": tool, "p_job_id": job })
+}
+
+#[tokio::test]
+async fn a_job_is_read_by_its_owner_and_the_service() {
+    let db = Database::fresh().await;
+    let (user, other) = (db.user(100).await, db.user(60).await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
+    assert_eq!((&row["status"], &row["position"], &row["balance"]), (&json!("queued"), &json!(1), &json!(40)));
+    assert_eq!((&row["table_name"], &row["credits_charged"], &row["total_steps"]), (&json!("upscaler_jobs"), &json!(60), &json!(1)));
+    assert!(row["eta_seconds"].as_i64().unwrap() > 0);
+    assert_eq!(db.ask("job_get_v1", get(json!(null), json!(null), job)).await["status"], "queued");
+    for args in [get(json!(other), json!(UPSCALER), job), get(json!(user), json!(CARDS), job), get(json!(user), json!(UPSCALER), Uuid::new_v4())] {
+        let error = db.refusal("job_get_v1", args).await;
+        assert_eq!((error.state.as_str(), error.message.as_str()), ("PT404", "not_found"));
+    }
+}
+
+#[tokio::test]
+async fn reading_an_overdue_job_heals_it() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.age(job, "11 minutes").await;
+    let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
+    assert_eq!((&row["status"], &row["error_code"], &row["credits_refunded"], &row["balance"]), (&json!("failed"), &json!("QUEUE_TIMEOUT"), &json!(60), &json!(60)));
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_heal_touches_nobody_else() {
+    let db = Database::fresh().await;
+    let (user, other) = (db.user(60).await, db.user(60).await);
+    let (mine, theirs) = (db.order(user, UPSCALER, 1).await, db.order(other, UPSCALER, 1).await);
+    db.age_all("11 minutes").await;
+    assert_eq!(db.ask("user_heal_v1", json!({ "p_user_id": user })).await, json!({ "healed": 1, "refunded_credits": 60 }));
+    assert_eq!(db.ask("user_heal_v1", json!({ "p_user_id": user })).await, json!({ "healed": 0, "refunded_credits": 0 }));
+    assert_eq!((&db.job(mine).await["status"], &db.job(theirs).await["status"]), (&json!("failed"), &json!("queued")));
+    db.order(user, UPSCALER, 1).await;
+}
+
+async fn active(db: &Session, user: Uuid) -> Value {
+    db.ask("user_active_v1", json!({ "p_user_id": user })).await
+}
+
+#[tokio::test]
+async fn a_user_without_a_live_job_is_free() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let none = json!({ "has_active_job": false, "active_tool": null, "active_table": null, "active_job_id": null, "active_status": null, "position": null });
+    assert_eq!(active(&db, user).await, none);
+    let job = db.order(user, UPSCALER, 1).await;
+    let expected = json!({ "has_active_job": true, "active_tool": UPSCALER, "active_table": "upscaler_jobs", "active_job_id": job, "active_status": "queued", "position": 1 });
+    assert_eq!(active(&db, user).await, expected);
+    db.age(job, "11 minutes").await;
+    assert_eq!(active(&db, user).await, none, "healed first");
+    assert_eq!(db.balance(user).await, 60);
+}
+
+#[tokio::test]
+async fn an_orphan_never_hides_a_real_job() {
+    let db = Database::fresh().await;
+    // Every order of creation, every kind of orphan, every kind of real job.
+    for orphan in ["pending", "queued"] {
+        for real in ["none", "queued", "running", "raw running"] {
+            for orphan_first in [true, false] {
+                let (user, ghost, case) = (db.user(60).await, Uuid::new_v4(), format!("{orphan} beside {real}, first: {orphan_first}"));
+                let put_ghost = format!(
+                    "insert into public.jobs (id, tool, user_id, status, created_at)
+                     values ('{ghost}', '{UPSCALER}', '{user}', '{orphan}', clock_timestamp() - interval '3 minutes')"
+                );
+                if orphan_first {
+                    db.exec(&put_ghost).await;
+                }
+                let job = match real {
+                    "none" => None,
+                    "raw running" => {
+                        let job = Uuid::new_v4();
+                        db.exec(&format!("insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')")).await;
+                        Some(job)
+                    }
+                    _ => Some(match db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await {
+                        Ok(answer) => id(&answer["job_id"]),
+                        // A ghost row may refuse the order; its heal, which the function calls, lets it through.
+                        Err(error) => {
+                            assert_eq!(error.message, "active_job_exists", "{case}");
+                            assert_eq!(active(&db, user).await["has_active_job"], false, "{case}");
+                            db.order(user, UPSCALER, 1).await
+                        }
+                    }),
+                };
+                if real == "running" {
+                    db.exec("update public.providers set max_concurrent = max_concurrent + 1").await;
+                    db.run(PROVIDER, &case).await;
+                }
+                if !orphan_first {
+                    db.exec(&put_ghost).await;
+                }
+                for _ in 0..2 {
+                    let answer = active(&db, user).await;
+                    assert_eq!(answer["has_active_job"], json!(job.is_some()), "{case}");
+                    assert_eq!(answer["active_job_id"], json!(job), "{case}");
+                }
+                let row = db.job(ghost).await;
+                assert_eq!((&row["status"], &row["error_code"]), (&json!("cancelled"), &json!("ORPHANED")), "{case}");
+                if let Some(job) = job.filter(|_| real != "raw running") {
+                    db.exec(&format!("update public.tools set user_cancel_running = true where tool = '{UPSCALER}'")).await;
+                    db.cancel(user, job).await.unwrap();
+                }
+            }
+        }
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_young_orphan_is_left_and_a_paid_row_is_none() {
+    let db = Database::fresh().await;
+    let (user, young) = (db.user(60).await, Uuid::new_v4());
+    db.exec(&format!("insert into public.jobs (id, tool, user_id) values ('{young}', '{UPSCALER}', '{user}')")).await;
+    assert_eq!(active(&db, user).await["has_active_job"], false, "unpaid: blocks nobody");
+    assert_eq!(db.job(young).await["status"], "pending");
+    let job = db.order(user, UPSCALER, 1).await;
+    db.age(job, "3 minutes").await;
+    assert_eq!(active(&db, user).await["active_job_id"], json!(job), "waiting for three minutes is no orphan");
+}
+
+#[tokio::test]
+async fn the_queue_is_counted() {
+    let db = Database::fresh().await;
+    for _ in 0..5 {
+        let user = db.user(60).await;
+        db.order(user, UPSCALER, 1).await;
+    }
+    db.claim(PROVIDER, 2).await;
+    let row = db.ask("queue_check_v1", json!({ "p_provider": PROVIDER })).await;
+    assert_eq!((&row["max_concurrent"], &row["running"], &row["slots_available"], &row["total_queued"]), (&json!(3), &json!(2), &json!(1), &json!(3)));
+    assert_eq!((&row["queued_by_tool"], &row["enabled"], &row["last_sweep_at"]), (&json!({ UPSCALER: 3 }), &json!(true), &json!(null)));
+    assert!(row["oldest_queued_seconds"].is_i64());
+    assert!(db.call("queue_check_v1", json!({ "p_provider": "none" })).await.is_empty());
+    db.exec("update public.providers set max_concurrent = 1").await;
+    let row = db.ask("queue_check_v1", json!({ "p_provider": PROVIDER })).await;
+    assert_eq!(row["slots_available"], 0, "a limit lowered while full");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn health_reads_what_the_last_sweep_stored() {
+    let db = Database::fresh().await;
+    let none = json!({ "last_sweep_seconds": null, "stuck": null, "violations": null });
+    assert_eq!(db.ask("health_v1", json!({})).await, none);
+    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
+    assert_eq!(db.ask("health_v1", json!({})).await, none, "begun is not finished");
+    let end = json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
+    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 0, "violations": 0 }));
+    let row = db.row("select * from public.sweeps").await;
+    assert_eq!((&row["delivered"], &row["cleaned"], &row["refunded_credits"]), (&json!(1), &json!(2), &json!(60)));
+
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.age(job, "16 minutes").await;
+    db.exec(&format!("update public.jobs set credits_charged = 59 where id = '{job}'")).await;
+    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
+    let end = json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
+    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 1, "violations": 1 }));
+    db.exec("update public.sweeps set finished_at = finished_at - interval '5 minutes'").await;
+    let health = db.ask("health_v1", json!({})).await;
+    assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
+    assert_eq!((&health["stuck"], &health["violations"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn positions_are_one_to_n_in_the_order_of_admission() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    db.exec("update public.providers set max_concurrent = 1").await;
+    let (many, one) = (db.user(100_000).await, db.user(60).await);
+    // A thousand of one user before the single one of another.
+    db.exec(&format!("select public.job_enqueue_v1('{many}', gen_random_uuid(), '{UPSCALER}', 's', '{{}}', 'h' || n, '[{{}}]') from generate_series(1, 1000) n")).await;
+    let late = db.order(one, UPSCALER, 1).await;
+    assert_eq!(db.ask("job_get_v1", get(json!(one), json!(null), late)).await["position"], 2);
+    let places = db.rows("select position from public.queue_positions order by 1").await;
+    let places: Vec<i64> = places.iter().map(|row| row["position"].as_i64().unwrap()).collect();
+    assert_eq!(places, (1..=1001).collect::<Vec<_>>());
+
+    let order = db.rows("select job_id from public.queue_positions where position <= 5 order by position").await;
+    for row in order {
+        let attempt = db.claim_one(PROVIDER).await;
+        assert_eq!(json!(attempt.job), row["job_id"], "admitted in the order shown");
+        assert!(db.sent(attempt).await);
+        db.fail(attempt, "PROVIDER_FAILED").await;
+    }
+    assert_ne!(db.job(late).await["status"], "queued");
+}
+
+#[tokio::test]
+async fn a_user_at_work_waits_behind_one_who_is_not() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    db.exec("update public.providers set max_concurrent = 2").await;
+    let (busy, idle) = (db.user(1000).await, db.user(60).await);
+    for _ in 0..3 {
+        db.order(busy, UPSCALER, 1).await;
+    }
+    db.claim_one(PROVIDER).await;
+    let job = db.order(idle, UPSCALER, 1).await;
+    assert_eq!(db.claim_one(PROVIDER).await.job, job);
+}
+
+#[tokio::test]
+async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    db.exec("update public.providers set max_concurrent = 10").await;
+    let user = db.user(1000).await;
+    let due = async |provider: &str| {
+        let rows = db.due(provider).await;
+        rows.iter().map(|row| (row["due"].as_str().unwrap().to_owned(), id(&row["job_id"]), row["overdue"] == true)).collect::<Vec<_>>()
+    };
+
+    // Unsigned webhooks are hints: a running step is asked about every 30 s.
+    let running = db.order(user, UPSCALER, 1).await;
+    db.run(PROVIDER, "t1").await;
+    assert!(due(PROVIDER).await.is_empty());
+    db.age(running, "31 seconds").await;
+    let row = db.due(PROVIDER).await;
+    assert_eq!((&row[0]["task_id"], &row[0]["tool"], &row[0]["user_id"], &row[0]["run"]), (&json!("t1"), &json!(UPSCALER), &json!(user), &json!(1)));
+    assert!(due(PROVIDER).await.is_empty(), "reserved");
+    db.age(running, "31 seconds").await;
+    assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, false)]);
+    db.age(running, "10 minutes").await;
+    assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, true)]);
+    db.exec("delete from public.jobs").await;
+
+    // Sent without an answer: the inbox may name the task.
+    let unknown = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    assert!(due(PROVIDER).await.is_empty(), "the submit may still be on its way");
+    db.age(unknown, "26 seconds").await;
+    assert_eq!(due(PROVIDER).await, [("inbox".to_owned(), unknown, false)]);
+    let call = attempt.with(json!({ "p_provider": PROVIDER, "p_task_id": "t2", "p_dedup_key": "k", "p_body": { "hello": 1 } }));
+    db.ask("webhook_record_v1", call).await;
+    db.age(unknown, "31 seconds").await;
+    let row = db.due(PROVIDER).await;
+    assert_eq!((&row[0]["due"], &row[0]["task_id"], &row[0]["inbox"]), (&json!("inbox"), &json!("t2"), &json!({ "hello": 1 })));
+    db.exec("delete from public.jobs").await;
+
+    // Finished there, not stored here: the copier's lease ran out.
+    let copy = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t3").await;
+    db.done(attempt, "t3").await;
+    assert!(due(PROVIDER).await.is_empty());
+    db.age(copy, "91 seconds").await;
+    let row = db.due(PROVIDER).await;
+    assert_eq!((&row[0]["due"], &row[0]["output"]), (&json!("copy"), &json!({ "files": ["t3"] })));
+    assert!(due(PROVIDER).await.is_empty(), "reserved");
+    assert_eq!(db.done(attempt, "t3").await["outcome"], "stale", "the healer has the lease");
+    assert_eq!(db.ask("step_heartbeat_v1", attempt.args()).await["applied"], true);
+    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+
+    // Signed webhooks are trusted until the deadline; synchronous providers are never asked.
+    let chain = db.order(user, CHAIN, 1).await;
+    db.run("replicate", "t4").await;
+    db.age(chain, "5 minutes").await;
+    assert!(due("replicate").await.is_empty());
+    db.age(chain, "5 minutes").await;
+    assert_eq!(due("replicate").await, [("query".to_owned(), chain, true)]);
+    let cards = db.order(user, CARDS, 1).await;
+    db.claim_one("gemini").await;
+    db.age(cards, "20 minutes").await;
+    assert!(due("gemini").await.is_empty() && due("none").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_of_due_steps_is_no_longer_than_asked() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(1000).await;
+    for task in ["t1", "t2", "t3"] {
+        db.order(user, UPSCALER, 1).await;
+        db.run(PROVIDER, task).await;
+    }
+    db.age_all("40 seconds").await;
+    let mut seen = Vec::new();
+    for rows in [2, 1, 0] {
+        let due = db.call("steps_due_v1", json!({ "p_provider": PROVIDER, "p_limit": 2 })).await;
+        assert_eq!(due.len(), rows);
+        seen.extend(due.iter().map(|row| id(&row["job_id"])));
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 3);
+}
+
+/// After asking the provider: (answer, age in seconds, outcome).
+const CHECKED: &[(&str, &str, &str)] = &[
+    ("running", "599 seconds", "waiting"),
+    ("no_answer", "599 seconds", "waiting"),
+    ("running", "601 seconds", "failed"),
+    ("no_answer", "601 seconds", "waiting"),
+    ("no_answer", "719 seconds", "waiting"),
+    ("no_answer", "721 seconds", "failed"),
+];
+
+#[tokio::test]
+async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
+    let db = Database::fresh().await;
+    for (index, &(answer, age, outcome)) in CHECKED.iter().enumerate() {
+        let user = db.user(60).await;
+        let job = db.order(user, UPSCALER, 1).await;
+        let task = format!("t{index}");
+        let attempt = db.run(PROVIDER, &task).await;
+        db.age(job, age).await;
+        let row = db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
+        assert_eq!(row["outcome"], outcome, "{answer} at {age}");
+        assert_eq!(row["refunded"], if outcome == "failed" { 60 } else { 0 });
+        if outcome == "failed" {
+            db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+            assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": task, "run": 1 }]));
+            let again = db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
+            assert_eq!(again["outcome"], "stale");
+        }
+        db.exec("update public.providers set max_concurrent = max_concurrent + 1").await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    db.age(job, "590 seconds").await;
+    let checked = async |answer: &str, run: i64| db.try_call("step_checked_v1", Attempt { run, ..attempt }.with(json!({ "p_answer": answer }))).await;
+    assert_eq!(checked("no_answer", 1).await.unwrap()[0]["outcome"], "waiting");
+    assert_eq!(checked("no_answer", 2).await.unwrap()[0]["outcome"], "stale");
+    assert_eq!(checked("else", 1).await.unwrap_err().state, "PT400");
+    db.age(job, "11 seconds").await;
+    assert_eq!(checked("no_answer", 1).await.unwrap()[0]["outcome"], "failed");
+    db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+}
+
+#[tokio::test]
+async fn a_finished_step_is_not_failed_by_a_late_question() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    db.done(attempt, "t1").await;
+    db.age(job, "11 minutes").await;
+    assert_eq!(db.ask("step_checked_v1", attempt.with(json!({ "p_answer": "running" }))).await["outcome"], "stale");
+    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+}
+
+#[tokio::test]
+async fn a_row_by_hand_counts_as_the_users_live_job() {
+    let db = Database::fresh().await;
+    let (user, job) = (db.user(60).await, Uuid::new_v4());
+    db.exec(&format!("insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')")).await;
+    let error = db.refusal("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1)).await;
+    assert_eq!((error.message.as_str(), &error.detail["activeJobId"]), ("active_job_exists", &json!(job)));
+    assert_eq!(active(&db, user).await["active_job_id"], json!(job));
+}
