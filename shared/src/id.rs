@@ -105,7 +105,13 @@ mod tests {
     fn only_hyphenated_uuids_are_ids() {
         let id = "00000000-0000-4000-8000-0000000000a1";
         assert_eq!(JobId::parse(id).map(|j| j.to_string()).as_deref(), Some(id));
-        for bad in ["", "1", "00000000000040008000000000000001", "{00000000-0000-4000-8000-0000000000a1}", "urn:uuid:00000000-0000-4000-8000-0000000000a1"] {
+        for bad in [
+            "",
+            "1",
+            "00000000000040008000000000000001",
+            "{00000000-0000-4000-8000-0000000000a1}",
+            "urn:uuid:00000000-0000-4000-8000-0000000000a1",
+        ] {
             assert_eq!(JobId::parse(bad), None, "{bad}");
         }
         assert!(serde_json::from_str::<UserId>("\"x\"").is_err());

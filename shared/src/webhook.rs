@@ -94,6 +94,9 @@ mod tests {
     fn the_url_ends_in_the_token() {
         let url = url("http://x/functions/v1", "s", subject(9)).unwrap();
         let token = token("s", subject(9)).unwrap();
-        assert_eq!(url, format!("http://x/functions/v1/provider-webhook/runninghub/{}/1/9/{token}", JobId::from_random(7)));
+        assert_eq!(
+            url,
+            format!("http://x/functions/v1/provider-webhook/runninghub/{}/1/9/{token}", JobId::from_random(7))
+        );
     }
 }

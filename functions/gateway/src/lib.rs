@@ -5,10 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 use shared::auth::Policy;
+use shared::db::DbError;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Fetch, Op, Reply, Spec};
 use shared::error::ApiError;
-use shared::transport::Transport;
-use shared::{db::DbError, id};
 use worker::{Context, Env, Fetcher, Request, Response, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
@@ -31,7 +30,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     if name == Some(HEALTH.name) {
         return edge::serve(&HEALTH, request, env, context, health).await;
     }
-    let request_id = id::request_id(Fetch::new(env.clone()).random());
+    let request_id = edge::request_id(&request, &Fetch::new(env.clone()));
     if request.inner().method() == "OPTIONS" {
         return Ok(edge::plain(204, &request_id));
     }

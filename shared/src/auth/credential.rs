@@ -120,7 +120,10 @@ mod tests {
         assert_eq!(proof(None, Some("anon.key.jwt")), Proof::Settled(Identity::Nobody));
         assert_eq!(proof(None, Some("")), Proof::Settled(Identity::Nobody));
         assert_eq!(proof(None, None), Proof::Settled(Identity::Nobody));
-        assert_eq!(proof(Some("Bearer legacy.service.jwt, Bearer x"), None), Proof::Token("legacy.service.jwt, Bearer x"));
+        assert_eq!(
+            proof(Some("Bearer legacy.service.jwt, Bearer x"), None),
+            Proof::Token("legacy.service.jwt, Bearer x")
+        );
     }
 
     #[test]

@@ -126,7 +126,9 @@ fn usable(jwk: Jwk) -> Option<(String, Key)> {
         ("EC", Some("P-256")) => {
             (Algorithm::ES256, "ES256", DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?))
         }
-        ("RSA", _) => (Algorithm::RS256, "RS256", DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?)),
+        ("RSA", _) => {
+            (Algorithm::RS256, "RS256", DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?))
+        }
         _ => return None,
     };
     if jwk.alg.as_deref().is_some_and(|alg| alg != name) {

@@ -30,6 +30,20 @@ pub enum Identity {
     Scheduler,
 }
 
+impl Identity {
+    /// For the log line of a request that is refused.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Identity::Nobody => "nobody",
+            Identity::Invalid => "invalid",
+            Identity::User { anonymous: true, .. } => "anonymous",
+            Identity::User { .. } => "user",
+            Identity::Service => "service",
+            Identity::Scheduler => "scheduler",
+        }
+    }
+}
+
 /// Who a handler works for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {

@@ -25,5 +25,5 @@ pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use rate::rate_limit;
-pub use serve::{answer, serve};
+pub use serve::{answer, request_id, serve};
 pub use spec::{BODY_BYTES_MAX, Op, Route, Spec, WEBHOOK_BYTES_MAX, route};

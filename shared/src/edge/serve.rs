@@ -80,7 +80,7 @@ async fn prepare(
     trace.op = route.op.op;
     let config = config::config(fetch.env(), spec.requires)?;
     let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
-    let caller = admitted(route.op, request.headers(), &cx).await?;
+    let caller = admitted(route.op, request.headers(), &cx, trace).await?;
     trace.caller = caller.kind();
     let raw_body = match method.as_str() {
         "GET" | "HEAD" => String::new(),
@@ -107,13 +107,14 @@ async fn prepare(
 }
 
 /// The caller the policy admits; being an admin is asked of the database at this moment.
-async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx) -> Result<Caller, ApiError> {
+async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx, trace: &mut Trace) -> Result<Caller, ApiError> {
     if matches!(op.policy, Policy::Public | Policy::Provider) {
         return Ok(Caller::Public);
     }
     let authorization = header(headers, "authorization");
     let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
     let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
+    trace.caller = identity.kind();
     match admit(identity, op.policy, op.charges, cx.config.allow_anonymous_users) {
         Admission::Granted(caller) => Ok(caller),
         Admission::Refused(error) => Err(error),
@@ -125,7 +126,7 @@ async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx) -> Result<Caller, Ap
 }
 
 /// The caller's id for this request if it is a sane one, else a new one.
-fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
+pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
     match header(request.headers(), "x-request-id") {
         Some(given) if id::is_sane_request_id(&given) => given.into(),
         _ => id::request_id(fetch.random()).into(),

@@ -92,8 +92,12 @@ mod tests {
         body_bytes_max: BODY_BYTES_MAX,
         requires: &[],
     };
-    static ONE: Spec =
-        Spec { name: "one", ops: &[Op::new("", &["POST"], Policy::Admin)], body_bytes_max: BODY_BYTES_MAX, requires: &[] };
+    static ONE: Spec = Spec {
+        name: "one",
+        ops: &[Op::new("", &["POST"], Policy::Admin)],
+        body_bytes_max: BODY_BYTES_MAX,
+        requires: &[],
+    };
 
     #[test]
     fn paths_lead_to_operations() {
