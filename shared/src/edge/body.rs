@@ -26,15 +26,39 @@ pub(crate) async fn read(request: &mut worker::Request, bytes_max: usize) -> Res
         }
         None => {
             let mut stream = request.stream().map_err(|_| broken())?;
-            let mut bytes = Vec::new();
+            let (mut bytes, mut seen) = (Vec::new(), 0);
             while let Some(chunk) = stream.next().await {
                 let chunk = chunk.map_err(|_| broken())?;
-                if bytes.len() + chunk.len() > bytes_max {
-                    return Err(too_large());
+                seen += chunk.len();
+                if seen <= bytes_max {
+                    bytes.extend_from_slice(&chunk);
+                } else if seen > DISCARD_MAX {
+                    break;
                 }
-                bytes.extend_from_slice(&chunk);
+            }
+            if seen > bytes_max {
+                return Err(too_large());
             }
             String::from_utf8(bytes).map_err(|_| ApiError::bad_request("The body is not UTF-8"))
+        }
+    }
+}
+
+/// How much of an unwanted body is still taken in.
+const DISCARD_MAX: usize = 4 * 1024 * 1024;
+
+/// Takes in what nobody will read. Answering before the body has arrived makes the server close the
+/// connection, and a client that is still sending then sees a reset instead of the answer.
+pub(crate) async fn discard(request: &mut worker::Request) {
+    if request.inner().body().is_none() || request.inner().body_used() {
+        return;
+    }
+    let Ok(mut stream) = request.stream() else { return };
+    let mut taken = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        taken += chunk.len();
+        if taken > DISCARD_MAX {
+            return;
         }
     }
 }

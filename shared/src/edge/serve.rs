@@ -49,7 +49,10 @@ where
     let mut trace = Trace { op: "", caller: "unknown", job_id: Rc::default() };
     let outcome = match prepare(spec, &mut request, method, &fetch, &request_id, context, &mut trace).await {
         Ok(call) => handle(call).await,
-        Err(error) => Err(error),
+        Err(error) => {
+            body::discard(&mut request).await;
+            Err(error)
+        }
     };
     Line {
         function: spec.name,
