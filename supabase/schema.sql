@@ -8,6 +8,11 @@ create schema public;
 create type public.app_role as enum ('admin', 'moderator', 'user');
 
 -- tables
+create table private.queue_turns (
+  provider text not null,
+  user_id uuid not null,
+  served_at timestamp with time zone not null
+);
 create table public.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
@@ -151,6 +156,8 @@ create table public.webhook_inbox (
 );
 
 -- constraints
+alter table private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
+alter table private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES public.providers(provider);
 alter table public.cancelled_requests add constraint cancelled_requests_pkey PRIMARY KEY (user_id, job_id);
 alter table public.credit_accounts add constraint credit_accounts_balance_check CHECK ((balance >= 0));
 alter table public.credit_accounts add constraint credit_accounts_pkey PRIMARY KEY (user_id);
@@ -595,22 +602,25 @@ begin
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.enqueue_answer(p_job_id uuid, p_replayed boolean)
+CREATE OR REPLACE FUNCTION private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged integer, balance integer, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded integer)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), q."position", q.eta_seconds,
     s.provider_task_id, j.output_url, j.error_code, j.error_message, j.credits_refunded
   from public.jobs j
   join public.tools t using (tool)
   left join public.credit_accounts a using (user_id)
-  left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p.job_id = j.id and j.status = 'queued') q on true
+  left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p_with_place and p.job_id = j.id and j.status = 'queued') q on true
   left join lateral (select st.provider_task_id from public.job_steps st where st.job_id = j.id and st.provider_task_id is not null
     order by st.step desc limit 1) s on true
-  where j.id = p_job_id
-$function$
+  where j.id = p_job_id;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.intervals()
  RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
@@ -639,9 +649,10 @@ AS $function$ select p_status in ('pending', 'queued', 'starting', 'running') $f
 ;
 CREATE OR REPLACE FUNCTION private.job_follow(p_job_ids uuid[])
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   update public.jobs j set
     status = s.status,
     current_step = s.current_step,
@@ -660,8 +671,8 @@ AS $function$
     from public.job_steps st join public.jobs jj on jj.id = st.job_id join public.tools t using (tool)
     where st.job_id = any (p_job_ids) group by st.job_id
   ) s
-  where j.id = s.job_id and private.is_live(j.status)
-$function$
+  where j.id = s.job_id and private.is_live(j.status);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.job_in_table(p_job public.jobs, p_table text)
  RETURNS void
@@ -713,13 +724,17 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION private.job_span(p_tool text, p_steps integer)
  RETURNS interval
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
+ SET search_path TO ''
 AS $function$
+begin
+  return (
   select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
     * (case when p.synchronous then t.attempt_max else 1 end)
   from public.tools t join public.providers p using (provider) where t.tool = p_tool
-$function$
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.job_steps_before_insert()
  RETURNS trigger
@@ -872,19 +887,26 @@ begin
   ), step_closed as (
     update public.job_steps s set
       status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-      error_code = coalesce(c.code, 'CANCELLED'), error_message = c.message, completed_at = v_now, lease_until = null, checked_at = null,
+      error_code = coalesce(c.code, 'CANCELLED'), error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message, completed_at = v_now, lease_until = null, checked_at = null,
       provider_cancel_due = private.cancel_due_with(s)
     from closing c
     where s.job_id = c.id and not private.is_final(s.status)
     returning s.job_id
+  ), part as (
+    -- Shares that do not add up to what was taken (rows written by others) are split anew.
+    select c.id, c.user_id, s.step, s.status, case when sum(s.share) over job = c.debit then s.share
+      else private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
+    from closing c join public.job_steps s on s.job_id = c.id
+    where c.rule = 'per_step' and c.debit > 0
+    window job as (partition by s.job_id)
   ), owed as (
     select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
     from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
     union all
-    select c.id, c.user_id, s.step, s.share
-    from closing c join public.job_steps s on s.job_id = c.id
-    where c.rule = 'per_step' and c.debit > 0 and s.status <> 'completed' and s.share > 0
-      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = s.step and e.kind = 'refund')
+    select c.id, c.user_id, c.step, c.share
+    from part c
+    where c.status <> 'completed' and c.share > 0
+      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
   ), running as (
     select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
   ), entry as (
@@ -932,8 +954,10 @@ AS $function$
        and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
        and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
   ), judged as (
-    select c.*, t.run_timeout, s.*, i.sql_wait, i.orphan,
-      coalesce(c.started_at, c.created_at) + case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end <= p_now as too_old
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) + l.span <= p_now
+        -- An admin's requeue begins its time anew.
+        and not exists (select from public.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
     from candidate c
     join public.tools t using (tool)
     cross join private.intervals() i
@@ -951,6 +975,9 @@ AS $function$
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
     ) s
+    cross join lateral (
+      select case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end as span
+    ) l
   )
   select j.id, j.user_id,
     case when j.status = 'pending' then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
@@ -965,6 +992,7 @@ AS $function$
   from judged j
   where case
     when j.too_old then true
+    when j.deadline_at > p_now then false
     when j.status = 'pending' then j.request_hash is null
       and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
     when j.steps = 0 or j.live = 0 then true
@@ -1031,10 +1059,11 @@ CREATE OR REPLACE FUNCTION private.old_row_insert()
 AS $function$
 declare v_tool public.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
 begin
-  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.exclusive_group = 'runninghub';
+  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
+  insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = v_user for update;
   if (select count(*) from public.jobs j where j.user_id = v_user and j.status = 'pending') >= 20 then
     perform private.refuse(429, 'rate_limited');
@@ -1109,42 +1138,50 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION private.queue_order(p_provider text, p_now timestamp with time zone)
  RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, ready boolean, place bigint)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   with waiting as (
     select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
     from public.job_steps s join public.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status = 'queued' and s.deadline_at > p_now and private.is_live(j.status)
+    where s.provider = p_provider and s.status = 'queued' and private.is_live(j.status)
+      and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
+        select from public.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
   ), busy as (
     select j.user_id, count(*) as live
     from public.job_steps s join public.jobs j on j.id = s.job_id
     where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
     group by 1
   ), ranked as (
-    select w.*, coalesce(b.live, 0)
+    select w.*, u.served_at, coalesce(b.live, 0)
       + row_number() over (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step) as turn
-    from waiting w left join busy b using (user_id)
+    from waiting w left join busy b using (user_id) left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
   )
   select r.job_id, r.step, r.user_id, r.tool, r.ready,
-    row_number() over (order by not r.ready, r.turn, r.since, r.job_id, r.step)
-  from ranked r
-$function$
+    row_number() over (order by not r.ready, r.turn, r.served_at nulls first, r.since, r.job_id, r.step)
+  from ranked r;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.queue_places(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
+begin
+  return query
   with place as (
     select q.job_id, (row_number() over (order by min(q.place)))::int as "position"
     from private.queue_order(p_provider, clock_timestamp()) q join public.jobs j on j.id = q.job_id
     where j.status = 'queued' group by q.job_id
   )
-  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p
-$function$
+  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
  RETURNS void
@@ -1214,6 +1251,9 @@ begin
   else
     v_share := 0;
   end if;
+  -- Waiting siblings' time did not run while this one worked.
+  update public.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
+  from public.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
   perform private.job_follow(array[p_job.id]);
   return query select 'running', v_share;
 end $function$
@@ -1245,15 +1285,18 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION private.step_seconds(p_provider text)
  RETURNS numeric
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+begin
+  return (
   select avg(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - s.started_at)) from (
     select s.* from public.job_steps s where s.provider = p_provider and s.status = 'completed' and s.started_at is not null
     order by s.completed_at desc limit 20
   ) s
-$function$
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.steps_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
@@ -1399,7 +1442,9 @@ AS $function$
   union all
   select 'final_refund_exact', j.id::text, format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
   from job j where j.set_aside_at is null and case
-    when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' and j.debit > 0 then j.undelivered_share else 0 end
+    -- Rows written by others may have shares that do not add up; closing them splits anew.
+    when j.status = 'completed' and j.refund_rule = 'per_step' and j.delivered_share + j.undelivered_share <> j.debit then false
+    when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' then j.undelivered_share else 0 end
     when private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
     else false end
   union all
@@ -1443,13 +1488,16 @@ AS $function$ select v.invariant, v.subject, v.detail from private.violations('-
 ;
 CREATE OR REPLACE FUNCTION private.wait_seconds(p_provider text, p_position integer)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+begin
+  return (
   select ceil(ceil(p_position::numeric / greatest(p.max_concurrent, 1)) * coalesce(private.step_seconds(p_provider), 60))::int
   from public.providers p where p.provider = p_provider
-$function$
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
  RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits integer)
@@ -1577,7 +1625,7 @@ CREATE OR REPLACE FUNCTION public.job_enqueue_v1(p_user_id uuid, p_job_id uuid, 
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_wait int; v_constraint text;
+declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_patience int; v_constraint text;
 begin
   perform private.act_as('user');
   select * into v_tool from public.tools where tool = p_tool;
@@ -1595,7 +1643,7 @@ begin
       perform private.refuse(409, 'idempotency_conflict');
     end if;
     if v_job.request_hash is not null then
-      return query select * from private.enqueue_answer(p_job_id, true); return;
+      return query select * from private.enqueue_answer(p_job_id, true, true); return;
     end if;
     if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')) then
       perform private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
@@ -1606,20 +1654,21 @@ begin
   end if;
   if not v_tool.enabled then perform private.refuse(503, 'tool_disabled'); end if;
 
-  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes.
+  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
+  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
   if v_tool.exclusive_group is not null then
-    select * into v_other from public.jobs
-    where exclusive_key = v_tool.exclusive_group || ':' || p_user_id and status in ('queued', 'starting', 'running') and id <> p_job_id;
+    select j.* into v_other from public.jobs j join public.tools t using (tool)
+    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.set_aside_at is null
+      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
     if found then
       perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
     end if;
   end if;
-  -- A wait beyond the tool's patience is refused, but only when it was measured.
-  select ceil((count(*) + 1)::numeric / greatest(p.max_concurrent, 1) * private.step_seconds(v_tool.provider)) into v_wait
-  from public.providers p left join public.job_steps s on s.provider = p.provider and s.status = 'queued'
-  where p.provider = v_tool.provider group by p.max_concurrent;
-  if v_wait > extract(epoch from v_tool.queue_ttl) then
-    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', ceil(v_wait - extract(epoch from v_tool.queue_ttl))));
+  -- A wait beyond the tool's patience is refused, but only when it was measured. Counted no further than it takes to know.
+  select ceil(p.max_concurrent * extract(epoch from v_tool.queue_ttl) / nullif(private.step_seconds(v_tool.provider), 0)) into v_patience
+  from public.providers p where p.provider = v_tool.provider;
+  if v_patience <= (select count(*) from (select from public.job_steps s where s.provider = v_tool.provider and s.status = 'queued' limit v_patience) q) then
+    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', 60));
   end if;
 
   -- Then money.
@@ -1627,16 +1676,16 @@ begin
   if v_balance < v_price then
     perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
   end if;
-  begin
-    perform private.job_write(p_user_id, p_job_id, v_tool, p_session_id, p_input, p_request_hash, p_steps, v_price, null);
+  begin  -- '' is how some servers of the PostgREST protocol pass a null
+    perform private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
   exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
     get stacked diagnostics v_constraint = constraint_name;
     perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
   end;
-  return query select * from private.enqueue_answer(p_job_id, false);
+  return query select * from private.enqueue_answer(p_job_id, false, false);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION public.job_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+CREATE OR REPLACE FUNCTION public.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged integer, credits_refunded integer, balance integer, total_steps integer, current_step integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1656,7 +1705,7 @@ begin
   return query
   select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
     j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step
-  from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false) e
+  from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $function$
 ;
@@ -1691,6 +1740,8 @@ begin
     where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
     update public.job_steps s set deadline_at = j.expires_at from public.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
     perform private.job_follow(array[v_job.id]);
+    insert into public.job_events (job_id, event, from_status, to_status, actor)
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from public.jobs j where j.id = v_job.id;
     return query select v_job.id, true, null::uuid; return;
   end if;
   -- A second click while the first click's job lives answers with that job.
@@ -1708,6 +1759,7 @@ begin
   if v_balance < v_price then
     perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
   end if;
+  if exists (select from public.jobs j where j.id = p_new_job_id) then perform private.refuse(409, 'idempotency_conflict'); end if;
   perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
   return query select p_new_job_id, false, v_job.id;
 end $function$
@@ -1874,6 +1926,9 @@ begin
     from picked p, public.jobs j, public.tools t, private.intervals() i
     where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
     returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, j.expires_at
+  ), turn as (
+    insert into private.queue_turns as u (provider, user_id, served_at) select distinct p_provider, c.user_id, v_now from claimed c
+    on conflict (provider, user_id) do update set served_at = excluded.served_at
   ), job as (
     update public.jobs j set
       status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
@@ -1916,10 +1971,10 @@ begin
     return query select 'completed', c.status, c.refunded from private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
     return;
   end if;
-  -- A chain goes on: the next step's turn has come.
+  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
   update public.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
   from public.tools t
-  where s.job_id = p_job_id and s.step = p_step + 1 and s.status = 'blocked' and t.tool = v_job.tool;
+  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
   perform private.job_follow(array[p_job_id]);
   return query select 'completed', 'running', 0;
 end $function$
@@ -1932,7 +1987,7 @@ CREATE OR REPLACE FUNCTION public.step_done_v1(p_job_id uuid, p_step integer, p_
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_step public.job_steps; v_expires timestamptz; v_older boolean;
+declare v_step public.job_steps; v_expires timestamptz; v_older boolean; v_same boolean;
 begin
   perform private.act_as('worker');
   select expires_at into v_expires from public.jobs where id = p_job_id for update;
@@ -1950,11 +2005,16 @@ begin
     return query select 'late', p_run; return;
   end if;
   v_older := p_run < v_step.run;
-  if not v_older and (v_step.status = 'queued' or coalesce(v_step.provider_task_id, p_task_id) is distinct from coalesce(p_task_id, v_step.provider_task_id)
-      or (v_step.provider_done_at is not null and v_step.lease_until > clock_timestamp())) then
+  v_same := coalesce(v_step.provider_task_id, p_task_id) is not distinct from coalesce(p_task_id, v_step.provider_task_id);
+  -- Never claimed; not this run's task; somebody copies already; another task's result was taken.
+  if v_step.run = 0 or (not v_older and not v_same)
+     or (v_step.provider_done_at is not null and (v_step.lease_until > clock_timestamp() or not v_same))
+     or exists (select from public.job_steps o where o.provider = v_step.provider and o.provider_task_id = p_task_id
+       and (o.job_id, o.step) <> (p_job_id, p_step)) then
     return query select 'stale', v_step.run; return;
   end if;
-  -- A success of an older run is paid work: it is taken, and whoever works on the newer run becomes stale.
+  -- A success of an older run, or of one that was put back, is paid work: it is taken, and whoever works on a newer run
+  -- becomes stale.
   update public.job_steps s set status = 'running', run = s.run + v_older::int,
     provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
       then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
@@ -2038,7 +2098,7 @@ begin
   end if;
   -- A refusal for capacity is not an attempt.
   update public.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
-    provider_task_id = null, not_before = v_at, attempts = s.attempts - (p_kind = 'capacity')::int,
+    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform private.job_follow(array[p_job_id]);
@@ -2203,7 +2263,7 @@ begin
   select true, j.tool, t.table_name, j.id, j.status,
     (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id)
   from public.jobs j join public.tools t using (tool)
-  where j.user_id = p_user_id and t.exclusive_group = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
+  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
   order by j.status = 'queued', j.created_at limit 1;
   if not found then
     return query select false, null::text, null::text, null::uuid, null::text, null::int;
@@ -2236,7 +2296,7 @@ AS $function$
 declare v_id bigint;
 begin
   insert into public.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
-  values (p_provider, p_job_id, p_step, p_run, p_task_id, p_dedup_key, p_body)
+  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
   on conflict (provider, dedup_key) do nothing returning id into v_id;
   if found then return query select true, v_id; return; end if;
   return query select false, w.id from public.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
@@ -2277,6 +2337,7 @@ CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.video_upscaler_jobs FO
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
 
 -- row level security
+alter table private.queue_turns disable row level security;
 alter table public.cancelled_requests enable row level security;
 alter table public.credit_accounts enable row level security;
 create policy credit_accounts_read on public.credit_accounts as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
@@ -2351,7 +2412,7 @@ grant execute on function public.health_v1() to service_role;
 grant execute on function public.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function public.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function public.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
-grant execute on function public.job_get_v1(uuid,text,uuid) to service_role;
+grant execute on function public.job_get_v1(uuid,uuid,text) to service_role;
 grant execute on function public.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
 grant execute on function public.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function public.queue_check_v1(text) to service_role;

@@ -127,6 +127,7 @@ begin
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
+  insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = v_user for update;
   if (select count(*) from public.jobs j where j.user_id = v_user and j.status = 'pending') >= 20 then
     perform private.refuse(429, 'rate_limited');
