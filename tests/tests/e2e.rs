@@ -3,7 +3,12 @@
 mod e2e {
     mod admin_cancel_job;
     mod auth;
+    mod cleanup_stale_jobs;
     mod client;
     mod gateway;
+    mod kills;
+    mod provider_webhook;
     mod runninghub_queue_manager;
+    mod runninghub_upscaler;
+    mod upscaling;
 }

@@ -5,11 +5,13 @@
 //!
 //! * [`world`]: the stack, its reset, and what a test looks at
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
+//! * [`keys`]: tokens and key sets that no front door would give
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
 //! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the database.
 
 pub mod call;
+pub mod keys;
 pub mod user;
 pub mod world;
 

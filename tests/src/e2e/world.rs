@@ -36,10 +36,8 @@ pub struct World {
     overridden: bool,
 }
 
-/// What a test may change and the next one must find again.
-struct Beginning {
-    intervals: String,
-}
+/// What a test may change and the next one must find again, as SQL.
+struct Beginning(String);
 
 impl World {
     pub(super) async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
@@ -84,7 +82,7 @@ impl World {
     async fn reset_database(&self) {
         // What an earlier test left at work may hold locks for a moment; against it this may lose.
         let mut tries = 0;
-        while let Err(error) = self.db.try_exec(&self.beginning.sql()).await {
+        while let Err(error) = self.db.try_exec(self.beginning.sql()).await {
             tries += 1;
             assert!(tries < 10, "the database cannot be reset: {error}");
         }
@@ -310,30 +308,38 @@ impl World {
 }
 
 impl Beginning {
+    /// Keeps what the migrations wrote; everything else is emptied each time.
     async fn of(db: &Session) -> Self {
-        db.exec(
-            "create schema beginning;
-             create table beginning.providers as table public.providers;
-             create table beginning.tools as table public.tools;
-             create table beginning.user_roles as table public.user_roles",
-        )
-        .await;
-        let definition = db.value("select pg_get_functiondef('private.intervals'::regproc)").await;
-        Self { intervals: definition.as_str().expect("a definition").to_owned() }
+        let tables = "select format('%I.%I', schemaname, tablename) as name from pg_tables
+            where schemaname in ('public', 'private') order by tablename <> 'providers', tablename <> 'tools'";
+        let tables = texts(db.rows(tables).await);
+        let mut restore = Vec::new();
+        db.exec("create schema beginning").await;
+        for (number, table) in tables.iter().enumerate().filter(|(_, table)| !table.contains(".credit_")) {
+            db.exec(&format!("create table beginning.t{number} as table {table}")).await;
+            if db.int(&format!("select count(*) from {table}")).await > 0 {
+                restore.push(format!("insert into {table} overriding system value table beginning.t{number};"));
+            }
+        }
+        let intervals = texts(db.rows("select pg_get_functiondef('private.intervals'::regproc) as text").await);
+        Self(format!(
+            "truncate {}; {} {};
+             insert into public.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
+            tables.join(", "),
+            restore.concat(),
+            intervals.concat(),
+        ))
     }
 
-    fn sql(&self) -> String {
-        format!(
-            "truncate public.webhook_inbox, public.cancelled_requests, public.job_events, public.job_steps, public.jobs,
-               public.credit_entries, public.credit_accounts, public.sweeps, public.user_roles, public.tools, public.providers;
-             insert into public.providers table beginning.providers;
-             insert into public.tools table beginning.tools;
-             insert into public.user_roles table beginning.user_roles;
-             {};
-             insert into public.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
-            self.intervals
-        )
+    fn sql(&self) -> &str {
+        &self.0
     }
+}
+
+/// The only column of each row.
+fn texts(rows: Vec<Value>) -> Vec<String> {
+    let text = |row: &Value| row.as_object()?.values().next()?.as_str().map(str::to_owned);
+    rows.iter().filter_map(text).collect()
 }
 
 async fn body_of(request: reqwest::RequestBuilder) -> Value {

@@ -5,5 +5,8 @@ mod chains;
 mod clocks;
 mod credits;
 mod enqueue;
+mod grants;
+mod legacy;
 mod reads;
+mod schema;
 mod steps;

@@ -185,9 +185,13 @@ async fn positions_are_one_to_n_in_the_order_of_admission() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
     db.exec("update public.providers set max_concurrent = 1").await;
-    let (many, one) = (db.user(100_000).await, db.user(60).await);
+    let (many, one) = (db.user(0).await, db.user(60).await);
     // A thousand of one user before the single one of another.
-    db.exec(&format!("select public.job_enqueue_v1('{many}', gen_random_uuid(), '{UPSCALER}', 's', '{{}}', 'h' || n, '[{{}}]') from generate_series(1, 1000) n")).await;
+    db.exec(&format!(
+        "with job as (insert into public.jobs (tool, user_id, status, request_hash) select '{UPSCALER}', '{many}', 'queued', n::text from generate_series(1, 1000) n returning id)
+         insert into public.job_steps (job_id, step, provider) select id, 1, '{PROVIDER}' from job"
+    ))
+    .await;
     let late = db.order(one, UPSCALER, 1).await;
     assert_eq!(db.ask("job_get_v1", get(json!(one), json!(null), late)).await["position"], 2);
     let places = db.rows("select position from public.queue_positions order by 1").await;

@@ -1,0 +1,41 @@
+// What the scripts here share: the stack's addresses, a client, a picture. The scripts print one JSON object and judge nothing.
+
+import { createClient } from "@supabase/supabase-js";
+
+export const stack = JSON.parse(process.env.STACK);
+
+export const client = (key = stack.anonKey) =>
+  createClient(stack.url, key, { auth: { persistSession: false, autoRefreshToken: false } });
+
+/** What a call must not answer with an error. */
+export function good({ data, error }, what) {
+  if (error) throw new Error(`${what}: ${error.message}`, { cause: error });
+  return data;
+}
+
+export async function signIn(supabase, email) {
+  const { password } = stack.users.find((user) => user.email === email);
+  return good(await supabase.auth.signInWithPassword({ email, password }), "sign-in").user;
+}
+
+/** Uploads under a path that holds the job's id, and tells the URL. */
+export async function upload(supabase, user, jobId, bytes) {
+  const bucket = supabase.storage.from("uploads");
+  const path = `${user.id}/${jobId}/in.png`;
+  const { token } = good(await bucket.createSignedUploadUrl(path), "createSignedUploadUrl");
+  good(await bucket.uploadToSignedUrl(path, token, new Blob([bytes], { type: "image/png" })), "uploadToSignedUrl");
+  return bucket.getPublicUrl(path).data.publicUrl;
+}
+
+/** The name, status and body of a refused call. */
+export async function refusal({ data, error }) {
+  if (!error) throw new Error(`not refused: ${JSON.stringify(data)}`);
+  return { name: error.name, status: error.context.status, body: await error.context.json() };
+}
+
+/** Width and height of a PNG. */
+export function size(bytes) {
+  const view = new DataView(bytes);
+  if (view.getUint32(0) !== 0x89504e47) throw new Error("not a PNG");
+  return { width: view.getUint32(16), height: view.getUint32(20) };
+}

@@ -1,0 +1,232 @@
+//! Orders of pictures as a client places them, and what the tests of several functions look at afterwards. It holds no test.
+
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{Answer, Call, User, World};
+use uuid::Uuid;
+
+pub const RUN: &str = "runninghub-upscaler/run";
+pub const TABLE: &str = "upscaler_jobs";
+pub const PRICE: i64 = 60;
+pub const CREDITS: i64 = 1000;
+
+/// A request for a bigger picture, by a user of its own unless said otherwise.
+pub struct Order {
+    pub user: User,
+    pub job: Uuid,
+    pub body: Value,
+}
+
+impl Order {
+    /// Uploaded, not asked for yet.
+    pub async fn new(world: &World) -> Self {
+        Self::sized(world, 16, 12).await
+    }
+
+    pub async fn sized(world: &World, width: u32, height: u32) -> Self {
+        let user = world.new_user(CREDITS).await;
+        let image_url = world.upload_png(&user, width, height).await;
+        Self::of(user, &image_url)
+    }
+
+    pub fn of(user: User, image_url: &str) -> Self {
+        let job = Uuid::new_v4();
+        let body = json!({ "jobId": job, "imageUrl": image_url, "sessionId": "a page" });
+        Self { user, job, body }
+    }
+
+    /// Another one of the same user and picture.
+    pub fn again(&self) -> Self {
+        Self::of(self.user.clone(), self.body["imageUrl"].as_str().expect("a picture"))
+    }
+
+    /// Accepted by the provider.
+    pub async fn running(world: &World) -> Self {
+        let order = Self::new(world).await;
+        order.starts(world).await;
+        order
+    }
+
+    /// The request; more may be said about it.
+    pub fn run<'a>(&self, world: &'a World) -> Call<'a> {
+        world.call(RUN).by(&self.user).json(&self.body)
+    }
+
+    /// Asks for it, and the provider accepts.
+    pub async fn starts(&self, world: &World) -> Value {
+        let answer = self.run(world).ok().await;
+        assert_eq!(answer["status"], "running", "{answer}");
+        assert!(answer["taskId"].is_string(), "{answer}");
+        answer
+    }
+
+    pub async fn status(&self, world: &World) -> Value {
+        world.call("runninghub-upscaler/queue-status").by(&self.user).json(&json!({ "jobId": self.job })).ok().await
+    }
+
+    pub async fn row(&self, world: &World) -> Value {
+        world.job(self.job).await
+    }
+
+    pub async fn step(&self, world: &World) -> Value {
+        world.db().step(self.job, 1).await
+    }
+
+    pub async fn task(&self, world: &World) -> String {
+        let step = self.step(world).await;
+        step["provider_task_id"].as_str().unwrap_or_else(|| panic!("the task is not known: {step}")).to_owned()
+    }
+
+    /// How often the provider was sent this job.
+    pub async fn submits(&self, world: &World) -> usize {
+        world.submits_of(self.job).await.len()
+    }
+
+    /// Where the provider was told to call, as it stands in the submit.
+    pub async fn webhook(&self, world: &World) -> String {
+        let submits = world.submits_of(self.job).await;
+        let url = submits.first().and_then(|submit| submit["body"]["webhookUrl"].as_str());
+        url.expect("a submit with a webhook's address").to_owned()
+    }
+
+    pub async fn is_active(&self, world: &World) -> bool {
+        let active = world.call("runninghub-queue-manager/check-user-active").by(&self.user).ok().await;
+        active["hasActiveJob"].as_bool().expect("yes or no")
+    }
+
+    /// Its picture is delivered and paid once, and the account says the same.
+    pub async fn assert_completed(&self, world: &World) -> Value {
+        let row = world.until_status(self.job, "completed").await;
+        world.db().assert_closed(self.job, "completed", None, 0).await;
+        let url = row["output_url"].as_str().unwrap_or_default();
+        let place = format!("{}/storage/v1/object/public/results/{}/{}/", world.stack().info().url, self.user.id, self.job);
+        assert!(url.starts_with(&place), "{row:#}");
+        assert_eq!(world.db().entries(self.job).await, [-PRICE]);
+        assert!(!self.is_active(world).await, "a user with nothing live is free");
+        row
+    }
+
+    /// Closed without a result: nothing is paid, the message says why, the user is free.
+    pub async fn assert_returned(&self, world: &World, status: &str, code: &str) -> Value {
+        let row = world.until_status(self.job, status).await;
+        world.db().assert_closed(self.job, status, Some(code), PRICE).await;
+        assert_eq!(row["output_url"], Value::Null, "{row:#}");
+        assert_eq!(world.db().entries(self.job).await, [-PRICE, PRICE]);
+        assert!(!self.is_active(world).await, "a user with nothing live is free");
+        row
+    }
+
+    /// The picture that was delivered.
+    pub async fn picture(&self, world: &World) -> image::DynamicImage {
+        let row = self.row(world).await;
+        let bytes = download(world, row["output_url"].as_str().expect("a result")).await;
+        image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).expect("a PNG")
+    }
+}
+
+pub async fn download(world: &World, url: &str) -> Vec<u8> {
+    let answer = world.http().get(url).send().await.expect("storage answers");
+    assert_eq!(answer.status(), 200, "{url}");
+    assert_eq!(answer.headers()["content-type"], "image/png");
+    answer.bytes().await.expect("a body").to_vec()
+}
+
+/// The user has nothing but what was there before: no job, no entry, no submit.
+pub async fn assert_nothing_happened(world: &World, order: &Order) {
+    let mine = format!("where user_id = '{}'", order.user.id);
+    assert_eq!(world.db().int(&format!("select count(*) from public.jobs {mine}")).await, 0, "no job");
+    let entries = format!("select count(*) from public.credit_entries {mine} and kind <> 'grant'");
+    assert_eq!(world.db().int(&entries).await, 0, "no entry");
+    assert_eq!(order.submits(world).await, 0, "no submit");
+}
+
+/// A refusal that reveals nothing but itself.
+pub fn assert_bare(refusal: &Value) {
+    let mut names: Vec<&str> = refusal.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["code", "error", "message", "request_id"], "{refusal}");
+}
+
+/// The fixed intervals, some of them replaced: `orphan, grace, sql_wait, lease, check_every`.
+pub async fn intervals(world: &World, changes: &[(&str, &str)]) {
+    let usual = [
+        ("orphan", "2 minutes"),
+        ("grace", "2 minutes"),
+        ("sql_wait", "3 minutes"),
+        ("lease", "90 seconds"),
+        ("check_every", "30 seconds"),
+    ];
+    let value = |name: &str, usual: &str| {
+        let changed = changes.iter().find(|(changed, _)| *changed == name);
+        format!("interval '{}'", changed.map_or(usual.to_owned(), |(_, value)| (*value).to_owned()))
+    };
+    let values: Vec<String> = usual.iter().map(|(name, usual)| value(name, usual)).collect();
+    let sql = format!(
+        "create or replace function private.intervals()
+         returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+         language sql stable as $$ select {} $$",
+        values.join(", ")
+    );
+    world.db().exec(&sql).await;
+}
+
+/// Every sweep asks about every running step.
+pub async fn ask_at_every_sweep(world: &World) {
+    intervals(world, &[("check_every", "0 seconds")]).await;
+}
+
+/// The time for what the job is doing now has just run out.
+pub async fn overdue(world: &World, job: Uuid) {
+    for (table, key) in [("job_steps", "job_id"), ("jobs", "id")] {
+        let now = "clock_timestamp() - interval '1 millisecond'";
+        world.db().exec(&format!("update public.{table} set deadline_at = {now} where {key} = '{job}'")).await;
+    }
+}
+
+/// What waits for a time to be tried again need not wait any more.
+pub async fn retry_now(world: &World, job: Uuid) {
+    world.db().exec(&format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'")).await;
+}
+
+/// Whoever held a step's lease is too late now.
+pub async fn lease_is_over(world: &World, job: Uuid) {
+    let past = "clock_timestamp() - interval '1 millisecond'";
+    world.db().exec(&format!("update public.job_steps set lease_until = {past} where job_id = '{job}'")).await;
+}
+
+/// Sweeps until a pass reports it; gives the reports' sums over all passes made.
+pub async fn sweep_until(world: &World, what: &str, mut is_so: impl AsyncFnMut(&Value) -> bool) -> Value {
+    let look = async || {
+        let report = world.sweep().await;
+        is_so(&report).await.then_some(report)
+    };
+    world.until(what, look).await
+}
+
+/// What the provider itself says of a task.
+pub async fn at_provider(world: &World, task: &str) -> String {
+    let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
+    let request = world.http().post(url).bearer_auth("rh-local-key").json(&json!({ "taskId": task }));
+    let answer: Value = request.send().await.expect("the provider answers").json().await.expect("a task");
+    answer["status"].as_str().unwrap_or_else(|| panic!("no status: {answer}")).to_owned()
+}
+
+/// Waits until the provider is done with a task, whether or not anybody was told.
+pub async fn until_at_provider(world: &World, task: &str, status: &str) {
+    let look = async || (at_provider(world, task).await == status).then_some(());
+    world.until(&format!("task {task} is {status} at the provider"), look).await;
+}
+
+/// The provider was told to stop working on this task.
+pub async fn until_cancelled_at_provider(world: &World, task: &str) {
+    let look = async || {
+        let calls = world.provider_calls("/task/openapi/cancel").await;
+        calls.iter().any(|call| call["body"]["taskId"] == task && call["status"] == 200).then_some(())
+    };
+    world.until(&format!("task {task} is cancelled at the provider"), look).await;
+}
+
+/// Calls a webhook's address as the provider would.
+pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
+    let target = url.strip_prefix(&world.stack().info().functions_url).expect("an address of ours").trim_start_matches('/');
+    world.call(target).json(body).send().await
+}
