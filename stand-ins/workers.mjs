@@ -54,6 +54,7 @@ function workerOptions(worker) {
     queueProducers: worker.queueProducers,
     queueConsumers: worker.queueConsumers,
     ratelimits: worker.ratelimits,
+    ...(worker.assets && { assets: worker.assets }),
   };
 }
 

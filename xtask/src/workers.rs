@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::keys::Keys;
-use crate::wrangler::{self, Function, Wrangler};
+use crate::wrangler::{self, Assets, Function, Wrangler};
 
 /// What the local values are made from.
 pub struct Local<'a> {
@@ -65,6 +65,7 @@ fn extra(dir: &Path) -> Result<Function> {
         consumers: Vec::new(),
         crons: Vec::new(),
         ratelimits: Vec::new(),
+        assets: None,
     })
 }
 
@@ -104,7 +105,16 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
         "queueConsumers": consumers,
         "ratelimits": ratelimits,
         "crons": function.crons,
+        "assets": function.assets.as_ref().map(assets),
     }))
+}
+
+fn assets(assets: &Assets) -> Value {
+    json!({
+        "directory": crate::paths::root().join(&assets.directory),
+        "binding": assets.binding,
+        "routerConfig": { "has_user_worker": true, "invoke_user_worker_ahead_of_assets": assets.run_worker_first },
+    })
 }
 
 fn bindings(function: &Function, local: &Local<'_>) -> Result<BTreeMap<String, String>> {

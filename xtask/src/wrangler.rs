@@ -31,6 +31,15 @@ pub struct Function {
     pub consumers: Vec<Consumer>,
     pub crons: Vec<String>,
     pub ratelimits: Vec<Ratelimit>,
+    pub assets: Option<Assets>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Assets {
+    /// In the checkout.
+    pub directory: String,
+    pub binding: String,
+    pub run_worker_first: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -76,6 +85,7 @@ struct Env {
     triggers: Triggers,
     #[serde(default)]
     ratelimits: Vec<Ratelimit>,
+    assets: Option<Assets>,
 }
 
 #[derive(Default, Deserialize)]
@@ -129,6 +139,7 @@ impl Wrangler {
                 consumers: env.queues.consumers,
                 crons: env.triggers.crons,
                 ratelimits: env.ratelimits,
+                assets: env.assets,
             })
         });
         Ok(Self { compatibility_date: file.compatibility_date, functions: functions.collect::<Result<_>>()? })
