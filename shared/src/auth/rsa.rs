@@ -42,7 +42,7 @@ impl PublicKey {
         }
         match self.length() {
             ..=256 => self.power::<{ U2048::LIMBS }>(signature),
-            ..=384 => self.power::<{ U3072::LIMBS }>(signature),
+            257..=384 => self.power::<{ U3072::LIMBS }>(signature),
             _ => self.power::<{ U4096::LIMBS }>(signature),
         }
     }
