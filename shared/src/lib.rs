@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | may |
 //! |---|---|---|
-//! | core | `error`, `id`, `config`, `transport`, `webhook`, `address`, `auth`, `credit`, `job`, `provider` | decide from values in hand; never clock, environment, randomness or I/O |
+//! | core | `error`, `id`, `config`, `transport`, `webhook`, `address`, `auth`, `job`, `provider` | decide from values in hand; never clock, environment, randomness or I/O |
 //! | flow | `db`, `flow` | await, but only on a [`transport::Transport`] |
 //! | edge | `edge` (feature `edge`) | touch the world; the only place that names `worker` |
 //!
@@ -14,7 +14,6 @@
 pub mod address;
 pub mod auth;
 pub mod config;
-pub mod credit;
 pub mod db;
 #[cfg(feature = "edge")]
 pub mod edge;

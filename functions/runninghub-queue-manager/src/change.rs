@@ -74,11 +74,10 @@ pub(crate) async fn process_next(call: &Call) -> Result<Reply, ApiError> {
             started.push(json!({"table": table, "jobId": attempt.job, "taskId": task_id}));
         }
     }
-    let mut body = json!({"processed": dispatched.len(), "started": started});
     if dispatched.is_empty() {
-        body["reason"] = nothing_started(call).await?.into();
+        return Reply::ok(json!({"processed": 0, "started": started, "reason": nothing_started(call).await?}));
     }
-    Reply::ok(body)
+    Reply::ok(json!({"processed": dispatched.len(), "started": started}))
 }
 
 async fn nothing_started(call: &Call) -> Result<&'static str, ApiError> {
@@ -94,11 +93,11 @@ async fn nothing_started(call: &Call) -> Result<&'static str, ApiError> {
 pub(crate) async fn reconcile(call: &Call) -> Result<Reply, ApiError> {
     let (table, job) = Named::of(call)?;
     let found = repair::reconcile(&call.cx(), &table, job).await?;
-    let mut body = json!({"resolved": found.resolved, "status": found.status.runninghub_word()});
-    if let Some(reason) = found.reason {
-        body["reason"] = reason.into();
-    }
-    Reply::ok(body)
+    let status = found.status.runninghub_word();
+    Reply::ok(match found.reason {
+        Some(reason) => json!({"resolved": found.resolved, "status": status, "reason": reason}),
+        None => json!({"resolved": found.resolved, "status": status}),
+    })
 }
 
 fn uuid(field: &str, text: &str) -> Result<JobId, ApiError> {

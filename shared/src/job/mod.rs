@@ -23,17 +23,6 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [Self; 8] = [
-        Self::Pending,
-        Self::Queued,
-        Self::Blocked,
-        Self::Starting,
-        Self::Running,
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
     /// Final states are absorbing: nothing a worker reports afterwards changes them.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
@@ -100,15 +89,26 @@ impl Failure {
 mod tests {
     use super::{Failure, FailureCode, State};
 
+    const ALL: [State; 8] = [
+        State::Pending,
+        State::Queued,
+        State::Blocked,
+        State::Starting,
+        State::Running,
+        State::Completed,
+        State::Failed,
+        State::Cancelled,
+    ];
+
     #[test]
     fn every_state_has_the_word_of_the_contract() {
-        let words: Vec<_> = State::ALL.iter().map(|state| state.runninghub_word()).collect();
+        let words: Vec<_> = ALL.iter().map(|state| state.runninghub_word()).collect();
         assert_eq!(words, ["queued", "queued", "queued", "running", "running", "completed", "failed", "cancelled"]);
     }
 
     #[test]
     fn a_state_waits_works_or_is_final() {
-        for state in State::ALL {
+        for state in ALL {
             let works = matches!(state, State::Starting | State::Running);
             assert_eq!(u8::from(works) + u8::from(state.waits()) + u8::from(state.is_final()), 1);
         }
