@@ -719,6 +719,9 @@ AS $function$
   insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
   select j.id, 'set_aside', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
   from public.jobs j where j.id = any (p_ids) and j.set_aside_at is null;
+  update public.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
+    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = private.cancel_due_with(s)
+  where s.job_id = any (p_ids) and not private.is_final(s.status);
   update public.jobs set set_aside_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and set_aside_at is null;
 $function$
 ;
@@ -1392,6 +1395,7 @@ begin
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
     select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
   perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
+  if v_bad is not null then return query select null::uuid, null::text, null::text, 0; end if;
   select array_agg(d.job_id order by d.job_id), array_agg(d.status order by d.job_id), array_agg(d.code order by d.job_id), array_agg(d.message order by d.job_id)
   into v_ids, v_statuses, v_codes, v_messages from private.jobs_due(p_now, p_user_id, v_ids, p_limit) d;
   if v_ids is null then return; end if;
@@ -1406,6 +1410,7 @@ begin
       return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
     exception when others then
       perform private.job_set_aside(array[v_id], sqlerrm);
+      return query select null::uuid, null::text, null::text, 0;
     end;
   end loop;
 end $function$
@@ -1433,7 +1438,7 @@ AS $function$
     where j.updated_at >= p_since
   )
   select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
-  from job j where j.steps > 0 and (private.is_final(j.status) and j.live_steps > 0 or private.is_live(j.status) and j.live_steps = 0)
+  from job j where j.steps > 0 and (private.is_final(j.status) and j.live_steps > 0 or private.is_live(j.status) and j.live_steps = 0 and j.set_aside_at is null)
   union all
   select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
   union all

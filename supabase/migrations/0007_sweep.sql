@@ -125,17 +125,22 @@ begin
   end loop;
 end $$;
 
--- A row whose money does not agree with the ledger is kept for an operator. It blocks neither its user nor the others.
+-- A row whose money does not agree with the ledger is kept for an operator. It blocks neither its user nor the others: its
+-- steps end, so that they hold no slot and are not run, and the provider is told.
 create or replace function private.job_set_aside(p_ids uuid[], p_reason text) returns void
 language sql set search_path = '' as
 $$
   insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
   select j.id, 'set_aside', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
   from public.jobs j where j.id = any (p_ids) and j.set_aside_at is null;
+  update public.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
+    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = private.cancel_due_with(s)
+  where s.job_id = any (p_ids) and not private.is_final(s.status);
   update public.jobs set set_aside_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and set_aside_at is null;
 $$;
 
--- One page: candidates, accounts locked by id, jobs locked, the rule asked again on what is locked, then closed.
+-- One page: candidates, accounts locked by id, jobs locked, the rule asked again on what is locked, then closed. A row
+-- without a job says that the page set something aside.
 create or replace function private.sweep_page(p_now timestamptz, p_user_id uuid, p_limit int)
 returns table (job_id uuid, tool text, status text, refunded int)
 language plpgsql set search_path = '' as
@@ -152,6 +157,7 @@ begin
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
     select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
   perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
+  if v_bad is not null then return query select null::uuid, null::text, null::text, 0; end if;
   select array_agg(d.job_id order by d.job_id), array_agg(d.status order by d.job_id), array_agg(d.code order by d.job_id), array_agg(d.message order by d.job_id)
   into v_ids, v_statuses, v_codes, v_messages from private.jobs_due(p_now, p_user_id, v_ids, p_limit) d;
   if v_ids is null then return; end if;
@@ -166,6 +172,7 @@ begin
       return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
     exception when others then
       perform private.job_set_aside(array[v_id], sqlerrm);
+      return query select null::uuid, null::text, null::text, 0;
     end;
   end loop;
 end $$;
