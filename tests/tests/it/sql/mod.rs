@@ -6,6 +6,7 @@ mod clocks;
 mod credits;
 mod enqueue;
 mod grants;
+mod incident;
 mod legacy;
 mod reads;
 mod schema;

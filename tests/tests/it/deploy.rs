@@ -1,0 +1,44 @@
+//! The deployment file as `wrangler` reads it: every function's environment passes a dry run, a bare deploy fails.
+
+use std::process::{Command, Output};
+
+use unstuck_tests::sources;
+
+fn wrangler(args: &[&str]) -> Output {
+    let root = sources::root();
+    // Its caches and logs stay out of the home folder.
+    let scratch = root.join(".wrangler/tests");
+    Command::new(root.join("node_modules/.bin/node"))
+        .arg(root.join("node_modules/wrangler/bin/wrangler.js"))
+        .args(args)
+        .current_dir(&root)
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("CI", "1")
+        .env("XDG_CONFIG_HOME", &scratch)
+        .env("WRANGLER_LOG_PATH", &scratch)
+        .output()
+        .expect("wrangler is installed by `cargo xtask setup`")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn every_function_passes_a_dry_run() {
+    for function in xtask::build::all().expect("wrangler.toml is readable") {
+        let function = function.file_name().expect("a folder").to_string_lossy().into_owned();
+        let out = std::env::temp_dir().join(format!("unstuck-dry-run-{function}"));
+        let output = wrangler(&["deploy", "--dry-run", "-e", &function, "--outdir", &out.display().to_string()]);
+        let bundled = std::fs::read_dir(&out).map(|files| files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm")));
+        let _ = std::fs::remove_dir_all(&out);
+        assert!(output.status.success(), "{function}: {}", said(&output));
+        assert!(bundled.unwrap_or(false), "{function}: no wasm in the bundle: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_bare_deploy_fails() {
+    let output = wrangler(&["deploy", "--dry-run"]);
+    assert!(!output.status.success(), "{}", said(&output));
+}
