@@ -56,13 +56,16 @@ pub fn functions(dirs: &[PathBuf]) -> Result<()> {
 pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     // Another checkout's build writes files of the same names.
     let _one_checkout = tools::lock("target-wasm")?;
-    let mut build = cargo(&["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile]);
+    let args = ["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile];
+    let mut build = tools::wasm_cargo(&args);
     for dir in dirs {
         build.args(["--package", &name(dir)?]);
     }
-    tools::wasm_env(&mut build);
-    say(format_args!("compile {} functions to wasm", dirs.len()));
-    run("compile to wasm", &mut build, "fix the error above; if the target is missing, run `cargo xtask setup`")?;
+    run(
+        &format!("compile {} functions to wasm", dirs.len()),
+        &mut build,
+        "fix the error above; if the target is missing, run `cargo xtask setup`",
+    )?;
     let mut changed = Vec::new();
     for dir in dirs {
         let hash = wasm_hash(dir, profile)?;

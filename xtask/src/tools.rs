@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::command::{run, run_quiet, say};
+use crate::command::{cargo, run, run_quiet, say};
 use crate::paths;
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -53,17 +53,29 @@ pub fn postrust() -> PathBuf {
     tool("postrust-server", POSTRUST).join("bin/postrust")
 }
 
-/// Environment under which a `cargo` command builds wasm.
+/// A `cargo` command in the checkout that builds wasm.
+pub fn wasm_cargo(args: &[&str]) -> Command {
+    let mut command = if debian_marker().exists() { Command::new("cargo") } else { cargo(&[]) };
+    command.args(args).current_dir(paths::root());
+    wasm_env(&mut command);
+    command
+}
+
+/// The environment under which a command, or what it starts, builds wasm.
 pub fn wasm_env(command: &mut Command) {
     command.env("CARGO_TARGET_DIR", paths::target_wasm());
     if debian_marker().exists() {
-        command
-            .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
-            // Set by the cargo that runs us; the linked tool chain must find its own.
-            .env_remove("CARGO")
-            .env_remove("RUSTC");
+        use_debian(command);
     }
+}
+
+fn use_debian(command: &mut Command) {
+    command
+        .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
+        // Set by the cargo that runs us; the linked tool chain must find its own.
+        .env_remove("CARGO")
+        .env_remove("RUSTC");
 }
 
 fn tool(name: &str, version: &str) -> PathBuf {
@@ -202,14 +214,11 @@ fn build_std() -> Result<()> {
     build
         .args(["build", "--release", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort,proc_macro"])
         .current_dir(&dir)
-        .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
         .env("RUSTC_BOOTSTRAP", "1")
         // Link-time optimisation needs the bitcode.
         .env("RUSTFLAGS", "-Cembed-bitcode=yes")
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
-        .env("CARGO_TARGET_DIR", dir.join("target"))
-        .env_remove("CARGO")
-        .env_remove("RUSTC");
+        .env("CARGO_TARGET_DIR", dir.join("target"));
+    use_debian(&mut build);
     run(
         "Debian's wasm tool chain: build std, about a minute",
         &mut build,
