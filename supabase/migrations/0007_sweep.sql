@@ -153,6 +153,7 @@ begin
   perform 1 from (select a.user_id from public.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update) locked;
   select array_agg(l.id) into v_ids from (
     select j.id from public.jobs j where j.id = any (v_ids) order by j.id for update skip locked) l;
+  if v_ids is null then return; end if;  -- somebody else is at all of them
   select array_agg(j.id) into v_bad from public.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
     select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
