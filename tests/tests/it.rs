@@ -1,4 +1,6 @@
 //! The tests that need no running functions: the repository's rules, the SQL core, races, hammer, model.
 
+#[path = "it/race.rs"]
+mod race;
 #[path = "it/sql/mod.rs"]
 mod sql;

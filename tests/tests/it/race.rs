@@ -1,0 +1,451 @@
+//! Everything that may meet on one job, in every order: generated, not written by hand.
+//!
+//! A case is a state, a list of operations and the end of the first one's transaction. The first operation runs and is held
+//! open after its writes; the others start, and each either ends at once or waits for it; then the first one commits or rolls
+//! back, and everybody ends. What must be true afterwards is not written down per case: answers and end state must be
+//! those of *some* order of the same operations one after the other (an operation that skips locked rows may also have
+//! seen nothing). The money and the invariants are checked on top.
+
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use unstuck_tests::session::call_sql;
+use unstuck_tests::shop::{Attempt, UPSCALER, enqueue_args};
+use unstuck_tests::{Database, Session, SqlError};
+use uuid::Uuid;
+
+/// Where the job is when the operations meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum State {
+    Queued,
+    Starting,
+    Sent,
+    Running,
+    /// The provider finished and a copier has the lease.
+    Copying,
+    /// Put back once: the second run is at work, the first one's task may still finish.
+    SecondRun,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Op {
+    Claim,
+    Sent,
+    Started,
+    /// Finished, as the worker that asked the provider says.
+    Done,
+    Complete,
+    Fail,
+    /// By the user.
+    Cancel,
+    /// By an admin.
+    Stop,
+    /// Long after every clock ran out.
+    Sweep,
+    /// Just after the lease ran out.
+    Rescue,
+    /// A call of the provider, recorded and then taken at its word.
+    Webhook,
+    Requeue,
+    /// The same request once more.
+    Replay,
+    /// Another request of the same user.
+    Order,
+}
+
+const STATES: [State; 6] = [State::Queued, State::Starting, State::Sent, State::Running, State::Copying, State::SecondRun];
+
+/// Every pair meets in every state.
+const PAIRS: [Op; 13] = [
+    Op::Claim, Op::Sent, Op::Started, Op::Done, Op::Complete, Op::Fail, Op::Cancel, Op::Stop, Op::Sweep, Op::Rescue, Op::Webhook, Op::Requeue, Op::Replay,
+];
+
+/// Every triple meets in the state that suits its first.
+const TRIPLES: [Op; 8] = [Op::Claim, Op::Started, Op::Done, Op::Complete, Op::Stop, Op::Sweep, Op::Webhook, Op::Requeue];
+
+impl Op {
+    fn suitable(self) -> State {
+        match self {
+            Self::Claim | Self::Cancel | Self::Replay | Self::Order => State::Queued,
+            Self::Sent | Self::Rescue => State::Starting,
+            Self::Started => State::Sent,
+            Self::Done | Self::Fail | Self::Stop | Self::Sweep | Self::Requeue => State::Running,
+            Self::Complete => State::Copying,
+            Self::Webhook => State::SecondRun,
+        }
+    }
+
+    /// May leave out what another transaction has locked.
+    fn skips_locked(self) -> bool {
+        matches!(self, Self::Claim | Self::Sweep | Self::Rescue)
+    }
+
+    fn sql(self, case: &Case) -> String {
+        let now = Attempt { job: case.job, step: 1, run: case.run };
+        let first = Attempt { run: 1, ..now };
+        let error = |more: Value| now.with(more);
+        match self {
+            Self::Claim => call_sql("step_claim_v1", &json!({ "p_provider": "runninghub", "p_limit": 5 })),
+            Self::Sent => call_sql("step_sent_v1", &now.args()),
+            Self::Started => call_sql("step_started_v1", &now.with(json!({ "p_task_id": case.task() }))),
+            Self::Done => call_sql("step_done_v1", &now.with(json!({ "p_task_id": case.task(), "p_output": {} }))),
+            Self::Complete => call_sql("step_complete_v1", &now.with(json!({ "p_output": {}, "p_output_url": "u" }))),
+            Self::Fail => call_sql("step_fail_v1", &error(json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." }))),
+            Self::Cancel => call_sql("job_cancel_v1", &json!({ "p_user_id": case.user, "p_table": "upscaler_jobs", "p_job_id": case.job })),
+            Self::Stop => call_sql("job_cancel_admin_v1", &json!({ "p_actor": case.admin, "p_table": "upscaler_jobs", "p_job_id": case.job, "p_reason": null })),
+            Self::Sweep => sweep("1 hour"),
+            Self::Rescue => sweep("27 seconds"),
+            Self::Webhook => format!(
+                "with w as materialized ({}) select d.* from w, lateral ({}) d",
+                call_sql("webhook_record_v1", &first.with(json!({ "p_provider": "runninghub", "p_task_id": "first", "p_dedup_key": case.job, "p_body": {} }))),
+                call_sql("step_done_v1", &first.with(json!({ "p_task_id": case.first_task(), "p_output": {} }))),
+            ),
+            Self::Requeue => call_sql(
+                "step_requeue_v1",
+                &error(json!({ "p_kind": "transient", "p_delay_ms": 0, "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." })),
+            ),
+            Self::Replay => call_sql("job_enqueue_v1", &enqueue_args(case.user, case.job, UPSCALER, 1)),
+            Self::Order => call_sql("job_enqueue_v1", &enqueue_args(case.user, Uuid::new_v4(), UPSCALER, 1)),
+        }
+    }
+}
+
+fn sweep(later: &str) -> String {
+    format!("select * from private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')")
+}
+
+/// One job in its state.
+struct Case {
+    user: Uuid,
+    admin: Uuid,
+    job: Uuid,
+    /// The present run.
+    run: i64,
+}
+
+impl Case {
+    fn task(&self) -> String {
+        format!("task-{}-{}", self.run, self.job)
+    }
+
+    fn first_task(&self) -> String {
+        format!("task-1-{}", self.job)
+    }
+
+    /// Without what is different in every case: ids, times, and the number in a place.
+    fn plain(&self, text: String) -> String {
+        text.replace(&self.job.to_string(), "job").replace(&self.user.to_string(), "user")
+    }
+}
+
+/// What somebody saw: the answer's rows or its refusal, without ids and times.
+type Answer = String;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    answers: Vec<Answer>,
+    state: String,
+}
+
+struct Arena {
+    db: Database,
+    actors: Vec<Session>,
+    pids: Vec<i64>,
+    admin: Uuid,
+    /// Ends of operations one after the other, by what was done.
+    serial: HashMap<(State, Vec<Op>), End>,
+}
+
+impl Arena {
+    async fn open() -> Self {
+        let db = Database::fresh().await;
+        // Nobody waits for ever, and a deadlock shows at once.
+        db.exec("do $$ begin execute format('alter database %I set lock_timeout = ''20s''', current_database()); end $$").await;
+        let actors = db.sessions(3).await;
+        let mut pids = Vec::new();
+        for actor in &actors {
+            actor.exec("set deadlock_timeout = '100ms'").await;
+            pids.push(actor.pid().await);
+        }
+        let admin = db.admin().await;
+        Self { db, actors, pids, admin, serial: HashMap::new() }
+    }
+
+    async fn prepare(&self, state: State) -> Case {
+        let db = &self.db;
+        db.exec(
+            "delete from public.webhook_inbox; delete from public.job_events; delete from public.job_steps; delete from public.jobs;
+             delete from public.credit_entries; delete from public.credit_accounts; delete from private.queue_turns",
+        )
+        .await;
+        let user = db.user(200).await;
+        let job = db.order(user, UPSCALER, 1).await;
+        let mut case = Case { user, admin: self.admin, job, run: 1 };
+        if state == State::Queued {
+            // The run a late worker would name.
+            return case;
+        }
+        let mut attempt = db.claim_one("runninghub").await;
+        if state >= State::Sent {
+            assert!(db.sent(attempt).await);
+        }
+        if state == State::SecondRun {
+            db.requeue(attempt, "transient", 0).await;
+            attempt = db.claim_one("runninghub").await;
+            case.run = 2;
+            assert!(db.sent(attempt).await);
+        }
+        if state >= State::Running {
+            assert_eq!(db.started(attempt, &case.task()).await, "running");
+        }
+        if state == State::Copying {
+            assert_eq!(db.done(attempt, &case.task()).await["outcome"], "copy");
+        }
+        case
+    }
+
+    /// The end state as far as it matters, and the money.
+    async fn state(&self, case: &Case) -> String {
+        let rows = self
+            .db
+            .rows(&format!(
+                "select j.status, j.error_code, j.credits_charged, j.credits_refunded, j.output_url, j.set_aside_at is not null as aside, j.exclusive_key is not null as exclusive,
+                   s.status as step, s.run, s.attempts, s.rescues, s.provider_task_id, s.provider_done_at is not null as done, s.sent_at is not null as sent,
+                   s.lease_until is not null as leased, s.provider_cancel_due, a.balance,
+                   (select jsonb_agg(e.amount order by e.id) from public.credit_entries e where e.job_id = j.id) as entries
+                 from public.jobs j join public.job_steps s on s.job_id = j.id join public.credit_accounts a using (user_id)
+                 where j.user_id = '{}' order by j.created_at, j.id",
+                case.user
+            ))
+            .await;
+        case.plain(format!("{rows:?}"))
+    }
+
+    async fn check(&self, case: &Case, label: &str) {
+        let row = self
+            .db
+            .row(&format!(
+                "select a.balance, (select sum(amount) from public.credit_entries e where e.user_id = a.user_id) as entries,
+                   200 - (select sum(j.credits_charged - j.credits_refunded) from public.jobs j where j.user_id = a.user_id) as due
+                 from public.credit_accounts a where a.user_id = '{}'",
+                case.user
+            ))
+            .await;
+        assert!(row["balance"] == row["entries"] && row["balance"] == row["due"], "{label}: {row}");
+        let violations = self.db.violations().await;
+        assert!(violations.is_empty(), "{label}: {violations:?}");
+    }
+
+    async fn one_after_the_other(&mut self, state: State, ops: &[Op]) -> End {
+        if let Some(end) = self.serial.get(&(state, ops.to_vec())) {
+            return end.clone();
+        }
+        let case = self.prepare(state).await;
+        let mut answers = Vec::new();
+        for op in ops {
+            answers.push(answer(&case, self.actors[0].try_rows(&op.sql(&case)).await));
+        }
+        let end = End { answers, state: self.state(&case).await };
+        self.serial.insert((state, ops.to_vec()), end.clone());
+        end
+    }
+
+    /// Runs the case with the first operation's transaction held open.
+    async fn meet(&self, state: State, ops: &[Op], commit: bool, label: &str) -> End {
+        let case = self.prepare(state).await;
+        let first = &self.actors[0];
+        first.exec("begin").await;
+        let mut answers = vec![answer(&case, first.try_rows(&ops[0].sql(&case)).await)];
+        let ended = Cell::new(0);
+        let others = ops[1..].iter().zip(&self.actors[1..]).map(|(op, actor)| {
+            let sql = op.sql(&case);
+            let ended = &ended;
+            async move {
+                let rows = actor.try_rows(&sql).await;
+                ended.set(ended.get() + 1);
+                rows
+            }
+        });
+        let others = futures::future::join_all(others);
+        let end = async {
+            self.wait_until_all_ended_or_wait(ops.len() - 1, &ended, label).await;
+            first.exec(if commit { "commit" } else { "rollback" }).await;
+        };
+        let (rows, ()) = tokio::time::timeout(Duration::from_secs(60), futures::future::join(others, end))
+            .await
+            .unwrap_or_else(|_| panic!("{label}: somebody never ended"));
+        answers.extend(rows.into_iter().map(|rows| answer(&case, rows)));
+        for answer in &answers {
+            assert!(!answer.contains("40P01") && !answer.contains("55P03"), "{label}: deadlock or endless wait: {answers:?}");
+            assert!(!answer.starts_with("error 2") && !answer.starts_with("error X"), "{label}: {answers:?}");
+        }
+        if !commit {
+            answers.remove(0);
+        }
+        self.check(&case, label).await;
+        End { answers, state: self.state(&case).await }
+    }
+
+    /// Polls until each of the others has ended or waits for a lock.
+    async fn wait_until_all_ended_or_wait(&self, others: usize, ended: &Cell<usize>, label: &str) {
+        let pids: Vec<String> = self.pids[1..=others].iter().map(ToString::to_string).collect();
+        let waiting = format!("select count(*) from pg_stat_activity where pid in ({}) and state = 'active' and wait_event_type = 'Lock'", pids.join(", "));
+        for _ in 0..20_000 {
+            let waiting = self.db.int(&waiting).await;
+            if ended.get() + usize::try_from(waiting).unwrap_or_default() == others {
+                return;
+            }
+        }
+        panic!("{label}: the others neither end nor wait");
+    }
+
+    /// Every end that some order explains.
+    async fn explained(&mut self, state: State, ops: &[Op], commit: bool) -> BTreeSet<End> {
+        let all: Vec<usize> = (0..ops.len()).collect();
+        let takes_part: Vec<usize> = if commit { all } else { all[1..].to_vec() };
+        let mut ends = BTreeSet::new();
+        let may_skip: Vec<usize> = takes_part.iter().copied().filter(|at| *at > 0 && ops[*at].skips_locked()).collect();
+        for skipped in subsets(&may_skip) {
+            let acting: Vec<usize> = takes_part.iter().copied().filter(|at| !skipped.contains(at)).collect();
+            for order in orders(&acting) {
+                let sequence: Vec<Op> = order.iter().map(|at| ops[*at]).collect();
+                let end = self.one_after_the_other(state, &sequence).await;
+                let mut answers = Vec::new();
+                for at in &takes_part {
+                    match order.iter().position(|other| other == at) {
+                        Some(position) => answers.push(end.answers[position].clone()),
+                        None => answers.push(nothing(ops[*at])),
+                    }
+                }
+                ends.insert(End { answers, state: end.state });
+            }
+        }
+        ends
+    }
+
+    async fn case(&mut self, state: State, ops: &[Op]) {
+        for commit in [true, false] {
+            let label = format!("{state:?}: {ops:?}, the first {}", if commit { "commits" } else { "rolls back" });
+            let end = self.meet(state, ops, commit, &label).await;
+            let explained = self.explained(state, ops, commit).await;
+            assert!(explained.contains(&end), "{label}: no order explains\n{end:#?}\npossible:\n{explained:#?}");
+        }
+    }
+}
+
+/// What an operation answers that found everything locked.
+fn nothing(op: Op) -> Answer {
+    match op {
+        Op::Sweep | Op::Rescue => "swept 0 closed 0 requeued 0".into(),
+        _ => "[]".into(),
+    }
+}
+
+fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> Answer {
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return case.plain(format!("error {error}")),
+    };
+    let number = |row: &Value, name: &str| row[name].as_i64().unwrap_or_default();
+    if rows.iter().any(|row| row.get("requeued").is_some()) {
+        let refunded: i64 = rows.iter().map(|row| number(row, "refunded")).sum();
+        let closed = rows.iter().filter(|row| !row["job_id"].is_null()).count();
+        let requeued: i64 = rows.iter().map(|row| number(row, "requeued")).sum();
+        return format!("swept {refunded} closed {closed} requeued {requeued}");
+    }
+    let rows: Vec<Value> = rows
+        .into_iter()
+        .map(|mut row| {
+            if let Some(row) = row.as_object_mut() {
+                // A new order's own id is different in every case; a place depends on what else waits.
+                row.retain(|name, _| !["job_id", "eta_seconds", "input"].contains(&name.as_str()));
+            }
+            row
+        })
+        .collect();
+    case.plain(format!("{rows:?}"))
+}
+
+fn orders(of: &[usize]) -> Vec<Vec<usize>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (at, first) in of.iter().enumerate() {
+        let mut rest = of.to_vec();
+        rest.remove(at);
+        for mut order in orders(&rest) {
+            order.insert(0, *first);
+            all.push(order);
+        }
+    }
+    all
+}
+
+fn subsets(of: &[usize]) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for item in of {
+        let with: Vec<Vec<usize>> = all.iter().map(|set| set.iter().copied().chain([*item]).collect()).collect();
+        all.extend(with);
+    }
+    all
+}
+
+async fn pairs(states: &[State]) {
+    let mut arena = Arena::open().await;
+    for &state in states {
+        for first in PAIRS {
+            for second in PAIRS {
+                arena.case(state, &[first, second]).await;
+            }
+        }
+    }
+}
+
+async fn triples(firsts: &[Op]) {
+    let mut arena = Arena::open().await;
+    for &first in firsts {
+        for second in TRIPLES {
+            for third in TRIPLES {
+                arena.case(first.suitable(), &[first, second, third]).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pairs_before_the_provider_has_it() {
+    pairs(&STATES[..3]).await;
+}
+
+#[tokio::test]
+async fn pairs_while_the_provider_has_it() {
+    pairs(&STATES[3..]).await;
+}
+
+#[tokio::test]
+async fn triples_of_the_early_operations() {
+    triples(&TRIPLES[..4]).await;
+}
+
+#[tokio::test]
+async fn triples_of_the_late_operations() {
+    triples(&TRIPLES[4..]).await;
+}
+
+#[tokio::test]
+async fn orders_of_one_account_meet_each_other_and_its_cancels() {
+    let mut arena = Arena::open().await;
+    arena.db.exec(&format!("update public.tools set exclusive_group = null, credit_cost = 70 where tool = '{UPSCALER}'")).await;
+    let ops = [Op::Order, Op::Replay, Op::Cancel, Op::Sweep];
+    for first in ops {
+        for second in ops {
+            arena.case(State::Queued, &[first, second]).await;
+            for third in ops {
+                arena.case(State::Queued, &[first, second, third]).await;
+            }
+        }
+    }
+}
