@@ -382,9 +382,13 @@ $$
 begin
   return query
   with place as (
-    select q.job_id, (row_number() over (order by min(q.place)))::int as "position"
-    from private.queue_order(p_provider, clock_timestamp()) q join public.jobs j on j.id = q.job_id
+    select q.job_id, (row_number() over (order by min(q.place)))::int as "position", min(s.not_before) as retry_at
+    from private.queue_order(p_provider, clock_timestamp()) q
+    join public.jobs j on j.id = q.job_id
+    join public.job_steps s on s.job_id = q.job_id and s.step = q.step
     where j.status = 'queued' group by q.job_id
   )
-  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p;
+  select p.job_id, p."position",
+    greatest(private.wait_seconds(p_provider, p."position"), ceil(extract(epoch from p.retry_at - clock_timestamp()))::int)
+  from place p;
 end $$;
