@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -71,10 +71,6 @@ impl Process {
         let child =
             command.spawn().with_context(|| format!("{}: cannot start {}", spec.name, spec.program.display()))?;
         Ok(Self { name: spec.name, log: spec.log, child })
-    }
-
-    pub fn log(&self) -> &Path {
-        &self.log
     }
 
     /// Waits until `ready` says so; fails at once when the process has ended.
