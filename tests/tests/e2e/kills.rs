@@ -143,7 +143,10 @@ impl SlowFile {
                 tokio::spawn(async move {
                     let mut request = [0; 4096];
                     let _ = stream.read(&mut request).await;
-                    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", picture.len());
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        picture.len()
+                    );
                     let (first, second) = picture.split_at(picture.len() / 2);
                     let _ = stream.write_all(&[head.as_bytes(), first].concat()).await;
                     told.add_permits(1);
@@ -164,7 +167,9 @@ fn while_the_result_is_copied_it_is_copied_again() {
         let picture = png(300, 200);
         let file = SlowFile::serve(picture.clone()).await;
         let hosts = || [("PROVIDER_OUTPUT_HOSTS".to_owned(), Some(format!("127.0.0.1:{}", file.port)))].into();
-        world.restart_workers(["provider-webhook", "cleanup-stale-jobs"].map(|name| (name.to_owned(), hosts())).into()).await;
+        world
+            .restart_workers(["provider-webhook", "cleanup-stale-jobs"].map(|name| (name.to_owned(), hosts())).into())
+            .await;
         world.script(json!({ "runninghub": { "work_ms": 1000 } })).await;
         let order = Order::running(world).await;
         let results = json!([{ "url": format!("http://127.0.0.1:{}/a.png", file.port), "outputType": "png" }]);

@@ -5,7 +5,8 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 use super::upscaling::{
-    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, deliver, lease_is_over, sweep_until, until_at_provider, until_cancelled_at_provider,
+    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, deliver, lease_is_over, sweep_until, until_at_provider,
+    until_cancelled_at_provider,
 };
 
 /// What the receiver answered to the provider's calls about this job.
@@ -20,7 +21,10 @@ async fn inbox(world: &World, order: &Order) -> Vec<Value> {
 }
 
 async fn times(world: &World, order: &Order, event: &str) -> i64 {
-    world.db().int(&format!("select count(*) from public.job_events where job_id = '{}' and event = '{event}'", order.job)).await
+    world
+        .db()
+        .int(&format!("select count(*) from public.job_events where job_id = '{}' and event = '{event}'", order.job))
+        .await
 }
 
 /// A provider's body about a task, as it might be or as somebody might forge it.
@@ -50,14 +54,20 @@ fn a_lost_one_is_made_good_by_the_next_sweep() {
 }
 
 #[test]
-fn an_early_one_is_kept_until_the_task_is_known() {
+fn an_early_one_is_not_lost() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "webhook": "early", "delay_ms": 400 } })).await;
-        let order = Order::running(world).await;
-        order.assert_completed(world).await;
-        assert_eq!(answers(world, &order).await, [200]);
-        assert_eq!(times(world, &order, "job_completed").await, 1);
-        assert_eq!(order.submits(world).await, 1);
+        // The call comes before the answer to the submit; with the delay, so does what follows from it.
+        for delay_ms in [0, 600] {
+            world.script(json!({ "reset": true, "runninghub": { "webhook": "early", "delay_ms": delay_ms } })).await;
+            let order = Order::new(world).await;
+            let answer = order.run(world).ok().await;
+            assert!(answer["status"] == "running" || answer["status"] == "completed", "{answer}");
+            assert!(answer["taskId"].is_string(), "{answer}");
+            order.assert_completed(world).await;
+            assert_eq!(answers(world, &order).await, [200]);
+            assert_eq!(times(world, &order, "job_completed").await, 1);
+            assert_eq!(order.submits(world).await, 1);
+        }
     });
 }
 
@@ -70,7 +80,11 @@ fn a_late_one_changes_nothing() {
         sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
         let before = order.assert_completed(world).await;
         world.until("the late call", async || Some(answers(world, &order).await).filter(|all| *all == [200])).await;
-        world.until("it is dealt with", async || inbox(world, &order).await.first().filter(|row| !row["applied_at"].is_null()).map(drop)).await;
+        world
+            .until("it is dealt with", async || {
+                inbox(world, &order).await.first().filter(|row| !row["applied_at"].is_null()).map(drop)
+            })
+            .await;
         assert_eq!(order.assert_completed(world).await, before);
     });
 }
@@ -94,7 +108,9 @@ fn a_forged_one_changes_nothing() {
         ask_at_every_sweep(world).await;
         world.script(json!({ "runninghub": { "webhook": "forged" } })).await;
         let order = Order::running(world).await;
-        world.until("three tries", async || Some(answers(world, &order).await).filter(|all| *all == [401, 401, 401])).await;
+        world
+            .until("three tries", async || Some(answers(world, &order).await).filter(|all| *all == [401, 401, 401]))
+            .await;
         assert!(inbox(world, &order).await.is_empty());
         assert_eq!(order.row(world).await["status"], "running");
         sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
@@ -143,7 +159,13 @@ fn a_token_of_the_previous_secret_is_still_good() {
         // The secret is rotated while the provider works.
         let keys = world.stack().keys();
         let (new, old) = ("a new secret, just made".to_owned(), keys.webhook_secret.clone());
-        let secrets = || [("WEBHOOK_SECRET".to_owned(), Some(new.clone())), ("WEBHOOK_SECRET_PREVIOUS".to_owned(), Some(old.clone()))].into();
+        let secrets = || {
+            [
+                ("WEBHOOK_SECRET".to_owned(), Some(new.clone())),
+                ("WEBHOOK_SECRET_PREVIOUS".to_owned(), Some(old.clone())),
+            ]
+            .into()
+        };
         world.restart_workers([("provider-webhook".to_owned(), secrets())].into()).await;
         order.assert_completed(world).await;
         assert!(answers(world, &order).await.contains(&json!(200)));
@@ -156,13 +178,17 @@ fn a_redirected_one_gives_nobody_anothers_picture() {
         ask_at_every_sweep(world).await;
         let small = Order::sized(world, 4, 4).await;
         let large = Order::sized(world, 20, 10).await;
-        world.script(json!({ "runninghub": [
+        world
+            .script(json!({ "runninghub": [
             { "match": small.job, "webhook": "redirected", "work_ms": 600 },
             { "match": large.job, "work_ms": 2000 },
-        ] })).await;
+        ] }))
+            .await;
         small.starts(world).await;
         large.starts(world).await;
-        world.until("the redirected call", async || Some(answers(world, &large).await).filter(|all| !all.is_empty())).await;
+        world
+            .until("the redirected call", async || Some(answers(world, &large).await).filter(|all| !all.is_empty()))
+            .await;
         sweep_until(world, "the small one", async |_| small.row(world).await["status"] == "completed").await;
         small.assert_completed(world).await;
         large.assert_completed(world).await;
@@ -221,7 +247,16 @@ fn odd_bodies_are_kept_and_answered() {
         let order = Order::running(world).await;
         let url = order.webhook(world).await;
         let target = url.split("/functions/v1/").nth(1).expect("a path").to_owned();
-        for text in ["", "hello", "[]", "null", "{\"taskId\":\"\\u0000\",\"x\\u0000\":\"a\\u0000b\"}", "{\"taskId\":{}}", "\u{feff}{}", "{\"a\":\"\\ud800\"}"] {
+        for text in [
+            "",
+            "hello",
+            "[]",
+            "null",
+            "{\"taskId\":\"\\u0000\",\"x\\u0000\":\"a\\u0000b\"}",
+            "{\"taskId\":{}}",
+            "\u{feff}{}",
+            "{\"a\":\"\\ud800\"}",
+        ] {
             let answer = world.call(&target).body(text.to_owned()).send().await;
             assert_eq!(answer.status, 200, "{text:?}: {}", answer.text);
             assert_eq!(answer.json, json!({ "ok": true }));
@@ -267,12 +302,18 @@ fn after_a_cancel_it_is_kept_and_changes_nothing() {
 fn a_success_after_a_cancel_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         // The provider does not hear of the cancel and finishes.
-        world.script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work_ms": 900 }] })).await;
+        world
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work_ms": 900 }] }))
+            .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         cancel(world, &order).await;
         until_at_provider(world, &task, "SUCCESS").await;
-        world.until("the late success is recorded", async || (times(world, &order, "late_success").await == 1).then_some(())).await;
+        world
+            .until("the late success is recorded", async || {
+                (times(world, &order, "late_success").await == 1).then_some(())
+            })
+            .await;
         order.assert_returned(world, "cancelled", "CANCELLED").await;
         assert_eq!(world.balance(&order.user).await, CREDITS);
         let status = order.status(world).await;

@@ -32,7 +32,10 @@ fn a_picture_comes_out_twice_the_size() {
 
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         assert_eq!(order.submits(world).await, 1);
-        let states = format!("select to_status from public.job_events where job_id = '{}' and step is null order by id", order.job);
+        let states = format!(
+            "select to_status from public.job_events where job_id = '{}' and step is null order by id",
+            order.job
+        );
         let states: Vec<Value> = world.db().rows(&states).await.iter().map(|row| row["to_status"].clone()).collect();
         assert_eq!(states, ["queued", "starting", "running", "completed"]);
         let status = order.status(world).await;
@@ -77,7 +80,8 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
         assert_eq!((&while_running["status"], &while_running["taskId"]), (&json!("running"), &first["taskId"]));
         // The same request in other words: the default spelt out, another session, another field order, a header for the id.
         let words = json!({ "version": "standard", "resolution": 2048, "unknown": [1], "imageUrl": order.body["imageUrl"], "sessionId": "another page" });
-        let by_header = world.call(RUN).by(&order.user).header("idempotency-key", &order.job.to_string()).json(&words).ok().await;
+        let by_header =
+            world.call(RUN).by(&order.user).header("idempotency-key", &order.job.to_string()).json(&words).ok().await;
         assert_eq!((&by_header["replayed"], &by_header["jobId"]), (&json!(true), &json!(order.job)), "{by_header}");
 
         let row = order.assert_completed(world).await;
@@ -86,7 +90,11 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
         assert_eq!(after["outputUrl"], row["output_url"]);
         for answer in [while_running, by_header, after] {
             assert_eq!(answer["success"], true);
-            assert_eq!((&answer["creditsCharged"], &answer["balance"]), (&json!(PRICE), &json!(CREDITS - PRICE)), "{answer}");
+            assert_eq!(
+                (&answer["creditsCharged"], &answer["balance"]),
+                (&json!(PRICE), &json!(CREDITS - PRICE)),
+                "{answer}"
+            );
         }
         assert_eq!(order.submits(world).await, 1);
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
@@ -131,7 +139,8 @@ fn without_an_id_the_function_makes_one() {
         let next = order.again();
         let named = Uuid::new_v4();
         let body = json!({ "imageUrl": next.body["imageUrl"] });
-        let answer = world.call(RUN).by(&next.user).header("idempotency-key", &named.to_string()).json(&body).ok().await;
+        let answer =
+            world.call(RUN).by(&next.user).header("idempotency-key", &named.to_string()).json(&body).ok().await;
         assert_eq!(answer["jobId"], json!(named), "{answer}");
     });
 }
@@ -173,7 +182,11 @@ fn one_live_job_per_user() {
         let order = Order::running(world).await;
         let next = order.again();
         let refusal = next.run(world).refused(409, "active_job_exists").await;
-        assert_eq!((&refusal["activeJobId"], &refusal["activeTool"]), (&json!(order.job), &json!("runninghub-upscaler")), "{refusal}");
+        assert_eq!(
+            (&refusal["activeJobId"], &refusal["activeTool"]),
+            (&json!(order.job), &json!("runninghub-upscaler")),
+            "{refusal}"
+        );
         assert!(refusal["activeStatus"].is_string(), "{refusal}");
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         let jobs = format!("select count(*) from public.jobs where id = '{}'", next.job);
@@ -196,7 +209,10 @@ fn an_own_result_is_an_input() {
         next.assert_completed(world).await;
         let picture = next.picture(world).await;
         assert_eq!((picture.width(), picture.height()), (32, 24));
-        assert!(!download(world, row["output_url"].as_str().expect("a result")).await.is_empty(), "the first one stays");
+        assert!(
+            !download(world, row["output_url"].as_str().expect("a result")).await.is_empty(),
+            "the first one stays"
+        );
     });
 }
 
@@ -204,7 +220,8 @@ fn an_own_result_is_an_input() {
 fn the_provider_gets_what_was_asked_for() {
     e2e::run(async |world| {
         let mut order = Order::new(world).await;
-        let more = json!({ "version": "pro", "resolution": 4096, "detailDenoise": 0.5, "prompt": "schärfer, bitte 🙂" });
+        let more =
+            json!({ "version": "pro", "resolution": 4096, "detailDenoise": 0.5, "prompt": "schärfer, bitte 🙂" });
         order.body.as_object_mut().expect("a body").extend(more.as_object().expect("fields").clone());
         order.starts(world).await;
         let submit = world.submits_of(order.job).await.remove(0);
@@ -235,7 +252,8 @@ fn the_status_is_for_the_owner_by_get_and_post() {
         let unknown = json!({ "jobId": Uuid::new_v4() });
         let ask = |body: &Value| world.call("runninghub-upscaler/queue-status").by(&order.user).json(body);
         ask(&unknown).refused(404, "not_found").await;
-        for (body, word) in [(json!({}), "jobId"), (json!({ "jobId": "x" }), "jobId"), (json!({ "jobId": 7 }), "jobId")] {
+        for (body, word) in [(json!({}), "jobId"), (json!({ "jobId": "x" }), "jobId"), (json!({ "jobId": 7 }), "jobId")]
+        {
             let refusal = ask(&body).refused(400, "bad_request").await;
             assert!(refusal["message"].as_str().unwrap_or_default().contains(word), "{refusal}");
         }
@@ -251,7 +269,11 @@ fn a_disabled_provider_makes_jobs_wait() {
         assert_eq!((&answer["success"], &answer["queued"]), (&json!(true), &json!(true)), "{answer}");
         assert_eq!((&answer["status"], &answer["position"]), (&json!("queued"), &json!(1)), "{answer}");
         assert!(answer["etaSeconds"].is_u64(), "{answer}");
-        assert_eq!((&answer["creditsCharged"], &answer["balance"]), (&json!(PRICE), &json!(CREDITS - PRICE)), "{answer}");
+        assert_eq!(
+            (&answer["creditsCharged"], &answer["balance"]),
+            (&json!(PRICE), &json!(CREDITS - PRICE)),
+            "{answer}"
+        );
         world.sweep().await;
         assert_eq!(order.submits(world).await, 0, "nothing is claimed");
         world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;

@@ -98,7 +98,8 @@ impl Order {
         let row = world.until_status(self.job, "completed").await;
         world.db().assert_closed(self.job, "completed", None, 0).await;
         let url = row["output_url"].as_str().unwrap_or_default();
-        let place = format!("{}/storage/v1/object/public/results/{}/{}/", world.stack().info().url, self.user.id, self.job);
+        let place =
+            format!("{}/storage/v1/object/public/results/{}/{}/", world.stack().info().url, self.user.id, self.job);
         assert!(url.starts_with(&place), "{row:#}");
         assert_eq!(world.db().entries(self.job).await, [-PRICE]);
         assert!(!self.is_active(world).await, "a user with nothing live is free");
@@ -184,7 +185,10 @@ pub async fn overdue(world: &World, job: Uuid) {
 
 /// What waits for a time to be tried again need not wait any more.
 pub async fn retry_now(world: &World, job: Uuid) {
-    world.db().exec(&format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'")).await;
+    world
+        .db()
+        .exec(&format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'"))
+        .await;
 }
 
 /// Whoever held a step's lease is too late now.
@@ -227,6 +231,7 @@ pub async fn until_cancelled_at_provider(world: &World, task: &str) {
 
 /// Calls a webhook's address as the provider would.
 pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
-    let target = url.strip_prefix(&world.stack().info().functions_url).expect("an address of ours").trim_start_matches('/');
+    let target =
+        url.strip_prefix(&world.stack().info().functions_url).expect("an address of ours").trim_start_matches('/');
     world.call(target).json(body).send().await
 }

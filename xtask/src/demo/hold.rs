@@ -21,23 +21,23 @@ drop function private.hold_before_submit()";
 const WAITING: &str = "select pid from pg_locks where locktype = 'advisory' and objid = 54320 and not granted";
 
 /// From now on no submit leaves.
-pub(super) struct Hold {
+pub struct Hold {
     owner: Client,
 }
 
 impl Hold {
-    pub(super) async fn set(owner: Client) -> Result<Self> {
+    pub async fn set(owner: Client) -> Result<Self> {
         owner.batch_execute(SET_UP).await?;
         Ok(Self { owner })
     }
 
     /// Whether a worker stands there.
-    pub(super) async fn has_caught(&self) -> Result<bool> {
+    pub async fn has_caught(&self) -> Result<bool> {
         Ok(!self.owner.query(WAITING, &[]).await?.is_empty())
     }
 
     /// Ends the writes that wait: the worker that wanted them is dead. Then submits may leave again.
-    pub(super) async fn release(self) -> Result<()> {
+    pub async fn release(self) -> Result<()> {
         let cancel = format!("select pg_terminate_backend(w.pid, 5000) from ({WAITING}) w");
         for row in self.owner.query(&cancel, &[]).await? {
             ensure!(row.get::<_, bool>(0), "a waiting write could not be ended");

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: from nothing to a printed receipt table. Exits 0 only if every story ends as it should and no
 //! invariant is violated. Speaks to the stack as a page, an admin and an outside scheduler would.
 
-mod hold;
+pub mod hold;
 mod picture;
 mod print;
 mod receipt;

@@ -1,13 +1,14 @@
 //! How long after its deadline a job may stay unsettled, for each healer alone. Each test prints what it measured.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
-use super::super::upscaling::{CREDITS, Order, PRICE, overdue, until_cancelled_at_provider};
+use super::super::upscaling::{CREDITS, Order, PRICE, intervals, overdue, until_cancelled_at_provider};
 
 /// Past the test runner's own capture, so that it is seen.
 fn measured(text: &str) {
@@ -15,12 +16,16 @@ fn measured(text: &str) {
 }
 
 async fn disable_provider(world: &World, disabled: bool) {
-    world.db().exec(&format!("update public.providers set enabled = {} where provider = 'runninghub'", !disabled)).await;
+    world
+        .db()
+        .exec(&format!("update public.providers set enabled = {} where provider = 'runninghub'", !disabled))
+        .await;
 }
 
 /// Seconds from a job's deadline to its end.
 async fn seconds_after(world: &World, job: Uuid, deadline: &str) -> f64 {
-    let sql = format!("select extract(epoch from completed_at - '{deadline}')::float8 from public.jobs where id = '{job}'");
+    let sql =
+        format!("select extract(epoch from completed_at - '{deadline}')::float8 from public.jobs where id = '{job}'");
     world.db().value(&sql).await.as_f64().expect("it is over")
 }
 
@@ -29,10 +34,16 @@ fn with_the_edge_cron_alone_within_30_s() {
     e2e::run_apart(
         |options| options.cron = true,
         async |world| {
+            // Nobody is asked before the deadline.
+            intervals(world, &[("check_every", "10 minutes")]).await;
             world.script(json!({ "runninghub": { "hang": true } })).await;
             let silent = Order::running(world).await;
             let unknown = Order::new(world).await;
-            world.script(json!({ "reset": true, "runninghub": { "match": unknown.job, "lost_answer": true, "hang": true } })).await;
+            world
+                .script(
+                    json!({ "reset": true, "runninghub": { "match": unknown.job, "lost_answer": true, "hang": true } }),
+                )
+                .await;
             unknown.run(world).ok().await;
             world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
             let finished = Order::running(world).await;
@@ -42,7 +53,12 @@ fn with_the_edge_cron_alone_within_30_s() {
 
             // The worst case: every deadline falls just after a pass.
             let began = Instant::now();
-            while world.db().int("select count(*) from public.sweeps where source = 'cron' and finished_at is not null").await == 0 {
+            while world
+                .db()
+                .int("select count(*) from public.sweeps where source = 'cron' and finished_at is not null")
+                .await
+                == 0
+            {
                 assert!(began.elapsed() < Duration::from_secs(90), "the cron never fired");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -57,7 +73,12 @@ fn with_the_edge_cron_alone_within_30_s() {
                 let is_over = async || Some(order.row(world).await).filter(|row| !row["completed_at"].is_null());
                 world.until("the cron settles it", is_over).await;
             }
-            for (what, order) in [("never answers", &silent), ("answer lost", &unknown), ("webhook lost", &finished), ("not started", &waiting)] {
+            for (what, order) in [
+                ("never ends", &silent),
+                ("answer lost", &unknown),
+                ("webhook lost", &finished),
+                ("not started", &waiting),
+            ] {
                 let seconds = seconds_after(world, order.job, deadline).await;
                 measured(&format!("edge cron alone, {what}: settled {seconds:.1} s after the deadline"));
                 assert!(seconds <= 30.0, "{what}: {seconds} s");
@@ -71,6 +92,29 @@ fn with_the_edge_cron_alone_within_30_s() {
 }
 
 #[test]
+fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "hang": true }] })).await;
+        let order = Order::running(world).await;
+        let task = order.task(world).await;
+        overdue(world, order.job).await;
+        for _ in 0..2 {
+            let report = world.sweep().await;
+            assert_eq!(report["cleaned"], 0, "a grace first: {report}");
+            assert_eq!(order.row(world).await["status"], "running");
+            world.db().age(order.job, "59 seconds").await;
+        }
+        world.db().age(order.job, "3 seconds").await;
+        let report = world.sweep().await;
+        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(PRICE)), "{report}");
+        order.assert_returned(world, "failed", "TIMEOUT").await;
+        measured("an edge healer, provider silent: settled by its first pass 2 min after the deadline");
+        world.sweep().await;
+        until_cancelled_at_provider(world, &task).await;
+    });
+}
+
+#[test]
 fn with_sql_alone_within_4_minutes() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "hang": true } })).await;
@@ -81,7 +125,13 @@ fn with_sql_alone_within_4_minutes() {
         waiting.run(world).ok().await;
         world.db().age(waiting.job, "1 second").await;
         unsent.run(world).ok().await;
-        world.db().exec(&format!("update public.jobs set queued_at = queued_at - interval '1 minute' where id = '{}'", unsent.job)).await;
+        world
+            .db()
+            .exec(&format!(
+                "update public.jobs set queued_at = queued_at - interval '1 minute' where id = '{}'",
+                unsent.job
+            ))
+            .await;
         disable_provider(world, false).await;
         assert_eq!(world.db().claim_one("runninghub").await.job, unsent.job);
         // From here on there is no edge at all.
@@ -89,7 +139,13 @@ fn with_sql_alone_within_4_minutes() {
         for job in [asked.job, waiting.job, unsent.job] {
             overdue(world, job).await;
         }
-        world.db().exec(&format!("update public.job_steps set lease_until = clock_timestamp() where job_id = '{}'", unsent.job)).await;
+        world
+            .db()
+            .exec(&format!(
+                "update public.job_steps set lease_until = clock_timestamp() where job_id = '{}'",
+                unsent.job
+            ))
+            .await;
 
         let closed = async || -> i64 {
             let rows = world.db().call("cleanup_all_stale_ai_jobs", json!({})).await;
@@ -99,7 +155,9 @@ fn with_sql_alone_within_4_minutes() {
         assert_eq!(closed().await, 1, "what was never started is closed at once");
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         assert_eq!(unsent.row(world).await["status"], "queued", "what was never sent goes back at once");
-        measured("SQL alone, not started or not sent: settled by its first run after the deadline (it runs every minute)");
+        measured(
+            "SQL alone, not started or not sent: settled by its first run after the deadline (it runs every minute)",
+        );
 
         world.db().age(asked.job, "178 seconds").await;
         assert_eq!(closed().await, 0, "an edge healer may still ask");
@@ -107,7 +165,9 @@ fn with_sql_alone_within_4_minutes() {
         world.db().age(asked.job, "3 seconds").await;
         assert_eq!(closed().await, 1);
         world.db().assert_closed(asked.job, "failed", Some("TIMEOUT"), PRICE).await;
-        measured("SQL alone, at an asynchronous provider: settled by its first run 3 min after the deadline: within 4 min");
+        measured(
+            "SQL alone, at an asynchronous provider: settled by its first run 3 min after the deadline: within 4 min",
+        );
 
         // What SQL cannot say to the provider is owed, and said by the next edge pass.
         let owed = asked.step(world).await["provider_cancel_due"].clone();
@@ -129,7 +189,10 @@ fn with_the_users_next_request_alone_at_once() {
         let next = waiting.again();
         let began = Instant::now();
         let answer = next.run(world).ok().await;
-        measured(&format!("next request alone, not started: settled and the new job accepted in {} ms", began.elapsed().as_millis()));
+        measured(&format!(
+            "next request alone, not started: settled and the new job accepted in {} ms",
+            began.elapsed().as_millis()
+        ));
         assert_eq!((&answer["status"], &answer["balance"]), (&json!("queued"), &json!(CREDITS - PRICE)), "{answer}");
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         world.db().exec("delete from public.cancelled_requests").await;
@@ -146,7 +209,10 @@ fn with_the_users_next_request_alone_at_once() {
         world.db().age(asked.job, "181 seconds").await;
         let began = Instant::now();
         next.starts(world).await;
-        measured(&format!("next request alone, 3 min after the deadline of an asked provider: in {} ms", began.elapsed().as_millis()));
+        measured(&format!(
+            "next request alone, 3 min after the deadline of an asked provider: in {} ms",
+            began.elapsed().as_millis()
+        ));
         world.db().assert_closed(asked.job, "failed", Some("TIMEOUT"), PRICE).await;
         assert_eq!(world.balance(&next.user).await, CREDITS - PRICE);
     });

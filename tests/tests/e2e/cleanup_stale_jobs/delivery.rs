@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, World};
 
-use super::super::upscaling::{Order, PRICE, lease_is_over, overdue, sweep_until, until_at_provider};
+use super::super::upscaling::{Order, PRICE, lease_is_over, sweep_until, until_at_provider};
 
 /// Finished at the provider, whose webhook is lost.
 async fn finished(world: &World) -> Order {
@@ -54,11 +54,10 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         let order = finished(world).await;
         world.storage_is_down(500).await;
         world.sweep().await;
-        overdue(world, order.job).await;
-        lease_is_over(world, order.job).await;
+        world.db().age(order.job, "11 minutes").await;
         world.sweep().await;
         assert_eq!(order.row(world).await["status"], "running", "it may be copied until it expires");
-        world.db().age(order.job, "21 minutes").await;
+        world.db().age(order.job, "10 minutes").await;
         let report = world.sweep().await;
         assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(PRICE)), "{report}");
         order.assert_returned(world, "failed", "DELIVERY_FAILED").await;
@@ -135,7 +134,9 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
 fn a_setting_that_allows_no_host_returns_the_credits() {
     e2e::run(async |world| {
         let hosts = || BTreeMap::from([("PROVIDER_OUTPUT_HOSTS".to_owned(), Some("cdn.example".to_owned()))]);
-        world.restart_workers(["provider-webhook", "cleanup-stale-jobs"].map(|name| (name.to_owned(), hosts())).into()).await;
+        world
+            .restart_workers(["provider-webhook", "cleanup-stale-jobs"].map(|name| (name.to_owned(), hosts())).into())
+            .await;
         let order = finished(world).await;
         assert_not_deliverable(world, &order).await;
     });

@@ -8,6 +8,7 @@ use super::counts;
 /// Mixed tools, prices and users; every third user appears twice. Rows as the systems of that time left them: no steps, the
 /// debits in the ledger, the first 33 never started.
 const STUCK: &str = "
+drop table if exists pg_temp.stuck;
 create temporary table stuck as
 select gen_random_uuid() as id, md5('user ' || n % 48)::uuid as user_id, t.tool, t.table_name, (array[60, 45, 120, 7, 999])[n % 5 + 1] as price,
   case when n > 33 then now() - make_interval(hours => n) end as started_at, now() - make_interval(hours => n + 1) as created_at,
@@ -30,11 +31,14 @@ fn one_sweep_closes_all_of_it_and_returns_every_credit() {
         let report = world.sweep().await;
         assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(72), &json!(0)), "{report}");
         assert_eq!(report["refundedCredits"], taken, "{report}");
-        for row in world.db().rows("select table_name, count(*) as jobs, sum(price) as credits from stuck group by 1").await {
+        for row in
+            world.db().rows("select table_name, count(*) as jobs, sum(price) as credits from stuck group by 1").await
+        {
             let table = row["table_name"].as_str().expect("a name");
             assert_eq!(counts(&report, table), (&row["jobs"], &row["credits"]), "{table}");
         }
-        let wrong = "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join public.jobs j using (id)
+        let wrong =
+            "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join public.jobs j using (id)
             where j.status <> 'failed' or j.credits_refunded <> s.price or j.completed_at is null
               or j.error_message !~ '^(QUEUE_)?TIMEOUT: .* minutes.* credits were returned'";
         assert_eq!(world.db().rows(wrong).await, Vec::<Value>::new());
@@ -58,7 +62,10 @@ fn a_row_whose_money_is_wrong_is_set_aside_and_stops_nothing() {
         let live = world.db().rows("select id from public.jobs where completed_at is null").await;
         assert_eq!(live.len(), 1, "{live:?}");
         let bad = live[0]["id"].as_str().expect("an id");
-        let event = world.db().row(&format!("select actor, detail from public.job_events where job_id = '{bad}' and event = 'set_aside'")).await;
+        let event = world
+            .db()
+            .row(&format!("select actor, detail from public.job_events where job_id = '{bad}' and event = 'set_aside'"))
+            .await;
         assert_eq!(event["actor"], "sweep", "{event}");
         let violations = world.violations().await;
         assert!(violations.iter().any(|row| row["subject"] == bad), "{violations:?}");

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, World};
 
 use super::super::upscaling::{
-    CREDITS, Order, PRICE, ask_at_every_sweep, lease_is_over, overdue, retry_now, sweep_until, until_cancelled_at_provider,
+    CREDITS, Order, PRICE, ask_at_every_sweep, lease_is_over, overdue, retry_now, sweep_until,
+    until_cancelled_at_provider,
 };
 
 /// The provider refuses this order's submit once, with that code in that shape.
@@ -86,8 +87,15 @@ async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeI
     assert!(answer["position"].is_u64() && answer["etaSeconds"].is_u64(), "{answer}");
     assert_eq!(answer["balance"], CREDITS - PRICE);
     let step = order.step(world).await;
-    assert_eq!((&step["status"], &step["sent_at"], &step["lease_until"]), (&json!("queued"), &Value::Null, &Value::Null), "{step:#}");
-    let sql = format!("select ceil(extract(epoch from not_before - clock_timestamp()))::int from public.job_steps where job_id = '{}'", order.job);
+    assert_eq!(
+        (&step["status"], &step["sent_at"], &step["lease_until"]),
+        (&json!("queued"), &Value::Null, &Value::Null),
+        "{step:#}"
+    );
+    let sql = format!(
+        "select ceil(extract(epoch from not_before - clock_timestamp()))::int from public.job_steps where job_id = '{}'",
+        order.job
+    );
     let wait = world.db().int(&sql).await;
     assert!(seconds.contains(&wait), "tried again in {wait} s");
     assert_eq!(world.db().entries(order.job).await, [-PRICE]);
@@ -185,7 +193,9 @@ fn a_lost_answer_is_settled_by_the_webhook() {
 #[test]
 fn an_answer_that_says_nothing_is_no_answer() {
     e2e::run(async |world| {
-        for body in [json!("<html>welcome</html>"), json!({}), json!({ "code": 0, "data": null }), json!({ "taskId": 0 })] {
+        for body in
+            [json!("<html>welcome</html>"), json!({}), json!({ "code": 0, "data": null }), json!({ "taskId": 0 })]
+        {
             let order = Order::new(world).await;
             world.script(json!({ "runninghub": { "match": order.job, "status": 200, "body": body } })).await;
             assert_unknown(world, &order).await;
@@ -260,7 +270,11 @@ fn work_that_fails_is_returned_with_the_reason() {
         let message = row["error_message"].as_str().unwrap_or_default();
         assert!(message.contains("CUDA out of memory") && message.contains("60 credits"), "{message}");
         let status = order.status(world).await;
-        assert_eq!((&status["status"], &status["errorCode"]), (&json!("failed"), &json!("PROVIDER_FAILED")), "{status}");
+        assert_eq!(
+            (&status["status"], &status["errorCode"]),
+            (&json!("failed"), &json!("PROVIDER_FAILED")),
+            "{status}"
+        );
         assert_eq!((&status["creditsRefunded"], &status["errorMessage"]), (&json!(PRICE), &row["error_message"]));
     });
 }

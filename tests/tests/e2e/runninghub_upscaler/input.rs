@@ -26,7 +26,10 @@ fn a_field_at_fault_is_named() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
         let cases = [
-            ("resolution", vec![json!(511), json!(8193), json!("2048"), json!(2048.5), json!(-1), json!(true), json!([])]),
+            (
+                "resolution",
+                vec![json!(511), json!(8193), json!("2048"), json!(2048.5), json!(-1), json!(true), json!([])],
+            ),
             ("detailDenoise", vec![json!(-0.01), json!(1.01), json!("0.5"), json!({})]),
             ("prompt", vec![json!("x".repeat(2001)), json!(7), json!(["x"])]),
             ("version", vec![json!("ultra"), json!(""), json!(1)]),
@@ -62,7 +65,11 @@ fn the_limits_themselves_are_allowed() {
         ] {
             let order = Order::new(world).await;
             let answer = world.call(RUN).by(&order.user).json(&with(&order, &fields)).ok().await;
-            assert_eq!((&answer["status"], &answer["creditsCharged"]), (&json!("queued"), &json!(60)), "{fields}: {answer}");
+            assert_eq!(
+                (&answer["status"], &answer["creditsCharged"]),
+                (&json!("queued"), &json!(60)),
+                "{fields}: {answer}"
+            );
         }
     });
 }
@@ -88,7 +95,9 @@ fn a_body_is_an_object_of_clean_text() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
         let url = order.body["imageUrl"].as_str().expect("a URL");
-        let field = |name: &str, value: &str| format!("{{\"imageUrl\":\"{url}\",\"jobId\":\"{}\",\"{name}\":{value}}}", order.job).into_bytes();
+        let field = |name: &str, value: &str| {
+            format!("{{\"imageUrl\":\"{url}\",\"jobId\":\"{}\",\"{name}\":{value}}}", order.job).into_bytes()
+        };
         let mut not_utf8 = field("prompt", "\"x\"");
         let at = not_utf8.iter().rposition(|byte| *byte == b'x').expect("an x");
         not_utf8[at] = 0xff;
@@ -107,7 +116,8 @@ fn a_body_is_an_object_of_clean_text() {
         ];
         for body in refused {
             let shown = String::from_utf8_lossy(&body).chars().take(80).collect::<String>();
-            let answer = world.call(RUN).by(&order.user).header("content-type", "application/json").body(body).send().await;
+            let answer =
+                world.call(RUN).by(&order.user).header("content-type", "application/json").body(body).send().await;
             assert_eq!(answer.status, 400, "{shown}: {}", answer.text);
             answer.expect_refusal(400, "bad_request");
         }
@@ -186,7 +196,9 @@ fn pictures_elsewhere_only_on_allowed_hosts() {
             assert_refused(world, &order, &json!({ "imageUrl": url }), "imageUrl").await;
         }
         assert_nothing_happened(world, &order).await;
-        for url in ["https://pics.example/a.png", "https://eu.pics.example/a.png?sig=1", "https://PICS.example:443/a.png"] {
+        for url in
+            ["https://pics.example/a.png", "https://eu.pics.example/a.png?sig=1", "https://PICS.example:443/a.png"]
+        {
             let order = Order::of(world.new_user(60).await, url);
             order.starts(world).await;
             let admin = world.admin(1).await;

@@ -13,7 +13,8 @@ async fn insert(world: &World, order: &Order) {
         "id": order.job, "user_id": order.user.id, "status": "queued", "session_id": "an old page",
         "input_file_name": "in.png", "user_credit_cost": 0, "started_at": "2020-01-01T00:00:00Z",
     });
-    let request = world.http().post(url).bearer_auth(&order.user.token).header("apikey", &world.stack().info().anon_key);
+    let request =
+        world.http().post(url).bearer_auth(&order.user.token).header("apikey", &world.stack().info().anon_key);
     let answer = request.json(&row).send().await.expect("PostgREST answers");
     assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap_or_default());
 }
@@ -24,7 +25,10 @@ fn its_row_is_harmless_until_run_adopts_it() {
         let order = Order::new(world).await;
         insert(world, &order).await;
         let row = order.row(world).await;
-        assert_eq!((&row["status"], &row["credits_charged"], &row["started_at"]), (&json!("pending"), &json!(0), &Value::Null));
+        assert_eq!(
+            (&row["status"], &row["credits_charged"], &row["started_at"]),
+            (&json!("pending"), &json!(0), &Value::Null)
+        );
         assert!(!order.is_active(world).await, "unpaid blocks nobody");
         assert_eq!(world.balance(&order.user).await, CREDITS);
 
@@ -87,7 +91,8 @@ fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
         order.run(world).ok().await;
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         let url = format!("{}/rest/v1/{TABLE}?id=eq.{}", world.stack().info().url, order.job);
-        let request = world.http().patch(url).bearer_auth(&order.user.token).header("apikey", &world.stack().info().anon_key);
+        let request =
+            world.http().patch(url).bearer_auth(&order.user.token).header("apikey", &world.stack().info().anon_key);
         let answer = request.json(&json!({ "status": "failed" })).send().await.expect("PostgREST answers");
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
         order.assert_returned(world, "cancelled", "CANCELLED").await;
