@@ -2,6 +2,7 @@
 //!
 //! Its data lives in a temporary folder that goes with the process. Never touches a Postgres that it did not start.
 
+use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,22 +50,11 @@ impl Postgres {
         if let Some((user, group)) = owner {
             std::os::unix::fs::chown(&home, Some(user), Some(group))?;
         }
-        initdb(&native, &home.join("data"), owner)?;
-        let settings = [
-            format!("port={}", options.port),
-            format!("fsync={}", if options.fsync { "on" } else { "off" }),
-            "listen_addresses=127.0.0.1".into(),
-            format!("unix_socket_directories={}", home.display()),
-            "max_connections=200".into(),
-            "timezone=UTC".into(),
-            "jit=off".into(),
-        ];
-        let mut args = vec!["-D".into(), home.join("data").into_os_string()];
-        args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
+        let data = home.join("data");
         let mut process = Process::spawn(Spec {
             name: "postgres",
-            program: native.join("bin/postgres"),
-            args,
+            program: "/bin/sh".into(),
+            args: command_line(&native, &data, &options),
             env: Vec::new(),
             log: options.log_dir.join("postgres.log"),
             stop: "INT",
@@ -72,7 +62,7 @@ impl Postgres {
             owner,
         })?;
         let url = url(options.port, "postgres");
-        process.wait_ready(Duration::from_secs(30), || async { connect(&url).await.is_ok() }).await?;
+        process.wait_ready(Duration::from_secs(60), || serves(&url, &data)).await?;
         Ok(Self { port: options.port, process })
     }
 
@@ -151,15 +141,36 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
     format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
 }
 
-fn initdb(native: &Path, data: &Path, owner: Option<(u32, u32)>) -> Result<()> {
-    let mut command = Command::new(native.join("bin/initdb"));
-    command.args(["-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8"]);
-    command.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-D"]).arg(data);
-    if let Some((user, group)) = owner {
-        use std::os::unix::process::CommandExt;
-        command.uid(user).gid(group).current_dir("/");
-    }
-    run_quiet("create a Postgres data folder", &mut command, "run `cargo xtask setup`").map(drop)
+/// Makes the data folder and becomes the server: one watched process, so that nothing stays behind if we are killed.
+const INIT_AND_SERVE: &str = r#"
+data=$1 init=$2 serve=$3
+shift 3
+"$init" -D "$data" -U postgres -A trust --no-sync --encoding=UTF8 \
+  --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C || exit 1
+exec "$serve" -D "$data" "$@"
+"#;
+
+fn command_line(native: &Path, data: &Path, options: &Options) -> Vec<OsString> {
+    let settings = [
+        format!("port={}", options.port),
+        format!("fsync={}", if options.fsync { "on" } else { "off" }),
+        "listen_addresses=127.0.0.1".into(),
+        "unix_socket_directories=".into(),
+        "max_connections=200".into(),
+        "timezone=UTC".into(),
+        "jit=off".into(),
+    ];
+    let mut args: Vec<OsString> = vec!["-c".into(), INIT_AND_SERVE.into(), "sh".into(), data.into()];
+    args.extend(["initdb", "postgres"].map(|program| native.join("bin").join(program).into()));
+    args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
+    args
+}
+
+/// Whether the server at `url` answers and is ours: somebody else's may hold the port.
+async fn serves(url: &str, data: &Path) -> bool {
+    let Ok(client) = connect(url).await else { return false };
+    let row = client.query_one("show data_directory", &[]).await;
+    row.is_ok_and(|row| Path::new(row.get::<_, &str>(0)) == data)
 }
 
 /// Postgres refuses to run as root; then it runs as `nobody`.
