@@ -334,7 +334,7 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
         "anon_key": keys.anon_key,
         "service_role_key": keys.service_role_key,
         "publishable_key": keys.publishable_key,
-        "secret_keys": { "default": keys.secret_key },
+        "secret_key": keys.secret_key,
         "users": keys::users(),
         "storage_dir": storage,
     });
