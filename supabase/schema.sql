@@ -695,6 +695,7 @@ declare v_user uuid; v_job public.jobs;
 begin
   select user_id into v_user from public.jobs where id = p_job_id;
   if not found then return null; end if;
+  insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = v_user for update;
   select * into v_job from public.jobs where id = p_job_id for update;
   return v_job;
@@ -972,8 +973,9 @@ AS $function$
         -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
         bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
         bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
-        -- Rescued in SQL before this is asked, or a website's, which its own cleanup retries.
-        bool_or(st.status = 'starting' and st.sent_at is null and st.rescues < 3 and p_now < c.expires_at) as rescuable,
+        -- Goes back to the queue instead (`steps_rescue`).
+        bool_or(p_now < c.expires_at and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
+          or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
         bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
@@ -1179,11 +1181,15 @@ AS $function$
 begin
   return query
   with place as (
-    select q.job_id, (row_number() over (order by min(q.place)))::int as "position"
-    from private.queue_order(p_provider, clock_timestamp()) q join public.jobs j on j.id = q.job_id
+    select q.job_id, (row_number() over (order by min(q.place)))::int as "position", min(s.not_before) as retry_at
+    from private.queue_order(p_provider, clock_timestamp()) q
+    join public.jobs j on j.id = q.job_id
+    join public.job_steps s on s.job_id = q.job_id and s.step = q.step
     where j.status = 'queued' group by q.job_id
   )
-  select p.job_id, p."position", private.wait_seconds(p_provider, p."position") from place p;
+  select p.job_id, p."position",
+    greatest(private.wait_seconds(p_provider, p."position"), ceil(extract(epoch from p.retry_at - clock_timestamp()))::int)
+  from place p;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
@@ -1367,7 +1373,6 @@ AS $function$
 declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int;
 begin
   perform private.act_as('sweep');
-  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit);
   return query select e.job_id, e.tool, e.status, e.refunded, 0 from private.steps_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
   loop
     exit when v_left <= 0 or clock_timestamp() - v_began > p_budget;
@@ -1376,6 +1381,8 @@ begin
     exit when v_got = 0;
     v_left := v_left - v_got;
   end loop;
+  -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
+  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
@@ -1388,9 +1395,18 @@ declare v_ids uuid[]; v_users uuid[]; v_bad uuid[]; v_statuses text[]; v_codes t
 begin
   select array_agg(d.job_id), array_agg(distinct d.user_id) into v_ids, v_users from private.jobs_due(p_now, p_user_id, null, p_limit) d;
   if v_ids is null then return; end if;
-  perform 1 from (select a.user_id from public.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update) locked;
+  insert into public.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
+  -- A user's own heal waits for its turn. A sweep over everybody waits for nobody, so that no two wait in a circle: who is
+  -- busy is healed by the next one.
+  if p_user_id is null then
+    select array_agg(l.user_id) into v_users from (
+      select a.user_id from public.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
+  else
+    perform 1 from public.credit_accounts a where a.user_id = p_user_id for update;
+  end if;
   select array_agg(l.id) into v_ids from (
-    select j.id from public.jobs j where j.id = any (v_ids) order by j.id for update skip locked) l;
+    select j.id from public.jobs j where j.id = any (v_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
+  if v_ids is null then return; end if;  -- somebody else is at all of them
   select array_agg(j.id) into v_bad from public.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
     select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
@@ -2256,6 +2272,7 @@ begin
   perform public.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from private.intervals();
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = p_user_id for update;
   perform private.orphans_cancel(array(
     select j.id from public.jobs j join public.tools t using (tool)

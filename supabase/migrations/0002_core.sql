@@ -298,6 +298,7 @@ declare v_user uuid; v_job public.jobs;
 begin
   select user_id into v_user from public.jobs where id = p_job_id;
   if not found then return null; end if;
+  insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = v_user for update;
   select * into v_job from public.jobs where id = p_job_id for update;
   return v_job;

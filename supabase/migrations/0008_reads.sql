@@ -34,6 +34,7 @@ begin
   perform public.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from private.intervals();
+  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = p_user_id for update;
   perform private.orphans_cancel(array(
     select j.id from public.jobs j join public.tools t using (tool)
