@@ -16,7 +16,9 @@ use super::User;
 use crate::session::Session;
 
 /// How long anything may take that a test waits for. Generous: only a failure waits this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a stack may take to listen.
+const STARTING: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(20);
 const PANICKING: &str = "tests/functions/panicking";
 
@@ -368,11 +370,14 @@ fn state_dir(port_base: u16) -> PathBuf {
     states().join(port_base.to_string())
 }
 
-/// Logs outlive a run, so that a failure can be looked into; the next run clears those of stacks that have ended.
+/// Logs outlive a run, so that a failure can be looked into; a later run clears those of stacks that have ended.
 fn forget_ended_stacks() {
     for entry in std::fs::read_dir(states()).into_iter().flatten().flatten() {
+        // One that is just starting does not listen yet.
+        let changed = entry.metadata().and_then(|data| data.modified()).ok();
+        let is_old = changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STARTING);
         let base = entry.file_name().to_string_lossy().parse::<u16>();
-        let ended = base.is_ok_and(|base| (1..=6).all(|offset| is_free(base + offset)));
+        let ended = is_old && base.is_ok_and(|base| (1..=6).all(|offset| is_free(base + offset)));
         if ended {
             // Another run may be clearing the same folder.
             let _ = std::fs::remove_dir_all(entry.path());

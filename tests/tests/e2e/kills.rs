@@ -91,6 +91,26 @@ fn between_submit_and_recording_with_a_lost_webhook_the_deadline_settles_it() {
 }
 
 #[test]
+fn a_page_that_closes_does_not_cut_off_the_submit() {
+    e2e::run(async |world| {
+        let order = Order::new(world).await;
+        world.script(json!({ "runninghub": { "delay_ms": 1200 } })).await;
+        let info = world.stack().info();
+        let request = world.http().post(format!("{}/runninghub-upscaler/run", info.functions_url));
+        let request = request.bearer_auth(&order.user.token).json(&order.body).send();
+        tokio::select! {
+            answer = request => panic!("answered before the page closed: {answer:?}"),
+            () = arrives(world, &order) => {}
+        }
+        world
+            .until("the task is recorded", async || order.step(world).await["provider_task_id"].as_str().map(drop))
+            .await;
+        order.assert_completed(world).await;
+        assert_replayed(world, &order, "completed").await;
+    });
+}
+
+#[test]
 fn while_the_provider_works_the_job_completes() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;

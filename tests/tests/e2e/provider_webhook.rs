@@ -5,7 +5,7 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 use super::upscaling::{
-    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, deliver, lease_is_over, sweep_until, until_at_provider,
+    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, deliver, lease_is_over, overdue, sweep_until, until_at_provider,
     until_cancelled_at_provider,
 };
 
@@ -319,6 +319,37 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
         let status = order.status(world).await;
         assert_eq!((&status["status"], &status["outputUrl"]), (&json!("cancelled"), &Value::Null), "{status}");
         assert_eq!(order.step(world).await["provider_cancel_due"], json!([]), "what is finished is owed no cancel");
+    });
+}
+
+#[test]
+fn a_success_after_a_cancel_of_a_lost_answer_is_recorded_and_not_shown() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 1200 } })).await;
+        let order = Order::new(world).await;
+        order.run(world).ok().await;
+        cancel(world, &order).await;
+        let recorded = async || (times(world, &order, "late_success").await == 1).then_some(());
+        world.until("the late success is recorded", recorded).await;
+        order.assert_returned(world, "cancelled", "CANCELLED").await;
+        assert_eq!(order.submits(world).await, 1);
+    });
+}
+
+#[test]
+fn a_success_after_the_deadline_is_recorded_and_not_shown() {
+    e2e::run(async |world| {
+        world
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work_ms": 1500 }] }))
+            .await;
+        let order = Order::running(world).await;
+        overdue(world, order.job).await;
+        world.sweep().await;
+        order.assert_returned(world, "failed", "TIMEOUT").await;
+        let recorded = async || (times(world, &order, "late_success").await == 1).then_some(());
+        world.until("the late success is recorded", recorded).await;
+        order.assert_returned(world, "failed", "TIMEOUT").await;
+        assert_eq!(world.balance(&order.user).await, CREDITS);
     });
 }
 

@@ -199,6 +199,26 @@ fn one_live_job_per_user() {
 }
 
 #[test]
+fn of_many_different_ones_at_once_one_is_taken() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "work_ms": 1200 } })).await;
+        let first = Order::new(world).await;
+        let orders: Vec<Order> = (0..6).map(|_| first.again()).collect();
+        let answers = futures::future::join_all(orders.iter().map(|order| order.run(world).send())).await;
+        let mut taken = Vec::new();
+        for (order, answer) in orders.iter().zip(answers) {
+            match answer.status {
+                200 => taken.push(order),
+                _ => drop(answer.expect_refusal(409, "active_job_exists")),
+            }
+        }
+        assert_eq!(taken.len(), 1);
+        taken[0].assert_completed(world).await;
+        assert_eq!(world.balance(&first.user).await, CREDITS - PRICE);
+    });
+}
+
+#[test]
 fn an_own_result_is_an_input() {
     e2e::run(async |world| {
         let order = Order::sized(world, 8, 6).await;
