@@ -19,24 +19,15 @@ pub(crate) struct Client(Legacy<HttpsConnector<HttpConnector>, Body>);
 
 impl Client {
     pub(crate) fn new() -> Self {
-        let connector = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .build();
+        let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         // Without idle connections a restarted peer can never be met on a dead one.
-        let client = Legacy::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(0)
-            .build(connector);
+        let client = Legacy::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Self(client)
     }
 
     /// Sends a request as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        self.0
-            .request(request)
-            .await
-            .map(|response| response.map(Body::new))
+        self.0.request(request).await.map(|response| response.map(Body::new))
     }
 
     /// The body and headers of a good answer of at most `bytes_max` bytes.
@@ -47,10 +38,7 @@ impl Client {
         limit: Duration,
     ) -> anyhow::Result<(HeaderMap, Bytes)> {
         let uri: Uri = url.parse().context("not a URL")?;
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(uri)
-            .body(Body::empty())?;
+        let request = Request::builder().method(Method::GET).uri(uri).body(Body::empty())?;
         let fetch = async {
             let response = self.send(request).await?;
             if !response.status().is_success() {
@@ -58,23 +46,14 @@ impl Client {
             }
             let (parts, body) = response.into_parts();
             let collected = Limited::new(body, bytes_max).collect().await;
-            let bytes = collected
-                .map_err(|error| anyhow::anyhow!("body: {error}"))?
-                .to_bytes();
+            let bytes = collected.map_err(|error| anyhow::anyhow!("body: {error}"))?.to_bytes();
             Ok((parts.headers, bytes))
         };
-        tokio::time::timeout(limit, fetch)
-            .await
-            .context("timed out")?
+        tokio::time::timeout(limit, fetch).await.context("timed out")?
     }
 
     /// Posts JSON; gives the status and the start of the answer.
-    pub(crate) async fn post_json(
-        &self,
-        url: &str,
-        body: String,
-        limit: Duration,
-    ) -> anyhow::Result<(u16, String)> {
+    pub(crate) async fn post_json(&self, url: &str, body: String, limit: Duration) -> anyhow::Result<(u16, String)> {
         let request = Request::post(url.parse::<Uri>().context("not a URL")?)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body))?;
@@ -82,13 +61,9 @@ impl Client {
             let response = self.send(request).await?;
             let status = response.status().as_u16();
             let collected = Limited::new(response.into_body(), 65_536).collect().await;
-            let text = collected
-                .map(|all| String::from_utf8_lossy(&all.to_bytes()).into_owned())
-                .unwrap_or_default();
+            let text = collected.map(|all| String::from_utf8_lossy(&all.to_bytes()).into_owned()).unwrap_or_default();
             Ok((status, text))
         };
-        tokio::time::timeout(limit, post)
-            .await
-            .context("timed out")?
+        tokio::time::timeout(limit, post).await.context("timed out")?
     }
 }

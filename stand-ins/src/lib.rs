@@ -26,15 +26,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let front = front::router(&config)?;
     let stand_ins = providers::router(&config)?;
     println!("ready");
-    tokio::try_join!(
-        serve::serve(origin, front),
-        serve::serve(providers, stand_ins)
-    )?;
+    tokio::try_join!(serve::serve(origin, front), serve::serve(providers, stand_ins))?;
     Ok(())
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(("127.0.0.1", port))
-        .await
-        .with_context(|| format!("cannot listen on port {port}"))
+    TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("cannot listen on port {port}"))
 }

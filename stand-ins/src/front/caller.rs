@@ -83,11 +83,7 @@ impl Caller {
         match claims.get("role").and_then(|role| role.as_str()) {
             Some("anon") => Self::Anon,
             Some("service_role") => Self::Service,
-            Some("authenticated") => match claims
-                .get("sub")
-                .and_then(|id| id.as_str())
-                .map(str::to_owned)
-            {
+            Some("authenticated") => match claims.get("sub").and_then(|id| id.as_str()).map(str::to_owned) {
                 Some(id) => Self::User { id, claims },
                 None => Self::Invalid,
             },
@@ -98,14 +94,9 @@ impl Caller {
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, credential) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| credential.trim())
+    scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
 }
 
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .filter(|value| !value.is_empty())
+    headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
 }

@@ -29,11 +29,7 @@ pub(super) async fn rest(State(front): State<Shared>, mut request: Request) -> R
     match rest_credential(&front, request.headers()) {
         Err(message) => {
             let hint = "Double check your Supabase `anon` or `service_role` API key.";
-            return (
-                StatusCode::UNAUTHORIZED,
-                Json(json!({"message": message, "hint": hint})),
-            )
-                .into_response();
+            return (StatusCode::UNAUTHORIZED, Json(json!({"message": message, "hint": hint}))).into_response();
         }
         Ok(None) => {}
         Ok(Some(token)) => {
@@ -42,26 +38,15 @@ pub(super) async fn rest(State(front): State<Shared>, mut request: Request) -> R
             }
         }
     }
-    let whole = request
-        .uri()
-        .path_and_query()
-        .map_or("/", PathAndQuery::as_str);
+    let whole = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let path = whole.strip_prefix(REST_PREFIX).unwrap_or(whole);
-    let path = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("/{path}")
-    };
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     pass(&front, &front.rest_url, path, request).await
 }
 
 /// Everything that is not the front door's own belongs to the workers.
 pub(super) async fn functions(State(front): State<Shared>, request: Request) -> Response {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", PathAndQuery::as_str)
-        .to_owned();
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
     pass(&front, &front.functions_url, path, request).await
 }
 
@@ -79,10 +64,7 @@ fn rest_credential(front: &Front, headers: &HeaderMap) -> Result<Option<String>,
     }
     match caller::text(headers, "apikey") {
         None => Err("No API key found in request"),
-        Some(key) => keys
-            .role(key)
-            .map(|role| Some(keys.token(role).to_owned()))
-            .ok_or("Invalid API key"),
+        Some(key) => keys.role(key).map(|role| Some(keys.token(role).to_owned())).ok_or("Invalid API key"),
     }
 }
 

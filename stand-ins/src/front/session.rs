@@ -25,11 +25,7 @@ impl User {
     }
 
     pub(super) fn app_metadata(&self) -> Value {
-        if self.is_anonymous() {
-            json!({})
-        } else {
-            json!({"provider": "email", "providers": ["email"]})
-        }
+        if self.is_anonymous() { json!({}) } else { json!({"provider": "email", "providers": ["email"]}) }
     }
 
     /// The user as the auth API shows it.
@@ -90,37 +86,23 @@ impl Sessions {
         let created_ms = clock::now_ms();
         let users = config.users.iter().map(|seeded| {
             let password = Some(seeded.password.clone());
-            let user = User {
-                id: seeded.id.clone(),
-                email: seeded.email.clone(),
-                password,
-                created_ms,
-            };
+            let user = User { id: seeded.id.clone(), email: seeded.email.clone(), password, created_ms };
             (user.id.clone(), user)
         });
-        Self(Mutex::new(Inner {
-            users: users.collect(),
-            ..Inner::default()
-        }))
+        Self(Mutex::new(Inner { users: users.collect(), ..Inner::default() }))
     }
 
     pub(super) fn by_password(&self, email: &str, password: &str) -> Option<Grant> {
         let mut inner = self.inner();
-        let is_meant = |user: &&User| {
-            user.email.eq_ignore_ascii_case(email) && user.password.as_deref() == Some(password)
-        };
+        let is_meant =
+            |user: &&User| user.email.eq_ignore_ascii_case(email) && user.password.as_deref() == Some(password);
         let user = inner.users.values().find(is_meant).cloned()?;
         Some(inner.grant(user, clock::new_uuid()))
     }
 
     pub(super) fn anonymous(&self) -> Grant {
         let mut inner = self.inner();
-        let user = User {
-            id: clock::new_uuid(),
-            email: String::new(),
-            password: None,
-            created_ms: clock::now_ms(),
-        };
+        let user = User { id: clock::new_uuid(), email: String::new(), password: None, created_ms: clock::now_ms() };
         inner.users.insert(user.id.clone(), user.clone());
         inner.grant(user, clock::new_uuid())
     }
@@ -128,24 +110,13 @@ impl Sessions {
     pub(super) fn refresh(&self, token: &str) -> Result<Grant, RefreshError> {
         let mut inner = self.inner();
         let now = clock::now_ms();
-        let refresh = inner
-            .refreshes
-            .get_mut(token)
-            .ok_or(RefreshError::NotFound)?;
+        let refresh = inner.refreshes.get_mut(token).ok_or(RefreshError::NotFound)?;
         if refresh.used_ms.is_some_and(|used| now - used > REUSE_MS) {
             return Err(RefreshError::AlreadyUsed);
         }
         refresh.used_ms.get_or_insert(now);
-        let Refresh {
-            session_id,
-            user_id,
-            ..
-        } = refresh.clone();
-        let user = inner
-            .users
-            .get(&user_id)
-            .cloned()
-            .ok_or(RefreshError::NotFound)?;
+        let Refresh { session_id, user_id, .. } = refresh.clone();
+        let user = inner.users.get(&user_id).cloned().ok_or(RefreshError::NotFound)?;
         Ok(inner.grant(user, session_id))
     }
 
@@ -183,16 +154,8 @@ impl Sessions {
 impl Inner {
     fn grant(&mut self, user: User, session_id: String) -> Grant {
         let refresh_token = clock::random_hex();
-        let refresh = Refresh {
-            session_id: session_id.clone(),
-            user_id: user.id.clone(),
-            used_ms: None,
-        };
+        let refresh = Refresh { session_id: session_id.clone(), user_id: user.id.clone(), used_ms: None };
         self.refreshes.insert(refresh_token.clone(), refresh);
-        Grant {
-            user,
-            session_id,
-            refresh_token,
-        }
+        Grant { user, session_id, refresh_token }
     }
 }

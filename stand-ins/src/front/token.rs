@@ -24,11 +24,7 @@ impl Secret {
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let head = format!(
-            "{}.{}",
-            encoded(&json!({"alg": "HS256", "typ": "JWT"})),
-            encoded(claims)
-        );
+        let head = format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.mac(&head).finalize().into_bytes());
         format!("{head}.{signature}")
     }
@@ -44,8 +40,7 @@ impl Secret {
     }
 
     fn mac(&self, text: &str) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         mac.update(text.as_bytes());
         mac
     }
@@ -67,17 +62,12 @@ impl Signer {
         let published = match &config.es256_private_pem {
             None => None,
             Some(pem) => {
-                let key = SigningKey::from_pkcs8_pem(pem)
-                    .context("es256_private_pem is no PKCS#8 P-256 key")?;
-                let kid =
-                    clock::hex(&Sha256::digest(key.verifying_key().to_encoded_point(false))[..16]);
+                let key = SigningKey::from_pkcs8_pem(pem).context("es256_private_pem is no PKCS#8 P-256 key")?;
+                let kid = clock::hex(&Sha256::digest(key.verifying_key().to_encoded_point(false))[..16]);
                 Some(PublishedKey { kid, key })
             }
         };
-        Ok(Self {
-            secret: Secret::new(config.jwt_secret.as_bytes()),
-            published,
-        })
+        Ok(Self { secret: Secret::new(config.jwt_secret.as_bytes()), published })
     }
 
     /// A user's token.
@@ -85,11 +75,7 @@ impl Signer {
         let Some(PublishedKey { kid, key }) = &self.published else {
             return self.secret.sign(claims);
         };
-        let head = format!(
-            "{}.{}",
-            encoded(&json!({"alg": "ES256", "typ": "JWT", "kid": kid})),
-            encoded(claims)
-        );
+        let head = format!("{}.{}", encoded(&json!({"alg": "ES256", "typ": "JWT", "kid": kid})), encoded(claims));
         let signature: Signature = key.sign(head.as_bytes());
         format!("{head}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
     }
@@ -103,11 +89,7 @@ impl Signer {
         let parts = Parts::of(token)?;
         let signature = Signature::from_slice(&parts.signature).ok()?;
         let is_ours = parts.alg == "ES256" && parts.kid.as_ref() == Some(kid);
-        let is_good = is_ours
-            && key
-                .verifying_key()
-                .verify(parts.head.as_bytes(), &signature)
-                .is_ok();
+        let is_good = is_ours && key.verifying_key().verify(parts.head.as_bytes(), &signature).is_ok();
         is_good.then_some(parts.claims)
     }
 
@@ -117,8 +99,7 @@ impl Signer {
         if self.secret.claims(token).is_some() {
             return None;
         }
-        self.claims(token)
-            .map(|claims| self.secret.sign(&Value::Object(claims)))
+        self.claims(token).map(|claims| self.secret.sign(&Value::Object(claims)))
     }
 
     /// The public keys: none in an HS256 project.
@@ -130,8 +111,7 @@ impl Signer {
 
 fn jwk(published: &PublishedKey) -> Value {
     let point = published.key.verifying_key().to_encoded_point(false);
-    let coordinate =
-        |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+    let coordinate = |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
     json!({
         "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "ext": true,
         "kid": published.kid, "x": coordinate(point.x()), "y": coordinate(point.y()),
@@ -187,17 +167,9 @@ mod tests {
         let good = secret.sign(&json!({"sub": "u", "exp": clock::now_s() + 60}));
         assert_eq!(secret.claims(&good).unwrap()["sub"], "u");
         assert!(Secret::new(b"two").claims(&good).is_none());
-        assert!(
-            secret
-                .claims(&secret.sign(&json!({"exp": clock::now_s() - 1})))
-                .is_none()
-        );
+        assert!(secret.claims(&secret.sign(&json!({"exp": clock::now_s() - 1}))).is_none());
         assert!(secret.claims(&secret.sign(&json!({"sub": "u"}))).is_none());
-        let unsigned = format!(
-            "{}.{}.",
-            encoded(&json!({"alg": "none"})),
-            encoded(&json!({"exp": u32::MAX}))
-        );
+        let unsigned = format!("{}.{}.", encoded(&json!({"alg": "none"})), encoded(&json!({"exp": u32::MAX})));
         assert!(secret.claims(&unsigned).is_none());
         for garbage in ["", "a", "a.b", "a.b.c", "..", "é.é.é"] {
             assert!(secret.claims(garbage).is_none());

@@ -22,28 +22,14 @@ pub(super) async fn exchange(State(stand): State<Stand>, request: Request) -> Re
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let name = arrival.path.split(['/', '?']).nth(1).unwrap_or_default();
-    let Some(provider) = stand
-        .providers
-        .iter()
-        .find(|provider| provider.name() == name)
-    else {
+    let Some(provider) = stand.providers.iter().find(|provider| provider.name() == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let concern = provider.concern(&arrival);
-    let subject = Subject {
-        is_submit: concern.is_submit,
-        text: arrival.rule_text(),
-        submit_text: concern.submit_text,
-    };
+    let subject = Subject { is_submit: concern.is_submit, text: arrival.rule_text(), submit_text: concern.submit_text };
     let behaviour = stand.script.take(provider.name(), &subject);
     let method = arrival.method.as_str();
-    let number = stand.log.begin(
-        provider.name(),
-        method,
-        &arrival.path,
-        &arrival.text(),
-        concern.task_id,
-    );
+    let number = stand.log.begin(provider.name(), method, &arrival.path, &arrival.text(), concern.task_id);
     let answer = match scripted(&behaviour) {
         Some(answer) => answer,
         None => provider.answer(&arrival, &behaviour).await,
@@ -57,36 +43,16 @@ pub(super) async fn exchange(State(stand): State<Stand>, request: Request) -> Re
         response.extensions_mut().insert(DropConnection);
         return response;
     }
-    stand
-        .log
-        .finish(number, Some(answer.status), &answer.body, answer.task_id);
+    stand.log.finish(number, Some(answer.status), &answer.body, answer.task_id);
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (
-        status,
-        [(header::CONTENT_TYPE, answer.content_type)],
-        answer.body,
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, answer.content_type)], answer.body).into_response()
 }
 
 async fn arrive(request: Request) -> Option<Arrival> {
     let (parts, body) = request.into_parts();
-    let bytes = Limited::new(body, BODY_BYTES_MAX)
-        .collect()
-        .await
-        .ok()?
-        .to_bytes();
-    let path = parts
-        .uri
-        .path_and_query()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    Some(Arrival {
-        method: parts.method,
-        path,
-        headers: parts.headers,
-        bytes,
-    })
+    let bytes = Limited::new(body, BODY_BYTES_MAX).collect().await.ok()?.to_bytes();
+    let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    Some(Arrival { method: parts.method, path, headers: parts.headers, bytes })
 }
 
 /// A status or body of the script stands for the provider's own, which then does nothing. With a `code` the
@@ -98,9 +64,7 @@ fn scripted(behaviour: &Behaviour) -> Option<Answer> {
     let status = behaviour.status.unwrap_or(200);
     let answer = match &behaviour.body {
         None => {
-            let reason = StatusCode::from_u16(status)
-                .ok()
-                .and_then(|status| status.canonical_reason());
+            let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
             Answer::text(status, reason.unwrap_or("scripted").to_owned())
         }
         Some(Value::String(text)) => Answer::text(status, text.clone()),

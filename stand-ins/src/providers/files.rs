@@ -25,9 +25,7 @@ impl Files {
     /// Stores a file under a random name; gives that name.
     pub(crate) async fn save(&self, extension: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
         let name = format!("{}.{extension}", clock::random_hex());
-        tokio::fs::write(self.dir.join(&name), bytes)
-            .await
-            .context("cannot store a file")?;
+        tokio::fs::write(self.dir.join(&name), bytes).await.context("cannot store a file")?;
         Ok(name)
     }
 
@@ -36,23 +34,13 @@ impl Files {
     }
 
     pub(crate) async fn load(&self, name: &str) -> Option<Vec<u8>> {
-        let is_plain = !name.starts_with('.')
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-        if is_plain {
-            tokio::fs::read(self.dir.join(name)).await.ok()
-        } else {
-            None
-        }
+        let is_plain = !name.starts_with('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        if is_plain { tokio::fs::read(self.dir.join(name)).await.ok() } else { None }
     }
 }
 
 pub(super) async fn read(State(stand): State<Stand>, UrlPath(name): UrlPath<String>) -> Response {
-    let content_type = match Path::new(&name)
-        .extension()
-        .and_then(|extension| extension.to_str())
-    {
+    let content_type = match Path::new(&name).extension().and_then(|extension| extension.to_str()) {
         Some("png") => "image/png",
         Some("jpg" | "jpeg") => "image/jpeg",
         _ => "application/octet-stream",

@@ -65,36 +65,15 @@ impl Log {
         lists.next += 1;
         let (method, path) = (method.to_owned(), path.to_owned());
         let at = clock::iso(clock::now_ms());
-        let entry = Entry {
-            number,
-            at,
-            provider,
-            method,
-            path,
-            body,
-            status: None,
-            response: Value::Null,
-            task_id,
-        };
+        let entry = Entry { number, at, provider, method, path, body, status: None, response: Value::Null, task_id };
         push_bounded(&mut lists.entries, entry);
         number
     }
 
     /// Fills in the answer.
-    pub(crate) fn finish(
-        &self,
-        number: u64,
-        status: Option<u16>,
-        response: &str,
-        task_id: Option<String>,
-    ) {
+    pub(crate) fn finish(&self, number: u64, status: Option<u16>, response: &str, task_id: Option<String>) {
         let mut lists = self.lists();
-        if let Some(entry) = lists
-            .entries
-            .iter_mut()
-            .rev()
-            .find(|entry| entry.number == number)
-        {
+        if let Some(entry) = lists.entries.iter_mut().rev().find(|entry| entry.number == number) {
             entry.status = status;
             entry.response = body_value(response);
             entry.task_id = task_id.or_else(|| entry.task_id.take());
@@ -153,25 +132,13 @@ mod tests {
     #[test]
     fn an_entry_shows_before_and_after_its_answer() {
         let log = Log::default();
-        let first = log.begin(
-            "p",
-            "POST",
-            "/a",
-            r#"{"apiKey":"secret","taskId":"1"}"#,
-            None,
-        );
+        let first = log.begin("p", "POST", "/a", r#"{"apiKey":"secret","taskId":"1"}"#, None);
         log.begin("p", "POST", "/b", "not json", Some("7".to_owned()));
         log.finish(first, Some(200), r#"{"code":0}"#, Some("1".to_owned()));
         let entries = serde_json::to_value(log.entries()).unwrap();
         assert_eq!(entries[0]["body"], json!({"apiKey": "***", "taskId": "1"}));
-        assert_eq!(
-            (&entries[0]["status"], &entries[0]["task_id"]),
-            (&json!(200), &json!("1"))
-        );
-        assert_eq!(
-            (&entries[1]["body"], &entries[1]["status"]),
-            (&json!("not json"), &Value::Null)
-        );
+        assert_eq!((&entries[0]["status"], &entries[0]["task_id"]), (&json!(200), &json!("1")));
+        assert_eq!((&entries[1]["body"], &entries[1]["status"]), (&json!("not json"), &Value::Null));
     }
 
     #[test]
@@ -181,9 +148,6 @@ mod tests {
             log.begin("p", "GET", &format!("/{number}"), "", None);
         }
         let entries = log.entries();
-        assert_eq!(
-            (entries.len(), entries[0].path.as_str()),
-            (ENTRIES_MAX, "/1")
-        );
+        assert_eq!((entries.len(), entries[0].path.as_str()), (ENTRIES_MAX, "/1"));
     }
 }

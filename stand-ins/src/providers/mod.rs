@@ -44,10 +44,7 @@ struct Stand {
 
 impl Stand {
     fn names(&self) -> Vec<&'static str> {
-        self.providers
-            .iter()
-            .map(|provider| provider.name())
-            .collect()
+        self.providers.iter().map(|provider| provider.name()).collect()
     }
 }
 
@@ -55,25 +52,13 @@ impl Stand {
 pub fn router(config: &Config) -> anyhow::Result<Router> {
     let log = Arc::new(Log::default());
     let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
-    let runninghub =
-        runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
+    let runninghub = runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
     let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub)];
-    let stand = Stand {
-        script: Arc::default(),
-        log,
-        files,
-        providers: Arc::new(providers),
-    };
+    let stand = Stand { script: Arc::default(), log, files, providers: Arc::new(providers) };
     let router = Router::new()
         .route("/__script", post(add_script))
-        .route(
-            "/__log",
-            get(async |State(stand): State<Stand>| Json(stand.log.entries())),
-        )
-        .route(
-            "/__deliveries",
-            get(async |State(stand): State<Stand>| Json(stand.log.deliveries())),
-        )
+        .route("/__log", get(async |State(stand): State<Stand>| Json(stand.log.entries())))
+        .route("/__deliveries", get(async |State(stand): State<Stand>| Json(stand.log.deliveries())))
         .route("/files/{name}", get(files::read))
         .route("/{provider}/{*rest}", any(exchange::exchange))
         .with_state(stand);

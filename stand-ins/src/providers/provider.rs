@@ -23,9 +23,7 @@ impl Arrival {
     /// The path behind the provider's prefix, without the query string.
     pub(crate) fn route(&self, provider: &str) -> &str {
         let path = self.path.split('?').next().unwrap_or_default();
-        path.strip_prefix('/')
-            .and_then(|path| path.strip_prefix(provider))
-            .unwrap_or(path)
+        path.strip_prefix('/').and_then(|path| path.strip_prefix(provider)).unwrap_or(path)
     }
 
     /// The body as text; a multipart body is named, not shown.
@@ -71,28 +69,15 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            content_type: "application/json",
-            body: body.to_string(),
-            task_id: None,
-        }
+        Self { status, content_type: "application/json", body: body.to_string(), task_id: None }
     }
 
     pub(crate) fn text(status: u16, body: String) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body,
-            task_id: None,
-        }
+        Self { status, content_type: "text/plain; charset=utf-8", body, task_id: None }
     }
 
     pub(crate) fn about(self, task_id: String) -> Self {
-        Self {
-            task_id: Some(task_id),
-            ..self
-        }
+        Self { task_id: Some(task_id), ..self }
     }
 }
 

@@ -116,22 +116,17 @@ impl Rule {
         if self.left == Some(0) {
             return false;
         }
-        let named = self
-            .matches
-            .as_ref()
-            .is_some_and(|text| subject.text.contains(text));
+        let named = self.matches.as_ref().is_some_and(|text| subject.text.contains(text));
         if subject.is_submit {
             return named || self.matches.is_none();
         }
         if named {
             return self.behaviour.is_refusal_or_loss() || self.behaviour.is_about_any_answer();
         }
-        let inherited = self.matches.as_ref().is_none_or(|text| {
-            subject
-                .submit_text
-                .as_ref()
-                .is_some_and(|submit| submit.contains(text))
-        });
+        let inherited = self
+            .matches
+            .as_ref()
+            .is_none_or(|text| subject.submit_text.as_ref().is_some_and(|submit| submit.contains(text)));
         // A rule about the fate of a task must not be used up by the queries that ask for it.
         inherited
             && self.behaviour.is_about_any_answer()
@@ -154,9 +149,7 @@ pub(crate) struct Script(Mutex<HashMap<String, Vec<Rule>>>);
 impl Script {
     /// Adds a posted script: all of it, or on error nothing.
     pub(crate) fn add(&self, posted: &Value, providers: &[&str]) -> Result<Changes, String> {
-        let entries = posted
-            .as_object()
-            .ok_or("a script is an object by provider")?;
+        let entries = posted.as_object().ok_or("a script is an object by provider")?;
         let mut changes = Changes::default();
         let mut added = Vec::new();
         for (name, value) in entries {
@@ -167,15 +160,10 @@ impl Script {
             if !providers.contains(&name.as_str()) {
                 return Err(format!("no provider `{name}` here, only {providers:?}"));
             }
-            let list = value
-                .as_array()
-                .map_or(std::slice::from_ref(value), Vec::as_slice);
+            let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
             for item in list {
-                let (capacity, rule) =
-                    parse_rule(item).map_err(|error| format!("{name}: {error}"))?;
-                changes
-                    .capacity
-                    .extend(capacity.map(|limit| (name.clone(), limit)));
+                let (capacity, rule) = parse_rule(item).map_err(|error| format!("{name}: {error}"))?;
+                changes.capacity.extend(capacity.map(|limit| (name.clone(), limit)));
                 added.extend(rule.map(|rule| (name.clone(), rule)));
             }
         }
@@ -192,9 +180,7 @@ impl Script {
     /// The behaviour for a request; uses up one of the rule's `times`.
     pub(crate) fn take(&self, provider: &str, subject: &Subject) -> Behaviour {
         let mut rules = self.rules();
-        let found = rules
-            .get_mut(provider)
-            .and_then(|list| list.iter_mut().find(|rule| rule.applies(subject)));
+        let found = rules.get_mut(provider).and_then(|list| list.iter_mut().find(|rule| rule.applies(subject)));
         let Some(rule) = found else {
             return Behaviour::default();
         };
@@ -216,25 +202,12 @@ fn parse_rule(item: &Value) -> Result<(Option<usize>, Option<Rule>), String> {
             None => Err("a rule without a behaviour".to_owned()),
         };
     }
-    let behaviour =
-        serde_json::from_value(Value::Object(raw.behaviour)).map_err(|error| error.to_string())?;
-    let rule = Rule {
-        matches: raw.matches,
-        left: raw.times,
-        behaviour,
-    };
-    if rule
-        .behaviour
-        .shape
-        .is_some_and(|shape| !(1..=3).contains(&shape))
-    {
+    let behaviour = serde_json::from_value(Value::Object(raw.behaviour)).map_err(|error| error.to_string())?;
+    let rule = Rule { matches: raw.matches, left: raw.times, behaviour };
+    if rule.behaviour.shape.is_some_and(|shape| !(1..=3).contains(&shape)) {
         return Err("`shape` is 1, 2 or 3".to_owned());
     }
-    if rule
-        .behaviour
-        .status
-        .is_some_and(|status| !(100..=999).contains(&status))
-    {
+    if rule.behaviour.status.is_some_and(|status| !(100..=999).contains(&status)) {
         return Err("`status` is an HTTP status".to_owned());
     }
     Ok((raw.capacity, Some(rule)))
@@ -252,102 +225,52 @@ mod tests {
     }
 
     fn submit(text: &str) -> Subject {
-        Subject {
-            is_submit: true,
-            text: text.to_owned(),
-            submit_text: None,
-        }
+        Subject { is_submit: true, text: text.to_owned(), submit_text: None }
     }
 
     fn query(text: &str, submit: &str) -> Subject {
-        Subject {
-            is_submit: false,
-            text: text.to_owned(),
-            submit_text: Some(submit.to_owned()),
-        }
+        Subject { is_submit: false, text: text.to_owned(), submit_text: Some(submit.to_owned()) }
     }
 
     #[test]
     fn the_first_match_wins_until_its_times_are_used_up() {
-        let script =
-            script(&json!({"p": [{"match": "job-1", "times": 1, "status": 500}, {"status": 501}]}));
-        assert_eq!(
-            script.take("p", &submit("POST /run job-2")).status,
-            Some(501)
-        );
-        assert_eq!(
-            script.take("p", &submit("POST /run job-1")).status,
-            Some(500)
-        );
-        assert_eq!(
-            script.take("p", &submit("POST /run job-1")).status,
-            Some(501)
-        );
+        let script = script(&json!({"p": [{"match": "job-1", "times": 1, "status": 500}, {"status": 501}]}));
+        assert_eq!(script.take("p", &submit("POST /run job-2")).status, Some(501));
+        assert_eq!(script.take("p", &submit("POST /run job-1")).status, Some(500));
+        assert_eq!(script.take("p", &submit("POST /run job-1")).status, Some(501));
         assert_eq!(script.take("q", &submit("POST /run job-1")).status, None);
     }
 
     #[test]
     fn a_match_reaches_the_queries_of_the_submit_it_names() {
         let script = script(&json!({"p": {"match": "job-1", "status": 503}}));
-        assert_eq!(
-            script
-                .take("p", &query("POST /query 7", "POST /run job-1"))
-                .status,
-            Some(503)
-        );
-        assert_eq!(
-            script
-                .take("p", &query("POST /query 8", "POST /run job-2"))
-                .status,
-            None
-        );
+        assert_eq!(script.take("p", &query("POST /query 7", "POST /run job-1")).status, Some(503));
+        assert_eq!(script.take("p", &query("POST /query 8", "POST /run job-2")).status, None);
     }
 
     #[test]
     fn the_fate_of_a_task_is_not_used_up_by_queries() {
         let script = script(&json!({"p": {"fail": "no", "delay_ms": 9, "times": 1}}));
-        assert_eq!(
-            script
-                .take("p", &query("POST /query", "POST /run"))
-                .delay_ms,
-            None
-        );
-        assert_eq!(
-            script.take("p", &submit("POST /run")).fail.as_deref(),
-            Some("no")
-        );
+        assert_eq!(script.take("p", &query("POST /query", "POST /run")).delay_ms, None);
+        assert_eq!(script.take("p", &submit("POST /run")).fail.as_deref(), Some("no"));
     }
 
     #[test]
     fn a_loss_reaches_a_query_only_by_name() {
         let all = script(&json!({"p": {"lost_answer": true}}));
-        assert!(
-            !all.take("p", &query("POST /query", "POST /run"))
-                .lost_answer
-        );
+        assert!(!all.take("p", &query("POST /query", "POST /run")).lost_answer);
         let named = script(&json!({"p": {"match": "/query", "lost_answer": true}}));
-        assert!(
-            named
-                .take("p", &query("POST /query", "POST /run"))
-                .lost_answer
-        );
+        assert!(named.take("p", &query("POST /query", "POST /run")).lost_answer);
         assert!(!named.take("p", &submit("POST /run")).lost_answer);
     }
 
     #[test]
     fn scripts_add_up_and_reset_clears() {
         let script = script(&json!({"p": {"status": 500}}));
-        let changes = script
-            .add(&json!({"p": [{"capacity": 5}, {"status": 501}]}), &["p"])
-            .unwrap();
+        let changes = script.add(&json!({"p": [{"capacity": 5}, {"status": 501}]}), &["p"]).unwrap();
         assert_eq!(changes.capacity.get("p"), Some(&5));
         assert_eq!(script.take("p", &submit("x")).status, Some(500));
-        assert!(
-            script
-                .add(&json!({"reset": true, "p": {"status": 502}}), &["p"])
-                .unwrap()
-                .reset
-        );
+        assert!(script.add(&json!({"reset": true, "p": {"status": 502}}), &["p"]).unwrap().reset);
         assert_eq!(script.take("p", &submit("x")).status, Some(502));
     }
 

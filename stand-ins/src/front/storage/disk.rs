@@ -31,14 +31,10 @@ impl ObjectPath {
     /// From `<bucket>/<path>`; nothing if storage would not take such a name.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (bucket, path) = text.split_once('/')?;
-        let is_name = |segment: &str| {
-            !segment.is_empty() && !segment.starts_with('.') && segment.chars().all(is_allowed)
-        };
+        let is_name =
+            |segment: &str| !segment.is_empty() && !segment.starts_with('.') && segment.chars().all(is_allowed);
         let is_good = path.len() <= 1024 && is_name(bucket) && path.split('/').all(is_name);
-        is_good.then(|| Self {
-            bucket: bucket.to_owned(),
-            path: path.to_owned(),
-        })
+        is_good.then(|| Self { bucket: bucket.to_owned(), path: path.to_owned() })
     }
 
     /// The first folder: the owner's id.
@@ -48,14 +44,9 @@ impl ObjectPath {
 
     /// Percent-encoded for a URL.
     pub(super) fn url_path(&self) -> String {
-        let plain =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~!*'()$@=:,;&+".contains(&byte);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~!*'()$@=:,;&+".contains(&byte);
         let escaped = |byte: u8| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
+            if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
         };
         self.to_string().bytes().map(escaped).collect()
     }
@@ -118,12 +109,8 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn new(root: PathBuf) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(root.join(".incoming"))
-            .with_context(|| format!("cannot make {}", root.display()))?;
-        Ok(Self {
-            root,
-            commit: RwLock::default(),
-        })
+        std::fs::create_dir_all(root.join(".incoming")).with_context(|| format!("cannot make {}", root.display()))?;
+        Ok(Self { root, commit: RwLock::default() })
     }
 
     pub(super) async fn meta(&self, object: &ObjectPath) -> Option<Meta> {
@@ -136,10 +123,7 @@ impl Disk {
         let _reading = self.commit.read().await;
         let meta = self.read_meta(object).await?;
         let file = File::open(self.data_path(object)).await.ok()?;
-        Some(Stored {
-            meta,
-            body: Body::from_stream(chunks(file)),
-        })
+        Some(Stored { meta, body: Body::from_stream(chunks(file)) })
     }
 
     /// Streams an object to disk and gives its id.
@@ -155,10 +139,7 @@ impl Disk {
         }
         let incoming = self.root.join(".incoming").join(clock::random_hex());
         let written = match receive(&incoming, content).await {
-            Ok((size, etag)) => {
-                self.commit(object, upsert, description, &incoming, size, etag)
-                    .await
-            }
+            Ok((size, etag)) => self.commit(object, upsert, description, &incoming, size, etag).await,
             Err(error) => Err(error),
         };
         if written.is_err() {
@@ -189,24 +170,15 @@ impl Disk {
             return Err(WriteError::Exists);
         }
         let now = clock::now_ms();
-        let (id, created_ms) = before.map_or_else(
-            || (clock::new_uuid(), now),
-            |meta| (meta.id, meta.created_ms),
-        );
+        let (id, created_ms) = before.map_or_else(|| (clock::new_uuid(), now), |meta| (meta.id, meta.created_ms));
         let meta = Meta {
             id,
             version: clock::new_uuid(),
             size,
-            content_type: description
-                .content_type
-                .unwrap_or_else(|| "application/octet-stream".to_owned()),
-            cache_control: description
-                .cache_control
-                .unwrap_or_else(|| "no-cache".to_owned()),
+            content_type: description.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+            cache_control: description.cache_control.unwrap_or_else(|| "no-cache".to_owned()),
             etag,
-            user_metadata: description
-                .user_metadata
-                .unwrap_or_else(|| serde_json::json!({})),
+            user_metadata: description.user_metadata.unwrap_or_else(|| serde_json::json!({})),
             created_ms,
             updated_ms: now,
         };
@@ -215,11 +187,7 @@ impl Disk {
             fs::create_dir_all(path.parent().unwrap_or(path)).await?;
         }
         fs::rename(incoming, data_path).await?;
-        fs::write(
-            meta_path,
-            serde_json::to_vec(&meta).map_err(std::io::Error::other)?,
-        )
-        .await?;
+        fs::write(meta_path, serde_json::to_vec(&meta).map_err(std::io::Error::other)?).await?;
         Ok(meta.id)
     }
 
@@ -232,10 +200,7 @@ impl Disk {
     }
 
     fn meta_path(&self, object: &ObjectPath) -> PathBuf {
-        self.root
-            .join(".meta")
-            .join(&object.bucket)
-            .join(format!("{}.json", object.path))
+        self.root.join(".meta").join(&object.bucket).join(format!("{}.json", object.path))
     }
 }
 
@@ -296,9 +261,6 @@ mod tests {
             assert_eq!(ObjectPath::of(bad), None, "{bad}");
         }
         let object = ObjectPath::of("uploads/u-1/my file.png").unwrap();
-        assert_eq!(
-            (object.folder(), object.url_path().as_str()),
-            ("u-1", "uploads/u-1/my%20file.png")
-        );
+        assert_eq!((object.folder(), object.url_path().as_str()), ("u-1", "uploads/u-1/my%20file.png"));
     }
 }

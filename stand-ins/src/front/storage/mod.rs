@@ -39,12 +39,7 @@ impl Storage {
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let secret = Secret::new(format!("storage {}", config.jwt_secret).as_bytes());
         let disk = Disk::new(config.storage_dir.clone())?;
-        Ok(Self {
-            disk,
-            buckets: config.buckets.clone(),
-            secret,
-            down: Mutex::default(),
-        })
+        Ok(Self { disk, buckets: config.buckets.clone(), secret, down: Mutex::default() })
     }
 
     fn down(&self) -> Option<u16> {
@@ -60,32 +55,19 @@ impl Storage {
     /// `<bucket>/<path>` of a URL.
     fn object(&self, path: &str) -> Result<ObjectPath, Refusal> {
         let object = ObjectPath::of(path).ok_or_else(|| Refusal::invalid_key(path))?;
-        if self.buckets.contains(&object.bucket) {
-            Ok(object)
-        } else {
-            Err(Refusal::no_bucket())
-        }
+        if self.buckets.contains(&object.bucket) { Ok(object) } else { Err(Refusal::no_bucket()) }
     }
 }
 
 pub(super) fn routes(front: &Shared) -> Router<Shared> {
     Router::new()
-        .route(
-            "/object/upload/sign/{*path}",
-            post(write::sign).put(write::upload_signed),
-        )
+        .route("/object/upload/sign/{*path}", post(write::sign).put(write::upload_signed))
         .route("/object/info/public/{*path}", get(info_public))
         .route("/object/info/authenticated/{*path}", get(info))
         .route("/object/info/{*path}", get(info))
         .route("/object/public/{*path}", get(read_public))
         .route("/object/authenticated/{*path}", get(read))
-        .route(
-            "/object/{*path}",
-            get(read)
-                .post(write::upload)
-                .put(write::replace)
-                .delete(write::remove),
-        )
+        .route("/object/{*path}", get(read).post(write::upload).put(write::replace).delete(write::remove))
         .layer(middleware::from_fn_with_state(front.clone(), while_up))
 }
 
@@ -97,16 +79,9 @@ pub(super) struct Misbehaviour {
 }
 
 /// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until `{"down":false}`.
-pub(super) async fn misbehave(
-    State(front): State<Shared>,
-    Json(wanted): Json<Misbehaviour>,
-) -> Json<Value> {
+pub(super) async fn misbehave(State(front): State<Shared>, Json(wanted): Json<Misbehaviour>) -> Json<Value> {
     let down = wanted.down.then(|| wanted.status.unwrap_or(503));
-    *front
-        .storage
-        .down
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = down;
+    *front.storage.down.lock().unwrap_or_else(PoisonError::into_inner) = down;
     Json(json!({"ok": true}))
 }
 
@@ -115,29 +90,18 @@ async fn while_up(State(front): State<Shared>, request: Request, next: Next) -> 
         None => next.run(request).await,
         Some(status) => {
             let body = json!({"statusCode": status.to_string(), "error": "Unavailable", "message": "Storage is down"});
-            (
-                StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
-                Json(body),
-            )
-                .into_response()
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Json(body)).into_response()
         }
     }
 }
 
-async fn info(
-    State(front): State<Shared>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
+async fn info(State(front): State<Shared>, Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
     let object = front.storage.readable(&path)?;
     may_read(&front, &headers, &object)?;
     shown(&front, &object).await
 }
 
-async fn info_public(
-    State(front): State<Shared>,
-    Path(path): Path<String>,
-) -> Result<Response, Refusal> {
+async fn info_public(State(front): State<Shared>, Path(path): Path<String>) -> Result<Response, Refusal> {
     shown(&front, &front.storage.readable(&path)?).await
 }
 
@@ -172,12 +136,7 @@ fn may_read(front: &Shared, headers: &HeaderMap, object: &ObjectPath) -> Result<
 }
 
 async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal> {
-    let meta = front
-        .storage
-        .disk
-        .meta(object)
-        .await
-        .ok_or_else(Refusal::no_object)?;
+    let meta = front.storage.disk.meta(object).await.ok_or_else(Refusal::no_object)?;
     let body = json!({
         "id": meta.id,
         "name": object.path,
@@ -194,17 +153,8 @@ async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal>
     Ok(Json(body).into_response())
 }
 
-async fn content(
-    front: &Shared,
-    object: &ObjectPath,
-    query: &HashMap<String, String>,
-) -> Result<Response, Refusal> {
-    let Stored { meta, body } = front
-        .storage
-        .disk
-        .open(object)
-        .await
-        .ok_or_else(Refusal::no_object)?;
+async fn content(front: &Shared, object: &ObjectPath, query: &HashMap<String, String>) -> Result<Response, Refusal> {
+    let Stored { meta, body } = front.storage.disk.open(object).await.ok_or_else(Refusal::no_object)?;
     let mut response = Response::new(body);
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -17,13 +17,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(status: u16, code: &'static str, error: &'static str, message: &str) -> Self {
-        Self {
-            http: StatusCode::BAD_REQUEST,
-            status,
-            code,
-            error,
-            message: message.to_owned(),
-        }
+        Self { http: StatusCode::BAD_REQUEST, status, code, error, message: message.to_owned() }
     }
 
     pub(super) fn no_object() -> Self {
@@ -35,21 +29,11 @@ impl Refusal {
     }
 
     pub(super) fn invalid_key(key: &str) -> Self {
-        Self::new(
-            400,
-            "InvalidKey",
-            "InvalidKey",
-            &format!("Invalid key: {key}"),
-        )
+        Self::new(400, "InvalidKey", "InvalidKey", &format!("Invalid key: {key}"))
     }
 
     pub(super) fn no_credential() -> Self {
-        Self::new(
-            400,
-            "InvalidRequest",
-            "Error",
-            "headers must have required property 'authorization'",
-        )
+        Self::new(400, "InvalidRequest", "Error", "headers must have required property 'authorization'")
     }
 
     pub(super) fn bad_token() -> Self {
@@ -57,30 +41,15 @@ impl Refusal {
     }
 
     pub(super) fn bad_upload_token() -> Self {
-        Self::new(
-            400,
-            "InvalidSignature",
-            "InvalidSignature",
-            "The signature of this upload URL is not valid",
-        )
+        Self::new(400, "InvalidSignature", "InvalidSignature", "The signature of this upload URL is not valid")
     }
 
     pub(super) fn not_allowed() -> Self {
-        Self::new(
-            403,
-            "AccessDenied",
-            "Unauthorized",
-            "new row violates row-level security policy",
-        )
+        Self::new(403, "AccessDenied", "Unauthorized", "new row violates row-level security policy")
     }
 
     pub(super) fn duplicate() -> Self {
-        Self::new(
-            409,
-            "KeyAlreadyExists",
-            "Duplicate",
-            "The resource already exists",
-        )
+        Self::new(409, "KeyAlreadyExists", "Duplicate", "The resource already exists")
     }
 
     pub(super) fn bad_request(message: &str) -> Self {
@@ -88,23 +57,13 @@ impl Refusal {
     }
 
     pub(super) fn too_large() -> Self {
-        let refusal = Self::new(
-            413,
-            "EntityTooLarge",
-            "Payload too large",
-            "The object exceeded the maximum allowed size",
-        );
-        Self {
-            http: StatusCode::PAYLOAD_TOO_LARGE,
-            ..refusal
-        }
+        let refusal =
+            Self::new(413, "EntityTooLarge", "Payload too large", "The object exceeded the maximum allowed size");
+        Self { http: StatusCode::PAYLOAD_TOO_LARGE, ..refusal }
     }
 
     pub(super) fn internal(message: &str) -> Self {
-        Self {
-            http: StatusCode::INTERNAL_SERVER_ERROR,
-            ..Self::new(500, "InternalError", "internal", message)
-        }
+        Self { http: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new(500, "InternalError", "internal", message) }
     }
 }
 

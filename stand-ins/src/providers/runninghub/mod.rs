@@ -45,18 +45,8 @@ pub(super) struct RunningHub(Arc<Hub>);
 
 impl RunningHub {
     pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
-        let keys = config
-            .provider_keys
-            .get(NAME)
-            .cloned()
-            .unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
-        Self(Arc::new(Hub {
-            tasks: Tasks::default(),
-            keys,
-            client,
-            files,
-            log,
-        }))
+        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        Self(Arc::new(Hub { tasks: Tasks::default(), keys, client, files, log }))
     }
 
     async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
@@ -86,22 +76,12 @@ impl RunningHub {
         }
     }
 
-    async fn submit(
-        &self,
-        arrival: &Arrival,
-        behaviour: &Behaviour,
-        api: Api,
-        app: Option<&str>,
-    ) -> Answer {
+    async fn submit(&self, arrival: &Arrival, behaviour: &Behaviour, api: Api, app: Option<&str>) -> Answer {
         let read = match api {
             Api::V2 => request::v2(arrival, &self.0.keys, app.unwrap_or_default()),
             Api::Legacy => request::legacy(arrival, &self.0.keys),
         };
-        let accepted = read.and_then(|submit| {
-            self.0
-                .tasks
-                .accept(submit, arrival.rule_text(), behaviour.clone())
-        });
+        let accepted = read.and_then(|submit| self.0.tasks.accept(submit, arrival.rule_text(), behaviour.clone()));
         let task = match accepted {
             Ok(task) => task,
             Err(refusal) => return api.refuse(&refusal),
@@ -132,20 +112,11 @@ impl Provider for RunningHub {
     fn concern(&self, arrival: &Arrival) -> Concern {
         let route = arrival.route(NAME);
         if request::is_submit(route) {
-            return Concern {
-                is_submit: true,
-                ..Concern::default()
-            };
+            return Concern { is_submit: true, ..Concern::default() };
         }
         let id = arrival.json().and_then(|body| request::task_id(&body));
-        let submit_text = id
-            .and_then(|id| self.0.tasks.get(id))
-            .map(|task| task.submit_text);
-        Concern {
-            is_submit: false,
-            task_id: id.map(|id| id.to_string()),
-            submit_text,
-        }
+        let submit_text = id.and_then(|id| self.0.tasks.get(id)).map(|task| task.submit_text);
+        Concern { is_submit: false, task_id: id.map(|id| id.to_string()), submit_text }
     }
 
     fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {

@@ -19,9 +19,7 @@ impl Api {
     pub(super) fn of(route: &str) -> Option<Self> {
         match route {
             _ if route.starts_with("/openapi/v2/") => Some(Self::V2),
-            _ if route.starts_with("/task/openapi/") || route.starts_with("/uc/openapi/") => {
-                Some(Self::Legacy)
-            }
+            _ if route.starts_with("/task/openapi/") || route.starts_with("/uc/openapi/") => Some(Self::Legacy),
             _ => None,
         }
     }
@@ -54,10 +52,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 
     /// With the code's published name.
@@ -120,10 +115,7 @@ pub(super) struct Submit {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "descriptive keys are part of the contract and carry nothing"
-)]
+#[expect(dead_code, reason = "descriptive keys are part of the contract and carry nothing")]
 struct Node {
     node_id: String,
     field_name: String,
@@ -166,32 +158,18 @@ pub(super) fn legacy_body(
     };
     let sent = body.get(name).and_then(Value::as_str);
     let key = keys.iter().find(|key| Some(key.as_str()) == sent).cloned();
-    key.map(|key| (body, key))
-        .ok_or_else(|| Refusal::named(802))
+    key.map(|key| (body, key)).ok_or_else(|| Refusal::named(802))
 }
 
 pub(super) fn v2(arrival: &Arrival, keys: &[String], app: &str) -> Result<Submit, Refusal> {
-    let key =
-        bearer_is_known(arrival, keys).ok_or_else(|| Refusal::new(1002, "Invalid API key"))?;
-    if !arrival
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("application/json"))
-    {
+    let key = bearer_is_known(arrival, keys).ok_or_else(|| Refusal::new(1002, "Invalid API key"))?;
+    if !arrival.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
         return Err(Refusal::new(1007, "Content-Type must be application/json"));
     }
     let Some(Value::Object(body)) = arrival.json() else {
         return Err(Refusal::new(1007, "The body is not a JSON object"));
     };
-    only(
-        &body,
-        &[
-            "nodeInfoList",
-            "instanceType",
-            "usePersonalQueue",
-            "webhookUrl",
-        ],
-        1007,
-    )?;
+    only(&body, &["nodeInfoList", "instanceType", "usePersonalQueue", "webhookUrl"], 1007)?;
     if !is_number(app) {
         return Err(Refusal::named(901));
     }
@@ -204,42 +182,23 @@ pub(super) fn legacy(arrival: &Arrival, keys: &[String]) -> Result<Submit, Refus
     let (id, missing, others): (_, _, &[&str]) = if is_app {
         ("webappId", 901, &[])
     } else {
-        (
-            "workflowId",
-            380,
-            &["addMetadata", "workflow", "usePersonalQueue"],
-        )
+        ("workflowId", 380, &["addMetadata", "workflow", "usePersonalQueue"])
     };
     let known = ["apiKey", id, "nodeInfoList", "webhookUrl", "instanceType"];
     only(&body, &[&known, others].concat(), 301)?;
-    let id = body.get(id).map(|value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    });
+    let id = body.get(id).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     if !id.as_deref().is_some_and(is_number) {
         return Err(Refusal::named(missing));
     }
     submit(&body, Api::Legacy, key, 803)
 }
 
-fn submit(
-    body: &Map<String, Value>,
-    api: Api,
-    key: String,
-    node_code: i64,
-) -> Result<Submit, Refusal> {
+fn submit(body: &Map<String, Value>, api: Api, key: String, node_code: i64) -> Result<Submit, Refusal> {
     let wrong = if api == Api::V2 { 1007 } else { 301 };
-    if body
-        .get("instanceType")
-        .is_some_and(|kind| kind != "default" && kind != "plus")
-    {
+    if body.get("instanceType").is_some_and(|kind| kind != "default" && kind != "plus") {
         return Err(Refusal::new(wrong, "instanceType is default or plus"));
     }
-    if body
-        .get("usePersonalQueue")
-        .is_some_and(|flag| !flag.is_boolean() && flag != "true" && flag != "false")
-    {
+    if body.get("usePersonalQueue").is_some_and(|flag| !flag.is_boolean() && flag != "true" && flag != "false") {
         return Err(Refusal::new(wrong, "usePersonalQueue is true or false"));
     }
     let webhook_url = match body.get("webhookUrl") {
@@ -248,28 +207,14 @@ fn submit(
         Some(_) => return Err(Refusal::new(wrong, "webhookUrl is not a URL")),
     };
     let list = body.get("nodeInfoList").cloned().unwrap_or_default();
-    let nodes: Vec<Node> = serde_json::from_value(list)
-        .map_err(|error| Refusal::new(node_code, format!("nodeInfoList: {error}")))?;
-    if let Some(node) = nodes
-        .iter()
-        .find(|node| !is_number(&node.node_id) || node.field_name.is_empty())
-    {
-        return Err(Refusal::new(
-            node_code,
-            format!("node {} is not one of this app", node.node_id),
-        ));
+    let nodes: Vec<Node> =
+        serde_json::from_value(list).map_err(|error| Refusal::new(node_code, format!("nodeInfoList: {error}")))?;
+    if let Some(node) = nodes.iter().find(|node| !is_number(&node.node_id) || node.field_name.is_empty()) {
+        return Err(Refusal::new(node_code, format!("node {} is not one of this app", node.node_id)));
     }
-    let source = nodes
-        .iter()
-        .find(|node| node.field_name == "image")
-        .and_then(|node| source(&node.field_value));
+    let source = nodes.iter().find(|node| node.field_name == "image").and_then(|node| source(&node.field_value));
     let source = source.ok_or_else(|| Refusal::new(node_code, "no node with a readable image"))?;
-    Ok(Submit {
-        api,
-        key,
-        source,
-        webhook_url,
-    })
+    Ok(Submit { api, key, source, webhook_url })
 }
 
 fn only(body: &Map<String, Value>, known: &[&str], code: i64) -> Result<(), Refusal> {
@@ -311,19 +256,10 @@ mod tests {
     fn only_public_and_loopback_urls_are_fetched() {
         assert!(is_fetchable("https://example.com/a.png"));
         assert!(is_fetchable("http://127.0.0.1:54321/a.png?x=1"));
-        for bad in [
-            "http://example.com/a.png",
-            "ftp://127.0.0.1/a",
-            "/a.png",
-            "",
-            "data:image/png;base64,AA",
-        ] {
+        for bad in ["http://example.com/a.png", "ftp://127.0.0.1/a", "/a.png", "", "data:image/png;base64,AA"] {
             assert!(!is_fetchable(bad), "{bad}");
         }
-        assert_eq!(
-            source("api/ab12.png"),
-            Some(Source::Uploaded("ab12.png".to_owned()))
-        );
+        assert_eq!(source("api/ab12.png"), Some(Source::Uploaded("ab12.png".to_owned())));
     }
 
     #[test]

@@ -65,22 +65,13 @@ pub(super) struct Tasks(Mutex<Inner>);
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self(Mutex::new(Inner {
-            capacity: CAPACITY,
-            last_id: 0,
-            tasks: BTreeMap::new(),
-        }))
+        Self(Mutex::new(Inner { capacity: CAPACITY, last_id: 0, tasks: BTreeMap::new() }))
     }
 }
 
 impl Tasks {
     /// Takes a task on, unless the key has too many live ones.
-    pub(super) fn accept(
-        &self,
-        submit: Submit,
-        submit_text: String,
-        behaviour: Behaviour,
-    ) -> Result<Task, Refusal> {
+    pub(super) fn accept(&self, submit: Submit, submit_text: String, behaviour: Behaviour) -> Result<Task, Refusal> {
         let mut inner = self.inner();
         if inner.live(&submit.key) >= inner.capacity {
             return Err(Refusal::named(421));
@@ -88,16 +79,8 @@ impl Tasks {
         let created_ms = clock::now_ms();
         let id = (ID_BASE + created_ms * 1000).max(inner.last_id + 1) | 1;
         inner.last_id = id;
-        let task = Task {
-            id,
-            submit,
-            submit_text,
-            behaviour,
-            state: State::Queued,
-            cost_s: 0,
-            counts: true,
-            created_ms,
-        };
+        let task =
+            Task { id, submit, submit_text, behaviour, state: State::Queued, cost_s: 0, counts: true, created_ms };
         inner.tasks.insert(id, task.clone());
         inner.forget_oldest();
         Ok(task)
@@ -109,12 +92,7 @@ impl Tasks {
 
     /// Queued tasks run; any other state stays.
     pub(super) fn start(&self, id: u64) {
-        if let Some(task) = self
-            .inner()
-            .tasks
-            .get_mut(&id)
-            .filter(|task| task.state == State::Queued)
-        {
+        if let Some(task) = self.inner().tasks.get_mut(&id).filter(|task| task.state == State::Queued) {
             task.state = State::Running;
         }
     }
@@ -122,10 +100,7 @@ impl Tasks {
     /// Makes a live task final; gives it as it then is, or nothing if it was final already.
     pub(super) fn finish(&self, id: u64, state: State) -> Option<Task> {
         let mut inner = self.inner();
-        let task = inner
-            .tasks
-            .get_mut(&id)
-            .filter(|task| task.state.is_live())?;
+        let task = inner.tasks.get_mut(&id).filter(|task| task.state.is_live())?;
         task.state = state;
         task.cost_s = (clock::now_ms() - task.created_ms) / 1000;
         Some(task.clone())
@@ -134,9 +109,7 @@ impl Tasks {
     /// Another live task that waits for a webhook.
     pub(super) fn other_open(&self, id: u64) -> Option<Task> {
         let inner = self.inner();
-        let open = |task: &&Task| {
-            task.id != id && task.state.is_live() && task.submit.webhook_url.is_some()
-        };
+        let open = |task: &&Task| task.id != id && task.state.is_live() && task.submit.webhook_url.is_some();
         inner.tasks.values().rev().find(open).cloned()
     }
 
@@ -148,11 +121,11 @@ impl Tasks {
         self.inner().capacity = limit;
     }
 
-    /// The usual limit again; what was told to hang stays unfinished but frees its place.
+    /// The usual limit again; what is unfinished stays so but frees its place.
     pub(super) fn reset(&self) {
         let mut inner = self.inner();
         inner.capacity = CAPACITY;
-        for task in inner.tasks.values_mut().filter(|task| task.behaviour.hang) {
+        for task in inner.tasks.values_mut() {
             task.counts = false;
         }
     }
@@ -164,19 +137,12 @@ impl Tasks {
 
 impl Inner {
     fn live(&self, key: &str) -> usize {
-        self.tasks
-            .values()
-            .filter(|task| task.counts && task.submit.key == key && task.state.is_live())
-            .count()
+        self.tasks.values().filter(|task| task.counts && task.submit.key == key && task.state.is_live()).count()
     }
 
     fn forget_oldest(&mut self) {
         if self.tasks.len() > TASKS_MAX {
-            let oldest = self
-                .tasks
-                .values()
-                .find(|task| !task.state.is_live())
-                .map(|task| task.id);
+            let oldest = self.tasks.values().find(|task| !task.state.is_live()).map(|task| task.id);
             oldest.and_then(|id| self.tasks.remove(&id));
         }
     }

@@ -37,9 +37,7 @@ pub(super) async fn legacy(hub: &Hub, arrival: &Arrival) -> Answer {
     match store(hub, arrival).await {
         Err(refusal) => legacy::refused(&refusal),
         Ok((key, _, _)) if !hub.keys.contains(&key) => legacy::refused(&Refusal::named(802)),
-        Ok((_, name, _)) => {
-            legacy::good(&json!({"fileName": format!("api/{name}"), "fileType": "image"}))
-        }
+        Ok((_, name, _)) => legacy::good(&json!({"fileName": format!("api/{name}"), "fileType": "image"})),
     }
 }
 
@@ -75,9 +73,5 @@ async fn read(arrival: &Arrival) -> Option<Form> {
             _ => {}
         }
     }
-    file.map(|(extension, file)| Form {
-        key,
-        extension,
-        file,
-    })
+    file.map(|(extension, file)| Form { key, extension, file })
 }

@@ -26,28 +26,17 @@ pub(super) fn query(hub: &Hub, arrival: &Arrival) -> Answer {
 /// A wrong key is a plain 401, everything else is inside a 200.
 pub(super) fn refused(refusal: &Refusal) -> Answer {
     let status = if refusal.code == 1002 { 401 } else { 200 };
-    Answer {
-        status,
-        ..refused_in_body(refusal)
-    }
+    Answer { status, ..refused_in_body(refusal) }
 }
 
 pub(super) fn refused_in_body(refusal: &Refusal) -> Answer {
     // The code is text in this API.
-    Answer::json(
-        200,
-        &json!({"errorCode": refusal.code.to_string(), "errorMessage": refusal.message}),
-    )
+    Answer::json(200, &json!({"errorCode": refusal.code.to_string(), "errorMessage": refusal.message}))
 }
 
 pub(super) fn refused_by_status(status: u16) -> Answer {
-    let reason = StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
-    Answer::json(
-        status,
-        &json!({"status": status, "error": reason.unwrap_or("Error")}),
-    )
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    Answer::json(status, &json!({"status": status, "error": reason.unwrap_or("Error")}))
 }
 
 /// The task as it is now: the answer to a query, and a webhook's `eventData` in object form.
@@ -60,19 +49,11 @@ pub(super) fn task_object(hub: &Hub, task: &Task) -> Value {
             let results = json!([{"url": hub.files.url(file), "outputType": "png", "nodeId": "9", "text": null}]);
             object(task, "SUCCESS", "", "", results)
         }
-        State::Failed { code, reason } => {
-            object(task, "FAILED", &code.to_string(), reason, Value::Null)
-        }
+        State::Failed { code, reason } => object(task, "FAILED", &code.to_string(), reason, Value::Null),
     }
 }
 
-fn object(
-    task: &Task,
-    status: &str,
-    error_code: &str,
-    error_message: &str,
-    results: Value,
-) -> Value {
+fn object(task: &Task, status: &str, error_code: &str, error_message: &str, results: Value) -> Value {
     let failed_reason = match &task.state {
         State::Failed { reason, .. } => {
             json!({"node_id": "3", "node_name": "Upscale", "exception_message": reason})

@@ -35,10 +35,7 @@ pub(super) async fn tell(hub: Arc<Hub>, task: Task) {
         }
         Some(WebhookFault::Forged) => deliver(&hub, &task, &with_wrong_token(&own)).await,
         Some(WebhookFault::Redirected) => {
-            let other = hub
-                .tasks
-                .other_open(task.id)
-                .and_then(|other| other.submit.webhook_url);
+            let other = hub.tasks.other_open(task.id).and_then(|other| other.submit.webhook_url);
             if let Some(url) = other {
                 deliver(&hub, &task, &url).await;
             }
@@ -52,10 +49,7 @@ async fn deliver(hub: &Hub, task: &Task, url: &str) {
         if attempt > 1 {
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
-        let answer = hub
-            .client
-            .post_json(url, body.to_string(), ANSWER_LIMIT)
-            .await;
+        let answer = hub.client.post_json(url, body.to_string(), ANSWER_LIMIT).await;
         let (status, response) = match answer {
             Ok((status, response)) => (Some(status), response),
             Err(error) => (None, format!("{error:#}")),
@@ -77,13 +71,10 @@ async fn deliver(hub: &Hub, task: &Task, url: &str) {
 }
 
 fn body(hub: &Hub, task: &Task) -> Value {
-    let form = task
-        .behaviour
-        .webhook_form
-        .unwrap_or(match task.submit.api {
-            Api::V2 => WebhookForm::Object,
-            Api::Legacy => WebhookForm::String,
-        });
+    let form = task.behaviour.webhook_form.unwrap_or(match task.submit.api {
+        Api::V2 => WebhookForm::Object,
+        Api::Legacy => WebhookForm::String,
+    });
     let data = match form {
         WebhookForm::Object => v2::task_object(hub, task),
         WebhookForm::String => Value::from(legacy::outputs_envelope(hub, task, true).to_string()),
@@ -94,10 +85,7 @@ fn body(hub: &Hub, task: &Task) -> Value {
 /// The same address with another last segment of the same length.
 fn with_wrong_token(url: &str) -> String {
     let (path, token) = url.rsplit_once('/').unwrap_or((url, ""));
-    let wrong: String = token
-        .chars()
-        .map(|c| if c == '0' { '1' } else { '0' })
-        .collect();
+    let wrong: String = token.chars().map(|c| if c == '0' { '1' } else { '0' }).collect();
     format!("{path}/{wrong}")
 }
 
@@ -107,9 +95,6 @@ mod tests {
 
     #[test]
     fn a_forged_token_differs_only_in_its_token() {
-        assert_eq!(
-            with_wrong_token("http://h/a/1/0/0a0f"),
-            "http://h/a/1/0/1010"
-        );
+        assert_eq!(with_wrong_token("http://h/a/1/0/0a0f"), "http://h/a/1/0/1010");
     }
 }

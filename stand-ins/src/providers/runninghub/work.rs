@@ -29,11 +29,7 @@ pub(super) async fn run(hub: Arc<Hub>, task: Task) {
         return;
     }
     // An early webhook overtakes the submit's answer, so there is nothing to wait for unless the script says so.
-    let usual = if task.behaviour.webhook == Some(WebhookFault::Early) {
-        0
-    } else {
-        WORK_MS
-    };
+    let usual = if task.behaviour.webhook == Some(WebhookFault::Early) { 0 } else { WORK_MS };
     let work_ms = task.behaviour.work_ms.unwrap_or(usual);
     tokio::time::sleep(Duration::from_millis(work_ms / 3)).await;
     hub.tasks.start(task.id);
@@ -52,40 +48,23 @@ pub(super) async fn run(hub: Arc<Hub>, task: Task) {
 async fn outcome(hub: &Hub, task: &Task) -> State {
     let code = task.behaviour.code.unwrap_or(805);
     if let Some(reason) = &task.behaviour.fail {
-        return State::Failed {
-            code,
-            reason: reason.clone(),
-        };
+        return State::Failed { code, reason: reason.clone() };
     }
     if task.behaviour.node_errors.is_some() {
-        return State::Failed {
-            code,
-            reason: "Prompt outputs failed validation".to_owned(),
-        };
+        return State::Failed { code, reason: "Prompt outputs failed validation".to_owned() };
     }
     match make(hub, &task.submit.source).await {
         Ok(file) => State::Success { file },
-        Err(error) => State::Failed {
-            code: 805,
-            reason: format!("{error:#}"),
-        },
+        Err(error) => State::Failed { code: 805, reason: format!("{error:#}") },
     }
 }
 
 async fn make(hub: &Hub, source: &Source) -> anyhow::Result<String> {
     let input = match source {
-        Source::Url(url) => hub
-            .client
-            .download(url, INPUT_BYTES_MAX, FETCH_LIMIT)
-            .await
-            .context("image not readable")?
-            .1
-            .to_vec(),
-        Source::Uploaded(name) => hub
-            .files
-            .load(name)
-            .await
-            .context("no such uploaded file")?,
+        Source::Url(url) => {
+            hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await.context("image not readable")?.1.to_vec()
+        }
+        Source::Uploaded(name) => hub.files.load(name).await.context("no such uploaded file")?,
     };
     let _place = IN_WORK.acquire().await?;
     let output = tokio::task::spawn_blocking(move || enlarge(input)).await??;
@@ -103,11 +82,7 @@ fn enlarge(input: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     limits.max_image_height = Some(INPUT_SIDE_MAX);
     reader.limits(limits);
     let picture = reader.decode().context("picture not readable")?;
-    let enlarged = picture.resize_exact(
-        picture.width() * 2,
-        picture.height() * 2,
-        FilterType::Lanczos3,
-    );
+    let enlarged = picture.resize_exact(picture.width() * 2, picture.height() * 2, FilterType::Lanczos3);
     let mut output = Cursor::new(Vec::new());
     enlarged.write_to(&mut output, ImageFormat::Png)?;
     Ok(output.into_inner())
