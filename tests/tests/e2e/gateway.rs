@@ -280,3 +280,20 @@ fn a_panic_is_an_answer_and_the_next_request_works() {
         assert_eq!(world.call("panicking").ok().await["ok"], true);
     });
 }
+
+#[test]
+fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
+    e2e::run(async |world| {
+        let (fast, other) = (world.new_user(60).await, world.new_user(60).await);
+        // Not an input of ours: refused for that until it is refused for its number.
+        let body = json!({ "imageUrl": "https://example.com/a.png" });
+        let run = |user| world.call("runninghub-upscaler/run").by(user).json(&body).send();
+        let look = async || Some(run(&fast).await).filter(|answer| answer.status != 400);
+        let answer = world.until("too many", look).await;
+        assert_eq!(answer.header("retry-after"), "60");
+        answer.expect_refusal(429, "rate_limited");
+        run(&other).await.expect_refusal(400, "bad_request");
+        assert_eq!(world.get("runninghub-queue-manager/check").by(&fast).send().await.status, 200);
+        assert_eq!(world.balance(&fast).await, 60);
+    });
+}

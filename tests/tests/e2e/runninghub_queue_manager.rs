@@ -429,16 +429,10 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
                 "shape {shape}: {row}"
             );
             assert_eq!(world.balance(&user).await, 0, "shape {shape}: it stays paid");
-            // Its time to try again comes by itself; asking until then starts nothing and harms nothing.
-            let look = async || {
-                let next = world.call(&op("process-next")).by_service().ok().await;
-                next["started"].as_array().is_some_and(|started| !started.is_empty()).then_some(next)
-            };
-            world
-                .db()
-                .exec(&format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'"))
-                .await;
-            world.until("the job starts", look).await;
+            let now = format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'");
+            world.db().exec(&now).await;
+            let next = world.call(&op("process-next")).by_service().ok().await;
+            assert_eq!(next["started"][0]["jobId"], json!(job), "shape {shape}: {next}");
             world.until_status(job, "completed").await;
             assert_eq!(world.submits_of(job).await.len(), 2, "shape {shape}: one refused, one accepted");
         }
@@ -457,14 +451,15 @@ fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
         assert_eq!(world.job(waiting).await["status"], "queued");
         let admin = world.admin(1).await;
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
+        // Nobody says when a place is free: the job asks again at its own time, here at once, until there is one.
+        let now = format!(
+            "update public.job_steps set not_before = clock_timestamp() where job_id = '{waiting}' and status = 'queued'"
+        );
         let look = async || {
+            world.db().exec(&now).await;
             world.call(&op("process-next")).by_service().ok().await;
             Some(world.job(waiting).await).filter(|row| row["status"] == "completed")
         };
-        world
-            .db()
-            .exec("update public.job_steps set not_before = clock_timestamp() where not_before is not null")
-            .await;
         world.until("the second one has had its turn", look).await;
     });
 }
