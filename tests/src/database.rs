@@ -122,7 +122,8 @@ async fn start() -> Result<Server> {
     postgres::apply(&client, &files).await?;
     drop(client);
     run(&admin, &format!("alter database {template} with allow_connections false")).await?;
-    run(&admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'")).await?;
+    run(&admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'"))
+        .await?;
     Ok(Server { base, template, _postgres: postgres })
 }
 

@@ -82,7 +82,8 @@ impl Session {
     /// A new job that must be accepted.
     pub async fn order(&self, user: Uuid, tool: &str, steps: usize) -> Uuid {
         let job = Uuid::new_v4();
-        let answer = self.enqueue(user, job, tool, steps).await.unwrap_or_else(|error| panic!("order refused: {error}"));
+        let answer =
+            self.enqueue(user, job, tool, steps).await.unwrap_or_else(|error| panic!("order refused: {error}"));
         assert_eq!(answer["status"], "queued");
         job
     }
@@ -125,7 +126,8 @@ impl Session {
     }
 
     pub async fn fail(&self, attempt: Attempt, code: &str) -> Value {
-        self.ask("step_fail_v1", attempt.with(json!({ "p_error_code": code, "p_error_message": "it did not work." }))).await
+        self.ask("step_fail_v1", attempt.with(json!({ "p_error_code": code, "p_error_message": "it did not work." })))
+            .await
     }
 
     pub async fn requeue(&self, attempt: Attempt, kind: &str, delay_ms: i64) -> Value {
@@ -150,7 +152,8 @@ impl Session {
     }
 
     async fn table_of(&self, job: Uuid) -> Value {
-        self.value(&format!("select table_name from public.jobs join public.tools using (tool) where id = '{job}'")).await
+        self.value(&format!("select table_name from public.jobs join public.tools using (tool) where id = '{job}'"))
+            .await
     }
 
     /// One pass of the SQL healer as the edge runs it.
@@ -175,12 +178,16 @@ impl Session {
     }
 
     pub async fn balance(&self, user: Uuid) -> i64 {
-        self.int(&format!("select coalesce((select balance from public.credit_accounts where user_id = '{user}'), 0) as b")).await
+        self.int(&format!(
+            "select coalesce((select balance from public.credit_accounts where user_id = '{user}'), 0) as b"
+        ))
+        .await
     }
 
     /// The signed amounts of a job's entries, in order.
     pub async fn entries(&self, job: Uuid) -> Vec<i64> {
-        let rows = self.rows(&format!("select amount from public.credit_entries where job_id = '{job}' order by id")).await;
+        let rows =
+            self.rows(&format!("select amount from public.credit_entries where job_id = '{job}' order by id")).await;
         rows.iter().filter_map(|row| row["amount"].as_i64()).collect()
     }
 
@@ -219,7 +226,9 @@ impl Session {
             let message = row["error_message"].as_str().unwrap_or_default();
             assert!(message.starts_with(&format!("{code}: ")), "{message}");
         }
-        let refunds = format!("select coalesce(sum(amount), 0) from public.credit_entries where job_id = '{job}' and kind = 'refund'");
+        let refunds = format!(
+            "select coalesce(sum(amount), 0) from public.credit_entries where job_id = '{job}' and kind = 'refund'"
+        );
         assert_eq!(self.int(&refunds).await, refunded);
         let live = format!("select count(*) from public.job_steps where job_id = '{job}' and completed_at is null");
         assert_eq!(self.int(&live).await, 0, "a closed job has no live step");
@@ -228,7 +237,8 @@ impl Session {
 }
 
 pub fn enqueue_args(user: Uuid, job: Uuid, tool: &str, steps: usize) -> Value {
-    let requests: Vec<Value> = (1..=steps).map(|step| json!({ "url": "https://provider.invalid/run", "body": { "step": step } })).collect();
+    let requests: Vec<Value> =
+        (1..=steps).map(|step| json!({ "url": "https://provider.invalid/run", "body": { "step": step } })).collect();
     json!({
         "p_user_id": user, "p_job_id": job, "p_tool": tool, "p_session_id": "session", "p_input": { "imageUrl": "https://files.invalid/in.png" },
         "p_request_hash": format!("{tool}/{steps}"), "p_steps": requests,
@@ -243,7 +253,17 @@ fn attempt(row: &Value) -> Attempt {
 fn aged(table: &str, by: &str, of: &str) -> String {
     let columns: &[&str] = match table {
         "jobs" => &["created_at", "queued_at", "started_at", "deadline_at", "expires_at", "completed_at"],
-        _ => &["not_before", "claimed_at", "sent_at", "started_at", "lease_until", "deadline_at", "checked_at", "provider_done_at", "completed_at"],
+        _ => &[
+            "not_before",
+            "claimed_at",
+            "sent_at",
+            "started_at",
+            "lease_until",
+            "deadline_at",
+            "checked_at",
+            "provider_done_at",
+            "completed_at",
+        ],
     };
     let moved: Vec<String> = columns.iter().map(|column| format!("{column} = {column} - interval '{by}'")).collect();
     format!("update public.{table} set {} where {of}", moved.join(", "))

@@ -14,7 +14,12 @@ pub fn committed() -> Vec<PathBuf> {
         .expect("git runs");
     assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).expect("file names are UTF-8");
-    names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).filter(|file| root().join(file).is_file()).collect()
+    names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .filter(|file| root().join(file).is_file())
+        .collect()
 }
 
 /// The text of a file in the checkout.

@@ -2,6 +2,8 @@
 
 #[path = "it/contract.rs"]
 mod contract;
+#[path = "it/hammer.rs"]
+mod hammer;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/sql/mod.rs"]

@@ -48,7 +48,8 @@ impl<'ast> Visit<'ast> for Sources {
         returns.visit_return_type(&item.sig.output);
         returns.0.extend(method.reads);
         for function in method.functions {
-            let call = Call { function, types: method.types.clone(), returns: returns.0.clone(), none: method.none.clone() };
+            let call =
+                Call { function, types: method.types.clone(), returns: returns.0.clone(), none: method.none.clone() };
             self.calls.push((call, method.local.clone()));
         }
     }
@@ -116,13 +117,16 @@ impl<'ast> Visit<'ast> for Method {
 
 fn is_function(text: &str) -> bool {
     text.rsplit_once("_v").is_some_and(|(name, version)| {
-        !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        !version.is_empty()
+            && version.bytes().all(|byte| byte.is_ascii_digit())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     })
 }
 
 fn shape(item: &syn::ItemStruct) -> Shape {
     let derives = attributes(&item.attrs, "derive");
-    let mut shape = Shape { writes: derives.contains("Serialize"), reads: derives.contains("Deserialize"), ..Shape::default() };
+    let mut shape =
+        Shape { writes: derives.contains("Serialize"), reads: derives.contains("Deserialize"), ..Shape::default() };
     for field in &item.fields {
         let serde = attributes(&field.attrs, "serde");
         let Some(name) = field.ident.as_ref().map(ToString::to_string) else { continue };
@@ -134,7 +138,11 @@ fn shape(item: &syn::ItemStruct) -> Shape {
         }
         let renamed = |direction: &str| {
             let mut parts = serde.split([',', '(', ')']);
-            parts.find_map(|part| part.strip_prefix(direction).or_else(|| part.strip_prefix("rename=")).map(|to| to.trim_matches('"').to_owned()))
+            parts.find_map(|part| {
+                part.strip_prefix(direction)
+                    .or_else(|| part.strip_prefix("rename="))
+                    .map(|to| to.trim_matches('"').to_owned())
+            })
         };
         let written = renamed("serialize=").unwrap_or_else(|| name.clone());
         if serde.contains("skip_serializing_if") {
@@ -151,7 +159,11 @@ fn shape(item: &syn::ItemStruct) -> Shape {
 /// The text of all attributes of that name, without blanks.
 fn attributes(attributes: &[syn::Attribute], name: &str) -> String {
     let of_name = attributes.iter().filter(|attribute| attribute.path().is_ident(name));
-    of_name.filter_map(|attribute| attribute.meta.require_list().ok()).map(|list| list.tokens.to_string().replace(' ', "")).collect::<Vec<_>>().join(",")
+    of_name
+        .filter_map(|attribute| attribute.meta.require_list().ok())
+        .map(|list| list.tokens.to_string().replace(' ', ""))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 impl Sources {
@@ -200,10 +212,16 @@ async fn function(db: &Session, name: &str) -> [BTreeSet<String>; 3] {
              from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname = '{name}'"
         ))
         .await;
-    let names = |key: &str| row[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let names = |key: &str| {
+        row[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     let arguments = names("arguments");
     let required = usize::try_from(row["required"].as_i64().unwrap()).unwrap();
-    [arguments.iter().cloned().collect(), arguments.into_iter().take(required).collect(), names("columns").into_iter().collect()]
+    [
+        arguments.iter().cloned().collect(),
+        arguments.into_iter().take(required).collect(),
+        names("columns").into_iter().collect(),
+    ]
 }
 
 #[tokio::test]
@@ -213,7 +231,14 @@ async fn every_typed_call_agrees_with_its_function() {
     assert!(sources.calls.len() >= 20, "the calls were not found: {}", sources.calls.len());
     for (call, local) in &sources.calls {
         let name = &call.function;
-        assert_eq!(db.int(&format!("select count(*) from pg_proc where pronamespace = 'public'::regnamespace and proname = '{name}'")).await, 1, "{name}");
+        assert_eq!(
+            db.int(&format!(
+                "select count(*) from pg_proc where pronamespace = 'public'::regnamespace and proname = '{name}'"
+            ))
+            .await,
+            1,
+            "{name}"
+        );
         let [arguments, required, columns] = function(&db, name).await;
         let (mut given, mut optional) = (BTreeSet::new(), BTreeSet::new());
         for part in call.types.iter().filter(|part| !call.returns.contains(*part) || part.as_str() == "Attempt") {
@@ -224,7 +249,12 @@ async fn every_typed_call_agrees_with_its_function() {
         given.retain(|argument| !call.none.contains(argument) && argument.starts_with("p_"));
         let unknown: Vec<_> = given.difference(&arguments).collect();
         assert!(unknown.is_empty(), "{name} takes no {unknown:?}");
-        let missing: Vec<_> = required.iter().filter(|argument| !given.contains(*argument) || optional.contains(*argument) && call.none.contains(*argument)).collect();
+        let missing: Vec<_> = required
+            .iter()
+            .filter(|argument| {
+                !given.contains(*argument) || optional.contains(*argument) && call.none.contains(*argument)
+            })
+            .collect();
         assert!(missing.is_empty(), "{name} is called without {missing:?}");
         let read: BTreeSet<String> = call.returns.iter().flat_map(|part| sources.columns(part, local)).collect();
         let unreturned: Vec<_> = read.difference(&columns).collect();

@@ -55,15 +55,29 @@ enum Op {
     Order,
 }
 
-const STATES: [State; 6] = [State::Queued, State::Starting, State::Sent, State::Running, State::Copying, State::SecondRun];
+const STATES: [State; 6] =
+    [State::Queued, State::Starting, State::Sent, State::Running, State::Copying, State::SecondRun];
 
 /// Every pair meets in every state.
 const PAIRS: [Op; 13] = [
-    Op::Claim, Op::Sent, Op::Started, Op::Done, Op::Complete, Op::Fail, Op::Cancel, Op::Stop, Op::Sweep, Op::Rescue, Op::Webhook, Op::Requeue, Op::Replay,
+    Op::Claim,
+    Op::Sent,
+    Op::Started,
+    Op::Done,
+    Op::Complete,
+    Op::Fail,
+    Op::Cancel,
+    Op::Stop,
+    Op::Sweep,
+    Op::Rescue,
+    Op::Webhook,
+    Op::Requeue,
+    Op::Replay,
 ];
 
 /// Every triple meets in the state that suits its first.
-const TRIPLES: [Op; 8] = [Op::Claim, Op::Started, Op::Done, Op::Complete, Op::Stop, Op::Sweep, Op::Webhook, Op::Requeue];
+const TRIPLES: [Op; 8] =
+    [Op::Claim, Op::Started, Op::Done, Op::Complete, Op::Stop, Op::Sweep, Op::Webhook, Op::Requeue];
 
 impl Op {
     fn suitable(self) -> State {
@@ -162,7 +176,10 @@ impl Arena {
     async fn open() -> Self {
         let db = Database::fresh().await;
         // Nobody waits for ever, and a deadlock shows at once.
-        db.exec("do $$ begin execute format('alter database %I set lock_timeout = ''20s''', current_database()); end $$").await;
+        db.exec(
+            "do $$ begin execute format('alter database %I set lock_timeout = ''20s''', current_database()); end $$",
+        )
+        .await;
         let actors = db.sessions(3).await;
         let mut pids = Vec::new();
         for actor in &actors {
@@ -280,7 +297,10 @@ impl Arena {
             .unwrap_or_else(|_| panic!("{label}: somebody never ended"));
         answers.extend(rows.into_iter().map(|rows| answer(&case, rows)));
         for answer in &answers {
-            assert!(!answer.contains("40P01") && !answer.contains("55P03"), "{label}: deadlock or endless wait: {answers:?}");
+            assert!(
+                !answer.contains("40P01") && !answer.contains("55P03"),
+                "{label}: deadlock or endless wait: {answers:?}"
+            );
             assert!(!answer.starts_with("error 2") && !answer.starts_with("error X"), "{label}: {answers:?}");
         }
         if !commit {
@@ -293,7 +313,10 @@ impl Arena {
     /// Polls until each of those sessions has ended its statement or waits for a lock.
     async fn wait_until_ended_or_waiting(&self, pids: &[i64], ended: &Cell<usize>, label: &str) {
         let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
-        let waiting = format!("select count(*) from pg_stat_activity where pid in ({}) and state = 'active' and wait_event_type = 'Lock'", list.join(", "));
+        let waiting = format!(
+            "select count(*) from pg_stat_activity where pid in ({}) and state = 'active' and wait_event_type = 'Lock'",
+            list.join(", ")
+        );
         for _ in 0..20_000 {
             let waiting = self.db.int(&waiting).await;
             if ended.get() + usize::try_from(waiting).unwrap_or_default() == pids.len() {
@@ -439,7 +462,10 @@ async fn triples_of_the_late_operations() {
 #[tokio::test]
 async fn orders_of_one_account_meet_each_other_and_its_cancels() {
     let mut arena = Arena::open().await;
-    arena.db.exec(&format!("update public.tools set exclusive_group = null, credit_cost = 70 where tool = '{UPSCALER}'")).await;
+    arena
+        .db
+        .exec(&format!("update public.tools set exclusive_group = null, credit_cost = 70 where tool = '{UPSCALER}'"))
+        .await;
     let ops = [Op::Order, Op::Replay, Op::Cancel, Op::Sweep];
     for first in ops {
         for second in ops {
@@ -480,7 +506,9 @@ async fn nobody_waits_in_a_circle_for_an_account() {
                 names.iter().fold(sql.to_owned(), |sql, (name, id)| sql.replace(name, &id.to_string()))
             };
             // Both are let in one after the other, and then meet whatever the other one has locked meanwhile.
-            keeper.exec(&format!("begin; select from public.credit_accounts where user_id = '{}' for update", case.user)).await;
+            keeper
+                .exec(&format!("begin; select from public.credit_accounts where user_id = '{}' for update", case.user))
+                .await;
             let ended = Cell::new(0);
             let (one, two) = (fill(first), fill(second));
             let run = async |actor: &Session, sql: &str| {

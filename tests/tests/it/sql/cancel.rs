@@ -35,10 +35,14 @@ async fn a_user_cancels_only_own_jobs_of_the_named_table() {
         (user, "no_such_table", job, "PT400"),
     ];
     for (caller, table, job, state) in cases {
-        let error = db.refusal("job_cancel_v1", json!({ "p_user_id": caller, "p_table": table, "p_job_id": job })).await;
+        let error =
+            db.refusal("job_cancel_v1", json!({ "p_user_id": caller, "p_table": table, "p_job_id": job })).await;
         assert_eq!(error.state, state, "{table}");
     }
-    assert_eq!(db.refusal("job_cancel_v1", json!({ "p_user_id": user, "p_table": null, "p_job_id": job })).await.state, "PT400");
+    assert_eq!(
+        db.refusal("job_cancel_v1", json!({ "p_user_id": user, "p_table": null, "p_job_id": job })).await.state,
+        "PT400"
+    );
     assert_eq!(db.job(job).await["status"], "queued");
 }
 
@@ -114,7 +118,9 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
     db.exec(&format!("update public.user_roles set role = 'admin' where user_id = '{admin}'")).await;
     db.ask("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await;
     assert_eq!(db.job(job).await["error_message"], "CANCELLED: cancelled by an admin: test. 60 credits were returned.");
-    let actor = db.value(&format!("select actor from public.job_events where job_id = '{job}' and event = 'job_cancelled'")).await;
+    let actor = db
+        .value(&format!("select actor from public.job_events where job_id = '{job}' and event = 'job_cancelled'"))
+        .await;
     assert_eq!(actor, json!(format!("admin:{admin}")));
 }
 
@@ -122,7 +128,10 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
 async fn an_unfinished_row_without_steps_or_account_is_cancelled_too() {
     let db = Database::fresh().await;
     let (user, admin, job) = (Uuid::new_v4(), db.admin().await, Uuid::new_v4());
-    db.exec(&format!("insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')")).await;
+    db.exec(&format!(
+        "insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')"
+    ))
+    .await;
     assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
     db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
 }
@@ -141,7 +150,8 @@ async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
     db.exec(&format!("update public.jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')")).await;
     let strangers = db.order(other, UPSCALER, 1).await;
     let coming = Uuid::new_v4();
-    let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers, running, coming] });
+    let args =
+        json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers, running, coming] });
     let rows = db.call("session_cancel_v1", args.clone()).await;
     let mut closed: Vec<Uuid> = rows.iter().map(|row| id(&row["job_id"])).collect();
     let mut expected = vec![waiting, chain, named];
@@ -194,13 +204,19 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
     let error = db.refusal("job_requeue_v1", call.clone()).await;
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "in_progress"), "live and well");
     db.age(job, "11 minutes").await;
-    assert_eq!(db.ask("job_requeue_v1", call.clone()).await, json!({ "job_id": job, "retried": true, "retry_of": null }));
+    assert_eq!(
+        db.ask("job_requeue_v1", call.clone()).await,
+        json!({ "job_id": job, "retried": true, "retry_of": null })
+    );
     assert_eq!(db.refusal("job_requeue_v1", call).await.message, "in_progress", "once");
     let step = db.step(job, 2).await;
     assert_eq!((&step["status"], &step["attempts"], &step["rescues"]), (&json!("queued"), &json!(0), &json!(0)));
     assert_eq!(step["provider_cancel_due"], json!([{ "task_id": "t2", "run": 1 }]), "the old attempt is told to stop");
     assert_eq!(db.fail(second, "TIMEOUT").await["outcome"], "stale");
-    assert_eq!((&db.step(job, 1).await["status"], &db.step(job, 3).await["status"]), (&json!("completed"), &json!("blocked")));
+    assert_eq!(
+        (&db.step(job, 1).await["status"], &db.step(job, 3).await["status"]),
+        (&json!("completed"), &json!("blocked"))
+    );
     for step in 2..=3 {
         let task = format!("new{step}");
         let attempt = db.run("replicate", &task).await;

@@ -25,7 +25,8 @@ async fn a_chain_goes_on_with_the_previous_picture() {
         let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
         assert_eq!(rows.len(), 1, "one step at a time");
         assert_eq!(rows[0]["step"], step);
-        let previous = if step == 1 { json!(null) } else { json!(format!("https://files.invalid/{job}/{}-1.png", step - 1)) };
+        let previous =
+            if step == 1 { json!(null) } else { json!(format!("https://files.invalid/{job}/{}-1.png", step - 1)) };
         assert_eq!(rows[0]["previous_output_url"], previous);
         let attempt = Attempt { job, step, run: 1 };
         let task = format!("t{step}");
@@ -54,7 +55,10 @@ async fn a_broken_chain_returns_everything_and_shows_no_picture() {
     db.done(first, "t1").await;
     db.complete(first).await;
     let second = db.run("replicate", "t2").await;
-    assert_eq!(db.fail(second, "PROVIDER_FAILED").await, json!({ "outcome": "failed", "job_status": "failed", "refunded": 120 }));
+    assert_eq!(
+        db.fail(second, "PROVIDER_FAILED").await,
+        json!({ "outcome": "failed", "job_status": "failed", "refunded": 120 })
+    );
     assert_eq!(statuses(&db, job).await, ["completed", "failed", "failed"]);
     db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 120).await;
     assert_eq!(db.balance(user).await, 200);
@@ -68,7 +72,10 @@ async fn cards_end_one_by_one_and_lost_ones_come_back_exactly() {
     let claimed = db.claim("gemini", 10).await;
     assert_eq!(claimed.len(), 4);
     assert_eq!(db.complete(claimed[0]).await["job_status"], "running");
-    assert_eq!(db.fail(claimed[1], "CONTENT_REFUSED").await, json!({ "outcome": "failed", "job_status": "running", "refunded": 10 }));
+    assert_eq!(
+        db.fail(claimed[1], "CONTENT_REFUSED").await,
+        json!({ "outcome": "failed", "job_status": "running", "refunded": 10 })
+    );
     assert_eq!(db.balance(user).await, 70, "its share comes back at once");
     assert_eq!(db.fail(claimed[1], "CONTENT_REFUSED").await["outcome"], "stale");
     assert_eq!(db.fail(claimed[2], "PROVIDER_FAILED").await["refunded"], 10);

@@ -36,7 +36,9 @@ enum State {
 }
 
 /// (state, still left alone at this age, closed at this age, status, code, what comes back)
-const TABLE: &[(State, &str, &str, &str, Option<&str>, i64)] = &[
+type Row = (State, &'static str, &'static str, &'static str, Option<&'static str>, i64);
+
+const TABLE: &[Row] = &[
     (State::Pending, "110 seconds", "121 seconds", "cancelled", Some("ORPHANED"), 0),
     (State::Queued, "595 seconds", "601 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
     (State::VideoQueued, "3595 seconds", "3601 seconds", "failed", Some("QUEUE_TIMEOUT"), 120),
@@ -59,7 +61,8 @@ const TABLE: &[(State, &str, &str, &str, Option<&str>, i64)] = &[
 /// A row written by hand, with its debit, and without steps.
 async fn raw_job(db: &Session, user: Uuid, status: &str, more: &str) -> Uuid {
     let job = Uuid::new_v4();
-    let (columns, values) = if more.is_empty() { ("", String::new()) } else { (", deadline_at, expires_at", format!(", {more}, {more}")) };
+    let (columns, values) =
+        if more.is_empty() { ("", String::new()) } else { (", deadline_at, expires_at", format!(", {more}, {more}")) };
     db.exec(&format!(
         "insert into public.jobs (id, tool, user_id, status, credits_charged{columns}) values ('{job}', '{UPSCALER}', '{user}', '{status}', 60{values});
          insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
@@ -75,7 +78,8 @@ async fn put(db: &Session, state: State) -> Uuid {
     match state {
         State::Pending => {
             let job = Uuid::new_v4();
-            db.exec(&format!("insert into public.jobs (id, tool, user_id) values ('{job}', '{UPSCALER}', '{user}')")).await;
+            db.exec(&format!("insert into public.jobs (id, tool, user_id) values ('{job}', '{UPSCALER}', '{user}')"))
+                .await;
             job
         }
         State::Queued => db.order(user, UPSCALER, 1).await,
@@ -167,12 +171,20 @@ async fn each_state_is_left_alone_before_its_time_and_closed_after_it() {
 
         db.age(job, &format!("{after}' - interval '{before}")).await;
         let swept = db.sweep().await;
-        assert_eq!((&swept["cleaned"], &swept["refunded_credits"]), (&json!(1), &json!(refunded)), "{state:?} at {after}: {swept}");
+        assert_eq!(
+            (&swept["cleaned"], &swept["refunded_credits"]),
+            (&json!(1), &json!(refunded)),
+            "{state:?} at {after}: {swept}"
+        );
         assert_eq!(swept["remaining"], 0, "{state:?}");
         db.assert_closed(job, status, code, refunded).await;
         assert_eq!(db.balance(user).await, paid + refunded, "{state:?}");
         let again = db.sweep().await;
-        assert_eq!((&again["cleaned"], &again["refunded_credits"], &again["requeued"]), (&json!(0), &json!(0), &json!(0)), "{state:?}");
+        assert_eq!(
+            (&again["cleaned"], &again["refunded_credits"], &again["requeued"]),
+            (&json!(0), &json!(0), &json!(0)),
+            "{state:?}"
+        );
     }
 }
 
@@ -183,7 +195,11 @@ async fn the_message_names_the_minutes_and_the_credits() {
     db.age(job, "14 minutes").await;
     db.sweep().await;
     assert_eq!(db.job(job).await["error_message"], "TIMEOUT: no result after 14 minutes. 60 credits were returned.");
-    assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": "Running", "run": 1 }]), "told to stop by the next edge run");
+    assert_eq!(
+        db.step(job, 1).await["provider_cancel_due"],
+        json!([{ "task_id": "Running", "run": 1 }]),
+        "told to stop by the next edge run"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +214,10 @@ async fn what_was_handed_over_and_never_sent_goes_back_three_times() {
         let swept = db.sweep().await;
         assert_eq!((&swept["requeued"], &swept["cleaned"]), (&json!(1), &json!(0)));
         let step = db.step(job, 1).await;
-        assert_eq!((&step["status"], &step["rescues"], &step["attempts"]), (&json!("queued"), &json!(rescues), &json!(0)));
+        assert_eq!(
+            (&step["status"], &step["rescues"], &step["attempts"]),
+            (&json!("queued"), &json!(rescues), &json!(0))
+        );
         assert_eq!(db.job(job).await["status"], "queued");
         assert!(!db.sent(attempt).await, "the worker that lost its lease submits nothing");
     }
@@ -304,12 +323,32 @@ async fn the_legacy_healer_answers_for_every_table() {
     let rows = db.call("cleanup_all_stale_ai_jobs", json!({})).await;
     let mut names: Vec<&str> = rows.iter().filter_map(|row| row["table_name"].as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["generation_history", "generation_jobs", "pose_changer_jobs", "replicate_tasks", "upscaler_jobs", "veste_ai_jobs", "video_upscaler_jobs"]);
+    assert_eq!(
+        names,
+        [
+            "generation_history",
+            "generation_jobs",
+            "pose_changer_jobs",
+            "replicate_tasks",
+            "upscaler_jobs",
+            "veste_ai_jobs",
+            "video_upscaler_jobs"
+        ]
+    );
     let of = |rows: &[Value], table: &str| rows.iter().find(|row| row["table_name"] == table).cloned().unwrap();
-    assert_eq!(of(&rows, "upscaler_jobs"), json!({ "table_name": "upscaler_jobs", "cancelled_count": 2, "refunded_credits": 120 }));
-    assert_eq!(of(&rows, "generation_jobs"), json!({ "table_name": "generation_jobs", "cancelled_count": 1, "refunded_credits": 20 }));
+    assert_eq!(
+        of(&rows, "upscaler_jobs"),
+        json!({ "table_name": "upscaler_jobs", "cancelled_count": 2, "refunded_credits": 120 })
+    );
+    assert_eq!(
+        of(&rows, "generation_jobs"),
+        json!({ "table_name": "generation_jobs", "cancelled_count": 1, "refunded_credits": 20 })
+    );
     let again = db.call("cleanup_all_stale_ai_jobs", json!({})).await;
-    assert!(again.len() == 7 && again.iter().all(|row| row["cancelled_count"] == 0 && row["refunded_credits"] == 0), "{again:?}");
+    assert!(
+        again.len() == 7 && again.iter().all(|row| row["cancelled_count"] == 0 && row["refunded_credits"] == 0),
+        "{again:?}"
+    );
     db.assert_healthy().await;
 }
 

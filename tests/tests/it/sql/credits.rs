@@ -13,8 +13,14 @@ fn grant(user: Value, amount: Value, key: Value) -> Value {
 async fn a_purchase_arrives_once() {
     let db = Database::fresh().await;
     let (user, other) = (Uuid::new_v4(), Uuid::new_v4());
-    assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await, json!({ "balance": 100, "replayed": false }));
-    assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await, json!({ "balance": 100, "replayed": true }));
+    assert_eq!(
+        db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await,
+        json!({ "balance": 100, "replayed": false })
+    );
+    assert_eq!(
+        db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await,
+        json!({ "balance": 100, "replayed": true })
+    );
     assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(5), json!("k2"))).await["balance"], 105);
     for args in [grant(json!(user), json!(99), json!("k1")), grant(json!(other), json!(100), json!("k1"))] {
         let error = db.refusal("credit_grant_v1", args).await;
@@ -41,7 +47,10 @@ async fn legacy_adjustments_never_go_below_zero() {
     let args = |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
     let refused = |balance: i64, why: &str| json!({ "success": false, "new_balance": balance, "error_message": why });
     assert_eq!(db.ask("consume_upscaler_credits", args(1)).await, refused(0, "Insufficient credits"));
-    assert_eq!(db.ask("refund_upscaler_credits", args(30)).await, json!({ "success": true, "new_balance": 30, "error_message": null }));
+    assert_eq!(
+        db.ask("refund_upscaler_credits", args(30)).await,
+        json!({ "success": true, "new_balance": 30, "error_message": null })
+    );
     assert_eq!(db.ask("consume_upscaler_credits", args(20)).await["new_balance"], 10);
     assert_eq!(db.ask("consume_upscaler_credits", args(11)).await, refused(10, "Insufficient credits"));
     for function in ["refund_upscaler_credits", "consume_upscaler_credits"] {
@@ -70,7 +79,9 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let job = db.order(user, UPSCALER, 1).await;
-    let entry = |more: &str| format!("insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})");
+    let entry = |more: &str| {
+        format!("insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})")
+    };
     for (sql, state) in [
         ("update public.credit_entries set amount = 1".to_owned(), "23001"),
         (entry(&format!("'{job}', 'debit', -1")), "23505"),
@@ -101,5 +112,8 @@ async fn roles_are_read_from_the_table() {
     let db = Database::fresh().await;
     let (user, admin) = (Uuid::new_v4(), db.admin().await);
     let has = async |user: Uuid, role: &str| db.value(&format!("select public.has_role('{user}', '{role}')")).await;
-    assert_eq!((has(admin, "admin").await, has(admin, "moderator").await, has(user, "admin").await), (json!(true), json!(false), json!(false)));
+    assert_eq!(
+        (has(admin, "admin").await, has(admin, "moderator").await, has(user, "admin").await),
+        (json!(true), json!(false), json!(false))
+    );
 }

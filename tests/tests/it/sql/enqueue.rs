@@ -36,7 +36,10 @@ async fn a_repeated_request_changes_nothing() {
 
     db.cancel(user, job).await.unwrap();
     let after = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!((&after["replayed"], &after["status"], &after["credits_refunded"]), (&json!(true), &json!("cancelled"), &json!(60)));
+    assert_eq!(
+        (&after["replayed"], &after["status"], &after["credits_refunded"]),
+        (&json!(true), &json!("cancelled"), &json!(60))
+    );
     assert_eq!(db.balance(user).await, 100);
     assert_eq!(db.int("select count(*) from public.jobs").await, 1);
     db.assert_healthy().await;
@@ -65,14 +68,24 @@ async fn every_refusal_leaves_nothing_behind() {
         (with(fine(), "p_request_hash", json!("")), "PT400", "bad_request", json!({})),
         (enqueue_args(other, new(), VIDEO, 1), "PT503", "tool_disabled", json!({})),
         (enqueue_args(other, job, UPSCALER, 1), "PT409", "idempotency_conflict", json!({})),
-        (with(enqueue_args(user, job, UPSCALER, 1), "p_request_hash", json!("else")), "PT409", "idempotency_conflict", json!({})),
+        (
+            with(enqueue_args(user, job, UPSCALER, 1), "p_request_hash", json!("else")),
+            "PT409",
+            "idempotency_conflict",
+            json!({}),
+        ),
         (
             enqueue_args(user, new(), UPSCALER, 1),
             "PT409",
             "active_job_exists",
             json!({ "activeJobId": job, "activeTool": UPSCALER, "activeStatus": "queued" }),
         ),
-        (enqueue_args(poor, new(), UPSCALER, 1), "PT402", "insufficient_credits", json!({ "balance": 59, "required": 60 })),
+        (
+            enqueue_args(poor, new(), UPSCALER, 1),
+            "PT402",
+            "insufficient_credits",
+            json!({ "balance": 59, "required": 60 }),
+        ),
     ];
     for (args, state, message, detail) in cases {
         let error = db.refusal("job_enqueue_v1", args).await;
@@ -117,10 +130,14 @@ async fn what_a_user_cancelled_before_it_arrived_never_runs() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let job = Uuid::new_v4();
-    let rows = db.call("session_cancel_v1", json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] })).await;
+    let rows =
+        db.call("session_cancel_v1", json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] })).await;
     assert!(rows.is_empty());
     let error = db.enqueue(user, job, UPSCALER, 1).await.unwrap_err();
-    assert_eq!((error.message.as_str(), &error.detail), ("already_final", &json!({ "status": "cancelled", "refundedCredits": 0 })));
+    assert_eq!(
+        (error.message.as_str(), &error.detail),
+        ("already_final", &json!({ "status": "cancelled", "refundedCredits": 0 }))
+    );
     // The same id means nothing to another user.
     let other = db.user(60).await;
     db.enqueue(other, job, UPSCALER, 1).await.unwrap();
@@ -133,7 +150,10 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
     let (first, second, third) = (db.user(60).await, db.user(60).await, db.user(60).await);
     let job = db.order(first, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
-    db.exec(&format!("update public.job_steps set started_at = started_at - interval '2 hours' where job_id = '{job}'")).await;
+    db.exec(&format!(
+        "update public.job_steps set started_at = started_at - interval '2 hours' where job_id = '{job}'"
+    ))
+    .await;
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
     // Two hours a job: with one waiting already, ten minutes of patience are not enough.
@@ -162,11 +182,15 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
     db.open_all_tools().await;
     for steps in 1..=7 {
         for price in [0, 1, 2, 6, 7, 10, 59, 100, 101] {
-            db.exec(&format!("update public.tools set credit_cost = {price}, priced_per = 'job' where tool = '{CARDS}'")).await;
+            db.exec(&format!(
+                "update public.tools set credit_cost = {price}, priced_per = 'job' where tool = '{CARDS}'"
+            ))
+            .await;
             let user = db.user(price.max(1)).await;
             let start = db.balance(user).await;
             let job = db.order(user, CARDS, steps as usize).await;
-            let shares = db.rows(&format!("select share from public.job_steps where job_id = '{job}' order by step")).await;
+            let shares =
+                db.rows(&format!("select share from public.job_steps where job_id = '{job}' order by step")).await;
             let shares: Vec<i64> = shares.iter().map(|row| row["share"].as_i64().unwrap()).collect();
             assert_eq!(shares.iter().sum::<i64>(), price, "{price} over {steps}");
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");

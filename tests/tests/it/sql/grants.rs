@@ -9,7 +9,8 @@ async fn names(db: &Session, sql: &str) -> Vec<String> {
     db.rows(sql).await.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
 }
 
-const PUBLIC_FUNCTIONS: &str = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'public'::regnamespace order by 1";
+const PUBLIC_FUNCTIONS: &str =
+    "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'public'::regnamespace order by 1";
 
 #[tokio::test]
 async fn only_the_service_calls_a_function() {
@@ -22,23 +23,48 @@ async fn only_the_service_calls_a_function() {
             // Policies of Supabase apps ask for a role themselves.
             assert_eq!(may, json!(role == "authenticated" && function.starts_with("has_role(")), "{role}: {function}");
         }
-        assert_eq!(db.value(&format!("select has_function_privilege('service_role', '{function}', 'execute')")).await, true, "{function}");
+        assert_eq!(
+            db.value(&format!("select has_function_privilege('service_role', '{function}', 'execute')")).await,
+            true,
+            "{function}"
+        );
     }
     let private = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'private'::regnamespace and has_function_privilege('{role}', p.oid, 'execute') order by 1";
     assert!(names(&db, &private.replace("{role}", "anon")).await.is_empty());
     let readers = names(&db, &private.replace("{role}", "authenticated")).await;
-    let allowed = ["is_admin", "is_final", "is_live", "job_position", "job_task_id", "may_see", "places_seen", "status_word", "step_output_url", "violations_seen"];
-    let found: Vec<&str> = readers.iter().map(|name| name.trim_start_matches("private.").split('(').next().unwrap()).collect();
+    let allowed = [
+        "is_admin",
+        "is_final",
+        "is_live",
+        "job_position",
+        "job_task_id",
+        "may_see",
+        "places_seen",
+        "status_word",
+        "step_output_url",
+        "violations_seen",
+    ];
+    let found: Vec<&str> =
+        readers.iter().map(|name| name.trim_start_matches("private.").split('(').next().unwrap()).collect();
     assert_eq!(found, allowed, "what the views compute with more rights, and nothing else");
 }
 
 #[tokio::test]
 async fn a_new_function_or_table_is_nobodys_by_default() {
     let db = Database::fresh().await;
-    db.exec("create function public.oops() returns int language sql as 'select 1'; create table public.oops (id int)").await;
+    db.exec("create function public.oops() returns int language sql as 'select 1'; create table public.oops (id int)")
+        .await;
     for role in ["anon", "authenticated"] {
-        assert_eq!(db.value(&format!("select has_function_privilege('{role}', 'public.oops()', 'execute')")).await, false, "{role}");
-        assert_eq!(db.value(&format!("select has_table_privilege('{role}', 'public.oops', 'select')")).await, false, "{role}");
+        assert_eq!(
+            db.value(&format!("select has_function_privilege('{role}', 'public.oops()', 'execute')")).await,
+            false,
+            "{role}"
+        );
+        assert_eq!(
+            db.value(&format!("select has_table_privilege('{role}', 'public.oops', 'select')")).await,
+            false,
+            "{role}"
+        );
     }
 }
 
@@ -46,12 +72,16 @@ async fn a_new_function_or_table_is_nobodys_by_default() {
 async fn every_function_is_described_pinned_and_the_only_one_of_its_name() {
     let db = Database::fresh().await;
     let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'private')";
-    let undescribed = format!("select p.proname as name {ours} and n.nspname = 'public' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^Caller: '");
+    let undescribed = format!(
+        "select p.proname as name {ours} and n.nspname = 'public' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^Caller: '"
+    );
     assert_eq!(names(&db, &undescribed).await, [""; 0], "a comment says caller, effect, refusals, replay");
     let twice = format!("select n.nspname || '.' || p.proname as name {ours} group by 1 having count(*) > 1");
     assert_eq!(names(&db, &twice).await, [""; 0], "no overloads");
     // A definer's rights without a search path are everybody's.
-    let open = format!("select p.oid::regprocedure::text as name {ours} and (n.nspname = 'public' or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']");
+    let open = format!(
+        "select p.oid::regprocedure::text as name {ours} and (n.nspname = 'public' or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']"
+    );
     assert_eq!(names(&db, &open).await, [""; 0], "search_path = ''");
     let plain = format!("select p.oid::regprocedure::text as name {ours} and n.nspname = 'public' and not p.prosecdef");
     assert_eq!(names(&db, &plain).await, [""; 0], "every RPC runs with its owner's rights");
@@ -65,8 +95,11 @@ async fn nobody_writes_a_table() {
     for relation in names(&db, relations).await {
         for role in ["anon", "authenticated", "service_role"] {
             for right in ["select", "insert", "update", "delete", "truncate", "references", "trigger"] {
-                let may = db.value(&format!("select has_table_privilege('{role}', 'public.{relation}', '{right}')")).await;
-                let view_write = role == "authenticated" && old_names.contains(&relation.as_str()) && ["insert", "update", "delete"].contains(&right);
+                let may =
+                    db.value(&format!("select has_table_privilege('{role}', 'public.{relation}', '{right}')")).await;
+                let view_write = role == "authenticated"
+                    && old_names.contains(&relation.as_str())
+                    && ["insert", "update", "delete"].contains(&right);
                 if right == "select" {
                     assert!(role != "anon" || may == false, "{role} reads {relation}");
                 } else {
@@ -77,7 +110,8 @@ async fn nobody_writes_a_table() {
     }
     let open = "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and not c.relrowsecurity";
     assert_eq!(names(&db, open).await, [""; 0], "row level security everywhere");
-    let plain = "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'v'
+    let plain =
+        "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'v'
                  and not coalesce(c.reloptions, '{}') @> array['security_invoker=true']";
     assert_eq!(names(&db, plain).await, [""; 0], "a view sees what its reader may see");
 }
@@ -111,12 +145,17 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
     let relations = names(&db, "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') order by 1").await;
     let mut with_owner = 0;
     for relation in relations {
-        let readable = db.value(&format!("select has_any_column_privilege('authenticated', 'public.{relation}', 'select')")).await;
+        let readable =
+            db.value(&format!("select has_any_column_privilege('authenticated', 'public.{relation}', 'select')")).await;
         caller.become_caller("authenticated", Some(user)).await;
         let columns = db.rows(&format!("select column_name as name from information_schema.columns where table_schema = 'public' and table_name = '{relation}'")).await;
         let has = |name: &str| columns.iter().any(|column| column["name"] == name);
         if readable == false {
-            assert_eq!(caller.try_rows(&format!("select 1 as x from public.{relation}")).await.unwrap_err().state, "42501", "{relation}");
+            assert_eq!(
+                caller.try_rows(&format!("select 1 as x from public.{relation}")).await.unwrap_err().state,
+                "42501",
+                "{relation}"
+            );
             continue;
         }
         if has("user_id") {
@@ -148,9 +187,14 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
 async fn what_is_for_admins_stays_with_them() {
     let db = Database::fresh().await;
     let (user, _, admin) = town(&db).await;
-    db.exec(&format!("update public.jobs set credits_charged = 59 where user_id = '{user}' and status = 'completed'")).await;
+    db.exec(&format!("update public.jobs set credits_charged = 59 where user_id = '{user}' and status = 'completed'"))
+        .await;
     let caller = db.connect().await;
-    for (who, role, violations, events) in [(Some(user), "authenticated", false, false), (Some(admin), "authenticated", true, true), (None, "service_role", true, true)] {
+    for (who, role, violations, events) in [
+        (Some(user), "authenticated", false, false),
+        (Some(admin), "authenticated", true, true),
+        (None, "service_role", true, true),
+    ] {
         caller.become_caller(role, who).await;
         let seen = async |sql: &str| caller.int(sql).await > 0;
         assert_eq!(seen("select count(*) from public.invariant_violations").await, violations, "{role} {who:?}");
@@ -158,12 +202,20 @@ async fn what_is_for_admins_stays_with_them() {
     }
     caller.become_caller("authenticated", Some(user)).await;
     for table in ["webhook_inbox", "sweeps", "cancelled_requests"] {
-        assert_eq!(caller.try_rows(&format!("select * from public.{table}")).await.unwrap_err().state, "42501", "{table}");
+        assert_eq!(
+            caller.try_rows(&format!("select * from public.{table}")).await.unwrap_err().state,
+            "42501",
+            "{table}"
+        );
     }
     caller.become_owner().await;
     caller.become_caller("anon", None).await;
     for relation in ["jobs", "upscaler_jobs", "job_receipts", "queue_positions", "tools", "credit_accounts"] {
-        assert_eq!(caller.try_rows(&format!("select * from public.{relation}")).await.unwrap_err().state, "42501", "{relation}");
+        assert_eq!(
+            caller.try_rows(&format!("select * from public.{relation}")).await.unwrap_err().state,
+            "42501",
+            "{relation}"
+        );
     }
 }
 
@@ -187,12 +239,16 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     db.complete(attempt).await;
     let second = db.run("replicate", "t2").await;
     db.fail(second, "PROVIDER_FAILED").await;
-    let row = page.row(&format!("select result_url, output_url, status from public.replicate_tasks where id = '{chain}'")).await;
+    let row = page
+        .row(&format!("select result_url, output_url, status from public.replicate_tasks where id = '{chain}'"))
+        .await;
     assert_eq!(row, json!({ "result_url": null, "output_url": null, "status": "failed" }));
     let cards = db.order(user, CARDS, 2).await;
     let claimed = db.claim("gemini", 2).await;
     db.complete(claimed[0]).await;
-    let urls = page.rows(&format!("select image_url from public.generation_tasks where job_id = '{cards}' order by step")).await;
+    let urls = page
+        .rows(&format!("select image_url from public.generation_tasks where job_id = '{cards}' order by step"))
+        .await;
     assert!(urls[0]["image_url"].is_string() && urls[1]["image_url"].is_null(), "{urls:?}");
 
     // A success after the end stays unseen.
@@ -200,7 +256,9 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     let attempt = db.run("runninghub", "t3").await;
     db.cancel_as_admin(db.admin().await, late).await.unwrap();
     db.done(attempt, "t3").await;
-    let receipt = page.row(&format!("select status, output_url, credits_paid from public.job_receipts where job_id = '{late}'")).await;
+    let receipt = page
+        .row(&format!("select status, output_url, credits_paid from public.job_receipts where job_id = '{late}'"))
+        .await;
     assert_eq!(receipt, json!({ "status": "cancelled", "output_url": null, "credits_paid": 0 }));
 }
 
@@ -213,8 +271,16 @@ async fn a_receipt_tells_every_entry() {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
     let receipt = page.row(&format!("select * from public.job_receipts where job_id = '{job}'")).await;
-    assert_eq!((&receipt["credits_charged"], &receipt["credits_refunded"], &receipt["credits_paid"]), (&json!(60), &json!(60), &json!(0)));
-    let entries: Vec<(&Value, &Value, &Value)> = receipt["entries"].as_array().unwrap().iter().map(|entry| (&entry["kind"], &entry["amount"], &entry["balance_after"])).collect();
+    assert_eq!(
+        (&receipt["credits_charged"], &receipt["credits_refunded"], &receipt["credits_paid"]),
+        (&json!(60), &json!(60), &json!(0))
+    );
+    let entries: Vec<(&Value, &Value, &Value)> = receipt["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (&entry["kind"], &entry["amount"], &entry["balance_after"]))
+        .collect();
     assert_eq!(entries, [(&json!("debit"), &json!(-60), &json!(40)), (&json!("refund"), &json!(60), &json!(100))]);
 }
 

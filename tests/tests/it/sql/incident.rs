@@ -49,7 +49,13 @@ async fn incident(db: &Session) -> Incident {
         if number % 4 != 0 {
             for step in 1..=steps {
                 let delivered = tool.contains("banana") && step == 1;
-                let status = if delivered { "completed" } else if step > 1 { "queued" } else { status };
+                let status = if delivered {
+                    "completed"
+                } else if step > 1 {
+                    "queued"
+                } else {
+                    status
+                };
                 db.exec(&format!(
                     "insert into public.job_steps (job_id, step, status, provider, provider_task_id, sent_at)
                      values ('{job}', {step}, '{status}', '{provider}', 'task-{number}-{step}', now() - interval '{hours} hours')"
@@ -84,10 +90,18 @@ async fn one_sweep_closes_all_and_returns_exactly() {
     let incident = incident(&db).await;
     let before = balances(&db, &incident).await;
     let swept = db.sweep().await;
-    assert_eq!((&swept["cleaned"], &swept["remaining"], &swept["requeued"]), (&json!(72), &json!(0), &json!(0)), "{swept}");
+    assert_eq!(
+        (&swept["cleaned"], &swept["remaining"], &swept["requeued"]),
+        (&json!(72), &json!(0), &json!(0)),
+        "{swept}"
+    );
     assert_eq!(swept["refunded_credits"], incident.owed.values().sum::<i64>());
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
-    assert_eq!(db.int("select count(*) from public.jobs where status not in ('completed', 'failed') or completed_at is null").await, 0);
+    assert_eq!(
+        db.int("select count(*) from public.jobs where status not in ('completed', 'failed') or completed_at is null")
+            .await,
+        0
+    );
     assert_eq!(db.int("select count(*) from public.job_steps where completed_at is null").await, 0);
     db.assert_healthy().await;
 
@@ -154,7 +168,8 @@ async fn a_bad_row_is_set_aside_and_stops_nothing() {
     let row = db.job(bad).await;
     assert!(!row["set_aside_at"].is_null(), "{row:#}");
     assert_eq!(db.entries(bad).await, [-60], "no money moves on a guess");
-    let event = db.row(&format!("select * from public.job_events where job_id = '{bad}' and event = 'set_aside'")).await;
+    let event =
+        db.row(&format!("select * from public.job_events where job_id = '{bad}' and event = 'set_aside'")).await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("ledger"), "{event}");
     let violations = db.violations().await;
     assert!(violations.iter().all(|row| row["subject"] == json!(bad)), "{violations:?}");
@@ -228,6 +243,7 @@ async fn a_row_that_fails_for_any_reason_is_set_aside_alone() {
     assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(72), &json!(0)), "{swept}");
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert!(!db.job(job).await["set_aside_at"].is_null());
-    let event = db.row(&format!("select detail from public.job_events where job_id = '{job}' and event = 'set_aside'")).await;
+    let event =
+        db.row(&format!("select detail from public.job_events where job_id = '{job}' and event = 'set_aside'")).await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("out of range"), "{event}");
 }

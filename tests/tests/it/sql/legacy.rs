@@ -15,7 +15,9 @@ async fn as_user(db: &Database, user: Uuid) -> Session {
 async fn insert(page: &Session, user: Uuid, job: Uuid, more: &[(&str, &str)]) -> Result<Value, SqlError> {
     let columns: String = more.iter().map(|(name, _)| format!(", {name}")).collect();
     let values: String = more.iter().map(|(_, value)| format!(", {value}")).collect();
-    let sql = format!("insert into public.upscaler_jobs (id, user_id, status{columns}) values ('{job}', '{user}', 'queued'{values})");
+    let sql = format!(
+        "insert into public.upscaler_jobs (id, user_id, status{columns}) values ('{job}', '{user}', 'queued'{values})"
+    );
     page.try_exec(&sql).await?;
     Ok(page.row(&format!("select * from public.upscaler_jobs where id = '{job}'")).await)
 }
@@ -25,18 +27,30 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(100).await, Uuid::new_v4());
     let page = as_user(&db, user).await;
-    let row = insert(&page, user, job, &[("input_file_name", "'in.png'"), ("session_id", "'s1'"), ("resolution", "1024")]).await.unwrap();
-    assert_eq!((&row["status"], &row["position"], &row["user_credit_cost"]), (&json!("queued"), &json!(null), &json!(0)));
+    let row =
+        insert(&page, user, job, &[("input_file_name", "'in.png'"), ("session_id", "'s1'"), ("resolution", "1024")])
+            .await
+            .unwrap();
+    assert_eq!(
+        (&row["status"], &row["position"], &row["user_credit_cost"]),
+        (&json!("queued"), &json!(null), &json!(0))
+    );
     assert_eq!((&row["input_file_name"], &row["resolution"]), (&json!("in.png"), &json!(1024)));
     let stored = db.job(job).await;
-    assert_eq!((&stored["status"], &stored["request_hash"], &stored["session_id"]), (&json!("pending"), &json!(null), &json!("s1")));
+    assert_eq!(
+        (&stored["status"], &stored["request_hash"], &stored["session_id"]),
+        (&json!("pending"), &json!(null), &json!("s1"))
+    );
     assert_eq!(db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"], false);
     assert!(db.claim("runninghub", 3).await.is_empty());
 
     // The upload took a while; `/run` adopts the row and its time begins anew.
     db.age(job, "90 seconds").await;
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!((&answer["status"], &answer["replayed"], &answer["balance"]), (&json!("queued"), &json!(false), &json!(40)));
+    assert_eq!(
+        (&answer["status"], &answer["replayed"], &answer["balance"]),
+        (&json!("queued"), &json!(false), &json!(40))
+    );
     let adopted = db.job(job).await;
     let fresh = db.row(&format!("select clock_timestamp() - created_at < interval '10 seconds' as fresh, expires_at - queued_at as span from public.jobs where id = '{job}'")).await;
     assert_eq!((&fresh["fresh"], &fresh["span"]), (&json!(true), &json!("00:20:00")));
@@ -70,7 +84,10 @@ async fn forged_columns_are_not_read() {
         assert!(row[column].is_null(), "{column}: {}", row[column]);
     }
     assert_eq!(row["status"], "pending");
-    assert_eq!(db.value(&format!("select created_at > now() - interval '1 minute' from public.jobs where id = '{job}'")).await, true);
+    assert_eq!(
+        db.value(&format!("select created_at > now() - interval '1 minute' from public.jobs where id = '{job}'")).await,
+        true
+    );
     assert_eq!(db.balance(user).await, 0);
     for status in ["completed", "running", "cancelled", "failed"] {
         let other = Uuid::new_v4();
@@ -80,7 +97,10 @@ async fn forged_columns_are_not_read() {
     // An update of anything else is no update.
     page.exec(&format!("update public.upscaler_jobs set status = 'completed', output_url = 'x', user_credit_cost = 5 where id = '{job}'")).await;
     let after = db.job(job).await;
-    assert_eq!((&after["status"], &after["output_url"], &after["credits_charged"]), (&json!("pending"), &json!(null), &json!(0)));
+    assert_eq!(
+        (&after["status"], &after["output_url"], &after["credits_charged"]),
+        (&json!("pending"), &json!(null), &json!(0))
+    );
 }
 
 #[tokio::test]
@@ -90,9 +110,16 @@ async fn nobody_writes_for_another_or_without_a_name() {
     let job = db.order(other, UPSCALER, 1).await;
     let page = as_user(&db, user).await;
     let refused = async |session: &Session, sql: &str| session.try_exec(sql).await.expect_err(sql).state;
-    assert_eq!(refused(&page, &format!("insert into public.upscaler_jobs (user_id, status) values ('{other}', 'queued')")).await, "42501");
+    assert_eq!(
+        refused(&page, &format!("insert into public.upscaler_jobs (user_id, status) values ('{other}', 'queued')"))
+            .await,
+        "42501"
+    );
     for view in ["generation_jobs", "replicate_tasks", "generation_history", "generation_tasks", "job_receipts"] {
-        assert!(page.try_exec(&format!("insert into public.{view} (user_id) values ('{user}')")).await.is_err(), "{view}");
+        assert!(
+            page.try_exec(&format!("insert into public.{view} (user_id) values ('{user}')")).await.is_err(),
+            "{view}"
+        );
     }
     // Another's row cannot even be seen, so nothing is updated or deleted.
     page.exec(&format!("update public.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await;
@@ -101,13 +128,22 @@ async fn nobody_writes_for_another_or_without_a_name() {
     let mine = Uuid::new_v4();
     insert(&page, user, mine, &[]).await.unwrap();
     assert_eq!(refused(&page, &format!("delete from public.upscaler_jobs where id = '{mine}'")).await, "42501");
-    assert_eq!(refused(&page, &format!("update public.upscaler_jobs set user_id = '{other}' where id = '{mine}'")).await, "42501");
+    assert_eq!(
+        refused(&page, &format!("update public.upscaler_jobs set user_id = '{other}' where id = '{mine}'")).await,
+        "42501"
+    );
     let taken = insert(&page, user, job, &[]).await.unwrap_err();
     assert_eq!((taken.state.as_str(), taken.message.as_str()), ("PT409", "idempotency_conflict"));
 
     // Without auth.uid(): the service role and the owner have other ways.
-    assert_eq!(refused(&db, &format!("insert into public.upscaler_jobs (user_id, status) values ('{user}', 'queued')")).await, "42501");
-    assert_eq!(refused(&db, &format!("update public.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await, "42501");
+    assert_eq!(
+        refused(&db, &format!("insert into public.upscaler_jobs (user_id, status) values ('{user}', 'queued')")).await,
+        "42501"
+    );
+    assert_eq!(
+        refused(&db, &format!("update public.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await,
+        "42501"
+    );
     let anon = db.connect().await;
     anon.become_caller("anon", None).await;
     assert_eq!(refused(&anon, "insert into public.upscaler_jobs (status) values ('queued')").await, "42501");
@@ -151,14 +187,19 @@ async fn an_own_waiting_row_is_ended_and_returned() {
         let page = as_user(&db, user).await;
         let unpaid = Uuid::new_v4();
         insert(&page, user, unpaid, &[]).await.unwrap();
-        let end = |job: Uuid| format!("update public.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'");
+        let end = |job: Uuid| {
+            format!("update public.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'")
+        };
         page.exec(&end(unpaid)).await;
         assert_eq!(db.job(unpaid).await["status"], "cancelled");
 
         let paid = db.order(user, UPSCALER, 1).await;
         page.exec(&end(paid)).await;
         db.assert_closed(paid, "cancelled", Some("CANCELLED"), 60).await;
-        assert_eq!(page.value(&format!("select status from public.upscaler_jobs where id = '{paid}'")).await, "cancelled");
+        assert_eq!(
+            page.value(&format!("select status from public.upscaler_jobs where id = '{paid}'")).await,
+            "cancelled"
+        );
 
         let running = db.order(user, UPSCALER, 1).await;
         let attempt = db.claim_one("runninghub").await;
@@ -189,7 +230,12 @@ async fn a_row_is_adopted_unless_its_user_cancelled_it() {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         let page = as_user(&db, user).await;
         insert(&page, user, job, &[]).await.unwrap();
-        db.exec(&sql.replace("{{job}}", &format!("{{{job}}}")).replace("{job}", &job.to_string()).replace("{user}", &user.to_string())).await;
+        db.exec(
+            &sql.replace("{{job}}", &format!("{{{job}}}"))
+                .replace("{job}", &job.to_string())
+                .replace("{user}", &user.to_string()),
+        )
+        .await;
         let before = db.job(job).await;
         match (db.enqueue(user, job, UPSCALER, 1).await, refusal) {
             (Ok(answer), None) => {
@@ -233,19 +279,39 @@ async fn each_view_speaks_its_own_front_ends_words() {
     db.open_all_tools().await;
     let user = db.user(1000).await;
     let page = as_user(&db, user).await;
-    let words = async |view: &str, key: &str, job: Uuid| page.value(&format!("select status from public.{view} where {key} = '{job}' limit 1")).await;
+    let words = async |view: &str, key: &str, job: Uuid| {
+        page.value(&format!("select status from public.{view} where {key} = '{job}' limit 1")).await
+    };
     let job = db.order(user, UPSCALER, 1).await;
     assert_eq!(words("upscaler_jobs", "id", job).await, "queued");
     db.run("runninghub", "t1").await;
     assert_eq!(words("upscaler_jobs", "id", job).await, "running");
-    let row = page.row(&format!("select task_id, user_credit_cost, input_url, position from public.upscaler_jobs where id = '{job}'")).await;
-    assert_eq!(row, json!({ "task_id": "t1", "user_credit_cost": 60, "input_url": "https://files.invalid/in.png", "position": null }));
+    let row = page
+        .row(&format!(
+            "select task_id, user_credit_cost, input_url, position from public.upscaler_jobs where id = '{job}'"
+        ))
+        .await;
+    assert_eq!(
+        row,
+        json!({ "task_id": "t1", "user_credit_cost": 60, "input_url": "https://files.invalid/in.png", "position": null })
+    );
     let cards = db.order(user, CARDS, 2).await;
-    assert_eq!((words("generation_jobs", "id", cards).await, words("generation_tasks", "job_id", cards).await), (json!("pending"), json!("pending")));
+    assert_eq!(
+        (words("generation_jobs", "id", cards).await, words("generation_tasks", "job_id", cards).await),
+        (json!("pending"), json!("pending"))
+    );
     let attempt = db.claim_one("gemini").await;
-    assert_eq!((words("generation_jobs", "id", cards).await, words("generation_tasks", "job_id", cards).await), (json!("processing"), json!("processing")));
+    assert_eq!(
+        (words("generation_jobs", "id", cards).await, words("generation_tasks", "job_id", cards).await),
+        (json!("processing"), json!("processing"))
+    );
     db.requeue(attempt, "transient", 60_000).await;
-    let task = page.row(&format!("select status, task_index from public.generation_tasks where job_id = '{cards}' and step = {}", attempt.step)).await;
+    let task = page
+        .row(&format!(
+            "select status, task_index from public.generation_tasks where job_id = '{cards}' and step = {}",
+            attempt.step
+        ))
+        .await;
     assert_eq!(task, json!({ "status": "retrying", "task_index": attempt.step - 1 }));
     let site = db.order(user, "generate-website", 1).await;
     assert_eq!(words("generation_history", "id", site).await, "pending");

@@ -18,10 +18,17 @@ async fn a_job_is_read_by_its_owner_and_the_service() {
     let job = db.order(user, UPSCALER, 1).await;
     let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
     assert_eq!((&row["status"], &row["position"], &row["balance"]), (&json!("queued"), &json!(1), &json!(40)));
-    assert_eq!((&row["table_name"], &row["credits_charged"], &row["total_steps"]), (&json!("upscaler_jobs"), &json!(60), &json!(1)));
+    assert_eq!(
+        (&row["table_name"], &row["credits_charged"], &row["total_steps"]),
+        (&json!("upscaler_jobs"), &json!(60), &json!(1))
+    );
     assert!(row["eta_seconds"].as_i64().unwrap() > 0);
     assert_eq!(db.ask("job_get_v1", get(json!(null), json!(null), job)).await["status"], "queued");
-    for args in [get(json!(other), json!(UPSCALER), job), get(json!(user), json!(CARDS), job), get(json!(user), json!(UPSCALER), Uuid::new_v4())] {
+    for args in [
+        get(json!(other), json!(UPSCALER), job),
+        get(json!(user), json!(CARDS), job),
+        get(json!(user), json!(UPSCALER), Uuid::new_v4()),
+    ] {
         let error = db.refusal("job_get_v1", args).await;
         assert_eq!((error.state.as_str(), error.message.as_str()), ("PT404", "not_found"));
     }
@@ -34,7 +41,10 @@ async fn reading_an_overdue_job_heals_it() {
     let job = db.order(user, UPSCALER, 1).await;
     db.age(job, "11 minutes").await;
     let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
-    assert_eq!((&row["status"], &row["error_code"], &row["credits_refunded"], &row["balance"]), (&json!("failed"), &json!("QUEUE_TIMEOUT"), &json!(60), &json!(60)));
+    assert_eq!(
+        (&row["status"], &row["error_code"], &row["credits_refunded"], &row["balance"]),
+        (&json!("failed"), &json!("QUEUE_TIMEOUT"), &json!(60), &json!(60))
+    );
     db.assert_healthy().await;
 }
 
@@ -44,8 +54,14 @@ async fn a_heal_touches_nobody_else() {
     let (user, other) = (db.user(60).await, db.user(60).await);
     let (mine, theirs) = (db.order(user, UPSCALER, 1).await, db.order(other, UPSCALER, 1).await);
     db.age_all("11 minutes").await;
-    assert_eq!(db.ask("user_heal_v1", json!({ "p_user_id": user })).await, json!({ "healed": 1, "refunded_credits": 60 }));
-    assert_eq!(db.ask("user_heal_v1", json!({ "p_user_id": user })).await, json!({ "healed": 0, "refunded_credits": 0 }));
+    assert_eq!(
+        db.ask("user_heal_v1", json!({ "p_user_id": user })).await,
+        json!({ "healed": 1, "refunded_credits": 60 })
+    );
+    assert_eq!(
+        db.ask("user_heal_v1", json!({ "p_user_id": user })).await,
+        json!({ "healed": 0, "refunded_credits": 0 })
+    );
     assert_eq!((&db.job(mine).await["status"], &db.job(theirs).await["status"]), (&json!("failed"), &json!("queued")));
     db.order(user, UPSCALER, 1).await;
 }
@@ -75,7 +91,8 @@ async fn an_orphan_never_hides_a_real_job() {
     for orphan in ["pending", "queued"] {
         for real in ["none", "queued", "running", "raw running"] {
             for orphan_first in [true, false] {
-                let (user, ghost, case) = (db.user(60).await, Uuid::new_v4(), format!("{orphan} beside {real}, first: {orphan_first}"));
+                let (user, ghost, case) =
+                    (db.user(60).await, Uuid::new_v4(), format!("{orphan} beside {real}, first: {orphan_first}"));
                 let put_ghost = format!(
                     "insert into public.jobs (id, tool, user_id, status, created_at)
                      values ('{ghost}', '{UPSCALER}', '{user}', '{orphan}', clock_timestamp() - interval '3 minutes')"
@@ -115,7 +132,8 @@ async fn an_orphan_never_hides_a_real_job() {
                 let row = db.job(ghost).await;
                 assert_eq!((&row["status"], &row["error_code"]), (&json!("cancelled"), &json!("ORPHANED")), "{case}");
                 if let Some(job) = job.filter(|_| real != "raw running") {
-                    db.exec(&format!("update public.tools set user_cancel_running = true where tool = '{UPSCALER}'")).await;
+                    db.exec(&format!("update public.tools set user_cancel_running = true where tool = '{UPSCALER}'"))
+                        .await;
                     db.cancel(user, job).await.unwrap();
                 }
             }
@@ -145,8 +163,14 @@ async fn the_queue_is_counted() {
     }
     db.claim(PROVIDER, 2).await;
     let row = db.ask("queue_check_v1", json!({ "p_provider": PROVIDER })).await;
-    assert_eq!((&row["max_concurrent"], &row["running"], &row["slots_available"], &row["total_queued"]), (&json!(3), &json!(2), &json!(1), &json!(3)));
-    assert_eq!((&row["queued_by_tool"], &row["enabled"], &row["last_sweep_at"]), (&json!({ UPSCALER: 3 }), &json!(true), &json!(null)));
+    assert_eq!(
+        (&row["max_concurrent"], &row["running"], &row["slots_available"], &row["total_queued"]),
+        (&json!(3), &json!(2), &json!(1), &json!(3))
+    );
+    assert_eq!(
+        (&row["queued_by_tool"], &row["enabled"], &row["last_sweep_at"]),
+        (&json!({ UPSCALER: 3 }), &json!(true), &json!(null))
+    );
     assert!(row["oldest_queued_seconds"].is_i64());
     assert!(db.call("queue_check_v1", json!({ "p_provider": "none" })).await.is_empty());
     db.exec("update public.providers set max_concurrent = 1").await;
@@ -230,7 +254,9 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     let user = db.user(1000).await;
     let due = async |provider: &str| {
         let rows = db.due(provider).await;
-        rows.iter().map(|row| (row["due"].as_str().unwrap().to_owned(), id(&row["job_id"]), row["overdue"] == true)).collect::<Vec<_>>()
+        rows.iter()
+            .map(|row| (row["due"].as_str().unwrap().to_owned(), id(&row["job_id"]), row["overdue"] == true))
+            .collect::<Vec<_>>()
     };
 
     // Unsigned webhooks are hints: a running step is asked about every 30 s.
@@ -239,7 +265,10 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert!(due(PROVIDER).await.is_empty());
     db.age(running, "31 seconds").await;
     let row = db.due(PROVIDER).await;
-    assert_eq!((&row[0]["task_id"], &row[0]["tool"], &row[0]["user_id"], &row[0]["run"]), (&json!("t1"), &json!(UPSCALER), &json!(user), &json!(1)));
+    assert_eq!(
+        (&row[0]["task_id"], &row[0]["tool"], &row[0]["user_id"], &row[0]["run"]),
+        (&json!("t1"), &json!(UPSCALER), &json!(user), &json!(1))
+    );
     assert!(due(PROVIDER).await.is_empty(), "reserved");
     db.age(running, "31 seconds").await;
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, false)]);
@@ -254,11 +283,15 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert!(due(PROVIDER).await.is_empty(), "the submit may still be on its way");
     db.age(unknown, "26 seconds").await;
     assert_eq!(due(PROVIDER).await, [("inbox".to_owned(), unknown, false)]);
-    let call = attempt.with(json!({ "p_provider": PROVIDER, "p_task_id": "t2", "p_dedup_key": "k", "p_body": { "hello": 1 } }));
+    let call = attempt
+        .with(json!({ "p_provider": PROVIDER, "p_task_id": "t2", "p_dedup_key": "k", "p_body": { "hello": 1 } }));
     db.ask("webhook_record_v1", call).await;
     db.age(unknown, "31 seconds").await;
     let row = db.due(PROVIDER).await;
-    assert_eq!((&row[0]["due"], &row[0]["task_id"], &row[0]["inbox"]), (&json!("inbox"), &json!("t2"), &json!({ "hello": 1 })));
+    assert_eq!(
+        (&row[0]["due"], &row[0]["task_id"], &row[0]["inbox"]),
+        (&json!("inbox"), &json!("t2"), &json!({ "hello": 1 }))
+    );
     db.exec("delete from public.jobs").await;
 
     // Finished there, not stored here: the copier's lease ran out.
@@ -348,7 +381,9 @@ async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
     let attempt = db.claim_one(PROVIDER).await;
     assert!(db.sent(attempt).await);
     db.age(job, "590 seconds").await;
-    let checked = async |answer: &str, run: i64| db.try_call("step_checked_v1", Attempt { run, ..attempt }.with(json!({ "p_answer": answer }))).await;
+    let checked = async |answer: &str, run: i64| {
+        db.try_call("step_checked_v1", Attempt { run, ..attempt }.with(json!({ "p_answer": answer }))).await
+    };
     assert_eq!(checked("no_answer", 1).await.unwrap()[0]["outcome"], "waiting");
     assert_eq!(checked("no_answer", 2).await.unwrap()[0]["outcome"], "stale");
     assert_eq!(checked("else", 1).await.unwrap_err().state, "PT400");
@@ -373,7 +408,10 @@ async fn a_finished_step_is_not_failed_by_a_late_question() {
 async fn a_row_by_hand_counts_as_the_users_live_job() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(60).await, Uuid::new_v4());
-    db.exec(&format!("insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')")).await;
+    db.exec(&format!(
+        "insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')"
+    ))
+    .await;
     let error = db.refusal("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1)).await;
     assert_eq!((error.message.as_str(), &error.detail["activeJobId"]), ("active_job_exists", &json!(job)));
     assert_eq!(active(&db, user).await["active_job_id"], json!(job));

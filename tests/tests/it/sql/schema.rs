@@ -28,7 +28,11 @@ async fn migrations_apply_twice_and_keep_what_is_there() {
     xtask::postgres::apply(&client, &files).await.unwrap();
     assert_eq!(before, dump(&db).await);
     assert_eq!(db.job(job).await["status"], "queued");
-    assert_eq!(db.int("select max_concurrent from public.providers where provider = 'runninghub'").await, 7, "a project's own settings stay");
+    assert_eq!(
+        db.int("select max_concurrent from public.providers where provider = 'runninghub'").await,
+        7,
+        "a project's own settings stay"
+    );
     db.assert_healthy().await;
 }
 

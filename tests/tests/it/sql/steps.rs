@@ -118,7 +118,8 @@ async fn a_webhook_that_came_first_is_announced() {
     db.order(user, UPSCALER, 1).await;
     let attempt = db.claim_one(PROVIDER).await;
     assert!(db.sent(attempt).await);
-    let call = attempt.with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1", "p_body": { "taskId": "t1" } }));
+    let call = attempt
+        .with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1", "p_body": { "taskId": "t1" } }));
     let first = db.ask("webhook_record_v1", call.clone()).await;
     assert_eq!(first["recorded"], true);
     let again = db.ask("webhook_record_v1", call).await;
@@ -158,8 +159,11 @@ async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
     }
     db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 60).await;
     assert_eq!(db.balance(user).await, 60);
-    let error = db.refusal("step_requeue_v1", attempt.with(json!({
-        "p_kind": "else", "p_delay_ms": 0, "p_error_code": "TIMEOUT", "p_error_message": "no." })));
+    let error = db.refusal(
+        "step_requeue_v1",
+        attempt.with(json!({
+        "p_kind": "else", "p_delay_ms": 0, "p_error_code": "TIMEOUT", "p_error_message": "no." })),
+    );
     assert_eq!(error.await.state, "PT400");
 }
 
@@ -186,7 +190,10 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
     assert!((80_000..=90_000).contains(&beat["lease_ms"].as_i64().unwrap()), "{beat}");
     assert_eq!(db.ask("step_heartbeat_v1", Attempt { run: 9, ..attempt }.args()).await["applied"], false);
 
-    db.exec(&format!("update public.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'")).await;
+    db.exec(&format!(
+        "update public.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'"
+    ))
+    .await;
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
     assert!(beat["lease_ms"].as_i64().unwrap() <= 5_000, "never past the deadline: {beat}");
     db.age(job, "6 seconds").await;
@@ -320,7 +327,9 @@ async fn an_owed_cancel_is_struck_once_told() {
     assert_eq!((&owed[0]["due"], &owed[0]["task_id"], &owed[0]["run"]), (&json!("cancel"), &json!("t1"), &json!(1)));
     assert!(db.due(PROVIDER).await.is_empty(), "reserved for a moment");
     for task in ["other", "t1", "t1"] {
-        let remaining = db.ask("step_cancelled_v1", json!({ "p_job_id": job, "p_step": 1, "p_task_id": task })).await["remaining"].clone();
+        let remaining =
+            db.ask("step_cancelled_v1", json!({ "p_job_id": job, "p_step": 1, "p_task_id": task })).await["remaining"]
+                .clone();
         assert_eq!(remaining, i32::from(task == "other"));
     }
     db.age(job, "1 minute").await;
@@ -336,7 +345,10 @@ async fn a_snapshot_tells_where_a_step_is() {
     let attempt = db.run(PROVIDER, "t1").await;
     let args = json!({ "p_job_id": job, "p_step": 1 });
     let row = db.ask("step_get_v1", args.clone()).await;
-    assert_eq!((&row["status"], &row["sent"], &row["done"], &row["task_id"]), (&json!("running"), &json!(true), &json!(false), &json!("t1")));
+    assert_eq!(
+        (&row["status"], &row["sent"], &row["done"], &row["task_id"]),
+        (&json!("running"), &json!(true), &json!(false), &json!("t1"))
+    );
     db.done(attempt, "t1").await;
     let row = db.ask("step_get_v1", args).await;
     assert_eq!((&row["done"], &row["output"]), (&json!(true), &json!({ "files": ["t1"] })));
