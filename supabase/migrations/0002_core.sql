@@ -321,8 +321,8 @@ create table if not exists private.queue_turns (
 );
 
 -- Waiting work of one provider in the order in which it will be admitted. Fair between users: a user's nth waiting step
--- competes with everybody else's nth, after counting what that user has at the provider already; among equals, whoever was
--- not served for longest.
+-- competes with everybody else's nth, after counting what that user has at the provider already. Among equals, whoever has
+-- waited longest, counted from the user's last turn: a long row of old jobs does not go before a newcomer each time.
 create or replace function private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
 language plpgsql stable set search_path = '' as
@@ -347,7 +347,7 @@ begin
     from waiting w left join busy b using (user_id) left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
   )
   select r.job_id, r.step, r.user_id, r.tool, r.ready,
-    row_number() over (order by not r.ready, r.turn, r.served_at nulls first, r.since, r.job_id, r.step)
+    row_number() over (order by not r.ready, r.turn, greatest(r.since, r.served_at), r.since, r.job_id, r.step)
   from ranked r;
 end $$;
 
