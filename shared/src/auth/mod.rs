@@ -25,7 +25,10 @@ pub enum Identity {
     Nobody,
     /// A credential that proves nothing: forged, expired, another project's, garbage.
     Invalid,
-    User { id: UserId, anonymous: bool },
+    User {
+        id: UserId,
+        anonymous: bool,
+    },
     Service,
     Scheduler,
 }
@@ -48,7 +51,11 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// `admin` is only ever true where the policy asked the database about it.
-    User { id: UserId, anonymous: bool, admin: bool },
+    User {
+        id: UserId,
+        anonymous: bool,
+        admin: bool,
+    },
     Service,
     Scheduler,
     /// The platform's own event: cron or queue.
