@@ -1167,7 +1167,7 @@ begin
     from waiting w left join busy b using (user_id) left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
   )
   select r.job_id, r.step, r.user_id, r.tool, r.ready,
-    row_number() over (order by not r.ready, r.turn, r.served_at nulls first, r.since, r.job_id, r.step)
+    row_number() over (order by not r.ready, r.turn, greatest(r.since, r.served_at), r.since, r.job_id, r.step)
   from ranked r;
 end $function$
 ;
@@ -2111,7 +2111,8 @@ begin
   if p_kind not in ('capacity', 'transient') then perform private.refuse(400, 'bad_request'); end if;
   v_job := private.job_lock(p_job_id);
   v_step := private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', 0; return; end if;
+  -- What the provider finished is not put back, whoever says so late.
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
   select * into v_tool from public.tools where tool = v_job.tool;
   v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
@@ -2166,7 +2167,9 @@ begin
   v_waiting := exists (select from public.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
   if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
     begin
-      update public.job_steps s set status = 'running', provider_task_id = p_task_id, lease_until = null,
+      -- A webhook may have come first: then a copier holds the lease.
+      update public.job_steps s set status = 'running', provider_task_id = p_task_id,
+        lease_until = case when s.provider_done_at is not null then s.lease_until end,
         started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
       where s.job_id = p_job_id and s.step = p_step;
     exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
@@ -2203,7 +2206,7 @@ begin
     from public.job_steps s cross join private.intervals() i
     where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
       and case
-        when s.provider_done_at is not null then s.lease_until <= v_now
+        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
         when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
         when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
         else not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end

@@ -105,7 +105,9 @@ begin
   v_waiting := exists (select from public.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
   if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
     begin
-      update public.job_steps s set status = 'running', provider_task_id = p_task_id, lease_until = null,
+      -- A webhook may have come first: then a copier holds the lease.
+      update public.job_steps s set status = 'running', provider_task_id = p_task_id,
+        lease_until = case when s.provider_done_at is not null then s.lease_until end,
         started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
       where s.job_id = p_job_id and s.step = p_step;
     exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
@@ -135,7 +137,8 @@ begin
   if p_kind not in ('capacity', 'transient') then perform private.refuse(400, 'bad_request'); end if;
   v_job := private.job_lock(p_job_id);
   v_step := private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', 0; return; end if;
+  -- What the provider finished is not put back, whoever says so late.
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
   select * into v_tool from public.tools where tool = v_job.tool;
   v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then

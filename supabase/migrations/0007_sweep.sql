@@ -299,7 +299,7 @@ begin
     from public.job_steps s cross join private.intervals() i
     where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
       and case
-        when s.provider_done_at is not null then s.lease_until <= v_now
+        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
         when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
         when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
         else not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
