@@ -4,6 +4,8 @@
 mod contract;
 #[path = "it/hammer.rs"]
 mod hammer;
+#[path = "it/model.rs"]
+mod model;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/sql/mod.rs"]

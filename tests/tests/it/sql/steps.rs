@@ -353,3 +353,35 @@ async fn a_snapshot_tells_where_a_step_is() {
     let row = db.ask("step_get_v1", args).await;
     assert_eq!((&row["done"], &row["output"]), (&json!(true), &json!({ "files": ["t1"] })));
 }
+
+#[tokio::test]
+async fn what_the_provider_finished_is_not_put_back() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "copy");
+    for kind in ["capacity", "transient"] {
+        assert_eq!(db.requeue(attempt, kind, 0).await["outcome"], "stale");
+    }
+    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+    db.assert_closed(job, "completed", None, 0).await;
+}
+
+#[tokio::test]
+async fn an_early_webhooks_copier_keeps_its_lease() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    // The webhook overtakes the answer of the submit.
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "copy");
+    assert_eq!(db.started(attempt, "t1").await, "running");
+    assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "one copier at a time");
+    // It dies: a healer goes on with the copy.
+    db.age(job, "91 seconds").await;
+    let due = db.due(PROVIDER).await;
+    assert_eq!((due.len(), &due[0]["due"]), (1, &json!("copy")));
+    assert_eq!(db.complete(attempt).await["outcome"], "completed");
+}

@@ -1,0 +1,845 @@
+//! A small pure model of states and money, and Postgres, given the same random list of operations: they must agree after
+//! every one. A failing list is shrunk and printed; it reads as the story it is.
+//!
+//! The model knows no order of admission: it takes Postgres's word for which step was claimed, and checks that it might be.
+//! `UNSTUCK_MODEL_CASES` runs that many lists from a random seed instead of the fixed ones.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use serde_json::{Value, json};
+use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER};
+use unstuck_tests::{Database, SqlError};
+use uuid::Uuid;
+
+const USERS: usize = 2;
+const JOBS: usize = 6;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tool {
+    /// One step, one live job per user.
+    Upscaler,
+    /// Three steps at once at a synchronous provider; each is paid for itself.
+    Cards,
+    /// Two steps in a row.
+    Chain,
+}
+
+impl Tool {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upscaler => UPSCALER,
+            Self::Cards => CARDS,
+            Self::Chain => CHAIN,
+        }
+    }
+
+    fn provider(self) -> Provider {
+        match self {
+            Self::Upscaler => Provider::Runninghub,
+            Self::Cards => Provider::Gemini,
+            Self::Chain => Provider::Replicate,
+        }
+    }
+
+    fn shares(self) -> &'static [i64] {
+        match self {
+            Self::Upscaler => &[60],
+            Self::Cards => &[10, 10, 10],
+            Self::Chain => &[40, 40],
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Provider {
+    Runninghub,
+    Gemini,
+    Replicate,
+}
+
+impl Provider {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Runninghub => "runninghub",
+            Self::Gemini => "gemini",
+            Self::Replicate => "replicate",
+        }
+    }
+
+    fn slots(self) -> usize {
+        match self {
+            Self::Runninghub => 1,
+            Self::Gemini => 2,
+            Self::Replicate => 1,
+        }
+    }
+}
+
+/// `job` and `user` are small numbers; `claimed` counts claims from the first, modulo how many there are.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Buy {
+        user: usize,
+        credits: i64,
+    },
+    Order {
+        user: usize,
+        job: usize,
+        tool: Tool,
+    },
+    Claim {
+        provider: Provider,
+        limit: usize,
+    },
+    Send {
+        claimed: usize,
+    },
+    Accepted {
+        claimed: usize,
+    },
+    Finished {
+        claimed: usize,
+    },
+    Stored {
+        claimed: usize,
+    },
+    Failed {
+        claimed: usize,
+    },
+    RefusedForCapacity {
+        claimed: usize,
+    },
+    FailedInPassing {
+        claimed: usize,
+    },
+    CancelByUser {
+        user: usize,
+        job: usize,
+    },
+    CancelByAdmin {
+        job: usize,
+    },
+    CloseSession {
+        user: usize,
+    },
+    /// A healer comes by after every lease ran out.
+    LeasesRunOut,
+    /// A healer comes by after everything ran out.
+    TimeRunsOut,
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let tool = prop_oneof![Just(Tool::Upscaler), Just(Tool::Cards), Just(Tool::Chain)];
+    let provider = prop_oneof![Just(Provider::Runninghub), Just(Provider::Gemini), Just(Provider::Replicate)];
+    let claimed = || 0..8usize;
+    prop_oneof![
+        1 => (0..USERS, 1..200i64).prop_map(|(user, credits)| Op::Buy { user, credits }),
+        6 => (0..USERS, 0..JOBS, tool).prop_map(|(user, job, tool)| Op::Order { user, job, tool }),
+        6 => (provider, 1..4usize).prop_map(|(provider, limit)| Op::Claim { provider, limit }),
+        4 => claimed().prop_map(|claimed| Op::Send { claimed }),
+        4 => claimed().prop_map(|claimed| Op::Accepted { claimed }),
+        4 => claimed().prop_map(|claimed| Op::Finished { claimed }),
+        5 => claimed().prop_map(|claimed| Op::Stored { claimed }),
+        2 => claimed().prop_map(|claimed| Op::Failed { claimed }),
+        2 => claimed().prop_map(|claimed| Op::RefusedForCapacity { claimed }),
+        2 => claimed().prop_map(|claimed| Op::FailedInPassing { claimed }),
+        1 => (0..USERS, 0..JOBS).prop_map(|(user, job)| Op::CancelByUser { user, job }),
+        1 => (0..JOBS).prop_map(|job| Op::CancelByAdmin { job }),
+        1 => (0..USERS).prop_map(|user| Op::CloseSession { user }),
+        2 => Just(Op::LeasesRunOut),
+        1 => Just(Op::TimeRunsOut),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Blocked,
+    Queued,
+    Starting,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Queued => "queued",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    fn is_working(self) -> bool {
+        matches!(self, Self::Starting | Self::Running)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    status: Status,
+    run: i64,
+    attempts: u32,
+    rescues: u32,
+    sent: bool,
+    task: Option<usize>,
+    /// The provider finished; somebody copies.
+    done: bool,
+    /// Tasks that are owed a cancel.
+    owed: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Job {
+    user: usize,
+    tool: Tool,
+    status: Status,
+    refunded: i64,
+    steps: Vec<Step>,
+}
+
+/// A worker's hand on one run of one step. Its task is its number.
+#[derive(Debug, Clone, Copy)]
+struct Hand {
+    job: usize,
+    step: usize,
+    run: i64,
+    /// The database let it submit.
+    submitted: bool,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Model {
+    balances: [i64; USERS],
+    jobs: BTreeMap<usize, Job>,
+    cancelled: Vec<(usize, usize)>,
+    hands: Vec<Hand>,
+}
+
+impl Job {
+    fn price(&self) -> i64 {
+        self.tool.shares().iter().sum()
+    }
+
+    fn per_step(&self) -> bool {
+        self.tool == Tool::Cards
+    }
+
+    fn follow(&mut self) {
+        let any = |wanted: &[Status]| self.steps.iter().any(|step| wanted.contains(&step.status));
+        self.status = if any(&[Status::Running, Status::Completed, Status::Failed]) {
+            Status::Running
+        } else if any(&[Status::Starting]) {
+            Status::Starting
+        } else {
+            Status::Queued
+        };
+    }
+
+    /// Ends the job and what is left of it; returns what comes back.
+    fn close(&mut self, status: Status) -> i64 {
+        let shares = self.tool.shares();
+        let kept: i64 = self
+            .steps
+            .iter()
+            .zip(shares)
+            .filter(|(step, _)| step.status == Status::Completed)
+            .map(|(_, share)| share)
+            .sum();
+        for step in self.steps.iter_mut().filter(|step| !step.status.is_final()) {
+            step.status = if status == Status::Cancelled { Status::Cancelled } else { Status::Failed };
+            step.end();
+        }
+        self.status = status;
+        let due = match (self.per_step(), status) {
+            (true, _) => self.price() - kept,
+            (false, Status::Completed) => 0,
+            (false, _) => self.price(),
+        };
+        let back = due - self.refunded;
+        self.refunded = due;
+        back
+    }
+
+    /// One step is given up; returns what comes back.
+    fn give_up(&mut self, at: usize) -> i64 {
+        if !self.per_step() {
+            return self.close(Status::Failed);
+        }
+        self.steps[at].status = Status::Failed;
+        self.steps[at].end();
+        if self.steps.iter().all(|step| step.status.is_final()) {
+            return self.close(self.outcome());
+        }
+        self.refunded += self.tool.shares()[at];
+        self.follow();
+        self.tool.shares()[at]
+    }
+
+    fn outcome(&self) -> Status {
+        if self.steps.iter().any(|step| step.status == Status::Completed) { Status::Completed } else { Status::Failed }
+    }
+}
+
+impl Step {
+    fn new(status: Status) -> Self {
+        Self { status, run: 0, attempts: 0, rescues: 0, sent: false, task: None, done: false, owed: Vec::new() }
+    }
+
+    /// What is closed while the provider works is owed a cancel there.
+    fn end(&mut self) {
+        if let Some(task) = self.task.filter(|_| self.sent && !self.done) {
+            self.owed.push(task);
+        }
+    }
+
+    fn back_to_queue(&mut self) {
+        *self = Self { status: Status::Queued, sent: false, task: None, ..self.clone() };
+    }
+}
+
+impl Model {
+    fn pay(&mut self, user: usize, back: i64) {
+        self.balances[user] += back;
+    }
+
+    fn order(&mut self, user: usize, job: usize, tool: Tool) -> String {
+        if let Some(known) = self.jobs.get(&job) {
+            if known.user != user || known.tool != tool {
+                return "idempotency_conflict".into();
+            }
+            return format!("replayed {}", known.status.word());
+        }
+        if self.cancelled.contains(&(user, job)) {
+            return "already_final".into();
+        }
+        let busy = |job: &Job| job.user == user && job.tool == Tool::Upscaler && !job.status.is_final();
+        if tool == Tool::Upscaler && self.jobs.values().any(busy) {
+            return "active_job_exists".into();
+        }
+        let price: i64 = tool.shares().iter().sum();
+        if self.balances[user] < price {
+            return "insufficient_credits".into();
+        }
+        self.balances[user] -= price;
+        let steps = (0..tool.shares().len())
+            .map(|at| Step::new(if at > 0 && tool == Tool::Chain { Status::Blocked } else { Status::Queued }));
+        self.jobs.insert(job, Job { user, tool, status: Status::Queued, refunded: 0, steps: steps.collect() });
+        "ordered".into()
+    }
+
+    /// How many steps a claim must take.
+    fn claimable(&self, provider: Provider, limit: usize) -> usize {
+        let steps = || self.jobs.values().filter(|job| job.tool.provider() == provider).flat_map(|job| &job.steps);
+        let live = steps().filter(|step| step.status.is_working() && !step.done).count();
+        let waiting = steps().filter(|step| step.status == Status::Queued).count();
+        waiting.min(limit).min(provider.slots().saturating_sub(live))
+    }
+
+    /// Postgres claimed this step; its run, had the model done it.
+    fn claimed(&mut self, job: usize, at: usize) -> Option<i64> {
+        let job_row = self.jobs.get_mut(&job)?;
+        let synchronous = job_row.tool.provider() == Provider::Gemini;
+        let step = job_row.steps.get_mut(at).filter(|step| step.status == Status::Queued)?;
+        step.run += 1;
+        step.attempts += u32::from(synchronous);
+        (step.sent, step.task) = (false, None);
+        step.status = if synchronous { Status::Running } else { Status::Starting };
+        let run = step.run;
+        job_row.follow();
+        self.hands.push(Hand { job, step: at, run, submitted: synchronous });
+        Some(run)
+    }
+
+    /// The job and step under that hand, where it still is the present one.
+    fn at_work(&mut self, hand: Hand) -> Option<(&mut Job, usize)> {
+        let job = self.jobs.get_mut(&hand.job)?;
+        let step = &job.steps[hand.step];
+        (step.run == hand.run && step.status.is_working()).then_some((job, hand.step))
+    }
+
+    fn send(&mut self, number: usize) -> String {
+        let Some((job, at)) = self.at_work(self.hands[number]) else { return "false".into() };
+        let step = &mut job.steps[at];
+        if step.status != Status::Starting || step.sent {
+            return "false".into();
+        }
+        step.sent = true;
+        step.attempts += 1;
+        self.hands[number].submitted = true;
+        "true".into()
+    }
+
+    fn accepted(&mut self, number: usize) -> String {
+        let hand = self.hands[number];
+        if let Some((job, at)) = self.at_work(hand)
+            && job.steps[at].task.is_none_or(|task| task == number)
+        {
+            job.steps[at].status = Status::Running;
+            job.steps[at].task = Some(number);
+            job.follow();
+            return "running".into();
+        }
+        let Some(job) = self.jobs.get_mut(&hand.job) else { return "stale".into() };
+        let step = &mut job.steps[hand.step];
+        if step.task == Some(number) || step.owed.contains(&number) {
+            return "stale".into();
+        }
+        step.owed.push(number);
+        "cancel_due".into()
+    }
+
+    fn finished(&mut self, number: usize) -> String {
+        let hand = self.hands[number];
+        let Some(job) = self.jobs.get_mut(&hand.job) else { return "stale".into() };
+        let step = &mut job.steps[hand.step];
+        if step.status.is_final() {
+            if step.status != Status::Completed {
+                step.owed.retain(|task| *task != number);
+            }
+            return "late".into();
+        }
+        let (older, same) = (hand.run < step.run, step.task.is_none_or(|task| task == number));
+        if step.done || (!older && !same) {
+            return "stale".into();
+        }
+        if older && let Some(newer) = step.task.filter(|task| *task != number) {
+            step.owed.push(newer);
+        } else {
+            step.owed.retain(|task| *task != number);
+        }
+        step.run += i64::from(older);
+        *step = Step { status: Status::Running, task: Some(number), done: true, sent: true, ..step.clone() };
+        self.hands[number].run = step.run;
+        job.follow();
+        "copy".into()
+    }
+
+    fn stored(&mut self, number: usize) -> String {
+        let hand = self.hands[number];
+        let Some((job, at)) = self.at_work(hand).filter(|(job, at)| job.steps[*at].status == Status::Running) else {
+            let late = self
+                .jobs
+                .get(&hand.job)
+                .is_some_and(|job| job.steps[hand.step].run >= hand.run && job.steps[hand.step].status.is_final());
+            return if late { "late" } else { "stale" }.into();
+        };
+        job.steps[at].status = Status::Completed;
+        job.steps[at].done = true;
+        if job.steps.iter().all(|step| step.status.is_final()) {
+            let back = job.close(Status::Completed);
+            let user = job.user;
+            self.pay(user, back);
+            return "completed".into();
+        }
+        if let Some(next) = job.steps.get_mut(at + 1).filter(|next| next.status == Status::Blocked) {
+            next.status = Status::Queued;
+        }
+        job.follow();
+        "completed".into()
+    }
+
+    fn failed(&mut self, number: usize) -> String {
+        let Some((job, at)) = self.at_work(self.hands[number]) else { return "stale".into() };
+        job.steps[at].done = true;
+        let (back, user) = (job.give_up(at), job.user);
+        self.pay(user, back);
+        format!("failed {back}")
+    }
+
+    fn put_back(&mut self, number: usize, counts: bool) -> String {
+        let Some((job, at)) = self.at_work(self.hands[number]).filter(|(job, at)| !job.steps[*at].done) else {
+            return "stale".into();
+        };
+        if counts && job.steps[at].attempts >= 3 {
+            let (back, user) = (job.give_up(at), job.user);
+            self.pay(user, back);
+            return format!("failed {back}");
+        }
+        let step = &mut job.steps[at];
+        step.back_to_queue();
+        step.attempts = step.attempts.saturating_sub(u32::from(!counts));
+        job.follow();
+        "queued 0".into()
+    }
+
+    fn cancel(&mut self, by: Option<usize>, job: usize) -> String {
+        let Some(row) = self.jobs.get_mut(&job).filter(|row| by.is_none_or(|user| user == row.user)) else {
+            return "not_found".into();
+        };
+        if row.status.is_final() {
+            return "already_final".into();
+        }
+        if by.is_some() && row.status.is_working() {
+            return "in_progress".into();
+        }
+        let (back, user) = (row.close(Status::Cancelled), row.user);
+        if by.is_some() {
+            self.cancelled.push((user, job));
+        }
+        self.pay(user, back);
+        format!("cancelled {back}")
+    }
+
+    fn close_session(&mut self, user: usize) -> String {
+        let waiting: Vec<usize> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.user == user && job.status == Status::Queued)
+            .map(|(number, _)| *number)
+            .collect();
+        let mut total = 0;
+        for number in &waiting {
+            if let Some(job) = self.jobs.get_mut(number) {
+                total += job.close(Status::Cancelled);
+            }
+            self.cancelled.push((user, *number));
+        }
+        self.pay(user, total);
+        format!("cancelled {} for {total}", waiting.len())
+    }
+
+    fn leases_run_out(&mut self) -> String {
+        let mut total = 0;
+        for job in self.jobs.values_mut() {
+            let mut back = 0;
+            for at in 0..job.steps.len() {
+                let step = &job.steps[at];
+                let (starting, running) = (
+                    step.status == Status::Starting && !step.sent,
+                    step.status == Status::Running && job.tool == Tool::Cards,
+                );
+                if starting && step.rescues >= 3 || running && step.attempts >= 3 {
+                    back += if running { job.give_up(at) } else { job.close(Status::Failed) };
+                } else if starting || running {
+                    job.steps[at].rescues += u32::from(starting);
+                    job.steps[at].back_to_queue();
+                    job.follow();
+                }
+            }
+            self.balances[job.user] += back;
+            total += back;
+        }
+        format!("returned {total}")
+    }
+
+    fn time_runs_out(&mut self) -> String {
+        let mut total = 0;
+        for job in self.jobs.values_mut().filter(|job| !job.status.is_final()) {
+            let back = job.close(if job.per_step() { job.outcome() } else { Status::Failed });
+            self.balances[job.user] += back;
+            total += back;
+        }
+        format!("returned {total}")
+    }
+
+    fn snapshot(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.balances.iter().enumerate().map(|(user, balance)| format!("user {user}: {balance}")).collect();
+        for (number, job) in &self.jobs {
+            lines.push(format!(
+                "job {number}: {} charged {} refunded {}",
+                job.status.word(),
+                job.price(),
+                job.refunded
+            ));
+            for (at, step) in job.steps.iter().enumerate() {
+                let mut owed = step.owed.clone();
+                owed.sort_unstable();
+                lines.push(format!(
+                    "job {number}/{}: {} run {} attempts {} rescues {} task {:?} done {} owed {owed:?}",
+                    at + 1,
+                    step.status.word(),
+                    step.run,
+                    step.attempts,
+                    step.rescues,
+                    step.task,
+                    step.done
+                ));
+            }
+        }
+        lines
+    }
+}
+
+/// Postgres under the same operations.
+struct Real {
+    db: Database,
+    admin: Uuid,
+    users: Vec<Uuid>,
+    jobs: Vec<Uuid>,
+    claimed: Vec<Attempt>,
+}
+
+impl Real {
+    async fn start(db: Database) -> Self {
+        db.exec(
+            "update public.tools set enabled = true;
+             update public.providers set max_concurrent = case provider when 'gemini' then 2 else 1 end;
+             delete from public.cancelled_requests; delete from public.job_events; delete from public.job_steps; delete from public.jobs;
+             delete from public.credit_entries; delete from public.credit_accounts; delete from private.queue_turns",
+        )
+        .await;
+        let admin = db.admin().await;
+        let users = (0..USERS).map(|_| Uuid::new_v4()).collect();
+        let jobs = (0..JOBS).map(|_| Uuid::new_v4()).collect();
+        Self { db, admin, users, jobs, claimed: Vec::new() }
+    }
+
+    async fn order(&self, user: usize, job: usize, tool: Tool) -> String {
+        match self.db.enqueue(self.users[user], self.jobs[job], tool.name(), tool.shares().len()).await {
+            Ok(answer) if answer["replayed"] == true => format!("replayed {}", text(&answer["status"])),
+            Ok(_) => "ordered".into(),
+            Err(error) => error.message,
+        }
+    }
+
+    async fn cancel(&self, by: Option<usize>, job: usize) -> String {
+        let (job, table) = (self.jobs[job], self.table(job).await);
+        let answer = match by {
+            Some(user) => {
+                self.db
+                    .try_call(
+                        "job_cancel_v1",
+                        json!({ "p_user_id": self.users[user], "p_table": table, "p_job_id": job }),
+                    )
+                    .await
+            }
+            None => {
+                self.db
+                    .try_call(
+                        "job_cancel_admin_v1",
+                        json!({ "p_actor": self.admin, "p_table": table, "p_job_id": job, "p_reason": null }),
+                    )
+                    .await
+            }
+        };
+        word(answer, |row| format!("{} {}", text(&row["status"]), row["refunded_credits"]))
+    }
+
+    async fn table(&self, job: usize) -> String {
+        let rows = self
+            .db
+            .rows(&format!(
+                "select table_name from public.jobs join public.tools using (tool) where id = '{}'",
+                self.jobs[job]
+            ))
+            .await;
+        rows.first().map_or_else(|| "upscaler_jobs".into(), |row| text(&row["table_name"]))
+    }
+
+    async fn close_session(&self, user: usize) -> String {
+        let rows = self
+            .db
+            .call(
+                "session_cancel_v1",
+                json!({ "p_user_id": self.users[user], "p_session_id": "session", "p_job_ids": null }),
+            )
+            .await;
+        let total: i64 = rows.iter().filter_map(|row| row["refunded_credits"].as_i64()).sum();
+        format!("cancelled {} for {total}", rows.len())
+    }
+
+    async fn sweep(&self, later: &str) -> String {
+        let sql = format!(
+            "select coalesce(sum(refunded), 0) from private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')"
+        );
+        format!("returned {}", self.db.int(&sql).await)
+    }
+
+    async fn snapshot(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (number, user) in self.users.iter().enumerate() {
+            lines.push(format!("user {number}: {}", self.db.balance(*user).await));
+        }
+        let jobs = self.db.rows("select id, status, credits_charged, credits_refunded from public.jobs").await;
+        let steps =
+            self.db.rows("select *, provider_done_at is not null as done from public.job_steps order by step").await;
+        for (number, id) in self.jobs.iter().enumerate() {
+            let Some(job) = jobs.iter().find(|job| job["id"] == json!(id)) else { continue };
+            lines.push(format!(
+                "job {number}: {} charged {} refunded {}",
+                text(&job["status"]),
+                job["credits_charged"],
+                job["credits_refunded"]
+            ));
+            for step in steps.iter().filter(|step| step["job_id"] == json!(id)) {
+                let task = |task: &Value| task.as_str().and_then(|task| task.rsplit_once('-')?.1.parse::<usize>().ok());
+                let mut owed: Vec<usize> = step["provider_cancel_due"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|due| task(&due["task_id"]))
+                    .collect();
+                owed.sort_unstable();
+                lines.push(format!(
+                    "job {number}/{}: {} run {} attempts {} rescues {} task {:?} done {} owed {owed:?}",
+                    step["step"],
+                    text(&step["status"]),
+                    step["run"],
+                    step["attempts"],
+                    step["rescues"],
+                    task(&step["provider_task_id"]),
+                    step["done"]
+                ));
+            }
+        }
+        lines
+    }
+
+    fn task(&self, number: usize) -> String {
+        format!("{}-{number}", self.claimed[number].job)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn word(answer: Result<Vec<Value>, SqlError>, say: impl Fn(&Value) -> String) -> String {
+    match answer {
+        Ok(rows) => rows.first().map(say).unwrap_or_default(),
+        Err(error) => error.message,
+    }
+}
+
+/// Does one operation on both; `None` where there is nothing to do it to.
+async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, String)> {
+    let hand = |claimed: usize, asynchronous: bool| {
+        let number = claimed % model.hands.len().max(1);
+        let hand = model.hands.get(number)?;
+        let cards = model.jobs.get(&hand.job).is_some_and(|job| job.tool == Tool::Cards);
+        (!(asynchronous && cards)).then_some(number)
+    };
+    Some(match op {
+        Op::Buy { user, credits } => {
+            model.balances[user] += credits;
+            real.db.grant(real.users[user], credits).await;
+            Default::default()
+        }
+        Op::Order { user, job, tool } => (model.order(user, job, tool), real.order(user, job, tool).await),
+        Op::Claim { provider, limit } => {
+            let expected = model.claimable(provider, limit);
+            let claimed = real.db.claim(provider.name(), limit as i64).await;
+            let mut runs = Vec::new();
+            for attempt in &claimed {
+                let job = real.jobs.iter().position(|id| *id == attempt.job)?;
+                runs.push(model.claimed(job, attempt.step as usize - 1));
+                real.claimed.push(*attempt);
+            }
+            let real_runs: Vec<_> = claimed.iter().map(|attempt| Some(attempt.run)).collect();
+            (format!("{expected} {runs:?}"), format!("{} {real_runs:?}", claimed.len()))
+        }
+        Op::Send { claimed } => {
+            let number = hand(claimed, true)?;
+            (model.send(number), real.db.sent(real.claimed[number]).await.to_string())
+        }
+        Op::Accepted { claimed } | Op::Finished { claimed } => {
+            // Only what was submitted can be accepted, and only what the provider has can finish.
+            let number = hand(claimed, true).filter(|number| model.hands[*number].submitted)?;
+            let task = real.task(number);
+            if matches!(op, Op::Accepted { .. }) {
+                (model.accepted(number), real.db.started(real.claimed[number], &task).await)
+            } else {
+                let answer = real.db.done(real.claimed[number], &task).await;
+                real.claimed[number].run =
+                    answer["run"].as_i64().filter(|_| answer["outcome"] == "copy").unwrap_or(real.claimed[number].run);
+                (model.finished(number), text(&answer["outcome"]))
+            }
+        }
+        Op::Stored { claimed } => {
+            let number = hand(claimed, false)?;
+            (model.stored(number), text(&real.db.complete(real.claimed[number]).await["outcome"]))
+        }
+        Op::Failed { claimed } => {
+            let number = hand(claimed, false)?;
+            let answer = real.db.fail(real.claimed[number], "PROVIDER_FAILED").await;
+            let answer = if answer["outcome"] == "stale" {
+                "stale".into()
+            } else {
+                format!("{} {}", text(&answer["outcome"]), answer["refunded"])
+            };
+            (model.failed(number), answer)
+        }
+        Op::RefusedForCapacity { claimed } | Op::FailedInPassing { claimed } => {
+            let number = hand(claimed, false)?;
+            let counts = matches!(op, Op::FailedInPassing { .. });
+            let answer = real.db.requeue(real.claimed[number], if counts { "transient" } else { "capacity" }, 0).await;
+            let answer = if answer["outcome"] == "stale" {
+                "stale".into()
+            } else {
+                format!("{} {}", text(&answer["outcome"]), answer["refunded"])
+            };
+            (model.put_back(number, counts), answer)
+        }
+        Op::CancelByUser { user, job } => (model.cancel(Some(user), job), real.cancel(Some(user), job).await),
+        Op::CancelByAdmin { job } => (model.cancel(None, job), real.cancel(None, job).await),
+        Op::CloseSession { user } => (model.close_session(user), real.close_session(user).await),
+        Op::LeasesRunOut => (model.leases_run_out(), real.sweep("95 seconds").await),
+        Op::TimeRunsOut => (model.time_runs_out(), real.sweep("10 days").await),
+    })
+}
+
+async fn agree(real: &mut Real, ops: &[Op]) -> Result<(), TestCaseError> {
+    let mut model = Model::default();
+    for (number, op) in ops.iter().enumerate() {
+        let Some((expected, answered)) = both(&mut model, real, *op).await else { continue };
+        prop_assert_eq!(&expected, &answered, "operation {} ({:?}): the model's answer, Postgres's", number, op);
+        prop_assert_eq!(
+            model.snapshot(),
+            real.snapshot().await,
+            "after operation {} ({:?}): the model, Postgres",
+            number,
+            op
+        );
+    }
+    // However it went, time ends everything and the money is where it belongs.
+    model.time_runs_out();
+    real.sweep("10 days").await;
+    prop_assert_eq!(model.snapshot(), real.snapshot().await, "at the end");
+    prop_assert!(model.jobs.values().all(|job| job.status.is_final()));
+    prop_assert_eq!(real.db.violations().await, Vec::<Value>::new());
+    Ok(())
+}
+
+#[test]
+fn the_model_and_postgres_agree() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let cases = std::env::var("UNSTUCK_MODEL_CASES").ok().and_then(|cases| cases.parse().ok());
+    let config =
+        Config { cases: cases.unwrap_or(60), failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
+    let mut runner = match cases {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    };
+    let db = std::cell::RefCell::new(Some(runtime.block_on(Database::fresh())));
+    let lists = proptest::collection::vec(ops(), 1..60);
+    let outcome = runner.run(&lists, |ops| {
+        runtime.block_on(async {
+            // The database is made once; a panic inside loses it, and the next list gets another.
+            let fresh = db.borrow_mut().take();
+            let fresh = match fresh {
+                Some(fresh) => fresh,
+                None => Database::fresh().await,
+            };
+            let mut real = Real::start(fresh).await;
+            let agreed = agree(&mut real, &ops).await;
+            db.borrow_mut().replace(real.db);
+            agreed
+        })
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
