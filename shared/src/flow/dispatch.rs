@@ -7,7 +7,6 @@ use super::{Cx, cancel, confirm, finalise};
 use crate::db::step::{Attempt, Claimed, RequeueOutcome, StartedOutcome};
 use crate::db::{DbError, step::FailOutcome};
 use crate::error::ApiError;
-use crate::id::JobId;
 use crate::job::decide::{Decision, Event, decide};
 use crate::job::{Failure, FailureCode};
 use crate::provider::{ProviderError, Remote};
@@ -15,6 +14,7 @@ use crate::transport::Transport;
 use crate::webhook;
 use futures_util::future::join_all;
 use serde_json::json;
+use std::cell::RefCell;
 
 /// Claimed and submitted side by side; the platform allows six open connections.
 const ROUND: u32 = 5;
@@ -39,6 +39,12 @@ pub enum Outcome {
     Left,
 }
 
+impl Outcome {
+    fn frees_a_slot(&self) -> bool {
+        matches!(self, Self::Requeued | Self::Failed | Self::Left)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispatched {
     pub attempt: Attempt,
@@ -46,26 +52,41 @@ pub struct Dispatched {
     pub outcome: Outcome,
 }
 
-/// Starts what may start until nothing is left or the budget is used. `seen` is shown each round
-/// as soon as its answers are recorded.
+/// What a caller that waits for one job is shown, as it happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// A round begins with these.
+    Claimed(&'a [Claimed]),
+    /// What became of one of them is recorded.
+    Handed(&'a Dispatched),
+}
+
+/// Starts what may start until nothing is left or the budget is used.
 pub async fn dispatch<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
-    mut seen: impl FnMut(&[Dispatched]),
+    seen: impl FnMut(Seen<'_>),
 ) -> Result<Vec<Dispatched>, ApiError> {
     let hands = Hands::of(cx, provider)?;
     let began = cx.transport.now_ms();
+    let seen = RefCell::new(seen);
+    let show = |what: Seen<'_>| (seen.borrow_mut())(what);
     let mut all = Vec::new();
     loop {
         let claimed = cx.db().step_claim_v1(provider, ROUND).await?;
-        let round = join_all(claimed.iter().map(|step| hand_over(cx, &hands, step))).await;
-        seen(&round);
-        if round.is_empty() {
-            return Ok(all);
-        }
+        show(Seen::Claimed(&claimed));
+        let handed = claimed.iter().map(async |step| {
+            let dispatched = hand_over(cx, &hands, step).await;
+            show(Seen::Handed(&dispatched));
+            dispatched
+        });
+        let round = join_all(handed).await;
         confirm_early(cx, &hands.remote, &claimed, &round).await;
+        // A round that was not full took all there was; only a slot that it gave back lets in more.
+        let is_full = round.len() >= ROUND as usize;
+        let may_go_on = is_full || round.iter().any(|dispatched| dispatched.outcome.frees_a_slot());
         all.extend(round);
-        if cx.transport.now_ms().saturating_sub(began) > BUDGET_MS {
+        if !may_go_on || cx.transport.now_ms().saturating_sub(began) > BUDGET_MS {
             return Ok(all);
         }
     }
@@ -202,11 +223,6 @@ async fn confirm_early<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, claime
             cx.log("confirm_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
         }
     }
-}
-
-/// What became of `job` in a round, if it was in it.
-pub fn outcome_of(round: &[Dispatched], job: JobId) -> Option<&Outcome> {
-    round.iter().find(|dispatched| dispatched.attempt.job == job).map(|dispatched| &dispatched.outcome)
 }
 
 fn word(outcome: &Outcome) -> &'static str {

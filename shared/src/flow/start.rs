@@ -3,7 +3,7 @@
 //! The database decides everything in one transaction; this only repeats what may be repeated:
 //! once after a lost answer (same id, so nothing is charged twice), once after healing.
 
-use super::dispatch::{self, Outcome};
+use super::dispatch::{self, Outcome, Seen};
 use super::{Cx, finalise};
 use crate::db::DbError;
 use crate::db::job::{Enqueue, JobView};
@@ -16,6 +16,10 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+
+/// Pauses before looking again, the first and the longest; three seconds in all.
+const LOOK_AGAIN_MS: u32 = 100;
+const LOOK_AGAIN_MS_MAX: u32 = 1_600;
 
 /// Debits and enqueues. A refusal that the user's own stale jobs may have caused is answered by
 /// healing them and asking once more.
@@ -66,14 +70,21 @@ pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     }
 }
 
-/// Starts what may start, and tells what became of `job` as soon as its own round is recorded:
-/// the answer need not wait for the rest.
+/// Starts what may start, and tells what became of `job` as soon as that is recorded: the answer
+/// need not wait for the rest.
 pub async fn dispatch_for<T: Transport>(cx: &Cx<'_, T>, provider: &str, job: JobId, tell: Sender<Option<Outcome>>) {
     let mut tell = Some(tell);
-    let result = dispatch::dispatch(cx, provider, |round| {
+    let result = dispatch::dispatch(cx, provider, |seen| {
+        let told = match seen {
+            Seen::Claimed(claimed) if claimed.iter().any(|step| step.attempt.job == job) => return,
+            // It waits, or somebody else hands it over.
+            Seen::Claimed(_) => None,
+            Seen::Handed(dispatched) if dispatched.attempt.job == job => Some(dispatched.outcome.clone()),
+            Seen::Handed(_) => return,
+        };
         if let Some(tell) = tell.take() {
             // Nobody listens any more when the page was closed.
-            let _ = tell.send(dispatch::outcome_of(round, job).cloned());
+            let _ = tell.send(told);
         }
     });
     if let Err(error) = result.await {
@@ -91,12 +102,22 @@ pub async fn after_dispatch<T: Transport>(
     match outcome {
         Some(Outcome::Started { task_id, .. }) => JobView { status: State::Running, task_id: Some(task_id), ..view },
         Some(Outcome::Unknown) => JobView { status: State::Running, task_id: None, ..view },
-        Some(Outcome::Requeued | Outcome::Failed | Outcome::Left) | None => {
-            match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
-                Ok(job) => JobView { replayed: view.replayed, ..job.view },
-                // It is paid and queued; that is as good an answer as there is.
-                Err(_) => view,
+        Some(Outcome::Requeued | Outcome::Failed | Outcome::Left) | None => as_recorded(cx, order, view).await,
+    }
+}
+
+/// While another worker hands the job over, its task will be known in a moment.
+async fn as_recorded<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobView) -> JobView {
+    let mut pause_ms = LOOK_AGAIN_MS;
+    loop {
+        match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
+            Ok(job) if job.view.status == State::Starting && pause_ms <= LOOK_AGAIN_MS_MAX => {
+                cx.transport.sleep(pause_ms).await;
+                pause_ms *= 2;
             }
+            Ok(job) => return JobView { replayed: view.replayed, ..job.view },
+            // It is paid and queued; that is as good an answer as there is.
+            Err(_) => return view,
         }
     }
 }

@@ -219,6 +219,23 @@ fn of_many_different_ones_at_once_one_is_taken() {
 }
 
 #[test]
+fn users_at_once_are_each_told_their_task() {
+    e2e::run(async |world| {
+        // Whoever claims first hands over for the others too.
+        world.script(json!({ "runninghub": { "delay_ms": 400, "work_ms": 2000 } })).await;
+        let mut orders = Vec::new();
+        for _ in 0..3 {
+            orders.push(Order::new(world).await);
+        }
+        futures::future::join_all(orders.iter().map(|order| order.starts(world))).await;
+        for order in &orders {
+            order.assert_completed(world).await;
+            assert_eq!(order.submits(world).await, 1);
+        }
+    });
+}
+
+#[test]
 fn an_own_result_is_an_input() {
     e2e::run(async |world| {
         let order = Order::sized(world, 8, 6).await;
