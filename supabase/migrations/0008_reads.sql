@@ -45,7 +45,7 @@ begin
     order by j.id for update of j));
   return query
   select true, j.tool, t.table_name, j.id, j.status,
-    (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id)
+    case when j.status = 'queued' then (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id) end
   from public.jobs j join public.tools t using (tool)
   where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
   order by j.status = 'queued', j.created_at limit 1;
