@@ -10,3 +10,5 @@ mod model;
 mod race;
 #[path = "it/sql/mod.rs"]
 mod sql;
+#[path = "it/tidy.rs"]
+mod tidy;

@@ -7,12 +7,17 @@ async fn dump(db: &Database) -> String {
     xtask::schema::dump(&client).await.unwrap()
 }
 
+/// Equal, or the first line that is not.
+fn assert_same(one: &str, other: &str, hint: &str) {
+    let differs = one.lines().zip(other.lines()).enumerate().find(|(_, (one, other))| one != other);
+    assert!(one == other, "{hint}; first difference: {differs:#?}");
+}
+
 #[tokio::test]
 async fn the_golden_dump_is_what_the_migrations_make() {
     let db = Database::fresh().await;
     let (golden, made) = (sources::read("supabase/schema.sql"), dump(&db).await);
-    let differs = golden.lines().zip(made.lines()).enumerate().find(|(_, (golden, made))| golden != made);
-    assert!(golden == made, "run `cargo xtask dump-schema`; first difference: {differs:#?}");
+    assert_same(&golden, &made, "run `cargo xtask dump-schema`");
 }
 
 #[tokio::test]
@@ -26,7 +31,7 @@ async fn migrations_apply_twice_and_keep_what_is_there() {
     let files = xtask::postgres::sql_files().unwrap();
     xtask::postgres::apply(&client, &files).await.unwrap();
     xtask::postgres::apply(&client, &files).await.unwrap();
-    assert_eq!(before, dump(&db).await);
+    assert_same(&before, &dump(&db).await, "applying again changes something");
     assert_eq!(db.job(job).await["status"], "queued");
     assert_eq!(
         db.int("select max_concurrent from public.providers where provider = 'runninghub'").await,

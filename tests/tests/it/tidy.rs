@@ -1,0 +1,310 @@
+//! The repository's own rules: layers, sizes, names, and that what must agree agrees. No rule here needs a running part.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+use unstuck_tests::{Database, sources};
+use xtask::wrangler::Wrangler;
+
+/// What decides from values in hand. The other layers are `db`, `flow` and `edge`.
+const CORE: [&str; 10] =
+    ["address", "auth", "config", "credit", "error", "id", "job", "provider", "transport", "webhook"];
+
+/// The packages that the product was asked to be built with.
+const NAMED: [&str; 7] =
+    ["worker", "serde", "serde_json", "postgrest", "jsonwebtoken", "getrandom", "console_error_panic_hook"];
+
+/// Only `flow::finalise` calls these: they finish, fail or cancel.
+const ENDING: [&str; 7] = [
+    "step_complete_v1",
+    "step_fail_v1",
+    "step_checked_v1",
+    "step_requeue_v1",
+    "job_cancel_v1",
+    "job_cancel_admin_v1",
+    "session_cancel_v1",
+];
+
+fn is_test(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name == "tests.rs"
+        || name.ends_with("_tests.rs")
+        || file.components().any(|part| part.as_os_str() == "testing" || part.as_os_str() == "tests")
+}
+
+/// The code of a source file: without comments, and without a `mod tests` at its end.
+fn code(file: &Path) -> String {
+    let text = sources::read(file);
+    let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = shipped.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn shipped(folder: &str) -> Vec<PathBuf> {
+    sources::rust_files(folder).into_iter().filter(|file| !is_test(file)).collect()
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|letter| letter.is_alphanumeric() || letter == '_' || letter == ':')
+    })
+}
+
+/// The module of `shared` that a file belongs to.
+fn module(file: &Path) -> String {
+    let below = file.strip_prefix("shared/src").unwrap_or(file);
+    below
+        .components()
+        .next()
+        .map(|part| part.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned())
+        .unwrap_or_default()
+}
+
+#[test]
+fn layers_depend_one_way() {
+    let allowed: BTreeSet<&str> = CORE.into_iter().chain(["db", "flow", "edge", "lib"]).collect();
+    for file in shipped("shared/src") {
+        let (module, code, shown) = (module(&file), code(&file), file.display().to_string());
+        assert!(
+            allowed.contains(module.as_str()),
+            "{shown}: a module of no layer; say in `tidy` which one it belongs to"
+        );
+        assert!(module == "edge" || !names_crate(&code, "worker"), "{shown}: only `edge` names `worker`");
+        if module != "edge" {
+            assert!(!code.contains("crate::edge"), "{shown}: nothing below depends on `edge`");
+        }
+        if CORE.contains(&module.as_str()) {
+            assert!(!code.contains(".await"), "{shown}: core never awaits");
+            for outer in
+                ["crate::flow", "crate::db", "SystemTime", "Instant::now", "getrandom::", "std::env", "std::fs"]
+            {
+                assert!(!code.contains(outer), "{shown}: core knows no {outer}");
+            }
+        }
+        if module == "db" {
+            assert!(!code.contains("crate::flow"), "{shown}: `db` does not depend on `flow`");
+        }
+    }
+}
+
+#[test]
+fn only_finalise_ends_a_job() {
+    let files = shipped("shared/src").into_iter().chain(shipped("functions"));
+    for file in files.filter(|file| !file.starts_with("shared/src/db") && !file.ends_with("flow/finalise.rs")) {
+        let code = code(&file);
+        for call in ENDING {
+            assert!(!code.contains(call), "{}: {call} is called by `flow::finalise` only", file.display());
+        }
+    }
+    let finalise = code(Path::new("shared/src/flow/finalise.rs"));
+    for call in ENDING {
+        assert!(finalise.contains(call), "`flow::finalise` no longer calls {call}; correct this list");
+    }
+}
+
+#[test]
+fn the_named_packages_are_really_used() {
+    let files = shipped("shared/src").into_iter().chain(shipped("functions"));
+    let code: Vec<String> = files.map(|file| code(&file)).collect();
+    for package in NAMED {
+        assert!(code.iter().any(|code| names_crate(code, package)), "{package} is not used");
+    }
+}
+
+struct Functions<'a> {
+    file: &'a Path,
+    long: Vec<String>,
+}
+
+impl Functions<'_> {
+    fn note(&mut self, name: &syn::Ident, span: proc_macro2::Span) {
+        let lines = span.end().line + 1 - span.start().line;
+        if lines > 70 {
+            self.long.push(format!("{}: `{name}` has {lines} lines", self.file.display()));
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Functions<'_> {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.note(&item.sig.ident, item.span());
+        syn::visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.note(&item.sig.ident, item.span());
+        syn::visit::visit_impl_item_fn(self, item);
+    }
+}
+
+#[test]
+fn files_and_functions_stay_small() {
+    let mut long = Vec::new();
+    for folder in ["shared", "functions", "stand-ins", "xtask"] {
+        for file in sources::rust_files(folder) {
+            let lines = sources::read(&file).lines().count();
+            let most = match folder {
+                "functions" if file.ends_with("src/lib.rs") => 120,
+                "functions" | "shared" => 400,
+                _ => usize::MAX,
+            };
+            if lines > most {
+                long.push(format!("{}: {lines} lines, at most {most}", file.display()));
+            }
+            if !is_test(&file) {
+                let mut functions = Functions { file: &file, long: Vec::new() };
+                functions.visit_file(&syn::parse_file(&sources::read(&file)).unwrap());
+                long.extend(functions.long);
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for file in
+        sources::committed().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+    {
+        assert!(sources::read(&file).starts_with("//! "), "{} begins without `//!`", file.display());
+    }
+    for file in sources::committed().into_iter().filter(|file| file.starts_with("supabase/migrations")) {
+        assert!(sources::read(&file).starts_with("-- "), "{} begins without saying what it is for", file.display());
+    }
+}
+
+#[test]
+fn names_say_what_a_thing_is() {
+    for file in sources::committed() {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+        for empty in ["util", "utils", "common", "helper", "helpers", "misc", "manager"] {
+            assert!(name != empty, "{}: a name that says nothing", file.display());
+        }
+    }
+}
+
+/// The functions as folders.
+fn folders() -> BTreeSet<String> {
+    let manifests =
+        sources::committed().into_iter().filter(|file| file.starts_with("functions") && file.ends_with("Cargo.toml"));
+    manifests.filter_map(|file| Some(file.parent()?.file_name()?.to_string_lossy().into_owned())).collect()
+}
+
+#[test]
+fn a_function_is_known_everywhere_or_nowhere() {
+    let folders = folders();
+    assert!(folders.contains("gateway"));
+    let environments: BTreeSet<String> =
+        Wrangler::load().unwrap().functions.into_iter().map(|function| function.name).collect();
+    assert_eq!(folders, environments, "folders in functions/ and environments in wrangler.toml");
+
+    let readme = sources::read("README.md");
+    let table = readme
+        .split("\n## Endpoints")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("README has its table of endpoints");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(folders, rows.map(str::to_owned).collect(), "folders in functions/ and README's endpoints");
+
+    let modules: BTreeSet<String> = sources::committed()
+        .into_iter()
+        .filter(|file| file.parent() == Some(Path::new("tests/tests/e2e")))
+        .filter_map(|file| Some(file.file_stem()?.to_string_lossy().replace('_', "-")))
+        .collect();
+    let untested: Vec<&String> = folders.difference(&modules).collect();
+    assert!(untested.is_empty(), "no module in tests/tests/e2e for {untested:?}");
+
+    for name in &folders {
+        let manifest: toml::Table = sources::read(format!("functions/{name}/Cargo.toml")).parse().unwrap();
+        assert_eq!(manifest["package"]["name"].as_str(), Some(name.as_str()), "the folder is the package's name");
+    }
+}
+
+#[tokio::test]
+async fn every_tool_that_is_sold_has_its_function() {
+    let db = Database::fresh().await;
+    let folders = folders();
+    for row in db.rows("select tool from public.tools where enabled").await {
+        let tool = row["tool"].as_str().unwrap();
+        assert!(folders.contains(tool), "the tool {tool} is enabled and has no function");
+    }
+    let table_names = db.int("select count(distinct table_name) from public.tools").await;
+    assert_eq!(table_names, 7);
+}
+
+#[test]
+fn every_secret_is_used_and_every_setting_declared() {
+    let config = code(Path::new("shared/src/config.rs"));
+    let read: BTreeSet<String> =
+        config.split("read(\"").skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())).collect();
+    assert!(read.len() > 10, "{read:?}");
+    let wrangler = Wrangler::load().unwrap();
+    let declared: BTreeSet<String> =
+        wrangler.functions.iter().flat_map(|function| function.config_names().cloned()).collect();
+    // A secret may also be optional somewhere without a line of its own; a name nobody declares cannot be set.
+    let unread: Vec<_> = declared.difference(&read).collect();
+    assert!(unread.is_empty(), "declared in wrangler.toml, read by nobody: {unread:?}");
+    let undeclared: Vec<_> = read.difference(&declared).filter(|name| !wrangler_mentions(name)).collect();
+    assert!(undeclared.is_empty(), "read, and declared for no function: {undeclared:?}");
+    let readme = sources::read("README.md");
+    for name in &read {
+        assert!(readme.contains(&format!("`{name}`")), "README does not explain {name}");
+    }
+}
+
+fn wrangler_mentions(name: &str) -> bool {
+    sources::read("wrangler.toml").contains(name)
+}
+
+/// Text files that somebody wrote.
+fn written() -> impl Iterator<Item = (PathBuf, String)> {
+    let lock = |file: &PathBuf| file.ends_with("Cargo.lock") || file.ends_with("package-lock.json");
+    sources::committed().into_iter().filter(move |file| !lock(file)).filter_map(|file| {
+        let text = std::fs::read_to_string(sources::root().join(&file)).ok()?;
+        Some((file, text))
+    })
+}
+
+#[test]
+fn nothing_is_left_for_later_and_nothing_is_of_one_machine() {
+    // Put together here, so that this file keeps its own rule.
+    let unfinished: Vec<String> = [
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["XX", "X"],
+        ["HA", "CK:"],
+        ["todo", "!("],
+        ["unimplemented", "!("],
+        ["dbg", "!("],
+    ]
+    .map(|parts| parts.concat())
+    .into();
+    let places: Vec<String> =
+        [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Use", "rs/"]].map(|parts| parts.concat()).into();
+    for (file, text) in written() {
+        for (number, line) in text.lines().enumerate() {
+            for word in unfinished.iter().chain(&places) {
+                assert!(!line.contains(word.as_str()), "{}:{}: {word}", file.display(), number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn packages_come_from_wherever_the_reader_gets_them() {
+    assert!(!sources::read("package-lock.json").contains("\"resolved\""), "package-lock.json names a registry's host");
+    for line in sources::read("Cargo.lock").lines().filter(|line| line.starts_with("source = ")) {
+        assert_eq!(line, "source = \"registry+https://github.com/rust-lang/crates.io-index\"");
+    }
+    for (file, text) in written() {
+        let settings = file.ends_with(".npmrc") || file.ends_with(".cargo/config.toml");
+        let names_one = text
+            .lines()
+            .any(|line| line.starts_with("registry") || line.contains(":registry") || line.contains("[source"));
+        assert!(!settings || !names_one, "{} names a registry", file.display());
+    }
+}
