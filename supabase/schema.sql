@@ -609,16 +609,19 @@ CREATE OR REPLACE FUNCTION private.enqueue_answer(p_job_id uuid, p_replayed bool
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
+declare v_provider text; v_place int; v_eta int;
 begin
+  if p_with_place then
+    select t.provider into v_provider from public.jobs j join public.tools t using (tool) where j.id = p_job_id and j.status = 'queued';
+    if found then
+      select p."position", p.eta_seconds into v_place, v_eta from private.queue_places(v_provider) p where p.job_id = p_job_id;
+    end if;
+  end if;
   return query
-  select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), q."position", q.eta_seconds,
-    s.provider_task_id, j.output_url, j.error_code, j.error_message, j.credits_refunded
-  from public.jobs j
-  join public.tools t using (tool)
-  left join public.credit_accounts a using (user_id)
-  left join lateral (select p."position", p.eta_seconds from private.queue_places(t.provider) p where p_with_place and p.job_id = j.id and j.status = 'queued') q on true
-  left join lateral (select st.provider_task_id from public.job_steps st where st.job_id = j.id and st.provider_task_id is not null
-    order by st.step desc limit 1) s on true
+  select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), v_place, v_eta,
+    (select s.provider_task_id from public.job_steps s where s.job_id = j.id and s.provider_task_id is not null order by s.step desc limit 1),
+    j.output_url, j.error_code, j.error_message, j.credits_refunded
+  from public.jobs j left join public.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $function$
 ;
@@ -2286,7 +2289,7 @@ begin
     order by j.id for update of j));
   return query
   select true, j.tool, t.table_name, j.id, j.status,
-    (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id)
+    case when j.status = 'queued' then (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id) end
   from public.jobs j join public.tools t using (tool)
   where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
   order by j.status = 'queued', j.created_at limit 1;
