@@ -274,3 +274,14 @@ async fn whatever_is_called_by_name_exists() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_function_has_a_test_that_names_it() {
+    let db = Database::fresh().await;
+    let tests: Vec<String> =
+        ["tests/src", "tests/tests/it"].into_iter().flat_map(sources::rust_files).map(sources::read).collect();
+    for row in db.rows("select proname as name from pg_proc where pronamespace = 'public'::regnamespace").await {
+        let name = row["name"].as_str().unwrap();
+        assert!(tests.iter().any(|text| text.contains(name)), "{name} is called by no test");
+    }
+}

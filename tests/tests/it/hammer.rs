@@ -244,3 +244,37 @@ async fn sweeps_from_every_side_close_each_job_once() {
     assert_eq!(db.int("select count(*) from public.credit_accounts where balance <> 100000").await, 0);
     db.assert_healthy().await;
 }
+
+/// Healers that ask at the same moment never get the same step: what one gets is reserved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn healers_never_ask_about_the_same_step() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    db.exec("update public.providers set max_concurrent = 100").await;
+    let (user, admin) = (db.user(100_000).await, db.admin().await);
+    for number in 0..40 {
+        let job = db.order(user, UPSCALER, 1).await;
+        let task = format!("t{number}");
+        let attempt = db.run(PROVIDER, &task).await;
+        match number % 3 {
+            0 => drop(db.done(attempt, &task).await),
+            1 => drop(db.cancel_as_admin(admin, job).await.unwrap()),
+            _ => {}
+        }
+    }
+    db.age_all("2 minutes").await;
+    let sessions = db.sessions(8).await;
+    let asked = sessions.iter().map(async |session| {
+        let mut seen = Vec::new();
+        for _ in 0..10 {
+            let due = session.call("steps_due_v1", json!({ "p_provider": PROVIDER, "p_limit": 3 })).await;
+            seen.extend(due.iter().map(|row| (id(&row["job_id"]), row["due"].as_str().unwrap().to_owned())));
+        }
+        seen
+    });
+    let mut seen: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    assert_eq!(seen.len(), 40);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 40, "each once");
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use unstuck_tests::session::call_sql;
-use unstuck_tests::shop::{Attempt, UPSCALER, enqueue_args};
+use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, enqueue_args};
 use unstuck_tests::{Database, Session, SqlError};
 use uuid::Uuid;
 
@@ -27,6 +27,12 @@ enum State {
     Copying,
     /// Put back once: the second run is at work, the first one's task may still finish.
     SecondRun,
+    /// At work past its deadline.
+    Overdue,
+    /// Two cards at work, each paid for itself.
+    Cards,
+    /// The first of two steps in a row is being copied, the second waits for its turn.
+    Chain,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +59,10 @@ enum Op {
     Replay,
     /// Another request of the same user.
     Order,
+    CompleteSecond,
+    FailSecond,
+    /// A healer asked the provider, which still works.
+    Checked,
 }
 
 const STATES: [State; 6] =
@@ -87,6 +97,8 @@ impl Op {
             Self::Started => State::Sent,
             Self::Done | Self::Fail | Self::Stop | Self::Sweep | Self::Requeue => State::Running,
             Self::Complete => State::Copying,
+            Self::CompleteSecond | Self::FailSecond => State::Cards,
+            Self::Checked => State::Overdue,
             Self::Webhook => State::SecondRun,
         }
     }
@@ -99,18 +111,22 @@ impl Op {
     fn sql(self, case: &Case) -> String {
         let now = Attempt { job: case.job, step: 1, run: case.run };
         let first = Attempt { run: 1, ..now };
-        let error = |more: Value| now.with(more);
+        let second = Attempt { step: 2, ..now };
+        let failure = json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." });
         match self {
             Self::Claim => call_sql("step_claim_v1", &json!({ "p_provider": "runninghub", "p_limit": 5 })),
             Self::Sent => call_sql("step_sent_v1", &now.args()),
             Self::Started => call_sql("step_started_v1", &now.with(json!({ "p_task_id": case.task() }))),
             Self::Done => call_sql("step_done_v1", &now.with(json!({ "p_task_id": case.task(), "p_output": {} }))),
             Self::Complete => call_sql("step_complete_v1", &now.with(json!({ "p_output": {}, "p_output_url": "u" }))),
-            Self::Fail => call_sql("step_fail_v1", &error(json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." }))),
-            Self::Cancel => call_sql("job_cancel_v1", &json!({ "p_user_id": case.user, "p_table": "upscaler_jobs", "p_job_id": case.job })),
-            Self::Stop => call_sql("job_cancel_admin_v1", &json!({ "p_actor": case.admin, "p_table": "upscaler_jobs", "p_job_id": case.job, "p_reason": null })),
+            Self::Fail => call_sql("step_fail_v1", &now.with(failure)),
+            Self::FailSecond => call_sql("step_fail_v1", &second.with(failure)),
+            Self::Checked => call_sql("step_checked_v1", &now.with(json!({ "p_answer": "running" }))),
+            Self::CompleteSecond => call_sql("step_complete_v1", &second.with(json!({ "p_output": {}, "p_output_url": "u" }))),
+            Self::Cancel => call_sql("job_cancel_v1", &json!({ "p_user_id": case.user, "p_table": case.table, "p_job_id": case.job })),
+            Self::Stop => call_sql("job_cancel_admin_v1", &json!({ "p_actor": case.admin, "p_table": case.table, "p_job_id": case.job, "p_reason": null })),
             Self::Sweep => sweep("1 hour"),
-            Self::Rescue => sweep("27 seconds"),
+            Self::Rescue => sweep("95 seconds"),
             Self::Webhook => format!(
                 "with w as materialized ({}) select d.* from w, lateral ({}) d",
                 call_sql("webhook_record_v1", &first.with(json!({ "p_provider": "runninghub", "p_task_id": "first", "p_dedup_key": case.job, "p_body": {} }))),
@@ -118,7 +134,7 @@ impl Op {
             ),
             Self::Requeue => call_sql(
                 "step_requeue_v1",
-                &error(json!({ "p_kind": "transient", "p_delay_ms": 0, "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." })),
+                &now.with(json!({ "p_kind": "transient", "p_delay_ms": 0, "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." })),
             ),
             Self::Replay => call_sql("job_enqueue_v1", &enqueue_args(case.user, case.job, UPSCALER, 1)),
             Self::Order => call_sql("job_enqueue_v1", &enqueue_args(case.user, Uuid::new_v4(), UPSCALER, 1)),
@@ -135,6 +151,7 @@ struct Case {
     user: Uuid,
     admin: Uuid,
     job: Uuid,
+    table: &'static str,
     /// The present run.
     run: i64,
 }
@@ -187,6 +204,7 @@ impl Arena {
             pids.push(actor.pid().await);
         }
         let admin = db.admin().await;
+        db.exec("update public.tools set enabled = true").await;
         Self { db, actors, pids, admin, serial: HashMap::new() }
     }
 
@@ -198,11 +216,26 @@ impl Arena {
         )
         .await;
         let user = db.user(200).await;
-        let job = db.order(user, UPSCALER, 1).await;
-        let mut case = Case { user, admin: self.admin, job, run: 1 };
-        if state == State::Queued {
-            // The run a late worker would name.
-            return case;
+        let (tool, table, steps) = match state {
+            State::Cards => (CARDS, "generation_jobs", 2),
+            State::Chain => (CHAIN, "replicate_tasks", 2),
+            _ => (UPSCALER, "upscaler_jobs", 1),
+        };
+        let job = db.order(user, tool, steps).await;
+        // In `Queued` this is the run that a late worker would name.
+        let mut case = Case { user, admin: self.admin, job, table, run: 1 };
+        match state {
+            State::Queued => return case,
+            State::Cards => {
+                assert_eq!(db.claim("gemini", 5).await.len(), 2);
+                return case;
+            }
+            State::Chain => {
+                let attempt = db.run("replicate", &case.task()).await;
+                db.done(attempt, &case.task()).await;
+                return case;
+            }
+            _ => {}
         }
         let mut attempt = db.claim_one("runninghub").await;
         if state >= State::Sent {
@@ -216,6 +249,9 @@ impl Arena {
         }
         if state >= State::Running {
             assert_eq!(db.started(attempt, &case.task()).await, "running");
+        }
+        if state == State::Overdue {
+            db.age(job, "11 minutes").await;
         }
         if state == State::Copying {
             assert_eq!(db.done(attempt, &case.task()).await["outcome"], "copy");
@@ -233,7 +269,7 @@ impl Arena {
                    s.lease_until is not null as leased, s.provider_cancel_due, a.balance,
                    (select jsonb_agg(e.amount order by e.id) from public.credit_entries e where e.job_id = j.id) as entries
                  from public.jobs j join public.job_steps s on s.job_id = j.id join public.credit_accounts a using (user_id)
-                 where j.user_id = '{}' order by j.created_at, j.id",
+                 where j.user_id = '{}' order by j.created_at, j.id, s.step",
                 case.user
             ))
             .await;
@@ -473,6 +509,38 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
             for third in ops {
                 arena.case(State::Queued, &[first, second, third]).await;
             }
+        }
+    }
+}
+
+/// A deadline's verdict meets the success that came after all.
+#[tokio::test]
+async fn a_verdict_meets_what_it_is_about() {
+    let mut arena = Arena::open().await;
+    let ops = [Op::Checked, Op::Done, Op::Complete, Op::Fail, Op::Stop, Op::Sweep, Op::Webhook, Op::Requeue];
+    for first in ops {
+        for second in ops {
+            arena.case(State::Overdue, &[first, second]).await;
+        }
+    }
+}
+
+/// Steps of one job end at the same moment, and somebody ends the whole job.
+#[tokio::test]
+async fn siblings_meet_each_other_and_what_ends_their_job() {
+    let mut arena = Arena::open().await;
+    let cards = [Op::Complete, Op::CompleteSecond, Op::Fail, Op::FailSecond, Op::Stop, Op::Sweep, Op::Rescue];
+    for first in cards {
+        for second in cards {
+            for third in cards {
+                arena.case(State::Cards, &[first, second, third]).await;
+            }
+        }
+    }
+    let chain = [Op::Complete, Op::Fail, Op::Stop, Op::Sweep, Op::Done];
+    for first in chain {
+        for second in chain {
+            arena.case(State::Chain, &[first, second]).await;
         }
     }
 }
