@@ -1,6 +1,7 @@
 //! One real Postgres for the whole run, a template with our SQL in it, and a fresh copy of that for every test.
 //!
-//! `UNSTUCK_TEST_DATABASE` (a superuser's URL without a database) names another server to use instead of the embedded one.
+//! `UNSTUCK_TEST_DATABASE` (a superuser's URL without a database) names another server to use instead of the embedded one,
+//! with room for 150 connections; a template named `unstuck_template_…` stays behind there.
 //! The embedded server cannot outlive the run: its watcher stops it when this process ends, however it ends.
 
 use std::net::TcpListener;

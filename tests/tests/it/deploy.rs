@@ -30,7 +30,8 @@ fn every_function_passes_a_dry_run() {
         let function = function.file_name().expect("a folder").to_string_lossy().into_owned();
         let out = std::env::temp_dir().join(format!("unstuck-dry-run-{function}"));
         let output = wrangler(&["deploy", "--dry-run", "-e", &function, "--outdir", &out.display().to_string()]);
-        let bundled = std::fs::read_dir(&out).map(|files| files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm")));
+        let bundled = std::fs::read_dir(&out)
+            .map(|files| files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm")));
         let _ = std::fs::remove_dir_all(&out);
         assert!(output.status.success(), "{function}: {}", said(&output));
         assert!(bundled.unwrap_or(false), "{function}: no wasm in the bundle: {}", said(&output));

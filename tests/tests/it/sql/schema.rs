@@ -16,6 +16,10 @@ fn assert_same(one: &str, other: &str, hint: &str) {
 #[tokio::test]
 async fn the_golden_dump_is_what_the_migrations_make() {
     let db = Database::fresh().await;
+    // Each major version prints views in its own way; the golden file is of the embedded one's.
+    if db.int("select current_setting('server_version_num')::int / 10000").await != 17 {
+        return;
+    }
     let (golden, made) = (sources::read("supabase/schema.sql"), dump(&db).await);
     assert_same(&golden, &made, "run `cargo xtask dump-schema`");
 }
