@@ -2,6 +2,8 @@
 
 #[path = "it/contract.rs"]
 mod contract;
+#[path = "it/deploy.rs"]
+mod deploy;
 #[path = "it/hammer.rs"]
 mod hammer;
 #[path = "it/model.rs"]
