@@ -175,12 +175,12 @@ pub async fn ask_at_every_sweep(world: &World) {
     intervals(world, &[("check_every", "0 seconds")]).await;
 }
 
-/// The time for what the job is doing now has just run out.
+/// The time for what the job is doing now has just run out, and nobody has looked at it for a while.
 pub async fn overdue(world: &World, job: Uuid) {
-    for (table, key) in [("job_steps", "job_id"), ("jobs", "id")] {
-        let now = "clock_timestamp() - interval '1 millisecond'";
-        world.db().exec(&format!("update public.{table} set deadline_at = {now} where {key} = '{job}'")).await;
-    }
+    let now = "clock_timestamp() - interval '1 millisecond'";
+    let step = format!("deadline_at = {now}, checked_at = checked_at - interval '6 seconds'");
+    world.db().exec(&format!("update public.job_steps set {step} where job_id = '{job}'")).await;
+    world.db().exec(&format!("update public.jobs set deadline_at = {now} where id = '{job}'")).await;
 }
 
 /// What waits for a time to be tried again need not wait any more.
