@@ -71,7 +71,7 @@ pub(super) fn receipts(told: &[Told]) {
     println!();
     let line = "─".repeat(104);
     println!(
-        "{:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {:>5}  {:<36}",
+        "{:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {:>5}  {}",
         "#", "user", "status", "before", "charged", "refunded", "after", "s", "result"
     );
     println!("{line}");
@@ -91,7 +91,7 @@ fn row(number: usize, receipt: &Receipt) {
         (None, None) => String::new(),
     };
     println!(
-        "{number:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {seconds:>5.1}  {result:<36}",
+        "{number:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {seconds:>5.1}  {result}",
         receipt.person, receipt.status, receipt.before, receipt.charged, receipt.refunded, receipt.after
     );
 }
