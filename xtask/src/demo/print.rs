@@ -71,8 +71,8 @@ pub(super) fn receipts(told: &[Told]) {
     println!();
     let line = "─".repeat(104);
     println!(
-        "{:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {:>5}  {}",
-        "#", "user", "status", "before", "charged", "refunded", "after", "s", "result"
+        "{:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {:>5}  result",
+        "#", "user", "status", "before", "charged", "refunded", "after", "s"
     );
     println!("{line}");
     for story in told {
