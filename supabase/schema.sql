@@ -1045,7 +1045,7 @@ CREATE OR REPLACE FUNCTION private.minutes_between(p_from timestamp with time zo
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select greatest(round(extract(epoch from p_to - p_from) / 60), 0)::int $function$
+AS $function$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $function$
 ;
 CREATE OR REPLACE FUNCTION private.minutes_text(p_minutes integer)
  RETURNS text

@@ -332,7 +332,7 @@ comment on function public.step_checked_v1 is 'Caller: sweep, after asking the p
 
 create or replace function private.minutes_between(p_from timestamptz, p_to timestamptz) returns int
 language sql immutable as
-$$ select greatest(round(extract(epoch from p_to - p_from) / 60), 0)::int $$;
+$$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $$;
 
 create or replace function private.minutes_text(p_minutes int) returns text
 language sql immutable as

@@ -122,6 +122,8 @@ fn refusal(code: &str, body: &Value, response: &HttpResponse) -> Reading<Result<
 fn http_refusal(status: u16, response: &HttpResponse) -> Reading<Result<Accepted, ProviderError>> {
     let said = match status {
         421 | 429 => transient(retry_after_ms(response), true, "the provider is full"),
+        // A gateway gave up waiting: the provider may well have taken it.
+        504 | 520..=524 => ProviderError::Unknown,
         408 | 425 | 500.. => transient(retry_after_ms(response), false, "the provider had a passing fault"),
         _ => ProviderError::Rejected(Failure::new(FailureCode::ProviderRejected, "the provider refused the request")),
     };

@@ -124,6 +124,8 @@ fn http_statuses_without_a_code() {
         (502, "transient"),
         (503, "transient"),
         (408, "transient"),
+        (504, "unknown"),
+        (524, "unknown"),
         (200, "unknown"),
         (204, "unknown"),
     ];
