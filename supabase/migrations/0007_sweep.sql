@@ -17,7 +17,7 @@ $$
        and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
        and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
   ), judged as (
-    select c.*, s.*, i.sql_wait,
+    select c.*, s.*, w.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) + l.span <= p_now
         -- An admin's requeue begins its time anew.
         and not exists (select from public.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
@@ -32,37 +32,42 @@ $$
         -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
         bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
         bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
-        -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
+        -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
+        bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
           or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
         bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
     ) s
+    -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
+    cross join lateral (
+      select c.status = 'pending' and c.request_hash is null
+        and not exists (select from public.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
+        coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
+    ) w
     cross join lateral (
       select case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end as span
     ) l
   )
   select j.id, j.user_id,
-    case when j.status = 'pending' then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
-    case when j.status = 'pending' then 'ORPHANED'
+    case when j.orphan then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
+    case when j.orphan then 'ORPHANED'
          when j.undelivered then 'DELIVERY_FAILED'
-         when j.status = 'queued' and j.steps > 0 then 'QUEUE_TIMEOUT'
+         when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
          else 'TIMEOUT' end,
-    case when j.status = 'pending' then 'never started; nothing was charged.'
+    case when j.orphan then 'never started; nothing was charged.'
          when j.undelivered then 'the result could not be stored.'
-         else format('%s after %s.', case when j.status = 'queued' then 'not started' else 'no result' end,
+         else format('%s after %s.', case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
            private.minutes_text(private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
   from judged j
   where case
     when j.too_old then true
     when j.deadline_at > p_now then false
-    when j.status = 'pending' then j.request_hash is null
-      and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+    when j.status = 'pending' then j.orphan or j.waits_until <= p_now
     when j.steps = 0 or j.live = 0 then true
     when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
     when j.working = 0 then true
-    when j.asked then j.working_deadline + j.sql_wait <= p_now
+    when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
     when j.held or j.rescuable then false
     else j.working_deadline <= p_now
   end

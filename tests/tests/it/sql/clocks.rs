@@ -287,6 +287,58 @@ async fn a_row_with_steps_but_nothing_else_is_swept_whole() {
 }
 
 #[tokio::test]
+async fn a_step_by_hand_without_a_lease_does_not_outlive_its_time() {
+    let db = Database::fresh().await;
+    for (tool, status) in [(UPSCALER, "starting"), (CARDS, "starting"), (CARDS, "running"), (WEBSITE, "starting")] {
+        let (user, job) = (db.user(60).await, Uuid::new_v4());
+        db.exec(&format!(
+            "insert into public.jobs (id, tool, user_id, status, created_at)
+             values ('{job}', '{tool}', '{user}', '{status}', clock_timestamp() - interval '11 minutes');
+             insert into public.job_steps (job_id, step, status) values ('{job}', 1, '{status}');
+             insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+        ))
+        .await;
+        assert_eq!(db.sweep().await["cleaned"], 1, "{tool} {status}");
+        db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+    }
+}
+
+#[tokio::test]
+async fn a_paid_row_that_is_called_pending_waits_like_a_queued_one() {
+    let db = Database::fresh().await;
+    let user = db.user(120).await;
+    for (steps, code) in [(0, "TIMEOUT"), (1, "QUEUE_TIMEOUT")] {
+        let job = raw_job(&db, user, "pending", "").await;
+        db.exec(&format!(
+            "insert into public.job_steps (job_id, step) select '{job}', n from generate_series(1, {steps}) n"
+        ))
+        .await;
+        db.age(job, "9 minutes").await;
+        assert_eq!(db.sweep().await["cleaned"], 0, "{steps} steps");
+        db.age(job, "2 minutes").await;
+        assert_eq!(db.sweep().await["cleaned"], 1, "{steps} steps");
+        db.assert_closed(job, "failed", Some(code), 60).await;
+        let message = format!("{code}: not started after 11 minutes. 60 credits were returned.");
+        assert_eq!(db.job(job).await["error_message"], message);
+    }
+}
+
+#[tokio::test]
+async fn a_jobs_own_deadline_moved_back_counts() {
+    let db = Database::fresh().await;
+    let job = put(&db, State::Running).await;
+    for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
+        db.exec(&format!(
+            "update public.jobs set deadline_at = clock_timestamp() - interval '{by}' where id = '{job}'"
+        ))
+        .await;
+        assert_eq!(db.sweep().await["cleaned"], cleaned, "{by}");
+    }
+    db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+    assert_ne!(db.step(job, 1).await["provider_cancel_due"], json!([]));
+}
+
+#[tokio::test]
 async fn a_live_job_whose_steps_all_ended_is_closed() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
