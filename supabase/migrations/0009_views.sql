@@ -48,17 +48,22 @@ $$
     and (j.refund_rule = 'per_step' or j.status = 'completed') and private.may_see(j.user_id)
 $$;
 
+-- A number of a request, or null: one odd row must not make a whole view unreadable.
+create or replace function private.number_in(p_text text) returns numeric
+language sql immutable as
+$$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
+
 do $$
 declare
   -- view → (where the input's URL lies, the tool's own columns)
   v_views jsonb := $json${
-    "upscaler_jobs": ["imageUrl", "j.input ->> 'imageUrl' as image_url, (j.input ->> 'resolution')::int as resolution, (j.input ->> 'detailDenoise')::numeric as detail_denoise, j.input ->> 'prompt' as prompt, j.input ->> 'version' as version, j.input ->> 'category' as category, j.input ->> 'framingMode' as framing_mode"],
-    "video_upscaler_jobs": ["videoUrl", "j.input ->> 'videoUrl' as video_url, (j.input ->> 'width')::int as width, (j.input ->> 'height')::int as height, (j.input ->> 'durationSeconds')::numeric as duration_seconds"],
-    "pose_changer_jobs": ["personImageUrl", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'referenceImageUrl' as reference_image_url"],
-    "veste_ai_jobs": ["personImageUrl", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'clothingImageUrl' as clothing_image_url"],
-    "generation_jobs": ["productImageUrl", "j.input ->> 'productName' as product_name, j.input ->> 'category' as category, j.input ->> 'description' as description, j.input -> 'productImages' as product_images, j.input -> 'selectedCards' as selected_cards, j.input ->> 'aspectRatio' as aspect_ratio, j.total_steps as total_cards"],
-    "replicate_tasks": ["person_image", "j.input ->> 'person_image' as person_image, j.input -> 'garments' as garments, j.input ->> 'prompt_hints' as prompt_hints, private.job_task_id(j.id) as prediction_id, j.output_url as result_url, j.current_step, j.total_steps"],
-    "generation_history": ["prompt", "j.input ->> 'prompt' as prompt, j.input ->> 'siteName' as site_name, j.input ->> 'language' as language, 'retry:' || j.retries as admin_note, j.retries"]
+    "upscaler_jobs": ["{imageUrl}", "j.input ->> 'imageUrl' as image_url, private.number_in(j.input ->> 'resolution')::int as resolution, private.number_in(j.input ->> 'detailDenoise') as detail_denoise, j.input ->> 'prompt' as prompt, j.input ->> 'version' as version, j.input ->> 'category' as category, j.input ->> 'framingMode' as framing_mode"],
+    "video_upscaler_jobs": ["{videoUrl}", "j.input ->> 'videoUrl' as video_url, private.number_in(j.input ->> 'width')::int as width, private.number_in(j.input ->> 'height')::int as height, private.number_in(j.input ->> 'durationSeconds') as duration_seconds"],
+    "pose_changer_jobs": ["{personImageUrl}", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'referenceImageUrl' as reference_image_url"],
+    "veste_ai_jobs": ["{personImageUrl}", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'clothingImageUrl' as clothing_image_url"],
+    "generation_jobs": ["{productImages,0,url}", "j.input ->> 'productName' as product_name, j.input ->> 'category' as category, j.input ->> 'description' as description, j.input -> 'productImages' as product_images, j.input -> 'selectedCards' as selected_cards, j.input ->> 'aspectRatio' as aspect_ratio, j.total_steps as total_cards"],
+    "replicate_tasks": ["{person_image}", "j.input ->> 'person_image' as person_image, j.input -> 'garments' as garments, j.input ->> 'prompt_hints' as prompt_hints, private.job_task_id(j.id) as prediction_id, j.output_url as result_url, j.current_step, j.total_steps"],
+    "generation_history": ["{prompt}", "j.input ->> 'prompt' as prompt, j.input ->> 'siteName' as site_name, j.input ->> 'language' as language, 'retry:' || j.retries as admin_note, j.retries"]
   }$json$;
   v_name text;
 begin
@@ -67,7 +72,7 @@ begin
       create or replace view public.%1$I with (security_invoker = true) as
       select j.id, j.user_id, j.session_id, j.tool, private.status_word(%1$L, j.status) as status,
         case when j.status = 'queued' then private.job_position(j.id) end as "position",
-        private.job_task_id(j.id) as task_id, coalesce(j.input ->> 'input_file_name', j.input ->> %2$L) as input_file_name, j.input ->> %2$L as input_url,
+        private.job_task_id(j.id) as task_id, coalesce(j.input ->> 'input_file_name', j.input #>> %2$L) as input_file_name, j.input #>> %2$L as input_url,
         j.output_url, j.credits_charged as user_credit_cost, j.credits_refunded, j.error_code, j.error_message,
         j.created_at, j.queued_at, j.started_at, j.completed_at, j.updated_at, j.waited_in_queue, %3$s
       from public.jobs j where j.tool in (select t.tool from public.tools t where t.table_name = %1$L)$view$,
@@ -78,9 +83,13 @@ end $$;
 create or replace view public.generation_tasks with (security_invoker = true) as
 select j.id as job_id, s.step, s.step - 1 as task_index, j.user_id, j.session_id,
   case when s.status = 'queued' and s.not_before > now() then 'retrying' else private.status_word('generation_tasks', s.status) end as status,
-  (j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
+  private.number_in(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
   private.step_output_url(s.job_id, s.step) as image_url, s.attempts, s.not_before, s.error_code, s.error_message as last_error,
-  j.created_at, s.started_at, s.completed_at
+  j.created_at, s.started_at, s.completed_at,
+  md5(s.job_id || '/' || s.step)::uuid as id, case when s.status = 'queued' then private.job_position(s.job_id) end as "position",
+  s.provider_task_id as task_id, coalesce(j.input ->> 'input_file_name', j.input #>> '{productImages,0,url}') as input_file_name,
+  j.input #>> '{productImages,0,url}' as input_url, private.step_output_url(s.job_id, s.step) as output_url, s.share as user_credit_cost,
+  s.error_message, j.queued_at, j.updated_at, j.waited_in_queue
 from public.job_steps s join public.jobs j on j.id = s.job_id
 where j.tool in (select t.tool from public.tools t where t.table_name = 'generation_jobs');
 
@@ -95,8 +104,7 @@ create or replace function private.places_seen() returns table (job_id uuid, pro
 language sql stable security definer set search_path = '' as
 $$
   select q.job_id, p.provider, q."position", q.eta_seconds
-  from public.providers p cross join lateral private.queue_places(p.provider) q join public.jobs j on j.id = q.job_id
-  where private.may_see(j.user_id)
+  from public.providers p cross join lateral private.queue_places(p.provider) q where private.may_see(null)
 $$;
 create or replace view public.queue_positions with (security_invoker = true) as
 select s.job_id, s.provider, s."position", s.eta_seconds from private.places_seen() s;
@@ -105,11 +113,12 @@ create or replace view public.job_health with (security_invoker = true) as
 select t.table_name, count(j.id) filter (where private.is_live(j.status)) as live,
   count(j.id) filter (where j.status in ('pending', 'queued')) as waiting,
   count(j.id) filter (where j.status in ('starting', 'running')) as running,
-  count(j.id) filter (where j.status = 'queued' and j.queued_at < now() - interval '2 minutes' and private.job_task_id(j.id) is null and private.job_position(j.id) is null) as old_queued_without_task_or_position,
+  count(j.id) filter (where j.status in ('pending', 'queued') and coalesce(j.queued_at, j.created_at) < now() - interval '2 minutes'
+    and private.job_task_id(j.id) is null and j.id not in (select p.job_id from private.places_seen() p)) as old_queued_without_task_or_position,
   count(j.id) filter (where t.table_name = 'video_upscaler_jobs' and private.is_live(j.status) and coalesce(j.input ->> 'videoUrl', '') !~ '^https?://') as video_input_not_a_url,
   avg(extract(epoch from now() - j.created_at)) filter (where private.is_live(j.status))::int as mean_age_seconds,
   max(extract(epoch from now() - j.updated_at)) filter (where private.is_live(j.status))::int as longest_unchanged_seconds
-from public.tools t left join public.jobs j using (tool) group by t.table_name;
+from public.tools t left join public.jobs j using (tool) where (select private.may_see(null)) group by t.table_name;
 
 create or replace function private.violations_seen() returns table (invariant text, subject text, detail text)
 language sql stable security definer set search_path = '' as
@@ -168,7 +177,7 @@ begin
   return null;
 end $$;
 
-create or replace function private.old_row_delete() returns trigger
+create or replace function private.old_row_refuse() returns trigger
 language plpgsql set search_path = '' as
 $$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $$;
 
@@ -179,6 +188,9 @@ begin
     'replicate_tasks', 'generation_history'] loop
     execute format('create or replace trigger old_row_insert instead of insert on public.%I for each row execute function private.old_row_insert()', v_view);
     execute format('create or replace trigger old_row_update instead of update on public.%I for each row execute function private.old_row_update()', v_view);
-    execute format('create or replace trigger old_row_delete instead of delete on public.%I for each row execute function private.old_row_delete()', v_view);
+    execute format('create or replace trigger old_row_delete instead of delete on public.%I for each row execute function private.old_row_refuse()', v_view);
   end loop;
+  -- Cards are written by nobody but the functions.
+  create or replace trigger old_row_write instead of insert or update or delete on public.generation_tasks
+  for each row execute function private.old_row_refuse();
 end $$;

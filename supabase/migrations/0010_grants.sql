@@ -28,7 +28,7 @@ end $$;
 grant execute on function public.has_role(uuid, public.app_role) to authenticated;
 grant usage on schema private to authenticated, service_role;
 grant execute on function private.is_admin(), private.may_see(uuid), private.job_position(uuid), private.job_task_id(uuid),
-  private.step_output_url(uuid, int), private.status_word(text, text), private.is_live(text), private.is_final(text),
+  private.step_output_url(uuid, int), private.status_word(text, text), private.number_in(text), private.is_live(text), private.is_final(text),
   private.places_seen(), private.violations_seen() to authenticated, service_role;
 
 grant select on public.tools, public.providers, public.jobs, public.job_events, public.credit_accounts, public.credit_entries, public.user_roles to authenticated;

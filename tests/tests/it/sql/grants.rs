@@ -39,6 +39,7 @@ async fn only_the_service_calls_a_function() {
         "job_position",
         "job_task_id",
         "may_see",
+        "number_in",
         "places_seen",
         "status_word",
         "step_output_url",
@@ -292,7 +293,15 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
     let job = db.order(user, UPSCALER, 1).await;
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
-    let places = page.rows("select job_id, position from public.queue_positions").await;
-    assert_eq!(places, [json!({ "job_id": job, "position": 2 })]);
-    assert_eq!(page.value("select position from public.upscaler_jobs").await, 2);
+    let places = page.rows("select id, position from public.upscaler_jobs").await;
+    assert_eq!(places, [json!({ "id": job, "position": 2 })]);
+    let admin = db.admin().await;
+    for (who, role, places, tables) in
+        [(user, "authenticated", 0, 0), (admin, "authenticated", 2, 7), (user, "service_role", 2, 7)]
+    {
+        page.become_owner().await;
+        page.become_caller(role, Some(who)).await;
+        assert_eq!(page.int("select count(*) from public.queue_positions").await, places, "{role} {who}");
+        assert_eq!(page.int("select count(*) from public.job_health").await, tables, "{role} {who}");
+    }
 }

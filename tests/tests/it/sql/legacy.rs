@@ -6,6 +6,17 @@ use unstuck_tests::shop::{CARDS, UPSCALER, VIDEO};
 use unstuck_tests::{Database, Session, SqlError};
 use uuid::Uuid;
 
+const VIEWS: [&str; 8] = [
+    "upscaler_jobs",
+    "video_upscaler_jobs",
+    "pose_changer_jobs",
+    "veste_ai_jobs",
+    "generation_jobs",
+    "generation_tasks",
+    "replicate_tasks",
+    "generation_history",
+];
+
 async fn as_user(db: &Database, user: Uuid) -> Session {
     let session = db.connect().await;
     session.become_caller("authenticated", Some(user)).await;
@@ -318,4 +329,63 @@ async fn each_view_speaks_its_own_front_ends_words() {
     db.claim_one("llm").await;
     let row = page.row(&format!("select status, admin_note from public.generation_history where id = '{site}'")).await;
     assert_eq!(row, json!({ "status": "generating", "admin_note": "retry:0" }));
+}
+
+#[tokio::test]
+async fn every_old_table_has_the_columns_its_queries_name() {
+    let db = Database::fresh().await;
+    for view in VIEWS {
+        db.rows(&format!(
+            "select id, user_id, session_id, status, position, task_id, input_file_name, input_url, output_url, user_credit_cost,
+               error_message, created_at, queued_at, started_at, completed_at, updated_at, waited_in_queue from public.{view}"
+        ))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn no_old_table_is_written_without_a_name() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(1000).await;
+    for tool in [UPSCALER, CARDS] {
+        db.order(user, tool, 1).await;
+    }
+    for view in VIEWS {
+        let insert = format!("insert into public.{view} (session_id) values ('s')");
+        assert_eq!(db.try_exec(&insert).await.unwrap_err().state, "42501", "{insert}");
+    }
+    for view in ["upscaler_jobs", "generation_jobs", "generation_tasks"] {
+        for sql in [format!("update public.{view} set status = 'cancelled'"), format!("delete from public.{view}")] {
+            assert_eq!(db.try_exec(&sql).await.unwrap_err().state, "42501", "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_odd_request_leaves_its_view_readable() {
+    let db = Database::fresh().await;
+    let user = Uuid::new_v4();
+    for (tool, view, column, input, shown) in [
+        (UPSCALER, "upscaler_jobs", "resolution", json!({ "resolution": "4k" }), json!(null)),
+        (UPSCALER, "upscaler_jobs", "resolution", json!({ "resolution": 2048 }), json!(2048)),
+        (VIDEO, "video_upscaler_jobs", "width", json!({ "width": 1e30 }), json!(null)),
+        (CARDS, "generation_tasks", "card_index", json!({ "selectedCards": ["cover"] }), json!(null)),
+        (CARDS, "generation_tasks", "card_index", json!({ "selectedCards": [4] }), json!(4)),
+        (
+            CARDS,
+            "generation_tasks",
+            "input_url",
+            json!({ "productImages": [{ "url": "https://a" }] }),
+            json!("https://a"),
+        ),
+    ] {
+        db.exec(&format!(
+            "with job as (insert into public.jobs (tool, user_id, input) values ('{tool}', '{user}', '{input}') returning id)
+             insert into public.job_steps (job_id, step) select id, 1 from job"
+        ))
+        .await;
+        let last = format!("select {column} from public.{view} order by created_at desc limit 1");
+        assert_eq!(db.value(&last).await, shown, "{input}");
+    }
 }
