@@ -241,8 +241,8 @@ create view public.generation_history with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'prompt'::text) AS input_file_name,
-    input ->> 'prompt'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{prompt}'::text[]) AS input_file_name,
+    input #>> '{prompt}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -274,8 +274,8 @@ create view public.generation_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'productImageUrl'::text) AS input_file_name,
-    input ->> 'productImageUrl'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{productImages,0,url}'::text[]) AS input_file_name,
+    input #>> '{productImages,0,url}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -308,7 +308,7 @@ create view public.generation_tasks with (security_invoker=true) as
             WHEN s.status = 'queued'::text AND s.not_before > now() THEN 'retrying'::text
             ELSE private.status_word('generation_tasks'::text, s.status)
         END AS status,
-    ((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
+    private.number_in((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
     private.step_output_url(s.job_id, s.step) AS image_url,
     s.attempts,
     s.not_before,
@@ -316,7 +316,21 @@ create view public.generation_tasks with (security_invoker=true) as
     s.error_message AS last_error,
     j.created_at,
     s.started_at,
-    s.completed_at
+    s.completed_at,
+    md5((s.job_id || '/'::text) || s.step)::uuid AS id,
+        CASE
+            WHEN s.status = 'queued'::text THEN private.job_position(s.job_id)
+            ELSE NULL::integer
+        END AS "position",
+    s.provider_task_id AS task_id,
+    COALESCE(j.input ->> 'input_file_name'::text, j.input #>> '{productImages,0,url}'::text[]) AS input_file_name,
+    j.input #>> '{productImages,0,url}'::text[] AS input_url,
+    private.step_output_url(s.job_id, s.step) AS output_url,
+    s.share AS user_credit_cost,
+    s.error_message,
+    j.queued_at,
+    j.updated_at,
+    j.waited_in_queue
    FROM public.job_steps s
      JOIN public.jobs j ON j.id = s.job_id
   WHERE (j.tool IN ( SELECT t.tool
@@ -332,12 +346,14 @@ create view public.job_health with (security_invoker=true) as
     count(j.id) FILTER (WHERE private.is_live(j.status)) AS live,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AS waiting,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['starting'::text, 'running'::text])) AS running,
-    count(j.id) FILTER (WHERE j.status = 'queued'::text AND j.queued_at < (now() - '00:02:00'::interval) AND private.job_task_id(j.id) IS NULL AND private.job_position(j.id) IS NULL) AS old_queued_without_task_or_position,
+    count(j.id) FILTER (WHERE (j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AND COALESCE(j.queued_at, j.created_at) < (now() - '00:02:00'::interval) AND private.job_task_id(j.id) IS NULL AND NOT (j.id IN ( SELECT p.job_id
+           FROM private.places_seen() p(job_id, provider, "position", eta_seconds)))) AS old_queued_without_task_or_position,
     count(j.id) FILTER (WHERE t.table_name = 'video_upscaler_jobs'::text AND private.is_live(j.status) AND COALESCE(j.input ->> 'videoUrl'::text, ''::text) !~ '^https?://'::text) AS video_input_not_a_url,
     avg(EXTRACT(epoch FROM now() - j.created_at)) FILTER (WHERE private.is_live(j.status))::integer AS mean_age_seconds,
     max(EXTRACT(epoch FROM now() - j.updated_at)) FILTER (WHERE private.is_live(j.status))::integer AS longest_unchanged_seconds
    FROM public.tools t
      LEFT JOIN public.jobs j USING (tool)
+  WHERE ( SELECT private.may_see(NULL::uuid) AS may_see)
   GROUP BY t.table_name;
 create view public.job_receipts with (security_invoker=true) as
  SELECT id AS job_id,
@@ -372,8 +388,8 @@ create view public.pose_changer_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'personImageUrl'::text) AS input_file_name,
-    input ->> 'personImageUrl'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{personImageUrl}'::text[]) AS input_file_name,
+    input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -408,8 +424,8 @@ create view public.replicate_tasks with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'person_image'::text) AS input_file_name,
-    input ->> 'person_image'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{person_image}'::text[]) AS input_file_name,
+    input #>> '{person_image}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -443,8 +459,8 @@ create view public.upscaler_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'imageUrl'::text) AS input_file_name,
-    input ->> 'imageUrl'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{imageUrl}'::text[]) AS input_file_name,
+    input #>> '{imageUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -457,8 +473,8 @@ create view public.upscaler_jobs with (security_invoker=true) as
     updated_at,
     waited_in_queue,
     input ->> 'imageUrl'::text AS image_url,
-    (input ->> 'resolution'::text)::integer AS resolution,
-    (input ->> 'detailDenoise'::text)::numeric AS detail_denoise,
+    private.number_in(input ->> 'resolution'::text)::integer AS resolution,
+    private.number_in(input ->> 'detailDenoise'::text) AS detail_denoise,
     input ->> 'prompt'::text AS prompt,
     input ->> 'version'::text AS version,
     input ->> 'category'::text AS category,
@@ -478,8 +494,8 @@ create view public.veste_ai_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'personImageUrl'::text) AS input_file_name,
-    input ->> 'personImageUrl'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{personImageUrl}'::text[]) AS input_file_name,
+    input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -508,8 +524,8 @@ create view public.video_upscaler_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input ->> 'videoUrl'::text) AS input_file_name,
-    input ->> 'videoUrl'::text AS input_url,
+    COALESCE(input ->> 'input_file_name'::text, input #>> '{videoUrl}'::text[]) AS input_file_name,
+    input #>> '{videoUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
     credits_refunded,
@@ -522,9 +538,9 @@ create view public.video_upscaler_jobs with (security_invoker=true) as
     updated_at,
     waited_in_queue,
     input ->> 'videoUrl'::text AS video_url,
-    (input ->> 'width'::text)::integer AS width,
-    (input ->> 'height'::text)::integer AS height,
-    (input ->> 'durationSeconds'::text)::numeric AS duration_seconds
+    private.number_in(input ->> 'width'::text)::integer AS width,
+    private.number_in(input ->> 'height'::text)::integer AS height,
+    private.number_in(input ->> 'durationSeconds'::text) AS duration_seconds
    FROM public.jobs j
   WHERE (tool IN ( SELECT t.tool
            FROM public.tools t
@@ -961,7 +977,7 @@ AS $function$
        and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
        and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
   ), judged as (
-    select c.*, s.*, i.sql_wait,
+    select c.*, s.*, w.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) + l.span <= p_now
         -- An admin's requeue begins its time anew.
         and not exists (select from public.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
@@ -976,37 +992,42 @@ AS $function$
         -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
         bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
         bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
-        -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
+        -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
+        bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
           or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
         bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
     ) s
+    -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
+    cross join lateral (
+      select c.status = 'pending' and c.request_hash is null
+        and not exists (select from public.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
+        coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
+    ) w
     cross join lateral (
       select case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end as span
     ) l
   )
   select j.id, j.user_id,
-    case when j.status = 'pending' then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
-    case when j.status = 'pending' then 'ORPHANED'
+    case when j.orphan then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
+    case when j.orphan then 'ORPHANED'
          when j.undelivered then 'DELIVERY_FAILED'
-         when j.status = 'queued' and j.steps > 0 then 'QUEUE_TIMEOUT'
+         when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
          else 'TIMEOUT' end,
-    case when j.status = 'pending' then 'never started; nothing was charged.'
+    case when j.orphan then 'never started; nothing was charged.'
          when j.undelivered then 'the result could not be stored.'
-         else format('%s after %s.', case when j.status = 'queued' then 'not started' else 'no result' end,
+         else format('%s after %s.', case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
            private.minutes_text(private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
   from judged j
   where case
     when j.too_old then true
     when j.deadline_at > p_now then false
-    when j.status = 'pending' then j.request_hash is null
-      and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+    when j.status = 'pending' then j.orphan or j.waits_until <= p_now
     when j.steps = 0 or j.live = 0 then true
     when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
     when j.working = 0 then true
-    when j.asked then j.working_deadline + j.sql_wait <= p_now
+    when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
     when j.held or j.rescuable then false
     else j.working_deadline <= p_now
   end
@@ -1053,11 +1074,11 @@ CREATE OR REPLACE FUNCTION private.minutes_text(p_minutes integer)
  IMMUTABLE
 AS $function$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $function$
 ;
-CREATE OR REPLACE FUNCTION private.old_row_delete()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $function$
+CREATE OR REPLACE FUNCTION private.number_in(p_text text)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $function$
 ;
 CREATE OR REPLACE FUNCTION private.old_row_insert()
  RETURNS trigger
@@ -1095,6 +1116,12 @@ begin
   return new;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION private.old_row_refuse()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $function$
+;
 CREATE OR REPLACE FUNCTION private.old_row_update()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1130,8 +1157,7 @@ CREATE OR REPLACE FUNCTION private.places_seen()
  SET search_path TO ''
 AS $function$
   select q.job_id, p.provider, q."position", q.eta_seconds
-  from public.providers p cross join lateral private.queue_places(p.provider) q join public.jobs j on j.id = q.job_id
-  where private.may_see(j.user_id)
+  from public.providers p cross join lateral private.queue_places(p.provider) q where private.may_see(null)
 $function$
 ;
 CREATE OR REPLACE FUNCTION private.providers_before_update()
@@ -1455,9 +1481,18 @@ AS $function$
       from public.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
     ) e
     where j.updated_at >= p_since
+  ), freed as materialized (
+    select s.provider, count(*) as slots from public.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '4 minutes'
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by 1
   )
   select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
   from job j where j.steps > 0 and (private.is_final(j.status) and j.live_steps > 0 or private.is_live(j.status) and j.live_steps = 0 and j.set_aside_at is null)
+  union all
+  select 'cancelled_request_never_runs', j.id::text, format('job is %s, its user cancelled it at %s', j.status, c.at)
+  from job j join public.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
   union all
   select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
   union all
@@ -1490,8 +1525,10 @@ AS $function$
   where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
   union all
   select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
-  from public.providers p join public.job_steps s on s.provider = p.provider
-  where s.status in ('starting', 'running') and s.provider_done_at is null and s.claimed_at > p.limit_changed_at
+  from public.providers p join public.job_steps s on s.provider = p.provider join public.jobs j on j.id = s.job_id
+  where s.status in ('starting', 'running') and s.provider_done_at is null
+    -- Rows written by others were not claimed; they hold a slot all the same.
+    and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
   group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
   union all
   select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
@@ -1499,8 +1536,12 @@ AS $function$
   cross join lateral private.queue_order(p.provider, clock_timestamp()) q
   join public.job_steps s on s.job_id = q.job_id and s.step = q.step
   join public.jobs j on j.id = q.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot free.
   where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
-    and p.max_concurrent > (select count(*) from public.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+    and p.max_concurrent > coalesce((select f.slots from freed f where f.provider = p.provider), 0)
+      + (select count(*) from public.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+    and not exists (select from public.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
+      and e.at >= clock_timestamp() - interval '4 minutes')
 $function$
 ;
 CREATE OR REPLACE FUNCTION private.violations_seen()
@@ -2334,12 +2375,13 @@ end $function$
 -- triggers
 CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.append_only();
 CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.credit_entries_before_insert();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER old_row_write INSTEAD OF INSERT OR DELETE OR UPDATE ON public.generation_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER job_steps_before_insert BEFORE INSERT ON public.job_steps FOR EACH ROW EXECUTE FUNCTION private.job_steps_before_insert();
 CREATE TRIGGER job_steps_before_update BEFORE UPDATE ON public.job_steps FOR EACH ROW EXECUTE FUNCTION private.job_steps_before_update();
 CREATE TRIGGER job_steps_log AFTER UPDATE ON public.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.job_steps_log();
@@ -2347,20 +2389,20 @@ CREATE TRIGGER jobs_before_insert BEFORE INSERT ON public.jobs FOR EACH ROW EXEC
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON public.jobs FOR EACH ROW EXECUTE FUNCTION private.jobs_before_update();
 CREATE TRIGGER jobs_log_insert AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.jobs_log();
 CREATE TRIGGER jobs_log_update AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.jobs_log();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON public.providers FOR EACH ROW EXECUTE FUNCTION private.providers_before_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_delete();
+CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
 
@@ -2423,6 +2465,8 @@ grant execute on function private.job_task_id(uuid) to authenticated;
 grant execute on function private.job_task_id(uuid) to service_role;
 grant execute on function private.may_see(uuid) to authenticated;
 grant execute on function private.may_see(uuid) to service_role;
+grant execute on function private.number_in(text) to authenticated;
+grant execute on function private.number_in(text) to service_role;
 grant execute on function private.places_seen() to authenticated;
 grant execute on function private.places_seen() to service_role;
 grant execute on function private.status_word(text,text) to authenticated;

@@ -113,9 +113,18 @@ $$
       from public.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
     ) e
     where j.updated_at >= p_since
+  ), freed as materialized (
+    select s.provider, count(*) as slots from public.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '4 minutes'
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by 1
   )
   select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
   from job j where j.steps > 0 and (private.is_final(j.status) and j.live_steps > 0 or private.is_live(j.status) and j.live_steps = 0 and j.set_aside_at is null)
+  union all
+  select 'cancelled_request_never_runs', j.id::text, format('job is %s, its user cancelled it at %s', j.status, c.at)
+  from job j join public.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
   union all
   select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
   union all
@@ -148,8 +157,10 @@ $$
   where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
   union all
   select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
-  from public.providers p join public.job_steps s on s.provider = p.provider
-  where s.status in ('starting', 'running') and s.provider_done_at is null and s.claimed_at > p.limit_changed_at
+  from public.providers p join public.job_steps s on s.provider = p.provider join public.jobs j on j.id = s.job_id
+  where s.status in ('starting', 'running') and s.provider_done_at is null
+    -- Rows written by others were not claimed; they hold a slot all the same.
+    and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
   group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
   union all
   select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
@@ -157,6 +168,10 @@ $$
   cross join lateral private.queue_order(p.provider, clock_timestamp()) q
   join public.job_steps s on s.job_id = q.job_id and s.step = q.step
   join public.jobs j on j.id = q.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot free.
   where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
-    and p.max_concurrent > (select count(*) from public.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+    and p.max_concurrent > coalesce((select f.slots from freed f where f.provider = p.provider), 0)
+      + (select count(*) from public.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+    and not exists (select from public.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
+      and e.at >= clock_timestamp() - interval '4 minutes')
 $$;

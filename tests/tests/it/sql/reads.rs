@@ -416,3 +416,76 @@ async fn a_row_by_hand_counts_as_the_users_live_job() {
     assert_eq!((error.message.as_str(), &error.detail["activeJobId"]), ("active_job_exists", &json!(job)));
     assert_eq!(active(&db, user).await["active_job_id"], json!(job));
 }
+
+/// What `invariant_violations` calls each offence that is there now.
+async fn offences(db: &Session) -> Vec<String> {
+    db.violations().await.iter().map(|row| row["invariant"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn steps_by_hand_hold_slots_too() {
+    let db = Database::fresh().await;
+    db.exec(&format!(
+        "with job as (insert into public.jobs (tool, user_id, status) select '{UPSCALER}', gen_random_uuid(), 'running' from generate_series(1, 4) returning id)
+         insert into public.job_steps (job_id, step, status) select id, 1, 'running' from job"
+    ))
+    .await;
+    assert_eq!(offences(&db).await, ["slots_within_limit"]);
+    db.exec("update public.providers set max_concurrent = 4 where provider = 'runninghub'").await;
+    db.assert_healthy().await;
+    db.exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_request_that_runs_is_an_offence() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    db.exec(&format!("insert into public.cancelled_requests (user_id, job_id) values ('{user}', '{job}')")).await;
+    assert_eq!(offences(&db).await, ["cancelled_request_never_runs"]);
+    db.cancel(user, job).await.unwrap();
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    db.exec("update public.providers set max_concurrent = 1").await;
+    // Old in the queue, and the slot is free only now.
+    let (first, second) = (db.user(60).await, db.user(60).await);
+    let job = db.order(first, UPSCALER, 1).await;
+    let waiting = db.order(second, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "t1").await;
+    assert_eq!(attempt.job, job);
+    db.age_all("5 minutes").await;
+    db.complete(attempt).await;
+    db.assert_healthy().await;
+    db.age(job, "4 minutes").await;
+    assert_eq!(offences(&db).await, ["work_waits_for_a_reason"]);
+    db.cancel(second, waiting).await.unwrap();
+    // The second step of a chain, whose turn has just come.
+    let chain = db.order(db.user(80).await, CHAIN, 2).await;
+    let attempt = db.run("replicate", "p1").await;
+    db.age(chain, "5 minutes").await;
+    db.complete(attempt).await;
+    db.exec("update public.providers set max_concurrent = 9 where provider = 'replicate'").await;
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn the_audit_counts_old_waiting_rows_of_any_hand() {
+    let db = Database::fresh().await;
+    db.exec(&format!(
+        "insert into public.jobs (tool, user_id, status, created_at) select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
+         from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute', '3 minutes']) a"
+    ))
+    .await;
+    let placed = db.order(db.user(60).await, UPSCALER, 1).await;
+    db.age(placed, "3 minutes").await;
+    let row = db
+        .row("select waiting, old_queued_without_task_or_position as old from public.job_health where table_name = 'upscaler_jobs'")
+        .await;
+    assert_eq!(row, json!({ "waiting": 5, "old": 2 }));
+}
