@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::auth::Policy;
 use shared::db::DbError;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Fetch, Op, Reply, Spec};
-use shared::error::ApiError;
+use shared::error::{ApiError, ErrorCode};
 use worker::{Context, Env, Fetcher, Request, Response, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
@@ -54,7 +54,8 @@ fn binding(name: &str) -> Option<String> {
 /// Whatever happens on the other side, the caller gets an answer in our shape.
 async fn pass(target: &Fetcher, request: Request, name: Option<&str>, request_id: &str) -> Response {
     let detail = match target.fetch_request(request).await {
-        Ok(response) if response.status_code() < 500 || has_cors(&response) => return response,
+        Ok(response) if has_cors(&response) => return response,
+        Ok(response) if response.status_code() < 500 => return page(response, request_id),
         Ok(response) => format!("status {} from the platform", response.status_code()),
         Err(error) => error.to_string(),
     };
@@ -62,7 +63,21 @@ async fn pass(target: &Fetcher, request: Request, name: Option<&str>, request_id
     edge::answer(Err(ApiError::internal(detail)), request_id)
 }
 
-/// An answer of ours; the platform's own for a crashed function has no CORS headers.
+/// What the platform answers for the pages, with what every answer of ours has.
+fn page(response: Response, request_id: &str) -> Response {
+    let refusal = match response.status_code() {
+        404 => ApiError::not_found(),
+        405 => ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", "GET, HEAD"),
+        _ => {
+            let headers = response.headers().clone();
+            edge::with_cors(&headers, request_id);
+            return response.with_headers(headers);
+        }
+    };
+    edge::answer(Err(refusal), request_id)
+}
+
+/// An answer of ours; the platform's own, for pages and for a crashed function, has no CORS headers.
 fn has_cors(response: &Response) -> bool {
     response.headers().has("access-control-allow-origin").unwrap_or(false)
 }

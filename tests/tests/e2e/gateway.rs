@@ -119,6 +119,43 @@ fn what_is_not_there_is_not_found() {
 }
 
 #[test]
+fn what_lies_outside_the_functions_answers_alike() {
+    e2e::run(async |world| {
+        let ask = async |method: &str, path: &str| {
+            let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+            let request = world.http().request(method, format!("{}{path}", world.stack().info().url));
+            request.header("x-request-id", "page-1").send().await.unwrap()
+        };
+        for (method, path, status, code) in [
+            ("GET", "/", 200, None),
+            ("GET", "/no-such-page", 404, Some("not_found")),
+            ("GET", "/functions/v1", 404, Some("not_found")),
+            ("POST", "/", 405, Some("method_not_allowed")),
+        ] {
+            let answer = ask(method, path).await;
+            let what = format!("{method} {path}");
+            assert_eq!(answer.status().as_u16(), status, "{what}");
+            let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+            assert_eq!(header("access-control-allow-origin"), Some("*"), "{what}");
+            assert_eq!(header("x-request-id"), Some("page-1"), "{what}");
+            assert_eq!(header("allow"), (status == 405).then_some("GET, HEAD, OPTIONS"), "{what}");
+            let text = answer.text().await.unwrap();
+            match code {
+                None => assert!(text.contains("<html"), "{what}: {text}"),
+                Some(code) => {
+                    let body: Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(
+                        (&body["code"], &body["request_id"]),
+                        (&json!(code), &json!("page-1")),
+                        "{what}: {text}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn a_wrong_method_is_told_the_right_ones() {
     e2e::run(async |world| {
         for (target, methods) in TARGETS {
