@@ -29,8 +29,7 @@ impl Named {
 #[serde(rename_all = "camelCase")]
 struct Session {
     session_id: String,
-    #[serde(default)]
-    job_ids: Vec<String>,
+    job_ids: Option<Vec<String>>,
 }
 
 pub(crate) async fn cancel(call: &Call) -> Result<Reply, ApiError> {
@@ -45,7 +44,8 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
     if session.session_id.trim().is_empty() {
         return Err(ApiError::bad_field("sessionId", "is empty"));
     }
-    let jobs: Vec<JobId> = session.job_ids.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
+    let named = session.job_ids.unwrap_or_default();
+    let jobs: Vec<JobId> = named.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
     let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
     let refunded: i32 = cancelled.iter().map(|job| job.refunded_credits).sum();
     let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();

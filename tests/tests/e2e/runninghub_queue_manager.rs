@@ -334,6 +334,7 @@ fn a_closing_page_takes_its_waiting_jobs_with_it_and_the_queue_moves_up() {
         }
         close(&user, json!({ "sessionId": "page-1", "jobIds": ["x"] })).refused(400, "bad_request").await;
         assert_eq!(close(&user, json!({ "sessionId": "another" })).ok().await["cancelledCount"], 0);
+        assert_eq!(close(&user, json!({ "sessionId": "another", "jobIds": null })).ok().await["cancelledCount"], 0);
 
         let answer = close(&user, json!({ "sessionId": "page-1" })).ok().await;
         assert_eq!(
