@@ -1510,7 +1510,7 @@ AS $function$
   select 'set_aside', j.id::text, format('live %s, set aside at %s', j.status, j.set_aside_at) from job j where j.set_aside_at is not null and private.is_live(j.status)
   union all
   select 'entry_without_job', e.id::text, format('%s of %s for job %s', e.kind, e.amount, e.job_id)
-  from public.credit_entries e where e.created_at >= p_since and e.kind in ('debit', 'refund')
+  from public.credit_entries e where e.created_at >= p_since and (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
     and not exists (select from public.jobs j where j.id = e.job_id)
   union all
   select 'balance_equals_entries', a.user_id::text, format('balance %s, entries %s', a.balance, coalesce(t.total, 0))
@@ -1518,6 +1518,10 @@ AS $function$
   left join lateral (select sum(e.amount) as total from public.credit_entries e where e.user_id = a.user_id) t on true
   where a.balance <> coalesce(t.total, 0)
     and (p_since = '-infinity' or exists (select from public.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
+  union all
+  select 'balance_equals_entries', e.user_id::text, format('no account, entries %s', sum(e.amount))
+  from public.credit_entries e where e.created_at >= p_since and not exists (select from public.credit_accounts a where a.user_id = e.user_id)
+  group by e.user_id
   union all
   select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
   from public.credit_entries e join public.credit_entries r on r.user_id = e.user_id and r.kind = 'refund' and r.amount = e.amount

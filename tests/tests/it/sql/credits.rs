@@ -75,6 +75,28 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
 }
 
 #[tokio::test]
+async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
+    let db = Database::fresh().await;
+    let user = db.user(100).await;
+    let entry =
+        |rest: &str| format!("insert into public.credit_entries (user_id, kind, amount) values ('{user}', {rest})");
+    // What is taken for something that is no job.
+    db.exec(&entry("'debit', -40")).await;
+    assert_eq!(db.balance(user).await, 60);
+    db.assert_healthy().await;
+    db.exec(&entry("'refund', 10")).await;
+    assert_eq!(db.violations().await[0]["invariant"], "entry_without_job");
+    let keeper = db.user(5).await;
+    db.exec(&format!("delete from public.credit_accounts where user_id = '{keeper}'")).await;
+    let violations = db.violations().await;
+    assert!(
+        violations
+            .iter()
+            .any(|row| row["invariant"] == "balance_equals_entries" && row["subject"] == keeper.to_string())
+    );
+}
+
+#[tokio::test]
 async fn the_ledger_is_append_only_and_keeps_its_signs() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
