@@ -71,7 +71,7 @@ returns table (job_id uuid, status text, replayed boolean, credits_charged int, 
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
-declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_patience int; v_constraint text;
+declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_patience bigint; v_constraint text;
 begin
   perform private.act_as('user');
   select * into v_tool from public.tools where tool = p_tool;
@@ -110,10 +110,13 @@ begin
       perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
     end if;
   end if;
-  -- A wait beyond the tool's patience is refused, but only when it was measured. Counted no further than it takes to know.
-  select ceil(p.max_concurrent * extract(epoch from v_tool.queue_ttl) / nullif(private.step_seconds(v_tool.provider), 0)) into v_patience
-  from public.providers p where p.provider = v_tool.provider;
-  if v_patience <= (select count(*) from (select from public.job_steps s where s.provider = v_tool.provider and s.status = 'queued' limit v_patience) q) then
+  -- A wait beyond the tool's patience is refused, but only when it was measured: so many rounds fit into it, and so many
+  -- places. Who finds a slot free does not wait. Counted no further than it takes to know.
+  select p.max_concurrent * floor(extract(epoch from v_tool.queue_ttl) / nullif(private.step_seconds(v_tool.provider), 0))
+    + p.max_concurrent - (select count(*) from public.job_steps s
+      where s.provider = v_tool.provider and s.status in ('starting', 'running') and s.provider_done_at is null)
+  into v_patience from public.providers p where p.provider = v_tool.provider;
+  if v_patience <= (select count(*) from (select from public.job_steps s where s.provider = v_tool.provider and s.status = 'queued' limit greatest(v_patience, 0)) q) then
     perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', 60));
   end if;
 

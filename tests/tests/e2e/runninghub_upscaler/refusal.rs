@@ -56,10 +56,10 @@ fn storage_down_takes_nothing() {
 #[test]
 fn a_full_queue_takes_nothing() {
     e2e::run(async |world| {
-        // Nothing measured: accepted. One second a picture measured, and patience for less than what waits: refused.
+        // Nothing measured: accepted. Three seconds a picture measured, and patience for one round: whoever would wait for two is refused.
         world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
-        world.db().exec("update public.tools set queue_ttl = '2 seconds' where tool = 'runninghub-upscaler'").await;
-        world.script(json!({ "runninghub": { "work_ms": 1500, "times": 1 } })).await;
+        world.db().exec("update public.tools set queue_ttl = '5 seconds' where tool = 'runninghub-upscaler'").await;
+        world.script(json!({ "runninghub": { "work_ms": 3000, "times": 1 } })).await;
         let first = Order::running(world).await;
         first.assert_completed(world).await;
         world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;

@@ -156,8 +156,10 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
     .await;
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
-    // Two hours a job: with one waiting already, ten minutes of patience are not enough.
+    db.exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    // Two hours a job: whoever finds a slot free is taken, whoever must wait for one would wait longer than ten minutes.
     db.order(second, UPSCALER, 1).await;
+    db.run("runninghub", "t2").await;
     let error = db.enqueue(third, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT503", "queue_full"));
     assert!(error.detail["retry_after"].as_i64().unwrap() > 0);
