@@ -35,7 +35,7 @@ impl Bench {
     async fn database(&self, name: &str) -> Result<String> {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'template_unstuck'";
         self.admin.batch_execute(end).await?;
-        self.admin.batch_execute(&format!("drop database if exists {name}")).await?;
+        self.admin.batch_execute(&format!("drop database if exists {name} with (force)")).await?;
         self.admin.batch_execute(&format!("create database {name} template template_unstuck")).await?;
         Ok(self.server.url(name))
     }
