@@ -221,8 +221,8 @@ CREATE INDEX job_steps_working ON public.job_steps USING btree (lease_until) WHE
 CREATE INDEX jobs_by_created ON public.jobs USING btree (created_at DESC);
 CREATE INDEX jobs_by_update ON public.jobs USING btree (updated_at);
 CREATE INDEX jobs_by_user ON public.jobs USING btree (user_id, created_at DESC);
-CREATE INDEX jobs_live_by_age ON public.jobs USING btree (COALESCE(started_at, created_at)) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
-CREATE INDEX jobs_live_by_deadline ON public.jobs USING btree (deadline_at) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_live_by_age ON public.jobs USING btree (COALESCE(started_at, created_at), id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_live_by_deadline ON public.jobs USING btree (deadline_at, id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
 CREATE INDEX jobs_live_by_user ON public.jobs USING btree (user_id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON public.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON public.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
@@ -747,17 +747,12 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION private.job_span(p_tool text, p_steps integer)
  RETURNS interval
- LANGUAGE plpgsql
+ LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-begin
-  return (
-  select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
-    * (case when p.synchronous then t.attempt_max else 1 end)
-  from public.tools t join public.providers p using (provider) where t.tool = p_tool
-  );
-end $function$
+  select private.tool_span(t, p, p_steps) from public.tools t join public.providers p using (provider) where t.tool = p_tool
+$function$
 ;
 CREATE OR REPLACE FUNCTION private.job_steps_before_insert()
  RETURNS trigger
@@ -960,29 +955,21 @@ begin
   select closed.id, closed.tool, closed.status, closed.amount from closed;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.jobs_due(p_now timestamp with time zone, p_user_id uuid, p_ids uuid[], p_limit integer)
+CREATE OR REPLACE FUNCTION private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
  RETURNS TABLE(job_id uuid, user_id uuid, status text, code text, message text)
  LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-  with candidate as (
-    (select j.* from public.jobs j
-     where j.status in ('pending', 'queued', 'starting', 'running') and j.deadline_at <= p_now and j.set_aside_at is null
-       and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
-    union all
-    -- The hard limit of A5, whatever the deadline says.
-    (select j.* from public.jobs j
-     where j.status in ('pending', 'queued', 'starting', 'running') and j.deadline_at > p_now and j.set_aside_at is null
-       and coalesce(j.started_at, j.created_at) <= p_now - (select min(t.run_timeout) from public.tools t)
-       and (p_user_id is null or j.user_id = p_user_id) and (p_ids is null or j.id = any (p_ids)))
-  ), judged as (
+  with judged as (
     select c.*, s.*, w.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) + l.span <= p_now
         -- An admin's requeue begins its time anew.
         and not exists (select from public.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
-    from candidate c
+    from unnest(p_ids) as n (id)
+    join public.jobs c on c.id = n.id and c.status in ('pending', 'queued', 'starting', 'running') and c.set_aside_at is null
     join public.tools t using (tool)
+    join public.providers tp on tp.provider = t.provider
     cross join private.intervals() i
     cross join lateral (
       select count(*) as steps,
@@ -1006,7 +993,7 @@ AS $function$
         coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
     ) w
     cross join lateral (
-      select case when s.steps = 0 then t.run_timeout else private.job_span(c.tool, c.total_steps) end as span
+      select case when s.steps = 0 then t.run_timeout else private.tool_span(t, tp, c.total_steps) end as span
     ) l
   )
   select j.id, j.user_id,
@@ -1031,7 +1018,6 @@ AS $function$
     when j.held or j.rescuable then false
     else j.working_deadline <= p_now
   end
-  order by j.deadline_at, j.id limit p_limit
 $function$
 ;
 CREATE OR REPLACE FUNCTION private.jobs_log()
@@ -1394,36 +1380,80 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded integer, requeued integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded integer, requeued integer, remaining integer)
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
 AS $function$
 #variable_conflict use_column
-declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int;
+declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int; v_is_over boolean;
+  v_by text; v_ids uuid[]; v_at timestamptz; v_id uuid;
 begin
   perform private.act_as('sweep');
-  return query select e.job_id, e.tool, e.status, e.refunded, 0 from private.steps_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
-  loop
-    exit when v_left <= 0 or clock_timestamp() - v_began > p_budget;
-    return query select s.job_id, s.tool, s.status, s.refunded, 0 from private.sweep_page(p_now, p_user_id, least(v_left, 10000)) s;
-    get diagnostics v_got = row_count;
-    exit when v_got = 0;
-    v_left := v_left - v_got;
+  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from private.steps_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
+  foreach v_by in array case when p_user_id is null then array['deadline', 'age'] else array['user'] end loop
+    v_at := '-infinity';
+    v_id := '00000000-0000-0000-0000-000000000000';
+    loop
+      v_is_over := v_left <= 0 or clock_timestamp() - v_began > p_budget;
+      select c.ids, c.last_at, c.last_id into v_ids, v_at, v_id
+      from private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
+      exit when v_ids is null;
+      if v_is_over then
+        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from private.jobs_due(p_now, v_ids);
+        exit;
+      end if;
+      if v_by = 'age' then  -- nearly all of them are well and not worth a lock
+        v_ids := array(select d.job_id from private.jobs_due(p_now, v_ids) d);
+      end if;
+      return query select * from private.sweep_page(p_now, p_user_id, v_ids, v_left);
+      get diagnostics v_got = row_count;
+      v_left := v_left - (v_got - 1);
+    end loop;
   end loop;
   -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit);
+  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit), 0;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
+CREATE OR REPLACE FUNCTION private.sweep_candidates(p_now timestamp with time zone, p_by text, p_user_id uuid, p_at timestamp with time zone, p_id uuid, p_limit integer, OUT ids uuid[], OUT last_at timestamp with time zone, OUT last_id uuid)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare v_old timestamptz := p_now - (select min(t.run_timeout) from public.tools t);
+begin
+  if p_by = 'deadline' then
+    select array_agg(c.id), max(c.at) into ids, last_at from (
+      select j.id, j.deadline_at as at from public.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null
+        and j.deadline_at <= p_now and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id limit p_limit) c;
+  elsif p_by = 'age' then
+    select array_agg(c.id), max(c.at) into ids, last_at from (
+      select j.id, coalesce(j.started_at, j.created_at) as at from public.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null and j.deadline_at > p_now
+        and coalesce(j.started_at, j.created_at) <= v_old and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
+      order by coalesce(j.started_at, j.created_at), j.id limit p_limit) c;
+  else
+    select array_agg(c.id), max(c.at) into ids, last_at from (
+      select j.id, j.deadline_at as at from public.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null and j.user_id = p_user_id
+        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old) and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id limit p_limit) c;
+  end if;
+  last_id := ids[cardinality(ids)];
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_ids uuid[], p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded integer, requeued integer, remaining integer)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_ids uuid[]; v_users uuid[]; v_bad uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_id uuid;
+declare v_users uuid[]; v_locked uuid[]; v_ids uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_bad uuid[]; v_id uuid;
 begin
-  select array_agg(d.job_id), array_agg(distinct d.user_id) into v_ids, v_users from private.jobs_due(p_now, p_user_id, null, p_limit) d;
-  if v_ids is null then return; end if;
+  select array_agg(distinct j.user_id) into v_users from public.jobs j where j.id = any (p_ids);
   insert into public.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
   -- A user's own heal waits for its turn. A sweep over everybody waits for nobody, so that no two wait in a circle: who is
   -- busy is healed by the next one.
@@ -1433,32 +1463,45 @@ begin
   else
     perform 1 from public.credit_accounts a where a.user_id = p_user_id for update;
   end if;
-  select array_agg(l.id) into v_ids from (
-    select j.id from public.jobs j where j.id = any (v_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
-  if v_ids is null then return; end if;  -- somebody else is at all of them
+  select array_agg(l.id) into v_locked from (
+    select j.id from public.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
+  select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
+  from private.jobs_due(p_now, v_locked) d;
+  return query
+  select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
+    + (select count(*)::int from private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
   select array_agg(j.id) into v_bad from public.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
     select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
-  perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
-  if v_bad is not null then return query select null::uuid, null::text, null::text, 0; end if;
-  select array_agg(d.job_id order by d.job_id), array_agg(d.status order by d.job_id), array_agg(d.code order by d.job_id), array_agg(d.message order by d.job_id)
-  into v_ids, v_statuses, v_codes, v_messages from private.jobs_due(p_now, p_user_id, v_ids, p_limit) d;
-  if v_ids is null then return; end if;
+  if v_bad is not null then
+    perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
+    select array_agg(d.id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
+    from unnest(v_ids, v_statuses, v_codes, v_messages) as d (id, status, code, message) where d.id <> all (v_bad);
+  end if;
   begin
-    return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(v_ids, v_statuses, v_codes, v_messages) c;
+    return query select c.job_id, c.tool, c.status, c.refunded, 0, 0
+    from private.jobs_close(v_ids[:p_limit], v_statuses[:p_limit], v_codes[:p_limit], v_messages[:p_limit]) c;
     return;
   exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
   end;
-  for i in 1 .. cardinality(v_ids) loop
+  for i in 1 .. least(cardinality(v_ids), p_limit) loop
     v_id := v_ids[i];
     begin
-      return query select c.job_id, c.tool, c.status, c.refunded from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+      return query select c.job_id, c.tool, c.status, c.refunded, 0, 0 from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
     exception when others then
       perform private.job_set_aside(array[v_id], sqlerrm);
-      return query select null::uuid, null::text, null::text, 0;
     end;
   end loop;
 end $function$
+;
+CREATE OR REPLACE FUNCTION private.tool_span(p_tool public.tools, p_provider public.providers, p_steps integer)
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_tool.queue_ttl + p_tool.run_timeout * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+    * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+$function$
 ;
 CREATE OR REPLACE FUNCTION private.violations(p_since timestamp with time zone)
  RETURNS TABLE(invariant text, subject text, detail text)
@@ -1849,13 +1892,12 @@ begin
   with closed as (
     select s.*, t.table_name from private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join public.tools t using (tool)
   )
-  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0),
+  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0), coalesce(sum(c.remaining), 0),
     (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
         'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
         'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
      from (select distinct table_name from public.tools) n)
-  into v_cleaned, v_refunded, v_requeued, v_tables from closed c;
-  select count(*) into v_left from private.jobs_due(v_now, null, null, 1000);
+  into v_cleaned, v_refunded, v_requeued, v_left, v_tables from closed c;
   update public.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
   where s.id = p_sweep_id;
   return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;

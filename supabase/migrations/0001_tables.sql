@@ -93,9 +93,9 @@ create unique index if not exists jobs_one_live_retry on public.jobs (retry_of)
   where retry_of is not null and status in ('pending', 'queued', 'starting', 'running');
 create index if not exists jobs_by_user on public.jobs (user_id, created_at desc);
 create index if not exists jobs_by_created on public.jobs (created_at desc);
-create index if not exists jobs_live_by_deadline on public.jobs (deadline_at)
+create index if not exists jobs_live_by_deadline on public.jobs (deadline_at, id)
   where status in ('pending', 'queued', 'starting', 'running');
-create index if not exists jobs_live_by_age on public.jobs ((coalesce(started_at, created_at)))
+create index if not exists jobs_live_by_age on public.jobs ((coalesce(started_at, created_at)), id)
   where status in ('pending', 'queued', 'starting', 'running');
 create index if not exists jobs_live_by_user on public.jobs (user_id)
   where status in ('pending', 'queued', 'starting', 'running');

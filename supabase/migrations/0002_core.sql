@@ -17,16 +17,18 @@ language sql immutable as
 $$ select p_status in ('completed', 'failed', 'cancelled') $$;
 
 -- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
-create or replace function private.job_span(p_tool text, p_steps int) returns interval
-language plpgsql stable set search_path = '' as
+create or replace function private.tool_span(p_tool public.tools, p_provider public.providers, p_steps int) returns interval
+language sql immutable as
 $$
-begin
-  return (
-  select t.queue_ttl + t.run_timeout * (case t.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
-    * (case when p.synchronous then t.attempt_max else 1 end)
-  from public.tools t join public.providers p using (provider) where t.tool = p_tool
-  );
-end $$;
+  select p_tool.queue_ttl + p_tool.run_timeout * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+    * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+$$;
+
+create or replace function private.job_span(p_tool text, p_steps int) returns interval
+language sql stable set search_path = '' as
+$$
+  select private.tool_span(t, p, p_steps) from public.tools t join public.providers p using (provider) where t.tool = p_tool
+$$;
 
 -- Who acts, for the history written by the triggers below.
 create or replace function private.act_as(p_actor text) returns void

@@ -14,8 +14,9 @@ insert into credit_accounts (user_id) select ('00000000-0000-4000-9000-' || lpad
 insert into credit_entries (user_id, kind, amount, balance_after)
   select user_id, 'grant', 100000000, 100000000 from credit_accounts where user_id::text like '00000000-0000-4000-9000-%';
 insert into jobs (tool, user_id, status, credits_charged, request_hash, queued_at, started_at, created_at, deadline_at, expires_at)
-  select 'runninghub-upscaler', ('00000000-0000-4000-9000-' || lpad(to_hex(g % $USERS), 12, '0'))::uuid, 'running', 60, 'h', now() - interval '30 min',
-    now() - interval '29 min', now() - interval '30 min', now() - interval '19 min', now() - interval '10 min' from generate_series(1, $JOBS) g;
+  select 'runninghub-upscaler', ('00000000-0000-4000-9000-' || lpad(to_hex(g % $USERS), 12, '0'))::uuid, 'running', 60, 'h', g.at, g.at + interval '1 min', g.at,
+    g.at + interval '11 min', g.at + interval '20 min'
+  from (select i, now() - interval '40 min' + i * interval '1 ms' from generate_series(1, $JOBS) i) g (g, at);
 insert into job_steps (job_id, step, status, provider, run, share, sent_at, started_at, deadline_at)
   select id, 1, 'running', 'runninghub', 1, 60, started_at, started_at, deadline_at from jobs;
 insert into credit_entries (user_id, job_id, kind, amount, balance_after) select user_id, id, 'debit', -60, 0 from jobs;

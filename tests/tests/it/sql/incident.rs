@@ -225,6 +225,28 @@ async fn pages_of_bad_rows_hide_no_others() {
 }
 
 #[tokio::test]
+async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
+    let db = Database::fresh().await;
+    // More than a page that the provider may still deliver, all of them older than what is due.
+    db.exec(&format!(
+        "insert into public.jobs (tool, user_id, status, started_at, created_at, deadline_at, expires_at)
+         select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '11 min', now() - interval '11 min', now() - interval '1 min', now() + interval '9 min'
+         from generate_series(1, 150);
+         insert into public.job_steps (job_id, step, status, provider, run, sent_at, deadline_at)
+         select id, 1, 'running', 'runninghub', 1, now() - interval '11 min', deadline_at from public.jobs;
+         insert into public.jobs (tool, user_id, status, created_at, deadline_at)
+         select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '1 min', now() - interval '1 second' from generate_series(1, 250)"
+    ))
+    .await;
+    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
+    for (cleaned, remaining) in [(100, 150), (100, 50), (50, 0), (0, 0)] {
+        let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 100 })).await;
+        assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(cleaned), &json!(remaining)), "{swept}");
+    }
+    assert_eq!(db.int("select count(*) from public.jobs where status = 'running'").await, 150);
+}
+
+#[tokio::test]
 async fn a_row_that_fails_for_any_reason_is_set_aside_alone() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
