@@ -26,6 +26,8 @@ const launcher = path.join(config.stateDir, "workerd.sh");
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 writeFileSync(launcher, `#!/bin/sh\necho $$ > ${quoted(pidFile)}\nexec ${quoted(workerdPath.default ?? workerdPath)} "$@"\n`, { mode: 0o755 });
 process.env.MINIFLARE_WORKERD_PATH = launcher;
+// The platform's 128 MB per isolate, as far as V8 can be held to it: heap and wasm memory, not buffers.
+process.env.MINIFLARE_WORKERD_V8_FLAGS = "--max-heap-size=128 --wasm-max-mem-pages=2048";
 
 const json = (status, body) =>
   new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });

@@ -56,20 +56,13 @@ pub struct Copy {
     pub bytes_max: u64,
     /// What the source may be, by the part of `content-type` before any `;`.
     pub content_types: &'static [&'static str],
-    /// For reading the source's head. `to.timeout_ms` covers the rest.
-    pub timeout_ms: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
-    /// Where the source named its length.
-    pub bytes: Option<u64>,
-    pub content_type: String,
+    /// How long nothing may come from the source. `to.timeout_ms` covers all of it.
+    pub stall_ms: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyError {
-    /// Final: wrong type, too large, a redirect, or a refusal that will not change.
+    /// Final: wrong type, empty, too large, a redirect, or a refusal that will not change.
     Rejected(String),
     /// Worth another try.
     Transient(String),
@@ -79,7 +72,8 @@ pub enum CopyError {
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait Transport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
-    async fn copy(&self, copy: Copy) -> Result<Copied, CopyError>;
+    /// Copies all of it or fails, whether or not the source says how long it is. Dropped, it stops.
+    async fn copy(&self, copy: Copy) -> Result<(), CopyError>;
     async fn sleep(&self, ms: u32);
     fn now_ms(&self) -> u64;
     fn random(&self) -> u128;

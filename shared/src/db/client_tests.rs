@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Db, DbError};
 use crate::config::Config;
 use crate::error::{ApiError, ErrorCode};
-use crate::transport::{Copied, Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
 
 type Answer = Result<HttpResponse, TransportError>;
 
@@ -25,7 +25,7 @@ impl Transport for Script {
         self.sent.borrow_mut().push(request);
         self.answers.borrow_mut().pop_front().unwrap()
     }
-    async fn copy(&self, _: Copy) -> Result<Copied, CopyError> {
+    async fn copy(&self, _: Copy) -> Result<(), CopyError> {
         unreachable!("an RPC copies nothing")
     }
     async fn sleep(&self, _: u32) {}

@@ -61,6 +61,15 @@ pub struct Requeued {
     pub refunded: i32,
 }
 
+/// What a heartbeat did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Beat {
+    /// `false`: the lease is lost.
+    pub applied: bool,
+    /// What is left of it.
+    pub lease_ms: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DoneOutcome {
@@ -209,6 +218,10 @@ impl<T: Transport> Db<'_, T> {
             p_delay_ms: Some(delay_ms),
         };
         self.rpc_one("step_requeue_v1", &args).await
+    }
+
+    pub async fn step_heartbeat_v1(&self, attempt: Attempt) -> Result<Beat, DbError> {
+        self.rpc_one("step_heartbeat_v1", &attempt).await
     }
 
     pub async fn step_done_v1(&self, attempt: Attempt, task_id: &str, output: &Value) -> Result<Done, DbError> {

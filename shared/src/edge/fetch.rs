@@ -12,7 +12,7 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{self, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response};
 use worker::{Delay, Env};
 
-use crate::transport::{Copied, Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
 
 /// The answer headers anybody reads; each read crosses into JavaScript.
 const READ_HEADERS: [&str; 3] = ["content-type", "retry-after", "proxy-status"];
@@ -50,32 +50,8 @@ impl Transport for Fetch {
         Ok(HttpResponse { status, headers, body: text(&response).await? })
     }
 
-    async fn copy(&self, copy: Copy) -> Result<Copied, CopyError> {
-        // One limit for all of it: a source that stalls half-way stalls the upload too.
-        let signal = AbortSignal::timeout_with_u32(copy.timeout_ms);
-        let get = HttpRequest {
-            method: "GET",
-            url: copy.from.clone(),
-            headers: Vec::new(),
-            body: None,
-            timeout_ms: copy.timeout_ms,
-        };
-        let source = exchange(&get, None, &signal).await.map_err(|error| CopyError::Transient(error.to_string()))?;
-        let copied = inspect(&source, &copy)?;
-        let Some(stream) = source.body() else {
-            return Err(CopyError::Rejected("the source is empty".to_owned()));
-        };
-        let mut put = copy.to;
-        put.headers.push(("content-type".to_owned(), copied.content_type.clone()));
-        let answer =
-            exchange(&put, Some(&stream), &signal).await.map_err(|error| CopyError::Transient(error.to_string()))?;
-        let status = answer.status();
-        let detail = text(&answer).await.map_err(|error| CopyError::Transient(error.to_string()))?;
-        match status {
-            200..=299 => Ok(copied),
-            400 | 413 | 415 | 422 => Err(CopyError::Rejected(format!("storage said {status}: {}", short(&detail)))),
-            _ => Err(CopyError::Transient(format!("storage said {status}: {}", short(&detail)))),
-        }
+    async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
+        super::copy::copy(copy).await
     }
 
     async fn sleep(&self, ms: u32) {
@@ -111,7 +87,7 @@ impl Transport for Fetch {
 }
 
 /// Sends a request and waits for the head of its answer.
-async fn exchange(
+pub(super) async fn exchange(
     request: &HttpRequest,
     body: Option<&JsValue>,
     signal: &AbortSignal,
@@ -137,43 +113,21 @@ async fn exchange(
 }
 
 /// The body in one read; chunk by chunk would cross the boundary for each.
-async fn text(response: &Response) -> Result<String, TransportError> {
+pub(super) async fn text(response: &Response) -> Result<String, TransportError> {
     let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
     let text = JsFuture::from(response.text().map_err(unknown)?).await.map_err(unknown)?;
     text.as_string().ok_or_else(|| TransportError::Unknown("the answer is not text".to_owned()))
-}
-
-/// May this source be copied? A refusal that will not change is final, the rest is worth a retry.
-fn inspect(source: &Response, copy: &Copy) -> Result<Copied, CopyError> {
-    let status = source.status();
-    match status {
-        200 => {}
-        408 | 425 | 429 | 500.. => return Err(CopyError::Transient(format!("the source said {status}"))),
-        _ => return Err(CopyError::Rejected(format!("the source said {status}"))),
-    }
-    let headers = source.headers();
-    let header = |name: &str| headers.get(name).ok().flatten();
-    let full_type = header("content-type").unwrap_or_default();
-    let content_type = full_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if !copy.content_types.contains(&content_type.as_str()) {
-        return Err(CopyError::Rejected(format!("the source is {}", short(&content_type))));
-    }
-    let bytes = header("content-length").and_then(|length| length.parse::<u64>().ok());
-    if bytes.is_some_and(|bytes| bytes > copy.bytes_max) {
-        return Err(CopyError::Rejected("the source is too large".to_owned()));
-    }
-    Ok(Copied { bytes, content_type })
 }
 
 fn is_redirect(status: u16) -> bool {
     status == 0 || (300..400).contains(&status)
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-fn describe(error: &JsValue) -> String {
+pub(super) fn describe(error: &JsValue) -> String {
     let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     short(&message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown error".to_owned()))
 }

@@ -6,6 +6,7 @@
 mod body;
 mod call;
 mod config;
+mod copy;
 mod cors;
 mod cron;
 mod fetch;
@@ -24,6 +25,5 @@ pub use cron::serve_scheduled;
 pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
-pub use rate::rate_limit;
 pub use serve::{answer, request_id, serve};
 pub use spec::{BODY_BYTES_MAX, Op, Route, Spec, WEBHOOK_BYTES_MAX, route};

@@ -15,7 +15,7 @@ use crate::edge::call::{Call, OwnedCx, Reply};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::Line;
 use crate::edge::spec::{Op, Spec, route};
-use crate::edge::{body, config, cors, identity};
+use crate::edge::{body, config, cors, identity, rate};
 use crate::error::{ApiError, ErrorCode};
 use crate::id;
 use crate::transport::Transport;
@@ -85,6 +85,9 @@ async fn prepare(
     let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
     let caller = admitted(route.op, request.headers(), &cx, trace).await?;
     trace.caller = caller.kind();
+    if route.op.charges {
+        rate::rate_limit(fetch.env(), &caller).await?;
+    }
     let raw_body = match method.as_str() {
         "GET" | "HEAD" => String::new(),
         _ => body::read(request, spec.body_bytes_max).await?,

@@ -27,7 +27,8 @@ pub struct Op {
     pub op: &'static str,
     pub methods: &'static [&'static str],
     pub policy: Policy,
-    /// Costs credits: anonymous users are refused unless the configuration allows them.
+    /// Costs credits: users are rate limited (binding `RATE_LIMIT`), anonymous ones refused unless
+    /// the configuration allows them.
     pub charges: bool,
     /// More path segments may follow; the handler gets them as `path_tail`.
     pub tail: bool,

@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::auth::Policy;
 use crate::db::job::{Enqueue, JobView};
 use crate::edge::call::{Call, Reply};
-use crate::edge::rate::rate_limit;
 use crate::edge::spec::Op;
 use crate::error::ApiError;
 use crate::flow::{Cx, answer, input, start};
@@ -55,7 +54,6 @@ pub async fn run<I: Serialize>(
     let user = call.user()?;
     let job = start::job_id(order.job_id, call.idempotency_key.as_deref(), cx.transport.random())?;
     call.log_job(job);
-    rate_limit(cx.transport.env(), &user.to_string()).await?;
     let mut enqueue = Enqueue {
         p_user_id: user,
         p_job_id: job,

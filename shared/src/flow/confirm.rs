@@ -3,7 +3,7 @@
 //! Used by the webhook consumer, the sweep and reconcile. A webhook's body is never believed; what
 //! it names is asked about, and a task that another step owns is refused by the database.
 
-use super::{Cx, cancel, finalise, save};
+use super::{Cx, cancel, dispatch, finalise, lease, save};
 use crate::db::DbError;
 use crate::db::step::{
     Attempt, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome, Heard, RequeueOutcome, StartedOutcome,
@@ -13,6 +13,7 @@ use crate::job::decide::{Decision, Event, decide};
 use crate::job::{Failure, FailureCode};
 use crate::provider::{Answer, Output, Remote};
 use crate::transport::{CopyError, Transport};
+use futures_util::future::{LocalBoxFuture, join};
 use serde_json::{Value, json};
 
 /// What to ask about.
@@ -135,7 +136,9 @@ async fn deliver<T: Transport>(
     match done.outcome {
         DoneOutcome::Copy => {
             let attempt = Attempt { run: done.run, ..subject.attempt };
-            copy(cx, remote, subject.user, attempt, &output).await
+            // The slot is free from here on, however long copying takes.
+            let copying = copy(cx, remote, subject.user, attempt, &output);
+            join(copying, let_in(cx, remote.name())).await.0
         }
         DoneOutcome::Late => {
             cx.log("late_success", json!({"job_id": subject.attempt.job}));
@@ -143,6 +146,15 @@ async fn deliver<T: Transport>(
         }
         DoneOutcome::Stale => Ok(Settled::Left),
     }
+}
+
+/// Starts what waited for the slot. Boxed, because what starts may be confirmed at once.
+fn let_in<'a, T: Transport>(cx: &'a Cx<'_, T>, provider: &'a str) -> LocalBoxFuture<'a, ()> {
+    Box::pin(async move {
+        if let Err(error) = dispatch::dispatch(cx, provider, |_| {}).await {
+            cx.log("dispatch_fault", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
+        }
+    })
 }
 
 /// Copies the recorded output of a finished step and completes it. The caller holds the copy lease.
@@ -155,7 +167,9 @@ pub async fn copy<T: Transport>(
 ) -> Result<Settled, DbError> {
     let outputs: Vec<Output> =
         output.get("files").and_then(|files| serde_json::from_value(files.clone()).ok()).unwrap_or_default();
-    match save::save(cx, user, attempt, &outputs, remote.content_types()).await {
+    let saving = save::save(cx, user, attempt, &outputs, remote.content_types());
+    let lost = || Err(CopyError::Transient("the lease was lost".to_owned()));
+    match lease::hold(cx, attempt, saving).await.unwrap_or_else(lost) {
         Ok(url) => match finalise::complete(cx, attempt, output, &url).await? {
             CompleteOutcome::Completed => Ok(Settled::Delivered),
             CompleteOutcome::Late | CompleteOutcome::Stale => Ok(Settled::Left),

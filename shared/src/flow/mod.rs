@@ -9,6 +9,7 @@ pub mod confirm;
 pub mod dispatch;
 pub mod finalise;
 pub mod input;
+pub mod lease;
 pub mod reconcile;
 pub mod save;
 pub mod start;

@@ -13,8 +13,9 @@ use crate::transport::{Copy, CopyError, HttpRequest, Transport};
 use url::Url;
 
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Two tries and the pause between them end before the copy lease of 90 s does.
-const COPY_MS: u32 = 40_000;
+/// For all of it: 200 MB at 600 KB/s. Two tries end within the 15 minutes that a consumer or a cron has.
+const COPY_MS: u32 = 360_000;
+const STALL_MS: u32 = 20_000;
 const TRIES: u32 = 2;
 const PAUSE_MS: u32 = 1_000;
 
@@ -42,7 +43,7 @@ pub async fn save<T: Transport>(
         // A new path each time: what an earlier try may have written is never overwritten.
         let to = Target::of(cx, user, attempt, extension).map_err(|error| CopyError::Transient(error.to_string()))?;
         match cx.transport.copy(to.copy(&from, content_types)).await {
-            Ok(_) => return Ok(to.public_url),
+            Ok(()) => return Ok(to.public_url),
             Err(CopyError::Transient(_)) if tries < TRIES => cx.transport.sleep(PAUSE_MS).await,
             Err(error) => return Err(error),
         }
@@ -83,7 +84,7 @@ impl Target {
             },
             bytes_max: BYTES_MAX,
             content_types,
-            timeout_ms: COPY_MS,
+            stall_ms: STALL_MS,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! | `GET /__log` | requests, newest last |
 //! | `GET /__deliveries` | webhooks sent, newest last, with what the receiver answered |
 //! | `/files/<name>` | what the providers made |
+//! | `/made/<name>?bytes=…` | a file of that size, made while it is read; `unnamed`, `broken`, `pause_ms` |
+//! | `/moved?to=…` | a redirect |
 
 mod exchange;
 mod files;
@@ -60,6 +62,8 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
         .route("/__log", get(async |State(stand): State<Stand>| Json(stand.log.entries())))
         .route("/__deliveries", get(async |State(stand): State<Stand>| Json(stand.log.deliveries())))
         .route("/files/{name}", get(files::read))
+        .route("/made/{name}", get(files::make))
+        .route("/moved", get(files::moved))
         .route("/{provider}/{*rest}", any(exchange::exchange))
         .with_state(stand);
     Ok(router)

@@ -6,12 +6,14 @@
 //! * [`world`]: the stack, its reset, and what a test looks at
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
 //! * [`keys`]: tokens and key sets that no front door would give
+//! * [`memory`]: what the functions' process holds
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
 //! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the database.
 
 pub mod call;
 pub mod keys;
+pub mod memory;
 pub mod user;
 pub mod world;
 

@@ -1,6 +1,7 @@
 //! The healer, called over HTTP: what is past its time ends, what the provider finished is delivered, what may start starts.
 
 mod bound;
+mod copying;
 mod delivery;
 mod incident;
 

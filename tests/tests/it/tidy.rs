@@ -236,6 +236,29 @@ async fn every_tool_that_is_sold_has_its_function() {
     assert_eq!(table_names, 7);
 }
 
+#[tokio::test]
+async fn what_costs_credits_says_so_and_is_rate_limited() {
+    let db = Database::fresh().await;
+    let charges = |code: &str| code.contains(".charging()");
+    // What a function takes from `edge` may charge for it.
+    let shared: Vec<String> = sources::rust_files("shared/src/edge")
+        .into_iter()
+        .filter(|file| charges(&code(file)) && !file.ends_with("spec.rs"))
+        .filter_map(|file| Some(format!("{}::", file.file_stem()?.to_string_lossy())))
+        .collect();
+    let functions = Wrangler::load().unwrap().functions;
+    for row in db.rows("select tool from public.tools where enabled").await {
+        let tool = row["tool"].as_str().unwrap();
+        let files = shipped(&format!("functions/{tool}"));
+        let says_so =
+            files.iter().map(|file| code(file)).any(|code| charges(&code) || shared.iter().any(|of| code.contains(of)));
+        assert!(says_so, "{tool} costs credits: an operation of its spec is `.charging()`");
+        let function = functions.iter().find(|function| function.name == tool).unwrap();
+        let limited = function.ratelimits.iter().any(|limit| limit.name == "RATE_LIMIT");
+        assert!(limited, "[env.{tool}] in wrangler.toml has no ratelimits entry named RATE_LIMIT");
+    }
+}
+
 #[test]
 fn every_secret_is_used_and_every_setting_declared() {
     let config = code(Path::new("shared/src/config.rs"));

@@ -17,7 +17,6 @@ use tokio::sync::RwLock;
 
 use crate::clock;
 
-const OBJECT_BYTES_MAX: u64 = 50 * 1024 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A bucket and a path in it that are safe to use as file names.
@@ -130,6 +129,7 @@ impl Disk {
     pub(super) async fn write(
         &self,
         object: &ObjectPath,
+        bytes_max: u64,
         upsert: bool,
         description: Description,
         content: impl Stream<Item = std::io::Result<Bytes>>,
@@ -138,7 +138,7 @@ impl Disk {
             return Err(WriteError::Exists);
         }
         let incoming = self.root.join(".incoming").join(clock::random_hex());
-        let written = match receive(&incoming, content).await {
+        let written = match receive(&incoming, bytes_max, content).await {
             Ok((size, etag)) => self.commit(object, upsert, description, &incoming, size, etag).await,
             Err(error) => Err(error),
         };
@@ -206,6 +206,7 @@ impl Disk {
 
 async fn receive(
     path: &PathBuf,
+    bytes_max: u64,
     content: impl Stream<Item = std::io::Result<Bytes>>,
 ) -> Result<(u64, String), WriteError> {
     let mut file = File::create(path).await?;
@@ -214,7 +215,7 @@ async fn receive(
     while let Some(chunk) = content.next().await {
         let chunk = chunk?;
         size += chunk.len() as u64;
-        if size > OBJECT_BYTES_MAX {
+        if size > bytes_max {
             return Err(WriteError::TooLarge);
         }
         hash.update(&chunk);

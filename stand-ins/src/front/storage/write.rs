@@ -187,9 +187,15 @@ async fn put(
     description: Description,
     chunks: impl Stream<Item = std::io::Result<Bytes>>,
 ) -> Result<String, Refusal> {
-    storage.disk.write(object, upsert, description, chunks).await.map_err(|error| match error {
+    storage.disk.write(object, bytes_max(object), upsert, description, chunks).await.map_err(|error| match error {
         WriteError::Exists => Refusal::duplicate(),
         WriteError::TooLarge => Refusal::too_large(),
         WriteError::Io(error) => Refusal::internal(&error.to_string()),
     })
+}
+
+/// A bucket's own limit: users upload less than functions do.
+fn bytes_max(object: &ObjectPath) -> u64 {
+    let mib = if object.bucket == USER_BUCKET { 50 } else { 1024 };
+    mib * 1024 * 1024
 }

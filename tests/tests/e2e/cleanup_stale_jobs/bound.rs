@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::super::upscaling::{CREDITS, Order, PRICE, intervals, overdue, until_cancelled_at_provider};
 
 /// Past the test runner's own capture, so that it is seen.
-fn measured(text: &str) {
-    let _ = writeln!(std::io::stderr(), "bound: {text}");
+pub(super) fn measured(text: &str) {
+    let _ = writeln!(std::io::stderr(), "measured: {text}");
 }
 
 async fn disable_provider(world: &World, disabled: bool) {

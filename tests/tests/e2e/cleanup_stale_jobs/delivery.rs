@@ -8,7 +8,7 @@ use unstuck_tests::e2e::{self, World};
 use super::super::upscaling::{Order, PRICE, lease_is_over, sweep_until, until_at_provider};
 
 /// Finished at the provider, whose webhook is lost.
-async fn finished(world: &World) -> Order {
+pub(super) async fn finished(world: &World) -> Order {
     world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
     let order = Order::running(world).await;
     until_at_provider(world, &order.task(world).await, "SUCCESS").await;
@@ -17,7 +17,7 @@ async fn finished(world: &World) -> Order {
 }
 
 /// The provider says that the order's result lies at this address.
-async fn result_lies_at(world: &World, order: &Order, url: &str, kind: &str) {
+pub(super) async fn result_lies_at(world: &World, order: &Order, url: &str, kind: &str) {
     let results = json!([{ "url": url, "outputType": kind }]);
     let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "", "errorMessage": "", "results": results });
     world.script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } })).await;
@@ -91,7 +91,7 @@ fn a_result_on_a_strange_host_is_not_fetched() {
 }
 
 /// A fault that will not pass may end the job at once; by the time it expires it is over.
-async fn assert_not_deliverable(world: &World, order: &Order) {
+pub(super) async fn assert_not_deliverable(world: &World, order: &Order) {
     world.sweep().await;
     if order.row(world).await["status"] == "running" {
         world.db().age(order.job, "21 minutes").await;

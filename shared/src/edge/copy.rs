@@ -1,0 +1,132 @@
+//! Copies a file from one host to another as a native stream: no byte of it is ever in Rust.
+//!
+//! A copy that is not whole is no copy. The receiver cannot tell: an upload without a length that
+//! breaks off may look complete to it. So what was moved is counted on the way (`copy.js`).
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{self, JsValue};
+use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Response};
+use worker::{Delay, js_sys};
+
+use crate::edge::fetch::{describe, exchange, short, text};
+use crate::transport::{Copy, CopyError, HttpRequest};
+
+#[wasm_bindgen(module = "/src/edge/copy.js")]
+extern "C" {
+    #[wasm_bindgen(extends = js_sys::Object)]
+    type Transfer;
+
+    #[wasm_bindgen(js_name = "move")]
+    fn begin(
+        source: &ReadableStream,
+        length: Option<f64>,
+        bytes_max: f64,
+        stall_ms: u32,
+        stop: &AbortController,
+    ) -> Transfer;
+
+    #[wasm_bindgen(method, getter)]
+    fn body(transfer: &Transfer) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    fn state(transfer: &Transfer) -> String;
+}
+
+/// Ends both requests when the copy is dropped, or is over.
+struct Stop(AbortController);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(super) async fn copy(copy: Copy) -> Result<(), CopyError> {
+    let stop = Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
+    let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
+    let signal = AbortSignal::any(&js_sys::Array::of2(&stop.0.signal(), &limit));
+    let source = open(&copy, &signal).await?;
+    let content_type = content_type(&source, &copy)?;
+    let length = length(&source, &copy)?;
+    let stream = source.body().ok_or_else(empty)?;
+    let transfer = begin(&stream, length, as_f64(copy.bytes_max), copy.stall_ms, &stop.0);
+    let mut put = copy.to;
+    put.headers.push(("content-type".to_owned(), content_type));
+    let answer = match exchange(&put, Some(&transfer.body()), &signal).await {
+        Ok(answer) => text(&answer).await.map(|detail| (answer.status(), detail)),
+        Err(error) => Err(error),
+    };
+    let said = |status, detail: &str| format!("storage said {status}: {}", short(detail));
+    match (transfer.state().as_str(), answer) {
+        ("too large", _) => Err(too_large()),
+        ("empty", _) => Err(empty()),
+        ("cut", _) => Err(CopyError::Transient("the source broke off".to_owned())),
+        ("whole", Ok((200..=299, _))) => Ok(()),
+        (_, Ok((status @ (400 | 413 | 415 | 422), detail))) => Err(CopyError::Rejected(said(status, &detail))),
+        (_, Ok((status, detail))) => Err(CopyError::Transient(said(status, &detail))),
+        (_, Err(error)) => Err(CopyError::Transient(error.to_string())),
+    }
+}
+
+/// The source's head, if it comes in time and says that there is something to copy. A refusal that
+/// will not change is final, the rest is worth another try.
+async fn open(copy: &Copy, signal: &AbortSignal) -> Result<Response, CopyError> {
+    let get = HttpRequest {
+        method: "GET",
+        url: copy.from.clone(),
+        headers: Vec::new(),
+        body: None,
+        timeout_ms: copy.stall_ms,
+    };
+    let patience = Delay::from(Duration::from_millis(u64::from(copy.stall_ms)));
+    let source = match select(pin!(exchange(&get, None, signal)), patience).await {
+        Either::Left((source, _)) => source.map_err(|error| CopyError::Transient(error.to_string()))?,
+        Either::Right(_) => return Err(CopyError::Transient("the source does not answer".to_owned())),
+    };
+    match source.status() {
+        200 => Ok(source),
+        status @ (408 | 425 | 429 | 500..) => Err(CopyError::Transient(format!("the source said {status}"))),
+        status => Err(CopyError::Rejected(format!("the source said {status}"))),
+    }
+}
+
+fn content_type(source: &Response, copy: &Copy) -> Result<String, CopyError> {
+    let full = header(source, "content-type").unwrap_or_default();
+    let content_type = full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if copy.content_types.contains(&content_type.as_str()) {
+        return Ok(content_type);
+    }
+    Err(CopyError::Rejected(format!("the source is {}", short(&content_type))))
+}
+
+/// What the source says of its length; that of a compressed body says nothing of what comes out.
+fn length(source: &Response, copy: &Copy) -> Result<Option<f64>, CopyError> {
+    if header(source, "content-encoding").is_some() {
+        return Ok(None);
+    }
+    match header(source, "content-length").and_then(|length| length.parse().ok()) {
+        Some(bytes) if bytes > copy.bytes_max => Err(too_large()),
+        length => Ok(length.map(as_f64)),
+    }
+}
+
+fn header(source: &Response, name: &str) -> Option<String> {
+    source.headers().get(name).ok().flatten()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes of files are far below 2^53")]
+fn as_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+fn too_large() -> CopyError {
+    CopyError::Rejected("the source is too large".to_owned())
+}
+
+fn empty() -> CopyError {
+    CopyError::Rejected("the source is empty".to_owned())
+}

@@ -1,0 +1,136 @@
+//! Keeps a step's lease while slow work runs: a call that takes minutes, a large copy.
+//!
+//! Who loses the lease drops the work: somebody else may be at it. It knows nothing of the work.
+
+use super::Cx;
+use crate::db::step::Attempt;
+use crate::transport::Transport;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+
+/// What whoever takes a lease gets; three beats fit into it.
+const LEASE_MS: u64 = 90_000;
+const BEAT_MS: u64 = 30_000;
+/// After a beat that brought no answer.
+const AGAIN_MS: u64 = 5_000;
+/// With less than this left the lease counts as lost: what the work still does may come late.
+const MARGIN_MS: u64 = 20_000;
+
+/// Runs work whose lease was just taken. `None`: the lease was lost and the work was dropped.
+pub async fn hold<T: Transport, R>(cx: &Cx<'_, T>, attempt: Attempt, work: impl Future<Output = R>) -> Option<R> {
+    match select(pin!(work), pin!(beat_until_lost(cx, attempt))).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(_) => None,
+    }
+}
+
+async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt) {
+    let mut safe_until = cx.transport.now_ms() + LEASE_MS - MARGIN_MS;
+    let mut pause = BEAT_MS;
+    loop {
+        let left = safe_until.saturating_sub(cx.transport.now_ms());
+        if left == 0 {
+            return;
+        }
+        cx.transport.sleep(u32::try_from(pause.min(left)).unwrap_or(u32::MAX)).await;
+        match cx.db().step_heartbeat_v1(attempt).await {
+            Ok(beat) if beat.applied => {
+                safe_until = (cx.transport.now_ms() + u64::from(beat.lease_ms)).saturating_sub(MARGIN_MS);
+                pause = BEAT_MS;
+            }
+            Ok(_) => return,
+            Err(_) => pause = AGAIN_MS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{JobId, Run, Step};
+    use crate::testing::world::{JOB, World};
+    use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, TransportError};
+    use futures_util::FutureExt;
+    use futures_util::future::poll_fn;
+    use serde_json::{Value, json};
+    use std::cell::{Cell, RefCell};
+    use std::task::Poll;
+
+    /// A clock that only sleeping moves, and the answers to beats: what is left of the lease, 0 for
+    /// a lost one, `None` where there is no answer.
+    struct Clock {
+        now: Cell<u64>,
+        beats: RefCell<Vec<Option<u32>>>,
+    }
+
+    impl Transport for Clock {
+        async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+            assert!(request.url.ends_with("/step_heartbeat_v1"), "{request:?}");
+            let left = self.beats.borrow_mut().pop().expect("a beat more than expected");
+            let left = left.ok_or_else(|| TransportError::Unknown("lost".to_owned()))?;
+            let body = json!([{ "applied": left > 0, "lease_ms": left }]).to_string();
+            Ok(HttpResponse { status: 200, headers: Vec::new(), body })
+        }
+
+        async fn copy(&self, _: Copy) -> Result<(), CopyError> {
+            Ok(())
+        }
+
+        async fn sleep(&self, ms: u32) {
+            self.now.set(self.now.get() + u64::from(ms));
+            let mut slept = false;
+            poll_fn(|_| if std::mem::replace(&mut slept, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+        }
+
+        fn now_ms(&self) -> u64 {
+            self.now.get()
+        }
+
+        fn random(&self) -> u128 {
+            0
+        }
+
+        async fn notify(&self, _: &str, _: &str) -> Result<(), TransportError> {
+            Ok(())
+        }
+
+        fn log(&self, _: &Value) {}
+    }
+
+    /// Work of that many seconds; gives whether it was finished, and when holding ended.
+    fn hold_for(work_s: u64, mut beats: Vec<Option<u32>>) -> (bool, u64) {
+        beats.reverse();
+        let clock = Clock { now: Cell::new(0), beats: RefCell::new(beats) };
+        let config = World::config();
+        let cx = Cx { transport: &clock, config: &config, request_id: "hold" };
+        let attempt = Attempt { job: JobId::parse(JOB).unwrap(), step: Step(1), run: Run(1) };
+        let work = poll_fn(|_| if clock.now.get() >= work_s * 1000 { Poll::Ready(()) } else { Poll::Pending });
+        let mut holding = pin!(hold(&cx, attempt, work));
+        for _ in 0..1000 {
+            if let Some(held) = holding.as_mut().now_or_never() {
+                assert!(clock.beats.borrow().is_empty(), "fewer beats than expected");
+                return (held.is_some(), clock.now.get() / 1000);
+            }
+        }
+        panic!("it never ends");
+    }
+
+    #[test]
+    fn quick_work_costs_no_beat_and_slow_work_is_held_to_its_end() {
+        assert_eq!(hold_for(0, vec![]), (true, 0));
+        assert_eq!(hold_for(100, vec![Some(90_000); 3]), (true, 120));
+    }
+
+    #[test]
+    fn beats_without_an_answer_are_tried_again_until_it_is_too_late() {
+        assert_eq!(hold_for(100, vec![None, None, Some(90_000), Some(90_000)]), (true, 100));
+        // At 30 s, then every 5 s; 20 s before the lease ends it counts as lost.
+        assert_eq!(hold_for(300, vec![None; 9]), (false, 70));
+    }
+
+    #[test]
+    fn a_lost_lease_ends_the_work_at_once_and_a_deadline_before_it_comes() {
+        assert_eq!(hold_for(300, vec![Some(90_000), Some(0)]), (false, 60));
+        assert_eq!(hold_for(300, vec![Some(90_000), Some(35_000), Some(20_000)]), (false, 75));
+    }
+}
