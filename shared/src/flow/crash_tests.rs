@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 fn recover(world: &World) {
     let config = World::config();
     let cx = Cx { transport: world, config: &config, request_id: "sweep" };
-    world.0.borrow_mut().cut = None;
+    world.0.borrow_mut().revive();
     for _ in 0..90 {
         pass(&cx, Source::Cron, 1, 100).now_or_never().expect("the pass waits").unwrap();
         world.0.borrow_mut().now += 20_000;

@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub now: u64,
     pub calls: usize,
     pub cut: Option<Cut>,
+    /// Cut: whatever the worker did side by side stands still too.
+    pub dead: bool,
     pub status: &'static str,
     pub run: i64,
     pub sent: bool,
@@ -72,9 +74,12 @@ impl World {
     fn next_call(&self) -> Option<Cut> {
         let mut state = self.0.borrow_mut();
         let number = state.calls;
+        if state.dead {
+            return Some(Cut::Before(number));
+        }
         state.calls += 1;
-        let cut = state.cut?;
-        (cut == Cut::Before(number) || cut == Cut::After(number)).then_some(cut)
+        state.dead = matches!(state.cut, Some(Cut::Before(at) | Cut::After(at)) if at == number);
+        state.cut.filter(|_| state.dead)
     }
 
     fn exchange(&self, request: &HttpRequest) -> HttpResponse {
@@ -93,6 +98,11 @@ impl World {
 }
 
 impl State {
+    /// Another worker, which nothing cuts.
+    pub(crate) fn revive(&mut self) {
+        (self.cut, self.dead) = (None, false);
+    }
+
     fn mine(&self, args: &Value) -> bool {
         args["p_run"] == self.run && matches!(self.status, "starting" | "running")
     }
@@ -279,6 +289,9 @@ impl Transport for World {
     }
 
     async fn sleep(&self, ms: u32) {
+        if self.0.borrow().dead {
+            std::future::pending::<()>().await;
+        }
         self.0.borrow_mut().now += u64::from(ms);
     }
 
