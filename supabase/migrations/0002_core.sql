@@ -100,6 +100,10 @@ begin
   if private.is_final(old.status) and new.status is distinct from old.status then
     raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
   end if;
+  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
+  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
+    update public.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and private.is_live(status);
+  end if;
   return new;
 end $$;
 
@@ -179,6 +183,21 @@ $$ begin raise exception '% is append-only', tg_table_name using errcode = 'rest
 
 create or replace trigger credit_entries_append_only before update on public.credit_entries
 for each row execute function private.append_only();
+
+-- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be missing from the balance.
+create or replace function private.credit_entries_after_delete() returns trigger
+language plpgsql set search_path = '' as
+$$
+begin
+  if exists (select from old_rows o join public.credit_entries e using (user_id)) then
+    raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
+  end if;
+  update public.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  return null;
+end $$;
+
+create or replace trigger credit_entries_whole after delete on public.credit_entries
+referencing old table as old_rows for each statement execute function private.credit_entries_after_delete();
 
 -- What the job's own steps say it is. Only for live jobs; the closing functions write final states themselves.
 create or replace function private.job_follow(p_job_ids uuid[]) returns void
@@ -322,9 +341,9 @@ create table if not exists private.queue_turns (
   primary key (provider, user_id)
 );
 
--- Waiting work of one provider in the order in which it will be admitted. Fair between users: a user's nth waiting step
--- competes with everybody else's nth, after counting what that user has at the provider already. Among equals, whoever has
--- waited longest, counted from the user's last turn: a long row of old jobs does not go before a newcomer each time.
+-- Waiting work of one provider in the order in which it will be admitted. A user stands in the line once, since that user
+-- began to wait or was last served, and goes to its end when served: a thousand jobs of one user let everybody else through
+-- after each of them. What finishes when does not matter, so that a place shown is the place that counts.
 create or replace function private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
 language plpgsql stable set search_path = '' as
@@ -333,65 +352,91 @@ $$
 begin
   return query
   with waiting as (
-    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
+    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since
     from public.job_steps s join public.jobs j on j.id = s.job_id
     where s.provider = p_provider and s.status = 'queued' and private.is_live(j.status)
       and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
         select from public.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
-  ), busy as (
-    select j.user_id, count(*) as live
-    from public.job_steps s join public.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-    group by 1
-  ), ranked as (
-    select w.*, u.served_at, coalesce(b.live, 0)
-      + row_number() over (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step) as turn
-    from waiting w left join busy b using (user_id) left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
+  ), lined as (
+    select w.*, row_number() over own as turn, greatest(first_value(w.since) over own, u.served_at) as in_line_since
+    from waiting w left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
+    window own as (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step)
   )
-  select r.job_id, r.step, r.user_id, r.tool, r.ready,
-    row_number() over (order by not r.ready, r.turn, greatest(r.since, r.served_at), r.since, r.job_id, r.step)
-  from ranked r;
+  select l.job_id, l.step, l.user_id, l.tool, l.ready, row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
+  from lined l;
 end $$;
 
-create or replace function private.step_seconds(p_provider text) returns numeric
-language plpgsql stable set search_path = '' as
-$$
-begin
-  return (
-  select avg(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - s.started_at)) from (
-    select s.* from public.job_steps s where s.provider = p_provider and s.status = 'completed' and s.started_at is not null
-    order by s.completed_at desc limit 20
-  ) s
-  );
-end $$;
-
--- How long the job at this position will wait. Nothing measured yet: a minute a round, so that there is always an answer.
-create or replace function private.wait_seconds(p_provider text, p_position int) returns int
-language plpgsql stable set search_path = '' as
-$$
-begin
-  return (
-  select ceil(ceil(p_position::numeric / greatest(p.max_concurrent, 1)) * coalesce(private.step_seconds(p_provider), 60))::int
-  from public.providers p where p.provider = p_provider
-  );
-end $$;
-
--- Positions 1..n of the jobs that wait at a provider, with an estimate from what the provider's steps took lately.
-create or replace function private.queue_places(p_provider text)
-returns table (job_id uuid, "position" int, eta_seconds int)
+-- How long a step of each tool held its slot lately: the mean of its last 20 among the provider's last 200. A tool without
+-- any takes the mean of the others; with nothing measured at all it is a minute, so that there is always an answer.
+create or replace function private.tool_seconds(p_provider text)
+returns table (tool text, seconds numeric, measured boolean)
 language plpgsql stable set search_path = '' as
 $$
 #variable_conflict use_column
 begin
   return query
-  with place as (
-    select q.job_id, (row_number() over (order by min(q.place)))::int as "position", min(s.not_before) as retry_at
+  with lately as (
+    select j.tool, greatest(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)), 0) as seconds,
+      row_number() over (partition by j.tool order by s.completed_at desc) as nth
+    from (select * from public.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
+      order by c.completed_at desc limit 200) s
+    join public.jobs j on j.id = s.job_id
+  ), mean as (
+    select l.tool, avg(l.seconds) as seconds from lately l where l.nth <= 20 group by rollup (l.tool)
+  )
+  select t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null
+  from public.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
+  where t.provider = p_provider;
+end $$;
+
+-- In how many seconds each slot of a provider will be free, the latest first. What takes longer than its tool usually does
+-- is taken to need as long again as it is late.
+create or replace function private.slots_free_in(p_provider text) returns numeric[]
+language plpgsql stable set search_path = '' as
+$$
+begin
+  return (
+  with busy as (
+    select abs(coalesce(t.seconds, 60) - extract(epoch from clock_timestamp() - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at))) as seconds
+    from public.job_steps s join public.jobs j on j.id = s.job_id left join private.tool_seconds(p_provider) t on t.tool = j.tool
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ), slot as (
+    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from public.providers p where p.provider = p_provider
+  ), held as (
+    -- Over a lowered limit, those that end first free no slot.
+    select b.seconds from busy b union all select 0 from slot order by 1 desc limit (select count(*) from slot)
+  )
+  select array_agg(h.seconds) from held h
+  );
+end $$;
+
+-- Positions 1..n of the jobs that wait at a provider, and in how many seconds each will start: each in its turn in the slot
+-- that is free first, if everything takes as long as its tool took lately.
+create or replace function private.queue_places(p_provider text)
+returns table (job_id uuid, "position" int, eta_seconds int)
+language plpgsql stable set search_path = '' as
+$$
+#variable_conflict use_column
+declare v_free numeric[] := private.slots_free_in(p_provider); v_slot int; v_step record; v_place int := 0;
+begin
+  for v_step in
+    select q.job_id, coalesce(t.seconds, 60) as seconds, greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      j.status = 'queued' and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
     from private.queue_order(p_provider, clock_timestamp()) q
     join public.jobs j on j.id = q.job_id
     join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-    where j.status = 'queued' group by q.job_id
-  )
-  select p.job_id, p."position",
-    greatest(private.wait_seconds(p_provider, p."position"), ceil(extract(epoch from p.retry_at - clock_timestamp()))::int)
-  from place p;
+    left join private.tool_seconds(p_provider) t on t.tool = q.tool
+    order by q.place
+  loop
+    v_slot := 1;
+    for i in 2 .. cardinality(v_free) loop
+      if v_free[i] < v_free[v_slot] then v_slot := i; end if;
+    end loop;
+    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
+    if v_step.is_first then
+      v_place := v_place + 1;
+      return query select v_step.job_id, v_place, ceil(v_free[v_slot])::int;
+    end if;
+    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
+  end loop;
 end $$;

@@ -64,6 +64,22 @@ begin
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
 end $$;
 
+-- By how many seconds a job would wait longer than its tool's patience. Told only from measured durations, and from the
+-- job's own place: a long row of one user's jobs refuses nobody else. Who finds a slot free does not wait.
+create or replace function private.beyond_patience(p_job_id uuid, p_tool public.tools) returns int
+language plpgsql stable set search_path = '' as
+$$
+declare v_slots int;
+begin
+  select p.max_concurrent into v_slots from public.providers p where p.provider = p_tool.provider;
+  if (select count(*) from (select from public.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
+     or not exists (select from private.tool_seconds(p_tool.provider) t where t.measured) then
+    return 0;
+  end if;
+  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+end $$;
+
 create or replace function public.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb,
   p_request_hash text, p_steps jsonb)
 returns table (job_id uuid, status text, replayed boolean, credits_charged int, balance int, "position" int, eta_seconds int,
@@ -71,7 +87,7 @@ returns table (job_id uuid, status text, replayed boolean, credits_charged int, 
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
-declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_patience bigint; v_constraint text;
+declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_beyond int; v_constraint text;
 begin
   perform private.act_as('user');
   select * into v_tool from public.tools where tool = p_tool;
@@ -91,7 +107,9 @@ begin
     if v_job.request_hash is not null then
       return query select * from private.enqueue_answer(p_job_id, true, true); return;
     end if;
-    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')) then
+    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
+    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
+        or (v_job.status = 'queued' and not exists (select from public.job_steps s where s.job_id = p_job_id))) then
       perform private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
     end if;
   end if;
@@ -110,16 +128,6 @@ begin
       perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
     end if;
   end if;
-  -- A wait beyond the tool's patience is refused, but only when it was measured: so many rounds fit into it, and so many
-  -- places. Who finds a slot free does not wait. Counted no further than it takes to know.
-  select p.max_concurrent * floor(extract(epoch from v_tool.queue_ttl) / nullif(private.step_seconds(v_tool.provider), 0))
-    + p.max_concurrent - (select count(*) from public.job_steps s
-      where s.provider = v_tool.provider and s.status in ('starting', 'running') and s.provider_done_at is null)
-  into v_patience from public.providers p where p.provider = v_tool.provider;
-  if v_patience <= (select count(*) from (select from public.job_steps s where s.provider = v_tool.provider and s.status = 'queued' limit greatest(v_patience, 0)) q) then
-    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', 60));
-  end if;
-
   -- Then money.
   v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
   if v_balance < v_price then
@@ -131,6 +139,8 @@ begin
     get stacked diagnostics v_constraint = constraint_name;
     perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
   end;
+  v_beyond := private.beyond_patience(p_job_id, v_tool);
+  if v_beyond > 0 then perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
   return query select * from private.enqueue_answer(p_job_id, false, false);
 end $$;
 comment on function public.job_enqueue_v1 is 'Caller: the function that creates the tool''s jobs. One transaction: debit, job, steps; adopts a pending row of the same id. Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists, queue_full, insufficient_credits; a refusal leaves nothing behind. Replay: same id, user and hash: the job''s present state, replayed = true, no charge.';

@@ -19,11 +19,12 @@ begin
   if v_free <= 0 then return; end if;
   return query
   with picked as (
-    select s.job_id, s.step
-    from private.queue_order(p_provider, v_now) q
+    select s.job_id, s.step, q.place
+    -- A few more than are free: somebody may be at one of them.
+    from (select * from private.queue_order(p_provider, v_now) o where o.ready order by o.place limit v_free + 100) q
     join public.jobs j on j.id = q.job_id
     join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-    where q.ready and s.status = 'queued' and private.is_live(j.status)
+    where s.status = 'queued' and private.is_live(j.status)
     order by q.place limit v_free
     for update of j, s skip locked
   ), claimed as (
@@ -36,9 +37,11 @@ begin
       deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
     from picked p, public.jobs j, public.tools t, private.intervals() i
     where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, j.expires_at
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place
   ), turn as (
-    insert into private.queue_turns as u (provider, user_id, served_at) select distinct p_provider, c.user_id, v_now from claimed c
+    -- Those served together go to the end of the line in the order in which they were served.
+    insert into private.queue_turns as u (provider, user_id, served_at)
+    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond' from claimed c group by c.user_id
     on conflict (provider, user_id) do update set served_at = excluded.served_at
   ), job as (
     update public.jobs j set

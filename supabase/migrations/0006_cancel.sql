@@ -32,6 +32,11 @@ begin
   v_job := private.job_lock(p_job_id);
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform private.job_in_table(v_job, p_table);
+  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+    insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    update public.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
+    return query select 'cancelled', 0; return;
+  end if;
   perform private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from public.tools t where t.tool = v_job.tool) then
     perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
@@ -39,7 +44,7 @@ begin
   insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
   return query select c.status, c.refunded from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c;
 end $$;
-comment on function public.job_cancel_v1 is 'Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a running one where the tool allows it) and returns its credits. Refuses: bad_request, not_found, in_progress, already_final.';
+comment on function public.job_cancel_v1 is 'Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled is its user''s cancel from then on. Refuses: bad_request, not_found, in_progress, already_final.';
 
 create or replace function public.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
 returns table (status text, refunded_credits int, provider text)

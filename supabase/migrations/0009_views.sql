@@ -53,6 +53,7 @@ create or replace function private.number_in(p_text text) returns numeric
 language sql immutable as
 $$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
 
+-- An older client's `input_file_name` may be a bare name: once the input's URL is known, that is what is shown under it.
 do $$
 declare
   -- view → (where the input's URL lies, the tool's own columns)
@@ -72,7 +73,7 @@ begin
       create or replace view public.%1$I with (security_invoker = true) as
       select j.id, j.user_id, j.session_id, j.tool, private.status_word(%1$L, j.status) as status,
         case when j.status = 'queued' then private.job_position(j.id) end as "position",
-        private.job_task_id(j.id) as task_id, coalesce(j.input ->> 'input_file_name', j.input #>> %2$L) as input_file_name, j.input #>> %2$L as input_url,
+        private.job_task_id(j.id) as task_id, coalesce(j.input #>> %2$L, j.input ->> 'input_file_name') as input_file_name, j.input #>> %2$L as input_url,
         j.output_url, j.credits_charged as user_credit_cost, j.credits_refunded, j.error_code, j.error_message,
         j.created_at, j.queued_at, j.started_at, j.completed_at, j.updated_at, j.waited_in_queue, %3$s
       from public.jobs j where j.tool in (select t.tool from public.tools t where t.table_name = %1$L)$view$,
@@ -87,7 +88,7 @@ select j.id as job_id, s.step, s.step - 1 as task_index, j.user_id, j.session_id
   private.step_output_url(s.job_id, s.step) as image_url, s.attempts, s.not_before, s.error_code, s.error_message as last_error,
   j.created_at, s.started_at, s.completed_at,
   md5(s.job_id || '/' || s.step)::uuid as id, case when s.status = 'queued' then private.job_position(s.job_id) end as "position",
-  s.provider_task_id as task_id, coalesce(j.input ->> 'input_file_name', j.input #>> '{productImages,0,url}') as input_file_name,
+  s.provider_task_id as task_id, coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{productImages,0,url}' as input_url, private.step_output_url(s.job_id, s.step) as output_url, s.share as user_credit_cost,
   s.error_message, j.queued_at, j.updated_at, j.waited_in_queue
 from public.job_steps s join public.jobs j on j.id = s.job_id
@@ -109,16 +110,21 @@ $$;
 create or replace view public.queue_positions with (security_invoker = true) as
 select s.job_id, s.provider, s."position", s.eta_seconds from private.places_seen() s;
 
+-- A row per table: what is live there, how old it is, and the three things that should be 0.
 create or replace view public.job_health with (security_invoker = true) as
-select t.table_name, count(j.id) filter (where private.is_live(j.status)) as live,
+select t.table_name, count(j.id) as live,
   count(j.id) filter (where j.status in ('pending', 'queued')) as waiting,
   count(j.id) filter (where j.status in ('starting', 'running')) as running,
   count(j.id) filter (where j.status in ('pending', 'queued') and coalesce(j.queued_at, j.created_at) < now() - interval '2 minutes'
     and private.job_task_id(j.id) is null and j.id not in (select p.job_id from private.places_seen() p)) as old_queued_without_task_or_position,
-  count(j.id) filter (where t.table_name = 'video_upscaler_jobs' and private.is_live(j.status) and coalesce(j.input ->> 'videoUrl', '') !~ '^https?://') as video_input_not_a_url,
-  avg(extract(epoch from now() - j.created_at)) filter (where private.is_live(j.status))::int as mean_age_seconds,
-  max(extract(epoch from now() - j.updated_at)) filter (where private.is_live(j.status))::int as longest_unchanged_seconds
-from public.tools t left join public.jobs j using (tool) where (select private.may_see(null)) group by t.table_name;
+  count(j.id) filter (where t.table_name = 'video_upscaler_jobs'
+    and coalesce(j.input ->> 'videoUrl', j.input ->> 'input_file_name', '') !~ '^https?://') as video_input_not_a_url,
+  count(j.id) filter (where j.updated_at < now() - interval '10 minutes') as unchanged_for_10_minutes,
+  avg(extract(epoch from now() - j.created_at))::int as mean_age_seconds,
+  max(extract(epoch from now() - j.created_at))::int as oldest_seconds,
+  max(extract(epoch from now() - j.updated_at))::int as longest_unchanged_seconds
+from public.tools t left join public.jobs j on j.tool = t.tool and j.status in ('pending', 'queued', 'starting', 'running')
+where (select private.may_see(null)) group by t.table_name;
 
 create or replace function private.violations_seen() returns table (invariant text, subject text, detail text)
 language sql stable security definer set search_path = '' as
@@ -138,7 +144,9 @@ begin
   end if;
   insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = v_user for update;
-  if (select count(*) from public.jobs j where j.user_id = v_user and j.status = 'pending') >= 20 then
+  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
+  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from public.jobs j
+      where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
     perform private.refuse(429, 'rate_limited');
   end if;
   v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
@@ -148,15 +156,17 @@ begin
   for v_key in select jsonb_object_keys(v_keys) loop
     if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
   end loop;
+  if octet_length(v_input::text) > 20000 then perform private.refuse(413, 'payload_too_large'); end if;
   perform private.act_as('client');
   begin
     insert into public.jobs (id, tool, user_id, session_id, status, input)
     values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
-    returning id, user_id, status, created_at, updated_at into new.id, new.user_id, new.status, new.created_at, new.updated_at;
+    returning id into new.id;
   exception when unique_violation then
     perform private.refuse(409, 'idempotency_conflict');
   end;
-  new.status := 'queued';
+  -- The row as it is, not as it was written, is what the client is answered with.
+  execute format('select * from public.%I where id = $1', tg_table_name) into new using new.id;
   return new;
 end $$;
 
@@ -169,9 +179,9 @@ begin
   if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  if new.status in ('failed', 'cancelled') and new.status is distinct from old.status then
+  if new.status in ('failed', 'cancelled') and (new.status is distinct from old.status or old.error_code = 'ORPHANED') then
     perform 1 from public.job_cancel_v1(v_user, tg_table_name, old.id);
-    new.status := 'cancelled';
+    execute format('select * from public.%I where id = $1', tg_table_name) into new using old.id;
     return new;
   end if;
   return null;

@@ -60,6 +60,20 @@ impl Session {
         self.try_rows(sql).await.unwrap_or_else(|error| panic!("{error}\n{sql}"))
     }
 
+    /// The only row that a writing statement returns.
+    pub async fn returned(&self, sql: &str) -> Value {
+        let sql = format!("with changed as ({sql}) select to_jsonb(changed) from changed");
+        let rows = self.client.query(&sql, &[]).await.map_err(SqlError::from);
+        let rows = rows.unwrap_or_else(|error| panic!("{error}\n{sql}"));
+        assert_eq!(rows.len(), 1, "one row expected of {sql}");
+        rows[0].get(0)
+    }
+
+    /// How many rows a writing statement changed.
+    pub async fn changed(&self, sql: &str) -> Result<u64, SqlError> {
+        self.client.execute(sql, &[]).await.map_err(SqlError::from)
+    }
+
     /// The only row.
     pub async fn row(&self, sql: &str) -> Value {
         let mut rows = self.rows(sql).await;

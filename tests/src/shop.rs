@@ -203,6 +203,7 @@ impl Session {
         for table in ["jobs", "job_steps"] {
             self.exec(&aged(table, by, "true")).await;
         }
+        self.exec(&format!("update private.queue_turns set served_at = served_at - interval '{by}'")).await;
     }
 
     pub async fn violations(&self) -> Vec<Value> {

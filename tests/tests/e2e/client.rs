@@ -85,3 +85,49 @@ fn a_refusal_reaches_the_page_with_its_fields() {
         assert_eq!(world.balance(&user).await, 50);
     });
 }
+
+/// The old tables that an older page may write to: its own rows, which wait for their `/run`.
+const WRITABLE: [&str; 4] = ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
+
+#[test]
+fn an_older_page_writes_its_own_row_and_nothing_else() {
+    e2e::run(async |world| {
+        let seen = script(world, "old_page.mjs");
+        for row in [&seen["inserted"], &seen["last"]] {
+            assert_eq!((&row["session_id"], &row["user_id"]), (&json!("an old page"), &json!(world.user(1).await.id)));
+            assert!(!row["created_at"].as_str().unwrap().starts_with("2020"), "{row:#}");
+        }
+        let inserted = &seen["inserted"];
+        assert_eq!((&inserted["status"], &inserted["user_credit_cost"]), (&json!("queued"), &json!(0)), "{inserted:#}");
+        for forged in ["output_url", "task_id", "position", "queued_at", "started_at", "completed_at"] {
+            assert!(inserted[forged].is_null(), "{forged}: {inserted:#}");
+        }
+        assert_eq!(seen["updated"], json!([]), "{seen:#}");
+
+        assert_ne!(seen["forAnother"], "allowed", "{seen:#}");
+        for (table, answer) in seen["intoAnyTable"].as_object().unwrap() {
+            assert_eq!(answer == "allowed", WRITABLE.contains(&table.as_str()), "{table}: {answer}");
+        }
+        assert_eq!(seen["thousand"]["message"], "rate_limited", "{seen:#}");
+        // The row of its own and those into each table count.
+        assert_eq!(seen["onebyone"], 20 - 1 - WRITABLE.len(), "{seen:#}");
+        let ended = seen["ended"].as_array().unwrap();
+        assert!(ended.iter().all(|row| row["status"] == "cancelled"), "{seen:#}");
+        assert_eq!(ended.len(), 20 - WRITABLE.len(), "{seen:#}");
+        assert_ne!(seen["removed"], "allowed", "{seen:#}");
+        assert_ne!(seen["taken"], "allowed", "{seen:#}");
+        assert_eq!(seen["seenByAnother"], json!([]), "{seen:#}");
+        assert_eq!(seen["adoption"]["code"], "idempotency_conflict", "{seen:#}");
+
+        assert_eq!(
+            (&seen["run"]["status"], &seen["run"]["replayed"], &seen["run"]["balance"]),
+            (&json!("running"), &json!(null), &json!(940)),
+            "{seen:#}"
+        );
+        let last = &seen["last"];
+        assert_eq!((&last["status"], &last["user_credit_cost"]), (&json!("completed"), &json!(60)), "{last:#}");
+        assert_eq!(last["input_file_name"], seen["imageUrl"], "the address, not the name: {last:#}");
+        assert_eq!((world.balance(&world.user(1).await).await, world.balance(&world.user(2).await).await), (940, 1000));
+        world.db().assert_healthy().await;
+    });
+}

@@ -220,6 +220,53 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
     });
 }
 
+/// Two that were left behind, and one that may be on its way.
+async fn orphans(world: &World, user: &User) -> [(Uuid, &'static str); 3] {
+    let [first, young, second] = [old_row(world, user).await, old_row(world, user).await, old_row(world, user).await];
+    for old in [first, second] {
+        world.db().age(old, "121 seconds").await;
+    }
+    [(first, "cancelled"), (young, "pending"), (second, "cancelled")]
+}
+
+#[test]
+fn orphans_and_a_real_job_at_once_in_every_order() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.db().exec("update public.providers set max_concurrent = 100 where provider = 'runninghub'").await;
+        for real in ["none", "running", "queued"] {
+            let open =
+                format!("update public.providers set enabled = {} where provider = 'runninghub'", real != "queued");
+            world.db().exec(&open).await;
+            for orphans_first in [true, false] {
+                let case = format!("{real}, orphans first: {orphans_first}");
+                let user = world.new_user(60).await;
+                let before = if orphans_first { Some(orphans(world, &user).await) } else { None };
+                let job = if real == "none" { None } else { Some(world.order(&user).await.0) };
+                let left = match before {
+                    Some(left) => left,
+                    None => orphans(world, &user).await,
+                };
+                for _ in 0..2 {
+                    let seen = active(world, &user).await;
+                    assert_eq!(seen["hasActiveJob"], job.is_some(), "{case}: {seen}");
+                    assert_eq!(seen["activeJobId"], json!(job), "{case}: {seen}");
+                    assert_eq!(seen["activeStatus"], json!(job.map(|_| real)), "{case}: {seen}");
+                    assert_eq!(seen["position"].is_i64(), real == "queued", "{case}: {seen}");
+                }
+                for (orphan, status) in left {
+                    assert_eq!(world.job(orphan).await["status"], status, "{case}");
+                }
+                assert_eq!(world.balance(&user).await, if job.is_some() { 0 } else { 60 }, "{case}");
+                if job.is_none() {
+                    world.order(&user).await;
+                }
+            }
+        }
+        world.db().assert_healthy().await;
+    });
+}
+
 /// A row as somebody's own SQL left it: live, unpaid, without a step.
 #[test]
 fn a_ghost_in_the_exclusive_place_is_healed_and_its_user_free() {

@@ -339,6 +339,20 @@ async fn a_jobs_own_deadline_moved_back_counts() {
 }
 
 #[tokio::test]
+async fn a_steps_own_deadline_moved_back_counts() {
+    let db = Database::fresh().await;
+    let job = put(&db, State::Running).await;
+    for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
+        db.exec(&format!(
+            "update public.job_steps set deadline_at = clock_timestamp() - interval '{by}' where job_id = '{job}'"
+        ))
+        .await;
+        assert_eq!(db.sweep().await["cleaned"], cleaned, "{by}");
+    }
+    db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+}
+
+#[tokio::test]
 async fn a_live_job_whose_steps_all_ended_is_closed() {
     let db = Database::fresh().await;
     let user = db.user(60).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
-use unstuck_tests::shop::UPSCALER;
+use unstuck_tests::shop::{CARDS, UPSCALER};
 use uuid::Uuid;
 
 fn grant(user: Value, amount: Value, key: Value) -> Value {
@@ -72,6 +72,77 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
     let violations = db.violations().await;
     assert_eq!(violations.len(), 1, "{violations:?}");
     assert_eq!(violations[0]["invariant"], "adjustment_beside_refund");
+    // What was given twice is taken back in its name; something else that is taken settles nothing.
+    let take = async |why: &str| {
+        db.ask("consume_upscaler_credits", json!({ "_user_id": user, "_amount": 60, "_description": why })).await
+    };
+    take("a job of older code").await;
+    assert_eq!(db.violations().await.len(), 1);
+    take(&format!("settles {}", violations[0]["subject"].as_str().unwrap())).await;
+    assert_eq!(db.violations().await.len(), 1, "there is nothing left to take");
+    db.grant(user, 60).await;
+    take(&format!("settles {}", violations[0]["subject"].as_str().unwrap())).await;
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(1000).await;
+    // Two of three cards fail; older code returns the price of the whole job, or of both.
+    let job = db.order(user, CARDS, 3).await;
+    let claimed = db.claim("gemini", 3).await;
+    db.complete(claimed[0]).await;
+    for attempt in &claimed[1..] {
+        db.fail(*attempt, "CONTENT_REFUSED").await;
+    }
+    db.assert_closed(job, "completed", None, 20).await;
+    for amount in [30, 20, 10] {
+        db.ask("refund_upscaler_credits", json!({ "_user_id": user, "_amount": amount, "_description": "again" }))
+            .await;
+    }
+    let violations = db.violations().await;
+    assert!(violations.iter().all(|row| row["invariant"] == "adjustment_beside_refund"), "{violations:?}");
+    assert_eq!(violations.len(), 3, "{violations:?}");
+
+    // Long before or after, and what was taken, is none.
+    let other = db.user(1000).await;
+    let job = db.order(other, UPSCALER, 1).await;
+    let entry = |amount: i64, at: &str| {
+        format!(
+            "insert into public.credit_entries (user_id, kind, amount, created_at) values ('{other}', 'adjustment', {amount}, clock_timestamp() + interval '{at}')"
+        )
+    };
+    db.cancel(other, job).await.unwrap();
+    for (amount, at) in [(60, "-61 minutes"), (60, "61 minutes"), (-60, "0 minutes")] {
+        db.exec(&entry(amount, at)).await;
+    }
+    assert_eq!(db.violations().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_ledger_goes_whole_or_not_at_all() {
+    let db = Database::fresh().await;
+    let (user, other) = (db.user(100).await, db.user(40).await);
+    let job = db.order(user, UPSCALER, 1).await;
+    for sql in [
+        format!("delete from public.credit_entries where job_id = '{job}'"),
+        format!("delete from public.credit_entries where user_id = '{user}' and kind = 'grant'"),
+        "delete from public.credit_entries where amount = 40 or kind = 'debit'".to_owned(),
+    ] {
+        assert_eq!(db.try_exec(&sql).await.unwrap_err().state, "23001", "{sql}");
+    }
+    assert_eq!((db.balance(user).await, db.balance(other).await), (40, 40));
+    db.cancel(user, job).await.unwrap();
+    db.exec(&format!(
+        "delete from public.jobs where user_id = '{user}'; delete from public.credit_entries where user_id = '{user}'"
+    ))
+    .await;
+    assert_eq!((db.balance(user).await, db.balance(other).await), (0, 40));
+    db.assert_healthy().await;
+    db.grant(user, 5).await;
+    assert_eq!(db.balance(user).await, 5);
 }
 
 #[tokio::test]

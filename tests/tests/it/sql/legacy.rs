@@ -115,6 +115,78 @@ async fn forged_columns_are_not_read() {
 }
 
 #[tokio::test]
+async fn the_answer_shows_the_row_as_it_is() {
+    let db = Database::fresh().await;
+    let (user, job) = (db.user(60).await, Uuid::new_v4());
+    let page = as_user(&db, user).await;
+    let forged = "status = 'cancelled', user_credit_cost = 1000, output_url = 'https://evil.invalid/x', task_id = 't1',
+        started_at = now(), completed_at = now() - interval '1 year', created_at = now() - interval '1 year'";
+    let (names, values): (Vec<&str>, Vec<&str>) =
+        forged.split(',').map(|set| set.trim().split_once(" = ").unwrap()).unzip();
+    let inserted = page
+        .returned(&format!(
+            "insert into public.upscaler_jobs (id, {}) values ('{job}', {}) returning *",
+            names.join(", "),
+            values.join(", ")
+        ))
+        .await;
+    let seen = async || page.row(&format!("select * from public.upscaler_jobs where id = '{job}'")).await;
+    assert_eq!(inserted, seen().await);
+    assert_eq!((&inserted["status"], &inserted["user_credit_cost"]), (&json!("queued"), &json!(0)));
+    let ended =
+        page.returned(&format!("update public.upscaler_jobs set {forged} where id = '{job}' returning *")).await;
+    assert_eq!(ended, seen().await);
+    assert_eq!(
+        (&ended["status"], &ended["error_code"], &ended["output_url"], &ended["user_credit_cost"]),
+        (&json!("cancelled"), &json!("CANCELLED"), &json!(null), &json!(0))
+    );
+}
+
+#[tokio::test]
+async fn a_file_name_is_repaired_before_the_video_is_queued() {
+    let db = Database::fresh().await;
+    db.exec("update public.tools set enabled = true").await;
+    let (user, job) = (db.user(1000).await, Uuid::new_v4());
+    let page = as_user(&db, user).await;
+    page.exec(&format!(
+        "insert into public.video_upscaler_jobs (id, status, input_file_name, width) values ('{job}', 'queued', 'clip.mp4', 640)"
+    ))
+    .await;
+    let shown = async || {
+        page.row(&format!(
+            "select input_file_name, input_url, video_url, width from public.video_upscaler_jobs where id = '{job}'"
+        ))
+        .await
+    };
+    let audit = async || {
+        db.int("select video_input_not_a_url from public.job_health where table_name = 'video_upscaler_jobs'").await
+    };
+    assert_eq!(
+        shown().await,
+        json!({ "input_file_name": "clip.mp4", "input_url": null, "video_url": null, "width": 640 })
+    );
+    assert_eq!(audit().await, 1);
+    let url = "https://files.invalid/clip.mp4";
+    let mut args = unstuck_tests::shop::enqueue_args(user, job, VIDEO, 1);
+    args["p_input"] = json!({ "videoUrl": url, "width": 640 });
+    db.call("job_enqueue_v1", args).await;
+    assert_eq!(shown().await, json!({ "input_file_name": url, "input_url": url, "video_url": url, "width": 640 }));
+    assert_eq!((audit().await, &db.job(job).await["status"]), (0, &json!("queued")));
+
+    // A client that names both is shown the address at once.
+    let both = Uuid::new_v4();
+    page.exec(&format!(
+        "insert into public.video_upscaler_jobs (id, input_file_name, video_url) values ('{both}', 'clip.mp4', '{url}')"
+    ))
+    .await;
+    assert_eq!(
+        page.value(&format!("select input_file_name from public.video_upscaler_jobs where id = '{both}'")).await,
+        url
+    );
+    assert_eq!(audit().await, 0);
+}
+
+#[tokio::test]
 async fn nobody_writes_for_another_or_without_a_name() {
     let db = Database::fresh().await;
     let (user, other) = (db.user(60).await, db.user(60).await);
@@ -177,6 +249,44 @@ async fn twenty_rows_a_user_and_no_more() {
 }
 
 #[tokio::test]
+async fn rows_that_come_to_nothing_are_counted_by_the_hour() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let page = as_user(&db, user).await;
+    for round in 0..10 {
+        for _ in 0..20 {
+            page.exec("insert into public.veste_ai_jobs (status) values ('queued')").await;
+        }
+        page.exec("update public.veste_ai_jobs set status = 'cancelled' where status = 'queued'").await;
+        assert_eq!(db.int("select count(*) from public.jobs where status = 'cancelled'").await, 20 * (round + 1));
+    }
+    let insert = "insert into public.upscaler_jobs (status) values ('queued')";
+    assert_eq!(page.try_exec(insert).await.unwrap_err().message, "rate_limited");
+    // A request by the front door is no such row.
+    db.order(user, UPSCALER, 1).await;
+    db.age_all("1 hour").await;
+    page.exec(insert).await;
+}
+
+#[tokio::test]
+async fn a_row_holds_a_request_and_no_more() {
+    let db = Database::fresh().await;
+    let page = as_user(&db, Uuid::new_v4()).await;
+    let insert = |letters: usize| format!("insert into public.upscaler_jobs (prompt) values (repeat('x', {letters}))");
+    assert_eq!(page.try_exec(&insert(20_000)).await.unwrap_err().message, "payload_too_large");
+    page.exec(&insert(2_000)).await;
+}
+
+#[tokio::test]
+async fn a_thousand_rows_at_once_are_none() {
+    let db = Database::fresh().await;
+    let page = as_user(&db, Uuid::new_v4()).await;
+    let sql = "insert into public.upscaler_jobs (status) select 'queued' from generate_series(1, 1000)";
+    assert_eq!(page.try_exec(sql).await.unwrap_err().message, "rate_limited");
+    assert_eq!(db.int("select count(*) from public.jobs").await, 0);
+}
+
+#[tokio::test]
 async fn the_cap_holds_for_a_user_without_an_account_at_once() {
     let db = Database::fresh().await;
     let user = Uuid::new_v4();
@@ -227,7 +337,13 @@ const ADOPTED: &[(&str, &str, Option<&str>)] = &[
     ("its user's session", "select public.session_cancel_v1('{user}', 'session', '{{job}}')", Some("already_final")),
     ("its user", "select public.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')", Some("already_final")),
     (
-        "a sweep, then its user",
+        "a sweep, then its user's cancel",
+        "update public.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
+         select private.sweep(clock_timestamp(), null, 10, '5 s'); select public.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')",
+        Some("already_final"),
+    ),
+    (
+        "a sweep, then its user's session",
         "update public.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
          select private.sweep(clock_timestamp(), null, 10, '5 s'); select public.session_cancel_v1('{user}', 'session', '{{job}}')",
         Some("already_final"),
@@ -263,6 +379,43 @@ async fn a_row_is_adopted_unless_its_user_cancelled_it() {
             (answer, _) => panic!("{what}: {answer:?}"),
         }
         assert_eq!(db.balance(user).await, 60, "{what}");
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn what_a_sweep_cancelled_its_user_may_still_end_for_good() {
+    let db = Database::fresh().await;
+    for word in ["failed", "cancelled"] {
+        let (user, job) = (db.user(60).await, Uuid::new_v4());
+        let page = as_user(&db, user).await;
+        insert(&page, user, job, &[]).await.unwrap();
+        db.age(job, "3 minutes").await;
+        db.sweep().await;
+        db.assert_closed(job, "cancelled", Some("ORPHANED"), 0).await;
+        let end = format!("update public.upscaler_jobs set status = '{word}' where id = '{job}'");
+        page.exec(&end).await;
+        db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
+        assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message, "already_final", "{word}");
+        let again = page.try_exec(&end).await;
+        assert_eq!(again.err().map(|error| error.message), (word == "failed").then(|| "already_final".to_owned()));
+        assert_eq!(db.balance(user).await, 60);
+    }
+}
+
+#[tokio::test]
+async fn an_unpaid_row_by_hand_is_adopted_like_any_other() {
+    let db = Database::fresh().await;
+    for word in ["pending", "queued"] {
+        let (user, job) = (db.user(60).await, Uuid::new_v4());
+        db.exec(&format!(
+            "insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', '{word}')"
+        ))
+        .await;
+        assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"], false, "{word}");
+        assert_eq!((db.balance(user).await, db.entries(job).await), (0, vec![-60]), "{word}");
+        assert_eq!(db.claim_one("runninghub").await.job, job, "{word}");
+        db.exec("update public.providers set max_concurrent = max_concurrent + 1").await;
     }
     db.assert_healthy().await;
 }

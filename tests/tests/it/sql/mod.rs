@@ -1,5 +1,6 @@
 //! Every SQL function: done, refused, repeated; the clocks; who may do what.
 
+mod active;
 mod cancel;
 mod chains;
 mod clocks;
@@ -8,6 +9,8 @@ mod enqueue;
 mod grants;
 mod incident;
 mod legacy;
+mod operations;
+mod queue;
 mod reads;
 mod schema;
 mod steps;

@@ -1,7 +1,7 @@
 //! What callers and healers read: one job, the live job of a user, the queue, health; and what a read heals.
 
 use serde_json::{Value, json};
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, enqueue_args, id};
+use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -66,94 +66,6 @@ async fn a_heal_touches_nobody_else() {
     db.order(user, UPSCALER, 1).await;
 }
 
-async fn active(db: &Session, user: Uuid) -> Value {
-    db.ask("user_active_v1", json!({ "p_user_id": user })).await
-}
-
-#[tokio::test]
-async fn a_user_without_a_live_job_is_free() {
-    let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let none = json!({ "has_active_job": false, "active_tool": null, "active_table": null, "active_job_id": null, "active_status": null, "position": null });
-    assert_eq!(active(&db, user).await, none);
-    let job = db.order(user, UPSCALER, 1).await;
-    let expected = json!({ "has_active_job": true, "active_tool": UPSCALER, "active_table": "upscaler_jobs", "active_job_id": job, "active_status": "queued", "position": 1 });
-    assert_eq!(active(&db, user).await, expected);
-    db.age(job, "11 minutes").await;
-    assert_eq!(active(&db, user).await, none, "healed first");
-    assert_eq!(db.balance(user).await, 60);
-}
-
-#[tokio::test]
-async fn an_orphan_never_hides_a_real_job() {
-    let db = Database::fresh().await;
-    // Every order of creation, every kind of orphan, every kind of real job.
-    for orphan in ["pending", "queued"] {
-        for real in ["none", "queued", "running", "raw running"] {
-            for orphan_first in [true, false] {
-                let (user, ghost, case) =
-                    (db.user(60).await, Uuid::new_v4(), format!("{orphan} beside {real}, first: {orphan_first}"));
-                let put_ghost = format!(
-                    "insert into public.jobs (id, tool, user_id, status, created_at)
-                     values ('{ghost}', '{UPSCALER}', '{user}', '{orphan}', clock_timestamp() - interval '3 minutes')"
-                );
-                if orphan_first {
-                    db.exec(&put_ghost).await;
-                }
-                let job = match real {
-                    "none" => None,
-                    "raw running" => {
-                        let job = Uuid::new_v4();
-                        db.exec(&format!("insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')")).await;
-                        Some(job)
-                    }
-                    _ => Some(match db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await {
-                        Ok(answer) => id(&answer["job_id"]),
-                        // A ghost row may refuse the order; its heal, which the function calls, lets it through.
-                        Err(error) => {
-                            assert_eq!(error.message, "active_job_exists", "{case}");
-                            assert_eq!(active(&db, user).await["has_active_job"], false, "{case}");
-                            db.order(user, UPSCALER, 1).await
-                        }
-                    }),
-                };
-                if real == "running" {
-                    db.exec("update public.providers set max_concurrent = max_concurrent + 1").await;
-                    db.run(PROVIDER, &case).await;
-                }
-                if !orphan_first {
-                    db.exec(&put_ghost).await;
-                }
-                for _ in 0..2 {
-                    let answer = active(&db, user).await;
-                    assert_eq!(answer["has_active_job"], json!(job.is_some()), "{case}");
-                    assert_eq!(answer["active_job_id"], json!(job), "{case}");
-                }
-                let row = db.job(ghost).await;
-                assert_eq!((&row["status"], &row["error_code"]), (&json!("cancelled"), &json!("ORPHANED")), "{case}");
-                if let Some(job) = job.filter(|_| real != "raw running") {
-                    db.exec(&format!("update public.tools set user_cancel_running = true where tool = '{UPSCALER}'"))
-                        .await;
-                    db.cancel(user, job).await.unwrap();
-                }
-            }
-        }
-    }
-    db.assert_healthy().await;
-}
-
-#[tokio::test]
-async fn a_young_orphan_is_left_and_a_paid_row_is_none() {
-    let db = Database::fresh().await;
-    let (user, young) = (db.user(60).await, Uuid::new_v4());
-    db.exec(&format!("insert into public.jobs (id, tool, user_id) values ('{young}', '{UPSCALER}', '{user}')")).await;
-    assert_eq!(active(&db, user).await["has_active_job"], false, "unpaid: blocks nobody");
-    assert_eq!(db.job(young).await["status"], "pending");
-    let job = db.order(user, UPSCALER, 1).await;
-    db.age(job, "3 minutes").await;
-    assert_eq!(active(&db, user).await["active_job_id"], json!(job), "waiting for three minutes is no orphan");
-}
-
 #[tokio::test]
 async fn the_queue_is_counted() {
     let db = Database::fresh().await;
@@ -202,48 +114,6 @@ async fn health_reads_what_the_last_sweep_stored() {
     let health = db.ask("health_v1", json!({})).await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
     assert_eq!((&health["stuck"], &health["violations"]), (&json!(1), &json!(1)));
-}
-
-#[tokio::test]
-async fn positions_are_one_to_n_in_the_order_of_admission() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    db.exec("update public.providers set max_concurrent = 1").await;
-    let (many, one) = (db.user(0).await, db.user(60).await);
-    // A thousand of one user before the single one of another.
-    db.exec(&format!(
-        "with job as (insert into public.jobs (tool, user_id, status, request_hash) select '{UPSCALER}', '{many}', 'queued', n::text from generate_series(1, 1000) n returning id)
-         insert into public.job_steps (job_id, step, provider) select id, 1, '{PROVIDER}' from job"
-    ))
-    .await;
-    let late = db.order(one, UPSCALER, 1).await;
-    assert_eq!(db.ask("job_get_v1", get(json!(one), json!(null), late)).await["position"], 2);
-    let places = db.rows("select position from public.queue_positions order by 1").await;
-    let places: Vec<i64> = places.iter().map(|row| row["position"].as_i64().unwrap()).collect();
-    assert_eq!(places, (1..=1001).collect::<Vec<_>>());
-
-    let order = db.rows("select job_id from public.queue_positions where position <= 5 order by position").await;
-    for row in order {
-        let attempt = db.claim_one(PROVIDER).await;
-        assert_eq!(json!(attempt.job), row["job_id"], "admitted in the order shown");
-        assert!(db.sent(attempt).await);
-        db.fail(attempt, "PROVIDER_FAILED").await;
-    }
-    assert_ne!(db.job(late).await["status"], "queued");
-}
-
-#[tokio::test]
-async fn a_user_at_work_waits_behind_one_who_is_not() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    db.exec("update public.providers set max_concurrent = 2").await;
-    let (busy, idle) = (db.user(1000).await, db.user(60).await);
-    for _ in 0..3 {
-        db.order(busy, UPSCALER, 1).await;
-    }
-    db.claim_one(PROVIDER).await;
-    let job = db.order(idle, UPSCALER, 1).await;
-    assert_eq!(db.claim_one(PROVIDER).await.job, job);
 }
 
 #[tokio::test]
@@ -404,19 +274,6 @@ async fn a_finished_step_is_not_failed_by_a_late_question() {
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 }
 
-#[tokio::test]
-async fn a_row_by_hand_counts_as_the_users_live_job() {
-    let db = Database::fresh().await;
-    let (user, job) = (db.user(60).await, Uuid::new_v4());
-    db.exec(&format!(
-        "insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')"
-    ))
-    .await;
-    let error = db.refusal("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1)).await;
-    assert_eq!((error.message.as_str(), &error.detail["activeJobId"]), ("active_job_exists", &json!(job)));
-    assert_eq!(active(&db, user).await["active_job_id"], json!(job));
-}
-
 /// What `invariant_violations` calls each offence that is there now.
 async fn offences(db: &Session) -> Vec<String> {
     db.violations().await.iter().map(|row| row["invariant"].as_str().unwrap().to_owned()).collect()
@@ -472,20 +329,4 @@ async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes
     db.complete(attempt).await;
     db.exec("update public.providers set max_concurrent = 9 where provider = 'replicate'").await;
     db.assert_healthy().await;
-}
-
-#[tokio::test]
-async fn the_audit_counts_old_waiting_rows_of_any_hand() {
-    let db = Database::fresh().await;
-    db.exec(&format!(
-        "insert into public.jobs (tool, user_id, status, created_at) select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
-         from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute', '3 minutes']) a"
-    ))
-    .await;
-    let placed = db.order(db.user(60).await, UPSCALER, 1).await;
-    db.age(placed, "3 minutes").await;
-    let row = db
-        .row("select waiting, old_queued_without_task_or_position as old from public.job_health where table_name = 'upscaler_jobs'")
-        .await;
-    assert_eq!(row, json!({ "waiting": 5, "old": 2 }));
 }

@@ -1,0 +1,157 @@
+//! `docs/operations.md` against a database in which everything it asks about has gone wrong: every query runs and finds it.
+
+use serde_json::json;
+use unstuck_tests::shop::{CHAIN, UPSCALER, VIDEO};
+use unstuck_tests::{Database, Session, sources};
+use uuid::Uuid;
+
+struct Night {
+    db: Database,
+    admin: Uuid,
+    /// Whose chain stands still, who was given credits twice, and who has an upscale that should have ended.
+    user: Uuid,
+    chain: Uuid,
+}
+
+/// Rows as they are at three in the morning, when nothing has healed them yet.
+async fn night() -> Night {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let (admin, user) = (db.admin().await, db.user(1000).await);
+    db.sweep().await;
+
+    // A provider that failed one job, answered nothing for another, and finished a third that was never stored.
+    let failed = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run("runninghub", "t1").await;
+    assert_eq!(attempt.job, failed);
+    db.fail(attempt, "PROVIDER_FAILED").await;
+    db.ask("refund_upscaler_credits", json!({ "_user_id": user, "_amount": 60, "_description": "older code" })).await;
+    let cancelled = db.order(user, UPSCALER, 1).await;
+    db.run("runninghub", "t2").await;
+    db.cancel_as_admin(admin, cancelled).await.unwrap();
+    db.order(user, UPSCALER, 1).await;
+    let unanswered = db.claim_one("runninghub").await;
+    assert!(db.sent(unanswered).await);
+    let stuck = db.order(user, UPSCALER, 1).await;
+    let copied = db.run("runninghub", "t3").await;
+    db.done(copied, "t3").await;
+    db.order(user, VIDEO, 1).await;
+
+    // A chain in its second step, whose checker has not been for a while.
+    let chain = db.order(user, CHAIN, 3).await;
+    let first = db.run("replicate", "p1").await;
+    db.complete(first).await;
+    db.run("replicate", "p2").await;
+
+    // Older clients that were closed while they uploaded.
+    let page = db.connect().await;
+    page.become_caller("authenticated", Some(user)).await;
+    for table in ["upscaler_jobs", "video_upscaler_jobs"] {
+        page.exec(&format!("insert into public.{table} (status, input_file_name) values ('queued', 'in.mp4')")).await;
+    }
+    // `updated_at` is otherwise always now.
+    db.exec("alter table public.jobs disable trigger jobs_before_update").await;
+    db.age_all("30 minutes").await;
+    db.exec(&format!(
+        "update public.jobs set updated_at = updated_at - interval '30 minutes', queued_at = clock_timestamp() where status = 'queued';
+         update public.jobs set updated_at = updated_at - interval '30 minutes' where id in ('{chain}', '{stuck}');
+         update public.jobs set completed_at = clock_timestamp() where completed_at is not null;
+         update public.job_steps set deadline_at = clock_timestamp() + interval '10 minutes' where status = 'queued'"
+    ))
+    .await;
+    db.exec("alter table public.jobs enable trigger jobs_before_update").await;
+    Night { db, admin, user, chain }
+}
+
+/// The page's sections: title and text.
+fn questions(page: &str) -> Vec<(&str, &str)> {
+    page.split("\n## ").skip(1).map(|section| section.split_once('\n').expect("a title and a text")).collect()
+}
+
+fn queries(text: &str) -> Vec<&str> {
+    text.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap_or_default().trim()).collect()
+}
+
+async fn found(db: &Session, query: &str) -> u64 {
+    let query = query.trim_end_matches(';');
+    db.exec("begin").await;
+    let rows = if query.starts_with("select") {
+        db.rows(query).await.len() as u64
+    } else {
+        db.changed(query).await.unwrap_or_else(|error| panic!("{error}\n{query}"))
+    };
+    db.exec("rollback").await;
+    rows
+}
+
+#[tokio::test]
+async fn every_query_of_the_operators_page_finds_what_it_asks_for() {
+    let page = sources::read("docs/operations.md");
+    let questions = questions(&page);
+    let night = night().await;
+    for (number, (title, text)) in questions.iter().enumerate() {
+        assert!(title.starts_with(&format!("{}. ", number + 1)), "{title}");
+        assert!(text.contains("**Do**"), "{title}: what to do");
+        let queries = queries(text);
+        assert!(!queries.is_empty(), "{title}: its query");
+        for query in queries {
+            let query = query
+                .replace("<job id>", &night.chain.to_string())
+                .replace("<user id>", &night.user.to_string())
+                .replace("<admin id>", &night.admin.to_string());
+            assert!(found(&night.db, &query).await > 0, "{title}: finds nothing\n{query}");
+        }
+    }
+    assert_eq!(questions.len(), 10);
+}
+
+#[tokio::test]
+async fn the_page_explains_every_offence_it_groups() {
+    let (page, rules) = (sources::read("docs/operations.md"), sources::read("supabase/migrations/0008_reads.sql"));
+    let table = page.split("| offence |").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+    let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+    for name in named.iter().filter(|name| !name.ends_with("_v1") && !name.ends_with("_credits")) {
+        assert!(rules.contains(&format!("select '{name}'")), "{name} is no offence any more");
+    }
+    assert!(sources::read("README.md").contains("docs/operations.md"));
+}
+
+#[tokio::test]
+async fn the_audit_counts_what_is_there() {
+    let night = night().await;
+    let row = night.db.row("select * from public.job_health where table_name = 'upscaler_jobs'").await;
+    let counts = ["live", "waiting", "running", "old_queued_without_task_or_position", "video_input_not_a_url"];
+    assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [3, 1, 2, 1, 0], "{row}");
+    for name in ["mean_age_seconds", "oldest_seconds"] {
+        assert!((1790..1900).contains(&row[name].as_i64().unwrap()), "{name}: {row}");
+    }
+    let row = night.db.row("select * from public.job_health where table_name = 'video_upscaler_jobs'").await;
+    assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [2, 2, 0, 1, 2], "{row}");
+    let row = night.db.row("select * from public.job_health where table_name = 'replicate_tasks'").await;
+    assert_eq!((&row["live"], &row["unchanged_for_10_minutes"]), (&json!(1), &json!(1)), "{row}");
+    assert!(row["longest_unchanged_seconds"].as_i64().unwrap() >= 1790, "{row}");
+    assert_eq!(night.db.int("select count(*) from public.job_health").await, 7, "also tables without a live job");
+}
+
+#[tokio::test]
+async fn the_audit_counts_old_waiting_rows_of_any_hand() {
+    let db = Database::fresh().await;
+    db.exec(&format!(
+        "insert into public.jobs (tool, user_id, status, created_at) select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
+         from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute', '3 minutes']) a"
+    ))
+    .await;
+    let placed = db.order(db.user(60).await, UPSCALER, 1).await;
+    db.age(placed, "3 minutes").await;
+    let row = db
+        .row("select waiting, old_queued_without_task_or_position as old from public.job_health where table_name = 'upscaler_jobs'")
+        .await;
+    assert_eq!(row, json!({ "waiting": 5, "old": 2 }));
+    db.exec(&format!(
+        "insert into public.jobs (tool, user_id, status, input) select '{VIDEO}', gen_random_uuid(), 'queued', i::jsonb
+         from unnest(array['{{}}', '{{\"videoUrl\": \"a.mp4\"}}', '{{\"input_file_name\": \"a.mp4\"}}', '{{\"videoUrl\": \"https://a.invalid/a.mp4\", \"input_file_name\": \"a.mp4\"}}']) i"
+    ))
+    .await;
+    let names = "select video_input_not_a_url from public.job_health where table_name = 'video_upscaler_jobs'";
+    assert_eq!(db.int(names).await, 3);
+}
