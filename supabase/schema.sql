@@ -379,6 +379,15 @@ create view public.job_receipts with (security_invoker=true) as
            FROM public.credit_entries e
           WHERE e.job_id = j.id AND (e.kind = ANY (ARRAY['debit'::text, 'refund'::text]))) AS entries
    FROM public.jobs j;
+create view public.jobs_by_hour with (security_invoker=true) as
+ SELECT hour,
+    ordered,
+    completed,
+    failed,
+    cancelled,
+    credits_charged,
+    credits_refunded
+   FROM private.hours_seen() h(hour, ordered, completed, failed, cancelled, credits_charged, credits_refunded);
 create view public.pose_changer_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
@@ -409,6 +418,14 @@ create view public.pose_changer_jobs with (security_invoker=true) as
   WHERE (tool IN ( SELECT t.tool
            FROM public.tools t
           WHERE t.table_name = 'pose_changer_jobs'::text));
+create view public.provider_load with (security_invoker=true) as
+ SELECT provider,
+    enabled,
+    max_concurrent,
+    running,
+    waiting,
+    oldest_waiting_seconds
+   FROM private.load_seen() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds);
 create view public.queue_positions with (security_invoker=true) as
  SELECT job_id,
     provider,
@@ -672,6 +689,31 @@ begin
   from public.jobs j left join public.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $function$
+;
+CREATE OR REPLACE FUNCTION private.hours_seen()
+ RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged integer, credits_refunded integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
+  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
+  from recent r
+  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
+  left join (
+    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::int as charged
+    from public.jobs j, recent where j.created_at >= recent.since group by 1
+  ) o using (hour)
+  left join (
+    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
+      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
+      sum(j.credits_refunded)::int as refunded
+    -- A row is last updated when it ends or later, so the index by update finds what ended.
+    from public.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
+  ) e using (hour)
+  where private.may_see(null)
+  order by h.hour
+$function$
 ;
 CREATE OR REPLACE FUNCTION private.intervals()
  RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
@@ -1074,6 +1116,25 @@ begin
   end if;
   return null;
 end $function$
+;
+CREATE OR REPLACE FUNCTION private.load_seen()
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  from public.providers p
+  cross join lateral (
+    select count(*)::int as steps from public.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) r
+  cross join lateral (
+    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
+    from public.job_steps s join public.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where private.may_see(null)
+$function$
 ;
 CREATE OR REPLACE FUNCTION private.may_see(p_user_id uuid)
  RETURNS boolean
@@ -2574,6 +2635,8 @@ grant select on column public.job_steps.share to authenticated;
 grant select on column public.job_steps.started_at to authenticated;
 grant select on column public.job_steps.status to authenticated;
 grant select on column public.job_steps.step to authenticated;
+grant execute on function private.hours_seen() to authenticated;
+grant execute on function private.hours_seen() to service_role;
 grant execute on function private.is_admin() to authenticated;
 grant execute on function private.is_admin() to service_role;
 grant execute on function private.is_final(text) to authenticated;
@@ -2584,6 +2647,8 @@ grant execute on function private.job_position(uuid) to authenticated;
 grant execute on function private.job_position(uuid) to service_role;
 grant execute on function private.job_task_id(uuid) to authenticated;
 grant execute on function private.job_task_id(uuid) to service_role;
+grant execute on function private.load_seen() to authenticated;
+grant execute on function private.load_seen() to service_role;
 grant execute on function private.may_see(uuid) to authenticated;
 grant execute on function private.may_see(uuid) to service_role;
 grant execute on function private.number_in(text) to authenticated;
@@ -2657,8 +2722,12 @@ grant select on table public.job_receipts to service_role;
 grant select on table public.job_steps to service_role;
 grant select on table public.jobs to authenticated;
 grant select on table public.jobs to service_role;
+grant select on table public.jobs_by_hour to authenticated;
+grant select on table public.jobs_by_hour to service_role;
 grant delete, insert, select, update on table public.pose_changer_jobs to authenticated;
 grant select on table public.pose_changer_jobs to service_role;
+grant select on table public.provider_load to authenticated;
+grant select on table public.provider_load to service_role;
 grant select on table public.providers to authenticated;
 grant select on table public.providers to service_role;
 grant select on table public.queue_positions to authenticated;

@@ -15,6 +15,8 @@ const OPAQUE_KEY: &str = "sb_";
 #[derive(Clone, Default)]
 pub struct Config {
     pub supabase_url: Option<String>,
+    /// Public: what a browser identifies the project with.
+    pub supabase_anon_key: Option<String>,
     pub service_role_key: Option<String>,
     /// The values of `SUPABASE_SECRET_KEYS`, the one named `default` first.
     pub secret_keys: Vec<String>,
@@ -44,6 +46,7 @@ impl Config {
         }
         Ok(Config {
             supabase_url: read("SUPABASE_URL").map(without_slash),
+            supabase_anon_key: read("SUPABASE_ANON_KEY"),
             service_role_key: read("SUPABASE_SERVICE_ROLE_KEY"),
             secret_keys: secret_keys(read("SUPABASE_SECRET_KEYS"))?,
             jwt_secret: read("SUPABASE_JWT_SECRET"),
@@ -66,6 +69,10 @@ impl Config {
 
     pub fn supabase_url(&self) -> Result<&str, ApiError> {
         present(&self.supabase_url, "SUPABASE_URL")
+    }
+
+    pub fn supabase_anon_key(&self) -> Result<&str, ApiError> {
+        present(&self.supabase_anon_key, "SUPABASE_ANON_KEY")
     }
 
     /// The key our own database calls use.

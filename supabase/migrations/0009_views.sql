@@ -126,6 +126,51 @@ select t.table_name, count(j.id) as live,
 from public.tools t left join public.jobs j on j.tool = t.tool and j.status in ('pending', 'queued', 'starting', 'running')
 where (select private.may_see(null)) group by t.table_name;
 
+-- What the admin page shows at a glance: each provider's slots and queue, and a day by the hour.
+create or replace function private.load_seen()
+returns table (provider text, enabled boolean, max_concurrent int, running int, waiting int, oldest_waiting_seconds int)
+language sql stable security definer set search_path = '' as
+$$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  from public.providers p
+  cross join lateral (
+    select count(*)::int as steps from public.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) r
+  cross join lateral (
+    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
+    from public.job_steps s join public.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where private.may_see(null)
+$$;
+create or replace view public.provider_load with (security_invoker = true) as
+select l.provider, l.enabled, l.max_concurrent, l.running, l.waiting, l.oldest_waiting_seconds from private.load_seen() l;
+
+create or replace function private.hours_seen()
+returns table (hour timestamptz, ordered int, completed int, failed int, cancelled int, credits_charged int, credits_refunded int)
+language sql stable security definer set search_path = '' as
+$$
+  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
+  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
+  from recent r
+  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
+  left join (
+    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::int as charged
+    from public.jobs j, recent where j.created_at >= recent.since group by 1
+  ) o using (hour)
+  left join (
+    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
+      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
+      sum(j.credits_refunded)::int as refunded
+    -- A row is last updated when it ends or later, so the index by update finds what ended.
+    from public.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
+  ) e using (hour)
+  where private.may_see(null)
+  order by h.hour
+$$;
+create or replace view public.jobs_by_hour with (security_invoker = true) as
+select h.hour, h.ordered, h.completed, h.failed, h.cancelled, h.credits_charged, h.credits_refunded from private.hours_seen() h;
+
 create or replace function private.violations_seen() returns table (invariant text, subject text, detail text)
 language sql stable security definer set search_path = '' as
 $$ select v.invariant, v.subject, v.detail from private.violations('-infinity') v where private.may_see(null) $$;

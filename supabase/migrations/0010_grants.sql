@@ -18,7 +18,7 @@ begin
   end loop;
   foreach v_table in array array['user_roles', 'providers', 'tools', 'jobs', 'job_steps', 'job_events', 'credit_accounts', 'credit_entries',
     'cancelled_requests', 'webhook_inbox', 'sweeps', 'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',
-    'generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history', 'job_receipts', 'queue_positions', 'job_health', 'invariant_violations'] loop
+    'generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history', 'job_receipts', 'queue_positions', 'provider_load', 'jobs_by_hour', 'job_health', 'invariant_violations'] loop
     execute format('revoke all on public.%I from public, anon, authenticated, service_role', v_table);
     execute format('grant select on public.%I to service_role', v_table);
   end loop;
@@ -29,14 +29,14 @@ grant execute on function public.has_role(uuid, public.app_role) to authenticate
 grant usage on schema private to authenticated, service_role;
 grant execute on function private.is_admin(), private.may_see(uuid), private.job_position(uuid), private.job_task_id(uuid),
   private.step_output_url(uuid, int), private.status_word(text, text), private.number_in(text), private.is_live(text), private.is_final(text),
-  private.places_seen(), private.violations_seen() to authenticated, service_role;
+  private.places_seen(), private.load_seen(), private.hours_seen(), private.violations_seen() to authenticated, service_role;
 
 grant select on public.tools, public.providers, public.jobs, public.job_events, public.credit_accounts, public.credit_entries, public.user_roles to authenticated;
 -- Owners read neither the provider's request nor what a step made: delivered pictures come through the views.
 grant select (job_id, step, status, provider, provider_task_id, run, attempts, rescues, share, not_before, sent_at, started_at, lease_until,
   deadline_at, checked_at, provider_done_at, error_code, error_message, completed_at) on public.job_steps to authenticated;
 grant select on public.upscaler_jobs, public.video_upscaler_jobs, public.pose_changer_jobs, public.veste_ai_jobs, public.generation_jobs,
-  public.generation_tasks, public.replicate_tasks, public.generation_history, public.job_receipts, public.queue_positions, public.job_health,
+  public.generation_tasks, public.replicate_tasks, public.generation_history, public.job_receipts, public.queue_positions, public.provider_load, public.jobs_by_hour, public.job_health,
   public.invariant_violations to authenticated;
 grant insert, update, delete on public.upscaler_jobs, public.video_upscaler_jobs, public.pose_changer_jobs, public.veste_ai_jobs to authenticated;
 

@@ -3,6 +3,7 @@
 import { createClient } from "@supabase/supabase-js";
 
 export const stack = JSON.parse(process.env.STACK);
+export const given = JSON.parse(process.env.GIVEN ?? "{}");
 
 export const client = (key = stack.anonKey) =>
   createClient(stack.url, key, { auth: { persistSession: false, autoRefreshToken: false } });

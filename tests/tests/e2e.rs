@@ -3,6 +3,7 @@
 mod e2e {
     mod admin_cancel_job;
     mod auth;
+    mod browser;
     mod cleanup_stale_jobs;
     mod client;
     mod gateway;

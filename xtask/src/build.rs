@@ -54,6 +54,9 @@ pub fn functions(dirs: &[PathBuf]) -> Result<()> {
 }
 
 pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
+    if dirs.iter().any(|dir| dir.ends_with("gateway")) {
+        pages()?;
+    }
     // Another checkout's build writes files of the same names.
     let _one_checkout = tools::lock("target-wasm")?;
     let args = ["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile];
@@ -137,6 +140,13 @@ fn wasm_hash(dir: &Path, profile: &str) -> Result<String> {
     let wasm =
         std::fs::read(&path).with_context(|| format!("cargo has not made {}: is it a cdylib?", path.display()))?;
     Ok(format!("{:x} {profile}", Sha256::digest(wasm)))
+}
+
+/// What the pages load and nobody writes by hand: the bundled client library, the contract as JSON.
+fn pages() -> Result<()> {
+    let mut node = Command::new(paths::node_bin("node"));
+    node.arg(paths::root().join("xtask/pages.mjs")).current_dir(paths::root());
+    run_quiet("pages: bundle", &mut node, "run `cargo xtask setup` if a package is missing").map(drop)
 }
 
 /// Builds the program that stands for Supabase and the providers.

@@ -64,7 +64,10 @@ fn main() -> ExitCode {
 
 async fn perform(task: Task) -> Result<()> {
     match task {
-        Task::Setup => tools::setup(),
+        Task::Setup => {
+            tools::setup()?;
+            tools::browser()
+        }
         Task::Dev => dev().await,
         Task::Demo => {
             tools::setup()?;
@@ -116,6 +119,7 @@ async fn dev() -> Result<()> {
 
 fn test(args: &[String]) -> Result<()> {
     tools::setup()?;
+    tools::browser()?;
     let test_only = test_functions()?;
     build::functions(&build::all_with(&test_only)?)?;
     build::stand_ins()?;

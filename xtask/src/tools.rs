@@ -18,6 +18,10 @@ const POSTRUST: &str = "3.1.0";
 const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 const DEBIAN_TOOLCHAIN: &str = "debian-web";
 
+/// The browser, and a typeface for pages that ask for the system's.
+const BROWSER_PACKAGES: [&str; 2] = ["chromium", "fonts-inter"];
+pub const BROWSER_ADVICE: &str = "install Chromium (Debian: `apt-get install chromium`), or set CHROMIUM to its path";
+
 pub fn setup() -> Result<()> {
     let cache = paths::cache();
     std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
@@ -39,6 +43,37 @@ pub fn lock(name: &str) -> Result<std::fs::File> {
         file.lock()?;
     }
     Ok(file)
+}
+
+/// The browser that the pages are tested in. Where it cannot be had the tests say so; nothing else needs it.
+pub fn browser() -> Result<()> {
+    let _one_at_a_time = lock("setup")?;
+    if let Some(found) = chromium() {
+        say(format_args!("browser: {}", found.display()));
+        return Ok(());
+    }
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        run(&format!("browser: apt-get {}", args.join(" ")), &mut command, BROWSER_ADVICE)
+    };
+    let install: Vec<&str> =
+        ["install", "--yes", "--no-install-recommends"].into_iter().chain(BROWSER_PACKAGES).collect();
+    // A machine that has never looked up its packages' lists finds nothing at first.
+    if let Err(error) = apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))) {
+        say(format_args!("no browser, so the tests of the pages will fail: {error}"));
+    }
+    Ok(())
+}
+
+/// `CHROMIUM`, or the first browser of that family that is installed.
+pub fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+        std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|program| program.exists())
+    })
 }
 
 pub fn worker_build() -> PathBuf {

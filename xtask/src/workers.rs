@@ -145,6 +145,7 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("FUNCTIONS_URL", format!("{url}/functions/v1")),
         ("SUPABASE_URL", url),
+        ("SUPABASE_ANON_KEY", keys.anon_key.clone()),
         ("SUPABASE_SERVICE_ROLE_KEY", keys.service_role_key.clone()),
         ("SUPABASE_SECRET_KEYS", json!({ "default": keys.secret_key }).to_string()),
         ("SUPABASE_JWT_SECRET", keys.jwt_secret.clone()),

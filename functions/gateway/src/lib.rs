@@ -3,16 +3,16 @@
 //!
 //! It knows no function by name, looks at no credential and changes no request.
 
+mod pages;
+
 use serde::{Deserialize, Serialize};
 use shared::auth::Policy;
 use shared::db::DbError;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Fetch, Op, Reply, Spec};
-use shared::error::{ApiError, ErrorCode};
-use worker::{Context, Env, Fetcher, Request, Response, event};
+use shared::error::ApiError;
+use worker::{Context, Env, Request, Response, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
-/// Where the pages are; no function may be reached under this name.
-const PAGES: &str = "ASSETS";
 /// Two periods of the sweep: later than this, it does not run.
 const SWEEP_LATE_S: i32 = 120;
 
@@ -26,55 +26,44 @@ static HEALTH: Spec = Spec {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let path = request.path();
-    let name = path.strip_prefix(FUNCTIONS).map(|rest| rest.split('/').next().unwrap_or_default());
+    let called = path.strip_prefix(FUNCTIONS);
+    let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
     if name == Some(HEALTH.name) {
         return edge::serve(&HEALTH, request, env, context, health).await;
+    }
+    if path.strip_prefix('/') == Some(pages::SETTINGS.name) {
+        return edge::serve(&pages::SETTINGS, request, env, context, pages::settings).await;
     }
     let request_id = edge::request_id(&request, &Fetch::new(env.clone()));
     if request.inner().method() == "OPTIONS" {
         return Ok(edge::plain(204, &request_id));
     }
+    let is_contract = called == Some(pages::CONTRACT);
     let target = match name {
-        Some(name) => binding(name).and_then(|binding| env.service(&binding).ok()),
-        None => env.assets(PAGES).ok(),
+        Some(name) if !is_contract => binding(name).and_then(|binding| env.service(&binding).ok()),
+        _ => env.assets(pages::BINDING).ok(),
     };
-    Ok(match target {
-        Some(target) => pass(&target, request, name, &request_id).await,
-        None => edge::answer(Err(ApiError::not_found()), &request_id),
-    })
+    let answer = match target {
+        None => return Ok(edge::answer(Err(ApiError::not_found()), &request_id)),
+        Some(assets) if is_contract => pages::contract(&assets, &request).await,
+        Some(target) => target.fetch_request(request).await,
+    };
+    let detail = match answer {
+        Ok(response) if has_cors(&response) => return Ok(response),
+        Ok(response) if response.status_code() < 500 => return Ok(pages::page(response, &env, &request_id)),
+        Ok(response) => format!("status {} from the platform", response.status_code()),
+        Err(error) => error.to_string(),
+    };
+    // Whatever happens on the other side, the caller gets an answer in our shape.
+    edge::log_failure("gateway", name.unwrap_or_default(), &request_id, &detail);
+    Ok(edge::answer(Err(ApiError::internal(detail)), &request_id))
 }
 
 /// The binding of a function's name, where it can be one.
 fn binding(name: &str) -> Option<String> {
     let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let binding = name.to_ascii_uppercase().replace('-', "_");
-    (is_name && binding != PAGES).then_some(binding)
-}
-
-/// Whatever happens on the other side, the caller gets an answer in our shape.
-async fn pass(target: &Fetcher, request: Request, name: Option<&str>, request_id: &str) -> Response {
-    let detail = match target.fetch_request(request).await {
-        Ok(response) if has_cors(&response) => return response,
-        Ok(response) if response.status_code() < 500 => return page(response, request_id),
-        Ok(response) => format!("status {} from the platform", response.status_code()),
-        Err(error) => error.to_string(),
-    };
-    edge::log_failure("gateway", name.unwrap_or_default(), request_id, &detail);
-    edge::answer(Err(ApiError::internal(detail)), request_id)
-}
-
-/// What the platform answers for the pages, with what every answer of ours has.
-fn page(response: Response, request_id: &str) -> Response {
-    let refusal = match response.status_code() {
-        404 => ApiError::not_found(),
-        405 => ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", "GET, HEAD"),
-        _ => {
-            let headers = response.headers().clone();
-            edge::with_cors(&headers, request_id);
-            return response.with_headers(headers);
-        }
-    };
-    edge::answer(Err(refusal), request_id)
+    (is_name && binding != pages::BINDING).then_some(binding)
 }
 
 /// An answer of ours; the platform's own, for pages and for a crashed function, has no CORS headers.

@@ -7,6 +7,7 @@
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
 //! * [`keys`]: tokens and key sets that no front door would give
 //! * [`memory`]: what the functions' process holds
+//! * [`node`]: scripts with the official client, or in a browser
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
 //! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the database.
@@ -14,6 +15,7 @@
 pub mod call;
 pub mod keys;
 pub mod memory;
+pub mod node;
 pub mod user;
 pub mod world;
 

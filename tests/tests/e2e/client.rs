@@ -1,32 +1,13 @@
 //! The official client library against the stack, as a page would use it.
 
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
-use unstuck_tests::e2e::{self, World};
+use unstuck_tests::e2e;
 use xtask::paths;
-
-/// Runs a script of `tests/client` with the stack's addresses, and gives what it printed.
-fn script(world: &World, name: &str) -> Value {
-    let info = json!({
-        "url": world.stack().info().url,
-        "anonKey": world.stack().info().anon_key,
-        "publishableKey": world.stack().keys().publishable_key,
-        "serviceRoleKey": world.stack().info().service_role_key,
-        "users": world.stack().info().users,
-    });
-    let mut node = Command::new(paths::node_bin("node"));
-    node.arg(paths::root().join("tests/client").join(name)).env("STACK", info.to_string()).stdin(Stdio::null());
-    let output = node.output().expect("node runs");
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{name}:\n{stdout}\n{stderr}");
-    serde_json::from_str(stdout.trim()).unwrap_or_else(|error| panic!("{name}: {error}\n{stdout}"))
-}
 
 #[test]
 fn a_page_signs_in_uploads_orders_and_reads() {
     e2e::run(async |world| {
-        let seen = script(world, "upscale.mjs");
+        let seen = world.node("client/upscale.mjs", &json!({}));
         let run = &seen["run"];
         assert_eq!(
             (&run["success"], &run["creditsCharged"], &run["balance"]),
@@ -58,7 +39,7 @@ fn a_refusal_reaches_the_page_with_its_fields() {
         let user = world.user(2).await;
         let spent = "insert into public.credit_entries (user_id, kind, amount, reason)";
         world.db().exec(&format!("{spent} values ('{}', 'adjustment', -950, 'spent elsewhere')", user.id)).await;
-        let seen = script(world, "refusals.mjs");
+        let seen = world.node("client/refusals.mjs", &json!({}));
         let poor = &seen["poor"];
         assert_eq!((&poor["name"], &poor["status"]), (&json!("FunctionsHttpError"), &json!(402)), "{seen:#}");
         let body = &poor["body"];
@@ -92,7 +73,7 @@ const WRITABLE: [&str; 4] = ["upscaler_jobs", "video_upscaler_jobs", "pose_chang
 #[test]
 fn an_older_page_writes_its_own_row_and_nothing_else() {
     e2e::run(async |world| {
-        let seen = script(world, "old_page.mjs");
+        let seen = world.node("client/old_page.mjs", &json!({}));
         for row in [&seen["inserted"], &seen["last"]] {
             assert_eq!((&row["session_id"], &row["user_id"]), (&json!("an old page"), &json!(world.user(1).await.id)));
             assert!(!row["created_at"].as_str().unwrap().starts_with("2020"), "{row:#}");
@@ -130,4 +111,86 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
         assert_eq!((world.balance(&world.user(1).await).await, world.balance(&world.user(2).await).await), (940, 1000));
         world.db().assert_healthy().await;
     });
+}
+
+/// The newest library and the oldest that has every call we name, with both kinds of public key.
+#[test]
+fn old_and_new_libraries_and_keys_see_the_same() {
+    e2e::run(async |world| {
+        for library in ["@supabase/supabase-js", "supabase-js-oldest"] {
+            let seen = world.node("client/versions.mjs", &json!({ "library": library }));
+            for key in ["anonKey", "publishableKey"] {
+                let seen = &seen[key];
+                assert_eq!(seen["user"], "user1@example.com", "{library}, {key}: {seen:#}");
+                assert_eq!(seen["check"]["maxConcurrent"], 3, "{library}, {key}: {seen:#}");
+                assert_eq!(seen["region"]["maxConcurrent"], 3, "{library}, {key}: {seen:#}");
+                let refused = &seen["refused"];
+                assert_eq!(
+                    (&refused["name"], &refused["status"], &refused["body"]["code"]),
+                    (&json!("FunctionsHttpError"), &json!(400), &json!("bad_request")),
+                    "{library}, {key}: {seen:#}"
+                );
+                assert_eq!(refused["body"]["error"], refused["body"]["message"], "{library}, {key}: {seen:#}");
+                assert_eq!(seen["balance"], 1000, "{library}, {key}: {seen:#}");
+                assert_eq!(seen["signedOut"], 401, "{library}, {key}: {seen:#}");
+            }
+        }
+    });
+}
+
+/// `web/client.js` as an app uses it, without a browser.
+#[test]
+fn the_client_runs_a_job_from_file_to_result() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "work_ms": 300 } })).await;
+        world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+        let other = world.user(2).await;
+        world.order(&other).await;
+        let seen = world.node("client/jobs.mjs", &json!({}));
+        let states: Vec<&str> = seen["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(["uploading", "waiting", "running", "done"].iter().all(|state| states.contains(state)), "{seen:#}");
+        assert_eq!((&seen["result"]["state"], &seen["size"]), (&json!("done"), &json!([24, 18])), "{seen:#}");
+        assert_eq!((&seen["position"], &seen["creditsCharged"]), (&json!(1), &json!(60)), "{seen:#}");
+        let input = seen["result"]["input"]["imageUrl"].as_str().unwrap();
+        assert!(input.contains(seen["id"].as_str().unwrap()), "the upload's path holds the job's id: {input}");
+        assert_eq!(world.balance(&world.user(1).await).await, 940);
+    });
+}
+
+#[test]
+fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        world.script(json!({ "runninghub": { "fail": "out of paint" } })).await;
+        let seen = world.node("client/errors.mjs", &json!({}));
+        assert_eq!(seen["signedOut"]["code"], "unauthorized", "{seen:#}");
+        assert_eq!(
+            (&seen["failed"]["state"], &seen["failed"]["code"], &seen["failed"]["creditsRefunded"]),
+            (&json!("failed"), &json!("PROVIDER_FAILED"), &json!(60)),
+            "{seen:#}"
+        );
+        assert_eq!((&seen["invalid"]["code"], &seen["invalid"]["status"]), (&json!("bad_request"), &json!(400)), "{seen:#}");
+        assert_eq!(seen["cancelled"]["state"], "cancelled", "{seen:#}");
+        assert_eq!((&seen["resumed"], &seen["sameId"]), (&json!(1), &json!(true)), "{seen:#}");
+        assert_eq!(seen["noMoreRunning"]["code"], "in_progress", "a running job is not given up: {seen:#}");
+        let cancelled = seen["cancelled"]["id"].as_str().unwrap();
+        let jobs = world.db().int(&format!("select count(*) from public.jobs where id = '{cancelled}'")).await;
+        assert_eq!(jobs, 0, "cancelled before it was ordered");
+        assert_eq!(world.balance(&user).await, 940, "the running one is paid");
+    });
+}
+
+#[test]
+fn the_clients_types_are_what_its_comments_say() {
+    let out = std::env::temp_dir().join(format!("unstuck-types-{}", std::process::id()));
+    let mut node = std::process::Command::new(paths::node_bin("node"));
+    let compiler = paths::root().join("node_modules/typescript/lib/tsc.js");
+    node.arg(compiler).arg("--project").arg(paths::root().join("web/tsconfig.json")).arg("--outDir").arg(&out);
+    let output = node.output().expect("the compiler runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let made = std::fs::read_to_string(out.join("client.d.ts")).expect("the compiler's declarations");
+    let _ = std::fs::remove_dir_all(&out);
+    let kept = std::fs::read_to_string(paths::root().join("web/client.d.ts")).expect("the committed declarations");
+    assert_eq!(made, kept, "run `tsc --project web/tsconfig.json`");
 }

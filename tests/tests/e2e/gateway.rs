@@ -7,8 +7,9 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
-const TARGETS: [(&str, &str); 12] = [
+const TARGETS: [(&str, &str); 13] = [
     ("health", "GET"),
+    ("openapi.json", "GET"),
     ("runninghub-upscaler/run", "POST"),
     ("runninghub-upscaler/queue-status", "GET, POST"),
     ("runninghub-queue-manager/check", "GET, POST"),

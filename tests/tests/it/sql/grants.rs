@@ -33,11 +33,13 @@ async fn only_the_service_calls_a_function() {
     assert!(names(&db, &private.replace("{role}", "anon")).await.is_empty());
     let readers = names(&db, &private.replace("{role}", "authenticated")).await;
     let allowed = [
+        "hours_seen",
         "is_admin",
         "is_final",
         "is_live",
         "job_position",
         "job_task_id",
+        "load_seen",
         "may_see",
         "number_in",
         "places_seen",
@@ -303,5 +305,41 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
         page.become_caller(role, Some(who)).await;
         assert_eq!(page.int("select count(*) from public.queue_positions").await, places, "{role} {who}");
         assert_eq!(page.int("select count(*) from public.job_health").await, tables, "{role} {who}");
+    }
+}
+
+#[tokio::test]
+async fn load_and_hours_are_for_admins() {
+    let db = Database::fresh().await;
+    let user = db.user(200).await;
+    db.order(user, UPSCALER, 1).await;
+    db.run("runninghub", "t1").await;
+    db.order(db.user(60).await, UPSCALER, 1).await;
+    let over = db.order(db.user(60).await, UPSCALER, 1).await;
+    db.cancel_as_admin(db.admin().await, over).await.unwrap();
+
+    let page = db.connect().await;
+    page.become_caller("authenticated", Some(db.admin().await)).await;
+    let load = page.row("select * from public.provider_load where provider = 'runninghub'").await;
+    assert_eq!(
+        (&load["max_concurrent"], &load["running"], &load["waiting"], &load["enabled"]),
+        (&json!(3), &json!(1), &json!(1), &json!(true)),
+        "{load}"
+    );
+    assert_eq!(load["oldest_waiting_seconds"], 0, "{load}");
+    let hours = page.rows("select * from public.jobs_by_hour").await;
+    assert_eq!(hours.len(), 24);
+    // The clock may have struck meanwhile.
+    let sum = |name: &str| hours.iter().map(|hour| hour[name].as_i64().unwrap()).sum::<i64>();
+    assert_eq!(
+        (sum("ordered"), sum("cancelled"), sum("completed"), sum("credits_charged"), sum("credits_refunded")),
+        (3, 1, 0, 180, 60),
+        "{hours:?}"
+    );
+    for (role, who, rows) in [("authenticated", Some(user), 0), ("service_role", None, 28)] {
+        page.become_owner().await;
+        page.become_caller(role, who).await;
+        let seen = "select (select count(*) from public.provider_load) + (select count(*) from public.jobs_by_hour)";
+        assert_eq!(page.int(seen).await, rows, "{role}");
     }
 }

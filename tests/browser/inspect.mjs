@@ -1,0 +1,58 @@
+// Every page in every state, light and dark, before axe-core.
+
+import { createRequire } from "node:module";
+import { picture } from "../client/picture.mjs";
+import { given, open, order, reached, signIn, tell } from "./tab.mjs";
+
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const findings = [];
+const looked = [];
+
+/** The page's policy lets no script in but its own, so axe comes in by the browser's own door. */
+async function look(tab, what) {
+  const { readFileSync } = await import("node:fs");
+  // Half-way through an entrance everything is pale.
+  await tab.evaluate(() => Promise.all(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations !== Infinity).map(({ finished }) => finished)));
+  await tab.evaluate(readFileSync(axe, "utf8"));
+  const { violations } = await tab.evaluate(() => globalThis.axe.run());
+  looked.push(what);
+  for (const { id, impact, nodes } of violations)
+    if (["serious", "critical"].includes(impact)) findings.push({ what, id, impact, nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`) });
+}
+
+for (const colorScheme of ["light", "dark"]) {
+  const studio = await open("/", { colorScheme });
+  await look(studio, `door, ${colorScheme}`);
+  await signIn(studio, given[colorScheme]);
+  await studio.locator(".history-list li").first().waitFor();
+  await look(studio, `studio, ${colorScheme}`);
+  await order(studio, picture());
+  await reached(studio, "running");
+  await look(studio, `running, ${colorScheme}`);
+  await reached(studio, "done");
+  await studio.locator(".history-row summary").first().click();
+  await look(studio, `done, ${colorScheme}`);
+  await studio.context().close();
+
+  const phone = await open("/", { colorScheme, email: given[colorScheme], viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  await phone.locator(".history-row").first().waitFor();
+  const wide = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (wide > 0) findings.push({ what: `phone, ${colorScheme}`, id: `${wide} pixels too wide` });
+  await look(phone, `phone, ${colorScheme}`);
+  await phone.goto("/admin");
+  await phone.locator(".notice").waitFor();
+  await look(phone, `not allowed, ${colorScheme}`);
+  await phone.context().close();
+
+  const admin = await open("/admin", { colorScheme, email: "admin1@example.com" });
+  await admin.locator("tr[data-job]").first().waitFor();
+  await look(admin, `admin, ${colorScheme}`);
+  await admin.locator("[data-cancel]").first().click();
+  await look(admin, `question, ${colorScheme}`);
+  await admin.getByRole("button", { name: "Back" }).click();
+  await admin.locator("td .link").first().click();
+  await admin.locator(".drawer tbody tr").first().waitFor();
+  await look(admin, `history of a job, ${colorScheme}`);
+  await admin.context().close();
+}
+await tell({ looked, findings });

@@ -1,0 +1,13 @@
+// What a person is told: not enough credits, a job given up while it waits, a job that failed.
+
+import { picture } from "../client/picture.mjs";
+import { given, open, order, reached, tell } from "./tab.mjs";
+
+const tab = await open("/", { email: "user1@example.com" });
+const id = await order(tab, picture());
+if (given.cancel) {
+  await reached(tab, "waiting");
+  await tab.getByRole("button", { name: "Cancel" }).click();
+}
+await reached(tab, given.state);
+await tell({ id, text: await tab.locator(".stage-job").innerText() });

@@ -1,0 +1,70 @@
+// What the scenarios here share: a browser, a signed-in tab, and everything that goes wrong in it. The scenarios act as a
+// person would, print one JSON object, and judge nothing.
+
+import { setTimeout as pause } from "node:timers/promises";
+import { chromium } from "playwright-core";
+
+export const stack = JSON.parse(process.env.STACK);
+export const given = JSON.parse(process.env.GIVEN ?? "{}");
+
+// As root there is no sandbox; the rest keeps the browser from calling home.
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const PATIENCE_MS = 30_000;
+
+export const browser = await chromium.launch({ executablePath: stack.chromium, args: FLAGS });
+/** What no page may do: break its policy, throw, or ask anybody else. */
+export const problems = [];
+
+/** A tab of somebody's own browser. */
+export async function open(path, { email, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, locale: "en-US", baseURL: stack.url, ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const tab = await context.newPage();
+  const note = (kind, text) => problems.push(`${path}: ${kind}: ${text}`);
+  tab.on("pageerror", (error) => note("error", error.message));
+  tab.on("console", (message) => /Content.Security.Policy|Refused to|TrustedHTML/.test(message.text()) && note("policy", message.text()));
+  tab.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (origin !== stack.url && !["blob:", "data:"].includes(protocol)) note("elsewhere", request.url());
+  });
+  await tab.goto(path);
+  if (email) await signIn(tab, email);
+  return tab;
+}
+
+export async function signIn(tab, email) {
+  await tab.getByLabel("E-mail").fill(email);
+  await tab.getByLabel("Password").fill(stack.users.find((user) => user.email === email).password);
+  await tab.getByRole("button", { name: "Sign in" }).click();
+  await tab.locator("header.top").waitFor();
+}
+
+/** Chooses a picture and orders; gives the job's id once the stage shows it. */
+export async function order(tab, picture) {
+  await tab.locator("[name=imageUrl]").setInputFiles({ name: "in.png", mimeType: "image/png", buffer: picture });
+  await tab.locator(".tool-form button[type=submit]").click();
+  return tab.locator(".stage-job").getAttribute("data-job");
+}
+
+export const reached = (tab, state) => tab.locator(`.stage-job[data-state=${state}]`).waitFor();
+
+/** Asks until there is something. */
+export async function until(what, look) {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await pause(50)) {
+    const found = await look();
+    if (found) return found;
+  }
+  throw new Error(`not within ${PATIENCE_MS} ms: ${what}`);
+}
+
+/** Rows as the service sees them. */
+export async function rows(query) {
+  const response = await fetch(`${stack.url}/rest/v1/${query}`, { headers: { apikey: stack.serviceRoleKey, authorization: `Bearer ${stack.serviceRoleKey}` } });
+  return response.json();
+}
+
+/** Ends the scenario. */
+export async function tell(seen) {
+  await browser.close();
+  console.log(JSON.stringify({ ...seen, problems }));
+}

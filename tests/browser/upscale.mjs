@@ -1,0 +1,40 @@
+// From the door to the result, with somebody else before us in the queue; then the pixels.
+
+import { picture } from "../client/picture.mjs";
+import { open, order, reached, tell } from "./tab.mjs";
+
+const tab = await open("/", { email: "user1@example.com" });
+const before = await tab.locator("[data-balance]").textContent();
+const id = await order(tab, picture());
+await reached(tab, "waiting");
+const position = await tab.locator("[data-position]").getAttribute("data-position");
+const charged = await tab.locator("[data-balance]").filter({ hasText: "940" }).textContent();
+await reached(tab, "running");
+await reached(tab, "done");
+const pixels = await tab.evaluate(async () => {
+  const image = async (name) => {
+    const element = document.querySelector(`.compare .${name}`);
+    await element.decode();
+    return element;
+  };
+  const [before, after] = [await image("before"), await image("after")];
+  const [width, height] = [before.naturalWidth, before.naturalHeight];
+  // The result, made small again, must be the picture that went in.
+  const colours = (source) => {
+    const canvas = new OffscreenCanvas(width, height).getContext("2d");
+    canvas.imageSmoothingQuality = "high";
+    canvas.drawImage(source, 0, 0, width, height);
+    return canvas.getImageData(0, 0, width, height).data;
+  };
+  const [a, b] = [colours(before), colours(after)];
+  const difference = a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / a.length;
+  return { before: [width, height], after: [after.naturalWidth, after.naturalHeight], difference };
+});
+const slider = tab.getByLabel("Compare before and after");
+await slider.focus();
+await tab.keyboard.press("Home");
+const split = await tab.locator(".compare").evaluate((frame) => frame.style.getPropertyValue("--split"));
+const shown = await tab.locator(".compare-size").textContent();
+await tab.locator(`.history-row[data-job="${id}"] summary`).click();
+const receipt = await tab.locator(`.history-row[data-job="${id}"] tbody tr`).allTextContents();
+await tell({ id, before, position, charged, pixels, split, shown, receipt });

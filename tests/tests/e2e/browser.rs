@@ -1,0 +1,244 @@
+//! The pages as people use them, in a real browser: what they see, what they press, and what the database holds afterwards.
+
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{self, User, World};
+use uuid::Uuid;
+
+/// How long a job at the provider takes, so that a page can be seen waiting and running.
+const WORK_MS: u64 = 1500;
+
+fn id(seen: &Value) -> Uuid {
+    seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
+}
+
+/// One slot, taken by another user until their job ends.
+async fn somebody_is_before_us(world: &World) -> (User, Uuid) {
+    world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    let other = world.user(2).await;
+    let (job, _) = world.order(&other).await;
+    (other, job)
+}
+
+#[test]
+fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
+        somebody_is_before_us(world).await;
+        let seen = world.browser("upscale.mjs", &json!({}));
+        assert_eq!((&seen["before"], &seen["position"], &seen["charged"]), (&json!("1,000"), &json!("1"), &json!("940")));
+        let pixels = &seen["pixels"];
+        assert_eq!((&pixels["before"], &pixels["after"]), (&json!([12, 9]), &json!([24, 18])), "{seen:#}");
+        assert!(pixels["difference"].as_f64().is_some_and(|difference| difference < 8.0), "another picture: {seen:#}");
+        assert_eq!((&seen["shown"], &seen["split"]), (&json!("24 × 18"), &json!("0%")), "{seen:#}");
+        let receipt = seen["receipt"][0].as_str().unwrap();
+        assert!(receipt.contains("Charged") && receipt.contains("−60"), "{receipt}");
+        let job = world.job(id(&seen)).await;
+        assert_eq!((&job["status"], &job["credits_charged"]), (&json!("completed"), &json!(60)), "{job}");
+        assert_eq!(world.balance(&world.user(1).await).await, 940);
+    });
+}
+
+#[test]
+fn a_tab_closed_while_uploading_leaves_nothing_behind() {
+    e2e::run(async |world| {
+        let seen = world.browser("leave.mjs", &json!({ "state": "uploading" }));
+        let user = world.user(1).await;
+        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.balance(&user).await, 1000);
+        // An order that was on its way all the same is refused.
+        let body = world.order_body(&user, id(&seen), json!({})).await;
+        let late = world.call("runninghub-upscaler/run").by(&user).json(&body).send().await;
+        assert_eq!(late.status, 409, "{}", late.text);
+        assert_eq!(world.db().int("select count(*) from public.jobs where status <> 'cancelled'").await, 0);
+        assert_eq!(world.balance(&user).await, 1000);
+    });
+}
+
+#[test]
+fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        somebody_is_before_us(world).await;
+        let seen = world.browser("leave.mjs", &json!({ "state": "waiting" }));
+        let job = world.until_status(id(&seen), "cancelled").await;
+        assert_eq!((&job["credits_charged"], &job["credits_refunded"]), (&json!(60), &json!(60)), "{job}");
+        assert_eq!(world.balance(&world.user(1).await).await, 1000);
+        assert_eq!(world.db().int("select count(*) from public.jobs where status = 'queued'").await, 0);
+    });
+}
+
+#[test]
+fn a_tab_closed_while_running_loses_nothing() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
+        let seen = world.browser("leave.mjs", &json!({ "state": "running" }));
+        let job = world.until_status(id(&seen), "completed").await;
+        assert!(job["output_url"].is_string(), "{job}");
+        assert_eq!(world.balance(&world.user(1).await).await, 940);
+    });
+}
+
+#[test]
+fn a_reload_finds_the_running_job() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "work_ms": 3000 } })).await;
+        let seen = world.browser("reload.mjs", &json!({}));
+        assert_eq!((&seen["found"], &seen["done"]), (&seen["id"], &seen["id"]), "{seen:#}");
+        assert_eq!(world.db().int("select count(*) from public.jobs").await, 1);
+    });
+}
+
+#[test]
+fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let told = |seen: &Value, texts: &[&str]| {
+            let text = seen["text"].as_str().unwrap_or_default();
+            assert!(texts.iter().all(|part| text.contains(part)), "{texts:?} in {text:?}");
+        };
+        world.script(json!({ "runninghub": { "fail": "out of paint" } })).await;
+        let seen = world.browser("refused.mjs", &json!({ "state": "failed" }));
+        told(&seen, &["The provider could not finish it.", "60 credits returned"]);
+
+        world.script(json!({ "reset": true })).await;
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        somebody_is_before_us(world).await;
+        let seen = world.browser("refused.mjs", &json!({ "state": "cancelled", "cancel": true }));
+        told(&seen, &["Cancelled", "60 credits returned"]);
+        assert_eq!(world.balance(&user).await, 1000);
+
+        let spent = "insert into public.credit_entries (user_id, kind, amount)";
+        world.db().exec(&format!("{spent} values ('{}', 'adjustment', -990)", user.id)).await;
+        let seen = world.browser("refused.mjs", &json!({ "state": "failed" }));
+        told(&seen, &["This costs 60 credits; you have 10.", "Nothing was charged."]);
+    });
+}
+
+/// A job that runs for as long as the provider likes.
+async fn endless(world: &World, user: &User) -> Uuid {
+    let (job, _) = world.order(user).await;
+    world.until_status(job, "running").await;
+    job
+}
+
+async fn refunds(world: &World, job: Uuid) -> i64 {
+    let sum = "select coalesce(sum(amount), 0) from public.credit_entries where kind = 'refund' and job_id";
+    world.db().int(&format!("{sum} = '{job}'")).await
+}
+
+#[test]
+fn an_admin_cancels_a_running_job_by_clicking() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let (finished, _) = world.order(&user).await;
+        world.until_status(finished, "completed").await;
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        let job = endless(world, &user).await;
+        let task = world.db().value(&format!("select provider_task_id from public.job_steps where job_id = '{job}'")).await;
+        let seen = world.browser("admin.mjs", &json!({ "job": job, "finished": finished }));
+        let has = |field: &str, texts: &[&str]| {
+            let text = seen[field].as_str().unwrap_or_default();
+            assert!(texts.iter().all(|part| text.contains(part)), "{field}: {texts:?} in {text:?}");
+        };
+        has("before", &["Upscale", "Running", "60", "Cancel", task.as_str().unwrap()]);
+        has("question", &["Cancel this job?", "60 credits go back"]);
+        assert_eq!(seen["toast"], "Job cancelled and 60 credits refunded");
+        has("after", &["Cancelled", "−60"]);
+        assert_eq!((&seen["buttons"], &seen["finished"]), (&json!(0), &json!(0)), "Cancel is for live rows: {seen:#}");
+        assert_eq!(seen["colour"], "rgb(179, 38, 30)", "it is red");
+        has("history", &["Charged", "Returned", "job_cancelled", "running → cancelled", "admin:", "cancelled by an admin"]);
+        has("health", &["Stuck now", "runninghub", "0/3", "Last sweep", "Invariants"]);
+        assert_eq!(refunds(world, job).await, 60);
+        assert_eq!(world.balance(&user).await, 940);
+    });
+}
+
+#[test]
+fn of_two_admins_one_cancels_and_the_other_is_told() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        let user = world.user(1).await;
+        let job = endless(world, &user).await;
+        let seen = world.browser("two_admins.mjs", &json!({ "job": job }));
+        let mut toasts: Vec<&str> = seen["toasts"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        toasts.sort_unstable();
+        assert_eq!(
+            toasts,
+            [
+                "Job cancelled and 60 credits refunded",
+                "Somebody was faster: the job is over (Cancelled), 60 credits had been refunded."
+            ]
+        );
+        assert_eq!(refunds(world, job).await, 60);
+        assert_eq!(world.balance(&user).await, 1000);
+    });
+}
+
+#[test]
+fn an_admin_cancels_everything_that_matches() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        let (user, other) = (world.user(1).await, world.user(2).await);
+        endless(world, &user).await;
+        endless(world, &other).await;
+        let seen = world.browser("many.mjs", &json!({ "user": user.id }));
+        assert_eq!((&seen["everybody"], &seen["matching"]), (&json!(2), &json!(1)), "{seen:#}");
+        assert!(seen["question"].as_str().is_some_and(|text| text.contains("Cancel 1 live job?")), "{seen:#}");
+        assert_eq!(seen["toast"], "1 job cancelled and 60 credits refunded");
+        assert_eq!((world.balance(&user).await, world.balance(&other).await), (1000, 940));
+    });
+}
+
+#[test]
+fn a_user_sees_nothing_on_the_admins_page() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        let (user, other) = (world.user(1).await, world.user(2).await);
+        let job = endless(world, &other).await;
+        let seen = world.browser("outsider.mjs", &json!({ "job": job }));
+        assert!(seen["notice"].as_str().is_some_and(|text| text.contains("Not allowed")), "{seen:#}");
+        let asked = seen["asked"].as_array().unwrap();
+        let data = |path: &Value| path.as_str().is_some_and(|path| path.starts_with("/rest/v1/") && path != "/rest/v1/user_roles");
+        assert!(!asked.iter().any(data), "the page asks for no data: {asked:?}");
+        assert_eq!(seen["byHand"]["cancel"], 403, "{seen:#}");
+        for (table, rows) in seen["byHand"]["rows"].as_object().unwrap() {
+            // Refused where asking alone is too much, and empty everywhere else, but for the user's own credits.
+            let own = |row: &Value| row["user_id"] == json!(user.id);
+            let nothing = rows.as_array().is_none_or(|rows| rows.iter().all(own));
+            assert!(nothing, "{table}: {rows}");
+        }
+        assert_eq!(world.job(job).await["status"], "running");
+    });
+}
+
+#[test]
+fn axe_finds_nothing_serious_on_any_page() {
+    e2e::run(async |world| {
+        let given = json!({ "light": "user1@example.com", "dark": "user3@example.com" });
+        // Something live for the admins to look at.
+        let held = json!({ "match": "hold-this-one", "hang": true });
+        world.script(json!({ "runninghub": [held, { "work_ms": 2500 }] })).await;
+        let other = world.user(2).await;
+        let (job, _) = world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "hold-this-one" })).await;
+        world.until_status(job, "running").await;
+        let seen = world.browser("inspect.mjs", &given);
+        assert_eq!(seen["findings"], json!([]), "{seen:#}");
+        assert_eq!(seen["looked"].as_array().map(Vec::len), Some(18), "{seen:#}");
+    });
+}
+
+#[test]
+fn the_pages_speak_the_browsers_language() {
+    e2e::run(async |world| {
+        let seen = &world.browser("languages.mjs", &json!({}))["seen"];
+        for (locale, lang, title, empty) in [
+            ("en-GB", "en", "Operations", "Your result appears here"),
+            ("pt-BR", "pt", "Operações", "Seu resultado aparece aqui"),
+            ("ru-RU", "ru", "Управление", "Здесь появится результат"),
+            ("uk-UA", "uk", "Керування", "Тут з’явиться результат"),
+            ("fi-FI", "en", "Operations", "Your result appears here"),
+        ] {
+            assert_eq!(seen[locale], json!({ "lang": lang, "title": title, "empty": empty }), "{locale}");
+        }
+    });
+}

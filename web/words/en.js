@@ -1,0 +1,56 @@
+// English; the other languages have the same keys.
+
+export const words = {
+  // Doors and frames
+  sign_in: "Sign in", sign_out: "Sign out", email: "E-mail", password: "Password", welcome: "Welcome back",
+  welcome_text: "Sign in to your studio.", sign_in_wrong: "E-mail or password is not right.", pitch: "Pictures that come back. Every time.",
+  pitch_1: "See your place in the queue and the time left", pitch_2: "Pay only for what arrives: the rest returns by itself", pitch_3: "Close the tab while it runs, find the result when you are back",
+  studio: "Studio", admin: "Admin", create: "Create", history: "History", tool: "Tool", result: "Result", more: "Show more", keep: "Back", close: "Close", credits_left: "credits left",
+  no_tools: "No tool is on sale at the moment.",
+  // Tools
+  "tool_runninghub-upscaler": "Upscale", "about_runninghub-upscaler": "More pixels, every detail kept.", "do_runninghub-upscaler": "Upscale",
+  "tool_runninghub-video-upscaler": "Video upscale", "about_runninghub-video-upscaler": "Sharper frames for a short clip.", "do_runninghub-video-upscaler": "Upscale video",
+  "tool_runninghub-pose-changer": "Pose change", "about_runninghub-pose-changer": "The same person in another pose.", "do_runninghub-pose-changer": "Change pose",
+  "tool_runninghub-veste-ai": "Try on", "about_runninghub-veste-ai": "See how a garment looks on a person.", "do_runninghub-veste-ai": "Try on",
+  "tool_create-generation-job-banana": "Product cards", "about_create-generation-job-banana": "Cards for a shop from pictures of a product.", "do_create-generation-job-banana": "Make cards",
+  "tool_replicate-async-start": "Outfit", "about_replicate-async-start": "Up to five garments, one after the other.", "do_replicate-async-start": "Dress",
+  "tool_generate-website": "Website", "about_generate-website": "A site of plain files from a description.", "do_generate-website": "Build site",
+  "tool_generate-react-website": "React site", "about_generate-react-website": "A React project from a description.", "do_generate-react-website": "Build site",
+  "tool_generate-php-website": "PHP site", "about_generate-php-website": "A PHP project from a description.", "do_generate-php-website": "Build site",
+  field_resolution: "Longest side", field_prompt: "Description", field_productName: "Product", field_description: "What to say about it", field_cards: "Cards", field_category: "Garment", field_siteName: "Name of the site",
+  optional: "optional", option_upper_body: "Upper body", option_lower_body: "Lower body", option_dresses: "Dress",
+  drop_picture: "Drop a picture", drop_video: "Drop a video", drop_person: "Person", drop_reference: "Pose to take", drop_clothing: "Garment", drop_product: "Product pictures", drop_garments: "Garments",
+  drop_hint: "or choose a file", drop_hint_video: "or choose a file", add_more: "Add more", replace: "Replace",
+  credits: { one: "{n} credit", other: "{n} credits" }, credits_each: { one: "{n} credit each", other: "{n} credits each" },
+  // A job
+  empty_title: "Your result appears here", empty_text: "Choose a tool, add a picture, and watch it happen.",
+  progress: "Progress", uploading: "Uploading", uploading_text: "{n} % has arrived. Nothing is charged yet.",
+  waiting_place: "You are number {n} in the queue", waiting_soon: "Starting in a moment", waiting_eta: "About {time} to go", waiting_leave: "If you leave this page, the job is cancelled and the credits come back.",
+  running: "Working on it", running_text: "You may close this page: the result will be in your history.",
+  done: "Done", failed: "This did not work", cancelled: "Cancelled", returned: { one: "{n} credit returned", other: "{n} credits returned" }, not_charged: "Nothing was charged.",
+  download: "Download", again: "New job", cancel: "Cancel", before: "Before", after: "After", compare: "Compare before and after", card: "Card {n}",
+  // History
+  history_empty: "Nothing here yet.", receipt: "Receipt", open: "Show {what}", entry_at: "Time", entry_what: "Entry", entry_amount: "Credits", entry_balance: "Balance", entry_reason: "Reason",
+  entry_debit: "Charged", entry_refund: "Returned", entry_grant: "Bought", entry_adjustment: "Adjusted",
+  status_pending: "Unpaid", status_queued: "Waiting", status_starting: "Starting", status_running: "Running", status_completed: "Done", status_failed: "Failed", status_cancelled: "Cancelled", status_live: "All live",
+  // Errors
+  error_network: "The server cannot be reached. Try again in a moment.", error_upload_failed: "The upload did not arrive.", error_unauthorized: "Sign in again.", error_forbidden: "Not allowed.",
+  error_insufficient_credits: "This costs {required} credits; you have {balance}.", error_active_job_exists: "You already have a job at work. Wait for it or cancel it.", error_rate_limited: "Too many requests. Try again in a minute.",
+  error_queue_full: "The queue is too long at the moment. Try again later.", error_tool_disabled: "This tool is not on sale at the moment.", error_upstream_unavailable: "A service we need does not answer. Try again in a moment.",
+  error_in_progress: "It is at work and cannot be stopped any more.", error_already_final: "It is already over.", error_not_found: "It is not there.", error_timeout: "It took too long.", error_queue_timeout: "It waited too long.",
+  error_provider_rejected: "The provider did not accept it.", error_provider_failed: "The provider could not finish it.", error_content_refused: "The content was refused.", error_delivery_failed: "The result could not be saved.",
+  // Admin
+  admin_title: "Operations", not_allowed: "Not allowed", not_allowed_text: "This page is for admins.", health: "Health", jobs: "Jobs", job: "Job", age: "Age", provider_id: "Provider id", credits_head: "Credits", actions: "Actions",
+  filter_status: "Status", filter_tool: "Tool", filter_user: "User", filter_age: "Age", all: "All", older_than: "Older than {time}", younger_than: "Last {time}", only_user: "Only jobs of {user}",
+  no_jobs: "No job matches.", page: "Page {n}", previous: "Previous", next: "Next", retry: "Retry",
+  ask_cancel: "Cancel this job?", ask_cancel_text: { one: "{tool}: {n} credit goes back to its user.", other: "{tool}: {n} credits go back to their user." }, ask_cancel_yes: "Cancel job",
+  job_cancelled: { one: "Job cancelled and {n} credit refunded", other: "Job cancelled and {n} credits refunded" },
+  already_over: { one: "Somebody was faster: the job is over ({status}), {n} credit had been refunded.", other: "Somebody was faster: the job is over ({status}), {n} credits had been refunded." },
+  cancel_all: "Cancel all that match", ask_cancel_many: { one: "Cancel {n} live job?", other: "Cancel {n} live jobs?" }, ask_cancel_many_text: { one: "{n} credit goes back.", other: "{n} credits go back to their users." },
+  ask_cancel_many_yes: { one: "Cancel {n} job", other: "Cancel {n} jobs" }, jobs_cancelled: { one: "{n} job cancelled and {credits} credits refunded", other: "{n} jobs cancelled and {credits} credits refunded" },
+  job_requeued: "The job is back in the queue", job_retried: "A new job has been made, free of charge",
+  ledger: "Ledger", events: "Events", event: "Event", step: "Step", run: "Run", change: "Change", actor: "By",
+  stuck_now: "Stuck now", stuck_good: "Every job moves", stuck_bad: "Past their deadline", oldest_waiting: "Oldest waiting", waiting_now: { one: "{n} step waits", other: "{n} steps wait" },
+  running_per_provider: "Running per provider", switched_off: "off", last_sweep: "Last sweep", sweep_good: "The healer runs", sweep_late: "The healer does not run", invariants: "Invariants", invariants_good: "All hold", invariants_bad: "Broken: look",
+  chart_title: "Last 24 hours", chart_completed: "Done", chart_failed: "Failed", chart_cancelled: "Cancelled", chart_refunded: "Credits refunded", chart_hour: "Hour", chart_ordered: "Ordered",
+};
