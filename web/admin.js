@@ -52,7 +52,7 @@ async function start() {
 
   async function showJobs() {
     // One more than fits tells whether there is a next page, without counting a million rows.
-    const { data, error } = await filtered(supabase.from("jobs").select("id, tool, user_id, status, credits_charged, credits_refunded, created_at, completed_at, error_message")).order("created_at", { ascending: false }).range(page * PAGE, page * PAGE + PAGE);
+    const { data, error } = await filtered(supabase.from("jobs").select("id, tool, user_id, status, credits_charged, credits_refunded, created_at, completed_at, deadline_at")).order("created_at", { ascending: false }).range(page * PAGE, page * PAGE + PAGE);
     if (error) return body.replaceChildren(message(t("error_network")));
     const rows = data.slice(0, PAGE);
     const { data: steps } = await supabase.from("job_steps").select("job_id, step, provider_task_id").in("job_id", rows.map(({ id }) => id)).order("step");
@@ -68,10 +68,10 @@ async function start() {
 
   function row(job, task) {
     const live = LIVE.includes(job.status);
+    const late = live && job.status !== "pending" && Date.parse(job.deadline_at) < Date.now();
     const seconds = ((job.completed_at ? Date.parse(job.completed_at) : Date.now()) - Date.parse(job.created_at)) / 1000;
-    const end = live
-      ? h("button", { type: "button", class: "button danger small", "data-cancel": job.id, onclick: (event) => cancelOne(event.target, job) }, t("cancel"))
-      : h("button", { type: "button", class: "button quiet small", "data-retry": job.id, onclick: (event) => retry(event.target, job) }, t("retry"));
+    const again = (late || !live) && h("button", { type: "button", class: "button quiet small", "data-retry": job.id, onclick: (event) => retry(event.target, job) }, t("retry"));
+    const stop = live && h("button", { type: "button", class: "button danger small", "data-cancel": job.id, onclick: (event) => cancelOne(event.target, job) }, t("cancel"));
     return h("tr", { "data-job": job.id, "data-status": job.status },
       h("td", {}, h("button", { type: "button", class: "link", onclick: () => open(job) }, t.maybe(`tool_${job.tool}`) ?? job.tool), h("code", { title: job.id }, job.id.slice(0, 8))),
       h("td", {}, badge(job.status)),
@@ -79,7 +79,7 @@ async function start() {
       h("td", { class: "num" }, number(job.credits_charged), job.credits_refunded > 0 && h("small", { class: "good" }, `−${number(job.credits_refunded)}`)),
       h("td", { class: "num", title: job.created_at }, duration(seconds)),
       h("td", {}, task ? h("code", {}, task) : h("span", { class: "muted" }, "–")),
-      h("td", { class: "end" }, live && job.status !== "pending" && h("button", { type: "button", class: "button quiet small", "data-retry": job.id, onclick: (event) => retry(event.target, job) }, t("retry")), end));
+      h("td", { class: "end" }, again, stop));
   }
 
   async function act(name, job) {

@@ -1,9 +1,9 @@
-// A day by the hour: jobs as bars by how they ended, refunds as a line. A table says the same to a screen reader.
+// A day by the hour: jobs upwards by how they ended, refunded credits downwards. A table says the same to a screen reader.
 
 import { h, number, supabase } from "./page.js";
 import { language, t } from "./words.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [1240, 170, 30, 24, 10];
+const [WIDTH, LEFT, TOP, HIGH, DEEP, LABELS] = [1240, 34, 8, 112, 36, 22];
 const SERIES = ["completed", "failed", "cancelled"];
 
 export async function chart(figure) {
@@ -22,29 +22,31 @@ function drawing(hours) {
   const most = nice(Math.max(4, ...hours.map(ended)));
   const mostRefunded = Math.max(1, ...hours.map((hour) => hour.credits_refunded));
   const slot = (WIDTH - LEFT) / hours.length;
-  const high = HEIGHT - BOTTOM - TOP;
-  const y = (share) => TOP + high * (1 - share);
+  const zero = TOP + HIGH;
   const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const grid = [0, 0.5, 1].map((share) => h("g", { class: "grid" }, h("line", { x1: LEFT, x2: WIDTH, y1: y(share), y2: y(share) }), h("text", { x: LEFT - 8, y: y(share) + 4, "text-anchor": "end" }, number(most * share))));
-  const bars = hours.map((hour, index) => {
-    let under = 0;
-    const x = LEFT + index * slot + slot * 0.2;
-    const parts = SERIES.map((name) => {
-      const share = hour[name] / most;
-      under += share;
-      return share > 0 && h("rect", { class: name, x, width: slot * 0.6, y: y(under), height: share * high, rx: 2 });
-    });
-    const label = index % 4 === 3 && h("text", { class: "hour", x: x + slot * 0.3, y: HEIGHT - 6, "text-anchor": "middle" }, clock.format(new Date(hour.hour)));
-    return h("g", {}, parts, label);
+  const grid = [0, 0.5, 1].map((share) => {
+    const y = zero - share * HIGH;
+    return h("g", { class: "grid" }, h("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y }), h("text", { x: LEFT - 10, y: y + 4, "text-anchor": "end" }, number(most * share)));
   });
-  const line = hours.map((hour, index) => `${LEFT + (index + 0.5) * slot},${y((hour.credits_refunded / mostRefunded) * 0.9)}`).join(" ");
-  return h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, grid, bars, h("polyline", { class: "refunded", points: line }));
+  const bars = hours.map((hour, index) => {
+    const [x, width] = [LEFT + (index + 0.22) * slot, slot * 0.56];
+    const bar = (name, y, height) => height > 0 && h("rect", { class: name, x, width, y, height, rx: 2 });
+    let y = zero;
+    const up = SERIES.map((name) => {
+      const height = (hour[name] / most) * HIGH;
+      y -= height;
+      return bar(name, y, height - (height > 3 ? 1 : 0));
+    });
+    const label = index % 4 === 3 && h("text", { x: x + width / 2, y: zero + DEEP + LABELS, "text-anchor": "middle" }, clock.format(new Date(hour.hour)));
+    return h("g", {}, up, bar("refunded", zero + 2, (hour.credits_refunded / mostRefunded) * DEEP), label);
+  });
+  return h("svg", { viewBox: `0 0 ${WIDTH} ${TOP + HIGH + DEEP + LABELS + 6}`, "aria-hidden": "true" }, grid, bars);
 }
 
 /** The next number that reads well on an axis. */
 function nice(value) {
   const unit = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 4, 5, 10].map((step) => step * unit).find((step) => step >= value);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * unit).find((step) => step >= value);
 }
 
 function table(hours) {

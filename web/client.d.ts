@@ -47,7 +47,7 @@ export type Update = {
      */
     outputUrl: string | null;
     /**
-     * The order as it was sent, files replaced by their addresses.
+     * The order; once uploaded, with addresses in place of files.
      */
     input: Record<string, any>;
     /**

@@ -112,8 +112,8 @@ export function createJobs(supabase, options = {}) {
   const bucket = supabase.storage.from(options.bucket ?? "uploads");
   const [pollMs, pollMaxMs] = [options.pollMs ?? 700, options.pollMaxMs ?? 5000];
   const sessionId = crypto.randomUUID();
-  /** Jobs that this page ordered and that are not over. @type {Set<Follower>} */
-  const own = new Set();
+  /** Jobs that are not over. @type {Set<Follower>} */
+  const live = new Set();
   /** @type {string | undefined} */
   let token;
 
@@ -178,6 +178,8 @@ export function createJobs(supabase, options = {}) {
       /** @type {Set<(update: Update) => void>} */
       this.listeners = new Set();
       this.abort = new AbortController();
+      /** A job found again may wait for another page: this one does not give it up. */
+      this.own = false;
       this.ordered = false;
       this.wake = () => {};
       /** @type {Update} */
@@ -195,7 +197,7 @@ export function createJobs(supabase, options = {}) {
       if (FINAL.includes(this.update.state)) return;
       this.update = { ...this.update, ...change };
       const { state } = this.update;
-      if (FINAL.includes(state)) own.delete(this);
+      if (FINAL.includes(state)) live.delete(this);
       for (const listener of this.listeners) listener(this.update);
       const { resolve, reject } = /** @type {any} */ (this);
       if (state === "done") resolve(this.update);
@@ -337,14 +339,14 @@ export function createJobs(supabase, options = {}) {
   }
 
   function leave() {
-    const jobIds = [...own].filter((job) => ["uploading", "waiting"].includes(job.update.state)).map((job) => job.id);
+    const jobIds = [...live].filter((job) => job.own && ["uploading", "waiting"].includes(job.update.state)).map((job) => job.id);
     if (jobIds.length === 0 || !token) return;
     // The browser finishes it after the page is gone.
     request(`${QUEUE}/cancel-session`, { sessionId, jobIds }, { keepalive: true }).catch(() => {});
   }
   globalThis.addEventListener?.("pagehide", leave);
   globalThis.document?.addEventListener("visibilitychange", () => {
-    for (const job of own) job.wake();
+    for (const job of live) job.wake();
   });
 
   return {
@@ -352,19 +354,21 @@ export function createJobs(supabase, options = {}) {
     leave,
     run(tool, input) {
       const job = new Follower(crypto.randomUUID(), tool, {});
-      own.add(job);
+      job.own = true;
+      live.add(job);
       job.start(input);
       return job.handle();
     },
     async resume() {
       const { user } = await session();
-      const live = supabase.from("jobs").select("id, tool, status, input, credits_charged, total_steps").eq("user_id", user.id);
-      const { data, error } = await live.in("status", ["queued", "starting", "running"]).order("created_at", { ascending: false });
+      const query = supabase.from("jobs").select("id, tool, status, input, credits_charged, total_steps").eq("user_id", user.id);
+      const { data, error } = await query.in("status", ["queued", "starting", "running"]).order("created_at", { ascending: false });
       if (error) throw new JobError("network", error.message);
       return data.map((row) => {
         const state = /** @type {State} */ (STATES[/** @type {keyof typeof STATES} */ (row.status)]);
         const { input, credits_charged: creditsCharged, total_steps: totalSteps } = row;
         const job = new Follower(row.id, row.tool, { state, input, creditsCharged, totalSteps, progress: 1 });
+        live.add(job);
         job.follow();
         return job.handle();
       });

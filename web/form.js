@@ -51,7 +51,7 @@ function drop({ name, accept, label, many }, onchange) {
   const picker = h("input", { type: "file", name, accept, multiple: Boolean(many), onchange: () => take(picker.files) });
   const shown = h("div", { class: "drop-shown" });
   const zone = h("label", { class: "drop" }, picker, shown);
-  const hint = () => [icon(kind === "video" ? "video" : "upload", 24), h("strong", {}, t(`drop_${label}`)), h("span", { class: "muted" }, t(kind === "video" ? "drop_hint_video" : "drop_hint"))];
+  const hint = () => [icon(kind === "video" ? "video" : "upload", 24), h("strong", {}, t(`drop_${label}`)), h("span", { class: "muted" }, t("drop_hint"))];
   const preview = (file) => {
     const address = URL.createObjectURL(file);
     return kind === "video" ? h("video", { src: address, muted: true, "aria-label": file.name }) : h("img", { src: address, alt: file.name });

@@ -44,7 +44,7 @@ function uploading(update, actions) {
 }
 
 function waiting(update, actions) {
-  const place = update.position && h("p", { class: "place", "data-position": update.position }, h("span", {}, "№"), number(update.position));
+  const place = update.position && h("p", { class: "place", "data-position": update.position }, h("span", {}, "#"), number(update.position));
   const text = update.position ? t("waiting_place", { n: update.position }) : t("waiting_soon");
   const eta = update.etaSeconds > 0 && h("p", { class: "muted" }, t("waiting_eta", { time: duration(update.etaSeconds) }));
   return scene(update, place, h("h2", {}, text), eta, h("p", { class: "muted small" }, t("waiting_leave")), cancelButton(actions));
@@ -105,7 +105,7 @@ function pictures({ answer: { tasks } }) {
 }
 
 function files(list) {
-  const view = h("pre", { class: "code", tabindex: 0 });
+  const view = h("pre", { class: "viewer", tabindex: 0 });
   const open = (file, button) => {
     view.textContent = file.content;
     for (const other of names.children) other.setAttribute("aria-pressed", String(other === button));

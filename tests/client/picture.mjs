@@ -1,8 +1,6 @@
-// A PNG of 12 × 9 pixels, made without a library.
+// PNGs made without a library.
 
 import { crc32, deflateSync } from "node:zlib";
-
-const [WIDTH, HEIGHT] = [12, 9];
 
 function chunk(type, data) {
   const named = Buffer.concat([Buffer.from(type, "latin1"), data]);
@@ -13,14 +11,18 @@ function chunk(type, data) {
   return Buffer.concat([length, named, sum]);
 }
 
-export function picture() {
+/** A picture whose colour at (x, y) is `[red, green, blue]`. */
+export function png(width, height, colour) {
   const header = Buffer.alloc(13);
-  header.writeUInt32BE(WIDTH, 0);
-  header.writeUInt32BE(HEIGHT, 4);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
   // Eight bits per channel, red, green and blue.
   header.set([8, 2, 0, 0, 0], 8);
-  const row = (y) => Buffer.from([0, ...Array.from({ length: WIDTH * 3 }, (_, x) => (x * 20 + y * 25) % 256)]);
-  const pixels = deflateSync(Buffer.concat(Array.from({ length: HEIGHT }, (_, y) => row(y))));
+  const row = (y) => Buffer.from([0, ...Array.from({ length: width }, (_, x) => colour(x, y)).flat()]);
+  const pixels = deflateSync(Buffer.concat(Array.from({ length: height }, (_, y) => row(y))));
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", pixels), chunk("IEND", Buffer.alloc(0))]);
 }
+
+/** A small one, 12 × 9. */
+export const picture = () => png(12, 9, (x, y) => [0, 1, 2].map((channel) => ((x * 3 + channel) * 20 + y * 25) % 256));

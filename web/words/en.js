@@ -19,8 +19,8 @@ export const words = {
   "tool_generate-php-website": "PHP site", "about_generate-php-website": "A PHP project from a description.", "do_generate-php-website": "Build site",
   field_resolution: "Longest side", field_prompt: "Description", field_productName: "Product", field_description: "What to say about it", field_cards: "Cards", field_category: "Garment", field_siteName: "Name of the site",
   optional: "optional", option_upper_body: "Upper body", option_lower_body: "Lower body", option_dresses: "Dress",
-  drop_picture: "Drop a picture", drop_video: "Drop a video", drop_person: "Person", drop_reference: "Pose to take", drop_clothing: "Garment", drop_product: "Product pictures", drop_garments: "Garments",
-  drop_hint: "or choose a file", drop_hint_video: "or choose a file", add_more: "Add more", replace: "Replace",
+  drop_picture: "Your picture", drop_video: "Your video", drop_person: "Person", drop_reference: "Pose to take", drop_clothing: "Garment", drop_product: "Product pictures", drop_garments: "Garments",
+  drop_hint: "Drop it here or choose a file", add_more: "Add more", replace: "Replace",
   credits: { one: "{n} credit", other: "{n} credits" }, credits_each: { one: "{n} credit each", other: "{n} credits each" },
   // A job
   empty_title: "Your result appears here", empty_text: "Choose a tool, add a picture, and watch it happen.",

@@ -8,6 +8,7 @@
 //! * [`keys`]: tokens and key sets that no front door would give
 //! * [`memory`]: what the functions' process holds
 //! * [`node`]: scripts with the official client, or in a browser
+//! * [`openapi`]: the committed contract, against which every answer is held
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
 //! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the database.
@@ -16,6 +17,7 @@ pub mod call;
 pub mod keys;
 pub mod memory;
 pub mod node;
+pub mod openapi;
 pub mod user;
 pub mod world;
 

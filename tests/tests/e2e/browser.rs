@@ -242,3 +242,52 @@ fn the_pages_speak_the_browsers_language() {
         }
     });
 }
+
+/// A day of jobs by a dozen people, with their money, as if it had all happened.
+const A_DAY: &str = "
+    do $$
+    declare
+      v_people uuid[] := array(select gen_random_uuid() from generate_series(1, 12));
+      v_tools text[] := array['runninghub-upscaler', 'runninghub-upscaler', 'runninghub-veste-ai', 'runninghub-pose-changer',
+        'replicate-async-start', 'generate-website', 'runninghub-video-upscaler'];
+      v_tool public.tools; v_job uuid; v_user uuid; v_at timestamptz; v_status text;
+    begin
+      insert into public.credit_entries (user_id, kind, amount) select id, 'grant', 9000 from unnest(v_people) id;
+      for i in 1..170 loop
+        -- More by day than by night.
+        v_at := clock_timestamp() - interval '3 minutes' - interval '23 hours' * ((i / 170.0) + 0.05 * sin(i / 13.0));
+        v_user := v_people[1 + (i * 7) % 12];
+        select * into v_tool from public.tools where tool = v_tools[1 + (i * 5) % 7];
+        v_status := case when i % 19 = 3 then 'failed' when i % 27 = 4 then 'cancelled' else 'completed' end;
+        insert into public.jobs (tool, user_id, status, credits_charged, credits_refunded, refund_rule, created_at, queued_at, started_at, completed_at,
+          error_code, error_message)
+        values (v_tool.tool, v_user, v_status, v_tool.credit_cost, case v_status when 'completed' then 0 else v_tool.credit_cost end, 'all', v_at, v_at,
+          v_at + interval '2 s', v_at + interval '55 s', case v_status when 'failed' then 'TIMEOUT' when 'cancelled' then 'CANCELLED' end,
+          case v_status when 'failed' then 'TIMEOUT: no result within 10 minutes.' when 'cancelled' then 'CANCELLED: cancelled by an admin.' end)
+        returning id into v_job;
+        insert into public.job_steps (job_id, step, status, provider, provider_task_id, share, completed_at, deadline_at)
+        values (v_job, 1, v_status, v_tool.provider, (1984000000000000000 + i * 7919)::text, v_tool.credit_cost, v_at + interval '55 s', v_at);
+        insert into public.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'debit', -v_tool.credit_cost, v_at);
+        if v_status <> 'completed' then
+          insert into public.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'refund', v_tool.credit_cost, v_at);
+        end if;
+      end loop;
+    end $$";
+
+/// `UNSTUCK_PICTURES=docs` keeps them; otherwise they only have to come about.
+#[test]
+fn the_documents_pictures_are_of_the_pages() {
+    e2e::run(async |world| {
+        world.db().exec(A_DAY).await;
+        let scratch = std::env::temp_dir().join(format!("unstuck-pictures-{}", std::process::id()));
+        let kept = std::env::var_os("UNSTUCK_PICTURES").map(|folder| xtask::paths::root().join(folder));
+        let folder = kept.clone().unwrap_or_else(|| scratch.clone());
+        std::fs::create_dir_all(&folder).unwrap();
+        world.browser("pictures.mjs", &json!({ "folder": folder }));
+        for name in ["studio", "studio-phone", "admin", "admin-dark"] {
+            let bytes = std::fs::metadata(folder.join(format!("{name}.png"))).unwrap().len();
+            assert!(bytes > 20_000, "{name}: an empty page? {bytes} bytes");
+        }
+        let _ = std::fs::remove_dir_all(scratch);
+    });
+}

@@ -23,6 +23,9 @@ const TARGETS: [(&str, &str); 13] = [
     ("cleanup-stale-jobs", "GET, POST"),
 ];
 
+/// Functions that no caller of the contract names.
+const UNNAMED: [&str; 2] = ["gateway", "panicking"];
+
 const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-retry-count, x-region, idempotency-key, \
     x-request-id, traceparent, tracestate, baggage";
 
@@ -333,5 +336,54 @@ fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
         run(&other).await.expect_refusal(400, "bad_request");
         assert_eq!(world.get("runninghub-queue-manager/check").by(&fast).send().await.status, 200);
         assert_eq!(world.balance(&fast).await, 60);
+    });
+}
+
+#[test]
+fn the_contract_is_served_valid_and_names_every_function() {
+    e2e::run(async |world| {
+        let served = world.get("openapi.json").ok().await;
+        assert_eq!(served["openapi"], "3.1.0");
+        let verdict = world.node("client/contract.mjs", &served);
+        assert_eq!(verdict, json!({ "valid": true, "errors": [] }));
+        let named: Vec<&str> =
+            e2e::openapi::paths().filter_map(|(path, _)| path.trim_start_matches('/').split('/').next()).collect();
+        for dir in xtask::build::all().unwrap() {
+            let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(UNNAMED.contains(&name.as_str()) || named.contains(&name.as_str()), "openapi.yaml lacks {name}");
+        }
+        // Ours alone: an answer that only looks like the right one is told apart.
+        let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck", "creditsCharged": 60, "balance": 1 });
+        assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 200, &stuck).is_some());
+        assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 201, &json!({})).is_some());
+        assert!(e2e::openapi::offence("POST", "runninghub-upscaler/walk", 200, &json!({})).is_some());
+    });
+}
+
+#[test]
+fn pages_are_confined_to_this_origin_and_the_project() {
+    e2e::run(async |world| {
+        let info = world.stack().info();
+        for path in ["/", "/admin", "/studio.js", "/style.css", "/build/supabase.js"] {
+            let answer = world.http().get(format!("{}{path}", info.url)).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            let header = |name: &str| answer.headers()[name].to_str().unwrap_or_default().to_owned();
+            let policy = header("content-security-policy");
+            for part in [
+                "default-src 'none'",
+                "script-src 'self';",
+                "style-src 'self';",
+                "frame-ancestors 'none'",
+                "require-trusted-types-for 'script'",
+                &format!("connect-src 'self' {};", info.url),
+            ] {
+                assert!(policy.contains(part), "{path}: {part} in {policy}");
+            }
+            assert!(!policy.contains("unsafe") && !policy.contains('*'), "{path}: {policy}");
+            assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff".into(), "no-referrer".into()));
+        }
+        let settings = world.http().get(format!("{}/config.json", info.url)).send().await.unwrap();
+        let settings: Value = settings.json().await.unwrap();
+        assert_eq!(settings, json!({ "supabaseUrl": info.url, "supabaseKey": info.anon_key }), "public, and nothing else");
     });
 }
