@@ -26,7 +26,7 @@ const script = (body) => fetch(`${stack.providersUrl}/__script`, { method: "POST
 await script({ reset: true });
 await script({ runninghub: { hang: true } });
 const hanging = jobs.run("runninghub-upscaler", { file: file() });
-await new Promise((resolve) => hanging.subscribe(({ state }) => state === "running" && resolve()));
+await new Promise((resolve) => hanging.subscribe(({ state }) => state !== "uploading" && resolve()));
 const noMoreRunning = await hanging.cancel().then(() => ({}), ({ code, status }) => ({ code, status }));
 // The same user's page after a reload.
 const found = await createJobs(supabase, { functionsUrl: `${stack.url}/functions/v1` }).resume();
