@@ -3,7 +3,7 @@
 
 import { chart } from "./chart.js";
 import { healthStrip } from "./health.js";
-import { badge, brand, confirmed, duration, explain, functionsUrl, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
+import { ask, badge, brand, confirmed, duration, explain, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
 import { t } from "./words.js";
 
 const PAGE = 25;
@@ -82,16 +82,7 @@ async function start() {
       h("td", { class: "end" }, again, stop));
   }
 
-  async function act(name, job) {
-    const { data } = await supabase.auth.getSession();
-    const response = await fetch(`${functionsUrl}/${name}`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${data.session?.access_token}`, apikey: supabase.supabaseKey, "content-type": "application/json" },
-      body: JSON.stringify({ table: tables[job.tool], jobId: job.id }),
-    });
-    const answer = await response.json().catch(() => ({ code: "internal", message: response.statusText }));
-    return { ok: response.ok, answer };
-  }
+  const act = (name, job) => ask(name, { table: tables[job.tool], jobId: job.id });
 
   async function cancelOne(button, job) {
     const paid = job.credits_charged - job.credits_refunded;

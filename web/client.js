@@ -55,10 +55,10 @@
  * @property {() => void} leave  Gives up what this page uploads or waits for. Happens by itself when the page is left.
  */
 
-/** Tools that do not answer at `<tool>/run` and `<tool>/queue-status`. */
+/** Tools that do not answer at `<tool>/run` and `<tool>/queue-status`. @type {Record<string, { id: string, session?: string, order: string, look: string }>} */
 const SYNTAX = {
   "create-generation-job-banana": { id: "jobId", order: "create-generation-job-banana", look: "create-generation-job-banana?jobId=" },
-  "replicate-async-start": { id: "job_id", order: "replicate-async-start", look: "replicate-async-status?task_id=" },
+  "replicate-async-start": { id: "job_id", session: "session_id", order: "replicate-async-start", look: "replicate-async-status?task_id=" },
   "generate-website": { id: "jobId", order: "generate-website", look: "generate-website?id=" },
   "generate-react-website": { id: "jobId", order: "generate-react-website", look: "generate-react-website?id=" },
   "generate-php-website": { id: "jobId", order: "generate-php-website", look: "generate-php-website?id=" },
@@ -174,7 +174,7 @@ export function createJobs(supabase, options = {}) {
     constructor(id, tool, known) {
       this.id = id;
       this.tool = tool;
-      this.syntax = SYNTAX[/** @type {keyof typeof SYNTAX} */ (tool)] ?? { id: "jobId", order: `${tool}/run`, look: `${tool}/queue-status?jobId=` };
+      this.syntax = SYNTAX[tool] ?? { id: "jobId", order: `${tool}/run`, look: `${tool}/queue-status?jobId=` };
       /** @type {Set<(update: Update) => void>} */
       this.listeners = new Set();
       this.abort = new AbortController();
@@ -217,8 +217,8 @@ export function createJobs(supabase, options = {}) {
         step: answer.current_step ?? answer.completedCards ?? null,
         totalSteps: answer.total_steps ?? answer.totalCards ?? null,
         outputUrl: answer.outputUrl ?? answer.result_url ?? null,
-        creditsCharged: answer.creditsCharged ?? this.update.creditsCharged,
-        creditsRefunded: answer.creditsRefunded ?? answer.refundedCredits ?? this.update.creditsRefunded,
+        creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? this.update.creditsCharged,
+        creditsRefunded: answer.creditsRefunded ?? answer.refundedCredits ?? answer.credits_refunded ?? this.update.creditsRefunded,
         error: ended ? new JobError(answer.errorCode ?? code ?? state.toUpperCase(), text || state, 200, answer) : null,
         answer,
       });
@@ -241,7 +241,7 @@ export function createJobs(supabase, options = {}) {
         this.set({ input, progress: 1 });
         this.abort.signal.throwIfAborted();
         this.ordered = true;
-        this.apply(await this.order({ ...input, [this.syntax.id]: this.id, sessionId }));
+        this.apply(await this.order({ ...input, [this.syntax.id]: this.id, [this.syntax.session ?? "sessionId"]: sessionId }));
         await this.follow();
       } catch (error) {
         this.fail(this.abort.signal.aborted ? new JobError("CANCELLED", "Cancelled") : error);

@@ -114,6 +114,15 @@ export async function signOut() {
   location.reload();
 }
 
+/** Calls a function as the signed-in user: a POST where there is a body. */
+export async function ask(path, body) {
+  const { data } = await supabase.auth.getSession();
+  const headers = { authorization: `Bearer ${data.session?.access_token}`, apikey: supabase.supabaseKey, "content-type": "application/json" };
+  const response = await fetch(`${functionsUrl}/${path}`, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const answer = await response.json().catch(() => ({ code: "internal", message: response.statusText }));
+  return { ok: response.ok, answer };
+}
+
 /** Nobody is an admin by this page's word: it only saves others from empty tables. */
 export async function isAdmin(user) {
   const { data } = await supabase.from("user_roles").select("role").eq("user_id", user.id).eq("role", "admin");

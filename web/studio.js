@@ -2,7 +2,7 @@
 
 import { createJobs } from "./client.js";
 import { toolForm } from "./form.js";
-import { badge, brand, explain, functionsUrl, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
+import { ask, badge, brand, explain, functionsUrl, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
 import { nothing, stage } from "./stage.js";
 import { FORMS } from "./tools.js";
 import { t } from "./words.js";
@@ -121,7 +121,7 @@ async function reopen(receipt) {
 /** What only the function shows: cards and files. */
 async function look({ tool, job_id: id }) {
   const name = { "create-generation-job-banana": `${tool}?jobId=${id}` }[tool] ?? (tool.startsWith("generate-") ? `${tool}?id=${id}` : null);
-  return name && (await supabase.functions.invoke(name, { method: "GET" })).data;
+  return name && (await ask(name)).answer;
 }
 
 const admin = await isAdmin(user);

@@ -27,7 +27,12 @@ impl World {
     pub fn call_with(&self, method: &str, target: &str) -> Call<'_> {
         let url = format!("{}/{target}", self.stack().info().functions_url);
         let verb = method.parse().expect("a method");
-        Call { world: self, method: method.to_owned(), target: target.to_owned(), request: self.http().request(verb, url) }
+        Call {
+            world: self,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            request: self.http().request(verb, url),
+        }
     }
 }
 

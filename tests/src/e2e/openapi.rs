@@ -44,7 +44,11 @@ fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
     });
     let Some((at, operation)) = operation else {
         // What is not there is refused in the same shape as everything else.
-        return if status >= 400 { Ok(ERROR.to_owned()) } else { Err(format!("{method} {path} is not in openapi.yaml")) };
+        return if status >= 400 {
+            Ok(ERROR.to_owned())
+        } else {
+            Err(format!("{method} {path} is not in openapi.yaml"))
+        };
     };
     let responses = &operation["responses"];
     let named = status.to_string();
@@ -63,7 +67,8 @@ fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
 fn fits(template: &str, path: &str) -> bool {
     let segments = |text: &str| text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let (template, path) = (segments(template), segments(path));
-    template.len() == path.len() && template.iter().zip(&path).all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
+    template.len() == path.len()
+        && template.iter().zip(&path).all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
 }
 
 fn escaped(path: &str) -> String {

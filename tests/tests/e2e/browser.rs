@@ -25,7 +25,10 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
         world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
         somebody_is_before_us(world).await;
         let seen = world.browser("upscale.mjs", &json!({}));
-        assert_eq!((&seen["before"], &seen["position"], &seen["charged"]), (&json!("1,000"), &json!("1"), &json!("940")));
+        assert_eq!(
+            (&seen["before"], &seen["position"], &seen["charged"]),
+            (&json!("1,000"), &json!("1"), &json!("940"))
+        );
         let pixels = &seen["pixels"];
         assert_eq!((&pixels["before"], &pixels["after"]), (&json!([12, 9]), &json!([24, 18])), "{seen:#}");
         assert!(pixels["difference"].as_f64().is_some_and(|difference| difference < 8.0), "another picture: {seen:#}");
@@ -134,7 +137,8 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         world.until_status(finished, "completed").await;
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let job = endless(world, &user).await;
-        let task = world.db().value(&format!("select provider_task_id from public.job_steps where job_id = '{job}'")).await;
+        let task =
+            world.db().value(&format!("select provider_task_id from public.job_steps where job_id = '{job}'")).await;
         let seen = world.browser("admin.mjs", &json!({ "job": job, "finished": finished }));
         let has = |field: &str, texts: &[&str]| {
             let text = seen[field].as_str().unwrap_or_default();
@@ -146,7 +150,10 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         has("after", &["Cancelled", "−60"]);
         assert_eq!((&seen["buttons"], &seen["finished"]), (&json!(0), &json!(0)), "Cancel is for live rows: {seen:#}");
         assert_eq!(seen["colour"], "rgb(179, 38, 30)", "it is red");
-        has("history", &["Charged", "Returned", "job_cancelled", "running → cancelled", "admin:", "cancelled by an admin"]);
+        has(
+            "history",
+            &["Charged", "Returned", "job_cancelled", "running → cancelled", "admin:", "cancelled by an admin"],
+        );
         has("health", &["Stuck now", "runninghub", "0/3", "Last sweep", "Invariants"]);
         assert_eq!(refunds(world, job).await, 60);
         assert_eq!(world.balance(&user).await, 940);
@@ -198,7 +205,9 @@ fn a_user_sees_nothing_on_the_admins_page() {
         let seen = world.browser("outsider.mjs", &json!({ "job": job }));
         assert!(seen["notice"].as_str().is_some_and(|text| text.contains("Not allowed")), "{seen:#}");
         let asked = seen["asked"].as_array().unwrap();
-        let data = |path: &Value| path.as_str().is_some_and(|path| path.starts_with("/rest/v1/") && path != "/rest/v1/user_roles");
+        let data = |path: &Value| {
+            path.as_str().is_some_and(|path| path.starts_with("/rest/v1/") && path != "/rest/v1/user_roles")
+        };
         assert!(!asked.iter().any(data), "the page asks for no data: {asked:?}");
         assert_eq!(seen["byHand"]["cancel"], 403, "{seen:#}");
         for (table, rows) in seen["byHand"]["rows"].as_object().unwrap() {

@@ -169,7 +169,11 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
             (&json!("failed"), &json!("PROVIDER_FAILED"), &json!(60)),
             "{seen:#}"
         );
-        assert_eq!((&seen["invalid"]["code"], &seen["invalid"]["status"]), (&json!("bad_request"), &json!(400)), "{seen:#}");
+        assert_eq!(
+            (&seen["invalid"]["code"], &seen["invalid"]["status"]),
+            (&json!("bad_request"), &json!(400)),
+            "{seen:#}"
+        );
         assert_eq!(seen["cancelled"]["state"], "cancelled", "{seen:#}");
         assert_eq!((&seen["resumed"], &seen["sameId"]), (&json!(1), &json!(true)), "{seen:#}");
         assert_eq!(seen["noMoreRunning"]["code"], "in_progress", "a running job is not given up: {seen:#}");

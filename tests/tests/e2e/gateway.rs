@@ -353,7 +353,8 @@ fn the_contract_is_served_valid_and_names_every_function() {
             assert!(UNNAMED.contains(&name.as_str()) || named.contains(&name.as_str()), "openapi.yaml lacks {name}");
         }
         // Ours alone: an answer that only looks like the right one is told apart.
-        let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck", "creditsCharged": 60, "balance": 1 });
+        let stuck =
+            json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck", "creditsCharged": 60, "balance": 1 });
         assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 200, &stuck).is_some());
         assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 201, &json!({})).is_some());
         assert!(e2e::openapi::offence("POST", "runninghub-upscaler/walk", 200, &json!({})).is_some());
@@ -380,10 +381,17 @@ fn pages_are_confined_to_this_origin_and_the_project() {
                 assert!(policy.contains(part), "{path}: {part} in {policy}");
             }
             assert!(!policy.contains("unsafe") && !policy.contains('*'), "{path}: {policy}");
-            assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff".into(), "no-referrer".into()));
+            assert_eq!(
+                (header("x-content-type-options"), header("referrer-policy")),
+                ("nosniff".into(), "no-referrer".into())
+            );
         }
         let settings = world.http().get(format!("{}/config.json", info.url)).send().await.unwrap();
         let settings: Value = settings.json().await.unwrap();
-        assert_eq!(settings, json!({ "supabaseUrl": info.url, "supabaseKey": info.anon_key }), "public, and nothing else");
+        assert_eq!(
+            settings,
+            json!({ "supabaseUrl": info.url, "supabaseKey": info.anon_key }),
+            "public, and nothing else"
+        );
     });
 }
