@@ -110,7 +110,7 @@ export function createJobs(supabase, options = {}) {
   const project = /** @type {any} */ (supabase);
   const base = (options.functionsUrl ?? `${project.supabaseUrl}/functions/v1`).replace(/\/$/, "");
   const bucket = supabase.storage.from(options.bucket ?? "uploads");
-  const [pollMs, pollMaxMs] = [options.pollMs ?? 700, options.pollMaxMs ?? 5000];
+  const [pollMs, pollMaxMs] = [options.pollMs ?? 700, options.pollMaxMs ?? 3000];
   const sessionId = crypto.randomUUID();
   /** Jobs that are not over. @type {Set<Follower>} */
   const live = new Set();

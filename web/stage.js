@@ -15,6 +15,11 @@ export function stage(update, actions) {
   return h("article", { class: `stage-job ${update.state}`, "data-job": update.id, "data-state": update.state }, views[update.state](update, actions));
 }
 
+/** What a screen reader says when a job has moved on. */
+export function spoken({ state, position, tool }) {
+  return `${t(`tool_${tool}`)}: ${state === "waiting" ? (position ? t("waiting_place", { n: position }) : t("waiting_soon")) : t(state)}`;
+}
+
 /** Addresses of files that have none elsewhere yet. */
 const addresses = new WeakMap();
 

@@ -3,7 +3,7 @@
 import { createJobs } from "./client.js";
 import { toolForm } from "./form.js";
 import { ask, badge, brand, explain, functionsUrl, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
-import { nothing, stage } from "./stage.js";
+import { nothing, spoken, stage } from "./stage.js";
 import { FORMS } from "./tools.js";
 import { t } from "./words.js";
 
@@ -13,7 +13,8 @@ const user = await signedIn(root);
 const jobs = createJobs(supabase, { functionsUrl });
 
 const balance = h("strong", { "data-balance": "" }, "…");
-const place = h("section", { class: "stage", "aria-live": "polite", "aria-label": t("result") });
+const place = h("section", { class: "stage", "aria-label": t("result") });
+const aloud = h("p", { class: "sr", role: "status" });
 const toolbar = h("div", { class: "tools", role: "group", "aria-label": t("tool") });
 const panel = h("div", { class: "tool-panel" });
 const history = h("ol", { class: "history-list" });
@@ -23,9 +24,19 @@ const more = h("button", { type: "button", class: "button quiet", hidden: true, 
 const live = new Map();
 let shown = null;
 
+let painted = {};
+/** Draws only what is new, so that nothing flickers and the keyboard stays where it is. */
 function show(update, possible) {
   shown = update.id;
+  const face = JSON.stringify([update.progress, update.position, update.etaSeconds, update.step, update.answer.tasks, update.outputUrl]);
+  const entered = painted.id !== update.id || painted.state !== update.state;
+  if (!entered && painted.face === face) return;
+  const focused = place.contains(document.activeElement) && document.activeElement.textContent;
   place.replaceChildren(stage(update, possible));
+  place.firstChild.classList.toggle("entered", entered);
+  if (focused) [...place.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
+  if (entered || painted.position !== update.position) aloud.textContent = spoken(update);
+  painted = { id: update.id, state: update.state, position: update.position, face };
 }
 
 async function refreshBalance() {
@@ -134,7 +145,7 @@ root.replaceChildren(
   h("main", { class: "studio" },
     h("h1", { class: "sr" }, t("studio")),
     h("section", { class: "panel create", "aria-label": t("create") }, toolbar, panel),
-    h("div", { class: "show" }, place,
+    h("div", { class: "show" }, place, aloud,
       h("section", { class: "panel history", "aria-labelledby": "history-title" }, h("h2", { id: "history-title" }, t("history")), history, more))));
 place.append(nothing());
 

@@ -1,7 +1,8 @@
 // From the door to the result, with somebody else before us in the queue; then the pixels.
 
 import { picture } from "../client/picture.mjs";
-import { open, order, reached, tell } from "./tab.mjs";
+import { endAsAdmin } from "../client/stack.mjs";
+import { given, open, order, reached, tell } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com" });
 const before = await tab.locator("[data-balance]").textContent();
@@ -9,6 +10,7 @@ const id = await order(tab, picture());
 await reached(tab, "waiting");
 const position = await tab.locator("[data-position]").getAttribute("data-position");
 const charged = await tab.locator("[data-balance]").filter({ hasText: "940" }).textContent();
+await endAsAdmin(given.before);
 await reached(tab, "running");
 await reached(tab, "done");
 const pixels = await tab.evaluate(async () => {

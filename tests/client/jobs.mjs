@@ -2,7 +2,7 @@
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "./picture.mjs";
-import { client, signIn, size } from "./stack.mjs";
+import { client, endAsAdmin, given, signIn, size } from "./stack.mjs";
 
 const supabase = client();
 await signIn(supabase, "user1@example.com");
@@ -12,6 +12,7 @@ const states = new Set();
 let position = null;
 job.subscribe((update) => {
   states.add(update.state);
+  if (position === null && update.position) endAsAdmin(given.before);
   position ??= update.position;
 });
 const result = await job.result;

@@ -5,26 +5,26 @@ use unstuck_tests::e2e::{self, User, World};
 use uuid::Uuid;
 
 /// How long a job at the provider takes, so that a page can be seen waiting and running.
-const WORK_MS: u64 = 1500;
+const WORK_MS: u64 = 4000;
 
 fn id(seen: &Value) -> Uuid {
     seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
 }
 
-/// One slot, taken by another user until their job ends.
-async fn somebody_is_before_us(world: &World) -> (User, Uuid) {
+/// One slot, taken by another user for as long as it is left to them; the provider needs `WORK_MS` for everybody else.
+async fn somebody_is_before_us(world: &World) -> Uuid {
+    let held = json!({ "match": "before-us", "hang": true });
+    world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
     world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
     let other = world.user(2).await;
-    let (job, _) = world.order(&other).await;
-    (other, job)
+    world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
 }
 
 #[test]
 fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
-        somebody_is_before_us(world).await;
-        let seen = world.browser("upscale.mjs", &json!({}));
+        let before = somebody_is_before_us(world).await;
+        let seen = world.browser("upscale.mjs", &json!({ "before": before }));
         assert_eq!(
             (&seen["before"], &seen["position"], &seen["charged"]),
             (&json!("1,000"), &json!("1"), &json!("940"))
@@ -60,7 +60,6 @@ fn a_tab_closed_while_uploading_leaves_nothing_behind() {
 #[test]
 fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
         somebody_is_before_us(world).await;
         let seen = world.browser("leave.mjs", &json!({ "state": "waiting" }));
         let job = world.until_status(id(&seen), "cancelled").await;
@@ -84,7 +83,7 @@ fn a_tab_closed_while_running_loses_nothing() {
 #[test]
 fn a_reload_finds_the_running_job() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 3000 } })).await;
+        world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
         let seen = world.browser("reload.mjs", &json!({}));
         assert_eq!((&seen["found"], &seen["done"]), (&seen["id"], &seen["id"]), "{seen:#}");
         assert_eq!(world.db().int("select count(*) from public.jobs").await, 1);
@@ -104,7 +103,6 @@ fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
         told(&seen, &["The provider could not finish it.", "60 credits returned"]);
 
         world.script(json!({ "reset": true })).await;
-        world.script(json!({ "runninghub": { "hang": true } })).await;
         somebody_is_before_us(world).await;
         let seen = world.browser("refused.mjs", &json!({ "state": "cancelled", "cancel": true }));
         told(&seen, &["Cancelled", "60 credits returned"]);
@@ -226,7 +224,7 @@ fn axe_finds_nothing_serious_on_any_page() {
         let given = json!({ "light": "user1@example.com", "dark": "user3@example.com" });
         // Something live for the admins to look at.
         let held = json!({ "match": "hold-this-one", "hang": true });
-        world.script(json!({ "runninghub": [held, { "work_ms": 2500 }] })).await;
+        world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
         let other = world.user(2).await;
         let (job, _) = world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "hold-this-one" })).await;
         world.until_status(job, "running").await;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e;
+use uuid::Uuid;
 use xtask::paths;
 
 #[test]
@@ -142,11 +143,12 @@ fn old_and_new_libraries_and_keys_see_the_same() {
 #[test]
 fn the_client_runs_a_job_from_file_to_result() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 300 } })).await;
+        let held = json!({ "match": "before-us", "hang": true });
+        world.script(json!({ "runninghub": [held, { "work_ms": 1000 }] })).await;
         world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
-        let other = world.user(2).await;
-        world.order(&other).await;
-        let seen = world.node("client/jobs.mjs", &json!({}));
+        let (before, _) =
+            world.order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" })).await;
+        let seen = world.node("client/jobs.mjs", &json!({ "before": before }));
         let states: Vec<&str> = seen["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert!(["uploading", "waiting", "running", "done"].iter().all(|state| states.contains(state)), "{seen:#}");
         assert_eq!((&seen["result"]["state"], &seen["size"]), (&json!("done"), &json!([24, 18])), "{seen:#}");
