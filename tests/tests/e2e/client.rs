@@ -146,8 +146,7 @@ fn the_client_runs_a_job_from_file_to_result() {
         let held = json!({ "match": "before-us", "hang": true });
         world.script(json!({ "runninghub": [held, { "work_ms": 1000 }] })).await;
         world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
-        let (before, _) =
-            world.order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" })).await;
+        let (before, _) = world.order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" })).await;
         let seen = world.node("client/jobs.mjs", &json!({ "before": before }));
         let states: Vec<&str> = seen["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert!(["uploading", "waiting", "running", "done"].iter().all(|state| states.contains(state)), "{seen:#}");
