@@ -35,6 +35,10 @@ pub struct Config {
     pub runninghub_base_url: Option<String>,
     pub runninghub_api_key: Option<String>,
     pub runninghub_apps: Option<Value>,
+    pub replicate_base_url: Option<String>,
+    pub replicate_api_token: Option<String>,
+    pub replicate_webhook_secret: Option<String>,
+    pub replicate_versions: Option<Value>,
 }
 
 impl Config {
@@ -64,6 +68,10 @@ impl Config {
             runninghub_base_url: read("RUNNINGHUB_BASE_URL").map(without_slash),
             runninghub_api_key: read("RUNNINGHUB_API_KEY"),
             runninghub_apps: json("RUNNINGHUB_APPS", read("RUNNINGHUB_APPS"))?,
+            replicate_base_url: read("REPLICATE_BASE_URL").map(without_slash),
+            replicate_api_token: read("REPLICATE_API_TOKEN"),
+            replicate_webhook_secret: read("REPLICATE_WEBHOOK_SECRET"),
+            replicate_versions: json("REPLICATE_VERSIONS", read("REPLICATE_VERSIONS"))?,
         })
     }
 
@@ -116,6 +124,14 @@ impl Config {
 
     pub fn runninghub_apps(&self) -> Result<&Value, ApiError> {
         self.runninghub_apps.as_ref().ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))
+    }
+
+    pub fn replicate_base_url(&self) -> Result<&str, ApiError> {
+        present(&self.replicate_base_url, "REPLICATE_BASE_URL")
+    }
+
+    pub fn replicate_api_token(&self) -> Result<&str, ApiError> {
+        present(&self.replicate_api_token, "REPLICATE_API_TOKEN")
     }
 }
 

@@ -20,6 +20,17 @@ pub struct Subject<'a> {
     pub run: Run,
 }
 
+/// What the headers of a signed call say; empty where they are not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The same over all deliveries of one call.
+    pub id: String,
+    /// Seconds since 1970.
+    pub timestamp: String,
+    /// One or more signatures, separated by spaces.
+    pub entries: String,
+}
+
 /// The token for this run, or `None` where the secret is empty: an empty secret signs nothing.
 pub fn token(secret: &str, subject: Subject<'_>) -> Option<String> {
     if secret.is_empty() {
@@ -41,6 +52,13 @@ pub fn url(functions_url: &str, secret: &str, subject: Subject<'_>) -> Option<St
     let token = token(secret, subject)?;
     let Subject { provider, job, step, run } = subject;
     Some(format!("{functions_url}/provider-webhook/{provider}/{job}/{step}/{run}/{token}"))
+}
+
+/// Whether an address was made for this run, whatever its token: for finding our own tasks in a
+/// provider's list.
+pub fn names(url: &str, subject: Subject<'_>) -> bool {
+    let Subject { provider, job, step, run } = subject;
+    url.contains(&format!("/provider-webhook/{provider}/{job}/{step}/{run}/"))
 }
 
 /// Is the presented token ours, under the present secret or the one before it? The time taken
@@ -88,6 +106,14 @@ mod tests {
         };
         assert!(!verify(&["", ""], subject(1), &forged));
         assert!(!verify(&[], subject(1), &forged));
+    }
+
+    #[test]
+    fn an_address_names_its_run_and_no_other() {
+        let url = url("http://x/functions/v1", "s", subject(9)).unwrap();
+        assert!(names(&url, subject(9)));
+        assert!(!names(&url, subject(90)) && !names(&url, Subject { step: Step(2), ..subject(9) }));
+        assert!(!names(&url, Subject { provider: "replicate", ..subject(9) }));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 -- transaction, fenced by the step's run; a stale run changes no state. Never decides what a provider meant.
 
 create or replace function public.step_claim_v1(p_provider text, p_limit int)
-returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, attempts int, input jsonb, previous_output_url text)
+returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, attempts int, input jsonb, previous_output_url text, run_ms int)
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
@@ -37,7 +37,8 @@ begin
       deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
     from picked p, public.jobs j, public.tools t, private.intervals() i
     where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place,
+      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
   ), turn as (
     -- Those served together go to the end of the line in the order in which they were served.
     insert into private.queue_turns as u (provider, user_id, served_at)
@@ -55,10 +56,11 @@ begin
     returning j.id
   )
   select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
-    (select pr.output_url from public.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1)
+    (select pr.output_url from public.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1),
+    ceil(extract(epoch from c.run_for) * 1000)::int
   from claimed c join job on job.id = c.job_id;
 end $$;
-comment on function public.step_claim_v1 is 'Caller: whatever dispatches work of a provider. Takes up to p_limit waiting steps in fair order while slots are free; each gets a new run. Empty when nothing may start. Replay: a second call takes the next ones.';
+comment on function public.step_claim_v1 is 'Caller: whatever dispatches work of a provider. Takes up to p_limit waiting steps in fair order while slots are free; each gets a new run, the picture that the step before made, and how long it may work. Empty when nothing may start. Replay: a second call takes the next ones.';
 
 -- The step of a live run, its job locked first. Null fields where the run is stale or the step final.
 create or replace function private.step_lock(p_job_id uuid, p_step int, p_run bigint) returns public.job_steps

@@ -22,7 +22,7 @@ begin
 end $$;
 
 create or replace function public.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
-returns table (status text, refunded_credits int)
+returns table (status text, refunded_credits int, provider text)
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
@@ -42,7 +42,10 @@ begin
     perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
   insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
-  return query select c.status, c.refunded from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c;
+  return query
+  select c.status, c.refunded, t.provider
+  from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
+  join public.tools t using (tool);
 end $$;
 comment on function public.job_cancel_v1 is 'Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled is its user''s cancel from then on. Refuses: bad_request, not_found, in_progress, already_final.';
 

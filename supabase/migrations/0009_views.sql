@@ -63,7 +63,7 @@ declare
     "pose_changer_jobs": ["{personImageUrl}", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'referenceImageUrl' as reference_image_url"],
     "veste_ai_jobs": ["{personImageUrl}", "j.input ->> 'personImageUrl' as person_image_url, j.input ->> 'clothingImageUrl' as clothing_image_url"],
     "generation_jobs": ["{productImages,0,url}", "j.input ->> 'productName' as product_name, j.input ->> 'category' as category, j.input ->> 'description' as description, j.input -> 'productImages' as product_images, j.input -> 'selectedCards' as selected_cards, j.input ->> 'aspectRatio' as aspect_ratio, j.total_steps as total_cards"],
-    "replicate_tasks": ["{person_image}", "j.input ->> 'person_image' as person_image, j.input -> 'garments' as garments, j.input ->> 'prompt_hints' as prompt_hints, private.job_task_id(j.id) as prediction_id, j.output_url as result_url, j.current_step, j.total_steps"],
+    "replicate_tasks": ["{person_image}", "j.input ->> 'person_image' as person_image, j.input -> 'garments' as garments, j.input ->> 'prompt_hints' as prompt_hints, private.job_task_id(j.id) as prediction_id, j.output_url as result_url, j.current_step, j.total_steps, extract(epoch from now() - j.updated_at)::int as seconds_since_change"],
     "generation_history": ["{prompt}", "j.input ->> 'prompt' as prompt, j.input ->> 'siteName' as site_name, j.input ->> 'language' as language, 'retry:' || j.retries as admin_note, j.retries"]
   }$json$;
   v_name text;

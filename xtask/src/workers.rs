@@ -156,5 +156,8 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("PROVIDER_OUTPUT_HOSTS", providers.clone()),
         ("RUNNINGHUB_BASE_URL", format!("http://{providers}/runninghub")),
         ("RUNNINGHUB_API_KEY", "rh-local-key".into()),
+        ("REPLICATE_BASE_URL", format!("http://{providers}/replicate/v1")),
+        ("REPLICATE_API_TOKEN", "r8_local_token".into()),
+        ("REPLICATE_WEBHOOK_SECRET", "whsec_cmVwbGljYXRlLWxvY2FsLXdlYmhvb2sta2V5".into()),
     ])
 }

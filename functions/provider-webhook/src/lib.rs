@@ -1,8 +1,8 @@
 //! `provider-webhook`: takes providers' calls at `<provider>/<job>/<step>/<run>/<token>`.
 //!
-//! The request verifies the token, records the call and sends itself a hint: well under a second.
-//! The queue consumer asks the provider, copies the result, finishes, starts what may start. An
-//! unsigned body is never believed.
+//! The request verifies the token, and the signature where the provider signs, records the call and sends itself a hint: well under a second.
+//! The queue consumer asks the provider, copies the result, finishes, starts what may start. A
+//! body is never believed.
 
 use serde_json::{Value, json};
 use shared::auth::Policy;
@@ -25,6 +25,8 @@ static SPEC: Spec = Spec {
         "WEBHOOK_SECRET",
         "RUNNINGHUB_BASE_URL",
         "RUNNINGHUB_API_KEY",
+        "REPLICATE_BASE_URL",
+        "REPLICATE_API_TOKEN",
     ],
 };
 
@@ -43,7 +45,7 @@ async fn receive(call: Call) -> Result<Reply, ApiError> {
     let subject = subject(&call).ok_or_else(ApiError::unauthorized)?;
     let Subject { provider, job, step, run } = subject;
     call.log_job(job);
-    record(&call.cx(), provider, Attempt { job, step, run }, &call.raw_body).await?;
+    record(&call.cx(), provider, Attempt { job, step, run }, &call.signature, &call.raw_body).await?;
     Reply::ok(json!({"ok": true}))
 }
 

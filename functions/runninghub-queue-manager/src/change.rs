@@ -35,7 +35,7 @@ struct Session {
 pub(crate) async fn cancel(call: &Call) -> Result<Reply, ApiError> {
     let (table, job) = Named::of(call)?;
     let cancelled = finalise::cancel_by_user(&call.cx(), call.user()?, &table, job).await?;
-    follow_up(call, Some(job));
+    follow_up(call, cancelled.provider, Some(job));
     Reply::ok(json!({"success": true, "status": "cancelled", "refundedCredits": cancelled.refunded_credits}))
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
     let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
     let refunded: i32 = cancelled.iter().map(|job| job.refunded_credits).sum();
     let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
-    follow_up(call, None);
+    follow_up(call, NAME.to_owned(), None);
     Reply::ok(json!({
         "success": true,
         "cancelledCount": list.len(),
@@ -59,9 +59,9 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
 }
 
 /// Tells the provider what is over, and lets in what may start, after the answer.
-fn follow_up(call: &Call, job: Option<JobId>) {
+fn follow_up(call: &Call, provider: String, job: Option<JobId>) {
     let owned = call.cx.clone();
-    call.background(async move { at_provider::follow_up(&owned.cx(), NAME, job).await });
+    call.background(async move { at_provider::follow_up(&owned.cx(), &provider, job).await });
 }
 
 pub(crate) async fn process_next(call: &Call) -> Result<Reply, ApiError> {

@@ -48,13 +48,8 @@ pub struct JobRow {
     pub current_step: i32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct CancelledJob {
-    pub refunded_credits: i32,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct CancelledByAdmin {
+pub struct CancelledJob {
     pub refunded_credits: i32,
     /// Whose queue moves up.
     pub provider: String,
@@ -101,7 +96,7 @@ impl<T: Transport> Db<'_, T> {
         table: &str,
         job: JobId,
         reason: Option<&str>,
-    ) -> Result<CancelledByAdmin, DbError> {
+    ) -> Result<CancelledJob, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_actor: UserId,

@@ -29,6 +29,10 @@ pub struct Claimed {
     pub attempts: u32,
     /// The complete provider request but for webhook URL and key.
     pub input: Value,
+    /// What the step before made.
+    pub previous_output_url: Option<String>,
+    /// How long the step may work from now.
+    pub run_ms: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -96,6 +100,8 @@ pub enum CompleteOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Completed {
     pub outcome: CompleteOutcome,
+    /// The job's state now: completed with its last step.
+    pub job_status: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -56,6 +56,12 @@ pub struct DueStep {
     pub task_id: Option<String>,
     pub output: Option<Value>,
     pub inbox: Option<Value>,
+    /// Since when the provider may have created the step's task; the database's clock, as text.
+    pub sent_since: Option<String>,
+    /// How long ago it was sent.
+    pub sent_seconds: Option<i32>,
+    /// How many steps are running at the provider in all.
+    pub open: i32,
 }
 
 impl<T: Transport> Db<'_, T> {
@@ -81,14 +87,16 @@ impl<T: Transport> Db<'_, T> {
         self.rpc_one("jobs_sweep_v1", &Args { p_sweep_id: sweep_id, p_limit: limit }).await
     }
 
-    /// Reserves what it returns, so that two sweeps never act on one step.
-    pub async fn steps_due_v1(&self, provider: &str, limit: u32) -> Result<Vec<DueStep>, DbError> {
+    /// Reserves what it returns, so that two sweeps never act on one step. `all`: every running step
+    /// is due, not only one that nobody has heard of for a while.
+    pub async fn steps_due_v1(&self, provider: &str, limit: u32, all: bool) -> Result<Vec<DueStep>, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_provider: &'a str,
             p_limit: u32,
+            p_all: bool,
         }
-        self.rpc("steps_due_v1", &Args { p_provider: provider, p_limit: limit }).await
+        self.rpc("steps_due_v1", &Args { p_provider: provider, p_limit: limit, p_all: all }).await
     }
 
     pub async fn sweep_end_v1(

@@ -15,6 +15,7 @@ use crate::edge::fetch::Fetch;
 use crate::error::ApiError;
 use crate::flow::Cx;
 use crate::id::UserId;
+use crate::webhook::Signature;
 
 /// A [`Cx`] that can be moved into work that outlives the answer.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct Call {
     /// The JSON body; `{}` where it was empty. Null for webhooks, see `raw_body`.
     pub body: Value,
     pub raw_body: String,
+    /// Of a webhook; empty for other calls.
+    pub signature: Signature,
     pub query: Vec<(String, String)>,
     /// Path segments after the operation.
     pub path_tail: Vec<String>,

@@ -15,7 +15,7 @@ use worker::{Delay, Env};
 use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
 
 /// The answer headers anybody reads; each read crosses into JavaScript.
-const READ_HEADERS: [&str; 3] = ["content-type", "retry-after", "proxy-status"];
+const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
 
 /// The world, as one function sees it.
 #[derive(Clone)]

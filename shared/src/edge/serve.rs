@@ -19,6 +19,7 @@ use crate::edge::{body, config, cors, identity, rate};
 use crate::error::{ApiError, ErrorCode};
 use crate::id;
 use crate::transport::Transport;
+use crate::webhook::Signature;
 
 /// What the log line needs, filled in as it becomes known.
 struct Trace {
@@ -92,9 +93,9 @@ async fn prepare(
         "GET" | "HEAD" => String::new(),
         _ => body::read(request, spec.body_bytes_max).await?,
     };
-    let body = match route.op.policy {
-        Policy::Provider => Value::Null,
-        _ => body::parse(&raw_body)?,
+    let (body, signature) = match route.op.policy {
+        Policy::Provider => (Value::Null, signature(request.headers())),
+        _ => (body::parse(&raw_body)?, Signature::default()),
     };
     let query = request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
     Ok(Call {
@@ -103,6 +104,7 @@ async fn prepare(
         caller,
         body,
         raw_body,
+        signature,
         query,
         path_tail: route.tail,
         idempotency_key: header(request.headers(), "idempotency-key"),
@@ -137,6 +139,12 @@ pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
         Some(given) if id::is_sane_request_id(&given) => given.into(),
         _ => id::request_id(fetch.random()).into(),
     }
+}
+
+/// By the names of the Standard Webhooks scheme.
+fn signature(headers: &Headers) -> Signature {
+    let text = |name: &str| header(headers, name).unwrap_or_default();
+    Signature { id: text("webhook-id"), timestamp: text("webhook-timestamp"), entries: text("webhook-signature") }
 }
 
 fn header(headers: &Headers, name: &str) -> Option<String> {

@@ -52,7 +52,7 @@ pub async fn run<I: Serialize>(
 ) -> Result<Reply, ApiError> {
     let cx = call.cx();
     let user = call.user()?;
-    let job = start::job_id(order.job_id, call.idempotency_key.as_deref(), cx.transport.random())?;
+    let job = start::job_id("jobId", order.job_id, call.idempotency_key.as_deref(), cx.transport.random())?;
     call.log_job(job);
     let mut enqueue = Enqueue {
         p_user_id: user,

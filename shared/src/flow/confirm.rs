@@ -10,7 +10,7 @@ use crate::db::step::{
 };
 use crate::id::UserId;
 use crate::job::decide::{Decision, Event, decide};
-use crate::job::{Failure, FailureCode};
+use crate::job::{Failure, FailureCode, State};
 use crate::provider::{Answer, Output, Remote};
 use crate::transport::{CopyError, Transport};
 use futures_util::future::{LocalBoxFuture, join};
@@ -33,8 +33,10 @@ pub struct Subject<'a> {
 pub enum Settled {
     /// Not over yet.
     Waiting,
-    /// Completed with its result in our storage.
-    Delivered,
+    /// No usable answer: asked again later.
+    Silent,
+    /// Completed with its result in our storage; with the last step, so is the job.
+    Delivered { last: bool },
     /// Ended without a result.
     Failed { refunded: i32 },
     /// Back in the queue.
@@ -44,9 +46,9 @@ pub enum Settled {
 }
 
 impl Settled {
-    /// Whether a slot at the provider may have become free.
-    pub fn frees_a_slot(self) -> bool {
-        self != Self::Waiting
+    /// Whether it is still to be settled.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Silent)
     }
 }
 
@@ -59,6 +61,10 @@ pub async fn confirm<T: Transport>(
     let answer = cx.transport.send(remote.build_query(subject.task_id)).await;
     let reading = remote.parse_query(&answer);
     cx.alarm(remote.name(), reading.alarm.as_deref());
+    if reading.said == Answer::Silent {
+        let status = answer.as_ref().map(|response| response.status).ok();
+        cx.log("no_answer", json!({"job_id": subject.attempt.job, "provider": remote.name(), "status": status}));
+    }
     if !subject.known
         && let Some(settled) = adopt(cx, remote, subject, &reading.said).await?
     {
@@ -93,7 +99,8 @@ pub async fn silent<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, answered: bo
     let heard = if answered { Heard::Running } else { Heard::NoAnswer };
     let checked = finalise::checked(cx, attempt, heard).await?;
     Ok(match checked.outcome {
-        CheckedOutcome::Waiting => Settled::Waiting,
+        CheckedOutcome::Waiting if answered => Settled::Waiting,
+        CheckedOutcome::Waiting => Settled::Silent,
         CheckedOutcome::Failed => Settled::Failed { refunded: checked.refunded },
         CheckedOutcome::Stale => Settled::Left,
     })
@@ -170,10 +177,13 @@ pub async fn copy<T: Transport>(
     let saving = save::save(cx, user, attempt, &outputs, remote.content_types());
     let lost = || Err(CopyError::Transient("the lease was lost".to_owned()));
     match lease::hold(cx, attempt, saving).await.unwrap_or_else(lost) {
-        Ok(url) => match finalise::complete(cx, attempt, output, &url).await? {
-            CompleteOutcome::Completed => Ok(Settled::Delivered),
-            CompleteOutcome::Late | CompleteOutcome::Stale => Ok(Settled::Left),
-        },
+        Ok(url) => {
+            let completed = finalise::complete(cx, attempt, output, &url).await?;
+            Ok(match completed.outcome {
+                CompleteOutcome::Completed => Settled::Delivered { last: completed.job_status == State::Completed },
+                CompleteOutcome::Late | CompleteOutcome::Stale => Settled::Left,
+            })
+        }
         Err(CopyError::Rejected(text)) => fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await,
         // The lease runs out and the next sweep copies again, until the job expires.
         Err(CopyError::Transient(text)) => {

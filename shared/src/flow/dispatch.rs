@@ -9,7 +9,7 @@ use crate::db::{DbError, step::FailOutcome};
 use crate::error::ApiError;
 use crate::job::decide::{Decision, Event, decide};
 use crate::job::{Failure, FailureCode};
-use crate::provider::{ProviderError, Remote};
+use crate::provider::{Handover, ProviderError, Remote};
 use crate::transport::Transport;
 use crate::webhook;
 use futures_util::future::join_all;
@@ -67,6 +67,23 @@ pub async fn dispatch<T: Transport>(
     provider: &str,
     seen: impl FnMut(Seen<'_>),
 ) -> Result<Vec<Dispatched>, ApiError> {
+    dispatch_within(cx, provider, BUDGET_MS, seen).await
+}
+
+/// The same where nobody waits for what comes of it.
+pub async fn dispatch_logged<T: Transport>(cx: &Cx<'_, T>, provider: &str, seen: impl FnMut(Seen<'_>)) {
+    if let Err(error) = dispatch(cx, provider, seen).await {
+        cx.log("dispatch_error", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
+    }
+}
+
+/// The same for a caller that must answer soon: no round begins after that time.
+pub async fn dispatch_within<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    budget_ms: u64,
+    seen: impl FnMut(Seen<'_>),
+) -> Result<Vec<Dispatched>, ApiError> {
     let hands = Hands::of(cx, provider)?;
     let began = cx.transport.now_ms();
     let seen = RefCell::new(seen);
@@ -86,7 +103,7 @@ pub async fn dispatch<T: Transport>(
         let is_full = round.len() >= ROUND as usize;
         let may_go_on = is_full || round.iter().any(|dispatched| dispatched.outcome.frees_a_slot());
         all.extend(round);
-        if !may_go_on || cx.transport.now_ms().saturating_sub(began) > BUDGET_MS {
+        if !may_go_on || cx.transport.now_ms().saturating_sub(began) > budget_ms {
             return Ok(all);
         }
     }
@@ -128,8 +145,12 @@ async fn hand_over<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claim
 }
 
 async fn submit<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed) -> Result<Outcome, DbError> {
-    let webhook_url = hands.webhook_url(step.attempt);
-    let Some(request) = webhook_url.and_then(|url| hands.remote.build_submit(&step.input, &url)) else {
+    let request = hands.webhook_url(step.attempt).and_then(|webhook_url| {
+        let previous_output_url = step.previous_output_url.as_deref();
+        let handover = Handover { webhook_url: &webhook_url, previous_output_url, run_ms: step.run_ms };
+        hands.remote.build_submit(&step.input, &handover)
+    });
+    let Some(request) = request else {
         let failure = Failure::new(FailureCode::ProviderRejected, "the job holds no request for its provider");
         return fail(cx, step.attempt, &failure).await;
     };

@@ -5,8 +5,8 @@
 
 use super::Cx;
 use crate::db::DbError;
-use crate::db::job::{CancelledByAdmin, CancelledInSession, CancelledJob};
-use crate::db::step::{Attempt, Checked, CompleteOutcome, Done, Failed, Heard, Requeued};
+use crate::db::job::{CancelledInSession, CancelledJob};
+use crate::db::step::{Attempt, Checked, Completed, Done, Failed, Heard, Requeued};
 use crate::db::sweep::Swept;
 use crate::error::ApiError;
 use crate::id::{JobId, UserId};
@@ -40,9 +40,8 @@ pub async fn complete<T: Transport>(
     attempt: Attempt,
     output: &Value,
     url: &str,
-) -> Result<CompleteOutcome, DbError> {
-    let completed = repeat_if_lost!(cx.db().step_complete_v1(attempt, output, url))?;
-    Ok(completed.outcome)
+) -> Result<Completed, DbError> {
+    repeat_if_lost!(cx.db().step_complete_v1(attempt, output, url))
 }
 
 /// The step is given up; its credits go back by the job's rule.
@@ -86,7 +85,7 @@ pub async fn cancel_by_admin<T: Transport>(
     table: &str,
     job: JobId,
     reason: Option<&str>,
-) -> Result<CancelledByAdmin, ApiError> {
+) -> Result<CancelledJob, ApiError> {
     Ok(cx.db().job_cancel_admin_v1(actor, table, job, reason).await?)
 }
 

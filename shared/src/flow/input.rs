@@ -1,4 +1,4 @@
-//! Inputs before the debit: a URL that may be named, an object that is there.
+//! Inputs before the debit: a text that is short enough, a URL that may be named, an object that is there.
 //!
 //! It never downloads an input; the provider does.
 
@@ -10,6 +10,16 @@ use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use serde_json::Value;
 
 const INFO_MS: u32 = 5_000;
+
+/// Refuses a text of more characters.
+pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiError> {
+    match text {
+        Some(text) if text.chars().count() > chars => {
+            Err(ApiError::bad_field(field, &format!("must have at most {chars} characters")))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Checks the URL in `field` and, where it is in our own storage, that the object exists.
 /// Returns the URL to hand to the provider.

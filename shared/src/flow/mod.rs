@@ -5,11 +5,13 @@
 
 pub mod answer;
 pub mod cancel;
+pub mod check;
 pub mod confirm;
 pub mod dispatch;
 pub mod finalise;
 pub mod input;
 pub mod lease;
+pub mod lost;
 pub mod reconcile;
 pub mod save;
 pub mod start;
@@ -21,6 +23,7 @@ mod crash_tests;
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::error::ApiError;
 use crate::transport::Transport;
 use serde_json::{Value, json};
 
@@ -51,4 +54,25 @@ impl<'a, T: Transport> Cx<'a, T> {
             self.log("provider_alarm", json!({"level": "error", "provider": provider, "cause": cause}));
         }
     }
+}
+
+/// Does something `count` times, `every_ms` from start to start; a fault stops none of the others.
+async fn every<T: Transport>(
+    cx: &Cx<'_, T>,
+    count: u32,
+    every_ms: u32,
+    mut work: impl AsyncFnMut() -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let mut result = Ok(());
+    for number in 1..=count {
+        let began = cx.transport.now_ms();
+        if let Err(error) = work().await {
+            result = Err(error);
+        }
+        let took = u32::try_from(cx.transport.now_ms().saturating_sub(began)).unwrap_or(u32::MAX);
+        if number < count {
+            cx.transport.sleep(every_ms.saturating_sub(took)).await;
+        }
+    }
+    result
 }

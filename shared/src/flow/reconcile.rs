@@ -51,7 +51,7 @@ pub async fn reconcile<T: Transport>(cx: &Cx<'_, T>, table: &str, job: JobId) ->
         }
         let settled = ask(cx, &step).await?;
         reason = if step.task_id.is_none() { "unknown_task" } else { "still_running" };
-        if settled.is_some_and(Settled::frees_a_slot) {
+        if settled.is_some_and(|settled| !settled.is_open()) {
             freed = Some(step.provider);
         }
     }

@@ -4,16 +4,16 @@
 //! once after a lost answer (same id, so nothing is charged twice), once after healing.
 
 use super::dispatch::{self, Outcome, Seen};
-use super::{Cx, finalise};
+use super::{Cx, finalise, input};
 use crate::db::DbError;
 use crate::db::job::{Enqueue, JobView};
 use crate::error::{ApiError, ErrorCode};
-use crate::id::JobId;
+use crate::id::{JobId, UserId};
 use crate::job::State;
 use crate::transport::Transport;
 use futures_channel::oneshot::Sender;
+use futures_util::future::join_all;
 use serde::Serialize;
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -47,14 +47,48 @@ pub fn request_hash(tool: &str, input: &impl Serialize) -> Result<String, ApiErr
     Ok(sha256_hex(text.as_bytes()))
 }
 
-/// The id that names a request: the client's, in the body or in the header, else a new one.
-pub fn job_id(body: Option<&str>, header: Option<&str>, random: u128) -> Result<JobId, ApiError> {
+/// An order as the database takes it, its steps still to come.
+pub fn order(
+    user: UserId,
+    job: JobId,
+    tool: &'static str,
+    session: Option<&str>,
+    input: &impl Serialize,
+) -> Result<Enqueue, ApiError> {
+    Ok(Enqueue {
+        p_user_id: user,
+        p_job_id: job,
+        p_tool: tool,
+        p_session_id: session.map(str::to_owned),
+        p_input: serde_json::to_value(input).map_err(|error| ApiError::internal(error.to_string()))?,
+        p_request_hash: request_hash(tool, input)?,
+        p_steps: Vec::new(),
+    })
+}
+
+/// The URLs of an order's files (`(field, URL)`) for the provider, each checked. A replay is a
+/// replay, also when its input is long gone.
+pub async fn files<T: Transport>(
+    cx: &Cx<'_, T>,
+    order: &Enqueue,
+    files: &[(String, &str)],
+) -> Result<Vec<String>, ApiError> {
+    let checked = files.iter().map(async |(field, url)| input::check(cx, field, url, order.p_user_id).await);
+    match join_all(checked).await.into_iter().collect() {
+        Err(_) if was_taken(cx, order).await => Ok(files.iter().map(|(_, url)| (*url).to_owned()).collect()),
+        urls => urls,
+    }
+}
+
+/// The id that names a request: the client's, in the body or in the header, else a new one. `field`
+/// is its name in the body.
+pub fn job_id(field: &str, body: Option<&str>, header: Option<&str>, random: u128) -> Result<JobId, ApiError> {
     let parse = |field: &str, text: &str| JobId::parse(text).ok_or_else(|| ApiError::bad_field(field, "is not a UUID"));
-    let body = body.map(|text| parse("jobId", text)).transpose()?;
+    let body = body.map(|text| parse(field, text)).transpose()?;
     let header = header.map(|text| parse("Idempotency-Key", text)).transpose()?;
     match (body, header) {
         (Some(body), Some(header)) if body != header => {
-            Err(ApiError::bad_field("jobId", "differs from the Idempotency-Key header"))
+            Err(ApiError::bad_field(field, "differs from the Idempotency-Key header"))
         }
         (body, header) => Ok(body.or(header).unwrap_or_else(|| JobId::from_random(random))),
     }
@@ -74,7 +108,7 @@ pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
 /// need not wait for the rest.
 pub async fn dispatch_for<T: Transport>(cx: &Cx<'_, T>, provider: &str, job: JobId, tell: Sender<Option<Outcome>>) {
     let mut tell = Some(tell);
-    let result = dispatch::dispatch(cx, provider, |seen| {
+    let told = |seen: Seen<'_>| {
         let told = match seen {
             Seen::Claimed(claimed) if claimed.iter().any(|step| step.attempt.job == job) => return,
             // It waits, or somebody else hands it over.
@@ -86,10 +120,8 @@ pub async fn dispatch_for<T: Transport>(cx: &Cx<'_, T>, provider: &str, job: Job
             // Nobody listens any more when the page was closed.
             let _ = tell.send(told);
         }
-    });
-    if let Err(error) = result.await {
-        cx.log("dispatch_error", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
-    }
+    };
+    dispatch::dispatch_logged(cx, provider, told).await;
 }
 
 /// The job as it is after its round. Where the round does not say, the database does.
@@ -143,11 +175,11 @@ mod tests {
     fn one_name_from_body_header_or_chance() {
         let a = JobId::parse(A).unwrap();
         for (body, header) in [(Some(A), None), (None, Some(A)), (Some(A), Some(A))] {
-            assert_eq!(job_id(body, header, 0), Ok(a));
+            assert_eq!(job_id("jobId", body, header, 0), Ok(a));
         }
-        assert_eq!(job_id(None, None, 7), Ok(JobId::from_random(7)));
+        assert_eq!(job_id("jobId", None, None, 7), Ok(JobId::from_random(7)));
         for (body, header) in [(Some(A), Some(B)), (Some("x"), None), (None, Some("x")), (Some(""), None)] {
-            assert!(job_id(body, header, 0).is_err(), "{body:?} {header:?}");
+            assert!(job_id("jobId", body, header, 0).is_err(), "{body:?} {header:?}");
         }
     }
 

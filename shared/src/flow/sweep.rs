@@ -2,18 +2,20 @@
 //! what may start. Each part runs whatever became of the one before; a bad row stops nothing.
 
 use super::confirm::{self, Settled, Subject};
-use super::{Cx, cancel, dispatch, finalise};
+use super::{Cx, cancel, dispatch, finalise, lost};
 use crate::db::DbError;
 use crate::db::sweep::{Due, DueStep, Source, Swept, TableCount};
 use crate::error::ApiError;
 use crate::provider::{ASYNCHRONOUS, Remote};
 use crate::transport::Transport;
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::json;
 
-/// Steps asked about side by side; the platform allows six open connections.
-const SIDE_BY_SIDE: usize = 5;
+/// Steps of one provider asked about side by side. The platform allows six open connections, and a
+/// provider that does not answer must not hold up the other.
+const SIDE_BY_SIDE: usize = 3;
 /// A pass begins no further question after this, so that the next one is on time.
 const ASK_MS: u64 = 15_000;
 /// Subrequests of one question in the worst case: query, done, source, upload, complete, table.
@@ -21,6 +23,9 @@ const CALLS_PER_STEP: u32 = 6;
 /// Subrequests of the rest of a pass.
 const CALLS_BESIDE: u32 = 40;
 const SUBREQUESTS: u32 = 900;
+/// As many as are asked, which share a pass's subrequests.
+#[expect(clippy::cast_possible_truncation, reason = "a handful")]
+const PROVIDERS: u32 = ASYNCHRONOUS.len() as u32;
 const STEPS_MAX: u32 = 100;
 
 /// What a pass did.
@@ -45,10 +50,16 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
     if let Some(swept) = faults.keep(cx, "jobs_sweep", finalise::sweep(cx, sweep_id, limit).await) {
         report.add(swept);
     }
+    let asked = join_all(ASYNCHRONOUS.iter().map(async |provider| {
+        let asked = ask(cx, provider, passes, began).await;
+        (asked, dispatch::dispatch(cx, provider, |_| {}).await)
+    }));
     let mut edge = Edge::default();
-    for provider in ASYNCHRONOUS {
-        faults.keep(cx, "ask", ask(cx, provider, passes, began, &mut edge).await);
-        faults.keep(cx, "dispatch", dispatch::dispatch(cx, provider, |_| {}).await);
+    for (asked, dispatched) in asked.await {
+        if let Some(found) = faults.keep(cx, "ask", asked) {
+            edge.add(found);
+        }
+        faults.keep(cx, "dispatch", dispatched);
     }
     report.merge(&edge);
     let ended = cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;
@@ -68,19 +79,12 @@ pub async fn passes<T: Transport>(
     every_ms: u32,
     limit: u32,
 ) -> Result<(), ApiError> {
-    let mut result = Ok(());
-    for number in 1..=count {
-        let began = cx.transport.now_ms();
-        match pass(cx, source, count, limit).await {
-            Ok(report) => cx.log("sweep", json!({"report": report})),
-            Err(error) => result = Err(error),
-        }
-        let took = u32::try_from(cx.transport.now_ms().saturating_sub(began)).unwrap_or(u32::MAX);
-        if number < count {
-            cx.transport.sleep(every_ms.saturating_sub(took)).await;
-        }
-    }
-    result
+    let sweep = async || {
+        let report = pass(cx, source, count, limit).await?;
+        cx.log("sweep", json!({"report": report}));
+        Ok(())
+    };
+    super::every(cx, count, every_ms, sweep).await
 }
 
 /// The first fault is answered in the end; all are logged.
@@ -116,6 +120,13 @@ struct Edge {
 }
 
 impl Edge {
+    fn add(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.requeued += other.requeued;
+        self.skipped += other.skipped;
+        self.failed.extend(other.failed);
+    }
+
     fn cleaned(&self) -> i32 {
         i32::try_from(self.failed.len()).unwrap_or(i32::MAX)
     }
@@ -125,41 +136,48 @@ impl Edge {
     }
 }
 
-async fn ask<T: Transport>(
-    cx: &Cx<'_, T>,
-    provider: &str,
-    passes: u32,
-    began: u64,
-    edge: &mut Edge,
-) -> Result<(), ApiError> {
+async fn ask<T: Transport>(cx: &Cx<'_, T>, provider: &str, passes: u32, began: u64) -> Result<Edge, ApiError> {
     let remote = Remote::of(provider, cx.config)?;
-    let calls = cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1);
+    let calls = cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1) / PROVIDERS;
     let limit = (calls.saturating_sub(CALLS_BESIDE) / CALLS_PER_STEP).clamp(1, STEPS_MAX);
-    let due = cx.db().steps_due_v1(provider, limit).await?;
-    let answers: Vec<_> = stream::iter(&due)
-        .map(async |step| {
-            if cx.transport.now_ms().saturating_sub(began) > ASK_MS {
-                return None;
-            }
-            Some((step, settle(cx, &remote, step).await))
-        })
-        .buffer_unordered(SIDE_BY_SIDE)
-        .collect()
-        .await;
-    for answer in answers {
-        match answer {
+    let due = cx.db().steps_due_v1(provider, limit, false).await?;
+    let mut edge = Edge::default();
+    let late = || cx.transport.now_ms().saturating_sub(began) > ASK_MS;
+    for (step, settled) in settle_all(cx, &remote, &due, SIDE_BY_SIDE, late).await {
+        match settled {
             None => edge.skipped += 1,
-            Some((_, Ok(Settled::Delivered))) => edge.delivered += 1,
-            Some((_, Ok(Settled::Requeued))) => edge.requeued += 1,
-            Some((step, Ok(Settled::Failed { refunded }))) => edge.failed.push((table_of(cx, step).await, refunded)),
-            Some((_, Ok(Settled::Waiting | Settled::Left))) => {}
-            Some((step, Err(error))) => {
-                let error = ApiError::from(error);
-                cx.log("step_fault", json!({"level": "error", "job_id": step.attempt.job, "error": error.to_string(), "detail": error.internal}));
-            }
+            Some(Settled::Delivered { .. }) => edge.delivered += 1,
+            Some(Settled::Requeued) => edge.requeued += 1,
+            Some(Settled::Failed { refunded }) => edge.failed.push((table_of(cx, step).await, refunded)),
+            Some(Settled::Waiting | Settled::Silent | Settled::Left) => {}
         }
     }
-    Ok(())
+    Ok(edge)
+}
+
+/// Settles steps side by side, until it is `late`: those that are left over have no outcome. A
+/// fault is logged and stops none of the others.
+pub(super) async fn settle_all<'s, T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    due: &'s [DueStep],
+    side_by_side: usize,
+    late: impl Fn() -> bool,
+) -> Vec<(&'s DueStep, Option<Settled>)> {
+    let settled = stream::iter(due).map(async |step| {
+        if late() {
+            return (step, None);
+        }
+        match settle(cx, remote, step).await {
+            Ok(settled) => (step, Some(settled)),
+            Err(error) => {
+                let error = ApiError::from(error);
+                cx.log("step_fault", json!({"level": "error", "job_id": step.attempt.job, "error": error.to_string(), "detail": error.internal}));
+                (step, Some(Settled::Left))
+            }
+        }
+    });
+    settled.buffer_unordered(side_by_side).collect().await
 }
 
 async fn settle<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Result<Settled, DbError> {
@@ -174,8 +192,7 @@ async fn settle<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueSte
             let subject = Subject { attempt: step.attempt, user: step.user_id, task_id, known, current: true };
             confirm::confirm(cx, remote, &subject).await
         }
-        // Nothing to ask by: only the clock can settle it.
-        (Due::Query | Due::Inbox, None, _) => confirm::silent(cx, step.attempt, false).await,
+        (Due::Query | Due::Inbox, None, _) => lost::find(cx, remote, step).await,
         (Due::Copy, _, None) | (Due::Cancel, None, _) => Ok(Settled::Left),
     }
 }

@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::id::{JobId, Run, Step};
 use crate::provider::Remote;
 use crate::transport::Transport;
+use crate::webhook::Signature;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,14 +32,25 @@ pub struct Hint {
 }
 
 /// Keeps an authentic call and sends the hint. A repeated call sends it again: the first hint may
-/// be what was lost.
-pub async fn record<T: Transport>(cx: &Cx<'_, T>, provider: &str, attempt: Attempt, raw: &str) -> Result<(), ApiError> {
+/// be what was lost. A call whose address is ours and whose signature is not is refused.
+pub async fn record<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    attempt: Attempt,
+    signature: &Signature,
+    raw: &str,
+) -> Result<(), ApiError> {
     let remote = Remote::of(provider, cx.config)?;
+    if !remote.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
+        return Err(ApiError::unauthorized());
+    }
     let body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
     let task_id = remote.webhook_task_id(&body);
     let Attempt { job, step, run } = attempt;
-    // Per address: a body that was also sent to another step's address is another call.
-    let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{raw}").as_bytes());
+    // Per address: a body that was also sent to another step's address is another call. A signed one
+    // keeps its id over all deliveries.
+    let call = if signature.id.is_empty() { raw } else { &signature.id };
+    let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{call}").as_bytes());
     let received = Received {
         p_provider: provider,
         attempt,
@@ -67,10 +79,8 @@ pub async fn consume<T: Transport>(cx: &Cx<'_, T>, hint: &Hint) -> Result<(), Ap
         None => Settled::Left,
     };
     cx.log("webhook", json!({"job_id": hint.job, "run": hint.run, "settled": format!("{settled:?}")}));
-    if settled != Settled::Waiting {
+    if !settled.is_open() {
         cx.db().webhook_applied_v1(hint.inbox).await?;
-    }
-    if settled.frees_a_slot() {
         dispatch::dispatch(cx, &hint.provider, |_| {}).await?;
     }
     Ok(())

@@ -2,14 +2,19 @@
 
 /// A provider that is full is asked again after 30 to 120 seconds.
 const CAPACITY_MS: (u32, u32) = (30_000, 120_000);
+/// Whoever names a shorter delay means "soon".
+const NAMED_MS_MIN: u32 = 1_000;
 /// First wait and ceiling after a passing fault.
 const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
 /// Wait after a refusal for lack of capacity, spread so that a full queue does not come back at once.
+/// A delay that the provider names is obeyed, and no more than a quarter is added to it.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     let (low, high) = CAPACITY_MS;
-    let spread = low + below(random, high - low + 1);
-    named_ms.map_or(spread, |named| named.clamp(low, high))
+    match named_ms {
+        None => low + below(random, high - low + 1),
+        Some(named) => named.max(NAMED_MS_MIN).saturating_add(below(random, named / 4 + 1)),
+    }
 }
 
 /// Wait before attempt `attempts + 1` after a passing fault: doubling, the upper half of it jitter.
@@ -43,14 +48,15 @@ mod tests {
     #[test]
     fn a_named_delay_is_obeyed() {
         assert_eq!(transient(1, Some(45_000), 7), 45_000);
-        assert_eq!(capacity(Some(40_000), 7), 40_000);
-        assert_eq!(capacity(Some(1), 7), 30_000);
+        assert_eq!(capacity(Some(40_000), 0), 40_000);
+        assert_eq!(capacity(Some(0), 0), 1_000);
     }
 
     proptest! {
         #[test]
         fn waits_stay_in_their_bounds(random: u128, attempts in 0..50_u32) {
             prop_assert!((30_000..=120_000).contains(&capacity(None, random)));
+            prop_assert!((5_000..=6_250).contains(&capacity(Some(5_000), random)));
             prop_assert!((1_000..=60_000).contains(&transient(attempts, None, random)));
         }
     }

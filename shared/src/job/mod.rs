@@ -43,6 +43,15 @@ impl State {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// The word that clients of cards and chains know.
+    pub fn processing_word(self) -> &'static str {
+        match self {
+            Self::Pending | Self::Queued | Self::Blocked => "pending",
+            Self::Starting | Self::Running => "processing",
+            Self::Completed | Self::Failed | Self::Cancelled => self.runninghub_word(),
+        }
+    }
 }
 
 /// Why a job or step ended without a result: the `error_code` column.
@@ -104,6 +113,11 @@ mod tests {
     fn every_state_has_the_word_of_the_contract() {
         let words: Vec<_> = ALL.iter().map(|state| state.runninghub_word()).collect();
         assert_eq!(words, ["queued", "queued", "queued", "running", "running", "completed", "failed", "cancelled"]);
+        let words = ALL.map(State::processing_word);
+        assert_eq!(
+            words,
+            ["pending", "pending", "pending", "processing", "processing", "completed", "failed", "cancelled"]
+        );
     }
 
     #[test]

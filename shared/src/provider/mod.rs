@@ -3,13 +3,25 @@
 //!
 //! No I/O and no clock. Nothing here changes a job: `job::decide` says what an answer means.
 
+pub mod replicate;
 pub mod runninghub;
 
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::job::Failure;
 use crate::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::webhook::Signature;
 use serde_json::Value;
+
+/// What a stored request lacks until it is handed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Handover<'a> {
+    pub webhook_url: &'a str,
+    /// What the step before made, in our own storage.
+    pub previous_output_url: Option<&'a str>,
+    /// How long the step may work.
+    pub run_ms: u32,
+}
 
 /// The provider took the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +65,21 @@ pub struct Output {
     pub kind: String,
 }
 
+/// One task in a provider's own list of what it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub task_id: String,
+    /// Names our job, step and run.
+    pub webhook_url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub tasks: Vec<Listed>,
+    /// `None`: the list ends here.
+    pub next: Option<String>,
+}
+
 /// A parsed answer, and the code behind it where only the operator can mend the cause
 /// (a dead key, an empty account, a missing app).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +95,13 @@ impl<T> Reading<T> {
 }
 
 /// The providers that work on their own after a submit, so that sweeps ask them.
-pub const ASYNCHRONOUS: &[&str] = &[runninghub::NAME];
+pub const ASYNCHRONOUS: &[&str] = &[runninghub::NAME, replicate::NAME];
 
 /// A provider we can speak to, with our account there.
 #[derive(Debug, Clone, Copy)]
 pub enum Remote<'a> {
     RunningHub(runninghub::Account<'a>),
+    Replicate(replicate::Account<'a>),
 }
 
 impl<'a> Remote<'a> {
@@ -84,6 +112,11 @@ impl<'a> Remote<'a> {
                 base_url: config.runninghub_base_url()?,
                 api_key: config.runninghub_api_key()?,
             })),
+            replicate::NAME => Ok(Self::Replicate(replicate::Account {
+                base_url: config.replicate_base_url()?,
+                api_token: config.replicate_api_token()?,
+                webhook_secret: config.replicate_webhook_secret.as_deref(),
+            })),
             _ => Err(ApiError::internal(format!("no such provider: {name}"))),
         }
     }
@@ -91,12 +124,14 @@ impl<'a> Remote<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::RunningHub(_) => runninghub::NAME,
+            Self::Replicate(_) => replicate::NAME,
         }
     }
 
-    pub fn build_submit(&self, stored: &Value, webhook_url: &str) -> Option<HttpRequest> {
+    pub fn build_submit(&self, stored: &Value, handover: &Handover<'_>) -> Option<HttpRequest> {
         match self {
-            Self::RunningHub(account) => account.build_submit(stored, webhook_url),
+            Self::RunningHub(account) => account.build_submit(stored, handover.webhook_url),
+            Self::Replicate(account) => account.build_submit(stored, handover),
         }
     }
 
@@ -106,30 +141,63 @@ impl<'a> Remote<'a> {
     ) -> Reading<Result<Accepted, ProviderError>> {
         match self {
             Self::RunningHub(_) => runninghub::parse_submit(answer),
+            Self::Replicate(_) => replicate::parse_submit(answer),
         }
     }
 
     pub fn build_query(&self, task_id: &str) -> HttpRequest {
         match self {
             Self::RunningHub(account) => account.build_query(task_id),
+            Self::Replicate(account) => account.build_query(task_id),
         }
     }
 
     pub fn parse_query(&self, answer: &Result<HttpResponse, TransportError>) -> Reading<Answer> {
         match self {
             Self::RunningHub(_) => runninghub::parse_query(answer),
+            Self::Replicate(_) => replicate::parse_query(answer),
         }
     }
 
     pub fn build_cancel(&self, task_id: &str) -> HttpRequest {
         match self {
             Self::RunningHub(account) => account.build_cancel(task_id),
+            Self::Replicate(account) => account.build_cancel(task_id),
         }
     }
 
     pub fn parse_cancel(&self, answer: &Result<HttpResponse, TransportError>) -> bool {
         match self {
             Self::RunningHub(_) => runninghub::parse_cancel(answer),
+            Self::Replicate(_) => replicate::parse_cancel(answer),
+        }
+    }
+
+    /// Asks for the tasks it took since then. `None`: the provider has no such list.
+    pub fn build_list(&self, since: &str, cursor: Option<&str>) -> Option<HttpRequest> {
+        match self {
+            Self::RunningHub(_) => None,
+            Self::Replicate(account) => Some(account.build_list(since, cursor)),
+        }
+    }
+
+    /// `None`: no usable answer.
+    pub fn parse_list(&self, answer: &Result<HttpResponse, TransportError>) -> Reading<Option<Page>> {
+        match self {
+            Self::RunningHub(_) => Reading::quiet(None),
+            Self::Replicate(_) => replicate::parse_list(answer),
+        }
+    }
+
+    /// Whether a webhook is the provider's own, beside what its address proves. Fails where the
+    /// secret is not one.
+    pub fn is_authentic(&self, signature: &Signature, raw: &str, now_s: u64) -> Result<bool, ApiError> {
+        match self {
+            Self::Replicate(replicate::Account { webhook_secret: Some(secret), .. }) => {
+                let verified = replicate::signature::verify(secret, signature, raw, now_s);
+                verified.ok_or_else(|| ApiError::misconfigured("REPLICATE_WEBHOOK_SECRET"))
+            }
+            Self::RunningHub(_) | Self::Replicate(_) => Ok(true),
         }
     }
 
@@ -137,6 +205,7 @@ impl<'a> Remote<'a> {
     pub fn webhook_task_id(&self, body: &Value) -> Option<String> {
         match self {
             Self::RunningHub(_) => runninghub::webhook_task_id(body),
+            Self::Replicate(_) => replicate::webhook_task_id(body),
         }
     }
 
@@ -144,6 +213,7 @@ impl<'a> Remote<'a> {
     pub fn content_types(&self) -> &'static [&'static str] {
         match self {
             Self::RunningHub(_) => runninghub::CONTENT_TYPES,
+            Self::Replicate(_) => replicate::CONTENT_TYPES,
         }
     }
 }

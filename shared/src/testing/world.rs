@@ -66,6 +66,8 @@ impl World {
             provider_output_hosts: vec!["out.test".to_owned()],
             runninghub_base_url: Some("https://rh.test".to_owned()),
             runninghub_api_key: Some("key".to_owned()),
+            replicate_base_url: Some("https://rep.test/v1".to_owned()),
+            replicate_api_token: Some("token".to_owned()),
             ..Config::default()
         }
     }
@@ -109,6 +111,7 @@ impl State {
 
     fn rpc(&mut self, function: &str, args: &Value) -> Value {
         let row = match function {
+            "step_claim_v1" | "steps_due_v1" if args["p_provider"] != "runninghub" => return json!([]),
             "step_claim_v1" => return self.claim(),
             "steps_due_v1" => return self.due(),
             "step_sent_v1" => json!({"applied": self.sent(args)}),
@@ -138,7 +141,7 @@ impl State {
         (self.status, self.sent, self.task) = ("starting", false, None);
         self.lease_until = self.now + LEASE_MS;
         json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "attempts": 0,
-            "input": {"path": "/openapi/v2/run/ai-app/1", "body": {}}}])
+            "input": {"path": "/openapi/v2/run/ai-app/1", "body": {}}, "previous_output_url": null, "run_ms": RUN_MS}])
     }
 
     fn sent(&mut self, args: &Value) -> bool {
@@ -189,7 +192,7 @@ impl State {
             self.status = "completed";
             self.url = args["p_output_url"].as_str().map(str::to_owned);
         }
-        json!({"outcome": if applies { "completed" } else { "late" }})
+        json!({"outcome": if applies { "completed" } else { "late" }, "job_status": self.status})
     }
 
     fn fail(&mut self, args: &Value) -> Value {
@@ -247,7 +250,7 @@ impl State {
         }
         let task = self.task.clone().or_else(|| self.inbox.clone());
         json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "due": due,
-            "task_id": task, "output": self.output, "inbox": null}])
+            "task_id": task, "output": self.output, "inbox": null, "sent_since": null, "sent_seconds": null, "open": 1}])
     }
 
     fn provider(&mut self, url: &str) -> Value {

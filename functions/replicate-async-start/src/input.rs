@@ -1,0 +1,159 @@
+//! What an order of a try-on takes, and the provider requests it becomes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::error::ApiError;
+use shared::flow::input::at_most;
+use shared::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
+
+/// The body as it comes; unknown fields are ignored.
+#[derive(Deserialize)]
+pub(crate) struct Body {
+    pub(crate) job_id: Option<String>,
+    pub(crate) session_id: Option<String>,
+    person_image: String,
+    garments: Vec<Worn>,
+    prompt_hints: Option<Hints>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Worn {
+    image: String,
+    category: String,
+}
+
+/// What the garments look like: one text for all of them, or one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Hints {
+    All(String),
+    Each(Vec<String>),
+}
+
+impl Hints {
+    fn of(&self, number: usize) -> Option<&str> {
+        match self {
+            Self::All(text) => Some(text),
+            Self::Each(texts) => texts.get(number).map(String::as_str),
+        }
+    }
+}
+
+/// A checked input: what makes two orders the same, and what the job keeps.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Input {
+    person_image: String,
+    garments: Vec<Worn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_hints: Option<Hints>,
+}
+
+const GARMENTS_MAX: usize = 5;
+const HINT_MAX: usize = 2_000;
+const SESSION_MAX: usize = 200;
+
+impl Input {
+    pub(crate) fn check(body: &Body) -> Result<Self, ApiError> {
+        if !(1..=GARMENTS_MAX).contains(&body.garments.len()) {
+            return Err(ApiError::bad_field("garments", "must have 1 to 5 entries"));
+        }
+        for (number, garment) in body.garments.iter().enumerate() {
+            if !CATEGORIES.contains(&garment.category.as_str()) {
+                let field = format!("garments[{number}].category");
+                return Err(ApiError::bad_field(&field, &format!("must be one of {}", CATEGORIES.join(", "))));
+            }
+        }
+        if matches!(&body.prompt_hints, Some(Hints::Each(texts)) if texts.len() > body.garments.len()) {
+            return Err(ApiError::bad_field("prompt_hints", "has more entries than `garments`"));
+        }
+        for number in 0..body.garments.len() {
+            let hint = body.prompt_hints.as_ref().and_then(|hints| hints.of(number));
+            at_most("prompt_hints", hint, HINT_MAX)?;
+        }
+        at_most("session_id", body.session_id.as_deref(), SESSION_MAX)?;
+        Ok(Self {
+            person_image: body.person_image.clone(),
+            garments: body.garments.clone(),
+            prompt_hints: body.prompt_hints.clone(),
+        })
+    }
+
+    /// `(field, URL)` of every picture, the person first.
+    pub(crate) fn files(&self) -> Vec<(String, &str)> {
+        let garments = self.garments.iter().enumerate();
+        let garments = garments.map(|(number, garment)| (format!("garments[{number}].image"), garment.image.as_str()));
+        std::iter::once(("person_image".to_owned(), self.person_image.as_str())).chain(garments).collect()
+    }
+
+    /// One request for each garment, from the pictures' checked URLs.
+    pub(crate) fn provider_requests(&self, versions: Option<&Value>, urls: &[String]) -> Result<Vec<Value>, ApiError> {
+        let (person, images) = urls.split_first().ok_or_else(|| ApiError::internal("no pictures"))?;
+        let garments = self.garments.iter().zip(images).enumerate().map(|(number, (garment, image_url))| Garment {
+            image_url,
+            category: &garment.category,
+            description: self.prompt_hints.as_ref().and_then(|hints| hints.of(number)).unwrap_or_default(),
+        });
+        let garments: Vec<Garment<'_>> = garments.collect();
+        stored_requests(versions, person, &garments).ok_or_else(|| ApiError::misconfigured("REPLICATE_VERSIONS"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Body, Input};
+    use serde_json::{Value, json};
+
+    fn check(body: Value) -> Result<Input, String> {
+        let body: Body = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        Input::check(&body).map_err(|error| error.message)
+    }
+
+    fn order(garments: usize) -> Value {
+        let garment = json!({"image": "g", "category": "dresses"});
+        json!({"person_image": "p", "garments": vec![garment; garments]})
+    }
+
+    fn with(field: &str, value: Value) -> Value {
+        let mut body = order(2);
+        body[field] = value;
+        body
+    }
+
+    #[test]
+    fn limits_name_their_field() {
+        for garments in [1, 5] {
+            assert!(check(order(garments)).is_ok());
+        }
+        for (field, body) in [
+            ("garments", order(0)),
+            ("garments", order(6)),
+            ("garments[0].category", with("garments", json!([{"image": "g", "category": "hats"}]))),
+            ("prompt_hints", with("prompt_hints", json!("x".repeat(2_001)))),
+            ("prompt_hints", with("prompt_hints", json!(["a", "b", "c"]))),
+            ("prompt_hints", with("prompt_hints", json!(["a", "x".repeat(2_001)]))),
+            ("session_id", with("session_id", json!("x".repeat(201)))),
+        ] {
+            assert!(check(body).unwrap_err().contains(field), "{field}");
+        }
+    }
+
+    #[test]
+    fn hints_are_one_for_all_or_one_for_each() {
+        let described = |hints: Value| {
+            let urls = ["p", "a", "b"].map(str::to_owned);
+            let steps = check(with("prompt_hints", hints)).unwrap().provider_requests(None, &urls).unwrap();
+            steps.iter().map(|step| step["input"]["garment_des"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(described(json!(null)), [json!(""), json!("")]);
+        assert_eq!(described(json!("red")), [json!("red"), json!("red")]);
+        assert_eq!(described(json!(["red"])), [json!("red"), json!("")]);
+        assert_eq!(described(json!(["red", "blue"])), [json!("red"), json!("blue")]);
+    }
+
+    #[test]
+    fn every_picture_is_checked_by_name() {
+        let input = check(order(2)).unwrap();
+        let fields: Vec<String> = input.files().into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["person_image", "garments[0].image", "garments[1].image"]);
+    }
+}

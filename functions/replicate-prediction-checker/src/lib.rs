@@ -1,0 +1,50 @@
+//! `replicate-prediction-checker`: asks about every open prediction and moves its chain on. The safety
+//! net under webhooks, and enough without them.
+//!
+//! By cron two runs 30 s apart, by HTTP one. Missed, doubled and overlapping runs are harmless.
+
+use serde_json::json;
+use shared::auth::Policy;
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
+use shared::error::ApiError;
+use shared::flow::check;
+use shared::provider::replicate::NAME;
+use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
+
+static SPEC: Spec = Spec {
+    name: "replicate-prediction-checker",
+    ops: &[Op::new("", &["GET", "POST"], Policy::Scheduled)],
+    body_bytes_max: BODY_BYTES_MAX,
+    requires: &[
+        "SUPABASE_URL",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "FUNCTIONS_URL",
+        "WEBHOOK_SECRET",
+        "REPLICATE_BASE_URL",
+        "REPLICATE_API_TOKEN",
+    ],
+};
+
+const RUNS: u32 = 2;
+const EVERY_MS: u32 = 30_000;
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    edge::serve(&SPEC, request, env, context, handle).await
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    edge::serve_scheduled(&SPEC, env, runs).await;
+}
+
+async fn runs(cx: OwnedCx) -> Result<(), ApiError> {
+    check::passes(&cx.cx(), NAME, RUNS, EVERY_MS).await
+}
+
+async fn handle(call: Call) -> Result<Reply, ApiError> {
+    let report = check::pass(&call.cx(), NAME, 1).await?;
+    let mut body = serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
+    body["message"] = json!(format!("Checked {} predictions", report.checked));
+    Reply::ok(body)
+}
