@@ -53,10 +53,19 @@ impl Client {
     }
 
     /// Posts JSON; gives the status and the start of the answer.
-    pub(crate) async fn post_json(&self, url: &str, body: String, limit: Duration) -> anyhow::Result<(u16, String)> {
-        let request = Request::post(url.parse::<Uri>().context("not a URL")?)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body))?;
+    pub(crate) async fn post_json(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: String,
+        limit: Duration,
+    ) -> anyhow::Result<(u16, String)> {
+        let mut request =
+            Request::post(url.parse::<Uri>().context("not a URL")?).header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(body))?;
         let post = async {
             let response = self.send(request).await?;
             let status = response.status().as_u16();

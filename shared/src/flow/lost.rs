@@ -50,12 +50,8 @@ pub async fn find<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueS
 
 async fn search<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Found {
     let Some(since) = &step.sent_since else { return Found::Unsaid };
-    let ours = Address {
-        provider: remote.name(),
-        job: step.attempt.job,
-        step: step.attempt.step,
-        run: step.attempt.run,
-    };
+    let ours =
+        Address { provider: remote.name(), job: step.attempt.job, step: step.attempt.step, run: step.attempt.run };
     let mut cursor = None;
     for _ in 0..PAGES_MAX {
         let Some(request) = remote.build_list(since, cursor.as_deref()) else { return Found::Unsaid };

@@ -14,8 +14,10 @@ mod exchange;
 mod files;
 mod log;
 mod provider;
+mod replicate;
 mod runninghub;
 mod script;
+mod telling;
 
 use std::sync::Arc;
 
@@ -55,7 +57,8 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
     let log = Arc::new(Log::default());
     let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
     let runninghub = runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
-    let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub)];
+    let replicate = replicate::Replicate::new(config, Client::new(), files.clone(), Arc::clone(&log));
+    let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub), Arc::new(replicate)];
     let stand = Stand { script: Arc::default(), log, files, providers: Arc::new(providers) };
     let router = Router::new()
         .route("/__script", post(add_script))

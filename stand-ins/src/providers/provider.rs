@@ -76,6 +76,11 @@ impl Answer {
         Self { status, content_type: "text/plain; charset=utf-8", body, task_id: None }
     }
 
+    /// As `application/problem+json`.
+    pub(crate) fn problem(status: u16, body: &Value) -> Self {
+        Self { content_type: "application/problem+json", ..Self::json(status, body) }
+    }
+
     pub(crate) fn about(self, task_id: String) -> Self {
         Self { task_id: Some(task_id), ..self }
     }

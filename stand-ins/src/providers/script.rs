@@ -33,6 +33,13 @@ pub(crate) struct Behaviour {
     pub(crate) code: Option<i64>,
     pub(crate) shape: Option<u8>,
     pub(crate) id_as: Option<IdForm>,
+    /// The word a prediction ends with, or goes on with if it is none that ends it.
+    pub(crate) prediction_status: Option<String>,
+    /// Input, output and files are gone as soon as the task is over.
+    #[serde(default)]
+    pub(crate) data_removed: bool,
+    /// Of a webhook.
+    pub(crate) signature: Option<SignatureFault>,
     /// Accepted with code 0, yet announcing a failure in `promptTips`.
     pub(crate) node_errors: Option<Value>,
 }
@@ -46,6 +53,16 @@ pub(crate) enum WebhookFault {
     Early,
     Forged,
     Redirected,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SignatureFault {
+    Wrong,
+    Old,
+    /// A wrong one before the right one, as while a secret is replaced.
+    Two,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -71,6 +88,9 @@ impl Behaviour {
             || self.webhook.is_some()
             || self.webhook_form.is_some()
             || self.id_as.is_some()
+            || self.prediction_status.is_some()
+            || self.data_removed
+            || self.signature.is_some()
             || self.node_errors.is_some()
     }
 

@@ -1,0 +1,179 @@
+//! Replicate as the application meets it: predictions that really put a garment on a picture. It is strict: what the
+//! contract does not name is refused, so that a mistake shows here first.
+//!
+//! | module | for |
+//! |---|---|
+//! | `request` | reading and refusing a create |
+//! | `predictions` | the predictions, their states and what is shown of them |
+//! | `work` | the work itself, and its end |
+//! | `webhook` | the signed call when one is over |
+
+mod predictions;
+mod request;
+mod webhook;
+mod work;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::files::Files;
+use super::log::Log;
+use super::provider::{Answer, Answering, Arrival, Concern, Provider};
+use super::script::{Behaviour, WebhookFault};
+use crate::client::Client;
+use crate::config::Config;
+use predictions::{Predictions, State};
+
+const NAME: &str = "replicate";
+const LOCAL_KEY: &str = "r8_local_token";
+/// What signs webhooks; the functions are given the same.
+const WEBHOOK_SECRET: &str = "whsec_cmVwbGljYXRlLWxvY2FsLXdlYmhvb2sta2V5";
+const PAGE: usize = 100;
+
+/// What the parts share.
+struct Hub {
+    predictions: Predictions,
+    keys: Vec<String>,
+    client: Client,
+    files: Files,
+    log: Arc<Log>,
+    /// How many garments a picture made here has on, by the picture's digest: the next one goes beside them.
+    worn: Mutex<HashMap<Vec<u8>, u32>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Replicate(Arc<Hub>);
+
+impl Replicate {
+    pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
+        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        let hub = Hub { predictions: Predictions::default(), keys, client, files, log, worn: Mutex::default() };
+        Self(Arc::new(hub))
+    }
+
+    async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+        let hub = &self.0;
+        let token = arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        if !token.is_some_and(|token| hub.keys.iter().any(|key| key == token)) {
+            return unauthenticated();
+        }
+        let route = arrival.route(NAME).strip_prefix("/v1").unwrap_or_default();
+        let segments: Vec<&str> = route.split('/').skip(1).collect();
+        match (&arrival.method, segments.as_slice()) {
+            (&Method::POST, ["predictions"]) => self.create(arrival, behaviour).await,
+            (&Method::GET, ["predictions"]) => self.list(arrival),
+            (&Method::GET, ["predictions", id]) => self.shown(id),
+            (&Method::POST, ["predictions", id, "cancel"]) => {
+                hub.predictions.finish(id, State::Canceled);
+                self.shown(id)
+            }
+            (&Method::GET, ["webhooks", "default", "secret"]) => Answer::json(200, &json!({"key": WEBHOOK_SECRET})),
+            _ => not_found(),
+        }
+    }
+
+    async fn create(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+        let hub = &self.0;
+        let order = match request::read(arrival) {
+            Ok(order) => order,
+            Err(refusal) => return refusal,
+        };
+        let wait = order.wait;
+        let prediction = match hub.predictions.accept(order, arrival.rule_text(), behaviour.clone()) {
+            Some(prediction) => prediction,
+            None => return throttled(),
+        };
+        let id = prediction.id.clone();
+        let work = tokio::spawn(work::run(Arc::clone(hub), prediction.clone()));
+        if behaviour.webhook == Some(WebhookFault::Early) {
+            // It is over, and the caller told so, before this answer is written.
+            let _ = work.await;
+        } else if let Some(wait) = wait {
+            let _ = tokio::time::timeout(Duration::from_secs(wait), work).await;
+            if let Some(body) = hub.predictions.get(&id).and_then(|over| over.in_block_mode(&hub.files)) {
+                return Answer::json(201, &body).about(id);
+            }
+        }
+        Answer::json(201, &prediction.just_created()).about(id)
+    }
+
+    fn shown(&self, id: &str) -> Answer {
+        match self.0.predictions.get(id) {
+            Some(prediction) => Answer::json(200, &prediction.shown(&self.0.files)).about(id.to_owned()),
+            None => not_found(),
+        }
+    }
+
+    /// Newest first, a hundred at a time, in links that are whole addresses.
+    fn list(&self, arrival: &Arrival) -> Answer {
+        let query = request::query(&arrival.path);
+        let text = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let from = match text("cursor").map(str::parse::<usize>) {
+            None => 0,
+            Some(Ok(from)) => from,
+            Some(Err(_)) => return Answer::problem(400, &json!({"detail": "Invalid cursor", "status": 400})),
+        };
+        let range = (text("created_after").map(request::instant), text("created_before").map(request::instant));
+        let (after, before) = match range {
+            (Some(None), _) | (_, Some(None)) => {
+                return Answer::problem(400, &json!({"detail": "not an ISO 8601 date", "status": 400}));
+            }
+            (after, before) => (after.flatten().unwrap_or(0), before.flatten().unwrap_or(u64::MAX)),
+        };
+        let all = self.0.predictions.newest_first(after, before);
+        let results: Vec<Value> =
+            all.iter().skip(from).take(PAGE).map(|prediction| prediction.shown(&self.0.files)).collect();
+        let link = |from: usize| {
+            format!("{}?cursor={from}", self.0.files.url("").replace("/files/", "/replicate/v1/predictions"))
+        };
+        let next = (all.len() > from + PAGE).then(|| link(from + PAGE));
+        let previous = (from > 0).then(|| link(from.saturating_sub(PAGE)));
+        Answer::json(200, &json!({"next": next, "previous": previous, "results": results}))
+    }
+}
+
+fn unauthenticated() -> Answer {
+    let detail = "You did not pass a valid authentication token";
+    Answer::problem(401, &json!({"title": "Unauthenticated", "detail": detail, "status": 401}))
+}
+
+fn not_found() -> Answer {
+    Answer::problem(404, &json!({"detail": "The requested resource could not be found.", "status": 404}))
+}
+
+fn throttled() -> Answer {
+    let detail = "Request was throttled. Your rate limit resets in ~30s.";
+    Answer::problem(429, &json!({"detail": detail}))
+}
+
+impl Provider for Replicate {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn concern(&self, arrival: &Arrival) -> Concern {
+        let route = arrival.route(NAME);
+        if arrival.method == Method::POST && route == "/v1/predictions" {
+            return Concern { is_submit: true, ..Concern::default() };
+        }
+        let id = route.strip_prefix("/v1/predictions/").and_then(|rest| rest.split('/').next());
+        let submit_text = id.and_then(|id| self.0.predictions.get(id)).map(|prediction| prediction.submit_text);
+        Concern { is_submit: false, task_id: id.map(str::to_owned), submit_text }
+    }
+
+    fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {
+        Box::pin(self.route(arrival, behaviour))
+    }
+
+    fn set_capacity(&self, limit: usize) {
+        self.0.predictions.set_capacity(limit);
+    }
+
+    fn reset(&self) {
+        self.0.predictions.reset();
+    }
+}

@@ -1,0 +1,204 @@
+//! Reading a create, strictly: the body's keys, the version's form, the model's input, the headers. It stores nothing.
+
+use axum::http::Uri;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::providers::provider::{Answer, Arrival};
+
+/// A create that keeps the contract.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) version: String,
+    pub(super) input: Input,
+    pub(super) webhook: Option<String>,
+    pub(super) events: Vec<String>,
+    pub(super) cancel_after_s: Option<u64>,
+    /// `Prefer: wait`, in seconds.
+    pub(super) wait: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    version: String,
+    input: Value,
+    webhook: Option<String>,
+    webhook_events_filter: Option<Vec<String>>,
+    #[serde(rename = "stream")]
+    _stream: Option<bool>,
+}
+
+/// What the try-on model takes.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Input {
+    pub(super) human_img: String,
+    pub(super) garm_img: String,
+    pub(super) category: String,
+    #[serde(rename = "garment_des")]
+    _garment_des: String,
+}
+
+pub(super) fn read(arrival: &Arrival) -> Result<Order, Answer> {
+    let invalid = |detail: String| Answer::problem(422, &json!({"detail": detail, "status": 422}));
+    if arrival.header("content-type") != Some("application/json") {
+        return Err(Answer::problem(400, &json!({"detail": "Unsupported media type"})));
+    }
+    let body: Body = serde_json::from_slice(&arrival.bytes).map_err(|error| invalid(format!("- {error}\n")))?;
+    if !is_version(&body.version) {
+        let title = "Invalid version or not permitted";
+        let detail = "The specified version does not exist (or perhaps you don't have permission to use it?)";
+        return Err(Answer::problem(422, &json!({"title": title, "detail": detail, "status": 422})));
+    }
+    let raw = body.input.clone();
+    let input: Input = serde_json::from_value(body.input).map_err(|error| invalid(format!("- input: {error}\n")))?;
+    for name in ["human_img", "garm_img"] {
+        if !raw[name].as_str().is_some_and(is_fetchable) {
+            return Err(invalid(format!("- input.{name}: Does not match format 'uri'\n")));
+        }
+    }
+    if !["upper_body", "lower_body", "dresses"].contains(&input.category.as_str()) {
+        return Err(invalid("- input.category must be one of: \"upper_body\", \"lower_body\", \"dresses\"\n".into()));
+    }
+    if body.webhook.as_deref().is_some_and(|url| !is_fetchable(url)) {
+        return Err(invalid("- webhook: Must be a valid HTTPS URL\n".into()));
+    }
+    let events = body.webhook_events_filter.unwrap_or_else(|| vec!["output".into(), "completed".into()]);
+    if events.iter().any(|event| !["start", "output", "logs", "completed"].contains(&event.as_str())) {
+        return Err(invalid("- webhook_events_filter: unknown event\n".into()));
+    }
+    let cancel_after_s = match arrival.header("cancel-after").map(duration) {
+        None => None,
+        Some(Some(seconds)) if seconds >= 5 => Some(seconds),
+        Some(_) => return Err(invalid("- Cancel-After: must be a duration of at least 5 seconds\n".into())),
+    };
+    let wait = match arrival.header("prefer") {
+        None => None,
+        Some("wait") => Some(60),
+        Some(text) => match text.strip_prefix("wait=").and_then(|seconds| seconds.parse().ok()) {
+            Some(seconds @ 1..=60) => Some(seconds),
+            _ => return Err(invalid("- Prefer: must be wait or wait=n\n".into())),
+        },
+    };
+    Ok(Order { version: body.version, input, webhook: body.webhook, events, cancel_after_s, wait })
+}
+
+/// 64 hexadecimal digits, an official model's name, or both.
+fn is_version(text: &str) -> bool {
+    let is_id = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_model = |name: &str| {
+        let mut parts = name.split('/');
+        let plain = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && !part.contains(':'));
+        plain(parts.next()) && plain(parts.next()) && parts.next().is_none()
+    };
+    match text.split_once(':') {
+        Some((model, id)) => is_model(model) && is_id(id),
+        None => is_id(text) || is_model(text),
+    }
+}
+
+/// `30`, `30s`, `5m`, `1h30m45s`.
+fn duration(text: &str) -> Option<u64> {
+    if let Ok(seconds) = text.parse() {
+        return Some(seconds);
+    }
+    let (mut total, mut number) = (0, String::new());
+    for letter in text.chars() {
+        let unit = match letter {
+            '0'..='9' => {
+                number.push(letter);
+                continue;
+            }
+            'h' => 3_600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        total += number.parse::<u64>().ok()? * unit;
+        number.clear();
+    }
+    (number.is_empty() && total > 0).then_some(total)
+}
+
+/// `https`, or `http` to this machine.
+fn is_fetchable(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => matches!(uri.host(), Some("127.0.0.1" | "localhost" | "[::1]")),
+        _ => false,
+    }
+}
+
+/// The query of a path, decoded.
+pub(super) fn query(path: &str) -> Vec<(String, String)> {
+    let text = path.split_once('?').map_or("", |(_, query)| query);
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), decoded(value))).collect()
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let hex = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let value = hex(rest.next()).zip(hex(rest.next())).map(|(high, low)| high * 16 + low);
+                bytes.extend(value.and_then(|value| u8::try_from(value).ok()));
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Milliseconds since 1970 of an ISO 8601 time with an offset.
+pub(super) fn instant(text: &str) -> Option<u64> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset = match zone {
+        "Z" => 0,
+        _ => {
+            let sign = if zone.starts_with('-') { -1 } else { 1 };
+            let (hours, minutes) =
+                (zone.get(1..3)?.parse::<i64>().ok()?, zone.get(4..6).unwrap_or("0").parse::<i64>().ok()?);
+            sign * (hours * 60 + minutes)
+        }
+    };
+    // Howard Hinnant's day algorithm.
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let era = shifted.div_euclid(400);
+    let year_of_era = shifted - era * 400;
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
+    u64::try_from(seconds * 1_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, instant, is_version, query};
+
+    #[test]
+    fn versions_durations_and_times_have_their_forms() {
+        let id = "0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
+        assert!(is_version(id) && is_version("o/n") && is_version(&format!("o/n:{id}")));
+        assert!(!is_version("o/n:1") && !is_version("x") && !is_version("") && !is_version("a/b/c"));
+        assert_eq!(["30", "30s", "5m", "1h30m45s"].map(duration), [Some(30), Some(30), Some(300), Some(5_445)]);
+        assert_eq!(["", "x", "5d", "5m3"].map(duration), [None; 4]);
+        assert_eq!(instant("2026-11-21T10:20:30.456Z"), Some(1_795_256_430_000));
+        assert_eq!(instant("2026-11-21T12:20:30.456789+02:00"), Some(1_795_256_430_000));
+        assert_eq!(instant("yesterday"), None);
+    }
+
+    #[test]
+    fn a_query_is_decoded() {
+        let pairs = query("/p?a=2026-11-21T10%3A20%3A30%2B00%3A00&cursor=1");
+        assert_eq!(pairs[0].1, "2026-11-21T10:20:30+00:00");
+        assert_eq!(pairs[1], ("cursor".to_owned(), "1".to_owned()));
+    }
+}

@@ -1,0 +1,147 @@
+//! The work: fetch both pictures, paste the garment on the person, store the result, tell the caller. Garments lie
+//! beside each other, so that the result of a chain shows all of them.
+
+use std::io::Cursor;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageFormat, imageops};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::predictions::{Prediction, State};
+use super::{Hub, webhook};
+use crate::providers::script::WebhookFault;
+
+/// Short, because every test waits for it.
+const WORK_MS: u64 = 300;
+const INPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+const FETCH_LIMIT: Duration = Duration::from_secs(20);
+/// Columns for garments, from the left.
+const PLACES: u32 = 5;
+/// A picture in work is large in memory.
+static IN_WORK: Semaphore = Semaphore::const_new(2);
+
+/// Runs one prediction to its end or to its time limit, and sends its webhook.
+pub(super) async fn run(hub: Arc<Hub>, prediction: Prediction) {
+    let work = work(&hub, &prediction);
+    let state = match prediction.order.cancel_after_s {
+        None => work.await,
+        Some(seconds) => match tokio::time::timeout(Duration::from_secs(seconds), work).await {
+            Ok(state) => state,
+            Err(_) => stopped(&hub, &prediction),
+        },
+    };
+    // What was cancelled is over already.
+    if let Some(over) = hub.predictions.finish(&prediction.id, state) {
+        let early = over.behaviour.webhook == Some(WebhookFault::Early);
+        let telling = tokio::spawn(webhook::tell(hub, over));
+        if early {
+            let _ = telling.await;
+        }
+    }
+}
+
+/// The time limit before it ran aborts it, later cancels it.
+fn stopped(hub: &Hub, prediction: &Prediction) -> State {
+    match hub.predictions.get(&prediction.id).map(|now| now.state) {
+        Some(State::Starting) => State::Aborted,
+        _ => State::Canceled,
+    }
+}
+
+async fn work(hub: &Hub, prediction: &Prediction) -> State {
+    let behaviour = &prediction.behaviour;
+    let usual = if behaviour.webhook == Some(WebhookFault::Early) { 0 } else { WORK_MS };
+    let work_ms = behaviour.work_ms.unwrap_or(usual);
+    tokio::time::sleep(Duration::from_millis(work_ms / 3)).await;
+    if behaviour.prediction_status.as_deref() == Some("aborted") {
+        return State::Aborted;
+    }
+    hub.predictions.start(&prediction.id);
+    if behaviour.hang {
+        return std::future::pending().await;
+    }
+    tokio::time::sleep(Duration::from_millis(work_ms - work_ms / 3)).await;
+    if let Some(reason) = &behaviour.fail {
+        return State::Failed { reason: reason.clone() };
+    }
+    match behaviour.prediction_status.as_deref() {
+        None | Some("succeeded") => make(hub, prediction).await,
+        Some("failed") => State::Failed { reason: "the model failed".to_owned() },
+        Some("canceled") => State::Canceled,
+        Some(word) => State::Other(word.to_owned()),
+    }
+}
+
+async fn make(hub: &Hub, prediction: &Prediction) -> State {
+    match composed(hub, prediction).await {
+        Ok(file) => State::Succeeded { file },
+        Err(error) => State::Failed { reason: format!("{error:#}") },
+    }
+}
+
+async fn composed(hub: &Hub, prediction: &Prediction) -> anyhow::Result<String> {
+    let input = &prediction.order.input;
+    let fetch = async |url: &str| anyhow::Ok(hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await?.1);
+    let person = fetch(&input.human_img).await.context("human_img not readable")?;
+    let garment = fetch(&input.garm_img).await.context("garm_img not readable")?;
+    let worn = {
+        let known = hub.worn.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&Sha256::digest(&person).to_vec()).copied().unwrap_or(0)
+    };
+    let category = input.category.clone();
+    let _place = IN_WORK.acquire().await?;
+    let output = tokio::task::spawn_blocking(move || {
+        let person = image::load_from_memory(&person).context("human_img is no picture")?;
+        let garment = image::load_from_memory(&garment).context("garm_img is no picture")?;
+        put_on(person, &garment, &category, worn)
+    });
+    let output = output.await??;
+    hub.worn.lock().unwrap_or_else(PoisonError::into_inner).insert(Sha256::digest(&output).to_vec(), worn + 1);
+    hub.files.save("png", output).await
+}
+
+/// The category says how high the garment sits, what is worn already how far to the right.
+fn put_on(mut person: DynamicImage, garment: &DynamicImage, category: &str, worn: u32) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = (person.width(), person.height());
+    let (top, bottom) = match category {
+        "upper_body" => (1, 2),
+        "lower_body" => (2, 3),
+        _ => (1, 3),
+    };
+    let column = worn % PLACES;
+    let (left, right) = (width * column / PLACES, width * (column + 1) / PLACES);
+    let (top, bottom) = (height * top / 4, height * bottom / 4);
+    let (across, down) = ((right - left).max(1), (bottom - top).max(1));
+    let garment = garment.resize_exact(across, down, FilterType::Nearest);
+    imageops::overlay(&mut person, &garment, i64::from(left), i64::from(top));
+    let mut output = Cursor::new(Vec::new());
+    person.write_to(&mut output, ImageFormat::Png)?;
+    Ok(output.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::put_on;
+    use image::{DynamicImage, Rgb, RgbImage};
+
+    #[test]
+    fn garments_lie_beside_each_other() {
+        let plain = |colour| DynamicImage::ImageRgb8(RgbImage::from_pixel(20, 16, Rgb(colour)));
+        let colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255]];
+        let mut person = plain([9, 9, 9]);
+        for (worn, colour) in (0..).zip(colours) {
+            let output = put_on(person, &plain(colour), "upper_body", worn).unwrap();
+            person = image::load_from_memory(&output).unwrap();
+        }
+        let person = person.to_rgb8();
+        assert_eq!((person.width(), person.height()), (20, 16));
+        for (column, colour) in (0..).zip(colours) {
+            assert_eq!(person.get_pixel(column * 4 + 1, 5).0, colour);
+        }
+        assert_eq!(person.get_pixel(1, 1).0, [9, 9, 9]);
+    }
+}
