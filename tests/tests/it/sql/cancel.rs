@@ -13,7 +13,7 @@ async fn a_user_cancels_a_waiting_job_once() {
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     let answer = db.cancel(user, job).await.unwrap();
-    assert_eq!(answer, json!({ "status": "cancelled", "refunded_credits": 60 }));
+    assert_eq!(answer, json!({ "status": "cancelled", "refunded_credits": 60, "provider": "runninghub" }));
     let error = db.cancel(user, job).await.unwrap_err();
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "already_final"));
     assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));

@@ -28,6 +28,7 @@ async fn a_chain_goes_on_with_the_previous_picture() {
         let previous =
             if step == 1 { json!(null) } else { json!(format!("https://files.invalid/{job}/{}-1.png", step - 1)) };
         assert_eq!(rows[0]["previous_output_url"], previous);
+        assert_eq!(rows[0]["run_ms"], 600_000);
         let attempt = Attempt { job, step, run: 1 };
         let task = format!("t{step}");
         assert!(db.sent(attempt).await);
@@ -62,6 +63,50 @@ async fn a_broken_chain_returns_everything_and_shows_no_picture() {
     assert_eq!(statuses(&db, job).await, ["completed", "failed", "failed"]);
     db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 120).await;
     assert_eq!(db.balance(user).await, 200);
+}
+
+#[tokio::test]
+async fn a_step_may_work_no_longer_than_its_job_lives() {
+    let db = shop().await;
+    let user = db.user(200).await;
+    let job = db.order(user, CHAIN, 2).await;
+    db.exec(&format!(
+        "update public.jobs set expires_at = clock_timestamp() + interval '90 seconds' where id = '{job}'"
+    ))
+    .await;
+    let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
+    assert!(rows[0]["run_ms"].as_i64().is_some_and(|ms| (80_000..=90_000).contains(&ms)), "{rows:?}");
+}
+
+#[tokio::test]
+async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first() {
+    let db = shop().await;
+    let user = db.user(1_000).await;
+    let mut jobs = Vec::new();
+    for task in ["t1", "t2", "t3"] {
+        jobs.push(db.order(user, CHAIN, 1).await);
+        db.run("replicate", task).await;
+    }
+    let lost = db.order(user, CHAIN, 1).await;
+    let attempt = db.claim_one("replicate").await;
+    assert!(db.sent(attempt).await);
+    let open = async |all: bool, limit: i64| {
+        db.call("steps_due_v1", json!({ "p_provider": "replicate", "p_limit": limit, "p_all": all })).await
+    };
+    assert!(open(false, 10).await.is_empty(), "signed webhooks tell, and nothing is overdue");
+    let page = open(true, 2).await;
+    assert_eq!(page.iter().map(|row| row["task_id"].as_str().unwrap()).collect::<Vec<_>>(), ["t1", "t2"]);
+    assert!(page.iter().all(|row| row["open"] == 3 && row["due"] == "query"), "{page:?}");
+    assert_eq!(open(true, 2).await[0]["task_id"], "t3", "who was left over comes first");
+    db.age(lost, "30 seconds").await;
+    let row = open(true, 10).await.into_iter().find(|row| row["due"] == "inbox").unwrap();
+    assert_eq!((&row["job_id"], &row["task_id"]), (&json!(lost), &json!(null)));
+    assert!(row["sent_seconds"].as_i64().is_some_and(|seconds| (30..60).contains(&seconds)), "{row}");
+    let since = format!(
+        "select sent_at - interval '2 minutes' = '{}' from public.job_steps where job_id = '{lost}'",
+        row["sent_since"].as_str().unwrap()
+    );
+    assert_eq!(db.value(&since).await, true);
 }
 
 #[tokio::test]
