@@ -2,6 +2,7 @@
 
 mod auth;
 mod proxy;
+mod replicate;
 mod running;
 mod runninghub;
 mod storage;
