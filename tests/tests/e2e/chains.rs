@@ -34,9 +34,9 @@ impl Chain {
         let user = world.new_user(CREDITS).await;
         let person = world.upload(&user, "person.png", "image/png", plain([90, 90, 90])).await;
         let mut worn = Vec::new();
-        for number in 0..garments {
-            let image = world.upload(&user, "garment.png", "image/png", plain(COLOURS[number])).await;
-            worn.push(json!({ "image": image, "category": CATEGORIES[number] }));
+        for (colour, category) in COLOURS.into_iter().zip(CATEGORIES).take(garments) {
+            let image = world.upload(&user, "garment.png", "image/png", plain(colour)).await;
+            worn.push(json!({ "image": image, "category": category }));
         }
         let job = Uuid::new_v4();
         let body = json!({ "job_id": job, "person_image": person, "garments": worn, "prompt_hints": "plain" });
