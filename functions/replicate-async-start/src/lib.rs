@@ -9,7 +9,7 @@ use input::{Body, Input};
 use serde_json::{Value, json};
 use shared::auth::Policy;
 use shared::db::job::JobView;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec, rate_limit};
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
 use shared::error::ApiError;
 use shared::flow::{dispatch, start};
 use shared::job::State;
@@ -48,7 +48,6 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
     let random = cx.transport.random();
     let job = start::job_id("job_id", body.job_id.as_deref(), call.idempotency_key.as_deref(), random)?;
     call.log_job(job);
-    rate_limit(cx.transport.env(), &user.to_string()).await?;
     let mut order = start::order(user, job, NAME, body.session_id.as_deref(), &input)?;
     let urls = start::files(&cx, &order, &input.files()).await?;
     order.p_steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;

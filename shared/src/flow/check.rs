@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 const SIDE_BY_SIDE: usize = 5;
 const PAGE: u32 = 50;
 /// No question begins after this, so that a run is over in time whatever the provider does.
-const ASK_MS: u64 = 10_000;
+const ASK_MS: u64 = 15_000;
 /// Subrequests: of a question that settles nothing, of any other in the worst case, of the rest.
 const CALLS_TO_WAIT: u32 = 2;
-const CALLS_TO_SETTLE: u32 = 6;
+const CALLS_TO_SETTLE: u32 = 8;
 const CALLS_BESIDE: u32 = 40;
 const SUBREQUESTS: u32 = 900;
 

@@ -157,11 +157,7 @@ async fn deliver<T: Transport>(
 
 /// Starts what waited for the slot. Boxed, because what starts may be confirmed at once.
 fn let_in<'a, T: Transport>(cx: &'a Cx<'_, T>, provider: &'a str) -> LocalBoxFuture<'a, ()> {
-    Box::pin(async move {
-        if let Err(error) = dispatch::dispatch(cx, provider, |_| {}).await {
-            cx.log("dispatch_fault", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
-        }
-    })
+    Box::pin(async move { dispatch::dispatch_logged(cx, provider, |_| {}).await })
 }
 
 /// Copies the recorded output of a finished step and completes it. The caller holds the copy lease.
