@@ -241,7 +241,7 @@ create view public.generation_history with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{prompt}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{prompt}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{prompt}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -274,7 +274,7 @@ create view public.generation_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{productImages,0,url}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{productImages,0,url}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{productImages,0,url}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -323,7 +323,7 @@ create view public.generation_tasks with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     s.provider_task_id AS task_id,
-    COALESCE(j.input ->> 'input_file_name'::text, j.input #>> '{productImages,0,url}'::text[]) AS input_file_name,
+    COALESCE(j.input #>> '{productImages,0,url}'::text[], j.input ->> 'input_file_name'::text) AS input_file_name,
     j.input #>> '{productImages,0,url}'::text[] AS input_url,
     private.step_output_url(s.job_id, s.step) AS output_url,
     s.share AS user_credit_cost,
@@ -343,16 +343,18 @@ create view public.invariant_violations with (security_invoker=true) as
    FROM private.violations_seen() v(invariant, subject, detail);
 create view public.job_health with (security_invoker=true) as
  SELECT t.table_name,
-    count(j.id) FILTER (WHERE private.is_live(j.status)) AS live,
+    count(j.id) AS live,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AS waiting,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['starting'::text, 'running'::text])) AS running,
     count(j.id) FILTER (WHERE (j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AND COALESCE(j.queued_at, j.created_at) < (now() - '00:02:00'::interval) AND private.job_task_id(j.id) IS NULL AND NOT (j.id IN ( SELECT p.job_id
            FROM private.places_seen() p(job_id, provider, "position", eta_seconds)))) AS old_queued_without_task_or_position,
-    count(j.id) FILTER (WHERE t.table_name = 'video_upscaler_jobs'::text AND private.is_live(j.status) AND COALESCE(j.input ->> 'videoUrl'::text, ''::text) !~ '^https?://'::text) AS video_input_not_a_url,
-    avg(EXTRACT(epoch FROM now() - j.created_at)) FILTER (WHERE private.is_live(j.status))::integer AS mean_age_seconds,
-    max(EXTRACT(epoch FROM now() - j.updated_at)) FILTER (WHERE private.is_live(j.status))::integer AS longest_unchanged_seconds
+    count(j.id) FILTER (WHERE t.table_name = 'video_upscaler_jobs'::text AND COALESCE(j.input ->> 'videoUrl'::text, j.input ->> 'input_file_name'::text, ''::text) !~ '^https?://'::text) AS video_input_not_a_url,
+    count(j.id) FILTER (WHERE j.updated_at < (now() - '00:10:00'::interval)) AS unchanged_for_10_minutes,
+    avg(EXTRACT(epoch FROM now() - j.created_at))::integer AS mean_age_seconds,
+    max(EXTRACT(epoch FROM now() - j.created_at))::integer AS oldest_seconds,
+    max(EXTRACT(epoch FROM now() - j.updated_at))::integer AS longest_unchanged_seconds
    FROM public.tools t
-     LEFT JOIN public.jobs j USING (tool)
+     LEFT JOIN public.jobs j ON j.tool = t.tool AND (j.status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]))
   WHERE ( SELECT private.may_see(NULL::uuid) AS may_see)
   GROUP BY t.table_name;
 create view public.job_receipts with (security_invoker=true) as
@@ -397,7 +399,7 @@ create view public.pose_changer_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{personImageUrl}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{personImageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -441,7 +443,7 @@ create view public.replicate_tasks with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{person_image}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{person_image}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{person_image}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -477,7 +479,7 @@ create view public.upscaler_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{imageUrl}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{imageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{imageUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -512,7 +514,7 @@ create view public.veste_ai_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{personImageUrl}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{personImageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -542,7 +544,7 @@ create view public.video_upscaler_jobs with (security_invoker=true) as
             ELSE NULL::integer
         END AS "position",
     private.job_task_id(id) AS task_id,
-    COALESCE(input ->> 'input_file_name'::text, input #>> '{videoUrl}'::text[]) AS input_file_name,
+    COALESCE(input #>> '{videoUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{videoUrl}'::text[] AS input_url,
     output_url,
     credits_charged AS user_credit_cost,
@@ -576,6 +578,23 @@ CREATE OR REPLACE FUNCTION private.append_only()
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $function$
+;
+CREATE OR REPLACE FUNCTION private.beyond_patience(p_job_id uuid, p_tool public.tools)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare v_slots int;
+begin
+  select p.max_concurrent into v_slots from public.providers p where p.provider = p_tool.provider;
+  if (select count(*) from (select from public.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
+     or not exists (select from private.tool_seconds(p_tool.provider) t where t.measured) then
+    return 0;
+  end if;
+  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.cancel_due_with(p_step public.job_steps)
  RETURNS jsonb
@@ -621,6 +640,19 @@ begin
   end if;
   insert into public.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
+end $function$
+;
+CREATE OR REPLACE FUNCTION private.credit_entries_after_delete()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if exists (select from old_rows o join public.credit_entries e using (user_id)) then
+    raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
+  end if;
+  update public.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  return null;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION private.credit_entries_before_insert()
@@ -824,6 +856,10 @@ AS $function$
 begin
   if private.is_final(old.status) and new.status is distinct from old.status then
     raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+  end if;
+  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
+  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
+    update public.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and private.is_live(status);
   end if;
   return new;
 end $function$
@@ -1142,7 +1178,9 @@ begin
   end if;
   insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
   perform 1 from public.credit_accounts where user_id = v_user for update;
-  if (select count(*) from public.jobs j where j.user_id = v_user and j.status = 'pending') >= 20 then
+  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
+  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from public.jobs j
+      where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
     perform private.refuse(429, 'rate_limited');
   end if;
   v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
@@ -1152,15 +1190,17 @@ begin
   for v_key in select jsonb_object_keys(v_keys) loop
     if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
   end loop;
+  if octet_length(v_input::text) > 20000 then perform private.refuse(413, 'payload_too_large'); end if;
   perform private.act_as('client');
   begin
     insert into public.jobs (id, tool, user_id, session_id, status, input)
     values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
-    returning id, user_id, status, created_at, updated_at into new.id, new.user_id, new.status, new.created_at, new.updated_at;
+    returning id into new.id;
   exception when unique_violation then
     perform private.refuse(409, 'idempotency_conflict');
   end;
-  new.status := 'queued';
+  -- The row as it is, not as it was written, is what the client is answered with.
+  execute format('select * from public.%I where id = $1', tg_table_name) into new using new.id;
   return new;
 end $function$
 ;
@@ -1181,9 +1221,9 @@ begin
   if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  if new.status in ('failed', 'cancelled') and new.status is distinct from old.status then
+  if new.status in ('failed', 'cancelled') and (new.status is distinct from old.status or old.error_code = 'ORPHANED') then
     perform 1 from public.job_cancel_v1(v_user, tg_table_name, old.id);
-    new.status := 'cancelled';
+    execute format('select * from public.%I where id = $1', tg_table_name) into new using old.id;
     return new;
   end if;
   return null;
@@ -1228,24 +1268,18 @@ AS $function$
 begin
   return query
   with waiting as (
-    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since, s.not_before
+    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since
     from public.job_steps s join public.jobs j on j.id = s.job_id
     where s.provider = p_provider and s.status = 'queued' and private.is_live(j.status)
       and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
         select from public.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
-  ), busy as (
-    select j.user_id, count(*) as live
-    from public.job_steps s join public.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-    group by 1
-  ), ranked as (
-    select w.*, u.served_at, coalesce(b.live, 0)
-      + row_number() over (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step) as turn
-    from waiting w left join busy b using (user_id) left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
+  ), lined as (
+    select w.*, row_number() over own as turn, greatest(first_value(w.since) over own, u.served_at) as in_line_since
+    from waiting w left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
+    window own as (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step)
   )
-  select r.job_id, r.step, r.user_id, r.tool, r.ready,
-    row_number() over (order by not r.ready, r.turn, greatest(r.since, r.served_at), r.since, r.job_id, r.step)
-  from ranked r;
+  select l.job_id, l.step, l.user_id, l.tool, l.ready, row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
+  from lined l;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION private.queue_places(p_provider text)
@@ -1255,18 +1289,28 @@ CREATE OR REPLACE FUNCTION private.queue_places(p_provider text)
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
+declare v_free numeric[] := private.slots_free_in(p_provider); v_slot int; v_step record; v_place int := 0;
 begin
-  return query
-  with place as (
-    select q.job_id, (row_number() over (order by min(q.place)))::int as "position", min(s.not_before) as retry_at
+  for v_step in
+    select q.job_id, coalesce(t.seconds, 60) as seconds, greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      j.status = 'queued' and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
     from private.queue_order(p_provider, clock_timestamp()) q
     join public.jobs j on j.id = q.job_id
     join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-    where j.status = 'queued' group by q.job_id
-  )
-  select p.job_id, p."position",
-    greatest(private.wait_seconds(p_provider, p."position"), ceil(extract(epoch from p.retry_at - clock_timestamp()))::int)
-  from place p;
+    left join private.tool_seconds(p_provider) t on t.tool = q.tool
+    order by q.place
+  loop
+    v_slot := 1;
+    for i in 2 .. cardinality(v_free) loop
+      if v_free[i] < v_free[v_slot] then v_slot := i; end if;
+    end loop;
+    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
+    if v_step.is_first then
+      v_place := v_place + 1;
+      return query select v_step.job_id, v_place, ceil(v_free[v_slot])::int;
+    end if;
+    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
+  end loop;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
@@ -1294,6 +1338,28 @@ CREATE OR REPLACE FUNCTION private.share_of(p_price integer, p_steps integer, p_
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $function$
+;
+CREATE OR REPLACE FUNCTION private.slots_free_in(p_provider text)
+ RETURNS numeric[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+  with busy as (
+    select abs(coalesce(t.seconds, 60) - extract(epoch from clock_timestamp() - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at))) as seconds
+    from public.job_steps s join public.jobs j on j.id = s.job_id left join private.tool_seconds(p_provider) t on t.tool = j.tool
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ), slot as (
+    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from public.providers p where p.provider = p_provider
+  ), held as (
+    -- Over a lowered limit, those that end first free no slot.
+    select b.seconds from busy b union all select 0 from slot order by 1 desc limit (select count(*) from slot)
+  )
+  select array_agg(h.seconds) from held h
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION private.status_word(p_table text, p_status text)
  RETURNS text
@@ -1368,21 +1434,6 @@ AS $function$
   where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
     and (j.refund_rule = 'per_step' or j.status = 'completed') and private.may_see(j.user_id)
 $function$
-;
-CREATE OR REPLACE FUNCTION private.step_seconds(p_provider text)
- RETURNS numeric
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-begin
-  return (
-  select avg(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - s.started_at)) from (
-    select s.* from public.job_steps s where s.provider = p_provider and s.status = 'completed' and s.started_at is not null
-    order by s.completed_at desc limit 20
-  ) s
-  );
-end $function$
 ;
 CREATE OR REPLACE FUNCTION private.steps_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
@@ -1556,6 +1607,29 @@ begin
   end loop;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION private.tool_seconds(p_provider text)
+ RETURNS TABLE(tool text, seconds numeric, measured boolean)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with lately as (
+    select j.tool, greatest(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)), 0) as seconds,
+      row_number() over (partition by j.tool order by s.completed_at desc) as nth
+    from (select * from public.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
+      order by c.completed_at desc limit 200) s
+    join public.jobs j on j.id = s.job_id
+  ), mean as (
+    select l.tool, avg(l.seconds) as seconds from lately l where l.nth <= 20 group by rollup (l.tool)
+  )
+  select t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null
+  from public.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
+  where t.provider = p_provider;
+end $function$
+;
 CREATE OR REPLACE FUNCTION private.tool_span(p_tool public.tools, p_provider public.providers, p_steps integer)
  RETURNS interval
  LANGUAGE sql
@@ -1628,10 +1702,17 @@ AS $function$
   from public.credit_entries e where e.created_at >= p_since and not exists (select from public.credit_accounts a where a.user_id = e.user_id)
   group by e.user_id
   union all
+  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it back settles it, by name:
+  -- older code also takes for reasons of its own.
   select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
-  from public.credit_entries e join public.credit_entries r on r.user_id = e.user_id and r.kind = 'refund' and r.amount = e.amount
-    and r.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour'
+  from public.credit_entries e
+  cross join lateral (
+    select c.job_id from public.credit_entries c where c.user_id = e.user_id and c.kind = 'refund'
+      and c.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour' order by c.id desc limit 1
+  ) r
   where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
+    and not exists (select from public.credit_entries x where x.user_id = e.user_id and x.kind = 'adjustment'
+      and x.amount = -e.amount and x.reason = 'settles ' || e.id)
   union all
   select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
   from public.providers p join public.job_steps s on s.provider = p.provider join public.jobs j on j.id = s.job_id
@@ -1659,19 +1740,6 @@ CREATE OR REPLACE FUNCTION private.violations_seen()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$ select v.invariant, v.subject, v.detail from private.violations('-infinity') v where private.may_see(null) $function$
-;
-CREATE OR REPLACE FUNCTION private.wait_seconds(p_provider text, p_position integer)
- RETURNS integer
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-begin
-  return (
-  select ceil(ceil(p_position::numeric / greatest(p.max_concurrent, 1)) * coalesce(private.step_seconds(p_provider), 60))::int
-  from public.providers p where p.provider = p_provider
-  );
-end $function$
 ;
 CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
  RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits integer)
@@ -1783,6 +1851,11 @@ begin
   v_job := private.job_lock(p_job_id);
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform private.job_in_table(v_job, p_table);
+  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+    insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    update public.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
+    return query select 'cancelled', 0; return;
+  end if;
   perform private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from public.tools t where t.tool = v_job.tool) then
     perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
@@ -1802,7 +1875,7 @@ CREATE OR REPLACE FUNCTION public.job_enqueue_v1(p_user_id uuid, p_job_id uuid, 
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_patience bigint; v_constraint text;
+declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_beyond int; v_constraint text;
 begin
   perform private.act_as('user');
   select * into v_tool from public.tools where tool = p_tool;
@@ -1822,7 +1895,9 @@ begin
     if v_job.request_hash is not null then
       return query select * from private.enqueue_answer(p_job_id, true, true); return;
     end if;
-    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')) then
+    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
+    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
+        or (v_job.status = 'queued' and not exists (select from public.job_steps s where s.job_id = p_job_id))) then
       perform private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
     end if;
   end if;
@@ -1841,16 +1916,6 @@ begin
       perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
     end if;
   end if;
-  -- A wait beyond the tool's patience is refused, but only when it was measured: so many rounds fit into it, and so many
-  -- places. Who finds a slot free does not wait. Counted no further than it takes to know.
-  select p.max_concurrent * floor(extract(epoch from v_tool.queue_ttl) / nullif(private.step_seconds(v_tool.provider), 0))
-    + p.max_concurrent - (select count(*) from public.job_steps s
-      where s.provider = v_tool.provider and s.status in ('starting', 'running') and s.provider_done_at is null)
-  into v_patience from public.providers p where p.provider = v_tool.provider;
-  if v_patience <= (select count(*) from (select from public.job_steps s where s.provider = v_tool.provider and s.status = 'queued' limit greatest(v_patience, 0)) q) then
-    perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', 60));
-  end if;
-
   -- Then money.
   v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
   if v_balance < v_price then
@@ -1862,6 +1927,8 @@ begin
     get stacked diagnostics v_constraint = constraint_name;
     perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
   end;
+  v_beyond := private.beyond_patience(p_job_id, v_tool);
+  if v_beyond > 0 then perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
   return query select * from private.enqueue_answer(p_job_id, false, false);
 end $function$
 ;
@@ -2087,11 +2154,12 @@ begin
   if v_free <= 0 then return; end if;
   return query
   with picked as (
-    select s.job_id, s.step
-    from private.queue_order(p_provider, v_now) q
+    select s.job_id, s.step, q.place
+    -- A few more than are free: somebody may be at one of them.
+    from (select * from private.queue_order(p_provider, v_now) o where o.ready order by o.place limit v_free + 100) q
     join public.jobs j on j.id = q.job_id
     join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-    where q.ready and s.status = 'queued' and private.is_live(j.status)
+    where s.status = 'queued' and private.is_live(j.status)
     order by q.place limit v_free
     for update of j, s skip locked
   ), claimed as (
@@ -2104,10 +2172,12 @@ begin
       deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
     from picked p, public.jobs j, public.tools t, private.intervals() i
     where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place,
       greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
   ), turn as (
-    insert into private.queue_turns as u (provider, user_id, served_at) select distinct p_provider, c.user_id, v_now from claimed c
+    -- Those served together go to the end of the line in the order in which they were served.
+    insert into private.queue_turns as u (provider, user_id, served_at)
+    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond' from claimed c group by c.user_id
     on conflict (provider, user_id) do update set served_at = excluded.served_at
   ), job as (
     update public.jobs j set
@@ -2453,7 +2523,8 @@ begin
     case when j.status = 'queued' then (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id) end
   from public.jobs j join public.tools t using (tool)
   where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
-  order by j.status = 'queued', j.created_at limit 1;
+  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  order by j.status = 'queued', j.request_hash is null and j.credits_charged = 0, j.created_at limit 1;
   if not found then
     return query select false, null::text, null::text, null::uuid, null::text, null::int;
   end if;
@@ -2495,6 +2566,7 @@ end $function$
 -- triggers
 CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.append_only();
 CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.credit_entries_before_insert();
+CREATE TRIGGER credit_entries_whole AFTER DELETE ON public.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION private.credit_entries_after_delete();
 CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
 CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
 CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
