@@ -24,7 +24,13 @@ const updated = good(await supabase.from("upscaler_jobs").update({ status: "comp
 const forAnother = denied(await supabase.from("upscaler_jobs").insert({ user_id: victim.id, status: "queued" }));
 const intoAnyTable = {};
 for (const table of ALL) intoAnyTable[table] = denied(await supabase.from(table).insert({ user_id: user.id, status: "queued" }));
-const thousand = await supabase.from("veste_ai_jobs").insert(Array.from({ length: 1000 }, () => ({ status: "queued" })));
+const { data: { session } } = await supabase.auth.getSession();
+const answer = await fetch(`${stack.url}/rest/v1/veste_ai_jobs`, {
+  method: "POST",
+  headers: { apikey: stack.anonKey, authorization: `Bearer ${session.access_token}`, "content-type": "application/json" },
+  body: JSON.stringify(Array.from({ length: 1000 }, () => ({ status: "queued" }))),
+});
+const thousand = { status: answer.status, ...(await answer.json()) };
 let onebyone = 0;
 while (!(await supabase.from("veste_ai_jobs").insert({ status: "queued" })).error && onebyone < 100) onebyone += 1;
 const ended = good(await supabase.from("veste_ai_jobs").update({ status: "failed" }).eq("status", "queued").select("status"), "its own waiting rows");
@@ -49,5 +55,5 @@ do {
 } while (["queued", "running"].includes(last.status) && Date.now() < until);
 
 console.log(
-  JSON.stringify({ inserted, updated, forAnother, intoAnyTable, thousand: thousand.error, onebyone, ended, removed, taken, seenByAnother, adoption, run, last, imageUrl }),
+  JSON.stringify({ inserted, updated, forAnother, intoAnyTable, thousand, onebyone, ended, removed, taken, seenByAnother, adoption, run, last, imageUrl }),
 );

@@ -90,7 +90,8 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
         for (table, answer) in seen["intoAnyTable"].as_object().unwrap() {
             assert_eq!(answer == "allowed", WRITABLE.contains(&table.as_str()), "{table}: {answer}");
         }
-        assert_eq!(seen["thousand"]["message"], "rate_limited", "{seen:#}");
+        let thousand = &seen["thousand"];
+        assert_eq!((&thousand["status"], &thousand["message"]), (&json!(429), &json!("rate_limited")), "{seen:#}");
         // The row of its own and those into each table count.
         assert_eq!(seen["onebyone"], 20 - 1 - WRITABLE.len(), "{seen:#}");
         let ended = seen["ended"].as_array().unwrap();
