@@ -1854,7 +1854,7 @@ begin
   if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
     insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
     update public.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0; return;
+    return query select 'cancelled', 0, t.provider from public.tools t where t.tool = v_job.tool; return;
   end if;
   perform private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from public.tools t where t.tool = v_job.tool) then

@@ -507,7 +507,8 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
     arena
         .db
         .exec(&format!(
-            "update public.tools set exclusive_group = null, credit_cost = 70, queue_ttl = '2 hours' where tool = '{UPSCALER}'"
+            "update public.tools set exclusive_group = null, credit_cost = 70, queue_ttl = '2 hours' where tool = '{UPSCALER}';
+             update public.providers set enabled = false where provider = 'runninghub'"
         ))
         .await;
     // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be over already.
