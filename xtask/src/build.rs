@@ -57,8 +57,8 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     if dirs.iter().any(|dir| dir.ends_with("gateway")) {
         pages()?;
     }
-    // Another checkout's build writes files of the same names.
-    let _one_checkout = tools::lock("target-wasm")?;
+    // Another build of this checkout writes files of the same names.
+    let _one_build = tools::lock(&paths::target_wasm_name())?;
     let args = ["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile];
     let mut build = tools::wasm_cargo(&args);
     for dir in dirs {
