@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`config`] | the configuration file |
 //! | [`front`] | what listens on the origin's port (base + 1) |
+//! | [`media`] | what the providers make, and clips to feed them |
 //! | [`providers`] | what listens on the providers' port (base + 3) |
 //! | [`serve`] | the accept loop, able to drop a connection without an answer |
 
@@ -12,6 +13,7 @@ mod client;
 mod clock;
 pub mod config;
 pub mod front;
+pub mod media;
 pub mod providers;
 pub mod serve;
 

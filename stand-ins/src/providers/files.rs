@@ -1,7 +1,7 @@
 //! The files that providers make, on disk and readable by URL, and files of any size that are made while they are
 //! read. It never lists them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -35,6 +35,11 @@ impl Files {
         Ok(name)
     }
 
+    /// A file's extension, which is the provider's word for its type.
+    pub(crate) fn kind(name: &str) -> &str {
+        name.rsplit_once('.').map_or("", |(_, extension)| extension)
+    }
+
     pub(crate) fn url(&self, name: &str) -> String {
         format!("{}/files/{name}", self.base_url)
     }
@@ -53,10 +58,10 @@ pub(super) async fn read(State(stand): State<Stand>, UrlPath(name): UrlPath<Stri
 }
 
 fn content_type(name: &str) -> &'static str {
-    match Path::new(name).extension().and_then(|extension| extension.to_str()) {
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("mp4") => "video/mp4",
+    match Files::kind(name) {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "mp4" => "video/mp4",
         _ => "application/octet-stream",
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::files::Files;
 use super::super::provider::{Answer, Arrival};
 use super::Hub;
 use super::request::{self, Refusal};
@@ -82,7 +83,7 @@ pub(super) fn outputs_envelope(hub: &Hub, task: &Task, in_webhook: bool) -> Valu
             "success",
             &json!([{
                 "fileUrl": hub.files.url(file),
-                "fileType": "png",
+                "fileType": Files::kind(file),
                 "taskCostTime": cost,
                 "nodeId": "9",
                 "consumeMoney": null,

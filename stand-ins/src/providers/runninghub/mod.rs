@@ -1,5 +1,5 @@
 //! RunningHub as the application meets it: the v2 API and the older envelopes, over one set of tasks that really
-//! enlarge a picture. It is strict: what the contract does not name is refused, so that a mistake shows here first.
+//! enlarge a picture or a video, or compose two pictures. Which of these an app does shows in its nodes. It is strict: what the contract does not name is refused, so that a mistake shows here first.
 //!
 //! | module | for |
 //! |---|---|

@@ -97,7 +97,16 @@ fn http_status(code: i64) -> u16 {
     }
 }
 
-/// Where the picture comes from.
+/// What an app does, as its file nodes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    EnlargePicture,
+    EnlargeVideo,
+    /// The first picture by node is the person, the second what the person is changed by.
+    Compose,
+}
+
+/// Where a file comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Url(String),
@@ -109,7 +118,8 @@ pub(super) enum Source {
 pub(super) struct Submit {
     pub(super) api: Api,
     pub(super) key: String,
-    pub(super) source: Source,
+    pub(super) task: Task,
+    pub(super) sources: Vec<Source>,
     pub(super) webhook_url: Option<String>,
 }
 
@@ -212,9 +222,22 @@ fn submit(body: &Map<String, Value>, api: Api, key: String, node_code: i64) -> R
     if let Some(node) = nodes.iter().find(|node| !is_number(&node.node_id) || node.field_name.is_empty()) {
         return Err(Refusal::new(node_code, format!("node {} is not one of this app", node.node_id)));
     }
-    let source = nodes.iter().find(|node| node.field_name == "image").and_then(|node| source(&node.field_value));
-    let source = source.ok_or_else(|| Refusal::new(node_code, "no node with a readable image"))?;
-    Ok(Submit { api, key, source, webhook_url })
+    let (task, sources) = files(nodes).ok_or_else(|| Refusal::new(node_code, "no node with a readable file"))?;
+    Ok(Submit { api, key, task, sources, webhook_url })
+}
+
+/// One picture, one video, or two pictures in the order of their nodes.
+fn files(mut nodes: Vec<Node>) -> Option<(Task, Vec<Source>)> {
+    nodes.retain(|node| matches!(node.field_name.as_str(), "image" | "video"));
+    nodes.sort_by_key(|node| node.node_id.parse::<u128>().unwrap_or_default());
+    let names: Vec<&str> = nodes.iter().map(|node| node.field_name.as_str()).collect();
+    let task = match *names {
+        ["image"] => Task::EnlargePicture,
+        ["video"] => Task::EnlargeVideo,
+        ["image", "image"] => Task::Compose,
+        _ => return None,
+    };
+    Some((task, nodes.iter().map(|node| source(&node.field_value)).collect::<Option<_>>()?))
 }
 
 fn only(body: &Map<String, Value>, known: &[&str], code: i64) -> Result<(), Refusal> {
@@ -250,7 +273,24 @@ fn is_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Source, is_fetchable, is_number, source};
+    use super::{Node, Source, Task, files, is_fetchable, is_number, source};
+
+    #[test]
+    fn the_file_nodes_say_what_the_app_does() {
+        let nodes = |list: &[(&str, &str)]| -> Vec<Node> {
+            let node = |(id, name): &(&str, &str)| {
+                let url = format!("https://example.com/{id}");
+                serde_json::json!({"nodeId": id, "fieldName": name, "fieldValue": url})
+            };
+            serde_json::from_value(list.iter().map(node).collect()).unwrap()
+        };
+        let urls = |ids: &[&str]| ids.iter().map(|id| Source::Url(format!("https://example.com/{id}"))).collect();
+        assert_eq!(files(nodes(&[("2", "value"), ("1", "image")])), Some((Task::EnlargePicture, urls(&["1"]))));
+        assert_eq!(files(nodes(&[("1", "video")])), Some((Task::EnlargeVideo, urls(&["1"]))));
+        assert_eq!(files(nodes(&[("10", "image"), ("9", "image")])), Some((Task::Compose, urls(&["9", "10"]))));
+        assert_eq!(files(nodes(&[("1", "image"), ("2", "video")])), None);
+        assert_eq!(files(nodes(&[("1", "value")])), None);
+    }
 
     #[test]
     fn only_public_and_loopback_urls_are_fetched() {

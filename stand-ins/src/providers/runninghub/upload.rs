@@ -66,6 +66,7 @@ async fn read(arrival: &Arrival) -> Option<Form> {
             Some("file") => {
                 let extension = match field.file_name().and_then(|name| name.rsplit_once('.')) {
                     Some((_, "jpg" | "jpeg" | "JPG")) => "jpg",
+                    Some((_, "mp4")) => "mp4",
                     _ => "png",
                 };
                 file = Some((extension.to_owned(), field.bytes().await.ok()?));

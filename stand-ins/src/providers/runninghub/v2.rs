@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::super::files::Files;
 use super::super::provider::{Answer, Arrival};
 use super::request::{self, Refusal};
 use super::tasks::{State, Task};
@@ -46,7 +47,8 @@ pub(super) fn task_object(hub: &Hub, task: &Task) -> Value {
         State::Running => object(task, "RUNNING", "", "", Value::Null),
         State::Cancelled => object(task, "CANCEL", "", "", Value::Null),
         State::Success { file } => {
-            let results = json!([{"url": hub.files.url(file), "outputType": "png", "nodeId": "9", "text": null}]);
+            let results =
+                json!([{"url": hub.files.url(file), "outputType": Files::kind(file), "nodeId": "9", "text": null}]);
             object(task, "SUCCESS", "", "", results)
         }
         State::Failed { code, reason } => object(task, "FAILED", &code.to_string(), reason, Value::Null),

@@ -1,0 +1,84 @@
+//! Work on pictures. What comes out is always a PNG.
+
+use std::io::Cursor;
+
+use anyhow::{Context, bail};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+
+const INPUT_SIDE_MAX: u32 = 8192;
+
+/// Exactly twice the width and the height.
+pub(crate) fn enlarged(input: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let picture = read(input)?;
+    write(&picture.resize_exact(picture.width() * 2, picture.height() * 2, FilterType::Lanczos3))
+}
+
+/// The first picture on the left, pixel by pixel; on the right the second one, brought to the first one's size.
+pub(crate) fn side_by_side(first: &[u8], second: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let (first, second) = (read(first)?.into_rgb8(), read(second)?.into_rgb8());
+    let (width, height) = first.dimensions();
+    let second = imageops::resize(&second, width, height, FilterType::Lanczos3);
+    let mut both = image::RgbImage::new(width * 2, height);
+    imageops::replace(&mut both, &first, 0, 0);
+    imageops::replace(&mut both, &second, i64::from(width), 0);
+    write(&DynamicImage::ImageRgb8(both))
+}
+
+fn read(input: &[u8]) -> anyhow::Result<DynamicImage> {
+    let mut reader = ImageReader::new(Cursor::new(input)).with_guessed_format()?;
+    if reader.format().is_none() {
+        bail!("not a picture");
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(INPUT_SIDE_MAX);
+    limits.max_image_height = Some(INPUT_SIDE_MAX);
+    reader.limits(limits);
+    reader.decode().context("picture not readable")
+}
+
+fn write(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
+    let mut output = Cursor::new(Vec::new());
+    picture.write_to(&mut output, ImageFormat::Png)?;
+    Ok(output.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage};
+
+    fn plain(width: u32, height: u32, colour: [u8; 3], format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let picture = DynamicImage::ImageRgb8(RgbImage::from_pixel(width, height, Rgb(colour)));
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn the_output_is_a_png_of_exactly_twice_the_size() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+            let output = enlarged(&plain(7, 3, [200, 10, 10], format)).unwrap();
+            assert_eq!(image::guess_format(&output).unwrap(), ImageFormat::Png);
+            let picture = image::load_from_memory(&output).unwrap();
+            assert_eq!((picture.width(), picture.height()), (14, 6));
+        }
+    }
+
+    #[test]
+    fn two_pictures_stand_side_by_side_in_the_first_one_s_size() {
+        let first = plain(5, 4, [200, 10, 10], ImageFormat::Png);
+        let second = plain(9, 9, [10, 10, 200], ImageFormat::Png);
+        let both = image::load_from_memory(&side_by_side(&first, &second).unwrap()).unwrap().into_rgb8();
+        assert_eq!(both.dimensions(), (10, 4));
+        assert_eq!((both.get_pixel(4, 3), both.get_pixel(5, 0)), (&Rgb([200, 10, 10]), &Rgb([10, 10, 200])));
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        let picture = plain(2, 2, [0; 3], ImageFormat::Png);
+        assert!(enlarged(b"hello").is_err());
+        assert!(enlarged(b"\x89PNG\r\n\x1a\n----").is_err());
+        assert!(side_by_side(&picture, b"hello").is_err());
+    }
+}
