@@ -1,11 +1,12 @@
 //! Limits of the input, and the provider request it becomes.
 
-use super::{Body, Input};
+use super::Input;
 use serde_json::{Value, json};
+use shared::provider::runninghub::apps::{Input as _, stored_request};
 
 fn check(body: Value) -> Result<Input, String> {
-    let body: Body = serde_json::from_value(body).map_err(|error| error.to_string())?;
-    Input::check(&body).map_err(|error| error.message)
+    let input: Input = serde_json::from_value(body).map_err(|error| error.to_string())?;
+    input.checked().map_err(|error| error.message)
 }
 
 #[test]
@@ -17,7 +18,6 @@ fn limits_name_their_field() {
         ("detailDenoise", json!(1.01)),
         ("prompt", json!("x".repeat(2_001))),
         ("category", json!("x".repeat(201))),
-        ("sessionId", json!("x".repeat(201))),
     ] {
         assert!(check(json!({"imageUrl": "x", field: value})).unwrap_err().contains(field), "{field}");
     }
@@ -25,15 +25,22 @@ fn limits_name_their_field() {
 }
 
 #[test]
+fn a_default_is_the_same_request_as_the_value_spelt_out() {
+    let short = check(json!({"imageUrl": "x", "resolution": null})).unwrap();
+    let long = check(json!({"version": "standard", "resolution": 2048, "imageUrl": "x"})).unwrap();
+    assert_eq!(serde_json::to_string(&short).unwrap(), serde_json::to_string(&long).unwrap());
+}
+
+#[test]
 fn the_version_picks_the_app() {
-    let apps = json!({"t": {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
-    let urls = ["https://x/a.png".to_owned()];
-    let standard = check(json!({"imageUrl": "x"})).unwrap().provider_request(&apps, "t", &urls).unwrap();
+    let apps =
+        json!({Input::TOOL: {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
+    let request = |input: Input| stored_request(&apps, Input::TOOL, input.variant(), &input.fields()).unwrap();
+    let standard = request(check(json!({"imageUrl": "https://x/a.png"})).unwrap());
     assert_eq!(standard["path"], "/openapi/v2/run/ai-app/1");
     assert_eq!(standard["body"]["nodeInfoList"][0]["fieldValue"], "https://x/a.png");
     assert_eq!(standard["body"]["nodeInfoList"][1]["fieldValue"], "2048");
-    let pro = check(json!({"imageUrl": "x", "version": "pro", "category": "people"})).unwrap();
-    let pro = pro.provider_request(&apps, "t", &urls).unwrap();
+    let pro = request(check(json!({"imageUrl": "x", "version": "pro", "category": "people"})).unwrap());
     assert_eq!(pro["path"], "/openapi/v2/run/ai-app/2");
     assert_eq!(pro["body"]["nodeInfoList"][2]["nodeId"], "9");
 }

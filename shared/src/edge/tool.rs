@@ -1,29 +1,28 @@
-//! The two operations every RunningHub tool has. A tool adds its input and its provider mapping.
+//! The two operations every RunningHub tool has. A tool adds its [`Input`]: its fields, limits and nodes.
 //!
 //! Order of `/run`: everything that can be refused without a charge comes first; the debit, job
 //! and steps are one transaction; handing over to the provider outlives a closed page.
 
 use futures_channel::oneshot;
-use serde::Serialize;
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::auth::Policy;
 use crate::db::job::{Enqueue, JobView};
 use crate::edge::call::{Call, Reply};
-use crate::edge::spec::Op;
+use crate::edge::spec::{BODY_BYTES_MAX, Op, Spec};
 use crate::error::ApiError;
-use crate::flow::{Cx, answer, input, start};
+use crate::flow::{answer, input, start};
 use crate::id::JobId;
 use crate::job::State;
 use crate::provider::runninghub;
+use crate::provider::runninghub::apps::{self, Input};
 use crate::transport::Transport;
 
-/// The operations, for a tool's `Spec`.
-pub const OPS: &[Op] =
+const OPS: &[Op] =
     &[Op::new("run", &["POST"], Policy::User).charging(), Op::new("queue-status", &["GET", "POST"], Policy::User)];
 
 /// What no call of a tool can work without.
-pub const REQUIRES: &[&str] = &[
+const REQUIRES: &[&str] = &[
     "SUPABASE_URL",
     "SUPABASE_SERVICE_ROLE_KEY",
     "FUNCTIONS_URL",
@@ -33,56 +32,52 @@ pub const REQUIRES: &[&str] = &[
     "RUNNINGHUB_APPS",
 ];
 
-/// A checked order of one tool.
-pub struct Order<'a, I> {
-    pub tool: &'static str,
-    pub job_id: Option<&'a str>,
-    pub session_id: Option<&'a str>,
-    /// What makes two requests the same; also kept on the job.
-    pub input: &'a I,
-    /// `(field, URL)` of every file the provider will open.
-    pub files: &'a [(&'static str, &'a str)],
+/// What a tool's own `Spec` would say.
+pub const fn spec(tool: &'static str) -> Spec {
+    Spec { name: tool, ops: OPS, body_bytes_max: BODY_BYTES_MAX, requires: REQUIRES }
 }
 
-/// Charges, enqueues, hands over. `step` builds the provider request from the files' checked URLs.
-pub async fn run<I: Serialize>(
-    call: &Call,
-    order: Order<'_, I>,
-    step: impl FnOnce(&[String]) -> Result<Value, ApiError>,
-) -> Result<Reply, ApiError> {
+/// What every order may say beside its input.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    job_id: Option<String>,
+    session_id: Option<String>,
+}
+
+const SESSION_CHARS_MAX: usize = 200;
+
+/// Does what a request to a tool asks for.
+pub async fn handle<I: Input>(call: Call) -> Result<Reply, ApiError> {
+    match call.op {
+        "run" => run::<I>(&call).await,
+        _ => queue_status(&call, I::TOOL).await,
+    }
+}
+
+/// Charges, enqueues, hands over.
+async fn run<I: Input>(call: &Call) -> Result<Reply, ApiError> {
+    let named: Named = call.json()?;
+    input::at_most("sessionId", named.session_id.as_deref(), SESSION_CHARS_MAX)?;
+    let order = call.json::<I>()?.checked()?;
     let cx = call.cx();
+    let apps = cx.config.runninghub_apps()?;
     let user = call.user()?;
-    let job = start::job_id("jobId", order.job_id, call.idempotency_key.as_deref(), cx.transport.random())?;
+    let job = start::job_id("jobId", named.job_id.as_deref(), call.idempotency_key.as_deref(), cx.transport.random())?;
     call.log_job(job);
-    let mut enqueue = Enqueue {
-        p_user_id: user,
-        p_job_id: job,
-        p_tool: order.tool,
-        p_session_id: order.session_id.map(str::to_owned),
-        p_input: serde_json::to_value(order.input).map_err(|error| ApiError::internal(error.to_string()))?,
-        p_request_hash: start::request_hash(order.tool, order.input)?,
-        p_steps: Vec::new(),
-    };
-    let urls = match files(&cx, &order, call).await {
-        Ok(urls) => urls,
-        // A replay is a replay, also when its input is long gone.
-        Err(_) if start::was_taken(&cx, &enqueue).await => {
-            order.files.iter().map(|(_, url)| (*url).to_owned()).collect()
-        }
-        Err(error) => return Err(error),
-    };
-    enqueue.p_steps.push(step(&urls)?);
+    let mut enqueue = start::order(user, job, I::TOOL, named.session_id.as_deref(), &order)?;
+    let mut fields = order.fields();
+    let files: Vec<(String, &str)> =
+        fields.iter().filter(|field| field.is_file).map(|field| (field.name.to_owned(), field.value.as_str())).collect();
+    let urls = start::files(&cx, &enqueue, &files).await?;
+    for (field, url) in fields.iter_mut().filter(|field| field.is_file).zip(urls) {
+        field.value = url;
+    }
+    let step = apps::stored_request(apps, I::TOOL, order.variant(), &fields);
+    enqueue.p_steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     let view = start::enqueue(&cx, &enqueue).await?;
     let view = if view.status == State::Queued { hand_over(call, &enqueue, view).await } else { view };
     Reply::ok(answer::run(&view)?)
-}
-
-async fn files<T: Transport, I>(cx: &Cx<'_, T>, order: &Order<'_, I>, call: &Call) -> Result<Vec<String>, ApiError> {
-    let mut urls = Vec::with_capacity(order.files.len());
-    for (field, url) in order.files {
-        urls.push(input::check(cx, field, url, call.user()?).await?);
-    }
-    Ok(urls)
 }
 
 /// Hands over in work that a closed page does not cut off, and waits for what became of this job.
@@ -96,7 +91,7 @@ async fn hand_over(call: &Call, enqueue: &Enqueue, view: JobView) -> JobView {
 }
 
 /// The owner's view of one job of this tool.
-pub async fn queue_status(call: &Call, tool: &'static str) -> Result<Reply, ApiError> {
+async fn queue_status(call: &Call, tool: &'static str) -> Result<Reply, ApiError> {
     let job = job_param(call)?;
     let row = call.cx().db().job_get_v1(Some(call.user()?), Some(tool), job).await?;
     Reply::ok(answer::status(&row.view))

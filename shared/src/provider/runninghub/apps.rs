@@ -1,20 +1,60 @@
-//! Which RunningHub app runs a tool and which of its nodes takes which input: `RUNNINGHUB_APPS`.
+//! What the RunningHub tools share: which app runs a tool, and which of its nodes takes which input.
 //!
-//! The setting is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the app's id as text
-//! (its nodes are then the tool's documented ones), or
-//! `{"webappId": "…", "nodes": {"<input>": ["<nodeId>", "<fieldName>"] or null}}`, where `null`
-//! says that the app has no node for that input.
+//! The setting `RUNNINGHUB_APPS` is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the
+//! app's id as text (its nodes are then the tool's documented ones), or
+//! `{"webappId": "…", "nodes": {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null`
+//! says that the app has no node for that field of the tool's request.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// An input of a tool, and the node that takes it where the setting names no other.
+use crate::error::ApiError;
+
+/// The variant of a tool that has only one.
+pub const STANDARD: &str = "standard";
+
+/// What is one tool's own: its request, its limits, and what an app gets of it. As JSON it is what
+/// makes two requests the same, and what the job keeps.
+pub trait Input: DeserializeOwned + Serialize {
+    const TOOL: &'static str;
+
+    /// Fills in defaults and refuses what is beyond a limit, by an error that names the field.
+    fn checked(self) -> Result<Self, ApiError> {
+        Ok(self)
+    }
+
+    /// Which of the tool's apps is meant.
+    fn variant(&self) -> &'static str {
+        STANDARD
+    }
+
+    fn fields(&self) -> Vec<Field>;
+}
+
+/// `(nodeId, fieldName)`
+pub type Node = (&'static str, &'static str);
+
+/// A field of a request, and the node that takes it where the setting names no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
     /// RunningHub takes every value as text.
     pub value: String,
-    /// `(nodeId, fieldName)`; `None` sends the input only where the setting names a node.
-    pub node: Option<(&'static str, &'static str)>,
+    /// `None` sends the value only where the setting names a node.
+    pub node: Option<Node>,
+    /// The value is the URL of a file that the provider will open.
+    pub is_file: bool,
+}
+
+impl Field {
+    pub fn file(name: &'static str, url: &str, node: Node) -> Self {
+        Self { name, value: url.to_owned(), node: Some(node), is_file: true }
+    }
+
+    pub fn value(name: &'static str, value: impl ToString, node: Option<Node>) -> Self {
+        Self { name, value: value.to_string(), node, is_file: false }
+    }
 }
 
 /// The complete provider request of one step but for webhook URL and key, as its row stores it.
@@ -50,9 +90,9 @@ mod tests {
 
     fn fields() -> Vec<Field> {
         vec![
-            Field { name: "image", value: "https://x/a.png".into(), node: Some(("1", "image")) },
-            Field { name: "prompt", value: "sharp".into(), node: Some(("4", "text")) },
-            Field { name: "category", value: "people".into(), node: None },
+            Field::file("imageUrl", "https://x/a.png", ("1", "image")),
+            Field::value("prompt", "sharp", Some(("4", "text"))),
+            Field::value("category", "people", None),
         ]
     }
 
@@ -73,7 +113,7 @@ mod tests {
     #[test]
     fn named_nodes_replace_add_and_remove() {
         let apps = json!({"t": {"pro": {"webappId": 1_990_123_456_789_012_345_u64,
-            "nodes": {"image": ["27", "image"], "prompt": null, "category": ["9", "select"]}}}});
+            "nodes": {"imageUrl": ["27", "image"], "prompt": null, "category": ["9", "select"]}}}});
         let request = stored_request(&apps, "t", "pro", &fields()).unwrap();
         assert_eq!(request["path"], "/openapi/v2/run/ai-app/1990123456789012345");
         assert_eq!(

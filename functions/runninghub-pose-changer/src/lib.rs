@@ -1,0 +1,34 @@
+//! `runninghub-pose-changer`: gives a person the pose of a reference picture. `run` orders it, `queue-status` tells its owner how it goes.
+//!
+//! Here are its input and its nodes; everything else is what every RunningHub tool does.
+
+use serde::{Deserialize, Serialize};
+use shared::edge::{self, Spec, tool};
+use shared::provider::runninghub::apps::{self, Field, Input as _};
+use worker::{Context, Env, Request, Response, event};
+
+/// What `run` takes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    person_image_url: String,
+    reference_image_url: String,
+}
+
+impl apps::Input for Input {
+    const TOOL: &'static str = "runninghub-pose-changer";
+
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            Field::file("personImageUrl", &self.person_image_url, ("1", "image")),
+            Field::file("referenceImageUrl", &self.reference_image_url, ("2", "image")),
+        ]
+    }
+}
+
+static SPEC: Spec = tool::spec(Input::TOOL);
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    edge::serve(&SPEC, request, env, context, tool::handle::<Input>).await
+}

@@ -1,0 +1,87 @@
+//! `runninghub-video-upscaler`: enlarges a video. `run` orders it, `queue-status` tells its owner how it goes.
+//!
+//! The job keeps the video's URL, as its request named it, so that it can run however long it waits.
+//! Everything but the input is what every RunningHub tool does.
+
+use serde::{Deserialize, Serialize};
+use shared::edge::{self, Spec, tool};
+use shared::error::ApiError;
+use shared::provider::runninghub::apps::{self, Field, Input as _};
+use worker::{Context, Env, Request, Response, event};
+
+/// What `run` takes. All but the URL is what the page knows about the video.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    video_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
+}
+
+const SIDE_MAX: u32 = 8_192;
+/// Nobody can enlarge in the tool's run time what takes longer than that to watch.
+const SECONDS_MAX: f64 = 900.0;
+
+impl apps::Input for Input {
+    const TOOL: &'static str = "runninghub-video-upscaler";
+
+    fn checked(self) -> Result<Self, ApiError> {
+        for (field, side) in [("width", self.width), ("height", self.height)] {
+            if side.is_some_and(|side| !(1..=SIDE_MAX).contains(&side)) {
+                return Err(ApiError::bad_field(field, "must be from 1 to 8192"));
+            }
+        }
+        if self.duration_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= SECONDS_MAX)) {
+            return Err(ApiError::bad_field("durationSeconds", "must be more than 0 and at most 900"));
+        }
+        Ok(self)
+    }
+
+    /// The documented app reads size and duration from the video itself.
+    fn fields(&self) -> Vec<Field> {
+        let mut fields = vec![Field::file("videoUrl", &self.video_url, ("1", "video"))];
+        fields.extend(self.width.map(|side| Field::value("width", side, None)));
+        fields.extend(self.height.map(|side| Field::value("height", side, None)));
+        fields.extend(self.duration_seconds.map(|seconds| Field::value("durationSeconds", seconds, None)));
+        fields
+    }
+}
+
+static SPEC: Spec = tool::spec(Input::TOOL);
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    edge::serve(&SPEC, request, env, context, tool::handle::<Input>).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Input;
+    use serde_json::{Value, json};
+    use shared::provider::runninghub::apps::Input as _;
+
+    fn check(body: Value) -> Result<Input, String> {
+        let input: Input = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        input.checked().map_err(|error| error.message)
+    }
+
+    #[test]
+    fn limits_name_their_field() {
+        let most = json!({"videoUrl": "x", "width": 8192, "height": 1, "durationSeconds": 900});
+        assert_eq!(check(most).unwrap().fields().len(), 4);
+        for (field, value) in [
+            ("width", json!(0)),
+            ("width", json!(8193)),
+            ("height", json!(0)),
+            ("durationSeconds", json!(0)),
+            ("durationSeconds", json!(-1.5)),
+            ("durationSeconds", json!(900.5)),
+        ] {
+            assert!(check(json!({"videoUrl": "x", field: value})).unwrap_err().contains(field), "{field}");
+        }
+    }
+}
