@@ -1,6 +1,10 @@
 // What the scripts here share: the stack's addresses, a client, a picture. The scripts print one JSON object and judge nothing.
 
+import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@supabase/supabase-js";
+
+const POLL_MS = 100;
+const PATIENCE_MS = 30_000;
 
 export const stack = JSON.parse(process.env.STACK);
 export const given = JSON.parse(process.env.GIVEN ?? "{}");
@@ -20,12 +24,22 @@ export async function signIn(supabase, email) {
 }
 
 /** Uploads under a path that holds the job's id, and tells the URL. */
-export async function upload(supabase, user, jobId, bytes) {
+export async function upload(supabase, user, jobId, bytes, name = "in.png", type = "image/png") {
   const bucket = supabase.storage.from("uploads");
-  const path = `${user.id}/${jobId}/in.png`;
+  const path = `${user.id}/${jobId}/${name}`;
   const { token } = good(await bucket.createSignedUploadUrl(path), "createSignedUploadUrl");
-  good(await bucket.uploadToSignedUrl(path, token, new Blob([bytes], { type: "image/png" })), "uploadToSignedUrl");
+  good(await bucket.uploadToSignedUrl(path, token, new Blob([bytes], { type })), "uploadToSignedUrl");
   return bucket.getPublicUrl(path).data.publicUrl;
+}
+
+/** What `queue-status` says of a job once it neither waits nor runs, or when patience ends. */
+export async function finished(supabase, tool, jobId) {
+  const until = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const last = good(await supabase.functions.invoke(`${tool}/queue-status`, { body: { jobId } }), "queue-status");
+    if (!["queued", "running"].includes(last.status) || Date.now() > until) return last;
+    await pause(POLL_MS);
+  }
 }
 
 /** The name, status and body of a refused call. */

@@ -1,11 +1,7 @@
 // The happy path of a page: sign in, upload, order, poll, look at the result and at the own row.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { picture } from "./picture.mjs";
-import { client, good, signIn, size, upload } from "./stack.mjs";
-
-const POLL_MS = 100;
-const PATIENCE_MS = 30_000;
+import { client, finished, good, signIn, size, upload } from "./stack.mjs";
 
 const supabase = client();
 const user = await signIn(supabase, "user1@example.com");
@@ -16,13 +12,7 @@ const order = () => supabase.functions.invoke("runninghub-upscaler/run", { body:
 const run = good(await order(), "run");
 const replay = good(await order(), "the same again");
 
-let last;
-const until = Date.now() + PATIENCE_MS;
-do {
-  if (last) await pause(POLL_MS);
-  last = good(await supabase.functions.invoke("runninghub-upscaler/queue-status", { body: { jobId } }), "queue-status");
-} while (["queued", "running"].includes(last.status) && Date.now() < until);
-
+const last = await finished(supabase, "runninghub-upscaler", jobId);
 const result = await fetch(last.outputUrl);
 const shown = { type: result.headers.get("content-type"), ...size(await result.arrayBuffer()) };
 const row = good(await supabase.from("upscaler_jobs").select("*").eq("id", jobId).single(), "own row");

@@ -9,13 +9,19 @@ mod e2e {
     mod client;
     mod gateway;
     mod kills;
+    mod leaving;
+    mod misbehaviour;
     mod provider_webhook;
     mod replicate_async_start;
     mod replicate_async_status;
     mod replicate_async_worker;
     mod replicate_prediction_checker;
     mod replicate_webhook;
+    mod runninghub_pose_changer;
     mod runninghub_queue_manager;
     mod runninghub_upscaler;
+    mod runninghub_veste_ai;
+    mod runninghub_video_upscaler;
+    mod slots;
     mod upscaling;
 }

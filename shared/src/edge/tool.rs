@@ -67,8 +67,11 @@ async fn run<I: Input>(call: &Call) -> Result<Reply, ApiError> {
     call.log_job(job);
     let mut enqueue = start::order(user, job, I::TOOL, named.session_id.as_deref(), &order)?;
     let mut fields = order.fields();
-    let files: Vec<(String, &str)> =
-        fields.iter().filter(|field| field.is_file).map(|field| (field.name.to_owned(), field.value.as_str())).collect();
+    let files: Vec<(String, &str)> = fields
+        .iter()
+        .filter(|field| field.is_file)
+        .map(|field| (field.name.to_owned(), field.value.as_str()))
+        .collect();
     let urls = start::files(&cx, &enqueue, &files).await?;
     for (field, url) in fields.iter_mut().filter(|field| field.is_file).zip(urls) {
         field.value = url;

@@ -53,6 +53,17 @@ fn table(user: &User, job: Uuid) -> Vec<Row> {
         // An empty order: whoever is let in is told what is missing.
         row("runninghub-upscaler/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row("runninghub-upscaler/queue-status", json!({ "jobId": job }), [NO, "200", NONE, NONE, NONE, NOT_YOU, NO]),
+        row("runninghub-video-upscaler/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
+        row("runninghub-pose-changer/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
+        row("runninghub-veste-ai/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
+        // A job of another tool, so its owner finds none here either.
+        row(
+            "runninghub-video-upscaler/queue-status",
+            json!({ "jobId": job }),
+            [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO],
+        ),
+        row("runninghub-pose-changer/queue-status", json!({ "jobId": job }), [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO]),
+        row("runninghub-veste-ai/queue-status", json!({ "jobId": job }), [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO]),
         row(&queue("check"), json!({}), [NO, "200", "200", "200", "200", NOT_YOU, NO]),
         row(&queue("check-user-active"), json!({}), [NO, "200", "200", "200", "200", BAD, NO]),
         row(&queue("check-user-active"), json!({ "userId": user.id }), [NO, "200", "200", "200", "200", "200", NO]),

@@ -1,6 +1,8 @@
 //! The official client library against the stack, as a page would use it.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
+use stand_ins::media::Clip;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 use xtask::paths;
@@ -199,4 +201,44 @@ fn the_clients_types_are_what_its_comments_say() {
     let _ = std::fs::remove_dir_all(&out);
     let kept = std::fs::read_to_string(paths::root().join("web/client.d.ts")).expect("the committed declarations");
     assert_eq!(made, kept, "run `tsc --project web/tsconfig.json`");
+}
+
+#[test]
+fn a_page_uses_every_other_tool() {
+    e2e::run(async |world| {
+        // A video that lies on a user's disk.
+        let clip = paths::target_host().join("unstuck-e2e-clip.mp4");
+        std::fs::write(&clip, Clip::moving(64, 48, 10).write()).expect("a file");
+        let seen = world.node("client/tools.mjs", &json!({ "clip": clip }));
+        let mut balance = 1000;
+        for (tool, price, files) in [
+            ("video", 120, &["videoUrl"][..]),
+            ("pose", 60, &["personImageUrl", "referenceImageUrl"]),
+            ("veste", 60, &["personImageUrl", "clothingImageUrl"]),
+        ] {
+            let one = &seen[tool];
+            balance -= price;
+            let run = &one["run"];
+            assert_eq!(
+                (&run["success"], &run["creditsCharged"], &run["balance"]),
+                (&json!(true), &json!(price), &json!(balance)),
+                "{run:#}"
+            );
+            assert_eq!(one["last"]["status"], "completed", "{:#}", one["last"]);
+            let row = &one["row"];
+            assert_eq!(
+                (&row["id"], &row["status"], &row["output_url"], &row["user_credit_cost"]),
+                (&run["jobId"], &json!("completed"), &one["last"]["outputUrl"], &json!(price)),
+                "{row:#}"
+            );
+            assert_eq!((&row["input_url"], &row["session_id"]), (&one["body"][files[0]], &one["body"]["sessionId"]));
+        }
+        assert_eq!(seen["pose"]["picture"], json!({ "width": 24, "height": 9 }));
+        assert_eq!(seen["veste"]["picture"], json!({ "width": 20, "height": 20 }));
+        assert_eq!(seen["video"]["type"], "video/mp4");
+        let bytes = base64::engine::general_purpose::STANDARD.decode(seen["video"]["bytes"].as_str().expect("bytes"));
+        let clip = Clip::read(&bytes.expect("base64")).expect("a video");
+        assert_eq!((clip.size(), clip.frames().len()), ((128, 96), 10));
+        assert_eq!(world.balance(&world.user(3).await).await, balance);
+    });
 }

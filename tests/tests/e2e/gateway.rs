@@ -7,11 +7,17 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
-const TARGETS: [(&str, &str); 13] = [
+const TARGETS: [(&str, &str); 19] = [
     ("health", "GET"),
     ("openapi.json", "GET"),
     ("runninghub-upscaler/run", "POST"),
     ("runninghub-upscaler/queue-status", "GET, POST"),
+    ("runninghub-video-upscaler/run", "POST"),
+    ("runninghub-video-upscaler/queue-status", "GET, POST"),
+    ("runninghub-pose-changer/run", "POST"),
+    ("runninghub-pose-changer/queue-status", "GET, POST"),
+    ("runninghub-veste-ai/run", "POST"),
+    ("runninghub-veste-ai/queue-status", "GET, POST"),
     ("runninghub-queue-manager/check", "GET, POST"),
     ("runninghub-queue-manager/check-user-active", "GET, POST"),
     ("runninghub-queue-manager/cancel", "POST"),

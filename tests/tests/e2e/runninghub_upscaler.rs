@@ -1,5 +1,6 @@
 //! The first tool: what a user is owed for a picture, and that asking twice costs once.
 
+mod codes;
 mod failures;
 mod input;
 mod old_client;

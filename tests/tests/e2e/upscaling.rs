@@ -1,16 +1,46 @@
-//! Orders of pictures as a client places them, and what the tests of several functions look at afterwards. It holds no test.
+//! Orders of pictures and videos as a client places them, and what the tests of several functions look at afterwards. It holds no test.
 
 use serde_json::{Value, json};
+use stand_ins::media::Clip;
+use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{Answer, Call, User, World};
 use uuid::Uuid;
+
+/// What differs between the four tools, as far as a client sees it.
+#[derive(Debug, PartialEq)]
+pub struct Tool {
+    pub name: &'static str,
+    pub table: &'static str,
+    pub price: i64,
+    /// The fields that name a file, the first one first.
+    pub files: &'static [&'static str],
+}
+
+pub const UPSCALER: Tool = Tool { name: "runninghub-upscaler", table: TABLE, price: PRICE, files: &["imageUrl"] };
+pub const VIDEO: Tool =
+    Tool { name: "runninghub-video-upscaler", table: "video_upscaler_jobs", price: 120, files: &["videoUrl"] };
+pub const POSE: Tool = Tool {
+    name: "runninghub-pose-changer",
+    table: "pose_changer_jobs",
+    price: 60,
+    files: &["personImageUrl", "referenceImageUrl"],
+};
+pub const VESTE: Tool = Tool {
+    name: "runninghub-veste-ai",
+    table: "veste_ai_jobs",
+    price: 60,
+    files: &["personImageUrl", "clothingImageUrl"],
+};
+pub const TOOLS: [&Tool; 4] = [&UPSCALER, &VIDEO, &POSE, &VESTE];
 
 pub const RUN: &str = "runninghub-upscaler/run";
 pub const TABLE: &str = "upscaler_jobs";
 pub const PRICE: i64 = 60;
 pub const CREDITS: i64 = 1000;
 
-/// A request for a bigger picture, by a user of its own unless said otherwise.
+/// A request for a bigger picture unless another tool is named, by a user of its own unless said otherwise.
 pub struct Order {
+    pub tool: &'static Tool,
     pub user: User,
     pub job: Uuid,
     pub body: Value,
@@ -29,14 +59,38 @@ impl Order {
     }
 
     pub fn of(user: User, image_url: &str) -> Self {
-        let job = Uuid::new_v4();
-        let body = json!({ "jobId": job, "imageUrl": image_url, "sessionId": "a page" });
-        Self { user, job, body }
+        Self::with(&UPSCALER, user, &[image_url])
     }
 
-    /// Another one of the same user and picture.
+    /// Of any tool: its files as small as they may be, uploaded.
+    pub async fn by(world: &World, tool: &'static Tool) -> Self {
+        let user = world.new_user(CREDITS).await;
+        let mut urls = Vec::new();
+        for field in tool.files {
+            urls.push(upload(world, &user, field).await);
+        }
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        Self::with(tool, user, &urls)
+    }
+
+    /// Of any tool, for files that lie somewhere.
+    pub fn with(tool: &'static Tool, user: User, urls: &[&str]) -> Self {
+        let job = Uuid::new_v4();
+        let mut body = json!({ "jobId": job, "sessionId": "a page" });
+        for (field, url) in tool.files.iter().zip(urls) {
+            body[*field] = json!(url);
+        }
+        Self { tool, user, job, body }
+    }
+
+    /// Another one of the same user and files.
     pub fn again(&self) -> Self {
-        Self::of(self.user.clone(), self.body["imageUrl"].as_str().expect("a picture"))
+        Self::with(self.tool, self.user.clone(), &self.urls())
+    }
+
+    /// Its files.
+    pub fn urls(&self) -> Vec<&str> {
+        self.tool.files.iter().map(|field| self.body[*field].as_str().expect("a file")).collect()
     }
 
     /// Accepted by the provider.
@@ -48,7 +102,7 @@ impl Order {
 
     /// The request; more may be said about it.
     pub fn run<'a>(&self, world: &'a World) -> Call<'a> {
-        world.call(RUN).by(&self.user).json(&self.body)
+        world.call(&format!("{}/run", self.tool.name)).by(&self.user).json(&self.body)
     }
 
     /// Asks for it, and the provider accepts.
@@ -60,7 +114,8 @@ impl Order {
     }
 
     pub async fn status(&self, world: &World) -> Value {
-        world.call("runninghub-upscaler/queue-status").by(&self.user).json(&json!({ "jobId": self.job })).ok().await
+        let target = format!("{}/queue-status", self.tool.name);
+        world.call(&target).by(&self.user).json(&json!({ "jobId": self.job })).ok().await
     }
 
     pub async fn row(&self, world: &World) -> Value {
@@ -101,7 +156,7 @@ impl Order {
         let place =
             format!("{}/storage/v1/object/public/results/{}/{}/", world.stack().info().url, self.user.id, self.job);
         assert!(url.starts_with(&place), "{row:#}");
-        assert_eq!(world.db().entries(self.job).await, [-PRICE]);
+        assert_eq!(world.db().entries(self.job).await, [-self.tool.price]);
         assert!(!self.is_active(world).await, "a user with nothing live is free");
         row
     }
@@ -109,9 +164,9 @@ impl Order {
     /// Closed without a result: nothing is paid, the message says why, the user is free.
     pub async fn assert_returned(&self, world: &World, status: &str, code: &str) -> Value {
         let row = world.until_status(self.job, status).await;
-        world.db().assert_closed(self.job, status, Some(code), PRICE).await;
+        world.db().assert_closed(self.job, status, Some(code), self.tool.price).await;
         assert_eq!(row["output_url"], Value::Null, "{row:#}");
-        assert_eq!(world.db().entries(self.job).await, [-PRICE, PRICE]);
+        assert_eq!(world.db().entries(self.job).await, [-self.tool.price, self.tool.price]);
         assert!(!self.is_active(world).await, "a user with nothing live is free");
         row
     }
@@ -122,12 +177,55 @@ impl Order {
         let bytes = download(world, row["output_url"].as_str().expect("a result")).await;
         image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).expect("a PNG")
     }
+
+    /// What was delivered is what its tool makes of these files, and nothing smaller.
+    pub async fn assert_real(&self, world: &World) {
+        if *self.tool == VIDEO {
+            let row = self.row(world).await;
+            let bytes = download_as(world, row["output_url"].as_str().expect("a result"), "video/mp4").await;
+            let before = Clip::read(&download_as(world, self.urls()[0], "video/mp4").await).expect("our clip");
+            let after = Clip::read(&bytes).expect("a clip");
+            let (width, height) = before.size();
+            assert_eq!((after.size(), after.frames().len()), ((width * 2, height * 2), before.frames().len()));
+            return;
+        }
+        let result = self.picture(world).await.into_rgb8();
+        let mut inputs = Vec::new();
+        for url in self.urls() {
+            inputs.push(image::load_from_memory(&download(world, url).await).expect("a picture").into_rgb8());
+        }
+        let (width, height) = inputs[0].dimensions();
+        if *self.tool == UPSCALER {
+            assert_eq!(result.dimensions(), (width * 2, height * 2));
+            return;
+        }
+        // The person as it was, and beside it the other picture.
+        assert_eq!(result.dimensions(), (width * 2, height));
+        assert!(inputs[0].enumerate_pixels().all(|(x, y, pixel)| result.get_pixel(x, y) == pixel), "the person");
+        let other = inputs[1].get_pixel(inputs[1].width() / 2, inputs[1].height() / 2);
+        let shown = result.get_pixel(width + width / 2, height / 2);
+        let differs = other.0.iter().zip(shown.0).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(differs < Some(24), "the other picture: {other:?} {shown:?}");
+    }
+}
+
+/// Uploads what that field may name: a video, or a picture unlike those of other fields.
+pub async fn upload(world: &World, user: &User, field: &str) -> String {
+    match field {
+        "videoUrl" => world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await,
+        "imageUrl" | "personImageUrl" => world.upload_png(user, 16, 12).await,
+        _ => world.upload(user, "other.png", "image/png", png(9, 30)).await,
+    }
 }
 
 pub async fn download(world: &World, url: &str) -> Vec<u8> {
+    download_as(world, url, "image/png").await
+}
+
+async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
     let answer = world.http().get(url).send().await.expect("storage answers");
     assert_eq!(answer.status(), 200, "{url}");
-    assert_eq!(answer.headers()["content-type"], "image/png");
+    assert_eq!(answer.headers()["content-type"], content_type);
     answer.bytes().await.expect("a body").to_vec()
 }
 
@@ -234,4 +332,34 @@ pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
     let target =
         url.strip_prefix(&world.stack().info().functions_url).expect("an address of ours").trim_start_matches('/');
     world.call(target).json(body).send().await
+}
+
+/// What a submit sent to which node: `(nodeId, fieldName, fieldValue)`.
+pub fn nodes_of(submit: &Value) -> Vec<(&str, &str, &str)> {
+    let nodes = submit["body"]["nodeInfoList"].as_array().expect("nodes");
+    let [id, name, value] = ["nodeId", "fieldName", "fieldValue"].map(|field| {
+        let texts: Vec<&str> = nodes.iter().map(|node| node[field].as_str().expect("text")).collect();
+        texts
+    });
+    id.into_iter().zip(name).zip(value).map(|((id, name), value)| (id, name, value)).collect()
+}
+
+/// Each of these values in that field is refused by a 400 that names it, as is the field of a file where it is missing;
+/// nothing is taken.
+pub async fn assert_field_at_fault(world: &World, order: &Order, field: &str, values: &[Value]) {
+    let mut bodies: Vec<Value> = values.iter().map(|_| order.body.clone()).collect();
+    for (body, value) in bodies.iter_mut().zip(values) {
+        body[field] = value.clone();
+    }
+    if order.tool.files.contains(&field) {
+        let mut without = order.body.clone();
+        without.as_object_mut().expect("a body").remove(field);
+        bodies.push(without);
+    }
+    for body in bodies {
+        let call = world.call(&format!("{}/run", order.tool.name)).by(&order.user).json(&body);
+        let refusal = call.refused(400, "bad_request").await;
+        assert!(refusal["message"].as_str().unwrap_or_default().contains(field), "{body}: {refusal}");
+    }
+    assert_nothing_happened(world, order).await;
 }
