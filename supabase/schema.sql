@@ -612,6 +612,17 @@ CREATE OR REPLACE FUNCTION private.cancel_due_without(p_due jsonb, p_task_id tex
  IMMUTABLE
 AS $function$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $function$
 ;
+CREATE OR REPLACE FUNCTION private.count_due(p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select count(*)::int from private.jobs_due(p_now, array(
+    select unnest(c.ids) from unnest(array['deadline', 'age']) as w (way)
+    cross join lateral private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
+$function$
+;
 CREATE OR REPLACE FUNCTION private.count_stuck(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
@@ -2480,7 +2491,7 @@ CREATE OR REPLACE FUNCTION public.sweep_begin_v1(p_source text)
 AS $function$ insert into public.sweeps (source) values (p_source) returning id $function$
 ;
 CREATE OR REPLACE FUNCTION public.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits integer)
- RETURNS TABLE(stuck integer, violations integer)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2493,7 +2504,7 @@ begin
     refunded_credits = s.refunded_credits + p_refunded_credits,
     stuck = private.count_stuck(clock_timestamp()), violations = (select count(*) from private.violations(clock_timestamp() - interval '1 day'))
   where s.id = p_sweep_id
-  returning s.stuck, s.violations;
+  returning s.stuck, s.violations, private.count_due(clock_timestamp());
 end $function$
 ;
 CREATE OR REPLACE FUNCTION public.user_active_v1(p_user_id uuid)

@@ -261,6 +261,15 @@ $$
     and j.deadline_at + i.sql_wait + i.grace <= p_now
 $$;
 
+-- What the rules above would still close, looking one page ahead.
+create or replace function private.count_due(p_now timestamptz) returns int
+language sql stable set search_path = '' as
+$$
+  select count(*)::int from private.jobs_due(p_now, array(
+    select unnest(c.ids) from unnest(array['deadline', 'age']) as w (way)
+    cross join lateral private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
+$$;
+
 create or replace function public.sweep_begin_v1(p_source text)
 returns table (sweep_id bigint)
 language sql set search_path = '' as
@@ -290,7 +299,7 @@ end $$;
 comment on function public.jobs_sweep_v1 is 'Caller: cleanup-stale-jobs. Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a provider, up to p_limit. remaining: due, but locked by others or beyond the limit (looked ahead for one page). Replay: nothing left to do.';
 
 create or replace function public.sweep_end_v1(p_sweep_id bigint, p_delivered int, p_cleaned int, p_refunded_credits int)
-returns table (stuck int, violations int)
+returns table (stuck int, violations int, remaining int)
 language plpgsql set search_path = '' set statement_timeout = '30s' as
 $$
 #variable_conflict use_column
@@ -300,9 +309,9 @@ begin
     refunded_credits = s.refunded_credits + p_refunded_credits,
     stuck = private.count_stuck(clock_timestamp()), violations = (select count(*) from private.violations(clock_timestamp() - interval '1 day'))
   where s.id = p_sweep_id
-  returning s.stuck, s.violations;
+  returning s.stuck, s.violations, private.count_due(clock_timestamp());
 end $$;
-comment on function public.sweep_end_v1 is 'Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations among rows touched in the last day.';
+comment on function public.sweep_end_v1 is 'Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations among rows touched in the last day. remaining: due and left over after all that the pass did, also by asking providers.';
 
 create or replace function public.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits int)

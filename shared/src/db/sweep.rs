@@ -99,13 +99,14 @@ impl<T: Transport> Db<'_, T> {
         self.rpc("steps_due_v1", &Args { p_provider: provider, p_limit: limit, p_all: all }).await
     }
 
+    /// What is due and left over now.
     pub async fn sweep_end_v1(
         &self,
         sweep_id: i64,
         delivered: i32,
         cleaned: i32,
         refunded_credits: i32,
-    ) -> Result<(), DbError> {
+    ) -> Result<i32, DbError> {
         #[derive(Serialize)]
         struct Args {
             p_sweep_id: i64,
@@ -114,13 +115,16 @@ impl<T: Transport> Db<'_, T> {
             p_refunded_credits: i32,
         }
         #[derive(Deserialize)]
-        struct Row {}
+        struct Row {
+            remaining: i32,
+        }
         let args = Args {
             p_sweep_id: sweep_id,
             p_delivered: delivered,
             p_cleaned: cleaned,
             p_refunded_credits: refunded_credits,
         };
-        self.rpc::<_, Row>("sweep_end_v1", &args).await.map(|_| ())
+        let row: Row = self.rpc_one("sweep_end_v1", &args).await?;
+        Ok(row.remaining)
     }
 }

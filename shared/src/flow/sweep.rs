@@ -18,9 +18,9 @@ use serde_json::json;
 const SIDE_BY_SIDE: usize = 3;
 /// A pass begins no further question after this, so that the next one is on time.
 const ASK_MS: u64 = 15_000;
-/// Subrequests of one question in the worst case: query, done, source, upload, complete, table.
-const CALLS_PER_STEP: u32 = 6;
-/// Subrequests of the rest of a pass.
+/// Subrequests of one question in the worst case: query, done, claim, source and upload twice, complete, table.
+const CALLS_PER_STEP: u32 = 9;
+/// Subrequests of the rest of a pass, heartbeats of slow copies among them.
 const CALLS_BESIDE: u32 = 40;
 const SUBREQUESTS: u32 = 900;
 /// As many as are asked, which share a pass's subrequests.
@@ -63,7 +63,10 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
     }
     report.merge(&edge);
     let ended = cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;
-    faults.keep(cx, "sweep_end", ended.map_err(ApiError::from));
+    if let Some(left) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
+        // Counted at the end: asking providers closes also what the limit had left over.
+        report.remaining = left + edge.skipped;
+    }
     report.duration_ms = cx.transport.now_ms().saturating_sub(began);
     match faults.first {
         Some(error) => Err(error),

@@ -126,7 +126,7 @@ impl State {
                 "balance": 0, "table_name": "upscaler_jobs", "total_steps": 1, "current_step": 1}),
             "webhook_applied_v1" => json!({"applied": true}),
             "sweep_begin_v1" => json!({"sweep_id": 1}),
-            "sweep_end_v1" => json!({"stuck": 0, "violations": 0}),
+            "sweep_end_v1" => json!({"stuck": 0, "violations": 0, "remaining": 0}),
             "jobs_sweep_v1" => self.rescue(),
             other => panic!("the world does not know {other}"),
         };

@@ -85,6 +85,24 @@ fn what_waits_too_long_is_returned_a_limit_at_a_time() {
 }
 
 #[test]
+fn what_a_limit_leaves_over_and_the_provider_settles_does_not_remain() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        let mut orders = Vec::new();
+        for _ in 0..3 {
+            orders.push(Order::running(world).await);
+        }
+        // So long over that SQL alone would close them too.
+        world.db().age_all("15 minutes").await;
+        let report = world.call("cleanup-stale-jobs").by_service().json(&json!({ "limit": 1 })).ok().await;
+        assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(3), &json!(0)), "{report}");
+        for order in &orders {
+            order.assert_returned(world, "failed", "TIMEOUT").await;
+        }
+    });
+}
+
+#[test]
 fn passes_at_the_same_time_do_no_more_than_one() {
     e2e::run(async |world| {
         let orders = waiting(world, 6).await;

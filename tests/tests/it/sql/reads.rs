@@ -99,7 +99,7 @@ async fn health_reads_what_the_last_sweep_stored() {
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
     assert_eq!(db.ask("health_v1", json!({})).await, none, "begun is not finished");
     let end = json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
-    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 0, "violations": 0 }));
+    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 0, "violations": 0, "remaining": 0 }));
     let row = db.row("select * from public.sweeps").await;
     assert_eq!((&row["delivered"], &row["cleaned"], &row["refunded_credits"]), (&json!(1), &json!(2), &json!(60)));
 
@@ -109,7 +109,7 @@ async fn health_reads_what_the_last_sweep_stored() {
     db.exec(&format!("update public.jobs set credits_charged = 59 where id = '{job}'")).await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
     let end = json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
-    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 1, "violations": 1 }));
+    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 1, "violations": 1, "remaining": 1 }));
     db.exec("update public.sweeps set finished_at = finished_at - interval '5 minutes'").await;
     let health = db.ask("health_v1", json!({})).await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
