@@ -57,8 +57,9 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     if dirs.iter().any(|dir| dir.ends_with("gateway")) {
         pages()?;
     }
-    // Another build of this checkout writes files of the same names.
-    let _one_build = tools::lock(&paths::target_wasm_name())?;
+    // Another checkout's build writes files of the same names.
+    let _one_checkout = tools::lock("target-wasm")?;
+    forget_another_checkout(profile)?;
     let args = ["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile];
     let mut build = tools::wasm_cargo(&args);
     for dir in dirs {
@@ -94,6 +95,22 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
             .into_iter()
             .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a build thread panicked"))))
     })
+}
+
+/// Cargo tells the members of two checkouts apart by nothing but their files' times: what the other one compiled may pass for
+/// ours. Without the shared crate, all that needs it is compiled anew; the dependencies stay.
+fn forget_another_checkout(profile: &str) -> Result<()> {
+    let owner = paths::target_wasm().join("checkout");
+    let root = paths::root().to_string_lossy().into_owned();
+    if std::fs::read_to_string(&owner).is_ok_and(|built_for| built_for == root) {
+        return Ok(());
+    }
+    let args =
+        ["clean", "--quiet", "--target", "wasm32-unknown-unknown", "--profile", profile, "--package", "unstuck-shared"];
+    let advice = "remove the folder target-wasm in the cache";
+    run_quiet("forget what another checkout compiled", &mut tools::wasm_cargo(&args), advice)?;
+    std::fs::create_dir_all(paths::target_wasm())?;
+    std::fs::write(&owner, root).context("cannot note whose the compiled functions are")
 }
 
 fn shim(dir: &Path, profile: &str) -> Result<()> {

@@ -1,6 +1,5 @@
 //! Where things lie: the checkout, the user's cache, Cargo's target folders. Never creates anything.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 /// The checkout that Cargo runs this for, else the one it was built from: two checkouts that share a target folder share
@@ -24,16 +23,9 @@ pub fn target_host() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Wasm builds: apart from the host's, so that neither evicts or locks the other; and each checkout's apart, because Cargo
-/// tells the members of two checkouts from one another by nothing but their files' times.
+/// Wasm builds: apart from the host's, so that neither evicts or locks the other.
 pub fn target_wasm() -> PathBuf {
-    cache().join(target_wasm_name())
-}
-
-pub fn target_wasm_name() -> String {
-    let mut checkout = DefaultHasher::new();
-    root().hash(&mut checkout);
-    format!("target-wasm-{:016x}", checkout.finish())
+    cache().join("target-wasm")
 }
 
 /// A program that npm installed.
