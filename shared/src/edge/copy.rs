@@ -109,6 +109,8 @@ fn length(source: &Response, copy: &Copy) -> Result<Option<f64>, CopyError> {
         return Ok(None);
     }
     match header(source, "content-length").and_then(|length| length.parse().ok()) {
+        // Nothing to count on the way: an upload of nothing is whole before it can be stopped.
+        Some(0) => Err(empty()),
         Some(bytes) if bytes > copy.bytes_max => Err(too_large()),
         length => Ok(length.map(as_f64)),
     }

@@ -247,6 +247,14 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
                     Some(left) => left,
                     None => orphans(world, &user).await,
                 };
+                if let (Some(job), "running") = (job, real) {
+                    // What earlier tests left waiting may go first.
+                    let started = async || {
+                        world.sweep().await;
+                        (world.job(job).await["status"] == "running").then_some(())
+                    };
+                    world.until("it runs", started).await;
+                }
                 for _ in 0..2 {
                     let seen = active(world, &user).await;
                     assert_eq!(seen["hasActiveJob"], job.is_some(), "{case}: {seen}");
