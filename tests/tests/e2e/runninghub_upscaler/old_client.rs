@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
-use super::super::upscaling::{CREDITS, Order, PRICE, TABLE};
+use super::super::upscaling::{CREDITS, Order, PRICE, TABLE, VIDEO, sweep_until};
 
 /// The row as an older client writes it, with everything it should not be believed.
 async fn insert(world: &World, order: &Order) {
-    let url = format!("{}/rest/v1/{TABLE}", world.stack().info().url);
+    let url = format!("{}/rest/v1/{}", world.stack().info().url, order.tool.table);
     let row = json!({
         "id": order.job, "user_id": order.user.id, "status": "queued", "session_id": "an old page",
         "input_file_name": "in.png", "user_credit_cost": 0, "started_at": "2020-01-01T00:00:00Z",
@@ -97,5 +97,29 @@ fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
         order.assert_returned(world, "cancelled", "CANCELLED").await;
         assert_eq!(world.balance(&order.user).await, CREDITS);
+    });
+}
+
+#[test]
+fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
+    e2e::run(async |world| {
+        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        let order = Order::by(world, &VIDEO).await;
+        insert(world, &order).await;
+        let named = format!("select input_file_name from public.video_upscaler_jobs where id = '{}'", order.job);
+        assert_eq!(world.db().value(&named).await, "in.png");
+        // Its upload took longer than a sweep waits.
+        world.db().age(order.job, "121 seconds").await;
+        world.sweep().await;
+        world.db().assert_closed(order.job, "cancelled", Some("ORPHANED"), 0).await;
+
+        let answer = order.run(world).ok().await;
+        assert_eq!((&answer["status"], &answer["position"]), (&json!("queued"), &json!(1)), "{answer}");
+        assert_eq!(world.db().value(&named).await, order.urls()[0]);
+        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        sweep_until(world, "it starts", async |_| order.row(world).await["status"] != "queued").await;
+        order.assert_completed(world).await;
+        let submit = world.submits_of(order.job).await.remove(0);
+        assert!(submit["body"].to_string().contains(order.urls()[0]), "{submit}");
     });
 }
