@@ -98,10 +98,10 @@ pub async fn dispatch_within<T: Transport>(
             dispatched
         });
         let round = join_all(handed).await;
-        confirm_early(cx, &hands.remote, &claimed, &round).await;
-        // A round that was not full took all there was; only a slot that it gave back lets in more.
+        let has_settled = confirm_early(cx, &hands.remote, &claimed, &round).await;
+        // A round that was not full took all there was; only a slot that it gave back, or a chain that moved on, lets in more.
         let is_full = round.len() >= ROUND as usize;
-        let may_go_on = is_full || round.iter().any(|dispatched| dispatched.outcome.frees_a_slot());
+        let may_go_on = is_full || has_settled || round.iter().any(|dispatched| dispatched.outcome.frees_a_slot());
         all.extend(round);
         if !may_go_on || cx.transport.now_ms().saturating_sub(began) > budget_ms {
             return Ok(all);
@@ -232,18 +232,28 @@ async fn requeue<T: Transport>(
     })
 }
 
-/// A webhook that came before we knew the task: the task can be asked about now.
-async fn confirm_early<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, claimed: &[Claimed], round: &[Dispatched]) {
+/// A webhook that came before we knew the task: the task can be asked about now. Tells whether that settled anything.
+async fn confirm_early<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    claimed: &[Claimed],
+    round: &[Dispatched],
+) -> bool {
+    let mut has_settled = false;
     for (step, dispatched) in claimed.iter().zip(round) {
         let Outcome::Started { task_id, webhook_waiting: true } = &dispatched.outcome else {
             continue;
         };
         let subject =
             confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, known: true, current: true };
-        if let Err(error) = confirm::confirm(cx, remote, &subject).await {
-            cx.log("confirm_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+        match confirm::confirm(cx, remote, &subject).await {
+            Ok(settled) => has_settled |= !settled.is_open(),
+            Err(error) => {
+                cx.log("confirm_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+            }
         }
     }
+    has_settled
 }
 
 fn word(outcome: &Outcome) -> &'static str {
