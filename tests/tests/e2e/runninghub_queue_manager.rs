@@ -261,7 +261,8 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
                 }
                 assert_eq!(world.balance(&user).await, if job.is_some() { 0 } else { 60 }, "{case}");
                 if job.is_none() {
-                    world.order(&user).await;
+                    let ordered = world.order(&user).await.0;
+                    world.until_status(ordered, "completed").await;
                 }
             }
         }
