@@ -1,6 +1,9 @@
 //! The pages as people use them, in a real browser: what they see, what they press, and what the database holds afterwards.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use stand_ins::media::Clip;
 use unstuck_tests::e2e::{self, User, World};
 use uuid::Uuid;
 
@@ -38,6 +41,35 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
         let job = world.job(id(&seen)).await;
         assert_eq!((&job["status"], &job["credits_charged"]), (&json!("completed"), &json!(60)), "{job}");
         assert_eq!(world.balance(&world.user(1).await).await, 940);
+    });
+}
+
+#[test]
+fn every_tool_is_ordered_by_its_own_form() {
+    e2e::run(async |world| {
+        // What the form says it costs, and the sizes of what is shown in the end.
+        let tools = [
+            ("runninghub-video-upscaler", 120, json!([[64, 32]])),
+            ("runninghub-pose-changer", 60, json!([[24, 9]])),
+            ("runninghub-veste-ai", 60, json!([[24, 9]])),
+            ("replicate-async-start", 80, json!([[12, 9]])),
+        ];
+        let given =
+            json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
+        let seen = &world.browser("tools.mjs", &given)["seen"];
+        let mut left = 1000;
+        for (tool, price, sizes) in tools {
+            let seen = &seen[tool];
+            assert_eq!((&seen["cost"], &seen["sizes"]), (&json!(price.to_string()), &sizes), "{tool}: {seen}");
+            let job = world.job(id(seen)).await;
+            assert_eq!(
+                (&job["tool"], &job["status"], &job["credits_charged"]),
+                (&json!(tool), &json!("completed"), &json!(price)),
+                "{job}"
+            );
+            left -= price;
+        }
+        assert_eq!(world.balance(&world.user(1).await).await, left);
     });
 }
 

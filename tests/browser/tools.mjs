@@ -1,0 +1,46 @@
+// Every tool by its own form: chosen, filled in, ordered; then what the page shows of the result.
+
+import { png } from "../client/picture.mjs";
+import { given, open, tell } from "./tab.mjs";
+
+const plain = (name, colour) => ({ name, mimeType: "image/png", buffer: png(12, 9, () => colour) });
+const pictures = [plain("first.png", [200, 60, 40]), plain("second.png", [40, 60, 200])];
+const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.from(given.clip, "base64") };
+
+/** Whatever the form asks for and cannot do without. */
+async function fill(form) {
+  for (const input of await form.locator("input[type=file]").all()) {
+    const video = (await input.getAttribute("accept")) === "video/*";
+    const many = (await input.getAttribute("multiple")) !== null;
+    await input.setInputFiles(video ? clip : many ? pictures : pictures[0]);
+  }
+  for (const field of await form.locator("input:not([type]), textarea").all()) await field.fill("A bakery in Lisbon");
+}
+
+/** The size of a picture or video once it has really been decoded. */
+const size = (element) =>
+  element.evaluate(async (media) => {
+    if (media instanceof HTMLImageElement) {
+      await media.decode();
+      return [media.naturalWidth, media.naturalHeight];
+    }
+    if (media.readyState < 2) await new Promise((resolve, reject) => Object.assign(media, { onloadeddata: resolve, onerror: () => reject(media.error) }));
+    return [media.videoWidth, media.videoHeight];
+  });
+
+const tab = await open("/", { email: "user1@example.com" });
+const seen = {};
+for (const tool of given.tools) {
+  await tab.locator(`.tool[data-tool="${tool}"]`).click();
+  const form = tab.locator(".tool-form");
+  await fill(form);
+  const cost = await form.locator(".cost").textContent();
+  await form.locator("button[type=submit]").click();
+  const id = await tab.locator(".stage-job").getAttribute("data-job");
+  await tab.locator(`.stage-job[data-job="${id}"][data-state=done]`).waitFor();
+  const shown = tab.locator(".stage-job").locator(".compare .after, video.result, .cards img");
+  const sizes = [];
+  for (const element of await shown.all()) sizes.push(await size(element));
+  seen[tool] = { id, cost, sizes, files: await tab.locator(".stage-job .file-name").allTextContents() };
+}
+await tell({ seen });
