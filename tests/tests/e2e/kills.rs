@@ -43,7 +43,7 @@ async fn arrives(world: &World, order: &Order) {
 fn between_claim_and_submit_the_job_goes_back_and_completes() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        let hold = Hold::set(world.stack().db().await.expect("a connection")).await.expect("a trigger");
+        let hold = Hold::before_submit(world.stack().db().await.expect("a connection")).await.expect("a trigger");
         let caught = async {
             let look = async || hold.has_caught().await.expect("the locks").then_some(());
             world.until("a worker is about to submit", look).await;

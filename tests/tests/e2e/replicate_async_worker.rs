@@ -54,7 +54,7 @@ fn two_at_the_same_instant_start_each_step_once() {
 fn killed_between_claim_and_create_it_continues() {
     e2e::run(async |world| {
         let chain = Chain::waiting(world, 2).await;
-        let hold = Hold::set(world.stack().db().await.expect("a connection")).await.expect("a trigger");
+        let hold = Hold::before_submit(world.stack().db().await.expect("a connection")).await.expect("a trigger");
         killed_during(world, WORKER, async {
             let look = async || hold.has_caught().await.expect("the locks").then_some(());
             world.until("a worker is about to create", look).await;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, World};
 use unstuck_tests::shop::id;
 use uuid::Uuid;
+use xtask::demo::hold::Hold;
 
 use super::chains::{CHECKER, Chain, WORKER, at_provider, check, killed_during, until_at_provider};
 use super::upscaling::{lease_is_over, overdue};
@@ -160,9 +161,32 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
         let report = check(world).await;
         assert_eq!((&report["advanced"], &report["failed"]), (&json!(0), &json!(0)), "{report}");
         assert!(!chain.step(world, 1).await["provider_done_at"].is_null(), "it holds no place at the provider");
-        // Killed between copy and finish comes to the same: the lease runs out, and it is copied again.
         world.storage_is_up().await;
         lease_is_over(world, chain.job).await;
+        check_until(world, "the chain ends", async || {
+            lease_is_over(world, chain.job).await;
+            chain.row(world).await["status"] == "completed"
+        })
+        .await;
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn killed_between_copy_and_finish_it_is_copied_again() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let chain = Chain::running(world, 2).await;
+        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        let hold = Hold::before_finish(world.stack().db().await.expect("a connection")).await.expect("a trigger");
+        killed_during(world, CHECKER, async {
+            let look = async || hold.has_caught().await.expect("the locks").then_some(());
+            world.until("the copy is made and about to be recorded", look).await;
+        })
+        .await;
+        hold.release().await.expect("the trigger goes");
+        let step = chain.step(world, 1).await;
+        assert_eq!((&step["status"], &step["output_url"]), (&json!("running"), &Value::Null), "{step:#}");
         check_until(world, "the chain ends", async || {
             lease_is_over(world, chain.job).await;
             chain.row(world).await["status"] == "completed"

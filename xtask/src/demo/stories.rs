@@ -228,7 +228,7 @@ async fn replay(world: &mut World) -> Result<Outcome> {
 async fn killed(world: &mut World) -> Result<Outcome> {
     world.owner("update public.tools set start_timeout = '2 seconds' where tool = 'runninghub-upscaler'").await?;
     let order = world.upload("user4").await?;
-    let hold = Hold::set(world.stack().db().await?).await?;
+    let hold = Hold::before_submit(world.stack().db().await?).await?;
     let killing = async {
         while !hold.has_caught().await? {
             tokio::time::sleep(Duration::from_millis(20)).await;
