@@ -9,7 +9,7 @@ use input::{Body, Input};
 use serde_json::{Value, json};
 use shared::auth::Policy;
 use shared::db::job::JobView;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, REPLICATE_SETTINGS, Reply, Spec};
 use shared::error::ApiError;
 use shared::flow::{dispatch, start};
 use shared::job::State;
@@ -25,14 +25,7 @@ static SPEC: Spec = Spec {
     name: NAME,
     ops: &[Op::new("", &["POST"], Policy::User).charging()],
     body_bytes_max: BODY_BYTES_MAX,
-    requires: &[
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "FUNCTIONS_URL",
-        "WEBHOOK_SECRET",
-        "REPLICATE_BASE_URL",
-        "REPLICATE_API_TOKEN",
-    ],
+    requires: REPLICATE_SETTINGS,
 };
 
 #[event(fetch)]
@@ -69,8 +62,8 @@ fn answer(view: &JobView, steps: usize) -> Value {
         "credits_charged": view.credits_charged,
         "balance": view.balance,
     });
-    if view.replayed {
-        body["replayed"] = true.into();
+    if let (true, Some(fields)) = (view.replayed, body.as_object_mut()) {
+        fields.insert("replayed".to_owned(), true.into());
     }
     body
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use shared::auth::Policy;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, REPLICATE_SETTINGS, Reply, Spec};
 use shared::error::ApiError;
 use shared::flow::dispatch::{Dispatched, Outcome, dispatch, dispatch_within};
 use shared::provider::replicate::NAME;
@@ -13,14 +13,7 @@ static SPEC: Spec = Spec {
     name: "replicate-async-worker",
     ops: &[Op::new("", &["GET", "POST"], Policy::Scheduled)],
     body_bytes_max: BODY_BYTES_MAX,
-    requires: &[
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "FUNCTIONS_URL",
-        "WEBHOOK_SECRET",
-        "REPLICATE_BASE_URL",
-        "REPLICATE_API_TOKEN",
-    ],
+    requires: REPLICATE_SETTINGS,
 };
 
 /// Whoever calls waits for the answer; what is left then is for the next call.

@@ -3,9 +3,8 @@
 //!
 //! By cron two runs 30 s apart, by HTTP one. Missed, doubled and overlapping runs are harmless.
 
-use serde_json::json;
 use shared::auth::Policy;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, REPLICATE_SETTINGS, Reply, Spec};
 use shared::error::ApiError;
 use shared::flow::check;
 use shared::provider::replicate::NAME;
@@ -15,14 +14,7 @@ static SPEC: Spec = Spec {
     name: "replicate-prediction-checker",
     ops: &[Op::new("", &["GET", "POST"], Policy::Scheduled)],
     body_bytes_max: BODY_BYTES_MAX,
-    requires: &[
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "FUNCTIONS_URL",
-        "WEBHOOK_SECRET",
-        "REPLICATE_BASE_URL",
-        "REPLICATE_API_TOKEN",
-    ],
+    requires: REPLICATE_SETTINGS,
 };
 
 const RUNS: u32 = 2;
@@ -45,6 +37,8 @@ async fn runs(cx: OwnedCx) -> Result<(), ApiError> {
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let report = check::pass(&call.cx(), NAME, 1).await?;
     let mut body = serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
-    body["message"] = json!(format!("Checked {} predictions", report.checked));
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("message".to_owned(), format!("Checked {} predictions", report.checked).into());
+    }
     Reply::ok(body)
 }

@@ -20,6 +20,16 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// 1 MB, the limit for webhooks.
 pub const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;
 
+/// What no function that hands steps over to Replicate can work without.
+pub const REPLICATE_SETTINGS: &[&str] = &[
+    "SUPABASE_URL",
+    "SUPABASE_SERVICE_ROLE_KEY",
+    "FUNCTIONS_URL",
+    "WEBHOOK_SECRET",
+    "REPLICATE_BASE_URL",
+    "REPLICATE_API_TOKEN",
+];
+
 /// One operation of a function.
 #[derive(Debug)]
 pub struct Op {

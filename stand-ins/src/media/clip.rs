@@ -87,7 +87,7 @@ impl Clip {
 
     /// Reads what `write` wrote; nothing else.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let (size, samples) = mp4::read(bytes)?;
+        let mp4::Content { size, samples } = mp4::read(bytes)?;
         Self::of(samples.into_iter().map(|sample| h264::read_picture(sample, size)).collect::<Option<_>>()?)
     }
 }

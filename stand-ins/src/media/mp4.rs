@@ -72,8 +72,14 @@ fn tables(size: (u32, u32), parameters: &[Vec<u8>; 2], samples: &[Vec<u8>], star
     block(b"stbl", &[&tables.concat()])
 }
 
-/// The size and the samples of a file that `write` wrote.
-pub(super) fn read(bytes: &[u8]) -> Option<((u32, u32), Vec<&[u8]>)> {
+/// What lies in a file: the size of its pictures, and the pictures as they are encoded.
+pub(super) struct Content<'a> {
+    pub(super) size: (u32, u32),
+    pub(super) samples: Vec<&'a [u8]>,
+}
+
+/// Of a file that `write` wrote.
+pub(super) fn read(bytes: &[u8]) -> Option<Content<'_>> {
     let table = |name: &[u8; 4]| find(bytes, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", name]);
     let entry = table(b"stsd")?.strip_prefix(&words(&[0, 1])[..])?.get(8..)?;
     find(entry.get(SAMPLE_ENTRY_BYTES..)?, &[b"avcC"])?;
@@ -86,7 +92,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<((u32, u32), Vec<&[u8]>)> {
         samples.push(sample.get(4..)?);
         rest = after;
     }
-    Some((size, samples))
+    Some(Content { size, samples })
 }
 
 /// Doubles the size at which every track is shown. False where there is none.

@@ -155,7 +155,7 @@ fn calls_end_soon_while_the_provider_takes_two_seconds() {
         world.script(json!({ "replicate": { "delay_ms": 2000, "webhook": "lost" } })).await;
         let mut took = Vec::new();
         let mut timed = async |name: &str, call: e2e::Call<'_>| {
-            let began = std::time::Instant::now();
+            let began = tokio::time::Instant::now();
             let answer = call.ok().await;
             took.push((name.to_owned(), began.elapsed().as_millis()));
             answer

@@ -114,12 +114,14 @@ fn refusals_say_whom_they_concern() {
     }
 }
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn a_throttled_create_waits_as_long_as_it_is_told_in_whichever_way() {
     let plain = r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#;
     let low_credit = r#"{"detail":"Request was throttled. Reduced to 6 requests per minute with a burst of 1.","status":429,"retry_after":5}"#;
     let older = r#"{"detail":"Request was throttled. Expected available in 12 seconds."}"#;
-    let cases: [(&[(&str, &str)], &str, Option<u32>); 10] = [
+    let cases: [(Headers, &str, Option<u32>); 10] = [
         (&[], plain, Some(30_000)),
         (&[], older, Some(12_000)),
         (&[], low_credit, Some(5_000)),

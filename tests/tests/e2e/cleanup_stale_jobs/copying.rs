@@ -1,9 +1,9 @@
 //! How a result is copied: as a stream, whole or not at all, and without a place at the provider.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use unstuck_tests::e2e::{self, World};
 
 use super::super::upscaling::{Order, until_at_provider};

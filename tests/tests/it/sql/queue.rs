@@ -121,7 +121,7 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
             finish(&db, attempt).await;
             let next = places(&db).await[0];
             for attempt in db.claim(PROVIDER, slots).await {
-                assert!(seen.len() > 0 || attempt.job == next.job, "who is first is next");
+                assert!(!seen.is_empty() || attempt.job == next.job, "who is first is next");
                 seen.push((attempt.job, now));
                 working.push((attempt, now + seconds(attempt.job)));
             }
@@ -305,7 +305,7 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_claim_from_a_long_line_is_quick() {
+async fn a_claim_walks_a_long_line_once() {
     let db = open(3).await;
     let finished = "insert into public.jobs (tool, user_id, status, completed_at) select 'runninghub-upscaler', gen_random_uuid(), 'completed', clock_timestamp() from generate_series(1, 20000) returning id";
     db.exec(&format!(
@@ -316,8 +316,7 @@ async fn a_claim_from_a_long_line_is_quick() {
         many(&db, Uuid::new_v4(), 1000).await;
     }
     db.exec("analyze").await;
-    let began = std::time::Instant::now();
-    assert_eq!(db.claim(PROVIDER, 3).await.len(), 3);
     // Some 50 ms on an idle machine; a line that is walked once for each of its members takes minutes.
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    let claimed = tokio::time::timeout(std::time::Duration::from_secs(60), db.claim(PROVIDER, 3)).await;
+    assert_eq!(claimed.expect("it does not walk the line for each").len(), 3);
 }
