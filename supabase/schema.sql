@@ -2022,6 +2022,18 @@ begin
   return query select p_new_job_id, false, v_job.id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION public.job_tasks_v1(p_job_id uuid)
+ RETURNS TABLE(step integer, card jsonb, status text, retrying boolean, output_url text, error_message text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  select s.step, j.input -> 'selectedCards' -> (s.step - 1), s.status, s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+    case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end, s.error_message
+  from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id order by s.step
+$function$
+;
 CREATE OR REPLACE FUNCTION public.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
  RETURNS TABLE(cleaned integer, refunded_credits integer, requeued integer, remaining integer, tables jsonb)
  LANGUAGE plpgsql
@@ -2226,7 +2238,7 @@ begin
   end if;
   v_now := clock_timestamp();
   update public.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
-    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url
+    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
   where s.job_id = p_job_id and s.step = p_step;
   if not exists (select from public.job_steps s where s.job_id = p_job_id and not private.is_final(s.status)) then
     update public.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
@@ -2362,6 +2374,7 @@ begin
   -- A refusal for capacity is not an attempt.
   update public.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
     provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform private.job_follow(array[p_job_id]);
@@ -2482,6 +2495,25 @@ begin
   select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open
   from owed o join public.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
 end $function$
+;
+CREATE OR REPLACE FUNCTION public.steps_waiting_v1(p_provider text)
+ RETURNS TABLE(waiting integer, may_start integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
+  from public.providers p
+  cross join lateral (
+    select count(*) as live from public.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) l
+  cross join lateral (
+    select count(*) as waiting, count(*) filter (where o.ready) as ready from private.queue_order(p.provider, clock_timestamp()) o
+  ) q
+  where p.provider = p_provider
+$function$
 ;
 CREATE OR REPLACE FUNCTION public.sweep_begin_v1(p_source text)
  RETURNS TABLE(sweep_id bigint)
@@ -2693,6 +2725,7 @@ grant execute on function public.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function public.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
 grant execute on function public.job_get_v1(uuid,uuid,text) to service_role;
 grant execute on function public.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
+grant execute on function public.job_tasks_v1(uuid) to service_role;
 grant execute on function public.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function public.queue_check_v1(text) to service_role;
 grant execute on function public.refund_upscaler_credits(uuid,integer,text) to service_role;
@@ -2709,6 +2742,7 @@ grant execute on function public.step_requeue_v1(uuid,integer,bigint,text,intege
 grant execute on function public.step_sent_v1(uuid,integer,bigint) to service_role;
 grant execute on function public.step_started_v1(uuid,integer,bigint,text) to service_role;
 grant execute on function public.steps_due_v1(text,integer,boolean) to service_role;
+grant execute on function public.steps_waiting_v1(text) to service_role;
 grant execute on function public.sweep_begin_v1(text) to service_role;
 grant execute on function public.sweep_end_v1(bigint,integer,integer,integer) to service_role;
 grant execute on function public.user_active_v1(uuid) to service_role;

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::provider::gemini;
 
 /// Secret keys of the new kind are no tokens and go into `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
@@ -39,6 +40,10 @@ pub struct Config {
     pub replicate_api_token: Option<String>,
     pub replicate_webhook_secret: Option<String>,
     pub replicate_versions: Option<Value>,
+    pub gemini_base_url: Option<String>,
+    pub gemini_api_key: Option<String>,
+    pub gemini_api_key_2: Option<String>,
+    pub gemini_model: Option<String>,
 }
 
 impl Config {
@@ -72,6 +77,10 @@ impl Config {
             replicate_api_token: read("REPLICATE_API_TOKEN"),
             replicate_webhook_secret: read("REPLICATE_WEBHOOK_SECRET"),
             replicate_versions: json("REPLICATE_VERSIONS", read("REPLICATE_VERSIONS"))?,
+            gemini_base_url: read("GEMINI_BASE_URL").map(without_slash),
+            gemini_api_key: read("GEMINI_API_KEY"),
+            gemini_api_key_2: read("GEMINI_API_KEY_2"),
+            gemini_model: read("GEMINI_MODEL"),
         })
     }
 
@@ -120,6 +129,16 @@ impl Config {
 
     pub fn runninghub_api_key(&self) -> Result<&str, ApiError> {
         present(&self.runninghub_api_key, "RUNNINGHUB_API_KEY")
+    }
+
+    /// Our account at Gemini, with the model that the operator chose.
+    pub fn gemini(&self) -> Result<gemini::Account<'_>, ApiError> {
+        Ok(gemini::Account {
+            base_url: present(&self.gemini_base_url, "GEMINI_BASE_URL")?,
+            model: present(&self.gemini_model, "GEMINI_MODEL")?,
+            key: present(&self.gemini_api_key, "GEMINI_API_KEY")?,
+            other_key: self.gemini_api_key_2.as_deref(),
+        })
     }
 
     pub fn runninghub_apps(&self) -> Result<&Value, ApiError> {

@@ -68,6 +68,14 @@ pub enum CopyError {
     Transient(String),
 }
 
+/// A file in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The part of `content-type` before any `;`, in lower case.
+    pub content_type: String,
+    pub bytes: Vec<u8>,
+}
+
 /// Everything a use case may ask of the world.
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait Transport {
@@ -77,7 +85,11 @@ pub trait Transport {
     async fn sleep(&self, ms: u32);
     fn now_ms(&self) -> u64;
     fn random(&self) -> u128;
-    /// Sends a JSON text to the queue bound under `queue`.
-    async fn notify(&self, queue: &str, message: &str) -> Result<(), TransportError>;
+    /// Sends bytes as the request's body; its own `body` is not used.
+    async fn upload(&self, request: HttpRequest, bytes: Vec<u8>) -> Result<HttpResponse, TransportError>;
+    /// Reads a file of at most that many bytes. Redirects are not followed.
+    async fn download(&self, url: &str, bytes_max: u64, timeout_ms: u32) -> Result<File, CopyError>;
+    /// Sends a JSON text to the queue bound under `queue`, to arrive after a delay.
+    async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
     fn log(&self, line: &Value);
 }

@@ -62,6 +62,23 @@ begin
 end $$;
 comment on function public.step_claim_v1 is 'Caller: whatever dispatches work of a provider. Takes up to p_limit waiting steps in fair order while slots are free; each gets a new run, the picture that the step before made, and how long it may work. Empty when nothing may start. Replay: a second call takes the next ones.';
 
+create or replace function public.steps_waiting_v1(p_provider text)
+returns table (waiting int, may_start int)
+language sql stable set search_path = '' set statement_timeout = '5s' as
+$$
+  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
+  from public.providers p
+  cross join lateral (
+    select count(*) as live from public.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) l
+  cross join lateral (
+    select count(*) as waiting, count(*) filter (where o.ready) as ready from private.queue_order(p.provider, clock_timestamp()) o
+  ) q
+  where p.provider = p_provider
+$$;
+comment on function public.steps_waiting_v1 is 'Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot. How many steps wait, retries included, and how many a claim would take now. One row per known provider.';
+
 -- The step of a live run, its job locked first. Null fields where the run is stale or the step final.
 create or replace function private.step_lock(p_job_id uuid, p_step int, p_run bigint) returns public.job_steps
 language plpgsql set search_path = '' as
@@ -152,6 +169,7 @@ begin
   -- A refusal for capacity is not an attempt.
   update public.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
     provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform private.job_follow(array[p_job_id]);
@@ -278,7 +296,7 @@ begin
   end if;
   v_now := clock_timestamp();
   update public.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
-    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url
+    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
   where s.job_id = p_job_id and s.step = p_step;
   if not exists (select from public.job_steps s where s.job_id = p_job_id and not private.is_final(s.status)) then
     update public.jobs set output = p_output, output_url = p_output_url where id = p_job_id;

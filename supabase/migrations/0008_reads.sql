@@ -24,6 +24,16 @@ begin
 end $$;
 comment on function public.job_get_v1 is 'Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool. Heals that user''s overdue rows first. Refuses: not_found, also for another user''s job.';
 
+create or replace function public.job_tasks_v1(p_job_id uuid)
+returns table (step int, card jsonb, status text, retrying boolean, output_url text, error_message text)
+language sql stable set search_path = '' set statement_timeout = '5s' as
+$$
+  select s.step, j.input -> 'selectedCards' -> (s.step - 1), s.status, s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+    case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end, s.error_message
+  from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id order by s.step
+$$;
+comment on function public.job_tasks_v1 is 'Caller: a status endpoint, after job_get_v1 has let the user see the job. The job''s steps with what was delivered; a picture is shown once it is its owner''s.';
+
 create or replace function public.user_active_v1(p_user_id uuid)
 returns table (has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" int)
 language plpgsql set search_path = '' set statement_timeout = '10s' as

@@ -134,7 +134,7 @@ async fn embedded() -> Result<(u16, Postgres)> {
     let mut failure = None;
     for _ in 0..3 {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        match Postgres::start(Options { port, fsync: false, log_dir: log_dir.clone() }).await {
+        match Postgres::start(Options { port, fsync: false, installed: None, log_dir: log_dir.clone() }).await {
             Ok(postgres) => return Ok((port, postgres)),
             Err(error) => failure = Some(error),
         }

@@ -4,13 +4,16 @@ mod e2e {
     mod admin_cancel_job;
     mod auth;
     mod browser;
+    mod cards;
     mod chains;
     mod cleanup_stale_jobs;
     mod client;
+    mod create_generation_job_banana;
     mod gateway;
     mod kills;
     mod leaving;
     mod misbehaviour;
+    mod process_generation_tasks_banana;
     mod provider_webhook;
     mod replicate_async_start;
     mod replicate_async_status;

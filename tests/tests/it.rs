@@ -8,6 +8,8 @@ mod deploy;
 mod hammer;
 #[path = "it/model.rs"]
 mod model;
+#[path = "it/pg_cron.rs"]
+mod pg_cron;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/sql/mod.rs"]

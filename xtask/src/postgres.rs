@@ -23,13 +23,29 @@ pub struct Options {
     pub fsync: bool,
     /// Where its log goes (`postgres.log`).
     pub log_dir: PathBuf,
+    /// Another server than npm's.
+    pub installed: Option<Installed>,
+}
+
+/// A server that the machine has, at least version 15.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// Where `initdb` and `postgres` are.
+    pub bin: PathBuf,
+    /// `name=value`, beside ours.
+    pub settings: Vec<String>,
 }
 
 impl Options {
     /// A free port, a log folder named after it, and no fsync.
     pub fn for_tests() -> Result<Self> {
         let base = crate::stack::free_port_base()?;
-        Ok(Self { port: base + 2, fsync: false, log_dir: paths::local().join(format!("stack-{base}/log")) })
+        Ok(Self {
+            port: base + 2,
+            fsync: false,
+            log_dir: paths::local().join(format!("stack-{base}/log")),
+            installed: None,
+        })
     }
 }
 
@@ -43,7 +59,10 @@ impl Postgres {
     pub async fn start(options: Options) -> Result<Self> {
         std::fs::create_dir_all(&options.log_dir)?;
         let owner = unprivileged_owner()?;
-        let native = native(owner.is_some())?;
+        let bin = match &options.installed {
+            Some(installed) => installed.bin.clone(),
+            None => native(owner.is_some())?.join("bin"),
+        };
         let home = std::env::temp_dir().join(format!("unstuck-postgres-{}", keys::random_hex(6)?));
         std::fs::create_dir(&home).with_context(|| format!("cannot create {}", home.display()))?;
         std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700))?;
@@ -54,7 +73,7 @@ impl Postgres {
         let mut process = Process::spawn(Spec {
             name: "postgres",
             program: "/bin/sh".into(),
-            args: command_line(&native, &data, &options),
+            args: command_line(&bin, &data, &options),
             env: Vec::new(),
             log: options.log_dir.join("postgres.log"),
             stop: "INT",
@@ -143,15 +162,17 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
 
 /// Makes the data folder and becomes the server: one watched process, so that nothing stays behind if we are killed.
 const INIT_AND_SERVE: &str = r#"
-data=$1 init=$2 serve=$3
-shift 3
-"$init" -D "$data" -U postgres -A trust --no-sync --encoding=UTF8 \
-  --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C || exit 1
+data=$1 init=$2 serve=$3 locale=$4
+shift 4
+"$init" -D "$data" -U postgres -A trust --no-sync --encoding=UTF8 --locale=C $locale || exit 1
 exec "$serve" -D "$data" "$@"
 "#;
 
-fn command_line(native: &Path, data: &Path, options: &Options) -> Vec<OsString> {
-    let settings = [
+/// Versions before 17 have no locales of their own.
+const BUILTIN_LOCALE: &str = "--locale-provider=builtin --builtin-locale=C.UTF-8";
+
+fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
+    let mut settings = vec![
         format!("port={}", options.port),
         format!("fsync={}", if options.fsync { "on" } else { "off" }),
         "listen_addresses=127.0.0.1".into(),
@@ -160,8 +181,10 @@ fn command_line(native: &Path, data: &Path, options: &Options) -> Vec<OsString> 
         "timezone=UTC".into(),
         "jit=off".into(),
     ];
+    settings.extend(options.installed.iter().flat_map(|installed| installed.settings.clone()));
     let mut args: Vec<OsString> = vec!["-c".into(), INIT_AND_SERVE.into(), "sh".into(), data.into()];
-    args.extend(["initdb", "postgres"].map(|program| native.join("bin").join(program).into()));
+    args.extend(["initdb", "postgres"].map(|program| bin.join(program).into()));
+    args.push(if options.installed.is_none() { BUILTIN_LOCALE } else { "" }.into());
     args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
     args
 }

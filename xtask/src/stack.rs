@@ -146,8 +146,13 @@ impl Stack {
         }
         let keys = Keys::load(&paths::local())?;
         let base = options.port_base;
-        let postgres =
-            Postgres::start(postgres::Options { port: base + PORT_POSTGRES, fsync: options.fsync, log_dir }).await?;
+        let postgres = Postgres::start(postgres::Options {
+            port: base + PORT_POSTGRES,
+            fsync: options.fsync,
+            log_dir,
+            installed: None,
+        })
+        .await?;
         let info = info(base, &keys, postgres.url("postgres"));
         let client = postgres::connect(&info.db_url).await?;
         postgres::apply(&client, &postgres::sql_files()?).await?;
@@ -176,6 +181,11 @@ impl Stack {
     /// What the functions have logged so far, one JSON object per line.
     pub fn workers_log(&self) -> PathBuf {
         self.options.state_dir.join("log/workers.log")
+    }
+
+    /// Where the front door keeps what is stored: `<bucket>/<path>`.
+    pub fn storage_dir(&self) -> PathBuf {
+        self.options.state_dir.join("storage")
     }
 
     /// A connection as the database's owner.

@@ -77,6 +77,8 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let producers: Map<String, Value> = function
         .producers
         .iter()
+        // An override to nothing takes a queue away, as when it is down.
+        .filter(|producer| !matches!(overridden(function, local, &producer.binding), Some(None)))
         .map(|producer| (producer.binding.clone(), json!({ "queueName": producer.queue })))
         .collect();
     let consumers: Map<String, Value> = function
@@ -107,6 +109,11 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
         "crons": function.crons,
         "assets": function.assets.as_ref().map(assets),
     }))
+}
+
+/// What an override says of a name, if anything.
+fn overridden<'a>(function: &Function, local: &'a Local<'_>, name: &str) -> Option<&'a Option<String>> {
+    local.overrides.get(&function.name)?.get(name)
 }
 
 fn assets(assets: &Assets) -> Value {
@@ -159,5 +166,8 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("REPLICATE_BASE_URL", format!("http://{providers}/replicate/v1")),
         ("REPLICATE_API_TOKEN", "r8_local_token".into()),
         ("REPLICATE_WEBHOOK_SECRET", "whsec_cmVwbGljYXRlLWxvY2FsLXdlYmhvb2sta2V5".into()),
+        ("GEMINI_BASE_URL", format!("http://{providers}/gemini")),
+        ("GEMINI_API_KEY", "gemini-local-key".into()),
+        ("GEMINI_API_KEY_2", "gemini-local-key-2".into()),
     ])
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Db, DbError};
 use crate::config::Config;
 use crate::error::{ApiError, ErrorCode};
-use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
 
 type Answer = Result<HttpResponse, TransportError>;
 
@@ -35,7 +35,15 @@ impl Transport for Script {
     fn random(&self) -> u128 {
         7
     }
-    async fn notify(&self, _: &str, _: &str) -> Result<(), TransportError> {
+    async fn upload(&self, _: HttpRequest, _: Vec<u8>) -> Result<HttpResponse, TransportError> {
+        Err(TransportError::NotSent("no uploads here".to_owned()))
+    }
+
+    async fn download(&self, _: &str, _: u64, _: u32) -> Result<File, CopyError> {
+        Err(CopyError::Rejected("no downloads here".to_owned()))
+    }
+
+    async fn notify(&self, _: &str, _: &str, _: u32) -> Result<(), TransportError> {
         unreachable!("an RPC notifies nobody")
     }
     fn log(&self, _: &Value) {}

@@ -1,7 +1,7 @@
 //! Whole jobs: enqueue, read, cancel.
 
 use super::{Db, DbError};
-use crate::id::{JobId, UserId};
+use crate::id::{JobId, Step, UserId};
 use crate::job::State;
 use crate::transport::Transport;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,19 @@ pub struct CancelledInSession {
     pub refunded_credits: i32,
 }
 
+/// One step of a job, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TaskView {
+    pub step: Step,
+    /// Which card of its job this is.
+    pub card: Option<Value>,
+    pub status: State,
+    /// It waits for another try.
+    pub retrying: bool,
+    pub output_url: Option<String>,
+    pub error_message: Option<String>,
+}
+
 impl<T: Transport> Db<'_, T> {
     pub async fn job_enqueue_v1(&self, order: &Enqueue) -> Result<JobView, DbError> {
         self.rpc_one("job_enqueue_v1", order).await
@@ -78,6 +91,15 @@ impl<T: Transport> Db<'_, T> {
             p_tool: Option<&'a str>,
         }
         self.rpc_one("job_get_v1", &Args { p_job_id: job, p_user_id: user, p_tool: tool }).await
+    }
+
+    /// The steps of a job that the caller has been found to own.
+    pub async fn job_tasks_v1(&self, job: JobId) -> Result<Vec<TaskView>, DbError> {
+        #[derive(Serialize)]
+        struct Args {
+            p_job_id: JobId,
+        }
+        self.rpc("job_tasks_v1", &Args { p_job_id: job }).await
     }
 
     pub async fn job_cancel_v1(&self, user: UserId, table: &str, job: JobId) -> Result<CancelledJob, DbError> {

@@ -154,6 +154,15 @@ pub struct StepRow {
     pub sent: bool,
 }
 
+/// What waits at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Waiting {
+    /// All queued steps, also those that wait for their retry.
+    pub waiting: u32,
+    /// How many of them a claim would take now.
+    pub may_start: u32,
+}
+
 #[derive(Serialize)]
 struct TaskArgs<'a> {
     #[serde(flatten)]
@@ -197,6 +206,14 @@ impl<T: Transport> Db<'_, T> {
             p_limit: u32,
         }
         self.rpc("step_claim_v1", &Args { p_provider: provider, p_limit: limit }).await
+    }
+
+    pub async fn steps_waiting_v1(&self, provider: &str) -> Result<Waiting, DbError> {
+        #[derive(Serialize)]
+        struct Args<'a> {
+            p_provider: &'a str,
+        }
+        self.rpc_one("steps_waiting_v1", &Args { p_provider: provider }).await
     }
 
     pub async fn step_sent_v1(&self, attempt: Attempt) -> Result<bool, DbError> {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::wasm_bindgen::{self, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Response};
 use worker::{Delay, js_sys};
 
 use crate::edge::fetch::{describe, exchange, short, text};
-use crate::transport::{Copy, CopyError, HttpRequest};
+use crate::transport::{Copy, CopyError, File, HttpRequest};
 
 #[wasm_bindgen(module = "/src/edge/copy.js")]
 extern "C" {
@@ -49,9 +50,9 @@ pub(super) async fn copy(copy: Copy) -> Result<(), CopyError> {
     let stop = Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
     let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
     let signal = AbortSignal::any(&js_sys::Array::of2(&stop.0.signal(), &limit));
-    let source = open(&copy, &signal).await?;
+    let source = open(&copy.from, copy.stall_ms, &signal).await?;
     let content_type = content_type(&source, &copy)?;
-    let length = length(&source, &copy)?;
+    let length = length(&source, copy.bytes_max)?;
     let stream = source.body().ok_or_else(empty)?;
     let transfer = begin(&stream, length, as_f64(copy.bytes_max), copy.stall_ms, &stop.0);
     let mut put = copy.to;
@@ -72,17 +73,27 @@ pub(super) async fn copy(copy: Copy) -> Result<(), CopyError> {
     }
 }
 
+/// Reads a small file into memory.
+pub(super) async fn download(from: &str, bytes_max: u64, timeout_ms: u32) -> Result<File, CopyError> {
+    let signal = AbortSignal::timeout_with_u32(timeout_ms);
+    let source = open(from, timeout_ms, &signal).await?;
+    length(&source, bytes_max)?;
+    let broken = |error: JsValue| CopyError::Transient(describe(&error));
+    let buffer = JsFuture::from(source.array_buffer().map_err(broken)?).await.map_err(broken)?;
+    let array = js_sys::Uint8Array::new(&buffer);
+    // Where the source did not name its length.
+    if u64::from(array.length()) > bytes_max {
+        return Err(too_large());
+    }
+    Ok(File { content_type: kind(&source), bytes: array.to_vec() })
+}
+
 /// The source's head, if it comes in time and says that there is something to copy. A refusal that
 /// will not change is final, the rest is worth another try.
-async fn open(copy: &Copy, signal: &AbortSignal) -> Result<Response, CopyError> {
-    let get = HttpRequest {
-        method: "GET",
-        url: copy.from.clone(),
-        headers: Vec::new(),
-        body: None,
-        timeout_ms: copy.stall_ms,
-    };
-    let patience = Delay::from(Duration::from_millis(u64::from(copy.stall_ms)));
+async fn open(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
+    let url = from.to_owned();
+    let get = HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: stall_ms };
+    let patience = Delay::from(Duration::from_millis(u64::from(stall_ms)));
     let source = match select(pin!(exchange(&get, None, signal)), patience).await {
         Either::Left((source, _)) => source.map_err(|error| CopyError::Transient(error.to_string()))?,
         Either::Right(_) => return Err(CopyError::Transient("the source does not answer".to_owned())),
@@ -95,23 +106,28 @@ async fn open(copy: &Copy, signal: &AbortSignal) -> Result<Response, CopyError> 
 }
 
 fn content_type(source: &Response, copy: &Copy) -> Result<String, CopyError> {
-    let full = header(source, "content-type").unwrap_or_default();
-    let content_type = full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let content_type = kind(source);
     if copy.content_types.contains(&content_type.as_str()) {
         return Ok(content_type);
     }
     Err(CopyError::Rejected(format!("the source is {}", short(&content_type))))
 }
 
+/// The part of its type before any `;`.
+fn kind(source: &Response) -> String {
+    let full = header(source, "content-type").unwrap_or_default();
+    full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// What the source says of its length; that of a compressed body says nothing of what comes out.
-fn length(source: &Response, copy: &Copy) -> Result<Option<f64>, CopyError> {
+fn length(source: &Response, bytes_max: u64) -> Result<Option<f64>, CopyError> {
     if header(source, "content-encoding").is_some() {
         return Ok(None);
     }
     match header(source, "content-length").and_then(|length| length.parse().ok()) {
         // Nothing to count on the way: an upload of nothing is whole before it can be stopped.
         Some(0) => Err(empty()),
-        Some(bytes) if bytes > copy.bytes_max => Err(too_large()),
+        Some(bytes) if bytes > bytes_max => Err(too_large()),
         length => Ok(length.map(as_f64)),
     }
 }

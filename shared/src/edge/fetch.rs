@@ -9,13 +9,17 @@ use serde_json::Value;
 use worker::js_sys;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{self, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response};
-use worker::{Delay, Env};
+use worker::web_sys::{self, AbortController, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response};
+use worker::{Delay, Env, MessageBuilder};
 
-use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
 
 /// The answer headers anybody reads; each read crosses into JavaScript.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
+/// A call that may take longer than this may also be given up before: then it must not go on by itself.
+const LONG_MS: u32 = 30_000;
+/// The longest delay that the platform's queues take.
+const NOTIFY_DELAY_S_MAX: u32 = 43_200;
 
 /// The world, as one function sees it.
 #[derive(Clone)]
@@ -35,19 +39,20 @@ impl Fetch {
 
 impl Transport for Fetch {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let signal = AbortSignal::timeout_with_u32(request.timeout_ms);
+        let limit = Limit::of(request.timeout_ms);
         let body = request.body.as_deref().map(JsValue::from_str);
-        let response = exchange(&request, body.as_ref(), &signal).await?;
-        let status = response.status();
-        if is_redirect(status) {
-            return Err(TransportError::Unknown("redirected".to_owned()));
-        }
-        let headers = response.headers();
-        let headers = READ_HEADERS
-            .iter()
-            .filter_map(|name| headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value)))
-            .collect();
-        Ok(HttpResponse { status, headers, body: text(&response).await? })
+        whole(exchange(&request, body.as_ref(), &limit.signal).await?).await
+    }
+
+    async fn upload(&self, request: HttpRequest, bytes: Vec<u8>) -> Result<HttpResponse, TransportError> {
+        let limit = Limit::of(request.timeout_ms);
+        let body: JsValue = js_sys::Uint8Array::from(bytes.as_slice()).into();
+        drop(bytes);
+        whole(exchange(&request, Some(&body), &limit.signal).await?).await
+    }
+
+    async fn download(&self, url: &str, bytes_max: u64, timeout_ms: u32) -> Result<File, CopyError> {
+        super::copy::download(url, bytes_max, timeout_ms).await
     }
 
     async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
@@ -76,14 +81,56 @@ impl Transport for Fetch {
         u128::from_be_bytes(bytes)
     }
 
-    async fn notify(&self, queue: &str, message: &str) -> Result<(), TransportError> {
+    async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError> {
         let queue = self.env.queue(queue).map_err(|error| TransportError::NotSent(error.to_string()))?;
+        let message = MessageBuilder::new(message).delay_seconds(delay_s.min(NOTIFY_DELAY_S_MAX)).build();
         queue.send(message).await.map_err(|error| TransportError::Unknown(error.to_string()))
     }
 
     fn log(&self, line: &Value) {
         worker::console_log!("{line}");
     }
+}
+
+/// The time limit of a call; a long one is also aborted when whoever waits for it goes away.
+struct Limit {
+    signal: AbortSignal,
+    controller: Option<AbortController>,
+}
+
+impl Limit {
+    fn of(timeout_ms: u32) -> Self {
+        let timeout = AbortSignal::timeout_with_u32(timeout_ms);
+        match AbortController::new() {
+            Ok(controller) if timeout_ms > LONG_MS => {
+                let signals = js_sys::Array::of2(&timeout, &controller.signal());
+                Self { signal: AbortSignal::any(&signals), controller: Some(controller) }
+            }
+            _ => Self { signal: timeout, controller: None },
+        }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+    }
+}
+
+/// An answer with its body.
+async fn whole(response: Response) -> Result<HttpResponse, TransportError> {
+    let status = response.status();
+    if is_redirect(status) {
+        return Err(TransportError::Unknown("redirected".to_owned()));
+    }
+    let headers = response.headers();
+    let headers = READ_HEADERS
+        .iter()
+        .filter_map(|name| headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value)))
+        .collect();
+    Ok(HttpResponse { status, headers, body: text(&response).await? })
 }
 
 /// Sends a request and waits for the head of its answer.

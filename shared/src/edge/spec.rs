@@ -78,18 +78,27 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     }
     let rest: Vec<&str> = segments.collect();
     let found = match rest.split_first() {
-        Some((first, tail)) => find(spec, first, tail).or_else(|| find(spec, "", &rest)),
-        None => find(spec, "", &rest),
+        Some((first, tail)) => find(spec, method, first, tail).or_else(|| find(spec, method, "", &rest)),
+        None => find(spec, method, "", &rest),
     };
     let (op, tail) = found.ok_or_else(ApiError::not_found)?;
     if !op.methods.contains(&method) {
-        return Err(ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", op.methods.join(", ")));
+        let allowed = spec.ops.iter().filter(|other| other.op == op.op).flat_map(|other| other.methods);
+        let allowed: Vec<&str> = allowed.copied().collect();
+        return Err(ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allowed.join(", ")));
     }
     Ok(Route { op, tail: tail.iter().map(|segment| (*segment).to_owned()).collect() })
 }
 
-fn find<'s>(spec: &'static Spec, name: &str, tail: &'s [&'s str]) -> Option<(&'static Op, &'s [&'s str])> {
-    let op = spec.ops.iter().find(|op| op.op == name)?;
+/// Methods may be operations of their own: the one of this method, else any of that name.
+fn find<'s>(
+    spec: &'static Spec,
+    method: &str,
+    name: &str,
+    tail: &'s [&'s str],
+) -> Option<(&'static Op, &'s [&'s str])> {
+    let named = || spec.ops.iter().filter(|op| op.op == name);
+    let op = named().find(|op| op.methods.contains(&method)).or_else(|| named().next())?;
     (op.tail || tail.is_empty()).then_some((op, tail))
 }
 

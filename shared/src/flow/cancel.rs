@@ -1,12 +1,12 @@
 //! Tells a provider to stop working for a job that is over here. Best effort: what is not told
 //! now stays owed in the database and is told by a sweep.
 
-use super::{Cx, dispatch};
+use super::{Cx, hint};
 use crate::db::DbError;
 use crate::error::ApiError;
 use crate::id::{JobId, Step};
 use crate::job::State;
-use crate::provider::Remote;
+use crate::provider::{ASYNCHRONOUS, Remote};
 use crate::transport::Transport;
 use serde_json::json;
 
@@ -41,13 +41,18 @@ pub async fn job<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, job: JobId) 
 
 /// What follows a cancel after its answer: the provider is told, and what may start starts.
 pub async fn follow_up<T: Transport>(cx: &Cx<'_, T>, provider: &str, cancelled: Option<JobId>) {
-    let told = match (Remote::of(provider, cx.config), cancelled) {
-        (Ok(remote), Some(id)) => job(cx, &remote, id).await.map_err(ApiError::from),
-        (Ok(_), None) => Ok(()),
-        (Err(error), _) => Err(error),
+    let told = match cancelled.filter(|_| ASYNCHRONOUS.contains(&provider)) {
+        Some(id) => tell(cx, provider, id).await,
+        // A synchronous call ends at its worker's next heartbeat.
+        None => Ok(()),
     };
-    let started = dispatch::dispatch(cx, provider, |_| {}).await.map(|_| ());
+    let started = hint::start_next(cx, provider).await;
     for error in [told, started].into_iter().filter_map(Result::err) {
         cx.log("follow_up_fault", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
     }
+}
+
+async fn tell<T: Transport>(cx: &Cx<'_, T>, provider: &str, id: JobId) -> Result<(), ApiError> {
+    let remote = Remote::of(provider, cx.config)?;
+    Ok(job(cx, &remote, id).await?)
 }

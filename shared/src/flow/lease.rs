@@ -18,30 +18,47 @@ const MARGIN_MS: u64 = 20_000;
 
 /// Runs work whose lease was just taken. `None`: the lease was lost and the work was dropped.
 pub async fn hold<T: Transport, R>(cx: &Cx<'_, T>, attempt: Attempt, work: impl Future<Output = R>) -> Option<R> {
-    match select(pin!(work), pin!(beat_until_lost(cx, attempt))).await {
+    hold_since(cx, attempt, cx.transport.now_ms(), work).await
+}
+
+/// The same for a lease that was taken after that moment.
+pub async fn hold_since<T: Transport, R>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    since_ms: u64,
+    work: impl Future<Output = R>,
+) -> Option<R> {
+    match select(pin!(work), pin!(beat_until_lost(cx, attempt, since_ms))).await {
         Either::Left((result, _)) => Some(result),
         Either::Right(_) => None,
     }
 }
 
-async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt) {
-    let mut safe_until = cx.transport.now_ms() + LEASE_MS - MARGIN_MS;
+async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, since_ms: u64) {
+    let mut safe_until = since_ms + LEASE_MS - MARGIN_MS;
     let mut pause = BEAT_MS;
     loop {
         let left = safe_until.saturating_sub(cx.transport.now_ms());
         if left == 0 {
             return;
         }
-        cx.transport.sleep(u32::try_from(pause.min(left)).unwrap_or(u32::MAX)).await;
-        match cx.db().step_heartbeat_v1(attempt).await {
-            Ok(beat) if beat.applied => {
-                safe_until = (cx.transport.now_ms() + u64::from(beat.lease_ms)).saturating_sub(MARGIN_MS);
-                pause = BEAT_MS;
+        sleep(cx, pause.min(left)).await;
+        let asked = cx.transport.now_ms();
+        // A beat that is not answered in time is none.
+        let beat = pin!(async { cx.db().step_heartbeat_v1(attempt).await });
+        pause = match select(beat, pin!(sleep(cx, safe_until.saturating_sub(asked)))).await {
+            Either::Left((Ok(beat), _)) if beat.applied => {
+                safe_until = (asked + u64::from(beat.lease_ms)).saturating_sub(MARGIN_MS);
+                BEAT_MS
             }
-            Ok(_) => return,
-            Err(_) => pause = AGAIN_MS,
-        }
+            Either::Left((Err(_), _)) => AGAIN_MS,
+            Either::Left((Ok(_), _)) | Either::Right(_) => return,
+        };
     }
+}
+
+async fn sleep<T: Transport>(cx: &Cx<'_, T>, ms: u64) {
+    cx.transport.sleep(u32::try_from(ms).unwrap_or(u32::MAX)).await;
 }
 
 #[cfg(test)]
@@ -49,7 +66,7 @@ mod tests {
     use super::*;
     use crate::id::{JobId, Run, Step};
     use crate::testing::world::{JOB, World};
-    use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, TransportError};
+    use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, TransportError};
     use futures_util::FutureExt;
     use futures_util::future::poll_fn;
     use serde_json::{Value, json};
@@ -90,7 +107,15 @@ mod tests {
             0
         }
 
-        async fn notify(&self, _: &str, _: &str) -> Result<(), TransportError> {
+        async fn upload(&self, _: HttpRequest, _: Vec<u8>) -> Result<HttpResponse, TransportError> {
+            Err(TransportError::NotSent("no uploads here".to_owned()))
+        }
+
+        async fn download(&self, _: &str, _: u64, _: u32) -> Result<File, CopyError> {
+            Err(CopyError::Rejected("no downloads here".to_owned()))
+        }
+
+        async fn notify(&self, _: &str, _: &str, _: u32) -> Result<(), TransportError> {
             Ok(())
         }
 

@@ -4,20 +4,28 @@
 //! What ends a job goes through [`finalise`] and nowhere else.
 
 pub mod answer;
+pub mod attempt;
 pub mod cancel;
 pub mod check;
 pub mod confirm;
 pub mod dispatch;
 pub mod finalise;
+pub mod hint;
 pub mod input;
 pub mod lease;
 pub mod lost;
+pub mod picture;
 pub mod reconcile;
 pub mod save;
 pub mod start;
+pub mod store;
 pub mod sweep;
 pub mod webhook;
 
+#[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod card_tests;
 #[cfg(test)]
 mod crash_tests;
 

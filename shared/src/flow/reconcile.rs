@@ -1,7 +1,7 @@
 //! Settles one job now, by asking its provider, instead of waiting for webhook or sweep.
 
 use super::confirm::{self, Settled, Subject};
-use super::{Cx, dispatch};
+use super::{Cx, hint};
 use crate::db::step::StepRow;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{JobId, Step};
@@ -56,7 +56,7 @@ pub async fn reconcile<T: Transport>(cx: &Cx<'_, T>, table: &str, job: JobId) ->
         }
     }
     if let Some(provider) = freed {
-        dispatch::dispatch(cx, &provider, |_| {}).await?;
+        hint::start_next(cx, &provider).await?;
     }
     let status = cx.db().job_get_v1(None, None, job).await?.view.status;
     let resolved = status.is_final();

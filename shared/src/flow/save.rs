@@ -51,14 +51,19 @@ pub async fn save<T: Transport>(
 }
 
 /// Where one result goes.
-struct Target {
-    upload_url: String,
-    public_url: String,
-    headers: Vec<(String, String)>,
+pub(super) struct Target {
+    pub(super) upload_url: String,
+    pub(super) public_url: String,
+    pub(super) headers: Vec<(String, String)>,
 }
 
 impl Target {
-    fn of<T: Transport>(cx: &Cx<'_, T>, user: UserId, attempt: Attempt, extension: &str) -> Result<Self, ApiError> {
+    pub(super) fn of<T: Transport>(
+        cx: &Cx<'_, T>,
+        user: UserId,
+        attempt: Attempt,
+        extension: &str,
+    ) -> Result<Self, ApiError> {
         let storage = format!("{}/storage/v1/object", cx.config.supabase_url()?);
         let Attempt { job, step, run } = attempt;
         let name = format!("{user}/{job}/{step}-{run}-{:032x}.{extension}", cx.transport.random());

@@ -2,11 +2,11 @@
 //! what may start. Each part runs whatever became of the one before; a bad row stops nothing.
 
 use super::confirm::{self, Settled, Subject};
-use super::{Cx, cancel, dispatch, finalise, lost};
+use super::{Cx, cancel, finalise, hint, lost};
 use crate::db::DbError;
 use crate::db::sweep::{Due, DueStep, Source, Swept, TableCount};
 use crate::error::ApiError;
-use crate::provider::{ASYNCHRONOUS, Remote};
+use crate::provider::{ASYNCHRONOUS, Remote, SYNCHRONOUS};
 use crate::transport::Transport;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
@@ -52,14 +52,17 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
     }
     let asked = join_all(ASYNCHRONOUS.iter().map(async |provider| {
         let asked = ask(cx, provider, passes, began).await;
-        (asked, dispatch::dispatch(cx, provider, |_| {}).await)
+        (asked, hint::start_next(cx, provider).await)
     }));
     let mut edge = Edge::default();
-    for (asked, dispatched) in asked.await {
+    for (asked, started) in asked.await {
         if let Some(found) = faults.keep(cx, "ask", asked) {
             edge.add(found);
         }
-        faults.keep(cx, "dispatch", dispatched);
+        faults.keep(cx, "start", started);
+    }
+    for provider in SYNCHRONOUS {
+        faults.keep(cx, "start", hint::start_next(cx, provider).await);
     }
     report.merge(&edge);
     let ended = cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;

@@ -61,7 +61,7 @@ pub async fn record<T: Transport>(
     let recorded = cx.db().webhook_record_v1(&received).await?;
     let hint = Hint { inbox: recorded.inbox_id, provider: provider.to_owned(), job, step, run, task_id };
     let message = serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
-    if let Err(error) = cx.transport.notify(QUEUE, &message).await {
+    if let Err(error) = cx.transport.notify(QUEUE, &message, 0).await {
         cx.log("hint_lost", json!({"job_id": job, "error": error.to_string()}));
     }
     Ok(())

@@ -3,13 +3,15 @@
 //! Whether the step may still change is not decided here: the database refuses what comes too late.
 
 use super::{Failure, backoff};
-use crate::provider::{Accepted, Answer, Output, ProviderError};
+use crate::provider::{Accepted, Answer, CallError, Output, ProviderError};
 
 /// What happened to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Submitted(Result<Accepted, ProviderError>),
     Queried(Answer),
+    /// A synchronous call brought nothing.
+    Called(CallError),
 }
 
 /// What to do about it.
@@ -33,6 +35,7 @@ pub fn decide(attempts: u32, event: Event, random: u128) -> Decision {
         Event::Submitted(Ok(Accepted { task_id, doomed })) => Decision::Record { task_id, doomed },
         Event::Submitted(Err(error)) => after_error(attempts, error, random),
         Event::Queried(answer) => after_answer(attempts, answer, random),
+        Event::Called(error) => after_call(attempts, error, random),
     }
 }
 
@@ -48,6 +51,19 @@ fn after_error(attempts: u32, error: ProviderError, random: u128) -> Decision {
                 backoff::transient(attempts, retry_after_ms, random)
             },
             failure: Failure::new(super::FailureCode::ProviderFailed, message),
+        },
+    }
+}
+
+/// Nothing is left behind at a synchronous provider, so a lost answer is as good as a passing fault.
+fn after_call(attempts: u32, error: CallError, random: u128) -> Decision {
+    match error {
+        CallError::Rejected(failure) => Decision::Fail(failure),
+        CallError::Transient { failure, attempts_max: Some(max), .. } if attempts >= max => Decision::Fail(failure),
+        CallError::Transient { failure, retry_after_ms, .. } => Decision::Requeue {
+            capacity: false,
+            delay_ms: backoff::transient(attempts, retry_after_ms, random),
+            failure,
         },
     }
 }
@@ -71,7 +87,7 @@ fn after_answer(attempts: u32, answer: Answer, random: u128) -> Decision {
 mod tests {
     use super::{Decision, Event, decide};
     use crate::job::{Failure, FailureCode};
-    use crate::provider::{Accepted, Answer, Output, ProviderError};
+    use crate::provider::{Accepted, Answer, CallError, Output, ProviderError};
 
     fn failure() -> Failure {
         Failure::new(FailureCode::ProviderRejected, "no")
@@ -100,6 +116,19 @@ mod tests {
             after(Event::Submitted(Err(busy(false)))),
             Decision::Requeue { capacity: false, delay_ms: 1_000, .. }
         ));
+    }
+
+    #[test]
+    fn calls() {
+        assert_eq!(after(Event::Called(CallError::Rejected(failure()))), Decision::Fail(failure()));
+        let passing = |retry_after_ms, attempts_max| {
+            Event::Called(CallError::Transient { failure: failure(), retry_after_ms, attempts_max })
+        };
+        assert!(matches!(after(passing(None, None)), Decision::Requeue { capacity: false, delay_ms: 1_000, .. }));
+        assert!(matches!(after(passing(Some(47_500), Some(2))), Decision::Requeue { delay_ms: 47_500, .. }));
+        // Attempts count whatever ended them.
+        assert_eq!(decide(2, passing(None, Some(2)), 0), Decision::Fail(failure()));
+        assert!(matches!(decide(2, passing(None, Some(3)), 0), Decision::Requeue { delay_ms: 2_000, .. }));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //!
 //! No I/O and no clock. Nothing here changes a job: `job::decide` says what an answer means.
 
+pub mod gemini;
 pub mod replicate;
 pub mod runninghub;
 
 use crate::config::Config;
 use crate::error::ApiError;
-use crate::job::Failure;
+use crate::job::{Failure, FailureCode};
 use crate::transport::{HttpRequest, HttpResponse, TransportError};
 use crate::webhook::Signature;
 use serde_json::Value;
@@ -40,6 +41,23 @@ pub enum ProviderError {
     Transient { retry_after_ms: Option<u32>, capacity: bool, message: String },
     /// Sent, and no usable answer: it may run. Never refunded, never submitted again blindly.
     Unknown,
+}
+
+/// Why a synchronous call brought nothing. Such a provider keeps no state: calling again is safe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// Final: the same call will never succeed.
+    Rejected(Failure),
+    /// Worth another try, but no more than `attempts_max` in all, where this cause is worth fewer than the tool allows.
+    Transient { failure: Failure, retry_after_ms: Option<u32>, attempts_max: Option<u32> },
+}
+
+impl CallError {
+    /// A passing fault of which nothing more is known.
+    pub fn passing(text: impl Into<String>) -> Self {
+        let failure = Failure::new(FailureCode::ProviderFailed, text);
+        Self::Transient { failure, retry_after_ms: None, attempts_max: None }
+    }
 }
 
 /// What a provider says about a task when asked with our own key.
@@ -96,6 +114,8 @@ impl<T> Reading<T> {
 
 /// The providers that work on their own after a submit, so that sweeps ask them.
 pub const ASYNCHRONOUS: &[&str] = &[runninghub::NAME, replicate::NAME];
+/// The providers that answer with the result, while a worker waits.
+pub const SYNCHRONOUS: &[&str] = &[gemini::NAME];
 
 /// A provider we can speak to, with our account there.
 #[derive(Debug, Clone, Copy)]

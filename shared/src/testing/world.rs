@@ -5,7 +5,7 @@
 //! drops it, as a killed worker would.
 
 use crate::config::Config;
-use crate::transport::{Copy, CopyError, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -125,6 +125,7 @@ impl State {
             "job_get_v1" => json!({"job_id": JOB, "status": self.status, "credits_charged": 60, "credits_refunded": 0,
                 "balance": 0, "table_name": "upscaler_jobs", "total_steps": 1, "current_step": 1}),
             "webhook_applied_v1" => json!({"applied": true}),
+            "steps_waiting_v1" => json!({"waiting": 0, "may_start": 0}),
             "sweep_begin_v1" => json!({"sweep_id": 1}),
             "sweep_end_v1" => json!({"stuck": 0, "violations": 0, "remaining": 0}),
             "jobs_sweep_v1" => self.rescue(),
@@ -308,7 +309,15 @@ impl Transport for World {
         state.random
     }
 
-    async fn notify(&self, _queue: &str, _message: &str) -> Result<(), TransportError> {
+    async fn upload(&self, request: HttpRequest, _bytes: Vec<u8>) -> Result<HttpResponse, TransportError> {
+        panic!("nothing is uploaded here: {}", request.url)
+    }
+
+    async fn download(&self, url: &str, _bytes_max: u64, _timeout_ms: u32) -> Result<File, CopyError> {
+        panic!("nothing is downloaded here: {url}")
+    }
+
+    async fn notify(&self, _queue: &str, _message: &str, _delay_s: u32) -> Result<(), TransportError> {
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 
 mod exchange;
 mod files;
+mod gemini;
 mod log;
 mod provider;
 mod replicate;
@@ -58,7 +59,8 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
     let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
     let runninghub = runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
     let replicate = replicate::Replicate::new(config, Client::new(), files.clone(), Arc::clone(&log));
-    let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub), Arc::new(replicate)];
+    let gemini = gemini::Gemini::new(config, Client::new());
+    let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini)];
     let stand = Stand { script: Arc::default(), log, files, providers: Arc::new(providers) };
     let router = Router::new()
         .route("/__script", post(add_script))

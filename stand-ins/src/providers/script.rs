@@ -40,6 +40,8 @@ pub(crate) struct Behaviour {
     pub(crate) data_removed: bool,
     /// Of a webhook.
     pub(crate) signature: Option<SignatureFault>,
+    /// Why a candidate ends without a picture; `blocked:<reason>` where the prompt itself is blocked.
+    pub(crate) finish_reason: Option<String>,
     /// Accepted with code 0, yet announcing a failure in `promptTips`.
     pub(crate) node_errors: Option<Value>,
 }
@@ -92,6 +94,7 @@ impl Behaviour {
             || self.data_removed
             || self.signature.is_some()
             || self.node_errors.is_some()
+            || self.finish_reason.is_some()
     }
 
     /// Usually means a submit, but makes sense for any request that `match` names itself.

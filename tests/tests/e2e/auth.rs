@@ -74,6 +74,8 @@ fn table(user: &User, job: Uuid) -> Vec<Row> {
         row(&queue("status"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),
         row("admin-cancel-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
         row("cleanup-stale-jobs", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
+        row("create-generation-job-banana", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
+        row("process-generation-tasks-banana", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
         // The token in the address decides, and nothing else.
         row(&webhook, json!({}), [NO; 7]),
     ]

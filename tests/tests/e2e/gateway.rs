@@ -7,7 +7,7 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
-const TARGETS: [(&str, &str); 19] = [
+const TARGETS: [(&str, &str); 21] = [
     ("health", "GET"),
     ("openapi.json", "GET"),
     ("runninghub-upscaler/run", "POST"),
@@ -27,6 +27,8 @@ const TARGETS: [(&str, &str); 19] = [
     ("runninghub-queue-manager/status", "GET, POST"),
     ("admin-cancel-job", "POST"),
     ("cleanup-stale-jobs", "GET, POST"),
+    ("create-generation-job-banana", "GET, POST"),
+    ("process-generation-tasks-banana", "GET, POST"),
 ];
 
 /// Functions that no caller of the contract names.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench <name>`: measurements on a Postgres of their own. Every figure stands beside a plain transaction that
 //! writes the same rows in the same run, because this hardware is shared and only ratios hold. Never asserts a time.
 
+mod cards;
 mod enqueue;
 mod sweep;
 
@@ -11,9 +12,14 @@ use crate::postgres::{self, Options, Postgres};
 use crate::{paths, stack, tools};
 
 pub async fn run(name: &str) -> Result<()> {
+    // The one that runs everything, workers too.
+    if name == "cards" {
+        return cards::run().await;
+    }
     tools::setup()?;
     let port = stack::free_port_base()? + 2;
-    let server = Postgres::start(Options { port, fsync: true, log_dir: paths::local().join("bench") }).await?;
+    let server =
+        Postgres::start(Options { port, fsync: true, installed: None, log_dir: paths::local().join("bench") }).await?;
     let admin = postgres::connect(&server.url("postgres")).await?;
     admin.batch_execute("create database template_unstuck").await?;
     postgres::apply(&postgres::connect(&server.url("template_unstuck")).await?, &postgres::sql_files()?).await?;
@@ -21,7 +27,7 @@ pub async fn run(name: &str) -> Result<()> {
     match name {
         "sweep" => sweep::run(&bench).await,
         "enqueue" => enqueue::run(&bench).await,
-        _ => bail!("no bench is named {name}; there are: sweep, enqueue"),
+        _ => bail!("no bench is named {name}; there are: cards, enqueue, sweep"),
     }
 }
 

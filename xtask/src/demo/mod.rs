@@ -2,7 +2,7 @@
 //! invariant is violated. Speaks to the stack as a page, an admin and an outside scheduler would.
 
 pub mod hold;
-mod picture;
+pub(crate) mod picture;
 mod print;
 mod receipt;
 mod stories;

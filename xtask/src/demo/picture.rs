@@ -12,7 +12,7 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 pub(super) type Size = (u32, u32);
 
 /// A colour gradient with a bright disc, so that a result is worth a look.
-pub(super) fn png((width, height): Size) -> Result<Vec<u8>> {
+pub(crate) fn png((width, height): Size) -> Result<Vec<u8>> {
     let mut rows = Vec::new();
     for y in 0..height {
         rows.push(0); // no filter

@@ -148,6 +148,21 @@ impl Disk {
         written
     }
 
+    /// The names of the objects in the folder where this one lies, in order.
+    pub(super) async fn names_beside(&self, object: &ObjectPath) -> Vec<String> {
+        let _reading = self.commit.read().await;
+        let mut names = Vec::new();
+        let folder = self.data_path(object).parent().map(PathBuf::from).unwrap_or_default();
+        let Ok(mut entries) = fs::read_dir(folder).await else { return names };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            if entry.file_type().await.is_ok_and(|kind| kind.is_file()) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+
     pub(super) async fn remove(&self, object: &ObjectPath) -> bool {
         let _writing = self.commit.write().await;
         let removed = fs::remove_file(self.meta_path(object)).await.is_ok();

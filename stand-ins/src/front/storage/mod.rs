@@ -1,5 +1,5 @@
 //! `/storage/v1`: signed uploads, object info, reading by URL. A user writes only through a signed upload into their
-//! own folder of `uploads`; everything else is written with a service key. Nothing is listed.
+//! own folder of `uploads`; everything else is written with a service key, and a folder is listed to one only.
 
 mod disk;
 mod refusal;
@@ -65,6 +65,7 @@ pub(super) fn routes(front: &Shared) -> Router<Shared> {
         .route("/object/info/public/{*path}", get(info_public))
         .route("/object/info/authenticated/{*path}", get(info))
         .route("/object/info/{*path}", get(info))
+        .route("/object/list/{bucket}", post(list))
         .route("/object/public/{*path}", get(read_public))
         .route("/object/authenticated/{*path}", get(read))
         .route("/object/{*path}", get(read).post(write::upload).put(write::replace).delete(write::remove))
@@ -133,6 +134,34 @@ fn may_read(front: &Shared, headers: &HeaderMap, object: &ObjectPath) -> Result<
         Caller::Invalid => Err(Refusal::bad_token()),
         Caller::Anon | Caller::User { .. } => Err(Refusal::no_object()),
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Listing {
+    prefix: String,
+    #[serde(default)]
+    search: String,
+    limit: Option<usize>,
+}
+
+/// The objects of one folder whose names begin like that, to a service key.
+async fn list(
+    State(front): State<Shared>,
+    Path(bucket): Path<String>,
+    headers: HeaderMap,
+    Json(listing): Json<Listing>,
+) -> Result<Response, Refusal> {
+    match Caller::of(&headers, &front.keys, &front.signer) {
+        Caller::Service => {}
+        Caller::Invalid => return Err(Refusal::bad_token()),
+        _ => return Err(Refusal::no_credential()),
+    }
+    // A name is needed only to ask for the folder it would lie in.
+    let object = front.storage.readable(&format!("{bucket}/{}/any", listing.prefix.trim_matches('/')))?;
+    let mut names = front.storage.disk.names_beside(&object).await;
+    names.retain(|name| name.starts_with(&listing.search));
+    names.truncate(listing.limit.unwrap_or(100));
+    Ok(Json(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()).into_response())
 }
 
 async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal> {

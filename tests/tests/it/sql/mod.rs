@@ -2,6 +2,7 @@
 
 mod active;
 mod cancel;
+mod cards;
 mod chains;
 mod clocks;
 mod credits;

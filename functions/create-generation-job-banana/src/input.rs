@@ -1,0 +1,99 @@
+//! What an order of cards says.
+
+use serde::{Deserialize, Serialize};
+use shared::error::ApiError;
+
+/// The body as it comes; unknown fields are ignored.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Body {
+    pub(crate) job_id: Option<String>,
+    pub(crate) session_id: Option<String>,
+    product_name: String,
+    category: Option<String>,
+    description: Option<String>,
+    product_images: Vec<Image>,
+    selected_cards: Vec<u8>,
+    aspect_ratio: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Image {
+    pub(crate) url: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+}
+
+/// A checked input: what makes two orders the same, and what the job keeps.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Input {
+    pub(crate) product_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) category: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+    pub(crate) product_images: Vec<Image>,
+    pub(crate) selected_cards: Vec<u8>,
+    pub(crate) aspect_ratio: String,
+}
+
+const WORD_MAX: usize = 200;
+const DESCRIPTION_MAX: usize = 2_000;
+const IMAGES_MAX: usize = 5;
+const CARD_MAX: u8 = 6;
+/// What the image models take.
+const RATIOS: [&str; 14] =
+    ["1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"];
+const RATIO: &str = "3:4";
+
+impl Input {
+    pub(crate) fn check(body: &Body) -> Result<Self, ApiError> {
+        let bad = |field: &str, problem: &str| Err(ApiError::bad_field(field, problem));
+        if body.product_name.trim().is_empty() {
+            return bad("productName", "must not be empty");
+        }
+        for (field, text, chars) in [
+            ("productName", Some(&body.product_name), WORD_MAX),
+            ("category", body.category.as_ref(), WORD_MAX),
+            ("description", body.description.as_ref(), DESCRIPTION_MAX),
+            ("sessionId", body.session_id.as_ref(), WORD_MAX),
+        ] {
+            if text.is_some_and(|text| text.chars().count() > chars) {
+                return bad(field, &format!("must have at most {chars} characters"));
+            }
+        }
+        if !(1..=IMAGES_MAX).contains(&body.product_images.len()) {
+            return bad("productImages", "must name 1 to 5 pictures");
+        }
+        if body
+            .product_images
+            .iter()
+            .any(|image| image.kind.as_ref().is_some_and(|kind| kind.chars().count() > WORD_MAX))
+        {
+            return bad("productImages", "has a type that is too long");
+        }
+        let mut distinct = body.selected_cards.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.is_empty() || distinct.len() < body.selected_cards.len() || distinct.last() > Some(&CARD_MAX) {
+            return bad("selectedCards", "must name at least one card, each from 0 to 6 and none twice");
+        }
+        let aspect_ratio = body.aspect_ratio.clone().unwrap_or_else(|| RATIO.to_owned());
+        if !RATIOS.contains(&aspect_ratio.as_str()) {
+            return bad("aspectRatio", "must be one of 1:1, 2:3, 3:4, 4:5, 9:16 and the like");
+        }
+        Ok(Self {
+            product_name: body.product_name.trim().to_owned(),
+            category: body.category.clone(),
+            description: body.description.clone(),
+            product_images: body.product_images.clone(),
+            selected_cards: body.selected_cards.clone(),
+            aspect_ratio,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "input_tests.rs"]
+mod tests;

@@ -1,0 +1,51 @@
+//! Orders of cards: what is taken, what is refused by name, and the requests they become.
+
+use super::{Body, Input};
+use crate::cards::steps;
+use serde_json::{Value, json};
+
+fn body() -> Value {
+    json!({"productName": " Steel bottle ", "productImages": [{"url": "https://p.test/a.png", "type": "front"}], "selectedCards": [4, 0]})
+}
+
+fn check(change: impl FnOnce(&mut Value)) -> Result<Input, String> {
+    let mut body = body();
+    change(&mut body);
+    let body: Body = serde_json::from_value(body).map_err(|error| error.to_string())?;
+    Input::check(&body).map_err(|error| error.fields["field"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn limits_are_named_by_field() {
+    assert_eq!(check(|_| {}).unwrap().aspect_ratio, "3:4");
+    for (field, value) in [
+        ("productName", json!("  ")),
+        ("productName", json!("x".repeat(201))),
+        ("category", json!("x".repeat(201))),
+        ("description", json!("x".repeat(2_001))),
+        ("productImages", json!([])),
+        ("productImages", json!(vec![json!({"url": "https://p.test/a.png"}); 6])),
+        ("selectedCards", json!([])),
+        ("selectedCards", json!([7])),
+        ("selectedCards", json!([1, 1])),
+        ("aspectRatio", json!("5:7")),
+    ] {
+        assert_eq!(check(|body| body[field] = value.clone()).unwrap_err(), field, "{value}");
+    }
+    assert!(check(|body| body["selectedCards"] = json!([0, 1, 2, 3, 4, 5, 6])).is_ok());
+    assert!(check(|body| body["selectedCards"] = json!([-1])).is_err());
+}
+
+#[test]
+fn each_card_is_a_request_of_its_own() {
+    let input = check(|body| body["description"] = json!("keeps water cold")).unwrap();
+    let steps = steps(&input, &["https://p.test/a.png".to_owned()]);
+    assert_eq!(steps.len(), 2);
+    let text = |step: &Value| step["body"]["contents"][0]["parts"][1]["text"].as_str().unwrap().to_owned();
+    assert!(text(&steps[0]).starts_with("Product card 4 ("), "{}", text(&steps[0]));
+    assert!(text(&steps[1]).starts_with("Product card 0 ("));
+    for step in &steps {
+        assert!(text(step).contains("Steel bottle") && text(step).contains("keeps water cold"));
+        assert_eq!(step["body"]["contents"][0]["parts"][0]["fileData"]["fileUri"], "https://p.test/a.png");
+    }
+}

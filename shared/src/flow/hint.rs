@@ -1,0 +1,38 @@
+//! Who works for a provider, and how they are woken: asynchronous ones are dispatched here and now, for synchronous
+//! ones the consumer's queue gets a hint.
+//!
+//! A hint may be lost, doubled or late: the database is the truth, and cron finds the same work.
+
+use super::{Cx, dispatch};
+use crate::error::ApiError;
+use crate::provider::{SYNCHRONOUS, gemini};
+use crate::transport::Transport;
+use serde_json::json;
+
+/// The queue binding of a synchronous provider's consumer.
+fn queue_of(provider: &str) -> Option<&'static str> {
+    match provider {
+        gemini::NAME => Some("GEMINI_HINTS"),
+        _ => None,
+    }
+}
+
+/// Wakes the consumer after `delay_ms`.
+pub async fn send<T: Transport>(cx: &Cx<'_, T>, provider: &str, delay_ms: u32) {
+    let Some(queue) = queue_of(provider) else { return };
+    let message = json!({"provider": provider}).to_string();
+    if let Err(error) = cx.transport.notify(queue, &message, delay_ms.div_ceil(1_000)).await {
+        cx.log("hint_lost", json!({"provider": provider, "error": error.to_string()}));
+    }
+}
+
+/// What follows a slot that became free: whatever may start, starts.
+pub async fn start_next<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<(), ApiError> {
+    if !SYNCHRONOUS.contains(&provider) {
+        return dispatch::dispatch(cx, provider, |_| {}).await.map(|_| ());
+    }
+    if cx.db().steps_waiting_v1(provider).await?.may_start > 0 {
+        send(cx, provider, 0).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,370 @@
+//! One job with parallel steps at a synchronous provider, in time that passes only when everybody waits.
+//!
+//! The database part follows the SQL functions only as far as fencing, clocks and slots go; the SQL itself is tested
+//! against Postgres. Any call can be cut: the worker is dropped there, as a killed one would be.
+
+use super::world::Cut;
+use crate::config::Config;
+use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
+use futures_util::future::poll_fn;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+pub(crate) const JOB: &str = "00000000-0000-4000-8000-00000000000a";
+const USER: &str = "00000000-0000-4000-8000-000000000001";
+const LEASE_MS: u64 = 90_000;
+const RUN_MS: u64 = 600_000;
+const ATTEMPT_MAX: i64 = 3;
+/// What any call but the provider's takes.
+const CALL_MS: u32 = 5;
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct StepState {
+    pub status: &'static str,
+    pub run: i64,
+    pub attempts: i64,
+    pub not_before: u64,
+    pub lease_until: u64,
+    pub deadline: u64,
+    pub url: Option<String>,
+    pub error: Option<String>,
+    pub refunds: usize,
+    /// Worked on at this moment.
+    pub workers: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub now: u64,
+    pub calls: usize,
+    pub cut: Option<Cut>,
+    pub dead: bool,
+    timers: Vec<(u64, Waker)>,
+    pub steps: Vec<StepState>,
+    pub slots: usize,
+    pub work_ms: u32,
+    /// What the provider answers, by step; the last one stays.
+    pub answers: Vec<Vec<(u16, String)>>,
+    pub generated: Vec<usize>,
+    pub objects: Vec<String>,
+    pub storage_down: bool,
+    /// Which key each call to the provider was made with.
+    pub keys: Vec<String>,
+    pub hints: Vec<u32>,
+    pub beats: usize,
+    /// The database answers no heartbeat.
+    pub deaf: bool,
+    random: u128,
+}
+
+pub(crate) struct Shift(pub RefCell<State>);
+
+impl Shift {
+    pub(crate) fn new(steps: usize) -> Self {
+        let step = StepState { status: "queued", ..StepState::default() };
+        Self(RefCell::new(State {
+            now: 1_000_000,
+            steps: vec![step; steps],
+            slots: 5,
+            work_ms: 10_000,
+            answers: vec![Vec::new(); steps],
+            ..State::default()
+        }))
+    }
+
+    pub(crate) fn config() -> Config {
+        Config {
+            supabase_url: Some("https://p.test".to_owned()),
+            service_role_key: Some("service".to_owned()),
+            results_bucket: "results".to_owned(),
+            ..Config::default()
+        }
+    }
+
+    /// Runs to the end, letting time pass whenever everybody waits. `None`: the worker was cut down.
+    pub(crate) fn drive<R>(&self, work: impl Future<Output = R>) -> Option<R> {
+        let mut work = pin!(work);
+        loop {
+            if let Poll::Ready(result) = self.poll(work.as_mut()) {
+                return Some(result);
+            }
+            if self.0.borrow().dead || !self.pass_time() {
+                return None;
+            }
+        }
+    }
+
+    /// Runs until the clock shows that time; the worker is then left where it is.
+    pub(crate) fn drive_until<R>(&self, mut work: Pin<&mut impl Future<Output = R>>, until: u64) -> Option<R> {
+        while self.0.borrow().now < until {
+            if let Poll::Ready(result) = self.poll(work.as_mut()) {
+                return Some(result);
+            }
+            assert!(self.pass_time(), "nobody waits for anything");
+        }
+        None
+    }
+
+    fn poll<R>(&self, work: Pin<&mut impl Future<Output = R>>) -> Poll<R> {
+        work.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn pass_time(&self) -> bool {
+        let mut state = self.0.borrow_mut();
+        let Some(next) = state.timers.iter().map(|(at, _)| *at).min() else {
+            return false;
+        };
+        state.now = state.now.max(next);
+        let now = state.now;
+        let due: Vec<Waker> = state.timers.extract_if(.., |(at, _)| *at <= now).map(|(_, waker)| waker).collect();
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// The clock moves while nobody runs.
+    pub(crate) fn later(&self, ms: u64) {
+        let mut state = self.0.borrow_mut();
+        state.now += ms;
+        state.timers.clear();
+    }
+
+    /// One pass of the healer: steps whose lease is over go back, or fail where no attempt is left.
+    pub(crate) fn sweep(&self) {
+        let mut state = self.0.borrow_mut();
+        let now = state.now;
+        for step in state.steps.iter_mut().filter(|step| step.status == "running" && step.lease_until <= now) {
+            if step.attempts < ATTEMPT_MAX {
+                step.status = "queued";
+            } else {
+                step.close("TIMEOUT");
+            }
+        }
+    }
+
+    pub(crate) fn step(&self, number: usize) -> StepState {
+        self.0.borrow().steps[number - 1].clone()
+    }
+
+    async fn call<R>(&self, effect: impl FnOnce(&mut State) -> R) -> R {
+        let cut = {
+            let mut state = self.0.borrow_mut();
+            let number = state.calls;
+            state.calls += 1;
+            state.cut.filter(|cut| *cut == Cut::Before(number) || *cut == Cut::After(number))
+        };
+        if matches!(cut, Some(Cut::Before(_))) {
+            self.die().await;
+        }
+        self.sleep(CALL_MS).await;
+        let result = effect(&mut self.0.borrow_mut());
+        if cut.is_some() {
+            self.die().await;
+        }
+        result
+    }
+
+    async fn die(&self) {
+        self.0.borrow_mut().dead = true;
+        std::future::pending::<()>().await;
+    }
+
+    /// The provider at work. Whoever is dropped meanwhile works no more.
+    async fn generate(&self, request: &HttpRequest) -> HttpResponse {
+        let body = request.body.as_deref().unwrap_or_default();
+        let steps = self.0.borrow().steps.len();
+        let number = (1..=steps).find(|number| body.contains(&format!("step {number}."))).expect("a step");
+        let key = request.headers.iter().find(|(name, _)| name == "x-goog-api-key").expect("a key");
+        self.0.borrow_mut().keys.push(key.1.clone());
+        let _at_work = AtWork::on(self, number);
+        let work_ms = self.0.borrow().work_ms;
+        self.sleep(work_ms).await;
+        self.call(|state| {
+            state.generated.push(number);
+            let answers = &mut state.answers[number - 1];
+            let (status, body) = match answers.len() {
+                0 => (200, PICTURE.to_owned()),
+                1 => answers[0].clone(),
+                _ => answers.remove(0),
+            };
+            HttpResponse { status, headers: Vec::new(), body }
+        })
+        .await
+    }
+}
+
+/// The smallest answer with a picture in it.
+pub(crate) const PICTURE: &str = r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]},"finishReason":"STOP"}]}"#;
+
+/// A step must never be worked on twice at once.
+struct AtWork<'a>(&'a Shift, usize);
+
+impl<'a> AtWork<'a> {
+    fn on(shift: &'a Shift, number: usize) -> Self {
+        let mut state = shift.0.borrow_mut();
+        let step = &mut state.steps[number - 1];
+        step.workers += 1;
+        assert_eq!(step.workers, 1, "step {number} is run beside itself");
+        Self(shift, number)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.0.borrow_mut().steps[self.1 - 1].workers -= 1;
+    }
+}
+
+impl StepState {
+    fn close(&mut self, code: &str) {
+        (self.status, self.error) = ("failed", Some(code.to_owned()));
+        self.refunds += 1;
+    }
+}
+
+impl State {
+    fn rpc(&mut self, function: &str, args: &Value) -> Value {
+        match function {
+            "step_claim_v1" => return self.claim(args["p_limit"].as_u64().unwrap()),
+            "steps_waiting_v1" => {
+                let ready = self.steps.iter().filter(|step| step.status == "queued" && step.not_before <= self.now);
+                let may_start = ready.count().min(self.free());
+                let waiting = self.steps.iter().filter(|step| step.status == "queued").count();
+                return json!([{"waiting": waiting, "may_start": may_start}]);
+            }
+            _ => {}
+        }
+        let now = self.now;
+        let number = usize::try_from(args["p_step"].as_u64().unwrap()).unwrap();
+        let step = &mut self.steps[number - 1];
+        let mine = step.status == "running" && args["p_run"] == step.run;
+        let outcome = match function {
+            "step_heartbeat_v1" => {
+                let applied = mine && step.lease_until > now;
+                if applied {
+                    step.lease_until = (now + LEASE_MS).min(step.deadline);
+                }
+                self.beats += 1;
+                return json!([{"applied": applied, "lease_ms": if applied { step.lease_until - now } else { 0 }}]);
+            }
+            _ if !mine => "stale",
+            "step_complete_v1" => {
+                (step.status, step.url) = ("completed", args["p_output_url"].as_str().map(str::to_owned));
+                "completed"
+            }
+            "step_fail_v1" => {
+                step.close(args["p_error_code"].as_str().unwrap());
+                "failed"
+            }
+            "step_requeue_v1" if step.attempts >= ATTEMPT_MAX => {
+                step.close(args["p_error_code"].as_str().unwrap());
+                "failed"
+            }
+            "step_requeue_v1" => {
+                (step.status, step.not_before) = ("queued", now + args["p_delay_ms"].as_u64().unwrap());
+                "queued"
+            }
+            other => panic!("the shift does not know {other}"),
+        };
+        json!([{"outcome": outcome, "job_status": "running", "refunded": 0}])
+    }
+
+    fn list(&self, args: &Value) -> Value {
+        let (folder, begins) = (args["prefix"].as_str().unwrap(), args["search"].as_str().unwrap());
+        let names = self.objects.iter().filter_map(|url| url.split_once(&format!("/results/{folder}/")));
+        names.filter(|(_, name)| name.starts_with(begins)).map(|(_, name)| json!({"name": name})).collect()
+    }
+
+    fn free(&self) -> usize {
+        self.slots.saturating_sub(self.steps.iter().filter(|step| step.status == "running").count())
+    }
+
+    fn claim(&mut self, limit: u64) -> Value {
+        let (now, free) = (self.now, self.free().min(usize::try_from(limit).unwrap()));
+        let waiting = self.steps.iter_mut().enumerate();
+        let ready = waiting.filter(|(_, step)| step.status == "queued" && step.not_before <= now).take(free);
+        let claimed = ready.map(|(index, step)| {
+            (step.status, step.run, step.attempts) = ("running", step.run + 1, step.attempts + 1);
+            (step.lease_until, step.deadline) = (now + LEASE_MS, now + RUN_MS);
+            json!({"job_id": JOB, "step": index + 1, "run": step.run, "tool": "t", "user_id": USER, "attempts": step.attempts, "run_ms": RUN_MS,
+                "input": {"body": {"contents": [{"role": "user", "parts": [{"text": format!("step {}.", index + 1)}]}]}}})
+        });
+        claimed.collect()
+    }
+}
+
+fn answer(status: u16, body: &Value) -> HttpResponse {
+    HttpResponse { status, headers: Vec::new(), body: body.to_string() }
+}
+
+impl Transport for Shift {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.url.contains(":generateContent") {
+            return Ok(self.generate(&request).await);
+        }
+        if self.0.borrow().deaf && request.url.ends_with("step_heartbeat_v1") {
+            self.sleep(request.timeout_ms).await;
+            return Err(TransportError::Unknown("deaf".to_owned()));
+        }
+        let args: Value = serde_json::from_str(request.body.as_deref().unwrap_or("{}")).unwrap();
+        Ok(self
+            .call(|state| match request.url.split_once("/rpc/") {
+                Some((_, function)) => answer(200, &state.rpc(function, &args)),
+                None if request.url.ends_with("/object/list/results") => answer(200, &state.list(&args)),
+                None => panic!("nobody is at {}", request.url),
+            })
+            .await)
+    }
+
+    async fn upload(&self, request: HttpRequest, _bytes: Vec<u8>) -> Result<HttpResponse, TransportError> {
+        Ok(self
+            .call(|state| match state.storage_down {
+                true => answer(503, &json!({})),
+                false => {
+                    state.objects.push(request.url);
+                    answer(200, &json!({}))
+                }
+            })
+            .await)
+    }
+
+    async fn download(&self, url: &str, _bytes_max: u64, _timeout_ms: u32) -> Result<File, CopyError> {
+        panic!("nothing is downloaded here: {url}")
+    }
+
+    async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
+        panic!("nothing is copied here: {}", copy.from)
+    }
+
+    async fn sleep(&self, ms: u32) {
+        let at = self.0.borrow().now + u64::from(ms);
+        poll_fn(|context| {
+            let mut state = self.0.borrow_mut();
+            if state.now >= at {
+                return Poll::Ready(());
+            }
+            state.timers.push((at, context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.0.borrow().now
+    }
+
+    fn random(&self) -> u128 {
+        let mut state = self.0.borrow_mut();
+        state.random += 1;
+        state.random
+    }
+
+    async fn notify(&self, _queue: &str, _message: &str, delay_s: u32) -> Result<(), TransportError> {
+        self.call(|state| state.hints.push(delay_s)).await;
+        Ok(())
+    }
+
+    fn log(&self, _line: &Value) {}
+}

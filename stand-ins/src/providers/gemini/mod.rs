@@ -1,0 +1,145 @@
+//! Gemini's `generateContent` for pictures: strict about the request, and it really draws: a card of the asked shape with
+//! the prompt's words and colours, and the product image on it. It keeps nothing between calls.
+//!
+//! | module | for |
+//! |---|---|
+//! | `request` | reading and refusing what is sent |
+//! | `draw` | the picture |
+
+mod draw;
+mod request;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::provider::{Answer, Answering, Arrival, Concern, Provider};
+use super::script::Behaviour;
+use crate::client::Client;
+use crate::config::Config;
+use request::{Refusal, Wanted};
+
+const NAME: &str = "gemini";
+const LOCAL_KEYS: [&str; 2] = ["gemini-local-key", "gemini-local-key-2"];
+/// Short, because every test waits for it.
+const WORK_MS: u64 = 150;
+const FETCH_LIMIT: Duration = Duration::from_secs(20);
+const IMAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Drawing takes a processor; what is drawn side by side only waits for it.
+static AT_WORK: Semaphore = Semaphore::const_new(2);
+
+pub(super) struct Gemini {
+    keys: Vec<String>,
+    client: Client,
+}
+
+impl Gemini {
+    pub(super) fn new(config: &Config, client: Client) -> Self {
+        let usual = || LOCAL_KEYS.map(str::to_owned).to_vec();
+        Self { keys: config.provider_keys.get(NAME).cloned().unwrap_or_else(usual), client }
+    }
+
+    async fn generate(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+        let wanted = match request::read(arrival, arrival.route(NAME), &self.keys) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return refused(&refusal),
+        };
+        if behaviour.hang {
+            // Until the caller hangs up.
+            std::future::pending::<()>().await;
+        }
+        let images = match self.images(&wanted).await {
+            Ok(images) => images,
+            Err(refusal) => return refused(&refusal),
+        };
+        tokio::time::sleep(Duration::from_millis(behaviour.work_ms.unwrap_or(WORK_MS))).await;
+        if let Some(reason) = &behaviour.fail {
+            return refused(&Refusal { status: 500, word: "INTERNAL", message: reason.clone(), details: json!([]) });
+        }
+        if let Some(reason) = &behaviour.finish_reason {
+            return without_picture(reason);
+        }
+        let _place = AT_WORK.acquire().await;
+        let (prompt, ratio) = (wanted.prompt, wanted.ratio);
+        let drawn = tokio::task::spawn_blocking(move || draw::card(&prompt, ratio, &images)).await;
+        match drawn {
+            Ok(Ok(picture)) => with_picture(&picture, wanted.with_text),
+            _ => refused(&Refusal::internal()),
+        }
+    }
+
+    /// The pictures that the request holds or names, as the model sees them.
+    async fn images(&self, wanted: &Wanted) -> Result<Vec<Vec<u8>>, Refusal> {
+        let mut images = wanted.inline.clone();
+        for url in &wanted.urls {
+            let fetched = self.client.download(url, IMAGE_BYTES_MAX, FETCH_LIMIT).await;
+            let (_, bytes) = fetched.map_err(|_| Refusal::invalid("Cannot fetch content from the provided URL."))?;
+            images.push(bytes.to_vec());
+        }
+        match images.iter().all(|bytes| image::guess_format(bytes).is_ok()) {
+            true => Ok(images),
+            false => Err(Refusal::invalid("Unable to process input image.")),
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let Refusal { status, word, message, details } = refusal;
+    let mut error = json!({"code": status, "message": message, "status": word});
+    if details.as_array().is_some_and(|details| !details.is_empty()) {
+        error["details"] = details.clone();
+    }
+    Answer::json(*status, &json!({"error": error}))
+}
+
+/// An interim picture first, marked as a thought, then words where they were asked for, then the picture.
+fn with_picture(picture: &[u8], with_text: bool) -> Answer {
+    let inline = json!({"mimeType": "image/png", "data": STANDARD.encode(picture)});
+    let mut parts = vec![json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "dGhvdWdodA=="}})];
+    if with_text {
+        parts.push(json!({"text": "Here is your card."}));
+    }
+    parts.push(json!({"inlineData": inline}));
+    answered(&json!([{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}]))
+}
+
+fn answered(candidates: &Value) -> Answer {
+    let usage = json!({"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300});
+    Answer::json(
+        200,
+        &json!({"candidates": candidates, "usageMetadata": usage, "responseId": crate::clock::random_hex()}),
+    )
+}
+
+/// A blocked prompt has no candidates at all; any other reason ends a candidate without a picture.
+fn without_picture(reason: &str) -> Answer {
+    if let Some(blocked) = reason.strip_prefix("blocked:") {
+        return Answer::json(200, &json!({"promptFeedback": {"blockReason": blocked}}));
+    }
+    answered(
+        &json!([{"content": {"role": "model", "parts": [{"text": "I could not."}]}, "finishReason": reason, "index": 0}]),
+    )
+}
+
+impl Provider for Gemini {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// Every call is work of its own.
+    fn concern(&self, _arrival: &Arrival) -> Concern {
+        Concern { is_submit: true, ..Concern::default() }
+    }
+
+    fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {
+        Box::pin(self.generate(arrival, behaviour))
+    }
+
+    /// Its limits are by the minute, and scripted as answers.
+    fn set_capacity(&self, _limit: usize) {}
+
+    fn reset(&self) {}
+}

@@ -1,0 +1,91 @@
+//! The second schedule for real: Debian's PostgreSQL 15 with pg_cron, where they are installed
+//! (`apt-get install postgresql-15 postgresql-15-cron`). Elsewhere this says that it was not run.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use unstuck_tests::Session;
+use xtask::postgres::{self, Installed, Options, Postgres};
+
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+const EXTENSION: &str = "/usr/share/postgresql/15/extension/pg_cron.control";
+/// pg_cron 1.4 knows whole minutes only.
+const PATIENCE: Duration = Duration::from_secs(150);
+const POLL: Duration = Duration::from_millis(500);
+
+/// 72 card jobs, 33 of them without `started_at`; every other one has a card that was delivered.
+const STUCK: &str = "
+create table stuck as
+select gen_random_uuid() as id, md5('user ' || n % 20)::uuid as user_id, n % 2 = 0 as has_card,
+  case when n > 33 then now() - make_interval(hours => n) end as started_at, now() - make_interval(hours => n + 1) as created_at
+from generate_series(1, 72) as n;
+insert into public.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000 from stuck;
+insert into public.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at, created_at)
+select id, 'create-generation-job-banana', user_id, 'running', 51, 5, started_at, created_at from stuck;
+insert into public.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -51 from stuck;
+insert into public.job_steps (job_id, step, status, provider, share, completed_at)
+select id, step, case when has_card and step = 1 then 'completed' else 'running' end, 'gemini', case step when 1 then 11 else 10 end,
+  case when has_card and step = 1 then created_at end
+from stuck cross join generate_series(1, 5) as step";
+
+const OPEN: &str = "select count(*) from public.jobs where completed_at is null";
+
+async fn assert_returned(db: &Session) {
+    let wrong = "select s.id, j.status, j.credits_refunded from stuck s join public.jobs j using (id)
+        where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 51 end)";
+    assert_eq!(db.rows(wrong).await, Vec::<serde_json::Value>::new());
+    let owed = db.int("select sum(case when has_card then 40 else 51 end) from stuck").await;
+    assert_eq!(db.int("select sum(amount) from public.credit_entries where kind = 'refund'").await, owed);
+    db.assert_healthy().await;
+}
+
+/// Not printed by the test's own means: those are shown of failed tests only.
+fn not_run(why: &str) {
+    let _ = writeln!(std::io::stderr(), "NOT RUN: pg_cron beside the edge's healer: {why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twice() {
+    if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
+        return not_run("postgresql-15-cron is not installed here");
+    }
+    let settings =
+        ["shared_preload_libraries=pg_cron", "cron.database_name=postgres", "cron.use_background_workers=on"];
+    let installed = Installed { bin: PathBuf::from(BIN), settings: settings.map(str::to_owned).to_vec() };
+    let options = Options { installed: Some(installed), ..Options::for_tests().expect("a port") };
+    let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
+    let url = server.url("postgres");
+    let db = Session::connect(&url).await;
+    postgres::apply(&postgres::connect(&url).await.unwrap(), &postgres::sql_files().unwrap()).await.expect("our SQL");
+    assert_eq!(db.int("select count(*) from cron.job where command like '%cleanup_all_stale_ai_jobs%'").await, 1);
+
+    // Alone: nobody but pg_cron calls anything.
+    db.exec(STUCK).await;
+    let healed = async {
+        while db.int(OPEN).await > 0 {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, healed).await.expect("pg_cron heals within two minutes");
+    assert_returned(&db).await;
+    assert!(db.int("select count(*) from public.sweeps where source = 'sql' and cleaned = 72").await == 1);
+
+    // Beside the edge's sweep and another run of itself, on a new incident.
+    db.exec("drop table stuck; truncate public.jobs cascade; truncate public.credit_entries, public.credit_accounts")
+        .await;
+    db.exec(STUCK).await;
+    let edge = async || {
+        let session = Session::connect(&url).await;
+        session.sweep().await;
+    };
+    let sql = async || {
+        let session = Session::connect(&url).await;
+        session.exec("select * from public.cleanup_all_stale_ai_jobs()").await;
+    };
+    tokio::join!(edge(), sql(), edge(), sql());
+    while db.int(OPEN).await > 0 {
+        edge().await;
+    }
+    assert_returned(&db).await;
+}
