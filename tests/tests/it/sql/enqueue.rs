@@ -51,6 +51,7 @@ async fn every_refusal_leaves_nothing_behind() {
     let (user, other) = (db.user(60).await, db.user(60).await);
     let job = db.order(user, UPSCALER, 1).await;
     let poor = db.user(59).await;
+    db.exec(&format!("update public.tools set enabled = false where tool = '{VIDEO}'")).await;
     let before = db.row("select (select count(*) from public.jobs) as jobs, (select count(*) from public.credit_entries) as entries").await;
     let new = Uuid::new_v4;
     let with = |mut args: serde_json::Value, name: &str, value: serde_json::Value| {
