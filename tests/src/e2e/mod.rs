@@ -1,6 +1,7 @@
-//! One local stack per test process: release wasm in workerd, Postgres, the stand-ins; and a client of its HTTP contract.
+//! Local stacks for tests: release wasm in workerd, Postgres, the stand-ins; and a client of its HTTP contract.
 //!
-//! Tests run one after the other, each in a world put back to its beginning, and after each no invariant may be broken.
+//! A test has a world to itself, put back to its beginning, and after it no invariant may be broken. There are two worlds,
+//! because a test mostly waits.
 //! The stack's processes are watched through pipes that this process holds, so however it ends, they end too.
 //!
 //! * [`world`]: the stack, its reset, and what a test looks at
@@ -22,7 +23,7 @@ pub mod user;
 pub mod world;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 
 use futures::FutureExt;
 use tokio::runtime::Runtime;
@@ -33,30 +34,62 @@ pub use user::User;
 pub use world::World;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
-/// The process's stack, or why it does not run: starting it takes too long to try again for every test.
-static WORLD: Mutex<Option<Result<World, String>>> = Mutex::new(None);
+/// The worlds that no test is in; empty places are filled by the first test that takes them.
+static FREE: LazyLock<Mutex<Vec<Option<World>>>> = LazyLock::new(|| Mutex::new(vec![None, None]));
+static FREED: Condvar = Condvar::new();
+/// Starting a stack takes too long to fail again for every test, and two that start at once may want the same ports.
+static STARTING: Mutex<Result<(), String>> = Mutex::new(Ok(()));
 
-/// Runs a test in the process's world.
+/// Room for a world that is this test's until it ends, however it ends.
+struct Place(Option<World>);
+
+impl Place {
+    fn take() -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(world) = free.pop() {
+                return Self(world);
+            }
+            free = FREED.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn world(&mut self) -> &mut World {
+        self.0.get_or_insert_with(|| start(|_| {}))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0.take());
+        FREED.notify_one();
+    }
+}
+
+/// Runs a test in a world that others use before and after it.
 pub fn run(test: impl AsyncFnOnce(&mut World)) {
-    let mut shared = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-    let world = shared.get_or_insert_with(|| RUNTIME.block_on(start(|_| {})));
-    let world = world.as_mut().unwrap_or_else(|error| panic!("the stack does not run: {error}"));
-    perform(world, test);
+    perform(Place::take().world(), test);
 }
 
 /// Runs a test in a world of its own, whose options differ. It is gone afterwards.
 pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(&mut World)) {
-    let _one_at_a_time = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-    let started = RUNTIME.block_on(start(change));
-    let mut world = started.unwrap_or_else(|error| panic!("the stack does not run: {error}"));
+    let _turn = Place::take();
+    let mut world = start(change);
     perform(&mut world, test);
     // Its connections are served by the runtime, so they end inside it.
     let _context = RUNTIME.enter();
     drop(world);
 }
 
-async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<World, String> {
-    World::start(change).await.map_err(|error| format!("{error:#}"))
+fn start(change: impl FnOnce(&mut StackOptions)) -> World {
+    let mut starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let started =
+        starting.clone().and_then(|()| RUNTIME.block_on(World::start(change)).map_err(|error| format!("{error:#}")));
+    started.unwrap_or_else(|error| {
+        *starting = Err(error.clone());
+        drop(starting);
+        panic!("the stack does not run: {error}")
+    })
 }
 
 fn perform(world: &mut World, test: impl AsyncFnOnce(&mut World)) {
