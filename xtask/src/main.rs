@@ -124,7 +124,7 @@ fn test(args: &[String]) -> Result<()> {
     build::functions(&build::all_with(&test_only)?)?;
     build::stand_ins()?;
     // Libraries and integration tests; there are no doc tests, and the programs have none of their own.
-    let mut command: Command = cargo(&["test", "--workspace", "--lib", "--test", "*"]);
+    let mut command: Command = cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
     // Just built; nothing that a test starts needs to look again.
     command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
     run("tests", &mut command, "the failed tests are named above; one alone: `cargo test -p <package> <name>`")
