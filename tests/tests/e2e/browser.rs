@@ -53,6 +53,7 @@ fn every_tool_is_ordered_by_its_own_form() {
             ("runninghub-pose-changer", 60, json!([[24, 9]])),
             ("runninghub-veste-ai", 60, json!([[24, 9]])),
             ("replicate-async-start", 80, json!([[12, 9]])),
+            ("create-generation-job-banana", 30, json!([[240, 320], [240, 320], [240, 320]])),
         ];
         let given =
             json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
