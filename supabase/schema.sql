@@ -702,6 +702,15 @@ begin
   where j.id = p_job_id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION private.generation_give_up(p_job public.jobs, p_step public.job_steps)
+ RETURNS TABLE(job_status text, refunded integer)
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  select g.job_status, g.refunded
+  from private.step_give_up(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
+$function$
+;
 CREATE OR REPLACE FUNCTION private.hours_seen()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged integer, credits_refunded integer)
  LANGUAGE sql
@@ -751,6 +760,12 @@ CREATE OR REPLACE FUNCTION private.is_live(p_status text)
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select p_status in ('pending', 'queued', 'starting', 'running') $function$
+;
+CREATE OR REPLACE FUNCTION private.is_stale_attempt(p_step public.job_steps, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_step.status = 'running' and p_step.provider_done_at is null and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now $function$
 ;
 CREATE OR REPLACE FUNCTION private.job_follow(p_job_ids uuid[])
  RETURNS void
@@ -1072,6 +1087,9 @@ AS $function$
         -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
         bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
           or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
+        -- Left for the websites' own cleanup, which calls their function; SQL cannot, and waits 3 minutes past the deadline for it.
+        bool_or(p_now < c.expires_at and st.status = 'running' and st.provider = 'llm' and st.provider_done_at is null
+          and st.lease_until is not null and st.attempts < t.attempt_max) as retryable,
         bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
@@ -1106,6 +1124,7 @@ AS $function$
     when j.working = 0 then true
     when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
     when j.held or j.rescuable then false
+    when j.retryable then j.working_deadline + j.sql_wait <= p_now
     else j.working_deadline <= p_now
   end
 $function$
@@ -1808,6 +1827,97 @@ begin
   return query select a.balance, false from public.credit_accounts a where a.user_id = p_user_id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION public.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+ RETURNS TABLE(job_id uuid, status text, error_message text, retries integer, credits_refunded integer, output_url text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
+  from public.job_get_v1(p_job_id, p_user_id, p_tool) g join public.jobs j on j.id = g.job_id
+$function$
+;
+CREATE OR REPLACE FUNCTION public.generation_put_back_v1(p_job_id uuid, p_run bigint)
+ RETURNS TABLE(applied boolean)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update public.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
+$function$
+;
+CREATE OR REPLACE FUNCTION public.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid DEFAULT NULL::uuid)
+ RETURNS TABLE(outcome text, user_id uuid, status text, retries integer, refunded integer, balance integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job public.jobs; v_step public.job_steps; v_max int; v_now timestamptz; v_status text; v_refunded int := 0;
+begin
+  perform private.act_as(case when p_user_id is null then 'service' else 'user' end);
+  v_job := private.job_lock(p_job_id);
+  if v_job.id is null or v_job.tool <> p_tool or v_job.user_id <> coalesce(p_user_id, v_job.user_id) then perform private.refuse(404, 'not_found'); end if;
+  perform private.refuse_final(v_job);
+  select * into v_step from public.job_steps s where s.job_id = p_job_id and s.step = 1 for update;
+  v_now := clock_timestamp();
+  if not found or not private.is_stale_attempt(v_step, v_now) then
+    perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  select attempt_max into v_max from public.tools where tool = p_tool;
+  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
+    select g.job_status, g.refunded into v_status, v_refunded from private.generation_give_up(v_job, v_step) g;
+  else
+    -- Another attempt of the same paid job; what it is about is what the record says.
+    update public.jobs set retries = retries + 1 where id = p_job_id;
+    update public.job_steps s set status = 'queued', input = v_job.input || s.input, lease_until = null, claimed_at = null, sent_at = null,
+      started_at = null, not_before = null, checked_at = null, deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+    from public.tools t where s.job_id = p_job_id and s.step = 1 and t.tool = p_tool;
+    perform private.job_follow(array[p_job_id]);
+    insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+    values (p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', case when p_user_id is null then 'service' else 'user' end,
+      jsonb_build_object('retry', v_job.retries + 1));
+  end if;
+  return query
+  select case when v_status is null then 'retried' else 'closed' end, j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+  from public.jobs j left join public.credit_accounts a using (user_id) where j.id = p_job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION public.generations_stale_v1(p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, run bigint, retries integer, action text, refunded integer, remaining integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '30s'
+AS $function$
+#variable_conflict use_column
+declare v_row record; v_job public.jobs; v_step public.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
+begin
+  perform private.act_as('sweep');
+  for v_row in
+    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
+    from public.job_steps s join public.jobs j on j.id = s.job_id join public.tools t using (tool)
+    where t.table_name = 'generation_history' and s.status = 'running' and private.is_stale_attempt(s, v_now) and j.set_aside_at is null
+      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
+    order by j.user_id, s.job_id limit greatest(p_limit, 0)
+  loop
+    v_job := private.job_lock(v_row.job_id);
+    v_step := private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    v_now := clock_timestamp();
+    -- Another cleanup, or its owner, came first.
+    continue when v_step.job_id is null or not private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
+    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
+      from private.generation_give_up(v_job, v_step) g;
+    else
+      update public.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
+    end if;
+  end loop;
+end $function$
+;
 CREATE OR REPLACE FUNCTION public.has_role(_user_id uuid, _role public.app_role)
  RETURNS boolean
  LANGUAGE sql
@@ -1968,7 +2078,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION public.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
- RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid)
+ RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid, provider text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2000,11 +2110,11 @@ begin
     perform private.job_follow(array[v_job.id]);
     insert into public.job_events (job_id, event, from_status, to_status, actor)
     select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from public.jobs j where j.id = v_job.id;
-    return query select v_job.id, true, null::uuid; return;
+    return query select v_job.id, true, null::uuid, v_tool.provider; return;
   end if;
   -- A second click while the first click's job lives answers with that job.
   select j.id into v_live from public.jobs j where j.retry_of = v_job.id and private.is_live(j.status);
-  if found then return query select v_live, false, v_job.id; return; end if;
+  if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
   select jsonb_agg(s.input order by s.step) into v_steps from public.job_steps s where s.job_id = v_job.id;
   if v_steps is null then perform private.refuse(400, 'bad_request'); end if;
   if v_tool.exclusive_group is not null and exists (select from public.jobs j
@@ -2019,7 +2129,7 @@ begin
   end if;
   if exists (select from public.jobs j where j.id = p_new_job_id) then perform private.refuse(409, 'idempotency_conflict'); end if;
   perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
-  return query select p_new_job_id, false, v_job.id;
+  return query select p_new_job_id, false, v_job.id, v_tool.provider;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION public.job_tasks_v1(p_job_id uuid)
@@ -2717,6 +2827,10 @@ grant execute on function private.violations_seen() to service_role;
 grant execute on function public.cleanup_all_stale_ai_jobs() to service_role;
 grant execute on function public.consume_upscaler_credits(uuid,integer,text) to service_role;
 grant execute on function public.credit_grant_v1(uuid,integer,text,text) to service_role;
+grant execute on function public.generation_get_v1(uuid,text,uuid) to service_role;
+grant execute on function public.generation_put_back_v1(uuid,bigint) to service_role;
+grant execute on function public.generation_retry_v1(uuid,text,uuid) to service_role;
+grant execute on function public.generations_stale_v1(integer) to service_role;
 grant execute on function public.has_role(uuid,public.app_role) to authenticated;
 grant execute on function public.has_role(uuid,public.app_role) to service_role;
 grant execute on function public.health_v1() to service_role;

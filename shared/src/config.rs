@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::provider::gemini;
+use crate::provider::llm::Api;
 
 /// Secret keys of the new kind are no tokens and go into `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
@@ -44,6 +45,10 @@ pub struct Config {
     pub gemini_api_key: Option<String>,
     pub gemini_api_key_2: Option<String>,
     pub gemini_model: Option<String>,
+    pub llm_kind: Option<Api>,
+    pub llm_base_url: Option<String>,
+    pub llm_api_key: Option<String>,
+    pub llm_model: Option<String>,
 }
 
 impl Config {
@@ -81,6 +86,10 @@ impl Config {
             gemini_api_key: read("GEMINI_API_KEY"),
             gemini_api_key_2: read("GEMINI_API_KEY_2"),
             gemini_model: read("GEMINI_MODEL"),
+            llm_kind: llm_kind(read("LLM_KIND"))?,
+            llm_base_url: read("LLM_BASE_URL").map(without_slash),
+            llm_api_key: read("LLM_API_KEY"),
+            llm_model: read("LLM_MODEL"),
         })
     }
 
@@ -152,6 +161,22 @@ impl Config {
     pub fn replicate_api_token(&self) -> Result<&str, ApiError> {
         present(&self.replicate_api_token, "REPLICATE_API_TOKEN")
     }
+
+    pub fn llm_kind(&self) -> Result<Api, ApiError> {
+        self.llm_kind.ok_or_else(|| ApiError::misconfigured("LLM_KIND"))
+    }
+
+    pub fn llm_base_url(&self) -> Result<&str, ApiError> {
+        present(&self.llm_base_url, "LLM_BASE_URL")
+    }
+
+    pub fn llm_api_key(&self) -> Result<&str, ApiError> {
+        present(&self.llm_api_key, "LLM_API_KEY")
+    }
+
+    pub fn llm_model(&self) -> Result<&str, ApiError> {
+        present(&self.llm_model, "LLM_MODEL")
+    }
 }
 
 fn present<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str, ApiError> {
@@ -181,6 +206,10 @@ fn number(name: &str, value: Option<String>) -> Result<Option<u32>, ApiError> {
 
 fn json(name: &str, value: Option<String>) -> Result<Option<Value>, ApiError> {
     value.map(|value| serde_json::from_str(&value).map_err(|_| ApiError::misconfigured(name))).transpose()
+}
+
+fn llm_kind(value: Option<String>) -> Result<Option<Api>, ApiError> {
+    value.map(|value| Api::parse(&value).ok_or_else(|| ApiError::misconfigured("LLM_KIND"))).transpose()
 }
 
 fn secret_keys(value: Option<String>) -> Result<Vec<String>, ApiError> {

@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | may |
 //! |---|---|---|
-//! | core | `error`, `id`, `config`, `transport`, `webhook`, `address`, `auth`, `job`, `provider` | decide from values in hand; never clock, environment, randomness or I/O |
+//! | core | `error`, `id`, `config`, `transport`, `webhook`, `address`, `auth`, `job`, `provider`, `site` | decide from values in hand; never clock, environment, randomness or I/O |
 //! | flow | `db`, `flow` | await, but only on a [`transport::Transport`] |
 //! | edge | `edge` (feature `edge`) | touch the world; the only place that names `worker` |
 //!
@@ -22,6 +22,7 @@ pub mod flow;
 pub mod id;
 pub mod job;
 pub mod provider;
+pub mod site;
 #[cfg(test)]
 mod testing;
 pub mod transport;

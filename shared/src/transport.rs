@@ -93,3 +93,23 @@ pub trait Transport {
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
     fn log(&self, line: &Value);
 }
+
+/// A world whose answers can be read while they arrive.
+#[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
+pub trait Streams: Transport {
+    /// Sends a request and shows the body of a good answer piece by piece, until `take` has enough; a refusal comes
+    /// whole. The request's time limit is for the head, `silence_ms` for each wait after it.
+    async fn stream(
+        &self,
+        request: HttpRequest,
+        silence_ms: u32,
+        take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<HttpResponse, TransportError>;
+}
+
+/// A world in which our functions reach each other without a public address.
+#[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
+pub trait Functions: Transport {
+    /// Calls the function of that name; the request's host does not count.
+    async fn call(&self, function: &str, request: HttpRequest) -> Result<HttpResponse, TransportError>;
+}

@@ -223,9 +223,9 @@ insert into public.tools (tool, table_name, provider, credit_cost, priced_per, s
   ('runninghub-veste-ai', 'veste_ai_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
   ('create-generation-job-banana', 'generation_jobs', 'gemini', 10, 'step', 'parallel', 'per_step', null, '10 minutes', '10 minutes', true),
   ('replicate-async-start', 'replicate_tasks', 'replicate', 40, 'step', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
-  ('generate-website', 'generation_history', 'llm', 50, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', false),
-  ('generate-react-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', false),
-  ('generate-php-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', false)
+  ('generate-website', 'generation_history', 'llm', 50, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
+  ('generate-react-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
+  ('generate-php-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true)
 on conflict do nothing;
 
 do $$

@@ -57,6 +57,9 @@ $$
         -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
         bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
           or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
+        -- Left for the websites' own cleanup, which calls their function; SQL cannot, and waits 3 minutes past the deadline for it.
+        bool_or(p_now < c.expires_at and st.status = 'running' and st.provider = 'llm' and st.provider_done_at is null
+          and st.lease_until is not null and st.attempts < t.attempt_max) as retryable,
         bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
       from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
@@ -91,6 +94,7 @@ $$
     when j.working = 0 then true
     when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
     when j.held or j.rescuable then false
+    when j.retryable then j.working_deadline + j.sql_wait <= p_now
     else j.working_deadline <= p_now
   end
 $$;

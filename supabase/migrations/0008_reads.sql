@@ -33,6 +33,14 @@ $$
   from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id order by s.step
 $$;
 comment on function public.job_tasks_v1 is 'Caller: a status endpoint, after job_get_v1 has let the user see the job. The job''s steps with what was delivered; a picture is shown once it is its owner''s.';
+create or replace function public.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+returns table (job_id uuid, status text, error_message text, retries int, credits_refunded int, output_url text)
+language sql set search_path = '' set statement_timeout = '10s' as
+$$
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
+  from public.job_get_v1(p_job_id, p_user_id, p_tool) g join public.jobs j on j.id = g.job_id
+$$;
+comment on function public.generation_get_v1 is 'Caller: the website functions'' GET, for the verified user. What job_get_v1 says, with retries and, once it is completed, where its files lie. Refuses: not_found.';
 
 create or replace function public.user_active_v1(p_user_id uuid)
 returns table (has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" int)

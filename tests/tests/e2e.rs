@@ -2,17 +2,24 @@
 
 mod e2e {
     mod admin_cancel_job;
+    mod admin_retry_job;
     mod auth;
     mod browser;
     mod cards;
     mod chains;
+    mod cleanup_stale_generations;
     mod cleanup_stale_jobs;
     mod client;
     mod create_generation_job_banana;
     mod gateway;
+    mod generate_php_website;
+    mod generate_react_website;
+    mod generate_website;
+    mod generation_retry;
     mod kills;
     mod leaving;
     mod misbehaviour;
+    mod pages;
     mod process_generation_tasks_banana;
     mod provider_webhook;
     mod replicate_async_start;
@@ -25,6 +32,7 @@ mod e2e {
     mod runninghub_upscaler;
     mod runninghub_veste_ai;
     mod runninghub_video_upscaler;
+    mod sites;
     mod slots;
     mod upscaling;
 }

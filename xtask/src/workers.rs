@@ -169,5 +169,9 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("GEMINI_BASE_URL", format!("http://{providers}/gemini")),
         ("GEMINI_API_KEY", "gemini-local-key".into()),
         ("GEMINI_API_KEY_2", "gemini-local-key-2".into()),
+        ("LLM_KIND", "openai".into()),
+        ("LLM_BASE_URL", format!("http://{providers}/llm/v1")),
+        ("LLM_API_KEY", "llm-local-key".into()),
+        ("LLM_MODEL", "local-site-1".into()),
     ])
 }

@@ -10,6 +10,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod policy;
 pub mod remembered;
+pub mod retry;
 mod rsa;
 #[cfg(test)]
 mod token_tests;

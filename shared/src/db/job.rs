@@ -75,6 +75,16 @@ pub struct TaskView {
     pub error_message: Option<String>,
 }
 
+/// What an admin's requeue made of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Requeue {
+    /// The job itself, or the new one.
+    pub job_id: JobId,
+    pub retry_of: Option<JobId>,
+    /// Whose queue it joined.
+    pub provider: String,
+}
+
 impl<T: Transport> Db<'_, T> {
     pub async fn job_enqueue_v1(&self, order: &Enqueue) -> Result<JobView, DbError> {
         self.rpc_one("job_enqueue_v1", order).await
@@ -143,5 +153,25 @@ impl<T: Transport> Db<'_, T> {
             p_job_ids: &'a [JobId],
         }
         self.rpc("session_cancel_v1", &Args { p_user_id: user, p_session_id: session, p_job_ids: jobs }).await
+    }
+
+    pub async fn job_requeue_v1(
+        &self,
+        actor: UserId,
+        table: &str,
+        job: JobId,
+        charge: bool,
+        new: JobId,
+    ) -> Result<Requeue, DbError> {
+        #[derive(Serialize)]
+        struct Args<'a> {
+            p_actor: UserId,
+            p_table: &'a str,
+            p_job_id: JobId,
+            p_charge: bool,
+            p_new_job_id: JobId,
+        }
+        let args = Args { p_actor: actor, p_table: table, p_job_id: job, p_charge: charge, p_new_job_id: new };
+        self.rpc_one("job_requeue_v1", &args).await
     }
 }

@@ -1,6 +1,7 @@
 //! Typed calls of the SQL functions.
 
 pub mod client;
+pub mod generation;
 pub mod job;
 pub mod queue;
 pub mod step;

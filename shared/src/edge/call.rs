@@ -89,7 +89,18 @@ impl Call {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     pub status: u16,
-    pub body: Value,
+    pub body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    Json(Value),
+    /// Offered to the browser under a name, which holds no quotes.
+    Download {
+        name: String,
+        content_type: &'static str,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Reply {
@@ -99,6 +110,10 @@ impl Reply {
 
     pub fn with_status(status: u16, body: impl Serialize) -> Result<Reply, ApiError> {
         let body = serde_json::to_value(body).map_err(|error| ApiError::internal(error.to_string()))?;
-        Ok(Reply { status, body })
+        Ok(Reply { status, body: Body::Json(body) })
+    }
+
+    pub fn download(name: String, content_type: &'static str, bytes: Vec<u8>) -> Reply {
+        Reply { status: 200, body: Body::Download { name, content_type, bytes } }
     }
 }

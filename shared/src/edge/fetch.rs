@@ -139,6 +139,19 @@ pub(super) async fn exchange(
     body: Option<&JsValue>,
     signal: &AbortSignal,
 ) -> Result<Response, TransportError> {
+    let built = built(request, body, signal)?;
+    let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
+    let response = JsFuture::from(scope.fetch_with_request(&built)).await.map_err(unknown)?;
+    response.dyn_into().map_err(unknown)
+}
+
+/// The request as the platform takes it.
+pub(super) fn built(
+    request: &HttpRequest,
+    body: Option<&JsValue>,
+    signal: &AbortSignal,
+) -> Result<Request, TransportError> {
     let not_sent = |error: JsValue| TransportError::NotSent(describe(&error));
     let headers = Headers::new().map_err(not_sent)?;
     for (name, value) in &request.headers {
@@ -152,11 +165,7 @@ pub(super) async fn exchange(
     if let Some(body) = body {
         init.set_body(body);
     }
-    let built = Request::new_with_str_and_init(&request.url, &init).map_err(not_sent)?;
-    let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
-    let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
-    let response = JsFuture::from(scope.fetch_with_request(&built)).await.map_err(unknown)?;
-    response.dyn_into().map_err(unknown)
+    Request::new_with_str_and_init(&request.url, &init).map_err(not_sent)
 }
 
 /// The body in one read; chunk by chunk would cross the boundary for each.
@@ -166,7 +175,7 @@ pub(super) async fn text(response: &Response) -> Result<String, TransportError> 
     text.as_string().ok_or_else(|| TransportError::Unknown("the answer is not text".to_owned()))
 }
 
-fn is_redirect(status: u16) -> bool {
+pub(super) fn is_redirect(status: u16) -> bool {
     status == 0 || (300..400).contains(&status)
 }
 

@@ -10,6 +10,7 @@ mod copy;
 mod cors;
 mod cron;
 mod fetch;
+pub mod generation;
 mod identity;
 mod log;
 mod queue;
@@ -17,6 +18,7 @@ mod rate;
 mod serve;
 mod spec;
 mod start;
+mod stream;
 pub mod tool;
 
 pub use call::{Call, OwnedCx, Reply};

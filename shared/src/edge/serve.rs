@@ -11,7 +11,7 @@ use worker::{Context, Env, Headers, Request, Response};
 
 use crate::auth::policy::{Admission, admit};
 use crate::auth::{Caller, Policy};
-use crate::edge::call::{Call, OwnedCx, Reply};
+use crate::edge::call::{Body, Call, OwnedCx, Reply};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::Line;
 use crate::edge::spec::{Op, Spec, route};
@@ -155,9 +155,13 @@ fn header(headers: &Headers, name: &str) -> Option<String> {
 pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
     let headers = Headers::new();
     cors::with_cors(&headers, request_id);
-    let _ = headers.set("content-type", "application/json");
     let (status, body) = match outcome {
-        Ok(reply) => (reply.status, reply.body),
+        Ok(Reply { status, body: Body::Json(body) }) => (status, body),
+        Ok(Reply { status, body: Body::Download { name, content_type, bytes } }) => {
+            let _ = headers.set("content-type", content_type);
+            let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
+            return Response::builder().with_status(status).with_headers(headers).fixed(bytes);
+        }
         Err(mut error) => {
             if let Some(seconds) = error.retry_after_s {
                 let _ = headers.set("retry-after", &seconds.to_string());
@@ -170,5 +174,6 @@ pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
             (error.code.http_status(), error.to_body(request_id))
         }
     };
+    let _ = headers.set("content-type", "application/json");
     Response::builder().with_status(status).with_headers(headers).fixed(body.to_string().into_bytes())
 }

@@ -5,6 +5,7 @@
 
 use super::Cx;
 use crate::db::DbError;
+use crate::db::generation::{Retry, Stale};
 use crate::db::job::{CancelledInSession, CancelledJob};
 use crate::db::step::{Attempt, Checked, Completed, Done, Failed, Heard, Requeued};
 use crate::db::sweep::Swept;
@@ -108,4 +109,20 @@ pub async fn sweep<T: Transport>(cx: &Cx<'_, T>, sweep_id: i64, limit: u32) -> R
 /// The same for one user's own jobs.
 pub async fn heal<T: Transport>(cx: &Cx<'_, T>, user: UserId) -> Result<(), ApiError> {
     Ok(cx.db().user_heal_v1(user).await?)
+}
+
+/// Another attempt of a website whose attempt stopped; given up where none is left. A lost answer is not repeated: the
+/// second call would read as one too many.
+pub async fn retry_generation<T: Transport>(
+    cx: &Cx<'_, T>,
+    job: JobId,
+    tool: &str,
+    owner: Option<UserId>,
+) -> Result<Retry, ApiError> {
+    Ok(cx.db().generation_retry_v1(job, tool, owner).await?)
+}
+
+/// Websites whose attempt stopped: reserved for a retry, or given up.
+pub async fn stale_generations<T: Transport>(cx: &Cx<'_, T>, limit: u32) -> Result<Vec<Stale>, ApiError> {
+    Ok(cx.db().generations_stale_v1(limit).await?)
 }

@@ -5,7 +5,7 @@
 
 use super::{Cx, dispatch};
 use crate::error::ApiError;
-use crate::provider::{SYNCHRONOUS, gemini};
+use crate::provider::{SYNCHRONOUS, gemini, llm};
 use crate::transport::Transport;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use serde_json::json;
 fn queue_of(provider: &str) -> Option<&'static str> {
     match provider {
         gemini::NAME => Some("GEMINI_HINTS"),
+        llm::NAME => Some("LLM_HINTS"),
         _ => None,
     }
 }

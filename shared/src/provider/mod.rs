@@ -4,6 +4,7 @@
 //! No I/O and no clock. Nothing here changes a job: `job::decide` says what an answer means.
 
 pub mod gemini;
+pub mod llm;
 pub mod replicate;
 pub mod runninghub;
 
@@ -115,7 +116,7 @@ impl<T> Reading<T> {
 /// The providers that work on their own after a submit, so that sweeps ask them.
 pub const ASYNCHRONOUS: &[&str] = &[runninghub::NAME, replicate::NAME];
 /// The providers that answer with the result, while a worker waits.
-pub const SYNCHRONOUS: &[&str] = &[gemini::NAME];
+pub const SYNCHRONOUS: &[&str] = &[gemini::NAME, llm::NAME];
 
 /// A provider we can speak to, with our account there.
 #[derive(Debug, Clone, Copy)]

@@ -13,6 +13,7 @@
 mod exchange;
 mod files;
 mod gemini;
+mod llm;
 mod log;
 mod provider;
 mod replicate;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -37,6 +38,9 @@ use files::Files;
 use log::Log;
 use provider::Provider;
 use script::Script;
+
+/// A script may hold a whole answer of a provider, also one that is too large.
+const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Everything the routes share.
 #[derive(Clone)]
@@ -60,10 +64,12 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
     let runninghub = runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
     let replicate = replicate::Replicate::new(config, Client::new(), files.clone(), Arc::clone(&log));
     let gemini = gemini::Gemini::new(config, Client::new());
-    let providers: Vec<Arc<dyn Provider>> = vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini)];
+    let llm = llm::Llm::new(config);
+    let providers: Vec<Arc<dyn Provider>> =
+        vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini), Arc::new(llm)];
     let stand = Stand { script: Arc::default(), log, files, providers: Arc::new(providers) };
     let router = Router::new()
-        .route("/__script", post(add_script))
+        .route("/__script", post(add_script).layer(DefaultBodyLimit::max(SCRIPT_BYTES_MAX)))
         .route("/__log", get(async |State(stand): State<Stand>| Json(stand.log.entries())))
         .route("/__deliveries", get(async |State(stand): State<Stand>| Json(stand.log.deliveries())))
         .route("/files/{name}", get(files::read))

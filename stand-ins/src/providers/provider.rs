@@ -2,10 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::script::Behaviour;
 
@@ -65,15 +69,50 @@ pub(crate) struct Answer {
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
     pub(crate) task_id: Option<String>,
+    /// Instead of `body`: what is sent bit by bit.
+    pub(crate) chunks: Option<Chunks>,
+}
+
+/// A body that takes its time.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunks {
+    pub(crate) list: Vec<String>,
+    /// Before each.
+    pub(crate) pause: Duration,
+    /// After the last one the stream stays open until this changes.
+    pub(crate) hang: Option<watch::Receiver<u64>>,
+}
+
+impl Chunks {
+    pub(crate) fn into_body(self) -> Body {
+        let Self { list, pause, hang } = self;
+        let chunks = stream::iter(list).then(move |chunk| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, std::convert::Infallible>(Bytes::from(chunk))
+        });
+        let silence = stream::once(async move {
+            if let Some(mut hang) = hang {
+                // The sender lives as long as the stand-in.
+                let _ = hang.changed().await;
+            }
+        });
+        Body::from_stream(chunks.chain(silence.filter_map(|()| std::future::ready(None))))
+    }
 }
 
 impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self { status, content_type: "application/json", body: body.to_string(), task_id: None }
+        Self { status, content_type: "application/json", body: body.to_string(), task_id: None, chunks: None }
     }
 
     pub(crate) fn text(status: u16, body: String) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body, task_id: None }
+        Self { status, content_type: "text/plain; charset=utf-8", body, task_id: None, chunks: None }
+    }
+
+    /// Events, sent one by one.
+    pub(crate) fn stream(chunks: Chunks) -> Self {
+        let body = chunks.list.concat();
+        Self { status: 200, content_type: "text/event-stream", body, task_id: None, chunks: Some(chunks) }
     }
 
     /// As `application/problem+json`.

@@ -22,6 +22,8 @@ pub(crate) struct Behaviour {
     pub(crate) status: Option<u16>,
     /// The body that goes with `status`.
     pub(crate) body: Option<Value>,
+    /// Headers of the answer, such as the delay that a refusal names.
+    pub(crate) headers: Option<BTreeMap<String, String>>,
     /// Accept, then drop the connection.
     #[serde(default)]
     pub(crate) lost_answer: bool,
@@ -40,10 +42,14 @@ pub(crate) struct Behaviour {
     pub(crate) data_removed: bool,
     /// Of a webhook.
     pub(crate) signature: Option<SignatureFault>,
-    /// Why a candidate ends without a picture; `blocked:<reason>` where the prompt itself is blocked.
+    /// The provider's word for how its answer ended; Gemini: `blocked:<reason>` where the prompt itself is blocked.
     pub(crate) finish_reason: Option<String>,
     /// Accepted with code 0, yet announcing a failure in `promptTips`.
     pub(crate) node_errors: Option<Value>,
+    /// What a text model writes, instead of its own.
+    pub(crate) text: Option<Value>,
+    /// A text model's stream ends after this many chunks.
+    pub(crate) stop_after: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -94,6 +100,8 @@ impl Behaviour {
             || self.data_removed
             || self.signature.is_some()
             || self.node_errors.is_some()
+            || self.text.is_some()
+            || self.stop_after.is_some()
             || self.finish_reason.is_some()
     }
 
@@ -103,7 +111,7 @@ impl Behaviour {
     }
 
     fn is_about_any_answer(&self) -> bool {
-        self.status.is_some() || self.body.is_some() || self.delay_ms.is_some()
+        self.status.is_some() || self.body.is_some() || self.headers.is_some() || self.delay_ms.is_some()
     }
 }
 

@@ -284,6 +284,11 @@ impl World {
         self.until(&what, look).await
     }
 
+    /// What the functions have logged during this test.
+    pub fn functions_log(&self) -> String {
+        self.workers_log().split_off(self.workers_log_seen)
+    }
+
     /// What to show when a test failed: the last lines that the functions logged during it.
     pub(super) fn evidence(&self) -> String {
         let text = self.workers_log();

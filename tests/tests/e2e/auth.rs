@@ -72,10 +72,14 @@ fn table(user: &User, job: Uuid) -> Vec<Row> {
         row(&queue("process-next"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", NO]),
         row(&queue("reconcile"), named, [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),
         row(&queue("status"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),
-        row("admin-cancel-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
+        row("admin-cancel-job", unknown.clone(), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
         row("cleanup-stale-jobs", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
         row("create-generation-job-banana", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row("process-generation-tasks-banana", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
+        row("cleanup-stale-generations", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
+        row("admin-retry-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
+        // Without a record to retry the service has nothing to order; the whole table of retries is in `generation_retry`.
+        row("generate-website", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, BAD, NO]),
         // The token in the address decides, and nothing else.
         row(&webhook, json!({}), [NO; 7]),
     ]

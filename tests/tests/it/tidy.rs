@@ -9,15 +9,15 @@ use unstuck_tests::{Database, sources};
 use xtask::wrangler::Wrangler;
 
 /// What decides from values in hand. The other layers are `db`, `flow` and `edge`.
-const CORE: [&str; 10] =
-    ["address", "auth", "config", "credit", "error", "id", "job", "provider", "transport", "webhook"];
+const CORE: [&str; 11] =
+    ["address", "auth", "config", "credit", "error", "id", "job", "provider", "site", "transport", "webhook"];
 
 /// The packages that the product was asked to be built with.
 const NAMED: [&str; 7] =
     ["worker", "serde", "serde_json", "postgrest", "jsonwebtoken", "getrandom", "console_error_panic_hook"];
 
 /// Only `flow::finalise` calls these: they finish, fail or cancel.
-const ENDING: [&str; 7] = [
+const ENDING: [&str; 9] = [
     "step_complete_v1",
     "step_fail_v1",
     "step_checked_v1",
@@ -25,6 +25,8 @@ const ENDING: [&str; 7] = [
     "job_cancel_v1",
     "job_cancel_admin_v1",
     "session_cancel_v1",
+    "generation_retry_v1",
+    "generations_stale_v1",
 ];
 
 fn is_test(file: &Path) -> bool {

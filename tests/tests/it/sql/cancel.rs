@@ -206,7 +206,7 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
     db.age(job, "11 minutes").await;
     assert_eq!(
         db.ask("job_requeue_v1", call.clone()).await,
-        json!({ "job_id": job, "retried": true, "retry_of": null })
+        json!({ "job_id": job, "retried": true, "retry_of": null, "provider": "replicate" })
     );
     assert_eq!(db.refusal("job_requeue_v1", call).await.message, "in_progress", "once");
     let step = db.step(job, 2).await;
@@ -237,7 +237,7 @@ async fn a_final_job_becomes_a_new_one_once() {
     db.fail(attempt, "PROVIDER_FAILED").await;
     let (free, again, paid) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
     let answer = db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, false, free)).await;
-    assert_eq!(answer, json!({ "job_id": free, "retried": false, "retry_of": job }));
+    assert_eq!(answer, json!({ "job_id": free, "retried": false, "retry_of": job, "provider": "runninghub" }));
     let second = db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, false, again)).await;
     assert_eq!(second["job_id"], json!(free), "a second click answers with the first one's job");
     assert!(db.entries(free).await.is_empty());

@@ -1,0 +1,20 @@
+//! `generate-react-website`: a React project from a prompt. Orders and retries of it, its files.
+//!
+//! Here is what is this tool's own: its kind. Everything else is what every website function does; the site is made by
+//! the consumer of the hints' queue.
+
+use shared::edge::{self, BODY_BYTES_MAX, Spec, generation};
+use shared::site::Kind;
+use worker::{Context, Env, Request, Response, event};
+
+static SPEC: Spec = Spec {
+    name: "generate-react-website",
+    ops: generation::OPS,
+    body_bytes_max: BODY_BYTES_MAX,
+    requires: generation::REQUIRES,
+};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    edge::serve(&SPEC, request, env, context, |call| generation::handle(call, Kind::React)).await
+}

@@ -1,0 +1,131 @@
+//! Answers that are read while they arrive, and calls to our own functions.
+//!
+//! Whoever stops reading, or goes away, ends the exchange: an answer that nobody reads must not be written on.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use worker::web_sys::{AbortController, Response};
+use worker::{Date, Delay};
+
+use super::fetch::{Fetch, built, describe, exchange, is_redirect, text};
+use crate::transport::{Functions, HttpRequest, HttpResponse, Streams, TransportError};
+use worker::wasm_bindgen::JsValue;
+
+/// What a refusal may say about asking again.
+const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "retry-after-ms", "x-should-retry"];
+
+/// Aborts its exchange when it goes.
+struct Exchange(AbortController);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Exchange {
+    fn new() -> Result<Self, TransportError> {
+        AbortController::new().map(Self).map_err(|error| TransportError::NotSent(describe(&error)))
+    }
+}
+
+impl Streams for Fetch {
+    async fn stream(
+        &self,
+        request: HttpRequest,
+        silence_ms: u32,
+        take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<HttpResponse, TransportError> {
+        let exchanged = Exchange::new()?;
+        let signal = exchanged.0.signal();
+        let body = request.body.as_deref().map(JsValue::from_str);
+        let head = async {
+            let response = exchange(&request, body.as_ref(), &signal).await?;
+            let status = response.status();
+            if is_redirect(status) {
+                return Err(TransportError::Unknown("redirected".to_owned()));
+            }
+            let body = if is_good(status) { String::new() } else { text(&response).await? };
+            Ok((HttpResponse { status, headers: headers(&response), body }, response))
+        };
+        let (answer, response) = within(request.timeout_ms, head).await?;
+        if is_good(answer.status) {
+            read(response, silence_ms, take).await?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Functions for Fetch {
+    async fn call(&self, function: &str, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let not_bound = |error: worker::Error| TransportError::NotSent(short(&error));
+        let binding = function.to_ascii_uppercase().replace('-', "_");
+        let service = self.env().service(&binding).map_err(not_bound)?;
+        let exchanged = Exchange::new()?;
+        let body = request.body.as_deref().map(JsValue::from_str);
+        let built = built(&request, body.as_ref(), &exchanged.0.signal())?;
+        let called = async {
+            let unknown = |error: worker::Error| TransportError::Unknown(short(&error));
+            let mut response = service.fetch_request(worker::Request::from(built)).await.map_err(unknown)?;
+            let body = response.text().await.map_err(unknown)?;
+            Ok(HttpResponse { status: response.status_code(), headers: Vec::new(), body })
+        };
+        within(request.timeout_ms, called).await
+    }
+}
+
+async fn within<T>(ms: u32, work: impl Future<Output = Result<T, TransportError>>) -> Result<T, TransportError> {
+    match select(pin!(work), pin!(pause(ms))).await {
+        Either::Left((done, _)) => done,
+        Either::Right(((), _)) => Err(TransportError::Unknown("no answer in time".to_owned())),
+    }
+}
+
+fn is_good(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+fn short(error: &worker::Error) -> String {
+    error.to_string().chars().take(200).collect()
+}
+
+/// One timer for many pieces: it only looks how long ago the last one came.
+async fn read(response: Response, silence_ms: u32, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), TransportError> {
+    let broken = |error: worker::Error| TransportError::Unknown(short(&error));
+    let mut pieces = worker::Response::from(response).stream().map_err(broken)?;
+    let mut last_ms = Date::now().as_millis();
+    let mut silence = Box::pin(pause(silence_ms));
+    loop {
+        match select(pieces.next(), silence.as_mut()).await {
+            Either::Left((None, _)) => return Ok(()),
+            Either::Left((Some(Err(error)), _)) => return Err(broken(error)),
+            Either::Left((Some(Ok(piece)), _)) => {
+                if !take(&piece) {
+                    return Ok(());
+                }
+                last_ms = Date::now().as_millis();
+            }
+            Either::Right(((), _)) => {
+                let silent_ms = Date::now().as_millis().saturating_sub(last_ms);
+                let left_ms = u64::from(silence_ms).saturating_sub(silent_ms);
+                if left_ms == 0 {
+                    return Err(TransportError::Unknown(format!("silent for {} s", silence_ms / 1000)));
+                }
+                silence = Box::pin(pause(u32::try_from(left_ms).unwrap_or(silence_ms)));
+            }
+        }
+    }
+}
+
+async fn pause(ms: u32) {
+    Delay::from(Duration::from_millis(u64::from(ms))).await;
+}
+
+fn headers(response: &Response) -> Vec<(String, String)> {
+    let headers = response.headers();
+    let read = |name: &&str| headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value));
+    READ_HEADERS.iter().filter_map(read).collect()
+}

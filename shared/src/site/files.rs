@@ -1,0 +1,275 @@
+//! From a model's answer to the files of a site, or the reason why it is none.
+//!
+//! Nothing is repaired but a leading `./` and a code fence around the answer: a half or odd site is
+//! no site, and another attempt is cheaper than a broken delivery.
+
+use super::Kind;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+
+pub const FILES_MAX: usize = 200;
+pub const BYTES_MAX: usize = 5 * 1024 * 1024;
+const PATH_BYTES_MAX: usize = 200;
+
+const MARK: &str = "<!-- FILE:";
+const MARK_END: &str = "-->";
+
+/// What may start a React project.
+const ENTRIES: [&str; 12] = [
+    "src/main.tsx",
+    "src/main.jsx",
+    "src/main.ts",
+    "src/main.js",
+    "src/index.tsx",
+    "src/index.jsx",
+    "src/index.ts",
+    "src/index.js",
+    "main.tsx",
+    "main.jsx",
+    "index.tsx",
+    "index.jsx",
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    pub path: String,
+    pub content: String,
+}
+
+/// Reads and checks an answer.
+pub fn of_answer(kind: Kind, answer: &str) -> Result<Vec<File>, String> {
+    let answer = without_fence(answer.trim());
+    let files = if answer.starts_with('{') { of_json(answer)? } else { of_marks(answer) };
+    check(kind, files)
+}
+
+fn of_json(answer: &str) -> Result<Vec<File>, String> {
+    #[derive(Deserialize)]
+    struct Form {
+        files: Vec<File>,
+    }
+    let form: Form = serde_json::from_str(answer).map_err(|_| "the answer is not the JSON that was asked for")?;
+    Ok(form.files)
+}
+
+/// Files behind `<!-- FILE: path -->` lines; what stands before the first is chatter.
+fn of_marks(answer: &str) -> Vec<File> {
+    let mut files: Vec<File> = Vec::new();
+    for line in answer.split_inclusive('\n') {
+        let mark = line.trim().strip_prefix(MARK).and_then(|rest| rest.strip_suffix(MARK_END));
+        match (mark, files.last_mut()) {
+            (Some(path), _) => files.push(File { path: path.trim().to_owned(), content: String::new() }),
+            (None, Some(file)) => file.content.push_str(line),
+            (None, None) => {}
+        }
+    }
+    for file in &mut files {
+        let content = without_fence(file.content.trim());
+        file.content = format!("{content}\n");
+    }
+    files
+}
+
+/// The inside of a text that is one fenced block.
+fn without_fence(text: &str) -> &str {
+    let inside = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    match inside.and_then(|inside| inside.split_once('\n')) {
+        Some((_language, inside)) => inside.trim_end(),
+        None => text,
+    }
+}
+
+fn check(kind: Kind, mut files: Vec<File>) -> Result<Vec<File>, String> {
+    if files.is_empty() {
+        return Err("the answer holds no files".to_owned());
+    }
+    if files.len() > FILES_MAX {
+        return Err(format!("the answer holds more than {FILES_MAX} files"));
+    }
+    if files.iter().map(|file| file.content.len()).sum::<usize>() > BYTES_MAX {
+        return Err(format!("the answer holds more than {} MB of files", BYTES_MAX >> 20));
+    }
+    let mut seen = HashSet::new();
+    for file in &mut files {
+        while let Some(rest) = file.path.strip_prefix("./") {
+            file.path = rest.to_owned();
+        }
+        if !is_path(&file.path) {
+            return Err("the answer holds a file with a path that is not allowed".to_owned());
+        }
+        if file.content.contains('\0') {
+            return Err("the answer holds a file that is not text".to_owned());
+        }
+        // Two names that one file system takes for the same would lose a file there.
+        if !seen.insert(file.path.to_lowercase()) {
+            return Err("the answer holds two files of the same path".to_owned());
+        }
+    }
+    complete(kind, &files)?;
+    Ok(files)
+}
+
+/// Relative, below its folder on any file system, and printable.
+fn is_path(path: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    !path.is_empty()
+        && path.len() <= PATH_BYTES_MAX
+        && path.chars().all(is_plain)
+        && path.split('/').all(|part| !part.is_empty() && part.trim() == part && !part.chars().all(|c| c == '.'))
+}
+
+fn complete(kind: Kind, files: &[File]) -> Result<(), String> {
+    let find = |path: &str| files.iter().find(|file| file.path == path);
+    let need = |path: &str| find(path).ok_or_else(|| format!("the answer holds no {path}"));
+    match kind {
+        Kind::Html => need("index.html").map(drop),
+        Kind::Php => need("index.php").map(drop),
+        Kind::React => {
+            let package = need("package.json")?;
+            serde_json::from_str::<Map<String, Value>>(&package.content)
+                .map_err(|_| "the answer's package.json is not JSON")?;
+            let entry = ENTRIES.iter().any(|entry| find(entry).is_some());
+            if entry { Ok(()) } else { Err("the answer holds no entry such as src/main.tsx".to_owned()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn answer(files: &[(&str, &str)]) -> String {
+        let files: Vec<Value> = files.iter().map(|(path, content)| json!({"path": path, "content": content})).collect();
+        json!({ "files": files }).to_string()
+    }
+
+    fn html(files: &[(&str, &str)]) -> Result<Vec<File>, String> {
+        of_answer(Kind::Html, &answer(files))
+    }
+
+    #[test]
+    fn each_kind_has_its_start() {
+        for (kind, files, good) in [
+            (Kind::Html, vec![("index.html", "<h1>a</h1>")], true),
+            (Kind::Html, vec![("home.html", "")], false),
+            (Kind::Html, vec![("INDEX.HTML", "")], false),
+            (Kind::React, vec![("package.json", "{}"), ("src/main.tsx", "")], true),
+            (Kind::React, vec![("package.json", "{}"), ("src/index.js", "")], true),
+            (Kind::React, vec![("package.json", "{}")], false),
+            (Kind::React, vec![("package.json", "[]"), ("src/main.tsx", "")], false),
+            (Kind::React, vec![("src/main.tsx", "")], false),
+            (Kind::Php, vec![("index.php", "<?php")], true),
+            (Kind::Php, vec![("index.html", "")], false),
+        ] {
+            assert_eq!(of_answer(kind, &answer(&files)).is_ok(), good, "{kind:?} {files:?}");
+        }
+    }
+
+    #[test]
+    fn no_path_leads_out_or_means_something_else() {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/..",
+            "..",
+            ".",
+            "...",
+            "a//b",
+            "a/",
+            "a\\b",
+            "..\\x",
+            "C:/x",
+            "a\0b",
+            "a\nb",
+            "a\u{7f}",
+            " a",
+            "a /b",
+            "a?b",
+            "/",
+            ".//etc/passwd",
+            &"x".repeat(201),
+        ] {
+            let refused = html(&[("index.html", ""), (bad, "x")]);
+            assert_eq!(refused, Err("the answer holds a file with a path that is not allowed".to_owned()), "{bad:?}");
+        }
+        for good in
+            ["a.css", "./a.css", "././a.css", ".htaccess", "a/b/c.js", "büro/ü.html", "a..b", "[id].tsx", "a b.txt"]
+        {
+            assert!(html(&[("index.html", ""), (good, "x")]).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_unique_after_what_is_repaired() {
+        for (one, two) in [("a.css", "a.css"), ("a.css", "./a.css"), ("A.css", "a.css"), ("Ä.css", "ä.css")] {
+            let refused = html(&[("index.html", ""), (one, ""), (two, "")]);
+            assert_eq!(refused, Err("the answer holds two files of the same path".to_owned()), "{one} {two}");
+        }
+        assert_eq!(html(&[("./index.html", "x")]).unwrap()[0].path, "index.html");
+    }
+
+    #[test]
+    fn counts_and_sizes_are_bounded() {
+        let many = |count: usize| -> Vec<(String, &str)> { (0..count).map(|n| (format!("f{n}"), "")).collect() };
+        let ask = |count: usize| {
+            let many = many(count);
+            let mut files: Vec<(&str, &str)> = many.iter().map(|(path, content)| (path.as_str(), *content)).collect();
+            files.push(("index.html", ""));
+            html(&files)
+        };
+        assert_eq!(ask(199).map(|files| files.len()), Ok(200));
+        assert!(ask(200).unwrap_err().contains("200 files"));
+        let full = "x".repeat(BYTES_MAX);
+        assert!(html(&[("index.html", &full)]).is_ok());
+        assert!(html(&[("index.html", &full), ("b", "x")]).unwrap_err().contains("5 MB"));
+    }
+
+    #[test]
+    fn what_is_not_text_or_not_the_form_is_refused() {
+        assert!(html(&[("index.html", "a\0b")]).is_err());
+        for bad in [
+            "",
+            "Sure! Here is your site.",
+            "{half",
+            "{}",
+            "{\"files\":7}",
+            "{\"files\":[]}",
+            "{\"files\":[{\"path\":\"index.html\"}]}",
+        ] {
+            assert!(of_answer(Kind::Html, bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_fence_around_the_json_is_taken_off() {
+        let fenced = format!("```json\n{}\n```", answer(&[("index.html", "x")]));
+        assert_eq!(of_answer(Kind::Html, &fenced).unwrap()[0].content, "x");
+    }
+
+    #[test]
+    fn file_markers_are_read_where_there_is_no_json() {
+        let text = "Here you are:\n<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n<!-- FILE: css/a.css -->\nb {}\n";
+        let files = of_answer(Kind::Html, text).unwrap();
+        let seen: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.content.as_str())).collect();
+        assert_eq!(seen, [("index.html", "```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n"), ("css/a.css", "b {}\n")]);
+        let clean = "<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n";
+        assert_eq!(of_answer(Kind::Html, clean).unwrap()[0].content, "<h1>Ä</h1>\n");
+        assert!(of_answer(Kind::Html, "<!-- FILE: ../index.html -->\nx").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_breaks_the_reading(text in "\\PC{0,200}", path in "[./a\\\\:\\x00-\\x20]{0,12}") {
+            let _ = of_answer(Kind::Php, &text);
+            if let Ok(files) = html(&[("index.html", ""), (&path, "")]) {
+                prop_assert!(files.iter().all(|file| !file.path.contains("..") || !file.path.split('/').any(|part| part == "..")));
+                prop_assert!(files.iter().all(|file| !file.path.starts_with('/')));
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Text models as the application meets them: the OpenAI-compatible API (`/v1/chat/completions`) and Anthropic's
+//! (`/v1/messages`). It writes a real small site of the kind that it is asked for, token by token, and is strict: what
+//! the contract does not name is refused, so that a mistake shows here first.
+//!
+//! | module | for |
+//! |---|---|
+//! | `request` | reading and refusing what is asked, for each API |
+//! | `wording` | the events and errors of each API |
+//! | `sites` | the sites |
+
+mod request;
+mod sites;
+mod wording;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::provider::{Answer, Answering, Arrival, Chunks, Concern, Provider};
+use super::script::Behaviour;
+use crate::config::Config;
+use request::Asked;
+
+const NAME: &str = "llm";
+const LOCAL_KEY: &str = "llm-local-key";
+/// Pieces of an answer, when nothing else was said.
+const PIECES: usize = 24;
+/// What has been sent when a stream hangs or breaks, when nothing else was said.
+const BEFORE_FAULT: usize = 6;
+
+/// The two APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    OpenAi,
+    Anthropic,
+}
+
+pub(super) struct Llm {
+    keys: Vec<String>,
+    /// Changes at every reset: streams that were told to hang end then.
+    resets: watch::Sender<u64>,
+}
+
+impl Llm {
+    pub(super) fn new(config: &Config) -> Self {
+        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        Self { keys, resets: watch::Sender::new(0) }
+    }
+
+    fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+        let api = match arrival.route(NAME) {
+            "/v1/chat/completions" => Api::OpenAi,
+            "/v1/messages" => Api::Anthropic,
+            _ => return Answer::text(404, "Not Found".to_owned()),
+        };
+        let asked = match request::read(api, arrival, &self.keys) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal,
+        };
+        let text = match &behaviour.text {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => sites::write(&asked.system, &asked.user),
+        };
+        if !asked.stream {
+            let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
+            return Answer::json(200, &wording::whole(api, &asked.model, &text, end));
+        }
+        self.stream(api, &asked, &text, behaviour)
+    }
+
+    fn stream(&self, api: Api, asked: &Asked, text: &str, behaviour: &Behaviour) -> Answer {
+        let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
+        // An answer that is cut off ends in the middle.
+        let text = if matches!(end, "length" | "max_tokens") {
+            &text[..text.floor_char_boundary(text.len() / 2)]
+        } else {
+            text
+        };
+        let mut events = wording::events(api, &asked.model, &pieces(text), end);
+        let breaks = behaviour.hang || behaviour.fail.is_some() || behaviour.stop_after.is_some();
+        if breaks {
+            events.truncate(behaviour.stop_after.unwrap_or(BEFORE_FAULT));
+        }
+        if let Some(reason) = &behaviour.fail {
+            events.push(wording::error_event(api, behaviour.code, reason));
+        }
+        let pause = Duration::from_millis(behaviour.work_ms.unwrap_or(0) / events.len().max(1) as u64);
+        let hang = behaviour.hang.then(|| self.resets.subscribe());
+        Answer::stream(Chunks { list: events, pause, hang })
+    }
+}
+
+/// The text in about [`PIECES`] parts, as tokens would arrive.
+fn pieces(text: &str) -> Vec<&str> {
+    let size = (text.len() / PIECES).max(1);
+    let (mut rest, mut pieces) = (text, Vec::new());
+    while !rest.is_empty() {
+        let at = rest.ceil_char_boundary(size.min(rest.len()));
+        let (piece, left) = rest.split_at(at);
+        pieces.push(piece);
+        rest = left;
+    }
+    pieces
+}
+
+impl Api {
+    /// Its word for an answer that is whole.
+    fn whole(self) -> &'static str {
+        match self {
+            Self::OpenAi => "stop",
+            Self::Anthropic => "end_turn",
+        }
+    }
+}
+
+impl Provider for Llm {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn concern(&self, _arrival: &Arrival) -> Concern {
+        Concern { is_submit: true, ..Concern::default() }
+    }
+
+    fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {
+        Box::pin(async move { self.write(arrival, behaviour) })
+    }
+
+    /// It limits nothing by key.
+    fn set_capacity(&self, _limit: usize) {}
+
+    fn reset(&self) {
+        self.resets.send_modify(|number| *number += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_are_the_text() {
+        for text in ["", "a", "äöü😀", &"x€".repeat(1000)] {
+            assert_eq!(pieces(text).concat(), text);
+        }
+    }
+}

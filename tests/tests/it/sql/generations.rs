@@ -1,0 +1,179 @@
+//! Websites whose attempt stopped: reserved once, retried once, given up once; and what a retry may never touch.
+
+use serde_json::{Value, json};
+use unstuck_tests::shop::WEBSITE;
+use unstuck_tests::{Database, Session};
+use uuid::Uuid;
+
+/// A paid website whose first attempt runs; then its worker dies.
+async fn stale(db: &Session, user: Uuid) -> Uuid {
+    let job = db.order(user, WEBSITE, 1).await;
+    db.claim_one("llm").await;
+    lease_is_over(db, job).await;
+    job
+}
+
+async fn lease_is_over(db: &Session, job: Uuid) {
+    db.exec(&format!(
+        "update public.job_steps set lease_until = clock_timestamp() - interval '1 second' where job_id = '{job}'"
+    ))
+    .await;
+}
+
+async fn stale_ones(db: &Session, limit: i64) -> Vec<Value> {
+    db.call("generations_stale_v1", json!({ "p_limit": limit })).await
+}
+
+fn retry_of(job: Uuid, tool: &str, user: Option<Uuid>) -> Value {
+    json!({ "p_job_id": job, "p_tool": tool, "p_user_id": user })
+}
+
+#[tokio::test]
+async fn a_stale_one_is_reserved_once_and_a_failed_call_puts_it_back() {
+    let db = Database::fresh().await;
+    let job = stale(&db, db.user(50).await).await;
+    let found = stale_ones(&db, 10).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (&found[0]["job_id"], &found[0]["action"], &found[0]["tool"]),
+        (&json!(job), &json!("retry"), &json!(WEBSITE))
+    );
+    assert!(stale_ones(&db, 10).await.is_empty(), "reserved");
+    let run = found[0]["run"].clone();
+    db.ask("generation_put_back_v1", json!({ "p_job_id": job, "p_run": run })).await;
+    assert_eq!(stale_ones(&db, 10).await.len(), 1, "put back");
+    db.exec("update public.job_steps set checked_at = clock_timestamp() - interval '46 seconds'").await;
+    assert_eq!(stale_ones(&db, 10).await.len(), 1, "whoever reserved it has died");
+    assert_eq!(db.job(job).await["retries"], 0);
+}
+
+#[tokio::test]
+async fn only_so_many_are_given_out_and_the_rest_is_counted() {
+    let db = Database::fresh().await;
+    let user = db.user(500).await;
+    for _ in 0..3 {
+        stale(&db, user).await;
+    }
+    let found = stale_ones(&db, 2).await;
+    assert_eq!((found.len(), &found[0]["remaining"]), (2, &json!(1)));
+    assert_eq!(stale_ones(&db, 2).await.len(), 1);
+}
+
+#[tokio::test]
+async fn two_retries_free_then_failed_and_refunded_once() {
+    let db = Database::fresh().await;
+    let user = db.user(50).await;
+    let job = stale(&db, user).await;
+    for number in 1..=2 {
+        let retried = db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+        assert_eq!((&retried["outcome"], &retried["retries"]), (&json!("retried"), &json!(number)), "{retried}");
+        assert_eq!((&retried["user_id"], &retried["balance"]), (&json!(user), &json!(0)), "{retried}");
+        let refused = db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+        assert_eq!(refused.message, "in_progress", "the second of two");
+        assert!(stale_ones(&db, 10).await.is_empty(), "no longer stale");
+        let attempt = db.claim_one("llm").await;
+        assert_eq!(attempt.run, number + 1);
+        let note = db.row(&format!("select admin_note from public.generation_history where id = '{job}'")).await;
+        assert_eq!(note["admin_note"], format!("retry:{number}"));
+        lease_is_over(&db, job).await;
+    }
+    let found = stale_ones(&db, 10).await;
+    assert_eq!((&found[0]["action"], &found[0]["refunded"]), (&json!("failed"), &json!(50)), "{found:?}");
+    db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
+    assert_eq!(db.balance(user).await, 50);
+    assert_eq!(db.step(job, 1).await["attempts"], 3);
+    assert!(stale_ones(&db, 10).await.is_empty());
+    assert_eq!(db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await.message, "already_final");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_retry_of_one_without_attempts_closes_it() {
+    let db = Database::fresh().await;
+    let user = db.user(50).await;
+    let job = stale(&db, user).await;
+    db.exec("update public.job_steps set attempts = 3").await;
+    let closed = db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await;
+    assert_eq!(
+        (&closed["outcome"], &closed["status"], &closed["refunded"]),
+        (&json!("closed"), &json!("failed"), &json!(50))
+    );
+    assert_eq!(closed["balance"], 50);
+    db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
+}
+
+#[tokio::test]
+async fn what_lives_is_final_or_is_anothers_is_not_retried() {
+    let db = Database::fresh().await;
+    let (user, other) = (db.user(200).await, db.user(50).await);
+    let queued = db.order(user, WEBSITE, 1).await;
+    assert_eq!(db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message, "in_progress");
+    let attempt = db.claim_one("llm").await;
+    assert_eq!(db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message, "in_progress");
+    assert!(stale_ones(&db, 10).await.is_empty());
+    db.complete(attempt).await;
+    for caller in [Some(user), None] {
+        let refused = db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, caller)).await;
+        assert_eq!(refused.message, "already_final");
+    }
+    let job = stale(&db, user).await;
+    for (tool, caller) in [(WEBSITE, Some(other)), ("generate-php-website", Some(user)), ("generate-php-website", None)]
+    {
+        let refused = db.refusal("generation_retry_v1", retry_of(job, tool, caller)).await;
+        assert_eq!(refused.message, "not_found", "{tool}");
+    }
+    assert_eq!(db.refusal("generation_retry_v1", retry_of(Uuid::new_v4(), WEBSITE, None)).await.message, "not_found");
+    assert_eq!(db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await["outcome"], "retried");
+}
+
+#[tokio::test]
+async fn a_late_first_attempt_changes_nothing() {
+    let db = Database::fresh().await;
+    let job = db.order(db.user(50).await, WEBSITE, 1).await;
+    let first = db.claim_one("llm").await;
+    lease_is_over(&db, job).await;
+    db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+    assert_eq!(db.complete(first).await["outcome"], "stale", "before the second begins");
+    let second = db.claim_one("llm").await;
+    assert_eq!(db.complete(first).await["outcome"], "stale", "while it runs");
+    assert_eq!(db.fail(first, "PROVIDER_FAILED").await["outcome"], "stale");
+    assert_eq!(db.complete(second).await["outcome"], "completed");
+    let url = db.job(job).await["output_url"].clone();
+    assert!(url.as_str().is_some_and(|url| url.contains("1-2")), "{url}");
+    assert_eq!(db.entries(job).await, [-50]);
+}
+
+/// The order is on the record; a row written by another hand may hold nothing else.
+#[tokio::test]
+async fn a_retry_takes_its_input_from_the_record() {
+    let db = Database::fresh().await;
+    let (user, job) = (db.user(50).await, Uuid::new_v4());
+    db.exec(&format!(
+        "insert into public.jobs (id, tool, user_id, status, input, started_at)
+         values ('{job}', '{WEBSITE}', '{user}', 'running', '{{\"prompt\": \"a shop\"}}', clock_timestamp() - interval '11 minutes');
+         insert into public.job_steps (job_id, step, status) values ('{job}', 1, 'running');
+         insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -50)"
+    ))
+    .await;
+    assert_eq!(stale_ones(&db, 10).await[0]["action"], "retry");
+    db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+    let claimed = db.call("step_claim_v1", json!({ "p_provider": "llm", "p_limit": 1 })).await;
+    assert_eq!(claimed[0]["input"], json!({ "prompt": "a shop" }));
+}
+
+#[tokio::test]
+async fn its_owner_sees_where_the_files_lie_once_it_is_completed() {
+    let db = Database::fresh().await;
+    let (user, other) = (db.user(50).await, db.user(0).await);
+    let job = db.order(user, WEBSITE, 1).await;
+    let of = |user: Uuid, tool: &str| json!({ "p_user_id": user, "p_tool": tool, "p_job_id": job });
+    let attempt = db.claim_one("llm").await;
+    let seen = db.ask("generation_get_v1", of(user, WEBSITE)).await;
+    assert_eq!((&seen["status"], &seen["output_url"], &seen["retries"]), (&json!("running"), &Value::Null, &json!(0)));
+    db.complete(attempt).await;
+    let seen = db.ask("generation_get_v1", of(user, WEBSITE)).await;
+    assert_eq!((&seen["status"], seen["output_url"].is_string()), (&json!("completed"), true), "{seen}");
+    for refused in [of(other, WEBSITE), of(user, "generate-php-website")] {
+        assert_eq!(db.refusal("generation_get_v1", refused).await.message, "not_found");
+    }
+}
