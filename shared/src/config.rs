@@ -11,6 +11,7 @@ use crate::provider::llm::Api;
 
 /// Secret keys of the new kind are no tokens and go into `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
+const LLM_STALL_MS: u32 = 60_000;
 
 /// Everything the functions can be told. A function sees only what its environment declares, so
 /// all of it is optional here and the accessors say which variable is missing.
@@ -49,6 +50,8 @@ pub struct Config {
     pub llm_base_url: Option<String>,
     pub llm_api_key: Option<String>,
     pub llm_model: Option<String>,
+    /// A stream that is silent for this long has stopped.
+    pub llm_stall_ms: u32,
 }
 
 impl Config {
@@ -90,6 +93,7 @@ impl Config {
             llm_base_url: read("LLM_BASE_URL").map(without_slash),
             llm_api_key: read("LLM_API_KEY"),
             llm_model: read("LLM_MODEL"),
+            llm_stall_ms: number("LLM_STALL_MS", read("LLM_STALL_MS"))?.unwrap_or(LLM_STALL_MS),
         })
     }
 
@@ -243,6 +247,7 @@ mod tests {
         let config = parse(&[("CRON_SECRET", " "), ("SUPABASE_SECRET_KEYS", "{\"a\":\"\"}")], &[]).unwrap();
         assert_eq!(config.cron_secret, None);
         assert!(config.secret_keys.is_empty());
+        assert_eq!(config.llm_stall_ms, 60_000);
         let error = parse(&[("SUPABASE_URL", "")], &["SUPABASE_URL"]).err().unwrap();
         assert_eq!(error.code, ErrorCode::Misconfigured);
         assert!(error.message.contains("SUPABASE_URL"));
@@ -255,6 +260,7 @@ mod tests {
             ("SUPABASE_SECRET_KEYS", "{\"default\":7}"),
             ("RUNNINGHUB_APPS", "{half"),
             ("SUBREQUEST_BUDGET", "many"),
+            ("LLM_STALL_MS", "a minute"),
             ("ALLOW_ANONYMOUS_USERS", "perhaps"),
         ] {
             let error = parse(&[(name, value)], &[]).err().unwrap();

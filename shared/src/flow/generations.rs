@@ -50,7 +50,7 @@ pub async fn retry<T: Transport>(
         "outcome": status_word(retry.status)});
     cx.log("generation_retry", detail);
     if retry.outcome == RetryOutcome::Closed {
-        wake(cx).await;
+        hint::send(cx, llm::NAME, 0).await;
         return Err(ApiError::of(ErrorCode::AlreadyFinal)
             .with_field("status", status_word(retry.status))
             .with_field("refundedCredits", retry.refunded));
@@ -81,7 +81,7 @@ pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report
         }
     }
     if !given_up.is_empty() {
-        wake(cx).await;
+        hint::send(cx, llm::NAME, 0).await;
     }
     cx.log("generations", json!({ "report": report }));
     Ok(report)
@@ -124,11 +124,4 @@ fn request<T: Transport>(cx: &Cx<'_, T>, row: &Stale) -> Result<HttpRequest, Api
         body: Some(json!({"retryHistoryId": row.job_id}).to_string()),
         timeout_ms: CALL_MS,
     })
-}
-
-/// A slot became free.
-async fn wake<T: Transport>(cx: &Cx<'_, T>) {
-    if let Err(error) = hint::start_next(cx, llm::NAME).await {
-        cx.log("follow_up_fault", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
-    }
 }

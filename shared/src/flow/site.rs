@@ -19,8 +19,6 @@ use serde_json::json;
 
 /// Until the answer begins.
 const HEAD_MS: u32 = 60_000;
-/// A stream that is silent for this long has stopped.
-const SILENCE_MS: u32 = 60_000;
 const LOAD_MS: u32 = 15_000;
 
 /// The object in storage.
@@ -49,7 +47,8 @@ async fn ask<T: Streams>(
     let (system, user, form) = (order::system_text(kind), ordered.user_text(), order::form());
     let question = Question { system: &system, user: &user, form: &form, form_name: order::FORM_NAME };
     let mut reader = Reader::new(account.api);
-    let streamed = cx.transport.stream(account.build(&question, HEAD_MS), SILENCE_MS, |chunk| reader.feed(chunk)).await;
+    let (request, stall_ms) = (account.build(&question, HEAD_MS), cx.config.llm_stall_ms);
+    let streamed = cx.transport.stream(request, stall_ms, |chunk| reader.feed(chunk)).await;
     let reading = match streamed {
         Ok(HttpResponse { status: 200..=299, .. }) => reader.finish(),
         Ok(response) => {
