@@ -7,6 +7,8 @@ use stand_ins::media::Clip;
 use unstuck_tests::e2e::{self, User, World};
 use uuid::Uuid;
 
+use super::sites::{self, Site};
+
 /// How long a job at the provider takes, so that a page can be seen waiting and running.
 const WORK_MS: u64 = 4000;
 
@@ -188,6 +190,36 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         has("health", &["Stuck now", "runninghub", "0/3", "Last sweep", "Invariants"]);
         assert_eq!(refunds(world, job).await, 60);
         assert_eq!(world.balance(&user).await, 940);
+    });
+}
+
+#[test]
+fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
+    e2e::run(async |world| {
+        world
+            .script(
+                json!({ "llm": [{ "match": "again", "times": 1, "status": 401 }, { "match": "well", "hang": true }] }),
+            )
+            .await;
+        let failed = Site::order(world, "again").await;
+        failed.assert_returned(world, "PROVIDER_REJECTED").await;
+        let well = Site::order(world, "well").await;
+        well.until_running(world, 1).await;
+        let seen = world.browser("retry.mjs", &json!({ "failed": failed.id, "well": well.id }));
+        assert_eq!(
+            (&seen["toast"], &seen["well"]),
+            (&json!("A new job has been made, free of charge"), &json!(0)),
+            "{seen:#}"
+        );
+        let made = seen["made"].as_array().map(Vec::as_slice).unwrap_or_default();
+        assert_eq!(made.len(), 1, "{seen:#}");
+        let new = unstuck_tests::shop::id(&made[0]);
+        let job = world.until_status(new, "completed").await;
+        assert_eq!((&job["retry_of"], &job["credits_charged"]), (&json!(failed.id), &json!(0)), "{job:#}");
+        assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
+        assert_eq!(world.balance(&failed.user).await, sites::CREDITS);
+        assert_eq!(failed.get(world).await["status"], "failed");
+        assert_eq!(world.db().int("select count(*) from public.jobs").await, 3);
     });
 }
 
