@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use super::Stand;
-use super::provider::{Answer, Arrival, Chunks};
+use super::provider::{Answer, Arrival};
 use super::script::{Behaviour, Subject};
 use crate::serve::DropConnection;
 
@@ -45,7 +45,7 @@ pub(super) async fn exchange(State(stand): State<Stand>, request: Request) -> Re
     }
     stand.log.finish(number, Some(answer.status), &answer.body, answer.task_id);
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = answer.chunks.map_or_else(|| Body::from(answer.body), Chunks::into_body);
+    let body = answer.chunks.map_or_else(|| Body::from(answer.body), |chunks| chunks.into_body());
     let mut response = (status, [(header::CONTENT_TYPE, answer.content_type)], body).into_response();
     for (name, value) in behaviour.headers.into_iter().flatten() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

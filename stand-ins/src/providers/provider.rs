@@ -70,7 +70,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
     pub(crate) task_id: Option<String>,
     /// Instead of `body`: what is sent bit by bit.
-    pub(crate) chunks: Option<Chunks>,
+    pub(crate) chunks: Option<Box<Chunks>>,
 }
 
 /// A body that takes its time.
@@ -112,7 +112,7 @@ impl Answer {
     /// Events, sent one by one.
     pub(crate) fn stream(chunks: Chunks) -> Self {
         let body = chunks.list.concat();
-        Self { status: 200, content_type: "text/event-stream", body, task_id: None, chunks: Some(chunks) }
+        Self { status: 200, content_type: "text/event-stream", body, task_id: None, chunks: Some(Box::new(chunks)) }
     }
 
     /// As `application/problem+json`.

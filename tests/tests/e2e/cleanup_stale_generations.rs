@@ -13,11 +13,16 @@ async fn killed(world: &World, tool: &'static str) -> Site {
     let prompt = format!("killed {}", Uuid::new_v4());
     world.script(json!({ "llm": { "match": prompt, "times": 1, "hang": true } })).await;
     let site = Site::of(world, world.new_user(CREDITS).await, tool, &prompt).await;
-    site.until_running(world, 1).await;
-    world.until("the model is asked", async || (Site::asked(world, &prompt).await.len() == 1).then_some(())).await;
+    until_written(world, &site, &prompt, 1).await;
     world.kill_workerd().await;
     site.lease_is_over(world).await;
     site
+}
+
+/// The model has begun to write for this attempt.
+async fn until_written(world: &World, site: &Site, prompt: &str, run: usize) {
+    site.until_running(world, run as i64).await;
+    world.until("the model is asked", async || (Site::asked(world, prompt).await.len() == run).then_some(())).await;
 }
 
 #[test]
@@ -71,7 +76,7 @@ fn killed_three_times_it_is_failed_and_refunded_once() {
         world.script(json!({ "llm": { "hang": true } })).await;
         let site = Site::order(world, "always hangs").await;
         for run in 1..=3 {
-            site.until_running(world, run).await;
+            until_written(world, &site, "always hangs", run).await;
             world.kill_workerd().await;
             site.lease_is_over(world).await;
             let report = clean_up(world).await;

@@ -331,7 +331,7 @@ fn a_stream_that_stops_is_given_up_after_the_silence_that_is_allowed() {
         let stall = BTreeMap::from([("LLM_STALL_MS".to_owned(), Some("3000".to_owned()))]);
         world.restart_workers([(TOOL.to_owned(), stall)].into()).await;
         only_for(world, "stops in the middle", json!({ "times": 1, "hang": true })).await;
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         let site = Site::order(world, "stops in the middle").await;
         site.until_running(world, 1).await;
         let ended = async || (site.step(world).await["run"] == 2).then_some(());

@@ -28,8 +28,11 @@ const FINAL: &str = "409 already_final";
 const NONE: &str = "404 not_found";
 const BAD: &str = "400 bad_request";
 
-/// Callers, and their answer for each record. "Others" is a stale website of a user that is none of them.
-fn table(world: &World, people: &People) -> Vec<(&'static str, Vec<(&'static str, String)>, [&'static str; 7])> {
+/// A caller: its name, its headers, the answer for each record.
+type Row = (&'static str, Vec<(&'static str, String)>, [&'static str; 7]);
+
+/// The callers. "Others" is a stale website of a user that is none of them.
+fn table(world: &World, people: &People) -> Vec<Row> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let bearer = |credential: &str| vec![("authorization", format!("Bearer {credential}"))];
     let apikey = |key: &str| vec![("apikey", key.to_owned())];

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!((picture.width(), picture.height()), (240, 320));
         assert_ne!(of("Product card 1", (3, 4)), of("Product card 2", (3, 4)));
         let inner = of("A product", (1, 1));
-        assert_ne!(card("A product", (1, 1), &[inner.clone()]).unwrap(), inner);
+        assert_ne!(card("A product", (1, 1), std::slice::from_ref(&inner)).unwrap(), inner);
         assert!(card("x", (1, 1), &[b"no picture".to_vec()]).is_err());
         for ratio in [(1, 8), (8, 1), (21, 9)] {
             assert!(image::load_from_memory(&of("many words in a narrow place", ratio)).is_ok());
