@@ -60,12 +60,12 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
         "jobId": view.job_id,
         "totalCards": input.selected_cards.len(),
         "creditsCharged": view.credits_charged,
+        "creditsRefunded": view.credits_refunded,
         "balance": view.balance,
         "status": view.status.processing_word(),
     });
-    if view.replayed {
-        answer["replayed"] = true.into();
-        answer["creditsRefunded"] = view.credits_refunded.into();
+    if let (true, Some(fields)) = (view.replayed, answer.as_object_mut()) {
+        fields.insert("replayed".to_owned(), true.into());
     }
     Reply::with_status(if view.status.is_final() { 200 } else { 202 }, answer)
 }
