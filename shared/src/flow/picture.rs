@@ -6,19 +6,21 @@ use super::attempt::Produced;
 use super::{Cx, store};
 use crate::address;
 use crate::db::step::Claimed;
+use crate::id::Run;
 use crate::job::{Failure, FailureCode};
 use crate::provider::CallError;
 use crate::provider::gemini::fault::Fault;
-use crate::provider::gemini::{self, Account, INLINE_BYTES_IN_ALL, INLINE_BYTES_MAX, Picture};
+use crate::provider::gemini::{self, Account, INLINE_BYTES_MAX, Picture};
 use crate::transport::{CopyError, File, Transport};
 use serde_json::{Value, json};
 
 const DOWNLOAD_MS: u32 = 15_000;
+const FIRST_RUN: Run = Run(1);
 
-/// Makes the picture of a claimed step. What an earlier attempt stored before it died is taken instead of
-/// being made, and billed, again.
+/// Makes the picture of a claimed step. What an earlier run stored before it died is taken instead of being
+/// made, and billed, again. Runs are never counted anew, as attempts are for a job that an admin put back.
 pub async fn make<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, step: &Claimed) -> Result<Produced, CallError> {
-    if step.attempts > 1
+    if step.attempt.run > FIRST_RUN
         && let Some(url) = store::found(cx, step.user_id, step.attempt).await
     {
         return Ok(Produced { output: json!({"url": url}), url });
@@ -38,12 +40,16 @@ pub async fn make<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, step: &Cl
     Ok(Produced { output: json!({"url": url}), url })
 }
 
-/// A key that is full or overloaded is answered by the other one, once, before anything waits.
+/// Where one key is full or overloaded the other is asked, once, before anything waits. An account that only the
+/// operator can mend does not end what the first key will take later.
 async fn with_either_key<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, body: &Value) -> Result<Picture, Fault> {
     let first = call(cx, account, account.key, body).await;
-    match (first, account.other_key) {
-        (Err(fault), Some(key)) if fault.other_key => call(cx, account, key, body).await,
-        (answer, _) => answer,
+    let (Err(Fault { other_key: true, error, .. }), Some(key)) = (&first, account.other_key) else {
+        return first;
+    };
+    match call(cx, account, key, body).await {
+        Err(fault) if fault.alarm.is_some() && matches!(error, CallError::Transient { .. }) => first,
+        answer => answer,
     }
 }
 
@@ -53,22 +59,21 @@ async fn call<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, key: &str, bo
     read
 }
 
-/// The product images themselves, where the model does not open URLs.
+/// The product images themselves, where the model does not open URLs: within a limit for all of them.
 async fn files_of<T: Transport>(cx: &Cx<'_, T>, step: &Claimed, body: &Value) -> Result<Vec<File>, CallError> {
-    let (mut files, mut total) = (Vec::new(), 0);
+    let (mut files, mut left) = (Vec::new(), INLINE_BYTES_MAX);
     for url in gemini::urls_in(body) {
         let Ok(input) = address::input(&url, step.user_id, cx.config) else {
             return Err(gemini::unusable("a product image is not on an allowed host"));
         };
-        let file =
-            cx.transport.download(input.url(), INLINE_BYTES_MAX, DOWNLOAD_MS).await.map_err(|error| match error {
-                CopyError::Rejected(text) => gemini::unusable(&format!("a product image cannot be used: {text}")),
-                CopyError::Transient(text) => CallError::passing(format!("a product image cannot be read: {text}")),
-            })?;
-        total += file.bytes.len();
-        if !file.content_type.starts_with("image/") || total > INLINE_BYTES_IN_ALL {
-            return Err(gemini::unusable("the product images are too large or no images"));
+        let file = cx.transport.download(input.url(), left, DOWNLOAD_MS).await.map_err(|error| match error {
+            CopyError::Rejected(text) => gemini::unusable(&format!("a product image cannot be used: {text}")),
+            CopyError::Transient(text) => CallError::passing(format!("a product image cannot be read: {text}")),
+        })?;
+        if !file.content_type.starts_with("image/") {
+            return Err(gemini::unusable("a product image is no image"));
         }
+        left = left.saturating_sub(file.bytes.len() as u64);
         files.push(file);
     }
     Ok(files)

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub generated: Vec<usize>,
     pub objects: Vec<String>,
     pub storage_down: bool,
+    /// How large the product image is.
+    pub file_bytes: u64,
     /// Which key each call to the provider was made with.
     pub keys: Vec<String>,
     pub hints: Vec<u32>,
@@ -288,8 +290,10 @@ impl State {
         let claimed = ready.map(|(index, step)| {
             (step.status, step.run, step.attempts) = ("running", step.run + 1, step.attempts + 1);
             (step.lease_until, step.deadline) = (now + LEASE_MS, now + RUN_MS);
+            let product = format!("https://p.test/storage/v1/object/public/uploads/{USER}/product.png");
+            let parts = json!([{"fileData": {"fileUri": product}}, {"text": format!("step {}.", index + 1)}]);
             json!({"job_id": JOB, "step": index + 1, "run": step.run, "tool": "t", "user_id": USER, "attempts": step.attempts, "run_ms": RUN_MS,
-                "input": {"body": {"contents": [{"role": "user", "parts": [{"text": format!("step {}.", index + 1)}]}]}}})
+                "input": {"body": {"contents": [{"role": "user", "parts": parts}]}}})
         });
         claimed.collect()
     }
@@ -330,8 +334,12 @@ impl Transport for Shift {
             .await)
     }
 
-    async fn download(&self, url: &str, _bytes_max: u64, _timeout_ms: u32) -> Result<File, CopyError> {
-        panic!("nothing is downloaded here: {url}")
+    async fn download(&self, _url: &str, bytes_max: u64, _timeout_ms: u32) -> Result<File, CopyError> {
+        self.call(|state| match state.file_bytes > bytes_max {
+            true => Err(CopyError::Rejected("too large".to_owned())),
+            false => Ok(File { content_type: "image/png".to_owned(), bytes: vec![1] }),
+        })
+        .await
     }
 
     async fn copy(&self, copy: Copy) -> Result<(), CopyError> {

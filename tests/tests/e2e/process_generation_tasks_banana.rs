@@ -4,6 +4,7 @@ mod crashes;
 mod incident;
 
 use serde_json::{Value, json};
+use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{self, World};
 
 use super::cards::{CREATE, Cards, PRICE, PROCESS, prompt_of, queue_is_off};
@@ -55,7 +56,10 @@ fn five_cards_with_all_that_can_happen_to_them() {
                 Some(order.seen(world).await).filter(|seen| task(seen, 1)["status"] == "retrying")
             })
             .await;
-        assert_eq!(waiting["status"], "processing");
+        assert_eq!((&waiting["status"], waiting["tasks"].as_array().map(Vec::len)), (&json!("processing"), Some(5)));
+        for shown in waiting["tasks"].as_array().expect("tasks") {
+            assert_eq!(shown["imageUrl"].is_string(), shown["status"] == "completed", "{waiting:#}");
+        }
         assert!(task(&waiting, 1)["lastError"].as_str().unwrap_or_default().starts_with("PROVIDER_FAILED: "));
         let seen = order.until_over(world, "completed", 3).await;
         assert_eq!(seen["creditsRefunded"], 2 * PRICE);
@@ -164,6 +168,14 @@ fn a_model_that_takes_no_urls_gets_the_pictures_themselves() {
         assert_eq!(calls.len(), 2, "{calls:#?}");
         assert!(calls[1]["body"].to_string().contains("inlineData"));
         assert_eq!(order.steps(world).await[0]["attempts"], 1);
+
+        // Within what one request can hold.
+        let mut large = Cards::new(world, &[1]).await;
+        let bytes = [png(40, 30), vec![0; 4 * 1024 * 1024]].concat();
+        large.body["productImages"][0]["url"] = json!(world.upload(&large.user, "large.png", "image/png", bytes).await);
+        large.create(world).send().await.expect(202);
+        let seen = large.until_over(world, "failed", 0).await;
+        assert!(task(&seen, 1)["lastError"].as_str().unwrap_or_default().contains("too large"), "{seen:#}");
     });
 }
 

@@ -18,9 +18,9 @@ pub const NAME: &str = "gemini";
 
 /// A picture takes 10 to 40 s; a call that takes this long is not coming back.
 const CALL_MS: u32 = 120_000;
-/// Of one product image that is sent within the request, and of all of them.
-pub const INLINE_BYTES_MAX: u64 = 7 * 1024 * 1024;
-pub const INLINE_BYTES_IN_ALL: usize = 18 * 1024 * 1024;
+/// Of all product images that are sent within a request: several calls hold theirs at once, as base64 and more
+/// than once, in the 128 MB that an isolate has.
+pub const INLINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Where and as whom we speak to Gemini, and with which model.
 #[derive(Debug, Clone, Copy)]
