@@ -111,6 +111,8 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
             world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
             let cases = order_all(world, tool).await;
             for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == End::TimedOut) {
+                // Its time counts from there.
+                world.until("it is sent", async || (order.submits(world).await == 1).then_some(())).await;
                 if rule["hang"] != true {
                     lease_is_over(world, order.job).await;
                 }
