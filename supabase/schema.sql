@@ -2054,7 +2054,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION public.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
- RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged integer, credits_refunded integer, balance integer, total_steps integer, current_step integer)
+ RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged integer, credits_refunded integer, balance integer, total_steps integer, current_step integer, tasks jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2072,7 +2072,13 @@ begin
   end if;
   return query
   select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
-    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step
+    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
+    case when t.step_order = 'parallel' then (
+      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
+        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
+        'error_message', s.error_message) order by s.step)
+      from public.job_steps s where s.job_id = j.id) end
   from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $function$
@@ -2131,18 +2137,6 @@ begin
   perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
   return query select p_new_job_id, false, v_job.id, v_tool.provider;
 end $function$
-;
-CREATE OR REPLACE FUNCTION public.job_tasks_v1(p_job_id uuid)
- RETURNS TABLE(step integer, card jsonb, status text, retrying boolean, output_url text, error_message text)
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '5s'
-AS $function$
-  select s.step, j.input -> 'selectedCards' -> (s.step - 1), s.status, s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
-    case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end, s.error_message
-  from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id order by s.step
-$function$
 ;
 CREATE OR REPLACE FUNCTION public.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
  RETURNS TABLE(cleaned integer, refunded_credits integer, requeued integer, remaining integer, tables jsonb)
@@ -2839,7 +2833,6 @@ grant execute on function public.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function public.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
 grant execute on function public.job_get_v1(uuid,uuid,text) to service_role;
 grant execute on function public.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
-grant execute on function public.job_tasks_v1(uuid) to service_role;
 grant execute on function public.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function public.queue_check_v1(text) to service_role;
 grant execute on function public.refund_upscaler_credits(uuid,integer,text) to service_role;

@@ -3,7 +3,7 @@
 
 create or replace function public.job_get_v1(p_job_id uuid, p_user_id uuid default null, p_tool text default null)
 returns table (job_id uuid, tool text, table_name text, status text, "position" int, eta_seconds int, task_id text, output_url text,
-  error_code text, error_message text, credits_charged int, credits_refunded int, balance int, total_steps int, current_step int)
+  error_code text, error_message text, credits_charged int, credits_refunded int, balance int, total_steps int, current_step int, tasks jsonb)
 language plpgsql set search_path = '' set statement_timeout = '10s' as
 $$
 #variable_conflict use_column
@@ -18,21 +18,18 @@ begin
   end if;
   return query
   select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
-    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step
+    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
+    case when t.step_order = 'parallel' then (
+      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
+        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
+        'error_message', s.error_message) order by s.step)
+      from public.job_steps s where s.job_id = j.id) end
   from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $$;
-comment on function public.job_get_v1 is 'Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool. Heals that user''s overdue rows first. Refuses: not_found, also for another user''s job.';
+comment on function public.job_get_v1 is 'Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool. Heals that user''s overdue rows first. tasks: the parallel steps as of the same moment, a picture once it is its owner''s. Refuses: not_found, also for another user''s job.';
 
-create or replace function public.job_tasks_v1(p_job_id uuid)
-returns table (step int, card jsonb, status text, retrying boolean, output_url text, error_message text)
-language sql stable set search_path = '' set statement_timeout = '5s' as
-$$
-  select s.step, j.input -> 'selectedCards' -> (s.step - 1), s.status, s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
-    case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end, s.error_message
-  from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id order by s.step
-$$;
-comment on function public.job_tasks_v1 is 'Caller: a status endpoint, after job_get_v1 has let the user see the job. The job''s steps with what was delivered; a picture is shown once it is its owner''s.';
 create or replace function public.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
 returns table (job_id uuid, status text, error_message text, retries int, credits_refunded int, output_url text)
 language sql set search_path = '' set statement_timeout = '10s' as

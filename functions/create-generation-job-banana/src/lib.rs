@@ -9,7 +9,7 @@ mod input;
 use input::{Body, Input};
 use serde_json::{Value, json};
 use shared::auth::Policy;
-use shared::db::job::{JobRow, TaskView};
+use shared::db::job::JobRow;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec, tool};
 use shared::error::ApiError;
 use shared::flow::{hint, start};
@@ -72,13 +72,12 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
 
 async fn status(call: &Call) -> Result<Reply, ApiError> {
     let job = tool::job_param(call)?;
-    let cx = call.cx();
-    let row = cx.db().job_get_v1(Some(call.user()?), Some(NAME), job).await?;
-    let tasks = cx.db().job_tasks_v1(job).await?;
-    Reply::ok(progress(&row, &tasks))
+    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), job).await?;
+    Reply::ok(progress(&row))
 }
 
-fn progress(row: &JobRow, tasks: &[TaskView]) -> Value {
+fn progress(row: &JobRow) -> Value {
+    let tasks = row.tasks.as_deref().unwrap_or_default();
     let shown = tasks.iter().map(|task| {
         json!({
             "cardIndex": task.card,

@@ -1,7 +1,7 @@
 //! Whole jobs: enqueue, read, cancel.
 
 use super::{Db, DbError};
-use crate::id::{JobId, Step, UserId};
+use crate::id::{JobId, UserId};
 use crate::job::State;
 use crate::transport::Transport;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct JobRow {
     pub table_name: String,
     pub total_steps: i32,
     pub current_step: i32,
+    /// Its steps, where they run side by side.
+    pub tasks: Option<Vec<TaskView>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -65,7 +67,6 @@ pub struct CancelledInSession {
 /// One step of a job, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TaskView {
-    pub step: Step,
     /// Which card of its job this is.
     pub card: Option<Value>,
     pub status: State,
@@ -101,15 +102,6 @@ impl<T: Transport> Db<'_, T> {
             p_tool: Option<&'a str>,
         }
         self.rpc_one("job_get_v1", &Args { p_job_id: job, p_user_id: user, p_tool: tool }).await
-    }
-
-    /// The steps of a job that the caller has been found to own.
-    pub async fn job_tasks_v1(&self, job: JobId) -> Result<Vec<TaskView>, DbError> {
-        #[derive(Serialize)]
-        struct Args {
-            p_job_id: JobId,
-        }
-        self.rpc("job_tasks_v1", &Args { p_job_id: job }).await
     }
 
     pub async fn job_cancel_v1(&self, user: UserId, table: &str, job: JobId) -> Result<CancelledJob, DbError> {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::shop::CARDS;
+use uuid::Uuid;
 
 /// Every subset of 1 to 7 cards fails, at each price: shares add up, refunds are exactly those of what failed, the account
 /// agrees. One block, because it is a thousand jobs. Gives the first case that is wrong.
@@ -86,6 +87,11 @@ async fn what_waits_and_what_may_start() {
     assert!(db.call("steps_waiting_v1", json!({ "p_provider": "nobody" })).await.is_empty());
 }
 
+/// As a status endpoint tells it.
+async fn seen_by_owner(db: &Database, job: Uuid) -> Value {
+    db.call("job_get_v1", json!({ "p_job_id": job })).await.remove(0)
+}
+
 #[tokio::test]
 async fn an_owner_reads_each_card_while_others_are_made() {
     let db = Database::fresh().await;
@@ -95,19 +101,23 @@ async fn an_owner_reads_each_card_while_others_are_made() {
     let attempts = db.claim("gemini", 2).await;
     db.complete(attempts[0]).await;
     db.requeue(attempts[1], "transient", 60_000).await;
-    let tasks = db.call("job_tasks_v1", json!({ "p_job_id": job })).await;
+    let seen = seen_by_owner(&db, job).await;
+    let tasks = &seen["tasks"];
     let shown: Vec<_> = tasks
+        .as_array()
+        .unwrap()
         .iter()
         .map(|task| (task["card"].as_i64().unwrap(), task["status"].as_str().unwrap(), task["retrying"] == true))
         .collect();
     assert_eq!(shown, [(4, "completed", false), (0, "queued", true), (6, "queued", false)]);
     assert!(tasks[0]["output_url"].is_string() && tasks[1]["output_url"].is_null());
     assert_eq!(tasks[1]["error_message"], "PROVIDER_FAILED: busy.");
+    assert_eq!(seen["status"], "running", "a finished sibling: it waits no more");
     db.exec("update public.job_steps set not_before = null").await;
     let again = db.claim("gemini", 5).await;
     for attempt in again {
         db.complete(attempt).await;
     }
-    let tasks = db.call("job_tasks_v1", json!({ "p_job_id": job })).await;
+    let tasks = seen_by_owner(&db, job).await["tasks"].as_array().unwrap().clone();
     assert!(tasks.iter().all(|task| task["status"] == "completed" && task["error_message"].is_null()), "{tasks:?}");
 }
