@@ -67,7 +67,8 @@ function done(update, actions) {
     h("span", { class: "fact" }, icon("coin", 16), t("credits", { n: paid })),
     update.creditsRefunded > 0 && h("span", { class: "fact good" }, t("returned", { n: update.creditsRefunded })),
   ];
-  const download = update.outputUrl && h("a", { class: "button", href: `${update.outputUrl}?download`, download: "" }, icon("download", 18), t("download"));
+  // A site lies in one object, which is of no use to a person; its files are saved one by one.
+  const download = update.outputUrl && !update.answer.files && h("a", { class: "button", href: `${update.outputUrl}?download`, download: "" }, icon("download", 18), t("download"));
   const again = actions.again && h("button", { type: "button", class: "button primary", onclick: actions.again }, t("again"));
   return [result(update), h("footer", { class: "stage-facts" }, h("div", {}, facts), h("div", { class: "actions" }, download, again))];
 }

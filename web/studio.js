@@ -97,7 +97,8 @@ async function showHistory(further = false) {
 }
 
 function row(receipt, open) {
-  const picture = receipt.output_url && receipt.tool !== "runninghub-video-upscaler" ? h("img", { src: receipt.output_url, alt: "", loading: "lazy" }) : icon(FORMS[receipt.tool]?.icon ?? "coin", 22);
+  const pictured = receipt.output_url && !["video", "site"].includes(FORMS[receipt.tool]?.icon);
+  const picture = pictured ? h("img", { src: receipt.output_url, alt: "", loading: "lazy" }) : icon(FORMS[receipt.tool]?.icon ?? "coin", 22);
   const entry = ({ at, kind, amount, balance_after }) =>
     h("tr", {}, h("td", {}, time(at)), h("td", {}, t(`entry_${kind}`)), h("td", { class: "num" }, `${amount > 0 ? "+" : "−"}${number(Math.abs(amount))}`), h("td", { class: "num" }, number(balance_after)));
   const head = ["entry_at", "entry_what", "entry_amount", "entry_balance"].map((key, index) => h("th", { scope: "col", class: index > 1 && "num" }, t(key)));

@@ -43,4 +43,16 @@ for (const tool of given.tools) {
   for (const element of await shown.all()) sizes.push(await size(element));
   seen[tool] = { id, cost, sizes, files: await tab.locator(".stage-job .file-name").allTextContents() };
 }
+// What is left of it after a reload: its row, and the job opened again from there.
+await tab.reload();
+for (const [tool, { id }] of Object.entries(seen)) {
+  const row = tab.locator(`.history-row[data-job="${id}"]`);
+  await row.waitFor();
+  const thumb = (await row.locator(".thumb img").count()) === 1 ? await size(row.locator(".thumb img")) : null;
+  await row.locator(".history-open").click();
+  const stage = tab.locator(`.stage-job[data-job="${id}"][data-state=done]`);
+  await stage.waitFor();
+  const opened = { files: await stage.locator(".file-name").allTextContents(), downloads: await stage.locator("a[download]").count() };
+  Object.assign(seen[tool], { thumb, opened });
+}
 await tell({ seen });

@@ -56,6 +56,9 @@ fn every_tool_is_ordered_by_its_own_form() {
             ("runninghub-veste-ai", 60, json!([[24, 9]])),
             ("replicate-async-start", 80, json!([[12, 9]])),
             ("create-generation-job-banana", 30, json!([[240, 320], [240, 320], [240, 320]])),
+            ("generate-website", 50, json!([])),
+            ("generate-react-website", 80, json!([])),
+            ("generate-php-website", 80, json!([])),
         ];
         let given =
             json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
@@ -71,6 +74,13 @@ fn every_tool_is_ordered_by_its_own_form() {
                 "{job}"
             );
             left -= price;
+            let is_site = tool.ends_with("website");
+            assert_eq!(seen["files"].as_array().is_some_and(|files| !files.is_empty()), is_site, "{tool}: {seen}");
+            assert_eq!(seen["opened"]["files"], seen["files"], "{tool}: what its row opens");
+            if is_site {
+                let shown = (&seen["thumb"], &seen["opened"]["downloads"]);
+                assert_eq!(shown, (&Value::Null, &json!(0)), "{tool}: its object is no picture and no download");
+            }
         }
         assert_eq!(world.balance(&world.user(1).await).await, left);
     });
