@@ -4,7 +4,7 @@ import { png } from "../client/picture.mjs";
 import { given, open, tell } from "./tab.mjs";
 
 const plain = (name, colour) => ({ name, mimeType: "image/png", buffer: png(12, 9, () => colour) });
-const pictures = [plain("first.png", [200, 60, 40]), plain("second.png", [40, 60, 200])];
+const two = [plain("first.png", [200, 60, 40]), plain("second.png", [40, 60, 200])];
 const clip = { name: "clip.mp4", mimeType: "video/mp4", buffer: Buffer.from(given.clip, "base64") };
 
 /** Whatever the form asks for and cannot do without. */
@@ -12,7 +12,7 @@ async function fill(form) {
   for (const input of await form.locator("input[type=file]").all()) {
     const video = (await input.getAttribute("accept")) === "video/*";
     const many = (await input.getAttribute("multiple")) !== null;
-    await input.setInputFiles(video ? clip : many ? pictures : pictures[0]);
+    await input.setInputFiles(video ? clip : many ? two : two[0]);
   }
   for (const field of await form.locator("input:not([type]), textarea").all()) await field.fill("A bakery in Lisbon");
 }
@@ -38,10 +38,22 @@ for (const tool of given.tools) {
   await form.locator("button[type=submit]").click();
   const id = await tab.locator(".stage-job").getAttribute("data-job");
   await tab.locator(`.stage-job[data-job="${id}"][data-state=done]`).waitFor();
-  const shown = tab.locator(".stage-job").locator(".compare .after, video.result, .cards img");
-  const sizes = [];
-  for (const element of await shown.all()) sizes.push(await size(element));
-  seen[tool] = { id, cost, sizes, files: await tab.locator(".stage-job .file-name").allTextContents() };
+  const pictures = tab.locator(".stage-job").locator(".compare .after, video.result, .cards img");
+  const shown = await tab.locator(".stage-job .file-name").allTextContents();
+  for (const element of await pictures.all()) shown.push(await size(element));
+  seen[tool] = { id, cost, shown };
+}
+// What is left of it after a reload: its row, and the job opened again from there.
+await tab.reload();
+for (const [tool, { id }] of Object.entries(seen)) {
+  const row = tab.locator(`.history-row[data-job="${id}"]`);
+  await row.waitFor();
+  const thumb = (await row.locator(".thumb img").count()) === 1 ? await size(row.locator(".thumb img")) : null;
+  await row.locator(".history-open").click();
+  const stage = tab.locator(`.stage-job[data-job="${id}"][data-state=done]`);
+  await stage.waitFor();
+  const opened = { files: await stage.locator(".file-name").allTextContents(), downloads: await stage.locator("a[download]").count() };
+  Object.assign(seen[tool], { thumb, opened });
 }
 // What is left of it after a reload: its row, and the job opened again from there.
 await tab.reload();

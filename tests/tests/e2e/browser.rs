@@ -49,24 +49,28 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
 #[test]
 fn every_tool_is_ordered_by_its_own_form() {
     e2e::run(async |world| {
-        // What the form says it costs, and the sizes of what is shown in the end.
+        // What the form says it costs; the sizes of the pictures that are shown in the end, or the names of the files.
         let tools = [
             ("runninghub-video-upscaler", 120, json!([[64, 32]])),
             ("runninghub-pose-changer", 60, json!([[24, 9]])),
             ("runninghub-veste-ai", 60, json!([[24, 9]])),
             ("replicate-async-start", 80, json!([[12, 9]])),
             ("create-generation-job-banana", 30, json!([[240, 320], [240, 320], [240, 320]])),
-            ("generate-website", 50, json!([])),
-            ("generate-react-website", 80, json!([])),
-            ("generate-php-website", 80, json!([])),
+            ("generate-website", 50, json!(["index.html", "css/style.css", "js/app.js"])),
+            (
+                "generate-react-website",
+                80,
+                json!(["package.json", "index.html", "vite.config.ts", "src/main.tsx", "src/App.tsx", "src/style.css"]),
+            ),
+            ("generate-php-website", 80, json!(["index.php", "inc/page.php", "style.css"])),
         ];
         let given =
             json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
         let seen = &world.browser("tools.mjs", &given)["seen"];
-        let mut left = 1000;
-        for (tool, price, sizes) in tools {
+        let (mut left, none) = (1000, json!([]));
+        for (tool, price, shown) in tools {
             let seen = &seen[tool];
-            assert_eq!((&seen["cost"], &seen["sizes"]), (&json!(price.to_string()), &sizes), "{tool}: {seen}");
+            assert_eq!((&seen["cost"], &seen["shown"]), (&json!(price.to_string()), &shown), "{tool}: {seen}");
             let job = world.job(id(seen)).await;
             assert_eq!(
                 (&job["tool"], &job["status"], &job["credits_charged"]),
@@ -75,11 +79,14 @@ fn every_tool_is_ordered_by_its_own_form() {
             );
             left -= price;
             let is_site = tool.ends_with("website");
-            assert_eq!(seen["files"].as_array().is_some_and(|files| !files.is_empty()), is_site, "{tool}: {seen}");
-            assert_eq!(seen["opened"]["files"], seen["files"], "{tool}: what its row opens");
+            let (files, downloads) = (&seen["opened"]["files"], &seen["opened"]["downloads"]);
+            assert_eq!(files, if is_site { &seen["shown"] } else { &none }, "{tool}: what its row opens");
             if is_site {
-                let shown = (&seen["thumb"], &seen["opened"]["downloads"]);
-                assert_eq!(shown, (&Value::Null, &json!(0)), "{tool}: its object is no picture and no download");
+                assert_eq!(
+                    (&seen["thumb"], downloads),
+                    (&Value::Null, &json!(0)),
+                    "its object is no picture and no download"
+                );
             }
         }
         assert_eq!(world.balance(&world.user(1).await).await, left);
