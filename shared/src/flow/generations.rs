@@ -49,13 +49,13 @@ pub async fn retry<T: Transport>(
     let detail = json!({"mode": "retry", "job_id": history, "function": tool, "by": by, "retry": retry.retries,
         "outcome": status_word(retry.status)});
     cx.log("generation_retry", detail);
+    // Queued again, or a place became free.
+    hint::send(cx, llm::NAME, 0).await;
     if retry.outcome == RetryOutcome::Closed {
-        hint::send(cx, llm::NAME, 0).await;
         return Err(ApiError::of(ErrorCode::AlreadyFinal)
             .with_field("status", status_word(retry.status))
             .with_field("refundedCredits", retry.refunded));
     }
-    hint::send(cx, llm::NAME, 0).await;
     Ok(retry)
 }
 
