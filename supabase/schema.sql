@@ -2593,7 +2593,10 @@ begin
     -- The provider's clock may not be ours.
     r.sent_at - interval '2 minutes', extract(epoch from v_now - r.sent_at)::int, v_open
   from reserved r join public.jobs j on j.id = r.job_id
+  -- What was said at this address about a task that is another step's says nothing of this one.
   left join lateral (select i.task_id, i.body from public.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
+      and not exists (select from public.job_steps o
+        where o.provider = p_provider and o.provider_task_id = i.task_id and (o.job_id, o.step) <> (r.job_id, r.step))
     order by i.id desc limit 1) w on true
   union all
   select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open

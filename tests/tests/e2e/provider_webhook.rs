@@ -54,6 +54,25 @@ fn a_lost_one_is_made_good_by_the_next_sweep() {
 }
 
 #[test]
+fn one_about_another_s_task_keeps_nobody_from_the_deadline() {
+    e2e::run(async |world| {
+        ask_at_every_sweep(world).await;
+        let other = Order::running(world).await;
+        other.assert_completed(world).await;
+        world.script(json!({ "runninghub": { "lost_answer": true, "webhook": "lost" } })).await;
+        let order = Order::new(world).await;
+        order.run(world).ok().await;
+        let astray = body(&other.task(world).await, "SUCCESS", &json!([]));
+        assert_eq!(deliver(world, &order.webhook(world).await, &astray).await.status, 200);
+        lease_is_over(world, order.job).await;
+        overdue(world, order.job).await;
+        sweep_until(world, "the deadline ends it", async |_| order.row(world).await["status"] == "failed").await;
+        order.assert_returned(world, "failed", "TIMEOUT").await;
+        other.assert_completed(world).await;
+    });
+}
+
+#[test]
 fn an_early_one_is_not_lost() {
     e2e::run(async |world| {
         // The call comes before the answer to the submit; with the delay, so does what follows from it.
