@@ -59,7 +59,7 @@ const phone = await open("/", { email: "user1@example.com", viewport: { width: 3
 await order(phone, morning);
 await reached(phone, "waiting");
 await phone.locator("[data-position]").waitFor();
-await phone.locator(".stage").evaluate((stage) => scrollTo(0, stage.offsetTop - 76));
+await phone.locator(".stage").evaluate((stage) => stage.scrollIntoView({ block: "start", behavior: "instant" }));
 await save(phone, "studio-phone");
 
 for (const [colorScheme, name] of [["light", "admin"], ["dark", "admin-dark"]]) {
