@@ -1,6 +1,7 @@
 //! A running pair of stand-ins on free ports, and the requests that most tests make.
 
 use std::io::Cursor;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,11 +50,16 @@ pub(crate) async fn start(extra: Value) -> Running {
     Running { origin: config.url(1), providers: config.url(3), base, client }
 }
 
+/// Ten ports of our own for each test, below those that the system gives to whoever connects.
 async fn ports() -> (u16, TcpListener, TcpListener) {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
-        let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = origin.local_addr().unwrap().port() - 1;
-        if let Ok(providers) = TcpListener::bind(("127.0.0.1", base + 3)).await {
+        let place = (std::process::id() + TAKEN.fetch_add(1, Ordering::Relaxed)) % 900;
+        let base = 10_000 + u16::try_from(place).expect("a small number") * 10;
+        let listen = async |offset| TcpListener::bind(("127.0.0.1", base + offset)).await;
+        if let (Ok(origin), Ok(providers), Ok(_), Ok(_)) =
+            (listen(1).await, listen(3).await, listen(4).await, listen(5).await)
+        {
             return (base, origin, providers);
         }
     }
