@@ -55,16 +55,4 @@ for (const [tool, { id }] of Object.entries(seen)) {
   const opened = { files: await stage.locator(".file-name").allTextContents(), downloads: await stage.locator("a[download]").count() };
   Object.assign(seen[tool], { thumb, opened });
 }
-// What is left of it after a reload: its row, and the job opened again from there.
-await tab.reload();
-for (const [tool, { id }] of Object.entries(seen)) {
-  const row = tab.locator(`.history-row[data-job="${id}"]`);
-  await row.waitFor();
-  const thumb = (await row.locator(".thumb img").count()) === 1 ? await size(row.locator(".thumb img")) : null;
-  await row.locator(".history-open").click();
-  const stage = tab.locator(`.stage-job[data-job="${id}"][data-state=done]`);
-  await stage.waitFor();
-  const opened = { files: await stage.locator(".file-name").allTextContents(), downloads: await stage.locator("a[download]").count() };
-  Object.assign(seen[tool], { thumb, opened });
-}
 await tell({ seen });
