@@ -313,7 +313,7 @@ export function createJobs(supabase, options = {}) {
         if (cancelledCount || !this.ordered) this.set({ state: "cancelled", error: new JobError("CANCELLED", "Cancelled") });
         return;
       }
-      const { data } = await supabase.from("tools").select("table_name").eq("tool", this.tool).single();
+      const { data } = await supabase.schema("unstuck").from("tools").select("table_name").eq("tool", this.tool).single();
       const { refundedCredits } = await call(`${QUEUE}/cancel`, { table: data?.table_name, jobId: this.id });
       this.set({ state: "cancelled", creditsRefunded: refundedCredits, error: new JobError("CANCELLED", "Cancelled") });
     }
@@ -361,7 +361,11 @@ export function createJobs(supabase, options = {}) {
     },
     async resume() {
       const { user } = await session();
-      const query = supabase.from("jobs").select("id, tool, status, input, credits_charged, total_steps").eq("user_id", user.id);
+      const query = supabase
+        .schema("unstuck")
+        .from("jobs")
+        .select("id, tool, status, input, credits_charged, total_steps")
+        .eq("user_id", user.id);
       const { data, error } = await query.in("status", ["queued", "starting", "running"]).order("created_at", { ascending: false });
       if (error) throw new JobError("network", error.message);
       return data.map((row) => {

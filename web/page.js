@@ -11,7 +11,7 @@ document.documentElement.lang = language;
 async function connect() {
   const response = await fetch("/config.json");
   const { supabaseUrl, supabaseKey } = await response.json();
-  return createClient(supabaseUrl, supabaseKey);
+  return createClient(supabaseUrl, supabaseKey, { db: { schema: "unstuck" } });
 }
 export const supabase = await connect();
 

@@ -33,3 +33,13 @@ begin
     create publication supabase_realtime;
   end if;
 end $$;
+
+-- Whoever works on the database by hand, as its owner, need not write the schema's name.
+do $$
+begin
+  execute format(
+    'alter role %I in database %I set search_path = unstuck, public',
+    current_user,
+    current_database()
+  );
+end $$;

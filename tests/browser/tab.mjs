@@ -59,7 +59,12 @@ export async function until(what, look) {
 
 /** Rows as the service sees them. */
 export async function rows(query) {
-  const response = await fetch(`${stack.url}/rest/v1/${query}`, { headers: { apikey: stack.serviceRoleKey, authorization: `Bearer ${stack.serviceRoleKey}` } });
+  const headers = {
+    apikey: stack.serviceRoleKey,
+    authorization: `Bearer ${stack.serviceRoleKey}`,
+    "accept-profile": "unstuck",
+  };
+  const response = await fetch(`${stack.url}/rest/v1/${query}`, { headers });
   return response.json();
 }
 

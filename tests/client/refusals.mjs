@@ -14,7 +14,7 @@ const poor = await refusal(await supabase.functions.invoke("runninghub-upscaler/
 const unknown = await refusal(await supabase.functions.invoke("runninghub-upscaler/queue-status", { body: { jobId } }));
 
 const elsewhere = await supabase.storage.from("uploads").createSignedUploadUrl(`${stack.users[0].id}/${jobId}/in.png`);
-const rich = await supabase.from("credit_accounts").update({ balance: 1_000_000 }).eq("user_id", user.id).select();
+const rich = await supabase.schema("unstuck").from("credit_accounts").update({ balance: 1_000_000 }).eq("user_id", user.id).select();
 
 const server = client(stack.serviceRoleKey);
 const service = good(await server.functions.invoke("cleanup-stale-jobs", { body: {} }), "a sweep");

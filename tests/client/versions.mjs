@@ -14,7 +14,7 @@ for (const key of ["anonKey", "publishableKey"]) {
     check: good(await supabase.functions.invoke("runninghub-queue-manager/check"), "check"),
     region: good(await supabase.functions.invoke("runninghub-queue-manager/check", { region: "eu-central-1" }), "check in a region"),
     refused: await refusal(await supabase.functions.invoke("runninghub-upscaler/run", { body: { imageUrl: "https://example.com/a.png" } })),
-    balance: good(await supabase.from("credit_accounts").select("balance").single(), "balance").balance,
+    balance: good(await supabase.schema("unstuck").from("credit_accounts").select("balance").single(), "balance").balance,
   };
 }
 console.log(JSON.stringify(seen));

@@ -48,6 +48,9 @@ impl Database {
         let sql = format!("create database {name} template {template}");
         let admin = Session::connect(&url(&server.base, "postgres")).await;
         admin.exec(&sql).await;
+        admin
+            .exec(&format!("alter role current_user in database {name} set search_path = unstuck, public"))
+            .await;
         let session = Session::connect(&url(&server.base, &name)).await;
         Self { name, session }
     }

@@ -135,7 +135,7 @@ impl Session {
 pub fn call_sql(function: &str, args: &Value) -> String {
     let args = args.as_object().expect("arguments are an object");
     let args: Vec<String> = args.iter().map(|(name, value)| format!("{name} => {}", literal(name, value))).collect();
-    format!("select * from public.{function}({})", args.join(", "))
+    format!("select * from unstuck.{function}({})", args.join(", "))
 }
 
 fn literal(name: &str, value: &Value) -> String {

@@ -48,7 +48,7 @@ pub fn id(value: &Value) -> Uuid {
 impl Session {
     /// Every tool may be ordered and none is exclusive, as later functions will have it.
     pub async fn open_all_tools(&self) {
-        self.exec("update public.tools set enabled = true, exclusive_group = null").await;
+        self.exec("update unstuck.tools set enabled = true, exclusive_group = null").await;
     }
 
     /// A new user who bought that many credits.
@@ -68,7 +68,7 @@ impl Session {
 
     pub async fn admin(&self) -> Uuid {
         let admin = Uuid::new_v4();
-        self.exec(&format!("insert into public.user_roles values ('{admin}', 'admin')")).await;
+        self.exec(&format!("insert into unstuck.user_roles values ('{admin}', 'admin')")).await;
         admin
     }
 
@@ -152,7 +152,7 @@ impl Session {
     }
 
     async fn table_of(&self, job: Uuid) -> Value {
-        self.value(&format!("select table_name from public.jobs join public.tools using (tool) where id = '{job}'"))
+        self.value(&format!("select table_name from unstuck.jobs join unstuck.tools using (tool) where id = '{job}'"))
             .await
     }
 
@@ -170,16 +170,16 @@ impl Session {
     }
 
     pub async fn job(&self, job: Uuid) -> Value {
-        self.row(&format!("select * from public.jobs where id = '{job}'")).await
+        self.row(&format!("select * from unstuck.jobs where id = '{job}'")).await
     }
 
     pub async fn step(&self, job: Uuid, step: i64) -> Value {
-        self.row(&format!("select * from public.job_steps where job_id = '{job}' and step = {step}")).await
+        self.row(&format!("select * from unstuck.job_steps where job_id = '{job}' and step = {step}")).await
     }
 
     pub async fn balance(&self, user: Uuid) -> i64 {
         self.int(&format!(
-            "select coalesce((select balance from public.credit_accounts where user_id = '{user}'), 0) as b"
+            "select coalesce((select balance from unstuck.credit_accounts where user_id = '{user}'), 0) as b"
         ))
         .await
     }
@@ -187,7 +187,7 @@ impl Session {
     /// The signed amounts of a job's entries, in order.
     pub async fn entries(&self, job: Uuid) -> Vec<i64> {
         let rows =
-            self.rows(&format!("select amount from public.credit_entries where job_id = '{job}' order by id")).await;
+            self.rows(&format!("select amount from unstuck.credit_entries where job_id = '{job}' order by id")).await;
         rows.iter().filter_map(|row| row["amount"].as_i64()).collect()
     }
 
@@ -203,11 +203,11 @@ impl Session {
         for table in ["jobs", "job_steps"] {
             self.exec(&aged(table, by, "true")).await;
         }
-        self.exec(&format!("update private.queue_turns set served_at = served_at - interval '{by}'")).await;
+        self.exec(&format!("update unstuck_private.queue_turns set served_at = served_at - interval '{by}'")).await;
     }
 
     pub async fn violations(&self) -> Vec<Value> {
-        self.rows("select * from public.invariant_violations").await
+        self.rows("select * from unstuck.invariant_violations").await
     }
 
     /// No invariant is broken.
@@ -228,10 +228,10 @@ impl Session {
             assert!(message.starts_with(&format!("{code}: ")), "{message}");
         }
         let refunds = format!(
-            "select coalesce(sum(amount), 0) from public.credit_entries where job_id = '{job}' and kind = 'refund'"
+            "select coalesce(sum(amount), 0) from unstuck.credit_entries where job_id = '{job}' and kind = 'refund'"
         );
         assert_eq!(self.int(&refunds).await, refunded);
-        let live = format!("select count(*) from public.job_steps where job_id = '{job}' and completed_at is null");
+        let live = format!("select count(*) from unstuck.job_steps where job_id = '{job}' and completed_at is null");
         assert_eq!(self.int(&live).await, 0, "a closed job has no live step");
         self.assert_healthy().await;
     }

@@ -119,6 +119,8 @@ pub struct StackInfo {
     pub jwt_secret: String,
     pub db_url: String,
     pub providers_url: String,
+    /// The schema of our tables and RPCs, which PostgREST exposes beside `public`.
+    pub schema: String,
     pub users: Vec<User>,
 }
 
@@ -274,6 +276,7 @@ fn info(base: u16, keys: &Keys, db_url: String) -> StackInfo {
         jwt_secret: keys.jwt_secret.clone(),
         db_url,
         providers_url: format!("http://127.0.0.1:{}", base + PORT_PROVIDERS),
+        schema: "unstuck".into(),
         users: keys::users(),
     }
 }
@@ -296,7 +299,7 @@ async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
     let base = options.port_base;
     let env = [
         ("PGRST_DB_URI", format!("postgres://authenticator:authenticator@127.0.0.1:{}/postgres", base + PORT_POSTGRES)),
-        ("PGRST_DB_SCHEMAS", "public".into()),
+        ("PGRST_DB_SCHEMAS", "public,unstuck".into()),
         ("PGRST_DB_ANON_ROLE", "anon".into()),
         ("PGRST_DB_POOL", "60".into()),
         ("PGRST_JWT_SECRET", rest_jwt_secret(options, keys)?),

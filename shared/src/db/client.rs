@@ -16,6 +16,8 @@ use crate::error::{ApiError, ErrorCode};
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 const TIMEOUT_MS: u32 = 10_000;
+/// Where our RPCs lie; the project's PostgREST must expose it.
+const SCHEMA: &str = "unstuck";
 /// The least wait before the one repetition.
 const RETRY_MS: u32 = 150;
 
@@ -124,7 +126,11 @@ impl<T: Transport> Db<'_, T> {
     fn request(&self, function: &str, args: String) -> Result<HttpRequest, DbError> {
         let url = self.config.supabase_url().map_err(DbError::Config)?;
         let bug = |detail: String| DbError::Bug(format!("{function}: {detail}"));
-        let built = Postgrest::new(format!("{url}/rest/v1")).rpc(function, without_nul(args)).build().build();
+        let built = Postgrest::new(format!("{url}/rest/v1"))
+            .schema(SCHEMA)
+            .rpc(function, without_nul(args))
+            .build()
+            .build();
         let built = built.map_err(|_| DbError::Config(ApiError::misconfigured("SUPABASE_URL")))?;
         let mut headers = self.config.service_headers().map_err(DbError::Config)?;
         for (name, value) in built.headers() {

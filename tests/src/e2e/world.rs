@@ -318,7 +318,7 @@ impl Beginning {
     /// Keeps what the migrations wrote; everything else is emptied each time.
     async fn of(db: &Session) -> Self {
         let tables = "select format('%I.%I', schemaname, tablename) as name from pg_tables
-            where schemaname in ('public', 'private') order by tablename <> 'providers', tablename <> 'tools'";
+            where schemaname in ('unstuck', 'unstuck_private') order by tablename <> 'providers', tablename <> 'tools'";
         let tables = texts(db.rows(tables).await);
         let mut restore = Vec::new();
         db.exec("create schema beginning").await;
@@ -328,10 +328,10 @@ impl Beginning {
                 restore.push(format!("insert into {table} overriding system value table beginning.t{number};"));
             }
         }
-        let intervals = texts(db.rows("select pg_get_functiondef('private.intervals'::regproc) as text").await);
+        let intervals = texts(db.rows("select pg_get_functiondef('unstuck_private.intervals'::regproc) as text").await);
         Self(format!(
             "truncate {}; {} {};
-             insert into public.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
+             insert into unstuck.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
             tables.join(", "),
             restore.concat(),
             intervals.concat(),

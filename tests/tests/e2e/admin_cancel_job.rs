@@ -15,7 +15,7 @@ async fn hanging_job(world: &World, user: &User) -> (Uuid, String) {
     let (job, answer) = world.order(user).await;
     assert_eq!((&answer["status"], &answer["creditsCharged"]), (&json!("running"), &json!(60)), "{answer}");
     // Another request's dispatch may have picked it up, and know the task first.
-    let sql = format!("select provider_task_id from public.job_steps where job_id = '{job}'");
+    let sql = format!("select provider_task_id from unstuck.job_steps where job_id = '{job}'");
     let task = async || world.db().value(&sql).await.as_str().map(str::to_owned);
     (job, world.until("the provider has a task", task).await)
 }
@@ -55,12 +55,12 @@ fn a_running_job_is_cancelled_refunded_and_stopped_at_the_provider() {
         assert_eq!((&told["body"]["taskId"], &told["response"]["code"]), (&json!(task), &json!(0)), "{told}");
         let state = at_provider(world, &task).await;
         assert!(!["QUEUED", "RUNNING"].contains(&state["status"].as_str().unwrap_or_default()), "{state}");
-        let owed = "select count(*) from public.job_steps where provider_cancel_due <> '[]'";
+        let owed = "select count(*) from unstuck.job_steps where provider_cancel_due <> '[]'";
         let settled = async || (world.db().int(owed).await == 0).then_some(());
         world.until("no cancel is owed any more", settled).await;
         let events = world
             .db()
-            .rows(&format!("select actor from public.job_events where job_id = '{job}' and event = 'job_cancelled'"))
+            .rows(&format!("select actor from unstuck.job_events where job_id = '{job}' and event = 'job_cancelled'"))
             .await;
         assert_eq!(events, [json!({ "actor": format!("admin:{}", admin.id) })]);
 
@@ -130,11 +130,11 @@ fn only_an_admin_of_this_moment() {
         call().refused(401, "unauthorized").await;
         call().by(&user).refused(403, "forbidden").await;
         call().by_service().refused(403, "forbidden").await;
-        world.db().exec(&format!("delete from public.user_roles where user_id = '{}'", admin.id)).await;
+        world.db().exec(&format!("delete from unstuck.user_roles where user_id = '{}'", admin.id)).await;
         call().by(&admin).refused(403, "forbidden").await;
         assert_eq!((world.balance(&user).await, &world.job(job).await["status"]), (940, &json!("running")));
         assert_eq!(world.provider_calls("/task/openapi/cancel").await, Vec::<Value>::new());
-        world.db().exec(&format!("insert into public.user_roles values ('{}', 'admin')", admin.id)).await;
+        world.db().exec(&format!("insert into unstuck.user_roles values ('{}', 'admin')", admin.id)).await;
         call().by(&admin).ok().await;
     });
 }

@@ -22,16 +22,16 @@ fn a_stuck_website_starts_over_with_fresh_counters() {
         let site = Site::order(world, "stuck").await;
         site.until_running(world, 1).await;
         world.kill_workerd().await;
-        world.db().exec("update public.job_steps set attempts = 3; update public.jobs set retries = 2").await;
+        world.db().exec("update unstuck.job_steps set attempts = 3; update unstuck.jobs set retries = 2").await;
         site.lease_is_over(world).await;
         let answer = retried(world, TABLE, site.id).await;
         assert_eq!(answer, json!({ "success": true, "jobId": site.id, "retried": true }));
         site.assert_completed(world, 0).await;
         let note =
-            world.db().row(&format!("select admin_note from public.generation_history where id = '{}'", site.id)).await;
+            world.db().row(&format!("select admin_note from unstuck.generation_history where id = '{}'", site.id)).await;
         assert_eq!(note["admin_note"], "retry:0");
         assert_eq!(site.step(world).await["attempts"], 1);
-        let events = "select actor from public.job_events where event = 'job_requeued'";
+        let events = "select actor from unstuck.job_events where event = 'job_requeued'";
         assert_eq!(world.db().rows(events).await, [json!({ "actor": format!("admin:{}", world.admin(1).await.id) })]);
     });
 }
@@ -82,7 +82,7 @@ fn charged_only_where_the_admin_says_so() {
         world.until_status(new, "completed").await;
         assert_eq!(world.db().entries(new).await, [-PRICE]);
         assert_eq!(world.balance(&site.user).await, CREDITS - 2 * PRICE);
-        let spent = "insert into public.credit_entries (user_id, kind, amount, reason)";
+        let spent = "insert into unstuck.credit_entries (user_id, kind, amount, reason)";
         let rest = CREDITS - 2 * PRICE;
         world.db().exec(&format!("{spent} values ('{}', 'adjustment', -{rest}, 'spent')", site.user.id)).await;
         world.call("admin-retry-job").by(&admin).json(&body).refused(402, "insufficient_credits").await;
@@ -100,7 +100,7 @@ fn a_double_click_makes_one() {
         assert_eq!(one["jobId"], two["jobId"], "{one} {two}");
         let third = retried(world, TABLE, site.id).await;
         assert_eq!(third["jobId"], one["jobId"], "while it lives");
-        assert_eq!(world.db().int("select count(*) from public.jobs where retry_of is not null").await, 1);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs where retry_of is not null").await, 1);
     });
 }
 
@@ -138,6 +138,6 @@ fn only_an_admin_and_only_what_is_there() {
         ] {
             call(bad).by(&admin).refused(400, "bad_request").await;
         }
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 1);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
     });
 }

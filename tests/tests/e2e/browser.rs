@@ -20,7 +20,7 @@ fn id(seen: &Value) -> Uuid {
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
     world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
-    world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
     let other = world.user(2).await;
     world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
 }
@@ -98,13 +98,13 @@ fn a_tab_closed_while_uploading_leaves_nothing_behind() {
     e2e::run(async |world| {
         let seen = world.browser("leave.mjs", &json!({ "state": "uploading" }));
         let user = world.user(1).await;
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
         assert_eq!(world.balance(&user).await, 1000);
         // An order that was on its way all the same is refused.
         let body = world.order_body(&user, id(&seen), json!({})).await;
         let late = world.call("runninghub-upscaler/run").by(&user).json(&body).send().await;
         assert_eq!(late.status, 409, "{}", late.text);
-        assert_eq!(world.db().int("select count(*) from public.jobs where status <> 'cancelled'").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs where status <> 'cancelled'").await, 0);
         assert_eq!(world.balance(&user).await, 1000);
     });
 }
@@ -117,7 +117,7 @@ fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
         let job = world.until_status(id(&seen), "cancelled").await;
         assert_eq!((&job["credits_charged"], &job["credits_refunded"]), (&json!(60), &json!(60)), "{job}");
         assert_eq!(world.balance(&world.user(1).await).await, 1000);
-        assert_eq!(world.db().int("select count(*) from public.jobs where status = 'queued'").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs where status = 'queued'").await, 0);
     });
 }
 
@@ -138,7 +138,7 @@ fn a_reload_finds_the_running_job() {
         world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
         let seen = world.browser("reload.mjs", &json!({}));
         assert_eq!((&seen["found"], &seen["done"]), (&seen["id"], &seen["id"]), "{seen:#}");
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 1);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
     });
 }
 
@@ -160,7 +160,7 @@ fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
         told(&seen, &["Cancelled", "60 credits returned"]);
         assert_eq!(world.balance(&user).await, 1000);
 
-        let spent = "insert into public.credit_entries (user_id, kind, amount)";
+        let spent = "insert into unstuck.credit_entries (user_id, kind, amount)";
         world.db().exec(&format!("{spent} values ('{}', 'adjustment', -990)", user.id)).await;
         let seen = world.browser("refused.mjs", &json!({ "state": "failed" }));
         told(&seen, &["This costs 60 credits; you have 10.", "Nothing was charged."]);
@@ -175,7 +175,7 @@ async fn endless(world: &World, user: &User) -> Uuid {
 }
 
 async fn refunds(world: &World, job: Uuid) -> i64 {
-    let sum = "select coalesce(sum(amount), 0) from public.credit_entries where kind = 'refund' and job_id";
+    let sum = "select coalesce(sum(amount), 0) from unstuck.credit_entries where kind = 'refund' and job_id";
     world.db().int(&format!("{sum} = '{job}'")).await
 }
 
@@ -188,7 +188,7 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let job = endless(world, &user).await;
         let task =
-            world.db().value(&format!("select provider_task_id from public.job_steps where job_id = '{job}'")).await;
+            world.db().value(&format!("select provider_task_id from unstuck.job_steps where job_id = '{job}'")).await;
         let seen = world.browser("admin.mjs", &json!({ "job": job, "finished": finished }));
         let has = |field: &str, texts: &[&str]| {
             let text = seen[field].as_str().unwrap_or_default();
@@ -236,7 +236,7 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
         assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
         assert_eq!(world.balance(&failed.user).await, sites::CREDITS);
         assert_eq!(failed.get(world).await["status"], "failed");
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 3);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 3);
     });
 }
 
@@ -339,26 +339,26 @@ const A_DAY: &str = "
       v_people uuid[] := array(select gen_random_uuid() from generate_series(1, 12));
       v_tools text[] := array['runninghub-upscaler', 'runninghub-upscaler', 'runninghub-veste-ai', 'runninghub-pose-changer',
         'replicate-async-start', 'generate-website', 'runninghub-video-upscaler'];
-      v_tool public.tools; v_job uuid; v_user uuid; v_at timestamptz; v_status text;
+      v_tool unstuck.tools; v_job uuid; v_user uuid; v_at timestamptz; v_status text;
     begin
-      insert into public.credit_entries (user_id, kind, amount) select id, 'grant', 9000 from unnest(v_people) id;
+      insert into unstuck.credit_entries (user_id, kind, amount) select id, 'grant', 9000 from unnest(v_people) id;
       for i in 1..170 loop
         -- More by day than by night.
         v_at := clock_timestamp() - interval '3 minutes' - interval '23 hours' * ((i / 170.0) + 0.05 * sin(i / 13.0));
         v_user := v_people[1 + (i * 7) % 12];
-        select * into v_tool from public.tools where tool = v_tools[1 + (i * 5) % 7];
+        select * into v_tool from unstuck.tools where tool = v_tools[1 + (i * 5) % 7];
         v_status := case when i % 19 = 3 then 'failed' when i % 27 = 4 then 'cancelled' else 'completed' end;
-        insert into public.jobs (tool, user_id, status, credits_charged, credits_refunded, refund_rule, created_at, queued_at, started_at, completed_at,
+        insert into unstuck.jobs (tool, user_id, status, credits_charged, credits_refunded, refund_rule, created_at, queued_at, started_at, completed_at,
           error_code, error_message)
         values (v_tool.tool, v_user, v_status, v_tool.credit_cost, case v_status when 'completed' then 0 else v_tool.credit_cost end, 'all', v_at, v_at,
           v_at + interval '2 s', v_at + interval '55 s', case v_status when 'failed' then 'TIMEOUT' when 'cancelled' then 'CANCELLED' end,
           case v_status when 'failed' then 'TIMEOUT: no result within 10 minutes.' when 'cancelled' then 'CANCELLED: cancelled by an admin.' end)
         returning id into v_job;
-        insert into public.job_steps (job_id, step, status, provider, provider_task_id, share, completed_at, deadline_at)
+        insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share, completed_at, deadline_at)
         values (v_job, 1, v_status, v_tool.provider, (1984000000000000000 + i * 7919)::text, v_tool.credit_cost, v_at + interval '55 s', v_at);
-        insert into public.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'debit', -v_tool.credit_cost, v_at);
+        insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'debit', -v_tool.credit_cost, v_at);
         if v_status <> 'completed' then
-          insert into public.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'refund', v_tool.credit_cost, v_at);
+          insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'refund', v_tool.credit_cost, v_at);
         end if;
       end loop;
     end $$";

@@ -93,7 +93,7 @@ impl Cards {
     }
 
     pub async fn steps(&self, world: &World) -> Vec<Value> {
-        world.db().rows(&format!("select * from public.job_steps where job_id = '{}' order by step", self.job)).await
+        world.db().rows(&format!("select * from unstuck.job_steps where job_id = '{}' order by step", self.job)).await
     }
 }
 

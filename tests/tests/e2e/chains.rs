@@ -192,6 +192,6 @@ pub async fn sent_a_while_ago(world: &World, job: Uuid) {
     let columns = format!("sent_at = sent_at - {past}, lease_until = lease_until - {past}, checked_at = null");
     world
         .db()
-        .exec(&format!("update public.job_steps set {columns} where job_id = '{job}' and sent_at is not null"))
+        .exec(&format!("update unstuck.job_steps set {columns} where job_id = '{job}' and sent_at is not null"))
         .await;
 }

@@ -44,12 +44,12 @@ fn killed_in_mid_stream_it_is_retried_over_the_binding_and_completes() {
             assert_eq!(site.step(world).await["run"], 2, "files of one attempt only");
             let note = world
                 .db()
-                .row(&format!("select admin_note, retries from public.generation_history where id = '{}'", site.id))
+                .row(&format!("select admin_note, retries from unstuck.generation_history where id = '{}'", site.id))
                 .await;
             assert_eq!(note, json!({ "admin_note": "retry:1", "retries": 1 }));
             let receipt = world
                 .db()
-                .row(&format!("select retries, credits_paid from public.job_receipts where job_id = '{}'", site.id))
+                .row(&format!("select retries, credits_paid from unstuck.job_receipts where job_id = '{}'", site.id))
                 .await;
             assert_eq!(receipt["retries"], 1);
             let log = world.functions_log();

@@ -23,7 +23,7 @@ fn counts<'a>(report: &'a Value, table: &str) -> (&'a Value, &'a Value) {
 
 /// Waiting, as nothing is handed to the provider.
 async fn waiting(world: &World, count: usize) -> Vec<Order> {
-    world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+    world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
     let mut orders = Vec::new();
     for _ in 0..count {
         let order = Order::new(world).await;
@@ -177,7 +177,7 @@ fn a_running_step_is_asked_about_every_half_minute() {
 fn a_claim_that_came_to_nothing_goes_back_and_completes() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
-        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
         // A worker that died after its claim.
         let claimed = world.db().claim_one("runninghub").await;
         assert_eq!(claimed.job, order.job);
@@ -197,9 +197,9 @@ fn a_job_that_kills_its_workers_is_given_up() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
         for rescue in 0..4 {
-            world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+            world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
             world.db().claim_one("runninghub").await;
-            world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+            world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
             lease_is_over(world, order.job).await;
             let report = if rescue < 3 { world.sweep().await } else { json!({ "requeued": 1 }) };
             assert_eq!(report["requeued"], 1, "rescue {rescue}: {report}");
@@ -217,9 +217,9 @@ fn a_pass_starts_what_may_start() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let orders = waiting(world, 5).await;
-        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
         world.sweep().await;
-        let running = format!("select count(*) from public.jobs where status = 'running' and tool = '{UPSCALER}'");
+        let running = format!("select count(*) from unstuck.jobs where status = 'running' and tool = '{UPSCALER}'");
         assert_eq!(world.db().int(&running).await, 3, "as many as may");
         for order in &orders[..3] {
             assert_eq!(order.row(world).await["status"], "running", "in the order they were asked for");
@@ -232,11 +232,11 @@ fn a_pass_starts_what_may_start() {
 #[test]
 fn every_pass_leaves_a_row_and_health_reads_it() {
     e2e::run(async |world| {
-        world.db().exec("delete from public.sweeps").await;
+        world.db().exec("delete from unstuck.sweeps").await;
         let order = waiting(world, 1).await.remove(0);
         world.db().age(order.job, "11 minutes").await;
         world.sweep().await;
-        let row = world.db().row("select * from public.sweeps").await;
+        let row = world.db().row("select * from unstuck.sweeps").await;
         assert_eq!(
             (&row["source"], &row["cleaned"], &row["refunded_credits"]),
             (&json!("http"), &json!(1), &json!(PRICE)),

@@ -40,7 +40,7 @@ fn a_page_signs_in_uploads_orders_and_reads() {
 fn a_refusal_reaches_the_page_with_its_fields() {
     e2e::run(async |world| {
         let user = world.user(2).await;
-        let spent = "insert into public.credit_entries (user_id, kind, amount, reason)";
+        let spent = "insert into unstuck.credit_entries (user_id, kind, amount, reason)";
         world.db().exec(&format!("{spent} values ('{}', 'adjustment', -950, 'spent elsewhere')", user.id)).await;
         let seen = world.node("client/refusals.mjs", &json!({}));
         let poor = &seen["poor"];
@@ -65,7 +65,7 @@ fn a_refusal_reaches_the_page_with_its_fields() {
         assert_eq!(seen["forbiddenUpload"], true, "{seen:#}");
         assert_eq!(seen["forbiddenWrite"], true, "{seen:#}");
         assert_eq!(seen["service"]["success"], true, "{seen:#}");
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
         assert_eq!(world.balance(&user).await, 50);
     });
 }
@@ -148,7 +148,7 @@ fn the_client_runs_a_job_from_file_to_result() {
     e2e::run(async |world| {
         let held = json!({ "match": "before-us", "hang": true });
         world.script(json!({ "runninghub": [held, { "work_ms": 1000 }] })).await;
-        world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
         let (before, _) = world.order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" })).await;
         let seen = world.node("client/jobs.mjs", &json!({ "before": before }));
         let states: Vec<&str> = seen["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -182,7 +182,7 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
         assert_eq!((&seen["resumed"], &seen["sameId"]), (&json!(1), &json!(true)), "{seen:#}");
         assert_eq!(seen["noMoreRunning"]["code"], "in_progress", "a running job is not given up: {seen:#}");
         let cancelled = seen["cancelled"]["id"].as_str().unwrap();
-        let jobs = world.db().int(&format!("select count(*) from public.jobs where id = '{cancelled}'")).await;
+        let jobs = world.db().int(&format!("select count(*) from unstuck.jobs where id = '{cancelled}'")).await;
         assert_eq!(jobs, 0, "cancelled before it was ordered");
         assert_eq!(world.balance(&user).await, 940, "the running one is paid");
     });

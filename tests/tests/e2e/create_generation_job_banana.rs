@@ -51,12 +51,12 @@ fn what_is_wrong_is_named_before_anything_is_charged() {
             assert!(refusal["message"].as_str().unwrap_or_default().contains(field), "{field} {value}: {refusal}");
         }
         assert_eq!(world.balance(&order.user).await, 1_000);
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
 
         world
             .db()
             .exec(&format!(
-                "insert into public.credit_entries (user_id, kind, amount) values ('{}', 'adjustment', -995)",
+                "insert into unstuck.credit_entries (user_id, kind, amount) values ('{}', 'adjustment', -995)",
                 order.user.id
             ))
             .await;

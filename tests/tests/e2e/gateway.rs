@@ -58,11 +58,11 @@ fn health_is_what_the_last_sweep_stored() {
             ("finished_at = clock_timestamp(), stuck = 1", "stuck", json!(1)),
             ("stuck = 0, violations = 2", "violations", json!(2)),
         ] {
-            world.db().exec(&format!("update public.sweeps set {change}")).await;
+            world.db().exec(&format!("update unstuck.sweeps set {change}")).await;
             let (status, body) = health(world).await;
             assert_eq!((status, &body["ok"], &body[field]), (503, &json!(false), &value), "{change}: {body}");
         }
-        world.db().exec("update public.sweeps set finished_at = null").await;
+        world.db().exec("update unstuck.sweeps set finished_at = null").await;
         let (status, body) = health(world).await;
         assert_eq!((status, &body["ok"], &body["lastSweepSeconds"]), (503, &json!(false), &Value::Null), "{body}");
 
@@ -79,7 +79,7 @@ fn health_shows_what_a_sweep_found() {
         let user = world.user(1).await;
         world
             .db()
-            .exec(&format!("update public.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id))
+            .exec(&format!("update unstuck.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id))
             .await;
         let (status, _) = health(world).await;
         assert_eq!(status, 200, "it never scans");
@@ -201,7 +201,7 @@ fn bodies_that_cannot_be_meant() {
             let refusal = run().json(&body).refused(400, "bad_request").await;
             assert!(refusal["message"].as_str().is_some_and(|text| text.contains(field)), "{field}: {refusal}");
         }
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
     });
 }
 
@@ -293,7 +293,7 @@ fn a_missing_secret_is_said_so_and_nothing_is_charged() {
             assert!(answer.text.contains(name), "{function}: {}", answer.text);
         }
         assert_eq!(world.balance(&user).await, 1000);
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
     });
 }
 

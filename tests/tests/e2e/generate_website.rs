@@ -118,10 +118,10 @@ fn nothing_is_charged_for_what_is_not_taken() {
             world.call(TOOL).by(&poor).json(&json!({ "prompt": "x" })).refused(402, "insufficient_credits").await;
         assert_eq!((&refused["balance"], &refused["required"]), (&json!(PRICE - 1), &json!(PRICE)));
         let user = world.new_user(CREDITS).await;
-        world.db().exec(&format!("update public.tools set enabled = false where tool = '{TOOL}'")).await;
+        world.db().exec(&format!("update unstuck.tools set enabled = false where tool = '{TOOL}'")).await;
         world.call(TOOL).by(&user).json(&json!({ "prompt": "x" })).refused(503, "tool_disabled").await;
         assert_eq!(world.balance(&user).await, CREDITS);
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
     });
 }
 
@@ -222,7 +222,7 @@ fn what_will_not_change_is_given_up_at_once() {
 #[test]
 fn an_answer_that_is_of_no_use_is_a_failed_attempt() {
     e2e::run(async |world| {
-        world.db().exec("update public.tools set attempt_max = 1 where tool = 'generate-website'").await;
+        world.db().exec("update unstuck.tools set attempt_max = 1 where tool = 'generate-website'").await;
         let file = |path: &str| json!({ "files": [{ "path": "index.html", "content": "x" }, { "path": path, "content": "y" }] });
         for (script, words) in [
             (json!({ "finish_reason": "length" }), "cut off"),
@@ -260,10 +260,10 @@ fn a_named_delay_is_obeyed() {
             (step["status"] == "queued" && !step["not_before"].is_null()).then_some(())
         };
         world.until("it waits", waits).await;
-        let seconds = world.db().int(&format!("select extract(epoch from not_before - clock_timestamp())::int from public.job_steps where job_id = '{}'", site.id)).await;
+        let seconds = world.db().int(&format!("select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}'", site.id)).await;
         assert!((280..=300).contains(&seconds), "{seconds}");
         assert_eq!(site.get(world).await["status"], "pending");
-        world.db().exec("update public.job_steps set not_before = clock_timestamp()").await;
+        world.db().exec("update unstuck.job_steps set not_before = clock_timestamp()").await;
         world.sweep().await;
         site.assert_completed(world, 0).await;
     });

@@ -113,10 +113,10 @@ impl Records {
         world
             .db()
             .exec(&format!(
-                "update public.jobs set retries = 0, status = 'running' where id in ('{0}', '{1}');
-                 update public.job_steps set status = 'running', attempts = 1, not_before = null, deadline_at = clock_timestamp() + interval '5 minutes',
+                "update unstuck.jobs set retries = 0, status = 'running' where id in ('{0}', '{1}');
+                 update unstuck.job_steps set status = 'running', attempts = 1, not_before = null, deadline_at = clock_timestamp() + interval '5 minutes',
                    lease_until = clock_timestamp() - interval '1 second' where job_id in ('{0}', '{1}');
-                 update public.job_steps set lease_until = clock_timestamp() + interval '80 seconds' where job_id = '{2}'",
+                 update unstuck.job_steps set lease_until = clock_timestamp() + interval '80 seconds' where job_id = '{2}'",
                 self.stale.id, self.others.id, self.live.id
             ))
             .await;
@@ -146,7 +146,7 @@ fn every_caller_with_every_record() {
         world.script(json!({ "llm": { "match": "hangs", "hang": true } })).await;
         let records = Records::of(world, &people.owner).await;
         // Whatever is put back stays where it is put.
-        world.db().exec("update public.providers set enabled = false where provider = 'llm'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'llm'").await;
         let (files, row) = (records.done.get(world).await, world.job(records.done.id).await);
         let spent = world.balance(&people.owner).await;
         for (name, headers, expected) in table(world, &people) {
@@ -190,7 +190,7 @@ fn every_caller_with_every_record() {
         for site in [&records.live, &records.stale, &records.others] {
             assert_eq!(world.db().entries(site.id).await, [-PRICE]);
         }
-        world.db().exec("update public.providers set enabled = true where provider = 'llm'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'llm'").await;
     });
 }
 
@@ -219,7 +219,7 @@ fn a_stale_one_without_retries_left_is_closed() {
         let site = Site::order(world, "used up").await;
         site.until_running(world, 1).await;
         world.kill_workerd().await;
-        world.db().exec("update public.job_steps set attempts = 3").await;
+        world.db().exec("update unstuck.job_steps set attempts = 3").await;
         site.lease_is_over(world).await;
         let refused = site.retry(world).by_service().refused(409, "already_final").await;
         assert_eq!((&refused["status"], &refused["refundedCredits"]), (&json!("failed"), &json!(PRICE)), "{refused}");

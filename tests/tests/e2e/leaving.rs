@@ -43,7 +43,7 @@ async fn order(world: &World, tool: &'static Tool) -> Order {
 
 /// One waits at a time: the provider takes nothing for now.
 async fn nothing_starts(world: &World, yes: bool) {
-    world.db().exec(&format!("update public.providers set enabled = {} where provider = 'runninghub'", !yes)).await;
+    world.db().exec(&format!("update unstuck.providers set enabled = {} where provider = 'runninghub'", !yes)).await;
 }
 
 /// Begins an upload and dies half-way; tells the URL that the file would have had.

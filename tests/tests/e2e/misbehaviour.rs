@@ -106,7 +106,7 @@ async fn assert_ended(world: &World, order: &Order, rule: &Value, end: End) {
 fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.db().exec("update public.providers set max_concurrent = 100 where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'").await;
         for tool in TOOLS {
             world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
             let cases = order_all(world, tool).await;

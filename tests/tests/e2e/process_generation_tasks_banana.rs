@@ -147,7 +147,7 @@ fn the_delay_that_gemini_names_is_kept_and_a_quota_of_the_day_is_not_waited_for(
         let steps = order.steps(world).await;
         assert_eq!((&steps[0]["status"], &steps[0]["lease_until"]), (&json!("queued"), &Value::Null), "holds no slot");
         let waits = format!(
-            "select extract(epoch from not_before - clock_timestamp())::int from public.job_steps where job_id = '{}' and step = 1",
+            "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}' and step = 1",
             order.job
         );
         assert!((30..=48).contains(&world.db().int(&waits).await));
@@ -227,7 +227,7 @@ fn runs_and_redeliveries_at_once_make_each_card_once() {
 #[test]
 fn never_more_calls_at_once_than_the_provider_takes() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set max_concurrent = 2 where provider = 'gemini'").await;
+        world.db().exec("update unstuck.providers set max_concurrent = 2 where provider = 'gemini'").await;
         world.script(json!({ "gemini": { "work_ms": 300 } })).await;
         let orders = [Cards::ordered(world, &[0, 1, 2]).await, Cards::ordered(world, &[4, 5]).await];
         let over = async |world: &World| {
@@ -240,7 +240,7 @@ fn never_more_calls_at_once_than_the_provider_takes() {
         };
         world
             .until("all are done", async || {
-                let live = "select count(*) from public.job_steps where status = 'running'";
+                let live = "select count(*) from unstuck.job_steps where status = 'running'";
                 assert!(world.db().int(live).await <= 2);
                 over(world).await.then_some(())
             })
@@ -251,7 +251,7 @@ fn never_more_calls_at_once_than_the_provider_takes() {
 #[test]
 fn a_cancelled_job_is_not_made_and_its_slot_wakes_the_next() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set max_concurrent = 1 where provider = 'gemini'").await;
+        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'gemini'").await;
         world.script(json!({ "gemini": { "times": 1, "hang": true } })).await;
         let stuck = Cards::ordered(world, &[0]).await;
         world.until("it is at work", async || (stuck.seen(world).await["status"] == "processing").then_some(())).await;

@@ -17,13 +17,13 @@ async fn answers(world: &World, order: &Order) -> Vec<Value> {
 }
 
 async fn inbox(world: &World, order: &Order) -> Vec<Value> {
-    world.db().rows(&format!("select * from public.webhook_inbox where job_id = '{}' order by id", order.job)).await
+    world.db().rows(&format!("select * from unstuck.webhook_inbox where job_id = '{}' order by id", order.job)).await
 }
 
 async fn times(world: &World, order: &Order, event: &str) -> i64 {
     world
         .db()
-        .int(&format!("select count(*) from public.job_events where job_id = '{}' and event = '{event}'", order.job))
+        .int(&format!("select count(*) from unstuck.job_events where job_id = '{}' and event = '{event}'", order.job))
         .await
 }
 
@@ -165,7 +165,7 @@ fn a_token_is_good_for_its_own_run_alone() {
             assert_eq!(answer.status, 401, "{url}: {}", answer.text);
             answer.expect_refusal(401, "unauthorized");
         }
-        assert_eq!(world.db().int("select count(*) from public.webhook_inbox").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.webhook_inbox").await, 0);
         assert_eq!(order.row(world).await["status"], "running");
     });
 }

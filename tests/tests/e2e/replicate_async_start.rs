@@ -120,9 +120,9 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         world.storage_is_down(503).await;
         chain.start(world).refused(503, "upstream_unavailable").await;
         world.storage_is_up().await;
-        world.db().exec(&format!("update public.tools set enabled = false where tool = '{START}'")).await;
+        world.db().exec(&format!("update unstuck.tools set enabled = false where tool = '{START}'")).await;
         chain.start(world).refused(503, "tool_disabled").await;
-        world.db().exec(&format!("update public.tools set enabled = true where tool = '{START}'")).await;
+        world.db().exec(&format!("update unstuck.tools set enabled = true where tool = '{START}'")).await;
         let poor = world.new_user(2 * PRICE - 1).await;
         let mut body = chain.body.clone();
         for (pointer, name) in
@@ -133,7 +133,7 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         }
         let refusal = world.call(START).by(&poor).json(&body).refused(402, "insufficient_credits").await;
         assert_eq!((&refusal["balance"], &refusal["required"]), (&json!(2 * PRICE - 1), &json!(2 * PRICE)));
-        let jobs = "select count(*) from public.jobs";
+        let jobs = "select count(*) from unstuck.jobs";
         assert_eq!(world.db().int(jobs).await, 0);
         assert!(chain.creates(world).await.is_empty());
         assert_eq!(world.balance(&chain.user).await, CREDITS);

@@ -15,7 +15,7 @@ use super::upscaling::Order;
 #[test]
 fn every_stage_has_its_word_and_all_fields() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'replicate'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'replicate'").await;
         let chain = Chain::new(world, 2).await;
         chain.start(world).ok().await;
         let pending = chain.status(world).await;
@@ -26,7 +26,7 @@ fn every_stage_has_its_word_and_all_fields() {
         );
         assert_eq!((&pending["result_url"], &pending["error_message"]), (&Value::Null, &Value::Null), "{pending}");
 
-        world.db().exec("update public.providers set enabled = true where provider = 'replicate'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'replicate'").await;
         world.script(json!({ "replicate": [{ "times": 1 , "work_ms": 100 }, { "hang": true }] })).await;
         world.call("replicate-async-worker").by_service().ok().await;
         chain.until_at_work(world, 2).await;
@@ -123,21 +123,21 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
         world.script(json!({ "replicate": { "hang": true } })).await;
         let (old, new) = (Chain::running(world, 2).await, Chain::running(world, 1).await);
         // Rows touched now look as if nothing had happened for eleven minutes, but for their own clocks.
-        world.db().exec("alter table public.jobs disable trigger jobs_before_update").await;
+        world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
         let unchanged =
-            format!("update public.jobs set updated_at = updated_at - interval '11 minutes' where id = '{}'", old.job);
+            format!("update unstuck.jobs set updated_at = updated_at - interval '11 minutes' where id = '{}'", old.job);
         world.db().exec(&unchanged).await;
-        world.db().exec("alter table public.jobs enable trigger jobs_before_update").await;
+        world.db().exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
         let open = "select id, status, current_step, total_steps, prediction_id, seconds_since_change
-            from public.replicate_tasks where status in ('pending', 'processing') order by seconds_since_change desc";
+            from unstuck.replicate_tasks where status in ('pending', 'processing') order by seconds_since_change desc";
         let rows = world.db().rows(open).await;
         assert_eq!(rows.len(), 2, "{rows:?}");
         assert_eq!((&rows[0]["id"], &rows[1]["id"]), (&json!(old.job), &json!(new.job)));
         assert!(rows[0]["seconds_since_change"].as_i64().is_some_and(|seconds| seconds >= 660), "{rows:?}");
         assert!(rows.iter().all(|row| row["prediction_id"].is_string() && row["current_step"] == 1), "{rows:?}");
-        let stuck = "select count(*) from public.replicate_tasks where status in ('pending', 'processing') and seconds_since_change > 600";
+        let stuck = "select count(*) from unstuck.replicate_tasks where status in ('pending', 'processing') and seconds_since_change > 600";
         assert_eq!(world.db().int(stuck).await, 1);
-        let health = world.db().row("select * from public.job_health where table_name = 'replicate_tasks'").await;
+        let health = world.db().row("select * from unstuck.job_health where table_name = 'replicate_tasks'").await;
         assert_eq!((&health["live"], &health["running"]), (&json!(2), &json!(2)), "{health}");
         assert!(health["longest_unchanged_seconds"].as_i64().is_some_and(|seconds| seconds >= 660), "{health}");
     });

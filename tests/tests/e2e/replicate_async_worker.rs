@@ -182,7 +182,7 @@ fn a_throttled_create_waits_as_long_as_it_is_told_and_is_no_attempt() {
         let step = world.until("it is put back", look).await;
         assert_eq!((&step["status"], &step["attempts"]), (&json!("queued"), &json!(0)), "{step:#}");
         let waits = format!(
-            "select extract(epoch from not_before - clock_timestamp())::int from public.job_steps where job_id = '{}'",
+            "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}'",
             chain.job
         );
         let seconds = world.db().int(&waits).await;

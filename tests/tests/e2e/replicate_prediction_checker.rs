@@ -203,12 +203,12 @@ fn killed_between_two_steps_the_chain_goes_on() {
         let chain = Chain::running(world, 3).await;
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
         // The checker completes the step and then starts nothing: that is what a kill there leaves.
-        world.db().exec("update public.providers set enabled = false where provider = 'replicate'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'replicate'").await;
         check(world).await;
         chain.until_completed_step(world, 1).await;
         assert_eq!(chain.row(world).await["status"], "running");
         world.kill_workerd().await;
-        world.db().exec("update public.providers set enabled = true where provider = 'replicate'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'replicate'").await;
         world.fire(WORKER).await;
         let prediction = chain.until_at_work(world, 2).await;
         until_at_provider(world, &prediction, "succeeded").await;
@@ -237,7 +237,7 @@ fn killed_between_two_steps_the_chain_goes_on() {
 async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
     let chain = Chain::new(world, 1).await;
     let user = world.new_user(40 * 1_000).await;
-    let limit = format!("update public.providers set max_concurrent = {count} where provider = 'replicate'");
+    let limit = format!("update unstuck.providers set max_concurrent = {count} where provider = 'replicate'");
     world.db().exec(&limit).await;
     let input = json!({ "human_img": chain.body["person_image"], "garm_img": chain.body["garments"][0]["image"],
         "category": "dresses", "garment_des": "" });
@@ -249,7 +249,7 @@ async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
         world.db().ask("job_enqueue_v1", args).await;
         jobs.push(job);
     }
-    let at_work = "select count(*) from public.job_steps where provider_task_id is not null";
+    let at_work = "select count(*) from unstuck.job_steps where provider_task_id is not null";
     let look = async || {
         world.call(WORKER).by_service().ok().await;
         (world.db().int(at_work).await == i64::try_from(count).expect("some")).then_some(())
@@ -299,7 +299,7 @@ fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
 /// Ends what the test left at work, so that every job is closed.
 async fn stop_all(world: &World) {
     let admin = world.admin(1).await;
-    let live = "select id from public.jobs where completed_at is null";
+    let live = "select id from unstuck.jobs where completed_at is null";
     for row in world.db().rows(live).await {
         let args =
             json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": id(&row["id"]), "p_reason": null });

@@ -13,7 +13,7 @@ async fn answers(world: &World, chain: &Chain) -> Vec<i64> {
 }
 
 async fn inbox(world: &World, chain: &Chain) -> i64 {
-    world.db().int(&format!("select count(*) from public.webhook_inbox where job_id = '{}'", chain.job)).await
+    world.db().int(&format!("select count(*) from unstuck.webhook_inbox where job_id = '{}'", chain.job)).await
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_success_after_a_cancel_is_kept_and_not_shown() {
         world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
         until_at_provider(world, &prediction, "succeeded").await;
         let events =
-            format!("select count(*) from public.job_events where job_id = '{}' and event = 'late_success'", chain.job);
+            format!("select count(*) from unstuck.job_events where job_id = '{}' and event = 'late_success'", chain.job);
         let look = async || (world.db().int(&events).await == 1).then_some(());
         world.until("the late success is recorded", look).await;
         chain.assert_returned(world, "cancelled", "CANCELLED").await;

@@ -70,7 +70,7 @@ fn check_and_status_count_what_runs_and_waits() {
         assert_eq!(busy["queuedByTool"], json!({ "runninghub-upscaler": 1 }));
         assert!(busy["oldestQueuedSeconds"].is_i64(), "{busy}");
 
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         assert_eq!(check().await["available"], false);
     });
 }
@@ -238,7 +238,7 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
                 if real == "none" { json!({ "reset": true }) } else { json!({ "runninghub": { "hang": true } }) };
             world.script(fate).await;
             let open =
-                format!("update public.providers set enabled = {} where provider = 'runninghub'", real != "queued");
+                format!("update unstuck.providers set enabled = {} where provider = 'runninghub'", real != "queued");
             world.db().exec(&open).await;
             for orphans_first in [true, false] {
                 let case = format!("{real}, orphans first: {orphans_first}");
@@ -279,7 +279,7 @@ fn a_ghost_in_the_exclusive_place_is_healed_and_its_user_free() {
         world
             .db()
             .exec(&format!(
-                "insert into public.jobs (id, tool, user_id, status, exclusive_key, created_at)
+                "insert into unstuck.jobs (id, tool, user_id, status, exclusive_key, created_at)
                  values ('{ghost}', 'runninghub-upscaler', '{0}', 'queued', 'runninghub:{0}', clock_timestamp() - interval '3 minutes')",
                 user.id
             ))
@@ -324,7 +324,7 @@ fn cancel_of_a_running_job_is_the_tools_choice() {
 
         let waiting = world.user(4).await;
         let (fourth, _) = world.order(&waiting).await;
-        world.db().exec("update public.tools set user_cancel_running = true where tool = 'runninghub-upscaler'").await;
+        world.db().exec("update unstuck.tools set user_cancel_running = true where tool = 'runninghub-upscaler'").await;
         assert_eq!(cancel().ok().await["refundedCredits"], 60);
         assert_eq!(world.balance(user).await, 1000);
         let told = async || (!world.provider_calls("/task/openapi/cancel").await.is_empty()).then_some(());
@@ -421,7 +421,7 @@ fn a_cancel_that_overtakes_its_run_wins() {
         let refusal = world.call("runninghub-upscaler/run").by(&user).json(&body).refused(409, "already_final").await;
         assert_eq!((&refusal["status"], &refusal["refundedCredits"]), (&json!("cancelled"), &json!(0)), "{refusal}");
         assert_eq!(world.balance(&user).await, 1000);
-        assert_eq!(world.db().int("select count(*) from public.jobs").await, 0);
+        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
         assert_eq!(world.submits_of(job).await, Vec::<Value>::new());
         let (job, _) = world.order_as(&other, job, json!({})).await;
         world.until_status(job, "completed").await;
@@ -434,7 +434,7 @@ fn process_next_starts_what_may_start_and_says_why_not() {
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let next = async || world.call(&op("process-next")).by_service().json(&json!({})).ok().await;
         assert_eq!(next().await, json!({ "processed": 0, "started": [], "reason": "queue_empty" }));
-        world.db().exec("update public.providers set enabled = false").await;
+        world.db().exec("update unstuck.providers set enabled = false").await;
         let mut jobs = Vec::new();
         for number in 1..=4 {
             let (job, answer) = world.order(&world.user(number).await).await;
@@ -442,7 +442,7 @@ fn process_next_starts_what_may_start_and_says_why_not() {
             jobs.push(job);
         }
         assert_eq!(next().await, json!({ "processed": 0, "started": [], "reason": "provider_disabled" }));
-        world.db().exec("update public.providers set enabled = true").await;
+        world.db().exec("update unstuck.providers set enabled = true").await;
         let answer = next().await;
         assert_eq!(answer["processed"], 3, "{answer}");
         let started = answer["started"].as_array().expect("a list").clone();
@@ -480,7 +480,7 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
                 "shape {shape}: {row}"
             );
             assert_eq!(world.balance(&user).await, 0, "shape {shape}: it stays paid");
-            let now = format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'");
+            let now = format!("update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'");
             world.db().exec(&now).await;
             let next = world.call(&op("process-next")).by_service().ok().await;
             assert_eq!(next["started"][0]["jobId"], json!(job), "shape {shape}: {next}");
@@ -504,7 +504,7 @@ fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
         // Nobody says when a place is free: the job asks again at its own time, here at once, until there is one.
         let now = format!(
-            "update public.job_steps set not_before = clock_timestamp() where job_id = '{waiting}' and status = 'queued'"
+            "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{waiting}' and status = 'queued'"
         );
         let look = async || {
             world.db().exec(&now).await;

@@ -34,7 +34,7 @@ fn a_picture_comes_out_twice_the_size() {
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         assert_eq!(order.submits(world).await, 1);
         let states = format!(
-            "select to_status from public.job_events where job_id = '{}' and step is null order by id",
+            "select to_status from unstuck.job_events where job_id = '{}' and step is null order by id",
             order.job
         );
         let states: Vec<Value> = world.db().rows(&states).await.iter().map(|row| row["to_status"].clone()).collect();
@@ -55,6 +55,7 @@ fn the_receipt_is_for_its_owner() {
         let receipts = async |token: &str| -> Vec<Value> {
             let url = format!("{}/rest/v1/job_receipts?job_id=eq.{}", world.stack().info().url, order.job);
             let request = world.http().get(url).bearer_auth(token).header("apikey", &world.stack().info().anon_key);
+            let request = request.header("accept-profile", "unstuck");
             request.send().await.expect("PostgREST answers").json().await.expect("rows")
         };
         let own = receipts(&order.user.token).await;
@@ -190,7 +191,7 @@ fn one_live_job_per_user() {
         );
         assert!(refusal["activeStatus"].is_string(), "{refusal}");
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
-        let jobs = format!("select count(*) from public.jobs where id = '{}'", next.job);
+        let jobs = format!("select count(*) from unstuck.jobs where id = '{}'", next.job);
         assert_eq!(world.db().int(&jobs).await, 0, "the refused one does not exist");
         order.assert_completed(world).await;
         next.starts(world).await;
@@ -277,7 +278,7 @@ fn the_provider_gets_what_was_asked_for() {
 #[test]
 fn the_status_is_for_the_owner_by_get_and_post() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
         let path = format!("runninghub-upscaler/queue-status?jobId={}", order.job);
@@ -301,7 +302,7 @@ fn the_status_is_for_the_owner_by_get_and_post() {
 #[test]
 fn a_disabled_provider_makes_jobs_wait() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         let order = Order::new(world).await;
         let answer = order.run(world).ok().await;
         assert_eq!((&answer["success"], &answer["queued"]), (&json!(true), &json!(true)), "{answer}");
@@ -314,7 +315,7 @@ fn a_disabled_provider_makes_jobs_wait() {
         );
         world.sweep().await;
         assert_eq!(order.submits(world).await, 0, "nothing is claimed");
-        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
         sweep_until(world, "the job starts", async |_| order.submits(world).await == 1).await;
         order.assert_completed(world).await;
     });

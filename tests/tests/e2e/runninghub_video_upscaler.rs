@@ -32,7 +32,7 @@ fn what_the_page_knows_is_kept_with_the_job_and_part_of_the_request() {
         }
         order.starts(world).await;
         order.assert_completed(world).await;
-        let row = world.db().row(&format!("select * from public.video_upscaler_jobs where id = '{}'", order.job)).await;
+        let row = world.db().row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job)).await;
         assert_eq!(
             (&row["width"], &row["height"], &row["duration_seconds"]),
             (&json!(32), &json!(16), &json!(0.3)),
@@ -87,7 +87,7 @@ async fn minutes_left(world: &e2e::World, table: &str, id: &str, job: Uuid) -> i
 #[test]
 fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         let order = Order::by(world, &VIDEO).await;
         order.run(world).ok().await;
         assert_eq!(minutes_left(world, "jobs", "id", order.job).await, 60);
@@ -97,7 +97,7 @@ fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
         assert_eq!(order.status(world).await["status"], "queued");
 
         world.script(json!({ "runninghub": { "hang": true } })).await;
-        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
         sweep_until(world, "it starts", async |_| order.row(world).await["status"] == "running").await;
         assert_eq!(minutes_left(world, "job_steps", "job_id", order.job).await, 15);
         world.db().age(order.job, "14 minutes").await;
@@ -127,12 +127,12 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
             "{answer}"
         );
         assert!(answer["etaSeconds"].is_u64(), "{answer}");
-        let row = world.db().row(&format!("select * from public.video_upscaler_jobs where id = '{}'", order.job)).await;
+        let row = world.db().row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job)).await;
         for column in ["input_url", "input_file_name", "video_url"] {
             assert_eq!(row[column], json!(order.urls()[0]), "{column}");
         }
         assert_eq!((&row["status"], &row["task_id"], &row["position"]), (&json!("queued"), &Value::Null, &json!(1)));
-        let audit = "select video_input_not_a_url from public.job_health where table_name = 'video_upscaler_jobs'";
+        let audit = "select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'";
         assert_eq!(world.db().int(audit).await, 0);
 
         let admin = world.admin(1).await;

@@ -63,7 +63,7 @@ impl Site {
 
     /// Whoever held it has not renewed its lease.
     pub async fn lease_is_over(&self, world: &World) {
-        let sql = "update public.job_steps set lease_until = clock_timestamp() - interval '1 second' where job_id =";
+        let sql = "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second' where job_id =";
         world.db().exec(&format!("{sql} '{}'", self.id)).await;
     }
 
@@ -100,7 +100,7 @@ impl Site {
     }
 
     async fn price(&self, world: &World) -> i64 {
-        world.db().int(&format!("select credit_cost from public.tools where tool = '{}'", self.tool)).await
+        world.db().int(&format!("select credit_cost from unstuck.tools where tool = '{}'", self.tool)).await
     }
 }
 

@@ -8,7 +8,7 @@ use super::upscaling::{Order, POSE, TOOLS, UPSCALER, VESTE, VIDEO, nodes_of, swe
 async fn set_limit(world: &World, limit: i64) {
     world
         .db()
-        .exec(&format!("update public.providers set max_concurrent = {limit} where provider = 'runninghub'"))
+        .exec(&format!("update unstuck.providers set max_concurrent = {limit} where provider = 'runninghub'"))
         .await;
 }
 
@@ -127,7 +127,7 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
         world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
         let running = Order::by(world, &VESTE).await;
         running.starts(world).await;
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         let mut waiting = Vec::new();
         for (tool, position) in TOOLS.into_iter().zip(1..) {
             let order = Order::by(world, tool).await;
@@ -145,7 +145,7 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
         for order in &waiting {
             assert_eq!(order.submits(world).await, 0, "nothing is claimed");
         }
-        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
         world.sweep().await;
         for order in &waiting {
             order.assert_completed(world).await;

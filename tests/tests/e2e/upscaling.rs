@@ -232,8 +232,8 @@ async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
 /// The user has nothing but what was there before: no job, no entry, no submit.
 pub async fn assert_nothing_happened(world: &World, order: &Order) {
     let mine = format!("where user_id = '{}'", order.user.id);
-    assert_eq!(world.db().int(&format!("select count(*) from public.jobs {mine}")).await, 0, "no job");
-    let entries = format!("select count(*) from public.credit_entries {mine} and kind <> 'grant'");
+    assert_eq!(world.db().int(&format!("select count(*) from unstuck.jobs {mine}")).await, 0, "no job");
+    let entries = format!("select count(*) from unstuck.credit_entries {mine} and kind <> 'grant'");
     assert_eq!(world.db().int(&entries).await, 0, "no entry");
     assert_eq!(order.submits(world).await, 0, "no submit");
 }
@@ -260,7 +260,7 @@ pub async fn intervals(world: &World, changes: &[(&str, &str)]) {
     };
     let values: Vec<String> = usual.iter().map(|(name, usual)| value(name, usual)).collect();
     let sql = format!(
-        "create or replace function private.intervals()
+        "create or replace function unstuck_private.intervals()
          returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
          language sql stable as $$ select {} $$",
         values.join(", ")
@@ -277,22 +277,22 @@ pub async fn ask_at_every_sweep(world: &World) {
 pub async fn overdue(world: &World, job: Uuid) {
     let now = "clock_timestamp() - interval '1 millisecond'";
     let step = format!("deadline_at = {now}, checked_at = checked_at - interval '6 seconds'");
-    world.db().exec(&format!("update public.job_steps set {step} where job_id = '{job}'")).await;
-    world.db().exec(&format!("update public.jobs set deadline_at = {now} where id = '{job}'")).await;
+    world.db().exec(&format!("update unstuck.job_steps set {step} where job_id = '{job}'")).await;
+    world.db().exec(&format!("update unstuck.jobs set deadline_at = {now} where id = '{job}'")).await;
 }
 
 /// What waits for a time to be tried again need not wait any more.
 pub async fn retry_now(world: &World, job: Uuid) {
     world
         .db()
-        .exec(&format!("update public.job_steps set not_before = clock_timestamp() where job_id = '{job}'"))
+        .exec(&format!("update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"))
         .await;
 }
 
 /// Whoever held a step's lease is too late now.
 pub async fn lease_is_over(world: &World, job: Uuid) {
     let past = "clock_timestamp() - interval '1 millisecond'";
-    world.db().exec(&format!("update public.job_steps set lease_until = {past} where job_id = '{job}'")).await;
+    world.db().exec(&format!("update unstuck.job_steps set lease_until = {past} where job_id = '{job}'")).await;
 }
 
 /// Sweeps until a pass reports it; gives the reports' sums over all passes made.

@@ -209,7 +209,7 @@ async fn function(db: &Session, name: &str) -> [BTreeSet<String>; 3] {
         .row(&format!(
             "select coalesce((select jsonb_agg(n) from unnest(p.proargnames, coalesce(p.proargmodes, array_fill('i'::\"char\", array[cardinality(p.proargnames)]))) as a (n, m) where m = 'i'), '[]') as arguments,
                coalesce((select jsonb_agg(n) from unnest(p.proargnames, p.proargmodes) as a (n, m) where m = 't'), '[]') as columns, p.pronargs - p.pronargdefaults as required
-             from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname = '{name}'"
+             from pg_proc p where p.pronamespace = 'unstuck'::regnamespace and p.proname = '{name}'"
         ))
         .await;
     let names = |key: &str| {
@@ -233,7 +233,7 @@ async fn every_typed_call_agrees_with_its_function() {
         let name = &call.function;
         assert_eq!(
             db.int(&format!(
-                "select count(*) from pg_proc where pronamespace = 'public'::regnamespace and proname = '{name}'"
+                "select count(*) from pg_proc where pronamespace = 'unstuck'::regnamespace and proname = '{name}'"
             ))
             .await,
             1,
@@ -268,7 +268,7 @@ async fn whatever_is_called_by_name_exists() {
     for folder in ["shared/src", "functions"] {
         for file in sources::rust_files(folder) {
             for text in sources::read(&file).split('"').filter(|text| is_function(text)) {
-                let known = db.int(&format!("select count(*) from pg_proc where pronamespace = 'public'::regnamespace and proname = '{text}'")).await;
+                let known = db.int(&format!("select count(*) from pg_proc where pronamespace = 'unstuck'::regnamespace and proname = '{text}'")).await;
                 assert_eq!(known, 1, "{}: {text}", file.display());
             }
         }
@@ -280,7 +280,7 @@ async fn every_function_has_a_test_that_names_it() {
     let db = Database::fresh().await;
     let tests: Vec<String> =
         ["tests/src", "tests/tests/it"].into_iter().flat_map(sources::rust_files).map(sources::read).collect();
-    for row in db.rows("select proname as name from pg_proc where pronamespace = 'public'::regnamespace").await {
+    for row in db.rows("select proname as name from pg_proc where pronamespace = 'unstuck'::regnamespace").await {
         let name = row["name"].as_str().unwrap();
         assert!(tests.iter().any(|text| text.contains(name)), "{name} is called by no test");
     }

@@ -25,7 +25,7 @@ async fn a_balance_for_twenty_jobs_buys_twenty() {
         assert_eq!(refused.detail, json!({ "balance": 59, "required": 60 }));
     }
     assert_eq!(db.balance(user).await, 59);
-    assert_eq!(db.int("select count(*) from public.jobs").await, 20);
+    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 20);
     db.assert_healthy().await;
 }
 
@@ -115,7 +115,7 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
         let mut number = 0;
         while !over.load(Ordering::Relaxed) {
             // Never so many that the queue's length is what is measured.
-            if orderer.int("select count(*) from public.job_steps where status = 'queued'").await < 40 {
+            if orderer.int("select count(*) from unstuck.job_steps where status = 'queued'").await < 40 {
                 let user = users[number % users.len()];
                 let answer = orderer.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap();
                 if number.is_multiple_of(13) {
@@ -126,7 +126,7 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
         }
     };
     let live = format!(
-        "select count(*) from public.job_steps where provider = '{PROVIDER}' and status in ('starting', 'running') and provider_done_at is null"
+        "select count(*) from unstuck.job_steps where provider = '{PROVIDER}' and status in ('starting', 'running') and provider_done_at is null"
     );
     let watch = async {
         let (mut looks, mut full) = (0, 0);
@@ -149,7 +149,7 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
     db.assert_healthy().await;
 
     // Nothing is idle while work waits: whoever asks now gets every slot that is free.
-    while db.int("select count(*) from public.job_steps where status = 'queued'").await < limit {
+    while db.int("select count(*) from unstuck.job_steps where status = 'queued'").await < limit {
         db.order(users[0], UPSCALER, 1).await;
     }
     let working = db.int(&live).await;
@@ -185,7 +185,7 @@ async fn workers_that_ask_after_each_finish_drain_the_queue() {
             }
             if claimed.is_empty() {
                 let left = format!(
-                    "select count(*) from public.job_steps where provider = '{provider}' and completed_at is null"
+                    "select count(*) from unstuck.job_steps where provider = '{provider}' and completed_at is null"
                 );
                 if session.int(&left).await == 0 {
                     return;
@@ -194,7 +194,7 @@ async fn workers_that_ask_after_each_finish_drain_the_queue() {
         }
     });
     tokio::time::timeout(Duration::from_secs(120), futures::future::join_all(drain)).await.expect("the queue drains");
-    assert_eq!(db.int("select count(*) from public.jobs where status <> 'completed'").await, 0);
+    assert_eq!(db.int("select count(*) from unstuck.jobs where status <> 'completed'").await, 0);
     db.assert_healthy().await;
 }
 
@@ -204,14 +204,14 @@ async fn sweeps_from_every_side_close_each_job_once() {
     let db = Database::fresh().await;
     db.exec(&format!(
         "with job as (
-           insert into public.jobs (tool, user_id, status, credits_charged, created_at)
+           insert into unstuck.jobs (tool, user_id, status, credits_charged, created_at)
            select '{UPSCALER}', md5((n % 40)::text)::uuid, 'running', 60, now() - interval '3 hours' from generate_series(1, 1000) n
            returning id, user_id
          ), paid as (
-           insert into public.credit_entries (user_id, kind, amount) select distinct on (user_id) user_id, 'grant', 100000 from job
+           insert into unstuck.credit_entries (user_id, kind, amount) select distinct on (user_id) user_id, 'grant', 100000 from job
          )
-         insert into public.job_steps (job_id, step, status, provider) select id, 1, 'running', '{PROVIDER}' from job;
-         insert into public.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -60 from public.jobs"
+         insert into unstuck.job_steps (job_id, step, status, provider) select id, 1, 'running', '{PROVIDER}' from job;
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -60 from unstuck.jobs"
     ))
     .await;
     let sessions = db.sessions(8).await;
@@ -226,7 +226,7 @@ async fn sweeps_from_every_side_close_each_job_once() {
                     .iter()
                     .filter_map(|row| row["cancelled_count"].as_i64())
                     .sum(),
-                2 => session.int(&format!("select healed from public.user_heal_v1(md5('{round}')::uuid)")).await,
+                2 => session.int(&format!("select healed from unstuck.user_heal_v1(md5('{round}')::uuid)")).await,
                 _ => {
                     let args = json!({ "p_sweep_id": null, "p_limit": 37 });
                     session.ask("jobs_sweep_v1", args).await["cleaned"].as_i64().unwrap()
@@ -238,10 +238,10 @@ async fn sweeps_from_every_side_close_each_job_once() {
     let closed: i64 = futures::future::join_all(sweeps).await.into_iter().sum();
     assert_eq!(closed, 1000);
     assert_eq!(
-        db.int("select count(*) from public.jobs where status = 'failed' and credits_refunded = 60").await,
+        db.int("select count(*) from unstuck.jobs where status = 'failed' and credits_refunded = 60").await,
         1000
     );
-    assert_eq!(db.int("select count(*) from public.credit_accounts where balance <> 100000").await, 0);
+    assert_eq!(db.int("select count(*) from unstuck.credit_accounts where balance <> 100000").await, 0);
     db.assert_healthy().await;
 }
 
@@ -250,7 +250,7 @@ async fn sweeps_from_every_side_close_each_job_once() {
 async fn healers_never_ask_about_the_same_step() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
-    db.exec("update public.providers set max_concurrent = 100").await;
+    db.exec("update unstuck.providers set max_concurrent = 100").await;
     let (user, admin) = (db.user(100_000).await, db.admin().await);
     for number in 0..40 {
         let job = db.order(user, UPSCALER, 1).await;

@@ -585,10 +585,10 @@ struct Real {
 impl Real {
     async fn start(db: Database) -> Self {
         db.exec(
-            "update public.tools set enabled = true;
-             update public.providers set max_concurrent = case provider when 'gemini' then 2 else 1 end;
-             delete from public.cancelled_requests; delete from public.job_events; delete from public.job_steps; delete from public.jobs;
-             delete from public.credit_entries; delete from public.credit_accounts; delete from private.queue_turns",
+            "update unstuck.tools set enabled = true;
+             update unstuck.providers set max_concurrent = case provider when 'gemini' then 2 else 1 end;
+             delete from unstuck.cancelled_requests; delete from unstuck.job_events; delete from unstuck.job_steps; delete from unstuck.jobs;
+             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete from unstuck_private.queue_turns",
         )
         .await;
         let admin = db.admin().await;
@@ -632,7 +632,7 @@ impl Real {
         let rows = self
             .db
             .rows(&format!(
-                "select table_name from public.jobs join public.tools using (tool) where id = '{}'",
+                "select table_name from unstuck.jobs join unstuck.tools using (tool) where id = '{}'",
                 self.jobs[job]
             ))
             .await;
@@ -653,7 +653,7 @@ impl Real {
 
     async fn sweep(&self, later: &str) -> String {
         let sql = format!(
-            "select coalesce(sum(refunded), 0) from private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')"
+            "select coalesce(sum(refunded), 0) from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')"
         );
         format!("returned {}", self.db.int(&sql).await)
     }
@@ -663,9 +663,9 @@ impl Real {
         for (number, user) in self.users.iter().enumerate() {
             lines.push(format!("user {number}: {}", self.db.balance(*user).await));
         }
-        let jobs = self.db.rows("select id, status, credits_charged, credits_refunded from public.jobs").await;
+        let jobs = self.db.rows("select id, status, credits_charged, credits_refunded from unstuck.jobs").await;
         let steps =
-            self.db.rows("select *, provider_done_at is not null as done from public.job_steps order by step").await;
+            self.db.rows("select *, provider_done_at is not null as done from unstuck.job_steps order by step").await;
         for (number, id) in self.jobs.iter().enumerate() {
             let Some(job) = jobs.iter().find(|job| job["id"] == json!(id)) else { continue };
             lines.push(format!(

@@ -20,23 +20,23 @@ create table stuck as
 select gen_random_uuid() as id, md5('user ' || n % 20)::uuid as user_id, n % 2 = 0 as has_card,
   case when n > 33 then now() - make_interval(hours => n) end as started_at, now() - make_interval(hours => n + 1) as created_at
 from generate_series(1, 72) as n;
-insert into public.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000 from stuck;
-insert into public.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at, created_at)
+insert into unstuck.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000 from stuck;
+insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at, created_at)
 select id, 'create-generation-job-banana', user_id, 'running', 51, 5, started_at, created_at from stuck;
-insert into public.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -51 from stuck;
-insert into public.job_steps (job_id, step, status, provider, share, completed_at)
+insert into unstuck.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -51 from stuck;
+insert into unstuck.job_steps (job_id, step, status, provider, share, completed_at)
 select id, step, case when has_card and step = 1 then 'completed' else 'running' end, 'gemini', case step when 1 then 11 else 10 end,
   case when has_card and step = 1 then created_at end
 from stuck cross join generate_series(1, 5) as step";
 
-const OPEN: &str = "select count(*) from public.jobs where completed_at is null";
+const OPEN: &str = "select count(*) from unstuck.jobs where completed_at is null";
 
 async fn assert_returned(db: &Session) {
-    let wrong = "select s.id, j.status, j.credits_refunded from stuck s join public.jobs j using (id)
+    let wrong = "select s.id, j.status, j.credits_refunded from stuck s join unstuck.jobs j using (id)
         where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 51 end)";
     assert_eq!(db.rows(wrong).await, Vec::<serde_json::Value>::new());
     let owed = db.int("select sum(case when has_card then 40 else 51 end) from stuck").await;
-    assert_eq!(db.int("select sum(amount) from public.credit_entries where kind = 'refund'").await, owed);
+    assert_eq!(db.int("select sum(amount) from unstuck.credit_entries where kind = 'refund'").await, owed);
     db.assert_healthy().await;
 }
 
@@ -69,10 +69,10 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     };
     tokio::time::timeout(PATIENCE, healed).await.expect("pg_cron heals within two minutes");
     assert_returned(&db).await;
-    assert!(db.int("select count(*) from public.sweeps where source = 'sql' and cleaned = 72").await == 1);
+    assert!(db.int("select count(*) from unstuck.sweeps where source = 'sql' and cleaned = 72").await == 1);
 
     // Beside the edge's sweep and another run of itself, on a new incident.
-    db.exec("drop table stuck; truncate public.jobs cascade; truncate public.credit_entries, public.credit_accounts")
+    db.exec("drop table stuck; truncate unstuck.jobs cascade; truncate unstuck.credit_entries, unstuck.credit_accounts")
         .await;
     db.exec(STUCK).await;
     let edge = async || {
@@ -81,7 +81,7 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     };
     let sql = async || {
         let session = Session::connect(&url).await;
-        session.exec("select * from public.cleanup_all_stale_ai_jobs()").await;
+        session.exec("select * from unstuck.cleanup_all_stale_ai_jobs()").await;
     };
     tokio::join!(edge(), sql(), edge(), sql());
     while db.int(OPEN).await > 0 {

@@ -145,7 +145,7 @@ impl Op {
 }
 
 fn sweep(later: &str) -> String {
-    format!("select * from private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')")
+    format!("select * from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')")
 }
 
 /// One job in its state.
@@ -206,15 +206,15 @@ impl Arena {
             pids.push(actor.pid().await);
         }
         let admin = db.admin().await;
-        db.exec("update public.tools set enabled = true").await;
+        db.exec("update unstuck.tools set enabled = true").await;
         Self { db, actors, pids, admin, serial: HashMap::new() }
     }
 
     async fn prepare(&self, state: State) -> Case {
         let db = &self.db;
         db.exec(
-            "delete from public.webhook_inbox; delete from public.job_events; delete from public.job_steps; delete from public.jobs;
-             delete from public.credit_entries; delete from public.credit_accounts; delete from private.queue_turns",
+            "delete from unstuck.webhook_inbox; delete from unstuck.job_events; delete from unstuck.job_steps; delete from unstuck.jobs;
+             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete from unstuck_private.queue_turns",
         )
         .await;
         let user = db.user(200).await;
@@ -270,11 +270,11 @@ impl Arena {
         let rows = self
             .db
             .rows(&format!(
-                "select j.status, j.error_code, j.credits_charged, j.credits_refunded, j.output_url, j.set_aside_at is not null as aside, j.exclusive_key is not null as exclusive,
+                "select j.status, j.error_code, j.credits_charged, j.credits_refunded, j.output_url, j.quarantined_at is not null as aside, j.exclusive_key is not null as exclusive,
                    s.status as step, s.run, s.attempts, s.rescues, s.provider_task_id, s.provider_done_at is not null as done, s.sent_at is not null as sent,
                    s.lease_until is not null as leased, s.provider_cancel_due, a.balance,
-                   (select jsonb_agg(e.amount order by e.id) from public.credit_entries e where e.job_id = j.id) as entries
-                 from public.jobs j join public.job_steps s on s.job_id = j.id join public.credit_accounts a using (user_id)
+                   (select jsonb_agg(e.amount order by e.id) from unstuck.credit_entries e where e.job_id = j.id) as entries
+                 from unstuck.jobs j join unstuck.job_steps s on s.job_id = j.id join unstuck.credit_accounts a using (user_id)
                  where j.user_id = '{}' order by j.created_at, j.id, s.step",
                 case.user
             ))
@@ -287,9 +287,9 @@ impl Arena {
         let row = self
             .db
             .row(&format!(
-                "select a.balance, (select sum(amount) from public.credit_entries e where e.user_id = a.user_id) as entries,
-                   200 - (select sum(j.credits_charged - j.credits_refunded) from public.jobs j where j.user_id = a.user_id) as due
-                 from public.credit_accounts a where a.user_id = '{}'",
+                "select a.balance, (select sum(amount) from unstuck.credit_entries e where e.user_id = a.user_id) as entries,
+                   200 - (select sum(j.credits_charged - j.credits_refunded) from unstuck.jobs j where j.user_id = a.user_id) as due
+                 from unstuck.credit_accounts a where a.user_id = '{}'",
                 case.user
             ))
             .await;
@@ -507,8 +507,8 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
     arena
         .db
         .exec(&format!(
-            "update public.tools set exclusive_group = null, credit_cost = 70, queue_ttl = '2 hours' where tool = '{UPSCALER}';
-             update public.providers set enabled = false where provider = 'runninghub'"
+            "update unstuck.tools set exclusive_group = null, credit_cost = 70, queue_ttl = '2 hours' where tool = '{UPSCALER}';
+             update unstuck.providers set enabled = false where provider = 'runninghub'"
         ))
         .await;
     // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be over already.
@@ -557,21 +557,21 @@ async fn siblings_meet_each_other_and_what_ends_their_job() {
 
 /// What asks for the account of a user with two jobs: one goes back to the queue, the other is over.
 const ON_ONE_ACCOUNT: [&str; 9] = [
-    "select * from private.sweep(clock_timestamp() + interval '27 seconds', null, 100, '5 seconds')",
-    "select * from private.sweep(clock_timestamp() + interval '27 seconds', '{user}', 100, '5 seconds')",
-    "select * from private.sweep(clock_timestamp() + interval '27 seconds', null, 1, '5 seconds')",
-    "select * from public.user_active_v1('{user}')",
-    "select * from public.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{handed}', null)",
-    "select * from public.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{over}', null)",
-    "select * from public.session_cancel_v1('{user}', 'session', null)",
-    "select * from public.step_fail_v1('{handed}', 1, 1, 'PROVIDER_FAILED', 'no.')",
-    "select * from public.step_requeue_v1('{handed}', 1, 1, 'capacity', 0, 'PROVIDER_FAILED', 'no.')",
+    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 100, '5 seconds')",
+    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', '{user}', 100, '5 seconds')",
+    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 1, '5 seconds')",
+    "select * from unstuck.user_active_v1('{user}')",
+    "select * from unstuck.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{handed}', null)",
+    "select * from unstuck.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{over}', null)",
+    "select * from unstuck.session_cancel_v1('{user}', 'session', null)",
+    "select * from unstuck.step_fail_v1('{handed}', 1, 1, 'PROVIDER_FAILED', 'no.')",
+    "select * from unstuck.step_requeue_v1('{handed}', 1, 1, 'capacity', 0, 'PROVIDER_FAILED', 'no.')",
 ];
 
 #[tokio::test]
 async fn nobody_waits_in_a_circle_for_an_account() {
     let arena = Arena::open().await;
-    arena.db.exec("update public.tools set exclusive_group = null").await;
+    arena.db.exec("update unstuck.tools set exclusive_group = null").await;
     let keeper = arena.db.connect().await;
     for first in ON_ONE_ACCOUNT {
         for second in ON_ONE_ACCOUNT {
@@ -585,7 +585,7 @@ async fn nobody_waits_in_a_circle_for_an_account() {
             };
             // Both are let in one after the other, and then meet whatever the other one has locked meanwhile.
             keeper
-                .exec(&format!("begin; select from public.credit_accounts where user_id = '{}' for update", case.user))
+                .exec(&format!("begin; select from unstuck.credit_accounts where user_id = '{}' for update", case.user))
                 .await;
             let ended = Cell::new(0);
             let (one, two) = (fill(first), fill(second));

@@ -230,11 +230,11 @@ fn a_function_is_known_everywhere_or_nowhere() {
 async fn every_tool_that_is_sold_has_its_function() {
     let db = Database::fresh().await;
     let folders = folders();
-    for row in db.rows("select tool from public.tools where enabled").await {
+    for row in db.rows("select tool from unstuck.tools where enabled").await {
         let tool = row["tool"].as_str().unwrap();
         assert!(folders.contains(tool), "the tool {tool} is enabled and has no function");
     }
-    let table_names = db.int("select count(distinct table_name) from public.tools").await;
+    let table_names = db.int("select count(distinct table_name) from unstuck.tools").await;
     assert_eq!(table_names, 7);
 }
 
@@ -249,7 +249,7 @@ async fn what_costs_credits_says_so_and_is_rate_limited() {
         .filter_map(|file| Some(format!("{}::", file.file_stem()?.to_string_lossy())))
         .collect();
     let functions = Wrangler::load().unwrap().functions;
-    for row in db.rows("select tool from public.tools where enabled").await {
+    for row in db.rows("select tool from unstuck.tools where enabled").await {
         let tool = row["tool"].as_str().unwrap();
         let files = shipped(&format!("functions/{tool}"));
         let says_so =

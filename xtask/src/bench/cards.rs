@@ -32,7 +32,7 @@ pub(super) async fn run() -> Result<()> {
     }
     let db = stack.db().await?;
     let limit: i32 =
-        db.query_one("select max_concurrent from public.providers where provider = 'gemini'", &[]).await?.get(0);
+        db.query_one("select max_concurrent from unstuck.providers where provider = 'gemini'", &[]).await?.get(0);
     let limit = u32::try_from(limit)?;
     let ideal = Duration::from_millis(WORK_MS) * u32::try_from(JOBS * CARDS)? / limit;
     println!("{JOBS} jobs of {CARDS} cards, {WORK_MS} ms each at the provider, {limit} at a time: {ideal:.0?} at best");
@@ -43,14 +43,14 @@ pub(super) async fn run() -> Result<()> {
         order(&http, &info.functions_url, token, url).await?;
     }
     println!("ordered in {:.1?}", began.elapsed());
-    let live = "select count(*) from public.jobs where completed_at is null";
+    let live = "select count(*) from unstuck.jobs where completed_at is null";
     while db.query_one(live, &[]).await?.get::<_, i64>(0) > 0 {
         ensure!(began.elapsed() < PATIENCE, "not done in {PATIENCE:?}");
         tokio::time::sleep(POLL).await;
     }
     let took = began.elapsed();
     let busy = ideal.as_secs_f64() / took.as_secs_f64() * 100.0;
-    let done: i64 = db.query_one("select count(*) from public.job_steps where status = 'completed'", &[]).await?.get(0);
+    let done: i64 = db.query_one("select count(*) from unstuck.job_steps where status = 'completed'", &[]).await?.get(0);
     println!("{done} cards in {took:.1?}: {busy:.0} % busy (wanted: 80 %)");
     stack.stop();
     if done != i64::try_from(JOBS * CARDS)? {
@@ -67,7 +67,7 @@ async fn buyer(stack: &Stack, http: &Client, user: &User) -> Result<(String, Str
     let session: Value = request.json(&credentials).send().await?.error_for_status()?.json().await?;
     let token = session["access_token"].as_str().context("a token")?.to_owned();
     let id = Uuid::parse_str(&user.id)?;
-    let grant = "select 1 from public.credit_grant_v1($1::uuid, 100000, 'bench', 'bench ' || $1::uuid::text)";
+    let grant = "select 1 from unstuck.credit_grant_v1($1::uuid, 100000, 'bench', 'bench ' || $1::uuid::text)";
     stack.db().await?.query(grant, &[&id]).await?;
     let storage = format!("{}/storage/v1", info.url);
     let path = format!("uploads/{}/bench/product.png", user.id);

@@ -12,8 +12,8 @@ const FINISH: &str = "old.status <> 'completed' and new.status = 'completed'";
 
 const TAKE_DOWN: &str = "
 select pg_advisory_unlock(54320);
-drop trigger hold_a_worker on public.job_steps;
-drop function private.hold_a_worker()";
+drop trigger hold_a_worker on unstuck.job_steps;
+drop function unstuck_private.hold_a_worker()";
 
 const WAITING: &str = "select pid from pg_locks where locktype = 'advisory' and objid = 54320 and not granted";
 
@@ -35,10 +35,10 @@ impl Hold {
 
     async fn set(owner: Client, point: &str) -> Result<Self> {
         let set_up = format!(
-            "create or replace function private.hold_a_worker() returns trigger language plpgsql as
+            "create or replace function unstuck_private.hold_a_worker() returns trigger language plpgsql as
              $$ begin perform pg_advisory_xact_lock_shared(54320); return new; end $$;
-             create or replace trigger hold_a_worker before update on public.job_steps
-             for each row when ({point}) execute function private.hold_a_worker();
+             create or replace trigger hold_a_worker before update on unstuck.job_steps
+             for each row when ({point}) execute function unstuck_private.hold_a_worker();
              select pg_advisory_lock(54320)"
         );
         owner.batch_execute(&set_up).await?;

@@ -29,11 +29,11 @@ pub(super) struct File {
 
 const STATES: &str = "
 select extract(epoch from e.at - min(e.at) over ())::float8, e.to_status
-from public.job_events e where e.job_id = $1 and e.step is null and e.to_status is not null order by e.id";
+from unstuck.job_events e where e.job_id = $1 and e.step is null and e.to_status is not null order by e.id";
 
 const ROW: &str = "
 select r.status, r.credits_charged, r.credits_refunded, r.error_message, r.output_url
-from public.job_receipts r where r.job_id = $1";
+from unstuck.job_receipts r where r.job_id = $1";
 
 impl Receipt {
     /// Reads it and checks what every receipt must satisfy.

@@ -122,7 +122,7 @@ async fn lost_webhook(world: &mut World) -> Result<Outcome> {
 }
 
 async fn hang(world: &mut World) -> Result<Outcome> {
-    world.owner("update public.tools set run_timeout = '2 seconds' where tool = 'runninghub-upscaler'").await?;
+    world.owner("update unstuck.tools set run_timeout = '2 seconds' where tool = 'runninghub-upscaler'").await?;
     world.script(json!({"runninghub": {"hang": true}})).await?;
     let order = world.ordered("user2", "running").await?;
     let task = world.status(&order).await?["taskId"].clone();
@@ -226,7 +226,7 @@ async fn replay(world: &mut World) -> Result<Outcome> {
 }
 
 async fn killed(world: &mut World) -> Result<Outcome> {
-    world.owner("update public.tools set start_timeout = '2 seconds' where tool = 'runninghub-upscaler'").await?;
+    world.owner("update unstuck.tools set start_timeout = '2 seconds' where tool = 'runninghub-upscaler'").await?;
     let order = world.upload("user4").await?;
     let hold = Hold::before_submit(world.stack().db().await?).await?;
     let killing = async {

@@ -27,12 +27,12 @@ pub(super) const SHORTENED: [&str; 3] = [
 
 /// The provider is asked at every sweep, however short ago it was heard of.
 const ASK_AT_EVERY_SWEEP: &str = "
-create or replace function private.intervals()
+create or replace function unstuck_private.intervals()
 returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
 language sql stable as
 $$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '0 seconds' $$";
 
-const USUAL_CLOCKS: &str = "update public.tools set start_timeout = '25 seconds', run_timeout = '10 minutes' where tool = 'runninghub-upscaler'";
+const USUAL_CLOCKS: &str = "update unstuck.tools set start_timeout = '25 seconds', run_timeout = '10 minutes' where tool = 'runninghub-upscaler'";
 
 #[derive(Clone)]
 pub(super) struct Person {
@@ -97,7 +97,7 @@ impl World {
         self.stack.check()?;
         self.script(json!({"reset": true})).await?;
         self.owner(USUAL_CLOCKS).await?;
-        let live: i64 = self.number("select count(*) from public.jobs where completed_at is null").await?;
+        let live: i64 = self.number("select count(*) from unstuck.jobs where completed_at is null").await?;
         ensure!(live == 0, "{live} jobs of the story before are still live");
         Ok(())
     }
@@ -228,7 +228,7 @@ impl World {
 
     pub(super) async fn balance(&self, person: &Person) -> Result<i32> {
         let id: Uuid = person.id.parse()?;
-        let row = self.db.query_one("select balance from public.credit_accounts where user_id = $1", &[&id]).await?;
+        let row = self.db.query_one("select balance from unstuck.credit_accounts where user_id = $1", &[&id]).await?;
         Ok(row.get(0))
     }
 
@@ -242,7 +242,7 @@ impl World {
     }
 
     pub(super) async fn violations(&self) -> Result<Vec<String>> {
-        let sql = "select concat_ws(' · ', invariant, subject, detail) from private.violations('-infinity')";
+        let sql = "select concat_ws(' · ', invariant, subject, detail) from unstuck_private.violations('-infinity')";
         Ok(self.db.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
     }
 

@@ -18,14 +18,14 @@ pub(super) fn measured(text: &str) {
 async fn disable_provider(world: &World, disabled: bool) {
     world
         .db()
-        .exec(&format!("update public.providers set enabled = {} where provider = 'runninghub'", !disabled))
+        .exec(&format!("update unstuck.providers set enabled = {} where provider = 'runninghub'", !disabled))
         .await;
 }
 
 /// Seconds from a job's deadline to its end.
 async fn seconds_after(world: &World, job: Uuid, deadline: &str) -> f64 {
     let sql =
-        format!("select extract(epoch from completed_at - '{deadline}')::float8 from public.jobs where id = '{job}'");
+        format!("select extract(epoch from completed_at - '{deadline}')::float8 from unstuck.jobs where id = '{job}'");
     world.db().value(&sql).await.as_f64().expect("it is over")
 }
 
@@ -55,7 +55,7 @@ fn with_the_edge_cron_alone_within_30_s() {
             let began = Instant::now();
             while world
                 .db()
-                .int("select count(*) from public.sweeps where source = 'cron' and finished_at is not null")
+                .int("select count(*) from unstuck.sweeps where source = 'cron' and finished_at is not null")
                 .await
                 == 0
             {
@@ -67,7 +67,7 @@ fn with_the_edge_cron_alone_within_30_s() {
             let deadline = deadline.as_str().expect("a time");
             for order in orders {
                 overdue(world, order.job).await;
-                world.db().exec(&format!("update public.job_steps set lease_until = least(lease_until, '{deadline}') where job_id = '{}'", order.job)).await;
+                world.db().exec(&format!("update unstuck.job_steps set lease_until = least(lease_until, '{deadline}') where job_id = '{}'", order.job)).await;
             }
             for order in orders {
                 let is_over = async || Some(order.row(world).await).filter(|row| !row["completed_at"].is_null());
@@ -128,7 +128,7 @@ fn with_sql_alone_within_4_minutes() {
         world
             .db()
             .exec(&format!(
-                "update public.jobs set queued_at = queued_at - interval '1 minute' where id = '{}'",
+                "update unstuck.jobs set queued_at = queued_at - interval '1 minute' where id = '{}'",
                 unsent.job
             ))
             .await;
@@ -142,7 +142,7 @@ fn with_sql_alone_within_4_minutes() {
         world
             .db()
             .exec(&format!(
-                "update public.job_steps set lease_until = clock_timestamp() where job_id = '{}'",
+                "update unstuck.job_steps set lease_until = clock_timestamp() where job_id = '{}'",
                 unsent.job
             ))
             .await;
@@ -195,7 +195,7 @@ fn with_the_users_next_request_alone_at_once() {
         ));
         assert_eq!((&answer["status"], &answer["balance"]), (&json!("queued"), &json!(CREDITS - PRICE)), "{answer}");
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
-        world.db().exec("delete from public.cancelled_requests").await;
+        world.db().exec("delete from unstuck.cancelled_requests").await;
         overdue(world, next.job).await;
         assert_eq!(next.status(world).await["status"], "failed", "to look is to heal");
         disable_provider(world, false).await;
@@ -228,7 +228,7 @@ fn a_user_whose_last_credits_lie_in_a_dead_job_gets_them_back_by_asking() {
         dead.run(world).ok().await;
         overdue(world, dead.job).await;
         // Another tool's row would not block, so it is the money that is missing.
-        world.db().exec(&format!("update public.jobs set exclusive_key = null where id = '{}'", dead.job)).await;
+        world.db().exec(&format!("update unstuck.jobs set exclusive_key = null where id = '{}'", dead.job)).await;
         let next = dead.again();
         let answer = next.run(world).ok().await;
         assert_eq!((&answer["status"], &answer["balance"]), (&json!("queued"), &json!(0)), "{answer}");

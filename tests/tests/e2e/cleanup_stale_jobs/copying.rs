@@ -92,7 +92,7 @@ fn a_redirect_is_not_followed_to_a_result() {
 #[test]
 fn a_place_is_given_on_while_the_result_is_copied() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
         let first = finished(world).await;
         let next = Order::new(world).await;
         assert_eq!(next.run(world).ok().await["status"], "queued");
@@ -101,7 +101,7 @@ fn a_place_is_given_on_while_the_result_is_copied() {
         first.assert_completed(world).await;
         let task = next.task(world).await;
         let in_time = format!(
-            "select count(*) from public.job_steps a, public.job_steps b
+            "select count(*) from unstuck.job_steps a, unstuck.job_steps b
              where a.job_id = '{}' and b.job_id = '{}' and b.sent_at < a.completed_at - interval '500 milliseconds'",
             first.job, next.job
         );

@@ -14,12 +14,12 @@ select gen_random_uuid() as id, md5('user ' || n % 48)::uuid as user_id, t.tool,
   case when n > 33 then now() - make_interval(hours => n) end as started_at, now() - make_interval(hours => n + 1) as created_at,
   (array['queued', 'starting', 'running'])[n % 3 + 1] as status
 from generate_series(1, 72) as n
-join (select tool, table_name, row_number() over (order by tool) - 1 as turn from public.tools) t on t.turn = n % 9;
-insert into public.credit_accounts (user_id) select distinct user_id from stuck;
-insert into public.credit_entries (user_id, kind, amount) select user_id, 'grant', 5000 from (select distinct user_id from stuck) u;
-insert into public.jobs (id, tool, user_id, status, credits_charged, started_at, created_at)
+join (select tool, table_name, row_number() over (order by tool) - 1 as turn from unstuck.tools) t on t.turn = n % 9;
+insert into unstuck.credit_accounts (user_id) select distinct user_id from stuck;
+insert into unstuck.credit_entries (user_id, kind, amount) select user_id, 'grant', 5000 from (select distinct user_id from stuck) u;
+insert into unstuck.jobs (id, tool, user_id, status, credits_charged, started_at, created_at)
 select id, tool, user_id, status, price, started_at, created_at from stuck;
-insert into public.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -price from stuck";
+insert into unstuck.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -price from stuck";
 
 #[test]
 fn one_sweep_closes_all_of_it_and_returns_every_credit() {
@@ -38,11 +38,11 @@ fn one_sweep_closes_all_of_it_and_returns_every_credit() {
             assert_eq!(counts(&report, table), (&row["jobs"], &row["credits"]), "{table}");
         }
         let wrong =
-            "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join public.jobs j using (id)
+            "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join unstuck.jobs j using (id)
             where j.status <> 'failed' or j.credits_refunded <> s.price or j.completed_at is null
               or j.error_message !~ '^(QUEUE_)?TIMEOUT: .* minutes.* credits were returned'";
         assert_eq!(world.db().rows(wrong).await, Vec::<Value>::new());
-        let poorer = "select user_id, balance from public.credit_accounts where user_id in (select user_id from stuck) and balance <> 5000";
+        let poorer = "select user_id, balance from unstuck.credit_accounts where user_id in (select user_id from stuck) and balance <> 5000";
         assert_eq!(world.db().rows(poorer).await, Vec::<Value>::new());
 
         let again = world.sweep().await;
@@ -51,20 +51,20 @@ fn one_sweep_closes_all_of_it_and_returns_every_credit() {
 }
 
 #[test]
-fn a_row_whose_money_is_wrong_is_set_aside_and_stops_nothing() {
+fn a_row_whose_money_is_wrong_is_quarantined_and_stops_nothing() {
     e2e::run(async |world| {
         world.expect_violations();
         world.db().exec(STUCK).await;
         // The ledger says that it was taken, the row says that it was given back.
-        world.db().exec("update public.jobs set credits_refunded = credits_charged where id = (select id from stuck order by id limit 1)").await;
+        world.db().exec("update unstuck.jobs set credits_refunded = credits_charged where id = (select id from stuck order by id limit 1)").await;
         let report = world.sweep().await;
         assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(71), &json!(0)), "{report}");
-        let live = world.db().rows("select id from public.jobs where completed_at is null").await;
+        let live = world.db().rows("select id from unstuck.jobs where completed_at is null").await;
         assert_eq!(live.len(), 1, "{live:?}");
         let bad = live[0]["id"].as_str().expect("an id");
         let event = world
             .db()
-            .row(&format!("select actor, detail from public.job_events where job_id = '{bad}' and event = 'set_aside'"))
+            .row(&format!("select actor, detail from unstuck.job_events where job_id = '{bad}' and event = 'quarantined'"))
             .await;
         assert_eq!(event["actor"], "sweep", "{event}");
         let violations = world.violations().await;

@@ -9,11 +9,11 @@ use super::super::upscaling::{lease_is_over, sweep_until};
 #[test]
 fn killed_before_the_hint_is_read_the_cron_finds_the_job() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'gemini'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'gemini'").await;
         let order = Cards::ordered(world, &[0, 1]).await;
         // The queue's messages die with the runtime.
         world.kill_workerd().await;
-        world.db().exec("update public.providers set enabled = true where provider = 'gemini'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'gemini'").await;
         world.fire(PROCESS).await;
         order.until_over(world, "completed", 2).await;
     });
@@ -47,7 +47,7 @@ fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
         let order = Cards::ordered(world, &[3]).await;
         let holder = world.stack().db().await.expect("a connection");
         world.until("it is at work", async || (order.calls_of(world, 3).await == 1).then_some(())).await;
-        let lock = format!("begin; select 1 from public.jobs where id = '{}' for update", order.job);
+        let lock = format!("begin; select 1 from unstuck.jobs where id = '{}' for update", order.job);
         holder.batch_execute(&lock).await.expect("the row");
         world.until("the picture is stored", async || (order.stored(world).len() == 1).then_some(())).await;
         world.kill_workerd().await;

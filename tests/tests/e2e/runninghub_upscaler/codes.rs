@@ -86,7 +86,7 @@ const CODES: &[(i64, Class, &str)] = &[
 /// As many orders as there are codes, each by a user of its own, of one small picture; the provider's limit and ours are
 /// out of the way. `rule` says what the provider does with each.
 async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
-    world.db().exec("update public.providers set max_concurrent = 100 where provider = 'runninghub'").await;
+    world.db().exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'").await;
     let orders = join_all(CODES.iter().map(|_| Order::new(world))).await;
     let mut rules = vec![json!({ "capacity": 100 })];
     for ((code, _, _), order) in CODES.iter().zip(&orders) {
@@ -104,7 +104,7 @@ async fn assert_tried_again_in(world: &World, order: &Order, code: i64, seconds:
     assert_eq!((&row["status"], &row["credits_refunded"]), (&json!("queued"), &json!(0)), "{code}: {row:#}");
     // From when it was put back: what this test did in between does not count.
     let sql = format!(
-        "select ceil(extract(epoch from s.not_before - j.updated_at))::int from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = '{}'",
+        "select ceil(extract(epoch from s.not_before - j.updated_at))::int from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
         order.job
     );
     let wait = world.db().int(&sql).await;

@@ -93,7 +93,7 @@ async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeI
         "{step:#}"
     );
     let sql = format!(
-        "select ceil(extract(epoch from not_before - clock_timestamp()))::int from public.job_steps where job_id = '{}'",
+        "select ceil(extract(epoch from not_before - clock_timestamp()))::int from unstuck.job_steps where job_id = '{}'",
         order.job
     );
     let wait = world.db().int(&sql).await;

@@ -55,7 +55,7 @@ fn a_field_at_fault_is_named() {
 #[test]
 fn the_limits_themselves_are_allowed() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         for fields in [
             json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }),
             json!({ "resolution": 8192, "detailDenoise": 1, "version": "pro" }),

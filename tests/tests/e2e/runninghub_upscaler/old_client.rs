@@ -85,7 +85,7 @@ fn the_row_of_another_user_is_not_adopted() {
 #[test]
 fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         let order = Order::new(world).await;
         insert(world, &order).await;
         order.run(world).ok().await;
@@ -103,10 +103,10 @@ fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
 #[test]
 fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
     e2e::run(async |world| {
-        world.db().exec("update public.providers set enabled = false where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
         let order = Order::by(world, &VIDEO).await;
         insert(world, &order).await;
-        let named = format!("select input_file_name from public.video_upscaler_jobs where id = '{}'", order.job);
+        let named = format!("select input_file_name from unstuck.video_upscaler_jobs where id = '{}'", order.job);
         assert_eq!(world.db().value(&named).await, "in.png");
         // Its upload took longer than a sweep waits.
         world.db().age(order.job, "121 seconds").await;
@@ -116,7 +116,7 @@ fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
         let answer = order.run(world).ok().await;
         assert_eq!((&answer["status"], &answer["position"]), (&json!("queued"), &json!(1)), "{answer}");
         assert_eq!(world.db().value(&named).await, order.urls()[0]);
-        world.db().exec("update public.providers set enabled = true where provider = 'runninghub'").await;
+        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
         sweep_until(world, "it starts", async |_| order.row(world).await["status"] != "queued").await;
         order.assert_completed(world).await;
         let submit = world.submits_of(order.job).await.remove(0);

@@ -117,7 +117,7 @@ const ORPHANS: [&[Orphan]; 9] = [
 
 async fn row(db: &Session, user: Uuid, job: Uuid, tool: &str, status: &str, age: &str) {
     db.exec(&format!(
-        "insert into public.jobs (id, tool, user_id, status, created_at)
+        "insert into unstuck.jobs (id, tool, user_id, status, created_at)
          values ('{job}', '{tool}', '{user}', '{status}', clock_timestamp() - interval '{age}')"
     ))
     .await;
@@ -136,7 +136,7 @@ async fn leave(db: &Session, user: Uuid, orphans: &[Orphan]) -> Vec<(Uuid, Orpha
 #[tokio::test]
 async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
     let db = Database::fresh().await;
-    db.exec("update public.tools set enabled = true; update public.providers set max_concurrent = 10000").await;
+    db.exec("update unstuck.tools set enabled = true; update unstuck.providers set max_concurrent = 10000").await;
     for real in Real::ALL {
         for orphans in ORPHANS {
             // All orphans first, all after, or some before and some after.
@@ -168,7 +168,7 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                 }
                 assert_eq!((self::stored(&db, job).await, db.balance(user).await), (stored, balance), "{case}");
                 // Out of the way of the next: positions and slots are everybody's.
-                db.exec(&format!("delete from public.jobs where user_id = '{user}'; delete from public.credit_entries where user_id = '{user}'")).await;
+                db.exec(&format!("delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries where user_id = '{user}'")).await;
             }
         }
     }
@@ -177,7 +177,7 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
 
 async fn stored(db: &Session, job: Option<Uuid>) -> Value {
     match job {
-        Some(job) => db.row(&format!("select status, credits_charged, credits_refunded, completed_at, error_code from public.jobs where id = '{job}'")).await,
+        Some(job) => db.row(&format!("select status, credits_charged, credits_refunded, completed_at, error_code from unstuck.jobs where id = '{job}'")).await,
         None => Value::Null,
     }
 }
@@ -202,7 +202,7 @@ async fn what_runs_is_told_before_what_waits() {
     db.open_all_tools().await;
     let user = db.user(1000).await;
     let (first, second) = (db.order(user, UPSCALER, 1).await, db.order(user, VIDEO, 1).await);
-    db.exec(&format!("update public.jobs set queued_at = queued_at + interval '1 second' where id = '{first}'")).await;
+    db.exec(&format!("update unstuck.jobs set queued_at = queued_at + interval '1 second' where id = '{first}'")).await;
     assert_eq!(db.run(PROVIDER, "t1").await.job, second);
     let seen = active(&db, user).await;
     assert_eq!((&seen["active_job_id"], &seen["active_status"]), (&json!(second), &json!("running")));
@@ -217,7 +217,7 @@ async fn a_paid_row_is_no_orphan_however_long_it_waits() {
     db.age(job, "3 minutes").await;
     assert_eq!(active(&db, user).await["active_job_id"], json!(job));
     // Nor is one that is free of charge.
-    db.exec("update public.tools set credit_cost = 0, queue_ttl = '1 hour'").await;
+    db.exec("update unstuck.tools set credit_cost = 0, queue_ttl = '1 hour'").await;
     let user = db.user(0).await;
     let free = db.order(user, UPSCALER, 1).await;
     db.age(free, "30 minutes").await;

@@ -58,7 +58,7 @@ async fn a_running_job_is_cancelled_by_its_user_only_where_the_tool_allows_it() 
         db.sent(attempt).await;
         db.started(attempt, "t1").await;
     }
-    db.exec("update public.tools set user_cancel_running = true").await;
+    db.exec("update unstuck.tools set user_cancel_running = true").await;
     assert_eq!(db.cancel(user, job).await.unwrap()["refunded_credits"], 60);
     db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
     assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": "t1", "run": 1 }]));
@@ -113,13 +113,13 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
     ] {
         assert_eq!(db.refusal("job_cancel_admin_v1", call(actor, table, job)).await.state, state);
     }
-    db.exec(&format!("update public.user_roles set role = 'moderator' where user_id = '{admin}'")).await;
+    db.exec(&format!("update unstuck.user_roles set role = 'moderator' where user_id = '{admin}'")).await;
     assert_eq!(db.refusal("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await.state, "PT403");
-    db.exec(&format!("update public.user_roles set role = 'admin' where user_id = '{admin}'")).await;
+    db.exec(&format!("update unstuck.user_roles set role = 'admin' where user_id = '{admin}'")).await;
     db.ask("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await;
     assert_eq!(db.job(job).await["error_message"], "CANCELLED: cancelled by an admin: test. 60 credits were returned.");
     let actor = db
-        .value(&format!("select actor from public.job_events where job_id = '{job}' and event = 'job_cancelled'"))
+        .value(&format!("select actor from unstuck.job_events where job_id = '{job}' and event = 'job_cancelled'"))
         .await;
     assert_eq!(actor, json!(format!("admin:{admin}")));
 }
@@ -129,7 +129,7 @@ async fn an_unfinished_row_without_steps_or_account_is_cancelled_too() {
     let db = Database::fresh().await;
     let (user, admin, job) = (Uuid::new_v4(), db.admin().await, Uuid::new_v4());
     db.exec(&format!(
-        "insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')"
+        "insert into unstuck.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')"
     ))
     .await;
     assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
@@ -147,7 +147,7 @@ async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
     let chain = db.order(user, CHAIN, 2).await;
     let elsewhere = db.order(user, UPSCALER, 1).await;
     let named = db.order(user, UPSCALER, 1).await;
-    db.exec(&format!("update public.jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')")).await;
+    db.exec(&format!("update unstuck.jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')")).await;
     let strangers = db.order(other, UPSCALER, 1).await;
     let coming = Uuid::new_v4();
     let args =

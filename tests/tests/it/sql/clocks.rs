@@ -65,8 +65,8 @@ async fn raw_job(db: &Session, user: Uuid, status: &str, more: &str) -> Uuid {
     let (columns, values) =
         if more.is_empty() { ("", String::new()) } else { (", deadline_at, expires_at", format!(", {more}, {more}")) };
     db.exec(&format!(
-        "insert into public.jobs (id, tool, user_id, status, credits_charged{columns}) values ('{job}', '{UPSCALER}', '{user}', '{status}', 60{values});
-         insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged{columns}) values ('{job}', '{UPSCALER}', '{user}', '{status}', 60{values});
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;
     job
@@ -79,7 +79,7 @@ async fn put(db: &Session, state: State) -> Uuid {
     match state {
         State::Pending => {
             let job = Uuid::new_v4();
-            db.exec(&format!("insert into public.jobs (id, tool, user_id) values ('{job}', '{UPSCALER}', '{user}')"))
+            db.exec(&format!("insert into unstuck.jobs (id, tool, user_id) values ('{job}', '{UPSCALER}', '{user}')"))
                 .await;
             job
         }
@@ -101,7 +101,7 @@ async fn put(db: &Session, state: State) -> Uuid {
         State::StartingRescued => {
             let job = db.order(user, UPSCALER, 1).await;
             db.claim_one("runninghub").await;
-            db.exec("update public.job_steps set rescues = 3").await;
+            db.exec("update unstuck.job_steps set rescues = 3").await;
             job
         }
         State::Unknown => {
@@ -121,7 +121,7 @@ async fn put(db: &Session, state: State) -> Uuid {
         State::Exhausted => {
             let job = db.order(user, CARDS, 1).await;
             db.claim_one("gemini").await;
-            db.exec("update public.job_steps set attempts = 3").await;
+            db.exec("update unstuck.job_steps set attempts = 3").await;
             job
         }
         State::Website => {
@@ -149,8 +149,8 @@ async fn put(db: &Session, state: State) -> Uuid {
 }
 
 async fn forge(db: &Session, job: Uuid, at: &str) {
-    db.exec(&format!("update public.jobs set deadline_at = {at}, expires_at = {at} where id = '{job}'")).await;
-    db.exec(&format!("update public.job_steps set deadline_at = {at} where job_id = '{job}'")).await;
+    db.exec(&format!("update unstuck.jobs set deadline_at = {at}, expires_at = {at} where id = '{job}'")).await;
+    db.exec(&format!("update unstuck.job_steps set deadline_at = {at} where job_id = '{job}'")).await;
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn a_dead_synchronous_attempt_is_repeated_and_its_siblings_go_on() {
         assert_eq!(db.step(job, 1).await["attempts"], attempts);
         db.age(job, "91 seconds").await;
         // The other card's worker lives.
-        db.exec(&format!("update public.job_steps set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}' and step = 2")).await;
+        db.exec(&format!("update unstuck.job_steps set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}' and step = 2")).await;
         let swept = db.sweep().await;
         if attempts < 3 {
             assert_eq!(swept["requeued"], 1);
@@ -274,11 +274,11 @@ async fn a_row_with_steps_but_nothing_else_is_swept_whole() {
     for (tool, provider, refunded) in [(UPSCALER, "runninghub", 60), (CARDS, "gemini", 60)] {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
-            "insert into public.jobs (id, tool, user_id, status, credits_charged, total_steps, created_at)
+            "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, created_at)
              values ('{job}', '{tool}', '{user}', 'running', 60, 2, clock_timestamp() - interval '3 hours');
-             insert into public.job_steps (job_id, step, status, provider) values ('{job}', 1, 'running', '{provider}');
-             insert into public.job_steps (job_id, step, provider) values ('{job}', 2, '{provider}');
-             insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+             insert into unstuck.job_steps (job_id, step, status, provider) values ('{job}', 1, 'running', '{provider}');
+             insert into unstuck.job_steps (job_id, step, provider) values ('{job}', 2, '{provider}');
+             insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], 1, "{tool}");
@@ -293,10 +293,10 @@ async fn a_step_by_hand_without_a_lease_does_not_outlive_its_time() {
     for (tool, status) in [(UPSCALER, "starting"), (CARDS, "starting"), (CARDS, "running"), (WEBSITE, "starting")] {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
-            "insert into public.jobs (id, tool, user_id, status, created_at)
+            "insert into unstuck.jobs (id, tool, user_id, status, created_at)
              values ('{job}', '{tool}', '{user}', '{status}', clock_timestamp() - interval '11 minutes');
-             insert into public.job_steps (job_id, step, status) values ('{job}', 1, '{status}');
-             insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+             insert into unstuck.job_steps (job_id, step, status) values ('{job}', 1, '{status}');
+             insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], 1, "{tool} {status}");
@@ -311,7 +311,7 @@ async fn a_paid_row_that_is_called_pending_waits_like_a_queued_one() {
     for (steps, code) in [(0, "TIMEOUT"), (1, "QUEUE_TIMEOUT")] {
         let job = raw_job(&db, user, "pending", "").await;
         db.exec(&format!(
-            "insert into public.job_steps (job_id, step) select '{job}', n from generate_series(1, {steps}) n"
+            "insert into unstuck.job_steps (job_id, step) select '{job}', n from generate_series(1, {steps}) n"
         ))
         .await;
         db.age(job, "9 minutes").await;
@@ -330,7 +330,7 @@ async fn a_jobs_own_deadline_moved_back_counts() {
     let job = put(&db, State::Running).await;
     for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
         db.exec(&format!(
-            "update public.jobs set deadline_at = clock_timestamp() - interval '{by}' where id = '{job}'"
+            "update unstuck.jobs set deadline_at = clock_timestamp() - interval '{by}' where id = '{job}'"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], cleaned, "{by}");
@@ -345,7 +345,7 @@ async fn a_steps_own_deadline_moved_back_counts() {
     let job = put(&db, State::Running).await;
     for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
         db.exec(&format!(
-            "update public.job_steps set deadline_at = clock_timestamp() - interval '{by}' where job_id = '{job}'"
+            "update unstuck.job_steps set deadline_at = clock_timestamp() - interval '{by}' where job_id = '{job}'"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], cleaned, "{by}");
@@ -358,7 +358,7 @@ async fn a_live_job_whose_steps_all_ended_is_closed() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
-    db.exec("update public.job_steps set status = 'failed', completed_at = clock_timestamp()").await;
+    db.exec("update unstuck.job_steps set status = 'failed', completed_at = clock_timestamp()").await;
     db.age(job, "11 minutes").await;
     assert_eq!(db.sweep().await["cleaned"], 1);
     db.assert_closed(job, "failed", Some("QUEUE_TIMEOUT"), 60).await;
@@ -384,7 +384,7 @@ async fn the_legacy_healer_answers_for_every_table() {
     db.open_all_tools().await;
     for state in [State::Running, State::Running, State::CardsPartly] {
         let job = put(&db, state).await;
-        db.exec(&format!("update public.job_steps set provider_task_id = null where job_id = '{job}'")).await;
+        db.exec(&format!("update unstuck.job_steps set provider_task_id = null where job_id = '{job}'")).await;
         db.age(job, "14 minutes").await;
     }
     let rows = db.call("cleanup_all_stale_ai_jobs", json!({})).await;
@@ -423,7 +423,7 @@ async fn the_legacy_healer_answers_for_every_table() {
 async fn the_fixed_intervals_come_from_one_place() {
     let db = Database::fresh().await;
     db.exec(
-        "create or replace function private.intervals()
+        "create or replace function unstuck_private.intervals()
          returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
          language sql stable as $$ select interval '1 s', interval '1 s', interval '1 s', interval '1 s', interval '1 s' $$",
     )

@@ -108,7 +108,7 @@ async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
     let job = db.order(other, UPSCALER, 1).await;
     let entry = |amount: i64, at: &str| {
         format!(
-            "insert into public.credit_entries (user_id, kind, amount, created_at) values ('{other}', 'adjustment', {amount}, clock_timestamp() + interval '{at}')"
+            "insert into unstuck.credit_entries (user_id, kind, amount, created_at) values ('{other}', 'adjustment', {amount}, clock_timestamp() + interval '{at}')"
         )
     };
     db.cancel(other, job).await.unwrap();
@@ -124,16 +124,16 @@ async fn a_ledger_goes_whole_or_not_at_all() {
     let (user, other) = (db.user(100).await, db.user(40).await);
     let job = db.order(user, UPSCALER, 1).await;
     for sql in [
-        format!("delete from public.credit_entries where job_id = '{job}'"),
-        format!("delete from public.credit_entries where user_id = '{user}' and kind = 'grant'"),
-        "delete from public.credit_entries where amount = 40 or kind = 'debit'".to_owned(),
+        format!("delete from unstuck.credit_entries where job_id = '{job}'"),
+        format!("delete from unstuck.credit_entries where user_id = '{user}' and kind = 'grant'"),
+        "delete from unstuck.credit_entries where amount = 40 or kind = 'debit'".to_owned(),
     ] {
         assert_eq!(db.try_exec(&sql).await.unwrap_err().state, "23001", "{sql}");
     }
     assert_eq!((db.balance(user).await, db.balance(other).await), (40, 40));
     db.cancel(user, job).await.unwrap();
     db.exec(&format!(
-        "delete from public.jobs where user_id = '{user}'; delete from public.credit_entries where user_id = '{user}'"
+        "delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries where user_id = '{user}'"
     ))
     .await;
     assert_eq!((db.balance(user).await, db.balance(other).await), (0, 40));
@@ -147,7 +147,7 @@ async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let entry =
-        |rest: &str| format!("insert into public.credit_entries (user_id, kind, amount) values ('{user}', {rest})");
+        |rest: &str| format!("insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', {rest})");
     // What is taken for something that is no job.
     db.exec(&entry("'debit', -40")).await;
     assert_eq!(db.balance(user).await, 60);
@@ -155,7 +155,7 @@ async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
     db.exec(&entry("'refund', 10")).await;
     assert_eq!(db.violations().await[0]["invariant"], "entry_without_job");
     let keeper = db.user(5).await;
-    db.exec(&format!("delete from public.credit_accounts where user_id = '{keeper}'")).await;
+    db.exec(&format!("delete from unstuck.credit_accounts where user_id = '{keeper}'")).await;
     let violations = db.violations().await;
     assert!(
         violations
@@ -170,25 +170,25 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
     let user = db.user(100).await;
     let job = db.order(user, UPSCALER, 1).await;
     let entry = |more: &str| {
-        format!("insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})")
+        format!("insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})")
     };
     for (sql, state) in [
-        ("update public.credit_entries set amount = 1".to_owned(), "23001"),
+        ("update unstuck.credit_entries set amount = 1".to_owned(), "23001"),
         (entry(&format!("'{job}', 'debit', -1")), "23505"),
         (entry("null, 'grant', -1"), "23514"),
         (entry("null, 'grant', 0"), "23514"),
         (entry("null, 'refund', -1"), "23514"),
         (entry("null, 'adjustment', 0"), "23514"),
         (entry("null, 'adjustment', -1000"), "23514"),
-        (format!("update public.jobs set credits_refunded = 61 where id = '{job}'"), "23514"),
-        (format!("update public.jobs set status = 'completed' where id = '{job}'"), "23514"),
+        (format!("update unstuck.jobs set credits_refunded = 61 where id = '{job}'"), "23514"),
+        (format!("update unstuck.jobs set status = 'completed' where id = '{job}'"), "23514"),
     ] {
         assert_eq!(db.try_exec(&sql).await.unwrap_err().state, state, "{sql}");
     }
     db.cancel(user, job).await.unwrap();
     for sql in [
-        format!("update public.jobs set status = 'queued', completed_at = null where id = '{job}'"),
-        format!("update public.job_steps set status = 'queued', completed_at = null where job_id = '{job}'"),
+        format!("update unstuck.jobs set status = 'queued', completed_at = null where id = '{job}'"),
+        format!("update unstuck.job_steps set status = 'queued', completed_at = null where job_id = '{job}'"),
         entry(&format!("'{job}', 'refund', 60")),
     ] {
         let state = db.try_exec(&sql).await.unwrap_err().state;
@@ -201,7 +201,7 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
 async fn roles_are_read_from_the_table() {
     let db = Database::fresh().await;
     let (user, admin) = (Uuid::new_v4(), db.admin().await);
-    let has = async |user: Uuid, role: &str| db.value(&format!("select public.has_role('{user}', '{role}')")).await;
+    let has = async |user: Uuid, role: &str| db.value(&format!("select unstuck.has_role('{user}', '{role}')")).await;
     assert_eq!(
         (has(admin, "admin").await, has(admin, "moderator").await, has(user, "admin").await),
         (json!(true), json!(false), json!(false))

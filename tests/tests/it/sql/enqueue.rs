@@ -41,7 +41,7 @@ async fn a_repeated_request_changes_nothing() {
         (&json!(true), &json!("cancelled"), &json!(60))
     );
     assert_eq!(db.balance(user).await, 100);
-    assert_eq!(db.int("select count(*) from public.jobs").await, 1);
+    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 1);
     db.assert_healthy().await;
 }
 
@@ -51,8 +51,8 @@ async fn every_refusal_leaves_nothing_behind() {
     let (user, other) = (db.user(60).await, db.user(60).await);
     let job = db.order(user, UPSCALER, 1).await;
     let poor = db.user(59).await;
-    db.exec(&format!("update public.tools set enabled = false where tool = '{VIDEO}'")).await;
-    let before = db.row("select (select count(*) from public.jobs) as jobs, (select count(*) from public.credit_entries) as entries").await;
+    db.exec(&format!("update unstuck.tools set enabled = false where tool = '{VIDEO}'")).await;
+    let before = db.row("select (select count(*) from unstuck.jobs) as jobs, (select count(*) from unstuck.credit_entries) as entries").await;
     let new = Uuid::new_v4;
     let with = |mut args: serde_json::Value, name: &str, value: serde_json::Value| {
         args[name] = value;
@@ -93,7 +93,7 @@ async fn every_refusal_leaves_nothing_behind() {
         assert_eq!((error.state.as_str(), error.message.as_str()), (state, message));
         assert_eq!(error.detail, detail);
     }
-    let after = db.row("select (select count(*) from public.jobs) as jobs, (select count(*) from public.credit_entries) as entries").await;
+    let after = db.row("select (select count(*) from unstuck.jobs) as jobs, (select count(*) from unstuck.credit_entries) as entries").await;
     assert_eq!(before, after);
     db.assert_healthy().await;
 }
@@ -112,7 +112,7 @@ async fn the_same_id_works_after_a_top_up() {
 #[tokio::test]
 async fn one_live_job_per_user_over_the_whole_group() {
     let db = Database::fresh().await;
-    db.exec("update public.tools set enabled = true").await;
+    db.exec("update unstuck.tools set enabled = true").await;
     let user = db.user(1000).await;
     let job = db.order(user, VIDEO, 1).await;
     let error = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
@@ -152,12 +152,12 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
     let job = db.order(first, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
     db.exec(&format!(
-        "update public.job_steps set started_at = started_at - interval '2 hours' where job_id = '{job}'"
+        "update unstuck.job_steps set started_at = started_at - interval '2 hours' where job_id = '{job}'"
     ))
     .await;
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
-    db.exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    db.exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
     // Two hours a job: whoever finds a slot free is taken, whoever must wait for one would wait longer than ten minutes.
     db.order(second, UPSCALER, 1).await;
     db.run("runninghub", "t2").await;
@@ -170,7 +170,7 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
 #[tokio::test]
 async fn a_free_tool_writes_no_entry() {
     let db = Database::fresh().await;
-    db.exec(&format!("update public.tools set credit_cost = 0 where tool = '{UPSCALER}'")).await;
+    db.exec(&format!("update unstuck.tools set credit_cost = 0 where tool = '{UPSCALER}'")).await;
     let user = db.user(0).await;
     let job = db.order(user, UPSCALER, 1).await;
     assert!(db.entries(job).await.is_empty());
@@ -186,20 +186,20 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
     for steps in 1..=7 {
         for price in [0, 1, 2, 6, 7, 10, 59, 100, 101] {
             db.exec(&format!(
-                "update public.tools set credit_cost = {price}, priced_per = 'job' where tool = '{CARDS}'"
+                "update unstuck.tools set credit_cost = {price}, priced_per = 'job' where tool = '{CARDS}'"
             ))
             .await;
             let user = db.user(price.max(1)).await;
             let start = db.balance(user).await;
             let job = db.order(user, CARDS, steps as usize).await;
             let shares =
-                db.rows(&format!("select share from public.job_steps where job_id = '{job}' order by step")).await;
+                db.rows(&format!("select share from unstuck.job_steps where job_id = '{job}' order by step")).await;
             let shares: Vec<i64> = shares.iter().map(|row| row["share"].as_i64().unwrap()).collect();
             assert_eq!(shares.iter().sum::<i64>(), price, "{price} over {steps}");
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
 
             // Every second step is delivered; the other shares come back.
-            db.exec("update public.providers set max_concurrent = 20").await;
+            db.exec("update unstuck.providers set max_concurrent = 20").await;
             let mut kept = 0;
             for attempt in db.claim("gemini", 20).await {
                 if attempt.step % 2 == 0 {
@@ -222,7 +222,7 @@ async fn a_step_price_is_taken_for_each_step() {
     let user = db.user(1000).await;
     let job = db.order(user, CHAIN, 5).await;
     assert_eq!(db.entries(job).await, [-200]);
-    let statuses = db.rows(&format!("select status from public.job_steps where job_id = '{job}' order by step")).await;
+    let statuses = db.rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step")).await;
     let statuses: Vec<&str> = statuses.iter().filter_map(|row| row["status"].as_str()).collect();
     assert_eq!(statuses, ["queued", "blocked", "blocked", "blocked", "blocked"]);
 }

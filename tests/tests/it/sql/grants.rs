@@ -10,7 +10,7 @@ async fn names(db: &Session, sql: &str) -> Vec<String> {
 }
 
 const PUBLIC_FUNCTIONS: &str =
-    "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'public'::regnamespace order by 1";
+    "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'unstuck'::regnamespace order by 1";
 
 #[tokio::test]
 async fn only_the_service_calls_a_function() {
@@ -29,7 +29,7 @@ async fn only_the_service_calls_a_function() {
             "{function}"
         );
     }
-    let private = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'private'::regnamespace and has_function_privilege('{role}', p.oid, 'execute') order by 1";
+    let private = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'unstuck_private'::regnamespace and has_function_privilege('{role}', p.oid, 'execute') order by 1";
     assert!(names(&db, &private.replace("{role}", "anon")).await.is_empty());
     let readers = names(&db, &private.replace("{role}", "authenticated")).await;
     let allowed = [
@@ -55,16 +55,16 @@ async fn only_the_service_calls_a_function() {
 #[tokio::test]
 async fn a_new_function_or_table_is_nobodys_by_default() {
     let db = Database::fresh().await;
-    db.exec("create function public.oops() returns int language sql as 'select 1'; create table public.oops (id int)")
+    db.exec("create function unstuck.oops() returns int language sql as 'select 1'; create table unstuck.oops (id int)")
         .await;
     for role in ["anon", "authenticated"] {
         assert_eq!(
-            db.value(&format!("select has_function_privilege('{role}', 'public.oops()', 'execute')")).await,
+            db.value(&format!("select has_function_privilege('{role}', 'unstuck.oops()', 'execute')")).await,
             false,
             "{role}"
         );
         assert_eq!(
-            db.value(&format!("select has_table_privilege('{role}', 'public.oops', 'select')")).await,
+            db.value(&format!("select has_table_privilege('{role}', 'unstuck.oops', 'select')")).await,
             false,
             "{role}"
         );
@@ -74,26 +74,26 @@ async fn a_new_function_or_table_is_nobodys_by_default() {
 #[tokio::test]
 async fn every_function_is_described_pinned_and_the_only_one_of_its_name() {
     let db = Database::fresh().await;
-    let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'private')";
+    let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('unstuck', 'unstuck_private')";
     let undescribed = format!(
-        "select p.proname as name {ours} and n.nspname = 'public' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^Caller: '"
+        "select p.proname as name {ours} and n.nspname = 'unstuck' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^Caller: '"
     );
     assert_eq!(names(&db, &undescribed).await, [""; 0], "a comment says caller, effect, refusals, replay");
     let twice = format!("select n.nspname || '.' || p.proname as name {ours} group by 1 having count(*) > 1");
     assert_eq!(names(&db, &twice).await, [""; 0], "no overloads");
     // A definer's rights without a search path are everybody's.
     let open = format!(
-        "select p.oid::regprocedure::text as name {ours} and (n.nspname = 'public' or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']"
+        "select p.oid::regprocedure::text as name {ours} and (n.nspname = 'unstuck' or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']"
     );
     assert_eq!(names(&db, &open).await, [""; 0], "search_path = ''");
-    let plain = format!("select p.oid::regprocedure::text as name {ours} and n.nspname = 'public' and not p.prosecdef");
+    let plain = format!("select p.oid::regprocedure::text as name {ours} and n.nspname = 'unstuck' and not p.prosecdef");
     assert_eq!(names(&db, &plain).await, [""; 0], "every RPC runs with its owner's rights");
 }
 
 #[tokio::test]
 async fn nobody_writes_a_table() {
     let db = Database::fresh().await;
-    let relations = "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v', 'p', 'm') order by 1";
+    let relations = "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v', 'p', 'm') order by 1";
     let old_names = ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
     for relation in names(&db, relations).await {
         for role in ["anon", "authenticated", "service_role"] {
@@ -111,10 +111,10 @@ async fn nobody_writes_a_table() {
             }
         }
     }
-    let open = "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and not c.relrowsecurity";
+    let open = "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind = 'r' and not c.relrowsecurity";
     assert_eq!(names(&db, open).await, [""; 0], "row level security everywhere");
     let plain =
-        "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'v'
+        "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind = 'v'
                  and not coalesce(c.reloptions, '{}') @> array['security_invoker=true']";
     assert_eq!(names(&db, plain).await, [""; 0], "a view sees what its reader may see");
 }
@@ -135,7 +135,7 @@ async fn town(db: &Session) -> (Uuid, Uuid, Uuid) {
         assert_eq!(claimed[0].job, cards);
         db.complete(claimed[0]).await;
         db.order(owner, "generate-website", 1).await;
-        db.exec(&format!("insert into public.user_roles values ('{owner}', 'user')")).await;
+        db.exec(&format!("insert into unstuck.user_roles values ('{owner}', 'user')")).await;
     }
     (user, other, admin)
 }
@@ -145,13 +145,13 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
     let db = Database::fresh().await;
     let (user, other, admin) = town(&db).await;
     let caller = db.connect().await;
-    let relations = names(&db, "select c.relname as name from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') order by 1").await;
+    let relations = names(&db, "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v') order by 1").await;
     let mut with_owner = 0;
     for relation in relations {
         let readable =
             db.value(&format!("select has_any_column_privilege('authenticated', 'public.{relation}', 'select')")).await;
         caller.become_caller("authenticated", Some(user)).await;
-        let columns = db.rows(&format!("select column_name as name from information_schema.columns where table_schema = 'public' and table_name = '{relation}'")).await;
+        let columns = db.rows(&format!("select column_name as name from information_schema.columns where table_schema = 'unstuck' and table_name = '{relation}'")).await;
         let has = |name: &str| columns.iter().any(|column| column["name"] == name);
         if readable == false {
             assert_eq!(
@@ -177,7 +177,7 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
             caller.become_caller("authenticated", Some(Uuid::new_v4())).await;
             assert!(owners(&caller).await.is_empty(), "{relation} for a stranger");
         } else if has("job_id") {
-            let jobs = db.rows(&format!("select id from public.jobs where user_id = '{other}'")).await;
+            let jobs = db.rows(&format!("select id from unstuck.jobs where user_id = '{other}'")).await;
             let jobs: Vec<String> = jobs.iter().map(|row| format!("'{}'", id(&row["id"]))).collect();
             let of_others = format!("select count(*) from public.{relation} where job_id in ({})", jobs.join(", "));
             assert_eq!(caller.int(&of_others).await, 0, "{relation}");
@@ -190,7 +190,7 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
 async fn what_is_for_admins_stays_with_them() {
     let db = Database::fresh().await;
     let (user, _, admin) = town(&db).await;
-    db.exec(&format!("update public.jobs set credits_charged = 59 where user_id = '{user}' and status = 'completed'"))
+    db.exec(&format!("update unstuck.jobs set credits_charged = 59 where user_id = '{user}' and status = 'completed'"))
         .await;
     let caller = db.connect().await;
     for (who, role, violations, events) in [
@@ -200,8 +200,8 @@ async fn what_is_for_admins_stays_with_them() {
     ] {
         caller.become_caller(role, who).await;
         let seen = async |sql: &str| caller.int(sql).await > 0;
-        assert_eq!(seen("select count(*) from public.invariant_violations").await, violations, "{role} {who:?}");
-        assert_eq!(seen("select count(*) from public.job_events").await, events, "{role} {who:?}");
+        assert_eq!(seen("select count(*) from unstuck.invariant_violations").await, violations, "{role} {who:?}");
+        assert_eq!(seen("select count(*) from unstuck.job_events").await, events, "{role} {who:?}");
     }
     caller.become_caller("authenticated", Some(user)).await;
     for table in ["webhook_inbox", "sweeps", "cancelled_requests"] {
@@ -230,10 +230,10 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
     for column in ["input", "output", "output_url", "provider_cancel_due"] {
-        let refused = page.try_rows(&format!("select {column} from public.job_steps")).await.unwrap_err();
+        let refused = page.try_rows(&format!("select {column} from unstuck.job_steps")).await.unwrap_err();
         assert_eq!(refused.state, "42501", "{column}");
     }
-    assert!(page.try_rows("select job_id, status, error_code from public.job_steps").await.is_ok());
+    assert!(page.try_rows("select job_id, status, error_code from unstuck.job_steps").await.is_ok());
 
     // A failed chain's first picture is not the owner's; a delivered card is.
     let chain = db.order(user, CHAIN, 2).await;
@@ -243,14 +243,14 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     let second = db.run("replicate", "t2").await;
     db.fail(second, "PROVIDER_FAILED").await;
     let row = page
-        .row(&format!("select result_url, output_url, status from public.replicate_tasks where id = '{chain}'"))
+        .row(&format!("select result_url, output_url, status from unstuck.replicate_tasks where id = '{chain}'"))
         .await;
     assert_eq!(row, json!({ "result_url": null, "output_url": null, "status": "failed" }));
     let cards = db.order(user, CARDS, 2).await;
     let claimed = db.claim("gemini", 2).await;
     db.complete(claimed[0]).await;
     let urls = page
-        .rows(&format!("select image_url from public.generation_tasks where job_id = '{cards}' order by step"))
+        .rows(&format!("select image_url from unstuck.generation_tasks where job_id = '{cards}' order by step"))
         .await;
     assert!(urls[0]["image_url"].is_string() && urls[1]["image_url"].is_null(), "{urls:?}");
 
@@ -260,7 +260,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     db.cancel_as_admin(db.admin().await, late).await.unwrap();
     db.done(attempt, "t3").await;
     let receipt = page
-        .row(&format!("select status, output_url, credits_paid from public.job_receipts where job_id = '{late}'"))
+        .row(&format!("select status, output_url, credits_paid from unstuck.job_receipts where job_id = '{late}'"))
         .await;
     assert_eq!(receipt, json!({ "status": "cancelled", "output_url": null, "credits_paid": 0 }));
 }
@@ -273,7 +273,7 @@ async fn a_receipt_tells_every_entry() {
     db.cancel(user, job).await.unwrap();
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
-    let receipt = page.row(&format!("select * from public.job_receipts where job_id = '{job}'")).await;
+    let receipt = page.row(&format!("select * from unstuck.job_receipts where job_id = '{job}'")).await;
     assert_eq!(
         (&receipt["credits_charged"], &receipt["credits_refunded"], &receipt["credits_paid"]),
         (&json!(60), &json!(60), &json!(0))
@@ -295,7 +295,7 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
     let job = db.order(user, UPSCALER, 1).await;
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
-    let places = page.rows("select id, position from public.upscaler_jobs").await;
+    let places = page.rows("select id, position from unstuck.upscaler_jobs").await;
     assert_eq!(places, [json!({ "id": job, "position": 2 })]);
     let admin = db.admin().await;
     for (who, role, places, tables) in
@@ -303,8 +303,8 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
     {
         page.become_owner().await;
         page.become_caller(role, Some(who)).await;
-        assert_eq!(page.int("select count(*) from public.queue_positions").await, places, "{role} {who}");
-        assert_eq!(page.int("select count(*) from public.job_health").await, tables, "{role} {who}");
+        assert_eq!(page.int("select count(*) from unstuck.queue_positions").await, places, "{role} {who}");
+        assert_eq!(page.int("select count(*) from unstuck.job_health").await, tables, "{role} {who}");
     }
 }
 
@@ -320,14 +320,14 @@ async fn load_and_hours_are_for_admins() {
 
     let page = db.connect().await;
     page.become_caller("authenticated", Some(db.admin().await)).await;
-    let load = page.row("select * from public.provider_load where provider = 'runninghub'").await;
+    let load = page.row("select * from unstuck.provider_load where provider = 'runninghub'").await;
     assert_eq!(
         (&load["max_concurrent"], &load["running"], &load["waiting"], &load["enabled"]),
         (&json!(3), &json!(1), &json!(1), &json!(true)),
         "{load}"
     );
     assert_eq!(load["oldest_waiting_seconds"], 0, "{load}");
-    let hours = page.rows("select * from public.jobs_by_hour").await;
+    let hours = page.rows("select * from unstuck.jobs_by_hour").await;
     assert_eq!(hours.len(), 24);
     // The clock may have struck meanwhile.
     let sum = |name: &str| hours.iter().map(|hour| hour[name].as_i64().unwrap()).sum::<i64>();
@@ -339,7 +339,7 @@ async fn load_and_hours_are_for_admins() {
     for (role, who, rows) in [("authenticated", Some(user), 0), ("service_role", None, 28)] {
         page.become_owner().await;
         page.become_caller(role, who).await;
-        let seen = "select (select count(*) from public.provider_load) + (select count(*) from public.jobs_by_hour)";
+        let seen = "select (select count(*) from unstuck.provider_load) + (select count(*) from unstuck.jobs_by_hour)";
         assert_eq!(page.int(seen).await, rows, "{role}");
     }
 }

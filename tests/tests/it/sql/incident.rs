@@ -37,13 +37,13 @@ async fn incident(db: &Session) -> Incident {
         let started = if number < 33 { "null".to_owned() } else { format!("now() - interval '{hours} hours'") };
         let status = ["running", "starting", "queued"][number % 3];
         db.exec(&format!(
-            "insert into public.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 200);
-             insert into public.jobs (id, tool, user_id, status, credits_charged, total_steps, created_at, started_at)
+            "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 200);
+             insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, created_at, started_at)
              values ('{job}', '{tool}', '{user}', '{status}', {price}, {steps}, now() - interval '{hours} hours', {started})"
         ))
         .await;
         if price > 0 {
-            db.exec(&format!("insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -{price})")).await;
+            db.exec(&format!("insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -{price})")).await;
         }
         // Some rows have no steps; the others' are as far as the job says, one of the cards delivered long ago.
         if number % 4 != 0 {
@@ -57,7 +57,7 @@ async fn incident(db: &Session) -> Incident {
                     status
                 };
                 db.exec(&format!(
-                    "insert into public.job_steps (job_id, step, status, provider, provider_task_id, sent_at)
+                    "insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, sent_at)
                      values ('{job}', {step}, '{status}', '{provider}', 'task-{number}-{step}', now() - interval '{hours} hours')"
                 ))
                 .await;
@@ -67,7 +67,7 @@ async fn incident(db: &Session) -> Incident {
         *incident.owed.get_mut(&user).unwrap() += price - kept;
         incident.jobs.push(job);
     }
-    let without_start = db.int("select count(*) from public.jobs where started_at is null").await;
+    let without_start = db.int("select count(*) from unstuck.jobs where started_at is null").await;
     assert_eq!((incident.jobs.len(), without_start), (72, 33));
     incident
 }
@@ -98,11 +98,11 @@ async fn one_sweep_closes_all_and_returns_exactly() {
     assert_eq!(swept["refunded_credits"], incident.owed.values().sum::<i64>());
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert_eq!(
-        db.int("select count(*) from public.jobs where status not in ('completed', 'failed') or completed_at is null")
+        db.int("select count(*) from unstuck.jobs where status not in ('completed', 'failed') or completed_at is null")
             .await,
         0
     );
-    assert_eq!(db.int("select count(*) from public.job_steps where completed_at is null").await, 0);
+    assert_eq!(db.int("select count(*) from unstuck.job_steps where completed_at is null").await, 0);
     db.assert_healthy().await;
 
     let again = db.sweep().await;
@@ -142,19 +142,19 @@ async fn small_pages_end_at_the_same_place() {
 async fn bad_row(db: &Session, user: Uuid, status: &str, age: &str) -> Uuid {
     let job = Uuid::new_v4();
     db.exec(&format!(
-        "insert into public.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 120);
-         insert into public.jobs (id, tool, user_id, status, credits_charged, credits_refunded, exclusive_key, created_at)
+        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 120);
+         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded, exclusive_key, created_at)
          values ('{job}', '{UPSCALER}', '{user}', '{status}', 60, 60, 'runninghub:{user}', now() - interval '{age}');
-         insert into public.job_steps (job_id, step, status, provider, provider_task_id, share, sent_at)
+         insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share, sent_at)
          values ('{job}', 1, '{status}', 'runninghub', 'task-{job}', 60, now() - interval '{age}');
-         insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;
     job
 }
 
 #[tokio::test]
-async fn a_bad_row_is_set_aside_and_stops_nothing() {
+async fn a_bad_row_is_quarantined_and_stops_nothing() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
     // Older than all the others: it comes first.
@@ -166,19 +166,19 @@ async fn a_bad_row_is_set_aside_and_stops_nothing() {
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
 
     let row = db.job(bad).await;
-    assert!(!row["set_aside_at"].is_null(), "{row:#}");
+    assert!(!row["quarantined_at"].is_null(), "{row:#}");
     assert_eq!(db.entries(bad).await, [-60], "no money moves on a guess");
     let event =
-        db.row(&format!("select * from public.job_events where job_id = '{bad}' and event = 'set_aside'")).await;
+        db.row(&format!("select * from unstuck.job_events where job_id = '{bad}' and event = 'quarantined'")).await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("ledger"), "{event}");
     let violations = db.violations().await;
     assert!(violations.iter().all(|row| row["subject"] == json!(bad)), "{violations:?}");
-    for invariant in ["set_aside", "job_money_equals_ledger"] {
+    for invariant in ["quarantined", "job_money_equals_ledger"] {
         assert!(violations.iter().any(|row| row["invariant"] == invariant), "{invariant}: {violations:?}");
     }
     let again = db.sweep().await;
     assert_eq!((&again["cleaned"], &again["refunded_credits"]), (&json!(0), &json!(0)));
-    assert_eq!(db.int("select count(*) from public.job_events where event = 'set_aside'").await, 1);
+    assert_eq!(db.int("select count(*) from unstuck.job_events where event = 'quarantined'").await, 1);
 
     // Its user is free and may order; an operator's cancel ends it and returns what the ledger shows.
     assert_eq!(db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"], false);
@@ -229,12 +229,12 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
     let db = Database::fresh().await;
     // More than a page that the provider may still deliver, all of them older than what is due.
     db.exec(&format!(
-        "insert into public.jobs (tool, user_id, status, started_at, created_at, deadline_at, expires_at)
+        "insert into unstuck.jobs (tool, user_id, status, started_at, created_at, deadline_at, expires_at)
          select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '11 min', now() - interval '11 min', now() - interval '1 min', now() + interval '9 min'
          from generate_series(1, 150);
-         insert into public.job_steps (job_id, step, status, provider, run, sent_at, deadline_at)
-         select id, 1, 'running', 'runninghub', 1, now() - interval '11 min', deadline_at from public.jobs;
-         insert into public.jobs (tool, user_id, status, created_at, deadline_at)
+         insert into unstuck.job_steps (job_id, step, status, provider, run, sent_at, deadline_at)
+         select id, 1, 'running', 'runninghub', 1, now() - interval '11 min', deadline_at from unstuck.jobs;
+         insert into unstuck.jobs (tool, user_id, status, created_at, deadline_at)
          select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '1 min', now() - interval '1 second' from generate_series(1, 250)"
     ))
     .await;
@@ -243,29 +243,29 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
         let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 100 })).await;
         assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(cleaned), &json!(remaining)), "{swept}");
     }
-    assert_eq!(db.int("select count(*) from public.jobs where status = 'running'").await, 150);
+    assert_eq!(db.int("select count(*) from unstuck.jobs where status = 'running'").await, 150);
 }
 
 #[tokio::test]
-async fn a_row_that_fails_for_any_reason_is_set_aside_alone() {
+async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
     let before = balances(&db, &incident).await;
     // A balance that no refund fits into any more.
     let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
     db.exec(&format!(
-        "insert into public.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 2147483647);
-         insert into public.jobs (id, tool, user_id, status, credits_charged, created_at)
+        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 2147483647);
+         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, created_at)
          values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours');
-         insert into public.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60);
-         insert into public.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 60)"
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60);
+         insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 60)"
     ))
     .await;
     let swept = db.sweep().await;
     assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(72), &json!(0)), "{swept}");
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
-    assert!(!db.job(job).await["set_aside_at"].is_null());
+    assert!(!db.job(job).await["quarantined_at"].is_null());
     let event =
-        db.row(&format!("select detail from public.job_events where job_id = '{job}' and event = 'set_aside'")).await;
+        db.row(&format!("select detail from unstuck.job_events where job_id = '{job}' and event = 'quarantined'")).await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("out of range"), "{event}");
 }

@@ -27,10 +27,10 @@ async fn insert(page: &Session, user: Uuid, job: Uuid, more: &[(&str, &str)]) ->
     let columns: String = more.iter().map(|(name, _)| format!(", {name}")).collect();
     let values: String = more.iter().map(|(_, value)| format!(", {value}")).collect();
     let sql = format!(
-        "insert into public.upscaler_jobs (id, user_id, status{columns}) values ('{job}', '{user}', 'queued'{values})"
+        "insert into unstuck.upscaler_jobs (id, user_id, status{columns}) values ('{job}', '{user}', 'queued'{values})"
     );
     page.try_exec(&sql).await?;
-    Ok(page.row(&format!("select * from public.upscaler_jobs where id = '{job}'")).await)
+    Ok(page.row(&format!("select * from unstuck.upscaler_jobs where id = '{job}'")).await)
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
         (&json!("queued"), &json!(false), &json!(40))
     );
     let adopted = db.job(job).await;
-    let fresh = db.row(&format!("select clock_timestamp() - created_at < interval '10 seconds' as fresh, expires_at - queued_at as span from public.jobs where id = '{job}'")).await;
+    let fresh = db.row(&format!("select clock_timestamp() - created_at < interval '10 seconds' as fresh, expires_at - queued_at as span from unstuck.jobs where id = '{job}'")).await;
     assert_eq!((&fresh["fresh"], &fresh["span"]), (&json!(true), &json!("00:20:00")));
     assert_eq!((&adopted["credits_charged"], &adopted["total_steps"]), (&json!(60), &json!(1)));
     db.assert_healthy().await;
@@ -96,17 +96,17 @@ async fn forged_columns_are_not_read() {
     }
     assert_eq!(row["status"], "pending");
     assert_eq!(
-        db.value(&format!("select created_at > now() - interval '1 minute' from public.jobs where id = '{job}'")).await,
+        db.value(&format!("select created_at > now() - interval '1 minute' from unstuck.jobs where id = '{job}'")).await,
         true
     );
     assert_eq!(db.balance(user).await, 0);
     for status in ["completed", "running", "cancelled", "failed"] {
         let other = Uuid::new_v4();
-        page.exec(&format!("insert into public.upscaler_jobs (id, status) values ('{other}', '{status}')")).await;
+        page.exec(&format!("insert into unstuck.upscaler_jobs (id, status) values ('{other}', '{status}')")).await;
         assert_eq!(db.job(other).await["status"], "pending", "{status}");
     }
     // An update of anything else is no update.
-    page.exec(&format!("update public.upscaler_jobs set status = 'completed', output_url = 'x', user_credit_cost = 5 where id = '{job}'")).await;
+    page.exec(&format!("update unstuck.upscaler_jobs set status = 'completed', output_url = 'x', user_credit_cost = 5 where id = '{job}'")).await;
     let after = db.job(job).await;
     assert_eq!(
         (&after["status"], &after["output_url"], &after["credits_charged"]),
@@ -125,16 +125,16 @@ async fn the_answer_shows_the_row_as_it_is() {
         forged.split(',').map(|set| set.trim().split_once(" = ").unwrap()).unzip();
     let inserted = page
         .returned(&format!(
-            "insert into public.upscaler_jobs (id, {}) values ('{job}', {}) returning *",
+            "insert into unstuck.upscaler_jobs (id, {}) values ('{job}', {}) returning *",
             names.join(", "),
             values.join(", ")
         ))
         .await;
-    let seen = async || page.row(&format!("select * from public.upscaler_jobs where id = '{job}'")).await;
+    let seen = async || page.row(&format!("select * from unstuck.upscaler_jobs where id = '{job}'")).await;
     assert_eq!(inserted, seen().await);
     assert_eq!((&inserted["status"], &inserted["user_credit_cost"]), (&json!("queued"), &json!(0)));
     let ended =
-        page.returned(&format!("update public.upscaler_jobs set {forged} where id = '{job}' returning *")).await;
+        page.returned(&format!("update unstuck.upscaler_jobs set {forged} where id = '{job}' returning *")).await;
     assert_eq!(ended, seen().await);
     assert_eq!(
         (&ended["status"], &ended["error_code"], &ended["output_url"], &ended["user_credit_cost"]),
@@ -145,21 +145,21 @@ async fn the_answer_shows_the_row_as_it_is() {
 #[tokio::test]
 async fn a_file_name_is_repaired_before_the_video_is_queued() {
     let db = Database::fresh().await;
-    db.exec("update public.tools set enabled = true").await;
+    db.exec("update unstuck.tools set enabled = true").await;
     let (user, job) = (db.user(1000).await, Uuid::new_v4());
     let page = as_user(&db, user).await;
     page.exec(&format!(
-        "insert into public.video_upscaler_jobs (id, status, input_file_name, width) values ('{job}', 'queued', 'clip.mp4', 640)"
+        "insert into unstuck.video_upscaler_jobs (id, status, input_file_name, width) values ('{job}', 'queued', 'clip.mp4', 640)"
     ))
     .await;
     let shown = async || {
         page.row(&format!(
-            "select input_file_name, input_url, video_url, width from public.video_upscaler_jobs where id = '{job}'"
+            "select input_file_name, input_url, video_url, width from unstuck.video_upscaler_jobs where id = '{job}'"
         ))
         .await
     };
     let audit = async || {
-        db.int("select video_input_not_a_url from public.job_health where table_name = 'video_upscaler_jobs'").await
+        db.int("select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'").await
     };
     assert_eq!(
         shown().await,
@@ -176,11 +176,11 @@ async fn a_file_name_is_repaired_before_the_video_is_queued() {
     // A client that names both is shown the address at once.
     let both = Uuid::new_v4();
     page.exec(&format!(
-        "insert into public.video_upscaler_jobs (id, input_file_name, video_url) values ('{both}', 'clip.mp4', '{url}')"
+        "insert into unstuck.video_upscaler_jobs (id, input_file_name, video_url) values ('{both}', 'clip.mp4', '{url}')"
     ))
     .await;
     assert_eq!(
-        page.value(&format!("select input_file_name from public.video_upscaler_jobs where id = '{both}'")).await,
+        page.value(&format!("select input_file_name from unstuck.video_upscaler_jobs where id = '{both}'")).await,
         url
     );
     assert_eq!(audit().await, 0);
@@ -194,7 +194,7 @@ async fn nobody_writes_for_another_or_without_a_name() {
     let page = as_user(&db, user).await;
     let refused = async |session: &Session, sql: &str| session.try_exec(sql).await.expect_err(sql).state;
     assert_eq!(
-        refused(&page, &format!("insert into public.upscaler_jobs (user_id, status) values ('{other}', 'queued')"))
+        refused(&page, &format!("insert into unstuck.upscaler_jobs (user_id, status) values ('{other}', 'queued')"))
             .await,
         "42501"
     );
@@ -205,14 +205,14 @@ async fn nobody_writes_for_another_or_without_a_name() {
         );
     }
     // Another's row cannot even be seen, so nothing is updated or deleted.
-    page.exec(&format!("update public.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await;
-    page.exec(&format!("delete from public.upscaler_jobs where id = '{job}'")).await;
+    page.exec(&format!("update unstuck.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await;
+    page.exec(&format!("delete from unstuck.upscaler_jobs where id = '{job}'")).await;
     assert_eq!(db.job(job).await["status"], "queued");
     let mine = Uuid::new_v4();
     insert(&page, user, mine, &[]).await.unwrap();
-    assert_eq!(refused(&page, &format!("delete from public.upscaler_jobs where id = '{mine}'")).await, "42501");
+    assert_eq!(refused(&page, &format!("delete from unstuck.upscaler_jobs where id = '{mine}'")).await, "42501");
     assert_eq!(
-        refused(&page, &format!("update public.upscaler_jobs set user_id = '{other}' where id = '{mine}'")).await,
+        refused(&page, &format!("update unstuck.upscaler_jobs set user_id = '{other}' where id = '{mine}'")).await,
         "42501"
     );
     let taken = insert(&page, user, job, &[]).await.unwrap_err();
@@ -220,16 +220,16 @@ async fn nobody_writes_for_another_or_without_a_name() {
 
     // Without auth.uid(): the service role and the owner have other ways.
     assert_eq!(
-        refused(&db, &format!("insert into public.upscaler_jobs (user_id, status) values ('{user}', 'queued')")).await,
+        refused(&db, &format!("insert into unstuck.upscaler_jobs (user_id, status) values ('{user}', 'queued')")).await,
         "42501"
     );
     assert_eq!(
-        refused(&db, &format!("update public.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await,
+        refused(&db, &format!("update unstuck.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await,
         "42501"
     );
     let anon = db.connect().await;
     anon.become_caller("anon", None).await;
-    assert_eq!(refused(&anon, "insert into public.upscaler_jobs (status) values ('queued')").await, "42501");
+    assert_eq!(refused(&anon, "insert into unstuck.upscaler_jobs (status) values ('queued')").await, "42501");
 }
 
 #[tokio::test]
@@ -238,14 +238,14 @@ async fn twenty_rows_a_user_and_no_more() {
     let (user, other) = (Uuid::new_v4(), db.user(60).await);
     let page = as_user(&db, user).await;
     for _ in 0..20 {
-        page.exec("insert into public.upscaler_jobs (status) values ('queued')").await;
+        page.exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
     }
-    let error = page.try_exec("insert into public.upscaler_jobs (status) values ('queued')").await.unwrap_err();
+    let error = page.try_exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await.unwrap_err();
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT429", "rate_limited"));
-    as_user(&db, other).await.exec("insert into public.veste_ai_jobs (status) values ('queued')").await;
+    as_user(&db, other).await.exec("insert into unstuck.veste_ai_jobs (status) values ('queued')").await;
     db.age_all("3 minutes").await;
     assert_eq!(db.sweep().await["cleaned"], 21);
-    page.exec("insert into public.upscaler_jobs (status) values ('queued')").await;
+    page.exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
 }
 
 #[tokio::test]
@@ -255,12 +255,12 @@ async fn rows_that_come_to_nothing_are_counted_by_the_hour() {
     let page = as_user(&db, user).await;
     for round in 0..10 {
         for _ in 0..20 {
-            page.exec("insert into public.veste_ai_jobs (status) values ('queued')").await;
+            page.exec("insert into unstuck.veste_ai_jobs (status) values ('queued')").await;
         }
-        page.exec("update public.veste_ai_jobs set status = 'cancelled' where status = 'queued'").await;
-        assert_eq!(db.int("select count(*) from public.jobs where status = 'cancelled'").await, 20 * (round + 1));
+        page.exec("update unstuck.veste_ai_jobs set status = 'cancelled' where status = 'queued'").await;
+        assert_eq!(db.int("select count(*) from unstuck.jobs where status = 'cancelled'").await, 20 * (round + 1));
     }
-    let insert = "insert into public.upscaler_jobs (status) values ('queued')";
+    let insert = "insert into unstuck.upscaler_jobs (status) values ('queued')";
     assert_eq!(page.try_exec(insert).await.unwrap_err().message, "rate_limited");
     // A request by the front door is no such row.
     db.order(user, UPSCALER, 1).await;
@@ -272,7 +272,7 @@ async fn rows_that_come_to_nothing_are_counted_by_the_hour() {
 async fn a_row_holds_a_request_and_no_more() {
     let db = Database::fresh().await;
     let page = as_user(&db, Uuid::new_v4()).await;
-    let insert = |letters: usize| format!("insert into public.upscaler_jobs (prompt) values (repeat('x', {letters}))");
+    let insert = |letters: usize| format!("insert into unstuck.upscaler_jobs (prompt) values (repeat('x', {letters}))");
     assert_eq!(page.try_exec(&insert(20_000)).await.unwrap_err().message, "payload_too_large");
     page.exec(&insert(2_000)).await;
 }
@@ -281,9 +281,9 @@ async fn a_row_holds_a_request_and_no_more() {
 async fn a_thousand_rows_at_once_are_none() {
     let db = Database::fresh().await;
     let page = as_user(&db, Uuid::new_v4()).await;
-    let sql = "insert into public.upscaler_jobs (status) select 'queued' from generate_series(1, 1000)";
+    let sql = "insert into unstuck.upscaler_jobs (status) select 'queued' from generate_series(1, 1000)";
     assert_eq!(page.try_exec(sql).await.unwrap_err().message, "rate_limited");
-    assert_eq!(db.int("select count(*) from public.jobs").await, 0);
+    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 0);
 }
 
 #[tokio::test]
@@ -293,11 +293,11 @@ async fn the_cap_holds_for_a_user_without_an_account_at_once() {
     let pages = futures::future::join_all((0..8).map(|_| as_user(&db, user))).await;
     let inserts = pages.iter().map(async |page| {
         for _ in 0..5 {
-            let _ = page.try_exec("insert into public.upscaler_jobs (status) values ('queued')").await;
+            let _ = page.try_exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
         }
     });
     futures::future::join_all(inserts).await;
-    assert_eq!(db.int("select count(*) from public.jobs").await, 20);
+    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 20);
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn an_own_waiting_row_is_ended_and_returned() {
         let unpaid = Uuid::new_v4();
         insert(&page, user, unpaid, &[]).await.unwrap();
         let end = |job: Uuid| {
-            format!("update public.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'")
+            format!("update unstuck.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'")
         };
         page.exec(&end(unpaid)).await;
         assert_eq!(db.job(unpaid).await["status"], "cancelled");
@@ -318,7 +318,7 @@ async fn an_own_waiting_row_is_ended_and_returned() {
         page.exec(&end(paid)).await;
         db.assert_closed(paid, "cancelled", Some("CANCELLED"), 60).await;
         assert_eq!(
-            page.value(&format!("select status from public.upscaler_jobs where id = '{paid}'")).await,
+            page.value(&format!("select status from unstuck.upscaler_jobs where id = '{paid}'")).await,
             "cancelled"
         );
 
@@ -333,19 +333,19 @@ async fn an_own_waiting_row_is_ended_and_returned() {
 /// Who may adopt a row after what happened to it: (what happened, SQL with {job} and {user}, refusal).
 const ADOPTED: &[(&str, &str, Option<&str>)] = &[
     ("nothing", "select 1", None),
-    ("a sweep", "update public.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes'; select private.sweep(clock_timestamp(), null, 10, '5 s')", None),
-    ("its user's session", "select public.session_cancel_v1('{user}', 'session', '{{job}}')", Some("already_final")),
-    ("its user", "select public.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')", Some("already_final")),
+    ("a sweep", "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes'; select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s')", None),
+    ("its user's session", "select unstuck.session_cancel_v1('{user}', 'session', '{{job}}')", Some("already_final")),
+    ("its user", "select unstuck.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')", Some("already_final")),
     (
         "a sweep, then its user's cancel",
-        "update public.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
-         select private.sweep(clock_timestamp(), null, 10, '5 s'); select public.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')",
+        "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
+         select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s'); select unstuck.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')",
         Some("already_final"),
     ),
     (
         "a sweep, then its user's session",
-        "update public.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
-         select private.sweep(clock_timestamp(), null, 10, '5 s'); select public.session_cancel_v1('{user}', 'session', '{{job}}')",
+        "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
+         select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s'); select unstuck.session_cancel_v1('{user}', 'session', '{{job}}')",
         Some("already_final"),
     ),
 ];
@@ -393,7 +393,7 @@ async fn what_a_sweep_cancelled_its_user_may_still_end_for_good() {
         db.age(job, "3 minutes").await;
         db.sweep().await;
         db.assert_closed(job, "cancelled", Some("ORPHANED"), 0).await;
-        let end = format!("update public.upscaler_jobs set status = '{word}' where id = '{job}'");
+        let end = format!("update unstuck.upscaler_jobs set status = '{word}' where id = '{job}'");
         page.exec(&end).await;
         db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
         assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message, "already_final", "{word}");
@@ -409,13 +409,13 @@ async fn an_unpaid_row_by_hand_is_adopted_like_any_other() {
     for word in ["pending", "queued"] {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
-            "insert into public.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', '{word}')"
+            "insert into unstuck.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', '{word}')"
         ))
         .await;
         assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"], false, "{word}");
         assert_eq!((db.balance(user).await, db.entries(job).await), (0, vec![-60]), "{word}");
         assert_eq!(db.claim_one("runninghub").await.job, job, "{word}");
-        db.exec("update public.providers set max_concurrent = max_concurrent + 1").await;
+        db.exec("update unstuck.providers set max_concurrent = max_concurrent + 1").await;
     }
     db.assert_healthy().await;
 }
@@ -423,7 +423,7 @@ async fn an_unpaid_row_by_hand_is_adopted_like_any_other() {
 #[tokio::test]
 async fn another_users_or_another_tools_row_is_not_adopted() {
     let db = Database::fresh().await;
-    db.exec("update public.tools set enabled = true").await;
+    db.exec("update unstuck.tools set enabled = true").await;
     let (user, other, poor) = (db.user(1000).await, db.user(1000).await, db.user(10).await);
     let job = Uuid::new_v4();
     insert(&as_user(&db, user).await, user, job, &[]).await.unwrap();
@@ -452,7 +452,7 @@ async fn each_view_speaks_its_own_front_ends_words() {
     assert_eq!(words("upscaler_jobs", "id", job).await, "running");
     let row = page
         .row(&format!(
-            "select task_id, user_credit_cost, input_url, position from public.upscaler_jobs where id = '{job}'"
+            "select task_id, user_credit_cost, input_url, position from unstuck.upscaler_jobs where id = '{job}'"
         ))
         .await;
     assert_eq!(
@@ -472,7 +472,7 @@ async fn each_view_speaks_its_own_front_ends_words() {
     db.requeue(attempt, "transient", 60_000).await;
     let task = page
         .row(&format!(
-            "select status, task_index from public.generation_tasks where job_id = '{cards}' and step = {}",
+            "select status, task_index from unstuck.generation_tasks where job_id = '{cards}' and step = {}",
             attempt.step
         ))
         .await;
@@ -480,7 +480,7 @@ async fn each_view_speaks_its_own_front_ends_words() {
     let site = db.order(user, "generate-website", 1).await;
     assert_eq!(words("generation_history", "id", site).await, "pending");
     db.claim_one("llm").await;
-    let row = page.row(&format!("select status, admin_note from public.generation_history where id = '{site}'")).await;
+    let row = page.row(&format!("select status, admin_note from unstuck.generation_history where id = '{site}'")).await;
     assert_eq!(row, json!({ "status": "generating", "admin_note": "retry:0" }));
 }
 
@@ -534,8 +534,8 @@ async fn an_odd_request_leaves_its_view_readable() {
         ),
     ] {
         db.exec(&format!(
-            "with job as (insert into public.jobs (tool, user_id, input) values ('{tool}', '{user}', '{input}') returning id)
-             insert into public.job_steps (job_id, step) select id, 1 from job"
+            "with job as (insert into unstuck.jobs (tool, user_id, input) values ('{tool}', '{user}', '{input}') returning id)
+             insert into unstuck.job_steps (job_id, step) select id, 1 from job"
         ))
         .await;
         let last = format!("select {column} from public.{view} order by created_at desc limit 1");

@@ -50,16 +50,16 @@ async fn night() -> Night {
         page.exec(&format!("insert into public.{table} (status, input_file_name) values ('queued', 'in.mp4')")).await;
     }
     // `updated_at` is otherwise always now.
-    db.exec("alter table public.jobs disable trigger jobs_before_update").await;
+    db.exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
     db.age_all("30 minutes").await;
     db.exec(&format!(
-        "update public.jobs set updated_at = updated_at - interval '30 minutes', queued_at = clock_timestamp() where status = 'queued';
-         update public.jobs set updated_at = updated_at - interval '30 minutes' where id in ('{chain}', '{stuck}');
-         update public.jobs set completed_at = clock_timestamp() where completed_at is not null;
-         update public.job_steps set deadline_at = clock_timestamp() + interval '10 minutes' where status = 'queued'"
+        "update unstuck.jobs set updated_at = updated_at - interval '30 minutes', queued_at = clock_timestamp() where status = 'queued';
+         update unstuck.jobs set updated_at = updated_at - interval '30 minutes' where id in ('{chain}', '{stuck}');
+         update unstuck.jobs set completed_at = clock_timestamp() where completed_at is not null;
+         update unstuck.job_steps set deadline_at = clock_timestamp() + interval '10 minutes' where status = 'queued'"
     ))
     .await;
-    db.exec("alter table public.jobs enable trigger jobs_before_update").await;
+    db.exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
     Night { db, admin, user, chain }
 }
 
@@ -119,39 +119,39 @@ async fn the_page_explains_every_offence_it_groups() {
 #[tokio::test]
 async fn the_audit_counts_what_is_there() {
     let night = night().await;
-    let row = night.db.row("select * from public.job_health where table_name = 'upscaler_jobs'").await;
+    let row = night.db.row("select * from unstuck.job_health where table_name = 'upscaler_jobs'").await;
     let counts = ["live", "waiting", "running", "old_queued_without_task_or_position", "video_input_not_a_url"];
     assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [3, 1, 2, 1, 0], "{row}");
     for name in ["mean_age_seconds", "oldest_seconds"] {
         assert!((1790..1900).contains(&row[name].as_i64().unwrap()), "{name}: {row}");
     }
-    let row = night.db.row("select * from public.job_health where table_name = 'video_upscaler_jobs'").await;
+    let row = night.db.row("select * from unstuck.job_health where table_name = 'video_upscaler_jobs'").await;
     assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [2, 2, 0, 1, 2], "{row}");
-    let row = night.db.row("select * from public.job_health where table_name = 'replicate_tasks'").await;
+    let row = night.db.row("select * from unstuck.job_health where table_name = 'replicate_tasks'").await;
     assert_eq!((&row["live"], &row["unchanged_for_10_minutes"]), (&json!(1), &json!(1)), "{row}");
     assert!(row["longest_unchanged_seconds"].as_i64().unwrap() >= 1790, "{row}");
-    assert_eq!(night.db.int("select count(*) from public.job_health").await, 7, "also tables without a live job");
+    assert_eq!(night.db.int("select count(*) from unstuck.job_health").await, 7, "also tables without a live job");
 }
 
 #[tokio::test]
 async fn the_audit_counts_old_waiting_rows_of_any_hand() {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "insert into public.jobs (tool, user_id, status, created_at) select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
+        "insert into unstuck.jobs (tool, user_id, status, created_at) select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
          from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute', '3 minutes']) a"
     ))
     .await;
     let placed = db.order(db.user(60).await, UPSCALER, 1).await;
     db.age(placed, "3 minutes").await;
     let row = db
-        .row("select waiting, old_queued_without_task_or_position as old from public.job_health where table_name = 'upscaler_jobs'")
+        .row("select waiting, old_queued_without_task_or_position as old from unstuck.job_health where table_name = 'upscaler_jobs'")
         .await;
     assert_eq!(row, json!({ "waiting": 5, "old": 2 }));
     db.exec(&format!(
-        "insert into public.jobs (tool, user_id, status, input) select '{VIDEO}', gen_random_uuid(), 'queued', i::jsonb
+        "insert into unstuck.jobs (tool, user_id, status, input) select '{VIDEO}', gen_random_uuid(), 'queued', i::jsonb
          from unnest(array['{{}}', '{{\"videoUrl\": \"a.mp4\"}}', '{{\"input_file_name\": \"a.mp4\"}}', '{{\"videoUrl\": \"https://a.invalid/a.mp4\", \"input_file_name\": \"a.mp4\"}}']) i"
     ))
     .await;
-    let names = "select video_input_not_a_url from public.job_health where table_name = 'video_upscaler_jobs'";
+    let names = "select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'";
     assert_eq!(db.int(names).await, 3);
 }

@@ -85,7 +85,7 @@ async fn the_queue_is_counted() {
     );
     assert!(row["oldest_queued_seconds"].is_i64());
     assert!(db.call("queue_check_v1", json!({ "p_provider": "none" })).await.is_empty());
-    db.exec("update public.providers set max_concurrent = 1").await;
+    db.exec("update unstuck.providers set max_concurrent = 1").await;
     let row = db.ask("queue_check_v1", json!({ "p_provider": PROVIDER })).await;
     assert_eq!(row["slots_available"], 0, "a limit lowered while full");
     db.assert_healthy().await;
@@ -100,17 +100,17 @@ async fn health_reads_what_the_last_sweep_stored() {
     assert_eq!(db.ask("health_v1", json!({})).await, none, "begun is not finished");
     let end = json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
     assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 0, "violations": 0, "remaining": 0 }));
-    let row = db.row("select * from public.sweeps").await;
+    let row = db.row("select * from unstuck.sweeps").await;
     assert_eq!((&row["delivered"], &row["cleaned"], &row["refunded_credits"]), (&json!(1), &json!(2), &json!(60)));
 
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     db.age(job, "16 minutes").await;
-    db.exec(&format!("update public.jobs set credits_charged = 59 where id = '{job}'")).await;
+    db.exec(&format!("update unstuck.jobs set credits_charged = 59 where id = '{job}'")).await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
     let end = json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
     assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 1, "violations": 1, "remaining": 1 }));
-    db.exec("update public.sweeps set finished_at = finished_at - interval '5 minutes'").await;
+    db.exec("update unstuck.sweeps set finished_at = finished_at - interval '5 minutes'").await;
     let health = db.ask("health_v1", json!({})).await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
     assert_eq!((&health["stuck"], &health["violations"]), (&json!(1), &json!(1)));
@@ -120,7 +120,7 @@ async fn health_reads_what_the_last_sweep_stored() {
 async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
-    db.exec("update public.providers set max_concurrent = 10").await;
+    db.exec("update unstuck.providers set max_concurrent = 10").await;
     let user = db.user(1000).await;
     let due = async |provider: &str| {
         let rows = db.due(provider).await;
@@ -144,7 +144,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, false)]);
     db.age(running, "10 minutes").await;
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, true)]);
-    db.exec("delete from public.jobs").await;
+    db.exec("delete from unstuck.jobs").await;
 
     // Sent without an answer: the inbox may name the task.
     let unknown = db.order(user, UPSCALER, 1).await;
@@ -162,7 +162,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
         (&row[0]["due"], &row[0]["task_id"], &row[0]["inbox"]),
         (&json!("inbox"), &json!("t2"), &json!({ "hello": 1 }))
     );
-    db.exec("delete from public.jobs").await;
+    db.exec("delete from unstuck.jobs").await;
 
     // Finished there, not stored here: the copier's lease ran out.
     let copy = db.order(user, UPSCALER, 1).await;
@@ -239,7 +239,7 @@ async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
             let again = db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
             assert_eq!(again["outcome"], "stale");
         }
-        db.exec("update public.providers set max_concurrent = max_concurrent + 1").await;
+        db.exec("update unstuck.providers set max_concurrent = max_concurrent + 1").await;
     }
 }
 
@@ -283,14 +283,14 @@ async fn offences(db: &Session) -> Vec<String> {
 async fn steps_by_hand_hold_slots_too() {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "with job as (insert into public.jobs (tool, user_id, status) select '{UPSCALER}', gen_random_uuid(), 'running' from generate_series(1, 4) returning id)
-         insert into public.job_steps (job_id, step, status) select id, 1, 'running' from job"
+        "with job as (insert into unstuck.jobs (tool, user_id, status) select '{UPSCALER}', gen_random_uuid(), 'running' from generate_series(1, 4) returning id)
+         insert into unstuck.job_steps (job_id, step, status) select id, 1, 'running' from job"
     ))
     .await;
     assert_eq!(offences(&db).await, ["slots_within_limit"]);
-    db.exec("update public.providers set max_concurrent = 4 where provider = 'runninghub'").await;
+    db.exec("update unstuck.providers set max_concurrent = 4 where provider = 'runninghub'").await;
     db.assert_healthy().await;
-    db.exec("update public.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    db.exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
     db.assert_healthy().await;
 }
 
@@ -299,7 +299,7 @@ async fn a_cancelled_request_that_runs_is_an_offence() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
-    db.exec(&format!("insert into public.cancelled_requests (user_id, job_id) values ('{user}', '{job}')")).await;
+    db.exec(&format!("insert into unstuck.cancelled_requests (user_id, job_id) values ('{user}', '{job}')")).await;
     assert_eq!(offences(&db).await, ["cancelled_request_never_runs"]);
     db.cancel(user, job).await.unwrap();
     db.assert_healthy().await;
@@ -309,7 +309,7 @@ async fn a_cancelled_request_that_runs_is_an_offence() {
 async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
-    db.exec("update public.providers set max_concurrent = 1").await;
+    db.exec("update unstuck.providers set max_concurrent = 1").await;
     // Old in the queue, and the slot is free only now.
     let (first, second) = (db.user(60).await, db.user(60).await);
     let job = db.order(first, UPSCALER, 1).await;
@@ -327,6 +327,6 @@ async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes
     let attempt = db.run("replicate", "p1").await;
     db.age(chain, "5 minutes").await;
     db.complete(attempt).await;
-    db.exec("update public.providers set max_concurrent = 9 where provider = 'replicate'").await;
+    db.exec("update unstuck.providers set max_concurrent = 9 where provider = 'replicate'").await;
     db.assert_healthy().await;
 }

@@ -30,7 +30,7 @@ async fn migrations_apply_twice_and_keep_what_is_there() {
     let before = dump(&db).await;
     let user = db.user(100).await;
     let job = db.order(user, unstuck_tests::shop::UPSCALER, 1).await;
-    db.exec("update public.providers set max_concurrent = 7 where provider = 'runninghub'").await;
+    db.exec("update unstuck.providers set max_concurrent = 7 where provider = 'runninghub'").await;
     let client = xtask::postgres::connect(&db.url()).await.unwrap();
     let files = xtask::postgres::sql_files().unwrap();
     xtask::postgres::apply(&client, &files).await.unwrap();
@@ -38,7 +38,7 @@ async fn migrations_apply_twice_and_keep_what_is_there() {
     assert_same(&before, &dump(&db).await, "applying again changes something");
     assert_eq!(db.job(job).await["status"], "queued");
     assert_eq!(
-        db.int("select max_concurrent from public.providers where provider = 'runninghub'").await,
+        db.int("select max_concurrent from unstuck.providers where provider = 'runninghub'").await,
         7,
         "a project's own settings stay"
     );
@@ -50,6 +50,6 @@ async fn migrations_apply_where_nothing_is_yet() {
     let db = Database::empty().await;
     let client = xtask::postgres::connect(&db.url()).await.unwrap();
     xtask::postgres::apply(&client, &xtask::postgres::sql_files().unwrap()).await.unwrap();
-    assert_eq!(db.int("select count(*) from public.credit_accounts where balance = 1000").await, 7, "the seed");
+    assert_eq!(db.int("select count(*) from unstuck.credit_accounts where balance = 1000").await, 7, "the seed");
     db.assert_healthy().await;
 }

@@ -33,9 +33,9 @@ async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
-    db.exec("update public.providers set enabled = false").await;
+    db.exec("update unstuck.providers set enabled = false").await;
     assert!(db.claim(PROVIDER, 3).await.is_empty());
-    db.exec("update public.providers set enabled = true").await;
+    db.exec("update unstuck.providers set enabled = true").await;
     let attempt = db.claim_one(PROVIDER).await;
     assert_eq!(db.requeue(attempt, "capacity", 60_000).await["outcome"], "queued");
     assert!(db.claim(PROVIDER, 3).await.is_empty(), "its time has not come");
@@ -191,7 +191,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
     assert_eq!(db.ask("step_heartbeat_v1", Attempt { run: 9, ..attempt }.args()).await["applied"], false);
 
     db.exec(&format!(
-        "update public.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'"
+        "update unstuck.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'"
     ))
     .await;
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
@@ -203,7 +203,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
 #[tokio::test]
 async fn done_frees_the_slot_and_gives_the_copy_to_one() {
     let db = Database::fresh().await;
-    db.exec("update public.providers set max_concurrent = 1").await;
+    db.exec("update unstuck.providers set max_concurrent = 1").await;
     let (one, two) = (db.user(60).await, db.user(60).await);
     let job = db.order(one, UPSCALER, 1).await;
     db.order(two, UPSCALER, 1).await;
@@ -289,7 +289,7 @@ async fn a_success_after_the_end_is_recorded_and_changes_nothing() {
     for _ in 0..2 {
         assert_eq!(db.done(attempt, "t1").await["outcome"], "late");
     }
-    let events = format!("select count(*) from public.job_events where job_id = '{job}' and event = 'late_success'");
+    let events = format!("select count(*) from unstuck.job_events where job_id = '{job}' and event = 'late_success'");
     assert_eq!(db.int(&events).await, 1);
     assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([]), "a finished task needs no cancel");
     assert_eq!(db.complete(attempt).await["outcome"], "late");

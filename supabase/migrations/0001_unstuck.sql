@@ -1,0 +1,4035 @@
+begin;
+set local check_function_bodies = off;
+-- source schema/unstuck.sql
+-- Tables, views and RPCs of the product; the schema that PostgREST exposes.
+create schema unstuck;
+
+revoke all on schema unstuck from public, anon, authenticated, service_role;
+grant usage on schema unstuck to authenticated, service_role;
+
+-- source schema/unstuck_private.sql
+-- What only functions and views of `unstuck` use. PostgREST never exposes it.
+create schema unstuck_private;
+
+revoke all on schema unstuck_private from public, anon, authenticated, service_role;
+-- The views run as their caller and use some functions in here.
+grant usage on schema unstuck_private to authenticated, service_role;
+
+-- source role/app_role.sql
+create type unstuck.app_role as enum ('admin', 'moderator', 'user');
+
+-- source cancel/cancelled_requests.sql
+create table unstuck.cancelled_requests (
+  user_id uuid not null,
+  job_id uuid not null,
+  at timestamptz not null default clock_timestamp(),
+  primary key (user_id, job_id)
+);
+
+alter table unstuck.cancelled_requests enable row level security;
+revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
+grant select on unstuck.cancelled_requests to service_role;
+
+-- source credit/credit_accounts.sql
+-- No foreign key to auth.users: a deleted user's jobs still close.
+create table unstuck.credit_accounts (
+  user_id uuid primary key,
+  balance bigint not null default 0 check (balance >= 0)
+);
+
+alter table unstuck.credit_accounts enable row level security;
+revoke all on unstuck.credit_accounts from public, anon, authenticated, service_role;
+grant select on unstuck.credit_accounts to service_role;
+grant select on unstuck.credit_accounts to authenticated;
+
+-- source credit/credit_entries.sql
+create table unstuck.credit_entries (
+  id bigint generated always as identity primary key,
+  user_id uuid not null,
+  job_id uuid,
+  step int,
+  kind text not null check (kind in ('grant', 'debit', 'refund', 'adjustment')),
+  amount bigint not null,
+  balance_after bigint not null,
+  reason text,
+  idempotency_key text unique,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint credit_entries_sign check (case kind when 'debit' then amount < 0 when 'adjustment' then amount <> 0 else amount > 0 end)
+);
+
+create unique index credit_entries_once_per_job on unstuck.credit_entries (job_id, step, kind) nulls not distinct
+  where kind in ('debit', 'refund') and job_id is not null;
+
+create unique index credit_entries_one_debit on unstuck.credit_entries (job_id) where kind = 'debit' and job_id is not null;
+
+create index credit_entries_by_user on unstuck.credit_entries (user_id, id);
+
+alter table unstuck.credit_entries enable row level security;
+revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
+grant select on unstuck.credit_entries to service_role;
+grant select on unstuck.credit_entries to authenticated;
+
+-- source history/migrations.sql
+-- Which of our migrations this database has. The host's own history is never touched.
+create table unstuck_private.migrations (
+  number int primary key,
+  name text not null,
+  hash text not null,
+  at timestamptz not null default clock_timestamp()
+);
+
+alter table unstuck_private.migrations enable row level security;
+revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
+
+-- source job/job_events.sql
+create table unstuck.job_events (
+  id bigint generated always as identity primary key,
+  job_id uuid not null,
+  step int,
+  run bigint,
+  at timestamptz not null default clock_timestamp(),
+  event text not null,
+  from_status text,
+  to_status text,
+  actor text,
+  detail jsonb
+);
+
+create index job_events_by_job on unstuck.job_events (job_id, id);
+
+alter table unstuck.job_events enable row level security;
+revoke all on unstuck.job_events from public, anon, authenticated, service_role;
+grant select on unstuck.job_events to service_role;
+grant select on unstuck.job_events to authenticated;
+
+-- source tool/providers.sql
+create table unstuck.providers (
+  provider text primary key,
+  max_concurrent int not null check (max_concurrent >= 0),
+  enabled boolean not null default true,
+  -- A synchronous provider answers with the result; its worker holds a lease while the call runs.
+  synchronous boolean not null default false,
+  -- Unsigned webhooks are hints: running steps are also asked for every 30 s.
+  signed_webhooks boolean not null default false,
+  limit_changed_at timestamptz not null default '-infinity'
+);
+
+alter table unstuck.providers enable row level security;
+revoke all on unstuck.providers from public, anon, authenticated, service_role;
+grant select on unstuck.providers to service_role;
+grant select on unstuck.providers to authenticated;
+
+-- source tool/tools.sql
+create table unstuck.tools (
+  tool text primary key,
+  table_name text not null check (table_name in ('upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs',
+    'veste_ai_jobs', 'generation_jobs', 'replicate_tasks', 'generation_history')),
+  provider text not null references unstuck.providers,
+  credit_cost bigint not null check (credit_cost >= 0),
+  priced_per text not null default 'job' check (priced_per in ('job', 'step')),
+  step_order text not null default 'sequential' check (step_order in ('sequential', 'parallel')),
+  refund_rule text not null default 'all' check (refund_rule in ('all', 'per_step')),
+  exclusive_group text,
+  start_timeout interval not null default '25 seconds' check (start_timeout > '0'),
+  run_timeout interval not null default '10 minutes' check (run_timeout > '0'),
+  queue_ttl interval not null default '10 minutes' check (queue_ttl > '0'),
+  attempt_max int not null default 3 check (attempt_max >= 1),
+  user_cancel_running boolean not null default false,
+  enabled boolean not null default true
+);
+
+alter table unstuck.tools enable row level security;
+revoke all on unstuck.tools from public, anon, authenticated, service_role;
+grant select on unstuck.tools to service_role;
+grant select on unstuck.tools to authenticated;
+
+-- source job/jobs.sql
+create table unstuck.jobs (
+  id uuid primary key default gen_random_uuid(),
+  tool text not null references unstuck.tools,
+  user_id uuid not null,
+  session_id text,
+  status text not null default 'pending' check (status in ('pending', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled')),
+  credits_charged bigint not null default 0 check (credits_charged >= 0),
+  credits_refunded bigint not null default 0,
+  refund_rule text not null check (refund_rule in ('all', 'per_step')),
+  exclusive_key text,
+  input jsonb not null default '{}',
+  output jsonb,
+  output_url text,
+  error_code text check (error_code in ('TIMEOUT', 'QUEUE_TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'CONTENT_REFUSED',
+    'DELIVERY_FAILED', 'CANCELLED', 'INSUFFICIENT_CREDITS', 'CREDIT_ERROR', 'ORPHANED')),
+  error_message text,
+  total_steps int not null default 1 check (total_steps >= 1),
+  current_step int not null default 0,
+  retries int not null default 0,
+  waited_in_queue boolean not null default false,
+  retry_of uuid references unstuck.jobs,
+  request_hash text,
+  created_at timestamptz not null default clock_timestamp(),
+  queued_at timestamptz,
+  started_at timestamptz,
+  updated_at timestamptz not null default clock_timestamp(),
+  deadline_at timestamptz not null,
+  expires_at timestamptz not null,
+  completed_at timestamptz,
+  -- A sweep met a row whose money does not agree with the ledger: kept for an operator, blocks nobody.
+  quarantined_at timestamptz,
+  constraint jobs_refund_within_charge check (credits_refunded between 0 and credits_charged),
+  constraint jobs_completed_at_iff_final check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
+  constraint jobs_error_message_names_code check (error_code is null or error_message like error_code || ':%')
+);
+
+create unique index jobs_one_live_per_exclusive_key on unstuck.jobs (exclusive_key)
+  where exclusive_key is not null and status in ('queued', 'starting', 'running');
+
+create unique index jobs_one_live_retry on unstuck.jobs (retry_of)
+  where retry_of is not null and status in ('pending', 'queued', 'starting', 'running');
+
+create index jobs_by_user on unstuck.jobs (user_id, created_at desc);
+
+create index jobs_by_created on unstuck.jobs (created_at desc);
+
+create index jobs_live_by_deadline on unstuck.jobs (deadline_at, id)
+  where status in ('pending', 'queued', 'starting', 'running');
+
+create index jobs_live_by_age on unstuck.jobs ((coalesce(started_at, created_at)), id)
+  where status in ('pending', 'queued', 'starting', 'running');
+
+create index jobs_live_by_user on unstuck.jobs (user_id)
+  where status in ('pending', 'queued', 'starting', 'running');
+
+create index jobs_by_update on unstuck.jobs (updated_at);
+
+alter table unstuck.jobs enable row level security;
+revoke all on unstuck.jobs from public, anon, authenticated, service_role;
+grant select on unstuck.jobs to service_role;
+grant select on unstuck.jobs to authenticated;
+
+-- source queue/queue_turns.sql
+-- When each user was last admitted at a provider; written by the claim, under the provider's lock.
+create table unstuck_private.queue_turns (
+  provider text not null references unstuck.providers,
+  user_id uuid not null,
+  served_at timestamptz not null,
+  primary key (provider, user_id)
+);
+
+alter table unstuck_private.queue_turns enable row level security;
+revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
+
+-- source role/user_roles.sql
+create table unstuck.user_roles (
+  user_id uuid not null,
+  role unstuck.app_role not null,
+  primary key (user_id, role)
+);
+
+alter table unstuck.user_roles enable row level security;
+revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
+grant select on unstuck.user_roles to service_role;
+grant select on unstuck.user_roles to authenticated;
+
+-- source step/job_steps.sql
+create table unstuck.job_steps (
+  job_id uuid not null references unstuck.jobs on delete cascade,
+  step int not null check (step >= 1),
+  status text not null default 'queued' check (status in ('blocked', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled')),
+  provider text not null references unstuck.providers,
+  provider_task_id text,
+  run bigint not null default 0,
+  attempts int not null default 0,
+  rescues int not null default 0,
+  share bigint not null default 0 check (share >= 0),
+  not_before timestamptz,
+  claimed_at timestamptz,
+  sent_at timestamptz,
+  started_at timestamptz,
+  lease_until timestamptz,
+  deadline_at timestamptz not null,
+  checked_at timestamptz,
+  provider_done_at timestamptz,
+  provider_cancel_due jsonb not null default '[]',
+  input jsonb not null default '{}',
+  output jsonb,
+  output_url text,
+  error_code text,
+  error_message text,
+  completed_at timestamptz,
+  primary key (job_id, step),
+  unique (provider, provider_task_id),
+  constraint job_steps_completed_at_iff_final check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
+);
+
+create index job_steps_queued on unstuck.job_steps (provider) where status = 'queued';
+
+create index job_steps_slots on unstuck.job_steps (provider) where status in ('starting', 'running') and provider_done_at is null;
+
+create index job_steps_working on unstuck.job_steps (lease_until) where status in ('starting', 'running');
+
+create index job_steps_cancel_due on unstuck.job_steps (provider) where provider_cancel_due <> '[]';
+
+create index job_steps_durations on unstuck.job_steps (provider, completed_at desc) where status = 'completed';
+
+alter table unstuck.job_steps enable row level security;
+revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
+grant select on unstuck.job_steps to service_role;
+-- Owners read neither the provider's request nor what a step made: delivered pictures come
+-- through the views.
+grant select (
+  job_id, step, status, provider, provider_task_id, run, attempts, rescues, share, not_before,
+  sent_at, started_at, lease_until, deadline_at, checked_at, provider_done_at, error_code,
+  error_message, completed_at
+) on unstuck.job_steps to authenticated;
+
+-- source sweep/sweeps.sql
+create table unstuck.sweeps (
+  id bigint generated always as identity primary key,
+  source text not null,
+  started_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  cleaned int not null default 0,
+  refunded_credits bigint not null default 0,
+  requeued int not null default 0,
+  delivered int not null default 0,
+  stuck int,
+  violations int
+);
+
+create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
+
+alter table unstuck.sweeps enable row level security;
+revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
+grant select on unstuck.sweeps to service_role;
+
+-- source webhook/webhook_inbox.sql
+create table unstuck.webhook_inbox (
+  id bigint generated always as identity primary key,
+  provider text not null,
+  job_id uuid not null,
+  step int not null,
+  run bigint not null,
+  task_id text,
+  dedup_key text not null,
+  body jsonb not null,
+  received_at timestamptz not null default clock_timestamp(),
+  applied_at timestamptz,
+  unique (provider, dedup_key)
+);
+
+create index webhook_inbox_open on unstuck.webhook_inbox (job_id, step) where applied_at is null;
+
+alter table unstuck.webhook_inbox enable row level security;
+revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
+grant select on unstuck.webhook_inbox to service_role;
+
+-- source audit/violations.sql
+-- One row per offence against DATA's invariants among rows touched since p_since; empty is healthy.
+create or replace function unstuck_private.violations(p_since timestamptz)
+returns table (invariant text, subject text, detail text)
+language sql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+  with job as (
+    select j.*, s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
+    from unstuck.jobs j
+    cross join lateral (
+      select count(*) as steps, count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
+        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
+        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
+      from unstuck.job_steps st where st.job_id = j.id
+    ) s
+    cross join lateral (
+      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit, coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
+      from unstuck.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
+    ) e
+    where j.updated_at >= p_since
+  ), freed as materialized (
+    select s.provider, count(*) as slots from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '4 minutes'
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by 1
+  )
+  select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
+  from job j where j.steps > 0 and (unstuck_private.is_final(j.status) and j.live_steps > 0 or unstuck_private.is_live(j.status) and j.live_steps = 0 and j.quarantined_at is null)
+  union all
+  select 'cancelled_request_never_runs', j.id::text, format('job is %s, its user cancelled it at %s', j.status, c.at)
+  from job j join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
+  union all
+  select 'job_money_equals_ledger', j.id::text, format('row: %s charged, %s refunded; ledger: %s, %s', j.credits_charged, j.credits_refunded, j.debit, j.refunded)
+  from job j where j.credits_charged <> j.debit or j.credits_refunded <> j.refunded
+  union all
+  select 'final_refund_exact', j.id::text, format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
+  from job j where j.quarantined_at is null and case
+    -- Rows written by others may have shares that do not add up; closing them splits anew.
+    when j.status = 'completed' and j.refund_rule = 'per_step' and j.delivered_share + j.undelivered_share <> j.debit then false
+    when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' then j.undelivered_share else 0 end
+    when unstuck_private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
+    else false end
+  union all
+  select 'quarantined', j.id::text, format('live %s, set aside at %s', j.status, j.quarantined_at) from job j where j.quarantined_at is not null and unstuck_private.is_live(j.status)
+  union all
+  select 'entry_without_job', e.id::text, format('%s of %s for job %s', e.kind, e.amount, e.job_id)
+  from unstuck.credit_entries e where e.created_at >= p_since and (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
+  union all
+  select 'balance_equals_entries', a.user_id::text, format('balance %s, entries %s', a.balance, coalesce(t.total, 0))
+  from unstuck.credit_accounts a
+  left join lateral (select sum(e.amount) as total from unstuck.credit_entries e where e.user_id = a.user_id) t on true
+  where a.balance <> coalesce(t.total, 0)
+    and (p_since = '-infinity' or exists (select from unstuck.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
+  union all
+  select 'balance_equals_entries', e.user_id::text, format('no account, entries %s', sum(e.amount))
+  from unstuck.credit_entries e where e.created_at >= p_since and not exists (select from unstuck.credit_accounts a where a.user_id = e.user_id)
+  group by e.user_id
+  union all
+  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it back settles it, by name:
+  -- older code also takes for reasons of its own.
+  select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
+  from unstuck.credit_entries e
+  cross join lateral (
+    select c.job_id from unstuck.credit_entries c where c.user_id = e.user_id and c.kind = 'refund'
+      and c.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour' order by c.id desc limit 1
+  ) r
+  where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
+    and not exists (select from unstuck.credit_entries x where x.user_id = e.user_id and x.kind = 'adjustment'
+      and x.amount = -e.amount and x.reason = 'settles ' || e.id)
+  union all
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
+  from unstuck.providers p join unstuck.job_steps s on s.provider = p.provider join unstuck.jobs j on j.id = s.job_id
+  where s.status in ('starting', 'running') and s.provider_done_at is null
+    -- Rows written by others were not claimed; they hold a slot all the same.
+    and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
+  from unstuck.providers p
+  cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
+  join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+  join unstuck.jobs j on j.id = q.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot free.
+  where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
+    and p.max_concurrent > coalesce((select f.slots from freed f where f.provider = p.provider), 0)
+      + (select count(*) from unstuck.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+    and not exists (select from unstuck.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
+      and e.at >= clock_timestamp() - interval '4 minutes')
+$$;
+
+revoke all on function unstuck_private.violations from public, anon, authenticated, service_role;
+
+-- source audit/visible_violations.sql
+create or replace function unstuck_private.visible_violations() returns table (invariant text, subject text, detail text)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-infinity') v where unstuck_private.may_see(null) $$;
+
+revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_violations to authenticated, service_role;
+
+-- source cancel/job_cancel_admin_v1.sql
+create or replace function unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
+returns table (status text, refunded_credits bigint, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  perform unstuck_private.refuse_final(v_job);
+  return query
+  select c.status, c.refunded, t.provider
+  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
+  join unstuck.tools t using (tool);
+end $$;
+
+comment on function unstuck.job_cancel_admin_v1 is $c$
+Caller: admin-cancel-job. The role is read now, in the same transaction. Cancels a live job of
+any tool and returns what it was charged.
+Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
+second call returns nothing more).
+$c$;
+
+revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_cancel_admin_v1 to service_role;
+
+-- source cancel/job_cancel_v1.sql
+create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
+returns table (status text, refunded_credits bigint, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  perform unstuck_private.act_as('user');
+  v_job := unstuck_private.job_lock(p_job_id);
+  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
+    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+  end if;
+  perform unstuck_private.refuse_final(v_job);
+  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  return query
+  select c.status, c.refunded, t.provider
+  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
+  join unstuck.tools t using (tool);
+end $$;
+
+comment on function unstuck.job_cancel_v1 is $c$
+Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a
+running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled
+is its user's cancel from then on.
+Refuses: bad_request, not_found, in_progress, already_final.
+$c$;
+
+revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_cancel_v1 to service_role;
+
+-- source cancel/job_requeue_v1.sql
+create or replace function unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_tool unstuck.tools; v_now timestamptz; v_balance bigint; v_price bigint; v_live uuid; v_steps jsonb;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  v_now := clock_timestamp();
+  if unstuck_private.is_live(v_job.status) then
+    if v_job.status = 'pending' or not exists (
+      select from unstuck.job_steps s where s.job_id = v_job.id and not unstuck_private.is_final(s.status)
+        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
+      perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+    end if;
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
+    update unstuck.jobs j set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0, quarantined_at = null where j.id = v_job.id;
+    update unstuck.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
+      lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
+      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
+    update unstuck.job_steps s set deadline_at = j.expires_at from unstuck.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
+    perform unstuck_private.job_sync_from_steps(array[v_job.id]);
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from unstuck.jobs j where j.id = v_job.id;
+    return query select v_job.id, true, null::uuid, v_tool.provider; return;
+  end if;
+  -- A second click while the first click's job lives answers with that job.
+  select j.id into v_live from unstuck.jobs j where j.retry_of = v_job.id and unstuck_private.is_live(j.status);
+  if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
+  select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
+  if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
+      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
+    perform unstuck_private.refuse(409, 'active_job_exists');
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
+  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then perform unstuck_private.refuse(409, 'idempotency_conflict'); end if;
+  perform unstuck_private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query select p_new_job_id, false, v_job.id, v_tool.provider;
+end $$;
+
+comment on function unstuck.job_requeue_v1 is $c$
+Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters
+(retried); a final one becomes a new job for the same user and input, free unless p_charge
+(retry_of).
+Refuses: forbidden, bad_request, not_found, in_progress, active_job_exists,
+insufficient_credits, idempotency_conflict (the new id is taken).
+Replay while the new job lives: that job.
+$c$;
+
+revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_requeue_v1 to service_role;
+
+-- source cancel/orphans_cancel.sql
+create or replace function unstuck_private.orphans_cancel(p_ids uuid[]) returns void
+language sql
+set search_path = ''
+as
+$$
+  select count(*) from unstuck_private.jobs_close(p_ids, array_fill('cancelled'::text, array[cardinality(p_ids)]),
+    array_fill('ORPHANED'::text, array[cardinality(p_ids)]), array_fill('never started; nothing was charged.'::text, array[cardinality(p_ids)]))
+$$;
+
+revoke all on function unstuck_private.orphans_cancel from public, anon, authenticated, service_role;
+
+-- source cancel/session_cancel_v1.sql
+create or replace function unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+returns table (table_name text, job_id uuid, refunded_credits bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_ids uuid[];
+begin
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  perform unstuck_private.act_as('user');
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  select array_agg(l.id) into v_ids from (
+    select j.id from unstuck.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id for update
+  ) l;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
+  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
+  on conflict do nothing;
+  if v_ids is null then return; end if;
+  return query
+  select t.table_name, c.job_id, c.refunded
+  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  join unstuck.tools t using (tool);
+end $$;
+
+comment on function unstuck.session_cancel_v1 is $c$
+Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
+session and those named; a named one that is still to come never runs.
+Refuses: bad_request.
+Replay: no rows.
+$c$;
+
+revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.session_cancel_v1 to service_role;
+
+-- source cancel/user_active_v1.sql
+create or replace function unstuck.user_active_v1(p_user_id uuid)
+returns table (has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_orphan interval;
+begin
+  perform unstuck.user_heal_v1(p_user_id);
+  -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
+  select orphan into v_orphan from unstuck_private.intervals();
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  perform unstuck_private.orphans_cancel(array(
+    select j.id from unstuck.jobs j join unstuck.tools t using (tool)
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
+      and coalesce(j.queued_at, j.created_at) <= clock_timestamp() - v_orphan
+      and not exists (select from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+      and not exists (select from unstuck.job_steps s where s.job_id = j.id and (s.provider_task_id is not null or s.claimed_at is not null))
+    order by j.id for update of j));
+  return query
+  select true, j.tool, t.table_name, j.id, j.status,
+    case when j.status = 'queued' then (select p."position" from unstuck_private.queue_places(t.provider) p where p.job_id = j.id) end
+  from unstuck.jobs j join unstuck.tools t using (tool)
+  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.quarantined_at is null
+  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  order by j.status = 'queued', j.request_hash is null and j.credits_charged = 0, j.created_at limit 1;
+  if not found then
+    return query select false, null::text, null::text, null::uuid, null::text, null::int;
+  end if;
+end $$;
+
+comment on function unstuck.user_active_v1 is $c$
+Caller: check-user-active. Heals the user's overdue rows and orphans, then looks at running
+jobs, then at queued ones. Always one row.
+$c$;
+
+revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_active_v1 to service_role;
+
+-- source clock/intervals.sql
+-- The fixed intervals. Tests replace this one function instead of sleeping.
+create or replace function unstuck_private.intervals()
+returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+language sql
+stable
+as
+$$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $$;
+
+revoke all on function unstuck_private.intervals from public, anon, authenticated, service_role;
+
+-- source clock/minutes_between.sql
+create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz) returns int
+language sql
+immutable
+as
+$$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $$;
+
+revoke all on function unstuck_private.minutes_between from public, anon, authenticated, service_role;
+
+-- source clock/minutes_text.sql
+create or replace function unstuck_private.minutes_text(p_minutes int) returns text
+language sql
+immutable
+as
+$$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $$;
+
+revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
+
+-- source credit/append_only.sql
+create or replace function unstuck_private.append_only() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$;
+
+create or replace trigger credit_entries_append_only before update on unstuck.credit_entries
+for each row execute function unstuck_private.append_only();
+
+revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
+
+-- source credit/consume_upscaler_credits.sql
+create or replace function unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+returns table (success boolean, new_balance bigint, error_message text)
+language sql
+security definer
+set search_path = ''
+as
+$$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $$;
+
+comment on function unstuck.consume_upscaler_credits is $c$
+Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
+false when the balance is too low.
+$c$;
+
+revoke all on function unstuck.consume_upscaler_credits from public, anon, authenticated, service_role;
+grant execute on function unstuck.consume_upscaler_credits to service_role;
+
+-- source credit/credit_adjust.sql
+-- What the two legacy functions have in common: one signed adjustment, never below zero.
+create or replace function unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
+returns table (success boolean, new_balance bigint, error_message text)
+language plpgsql
+set search_path = ''
+as
+$$
+declare v_balance bigint;
+begin
+  if p_user_id is null or p_amount is null or p_amount = 0 then
+    return query select false, null::bigint, 'Amount must be positive'; return;
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+  if v_balance + p_amount < 0 then
+    return query select false, v_balance, 'Insufficient credits'; return;
+  end if;
+  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  return query select true, v_balance + p_amount, null::text;
+end $$;
+
+revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
+
+-- source credit/credit_entries_after_delete.sql
+-- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be missing from the balance.
+create or replace function unstuck_private.credit_entries_after_delete() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
+    raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
+  end if;
+  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  return null;
+end $$;
+
+create or replace trigger credit_entries_whole after delete on unstuck.credit_entries
+referencing old table as old_rows for each statement execute function unstuck_private.credit_entries_after_delete();
+
+revoke all on function unstuck_private.credit_entries_after_delete from public, anon, authenticated, service_role;
+
+-- source credit/credit_entries_before_insert.sql
+-- The account follows the ledger. An entry written without `balance_after` moves the balance here; the set-based
+-- functions below have computed both already.
+create or replace function unstuck_private.credit_entries_before_insert() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if new.balance_after is null then
+    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
+    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+  end if;
+  return new;
+end $$;
+
+create or replace trigger credit_entries_before_insert before insert on unstuck.credit_entries
+for each row execute function unstuck_private.credit_entries_before_insert();
+
+revoke all on function unstuck_private.credit_entries_before_insert from public, anon, authenticated, service_role;
+
+-- source credit/credit_grant_v1.sql
+-- Money that is not a job's: purchases, and the two functions older front ends know. Every balance change is an entry.
+create or replace function unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+returns table (balance bigint, replayed boolean)
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
+  if found then
+    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
+    return;
+  end if;
+  begin
+    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
+  exception when unique_violation then  -- the same key for another user at the same moment
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
+end $$;
+
+comment on function unstuck.credit_grant_v1 is $c$
+Caller: the purchase webhook of the app. Adds bought credits.
+Refuses: bad_request, idempotency_conflict (key used otherwise).
+Replay: same key, same grant: nothing changes, replayed = true.
+$c$;
+
+revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.credit_grant_v1 to service_role;
+
+-- source credit/refund_upscaler_credits.sql
+create or replace function unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+returns table (success boolean, new_balance bigint, error_message text)
+language sql
+security definer
+set search_path = ''
+as
+$$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $$;
+
+comment on function unstuck.refund_upscaler_credits is $c$
+Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
+beside a job's own refund shows in invariant_violations.
+$c$;
+
+revoke all on function unstuck.refund_upscaler_credits from public, anon, authenticated, service_role;
+grant execute on function unstuck.refund_upscaler_credits to service_role;
+
+-- source front/is_name_free.sql
+-- Whether `public` has nothing by this name yet, of whatever kind or signature.
+create or replace function unstuck_private.is_name_free(p_name text) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select not exists (
+    select from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relname = p_name
+  ) and not exists (
+    select from pg_catalog.pg_proc p
+    where p.pronamespace = 'public'::regnamespace and p.proname = p_name
+  ) and not exists (
+    select from pg_catalog.pg_type t
+    where t.typnamespace = 'public'::regnamespace and t.typname = p_name
+  )
+$$;
+
+revoke all on function unstuck_private.is_name_free from public, anon, authenticated, service_role;
+
+-- source job/act_as.sql
+-- Who acts, for the history written by the triggers below.
+create or replace function unstuck_private.act_as(p_actor text) returns void
+language sql
+set search_path = ''
+as
+$$ select set_config('unstuck.actor', p_actor, true) $$;
+
+revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
+
+-- source job/is_final.sql
+create or replace function unstuck_private.is_final(p_status text) returns boolean
+language sql
+immutable
+as
+$$ select p_status in ('completed', 'failed', 'cancelled') $$;
+
+revoke all on function unstuck_private.is_final from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.is_final to authenticated, service_role;
+
+-- source job/is_live.sql
+-- The small rules below name no table, so they go without a fixed search_path: that lets the planner inline them.
+create or replace function unstuck_private.is_live(p_status text) returns boolean
+language sql
+immutable
+as
+$$ select p_status in ('pending', 'queued', 'starting', 'running') $$;
+
+revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.is_live to authenticated, service_role;
+
+-- source job/job_get_v1.sql
+-- What callers read: one job, the user's live job, the queue, health, and the invariants as rows. Reads of a user's own
+-- jobs heal that user first, so that nobody is shown a ghost.
+create or replace function unstuck.job_get_v1(p_job_id uuid, p_user_id uuid default null, p_tool text default null)
+returns table (job_id uuid, tool text, table_name text, status text, "position" int, eta_seconds int, task_id text, output_url text,
+  error_code text, error_message text, credits_charged bigint, credits_refunded bigint, balance bigint, total_steps int, current_step int, tasks jsonb)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  select * into v_job from unstuck.jobs where id = p_job_id;
+  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
+    perform unstuck.user_heal_v1(v_job.user_id);
+  end if;
+  return query
+  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
+    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
+    case when t.step_order = 'parallel' then (
+      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
+        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
+        'error_message', s.error_message) order by s.step)
+      from unstuck.job_steps s where s.job_id = j.id) end
+  from unstuck.jobs j join unstuck.tools t using (tool) cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  where j.id = p_job_id;
+end $$;
+
+comment on function unstuck.job_get_v1 is $c$
+Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool.
+Heals that user's overdue rows first. tasks: the parallel steps as of the same moment, a picture
+once it is its owner's.
+Refuses: not_found, also for another user's job.
+$c$;
+
+revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_get_v1 to service_role;
+
+-- source job/job_lock.sql
+-- One job, locked in order (account, job), for the functions that may move money. Returns null where there is none.
+create or replace function unstuck_private.job_lock(p_job_id uuid) returns unstuck.jobs
+language plpgsql
+set search_path = ''
+as
+$$
+declare v_user uuid; v_job unstuck.jobs;
+begin
+  select user_id into v_user from unstuck.jobs where id = p_job_id;
+  if not found then return null; end if;
+  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  return v_job;
+end $$;
+
+revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
+
+-- source job/job_sync_from_steps.sql
+-- What the job's own steps say it is. Only for live jobs; the closing functions write final states themselves.
+create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.jobs j set
+    status = s.status,
+    current_step = s.current_step,
+    deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
+    started_at = case when s.worked then coalesce(j.started_at, s.started_at) end
+  from (
+    select st.job_id,
+      case when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
+           when bool_or(st.status = 'starting') then 'starting' else 'queued' end as status,
+      count(*) filter (where st.status in ('completed', 'failed'))
+        + (max(t.step_order) = 'sequential' and bool_or(st.status in ('starting', 'running')))::int as current_step,
+      coalesce(min(st.deadline_at) filter (where st.status in ('starting', 'running')),
+               max(st.deadline_at) filter (where st.status = 'queued')) as deadline_at,
+      bool_or(st.started_at is not null or st.sent_at is not null) as worked,
+      min(coalesce(st.started_at, st.sent_at)) as started_at
+    from unstuck.job_steps st join unstuck.jobs jj on jj.id = st.job_id join unstuck.tools t using (tool)
+    where st.job_id = any (p_job_ids) group by st.job_id
+  ) s
+  where j.id = s.job_id and unstuck_private.is_live(j.status);
+end $$;
+
+revoke all on function unstuck_private.job_sync_from_steps from public, anon, authenticated, service_role;
+
+-- source job/jobs_before_insert.sql
+-- Defaults for whatever a writer leaves out, so that no live row is ever without a deadline.
+create or replace function unstuck_private.jobs_before_insert() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare v_tool unstuck.tools; v_from timestamptz;
+begin
+  select * into v_tool from unstuck.tools where tool = new.tool;
+  if not found then return new; end if;  -- the foreign key refuses it
+  new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
+  v_from := coalesce(new.started_at, new.created_at);
+  new.expires_at := coalesce(new.expires_at, v_from + unstuck_private.job_span(new.tool, new.total_steps));
+  new.deadline_at := coalesce(new.deadline_at, case new.status
+    when 'pending' then v_from + (select orphan from unstuck_private.intervals())
+    when 'queued' then v_from + v_tool.queue_ttl
+    else v_from + v_tool.run_timeout end);
+  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  return new;
+end $$;
+
+create or replace trigger jobs_before_insert before insert on unstuck.jobs
+for each row execute function unstuck_private.jobs_before_insert();
+
+revoke all on function unstuck_private.jobs_before_insert from public, anon, authenticated, service_role;
+
+-- source job/jobs_before_update.sql
+-- Final states are absorbing. The one way back: an orphan that a sweep cancelled may still be adopted by its `/run`.
+create or replace function unstuck_private.jobs_before_update() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if unstuck_private.is_final(old.status) and new.status is distinct from old.status
+     and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
+    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
+  end if;
+  new.updated_at := clock_timestamp();
+  return new;
+end $$;
+
+create or replace trigger jobs_before_update before update on unstuck.jobs
+for each row execute function unstuck_private.jobs_before_update();
+
+revoke all on function unstuck_private.jobs_before_update from public, anon, authenticated, service_role;
+
+-- source job/jobs_close.sql
+-- Closes live jobs with everything that belongs to it in one statement: steps, refunds, balances, the rows themselves.
+-- The caller has locked the accounts (by id) and then the jobs. What the ledger shows is what is returned.
+create or replace function unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
+returns table (job_id uuid, tool text, status text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp();
+begin
+  insert into unstuck.credit_accounts (user_id)
+  select distinct j.user_id from unstuck.jobs j where j.id = any (p_ids) order by 1
+  on conflict do nothing;
+  return query
+  with closing as (
+    select j.id, j.user_id, j.tool, c.status, c.code, c.message,
+      case when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
+      coalesce(-l.debit, 0)::bigint as debit, coalesce(l.refunded, 0)::bigint as refunded
+    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+    join unstuck.jobs j on j.id = c.id
+    left join lateral (
+      select sum(e.amount) filter (where e.kind = 'debit') as debit, sum(e.amount) filter (where e.kind = 'refund') as refunded
+      from unstuck.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
+    ) l on true
+    where unstuck_private.is_live(j.status)
+  ), step_closed as (
+    update unstuck.job_steps s set
+      status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+      error_code = coalesce(c.code, 'CANCELLED'), error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message, completed_at = v_now, lease_until = null, checked_at = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s)
+    from closing c
+    where s.job_id = c.id and not unstuck_private.is_final(s.status)
+    returning s.job_id
+  ), part as (
+    -- Shares that do not add up to what was taken (rows written by others) are split anew.
+    select c.id, c.user_id, s.step, s.status, case when sum(s.share) over job = c.debit then s.share
+      else unstuck_private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
+    from closing c join unstuck.job_steps s on s.job_id = c.id
+    where c.rule = 'per_step' and c.debit > 0
+    window job as (partition by s.job_id)
+  ), owed as (
+    select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
+    from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
+    union all
+    select c.id, c.user_id, c.step, c.share
+    from part c
+    where c.status <> 'completed' and c.share > 0
+      and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
+  ), running as (
+    select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
+  ), entry as (
+    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
+    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far, coalesce(c.code, 'refund')
+    from running r join closing c using (id) join unstuck.credit_accounts a on a.user_id = r.user_id
+    returning user_id, job_id, amount
+  ), account as (
+    update unstuck.credit_accounts a set balance = a.balance + t.total
+    from (select user_id, sum(amount)::bigint as total from running group by 1) t
+    where a.user_id = t.user_id
+    returning a.user_id
+  ), back as (
+    select e.job_id, sum(e.amount)::bigint as amount from entry e group by 1
+  ), closed as (
+    update unstuck.jobs j set
+      status = c.status,
+      credits_charged = c.debit,
+      credits_refunded = c.refunded + coalesce(b.amount, 0),
+      error_code = case when c.status <> 'completed' then c.code end,
+      error_message = case when c.status <> 'completed' then c.code || ': ' || c.message || case when coalesce(b.amount, 0) > 0 then format(' %s credits were returned.', b.amount) else '' end end,
+      current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+      completed_at = v_now, deadline_at = least(j.deadline_at, v_now)
+    from closing c left join back b on b.job_id = c.id
+    where j.id = c.id
+    returning j.id, j.tool, j.status, coalesce(b.amount, 0) as amount
+  )
+  select closed.id, closed.tool, closed.status, closed.amount from closed;
+end $$;
+
+revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
+
+-- source job/jobs_log.sql
+-- History: one event per transition, written set-wise by the statement that made it. The planner cannot know how many rows
+-- a transition table will hold; nested loops over two of them would cost the square of a sweep's page.
+create or replace function unstuck_private.jobs_log() returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as
+$$
+begin
+  if tg_op = 'INSERT' then
+    insert into unstuck.job_events (job_id, event, to_status, actor)
+    select n.id, 'job_created', n.status, nullif(current_setting('unstuck.actor', true), '') from new_rows n;
+  else
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+    select n.id, 'job_' || n.status, o.status, n.status, nullif(current_setting('unstuck.actor', true), ''),
+      case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+    from new_rows n join old_rows o using (id) where n.status <> o.status;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger jobs_log_insert after insert on unstuck.jobs
+referencing new table as new_rows for each statement execute function unstuck_private.jobs_log();
+
+create or replace trigger jobs_log_update after update on unstuck.jobs
+referencing old table as old_rows new table as new_rows for each statement execute function unstuck_private.jobs_log();
+
+revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
+
+-- source job/refuse.sql
+-- A refusal: SQLSTATE PTxyz becomes the HTTP status, the message is the API's code, the detail its extra fields.
+create or replace function unstuck_private.refuse(p_status int, p_code text, p_fields jsonb default '{}') returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
+end $$;
+
+revoke all on function unstuck_private.refuse from public, anon, authenticated, service_role;
+
+-- source job/refuse_final.sql
+create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if unstuck_private.is_final(p_job.status) then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_final from public, anon, authenticated, service_role;
+
+-- source job/refuse_other_table.sql
+-- Refuses a table name the product does not have, then a job that is not in that table.
+create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_job.id is null or not exists (select from unstuck.tools t where t.tool = p_job.tool and t.table_name = p_table) then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_other_table from public, anon, authenticated, service_role;
+
+-- source order/enqueue_answer.sql
+-- The job's row as the answer of the request that named it. Its place costs a look at the whole queue, so a new job, which
+-- is about to be claimed, goes without one.
+create or replace function unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
+returns table (job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" int, eta_seconds int,
+  task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_provider text; v_place int; v_eta int;
+begin
+  if p_with_place then
+    select t.provider into v_provider from unstuck.jobs j join unstuck.tools t using (tool) where j.id = p_job_id and j.status = 'queued';
+    if found then
+      select p."position", p.eta_seconds into v_place, v_eta from unstuck_private.queue_places(v_provider) p where p.job_id = p_job_id;
+    end if;
+  end if;
+  return query
+  select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), v_place, v_eta,
+    (select s.provider_task_id from unstuck.job_steps s where s.job_id = j.id and s.provider_task_id is not null order by s.step desc limit 1),
+    j.output_url, j.error_code, j.error_message, j.credits_refunded
+  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id)
+  where j.id = p_job_id;
+end $$;
+
+revoke all on function unstuck_private.enqueue_answer from public, anon, authenticated, service_role;
+
+-- source order/job_enqueue_v1.sql
+create or replace function unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb,
+  p_request_hash text, p_steps jsonb)
+returns table (job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" int, eta_seconds int,
+  task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_tool unstuck.tools; v_job unstuck.jobs; v_other unstuck.jobs; v_balance bigint; v_price bigint; v_beyond int; v_constraint text;
+begin
+  perform unstuck_private.act_as('user');
+  select * into v_tool from unstuck.tools where tool = p_tool;
+  if not found or p_user_id is null or p_job_id is null or coalesce(p_request_hash, '') = ''
+     or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
+
+  -- Replay first: the same id is the same request, whatever has become of it.
+  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  if found then
+    if v_job.user_id <> p_user_id or v_job.tool <> p_tool or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash) then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    if v_job.request_hash is not null then
+      return query select * from unstuck_private.enqueue_answer(p_job_id, true, true); return;
+    end if;
+    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
+    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
+        or (v_job.status = 'queued' and not exists (select from unstuck.job_steps s where s.job_id = p_job_id))) then
+      perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
+    end if;
+  end if;
+  if exists (select from unstuck.cancelled_requests c where c.user_id = p_user_id and c.job_id = p_job_id) then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', 'cancelled', 'refundedCredits', 0));
+  end if;
+  if not v_tool.enabled then perform unstuck_private.refuse(503, 'tool_disabled'); end if;
+
+  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
+  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
+  if v_tool.exclusive_group is not null then
+    select j.* into v_other from unstuck.jobs j join unstuck.tools t using (tool)
+    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.quarantined_at is null
+      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
+    if found then
+      perform unstuck_private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
+    end if;
+  end if;
+  -- Then money.
+  v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  begin  -- '' is how some servers of the PostgREST protocol pass a null
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
+  exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
+    get stacked diagnostics v_constraint = constraint_name;
+    perform unstuck_private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
+  end;
+  v_beyond := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_beyond > 0 then perform unstuck_private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
+  return query select * from unstuck_private.enqueue_answer(p_job_id, false, false);
+end $$;
+
+comment on function unstuck.job_enqueue_v1 is $c$
+Caller: the function that creates the tool's jobs. One transaction: debit, job, steps; adopts a
+pending row of the same id.
+Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists,
+queue_full, insufficient_credits; a refusal leaves nothing behind.
+Replay: same id, user and hash: the job's present state, replayed = true, no charge.
+$c$;
+
+revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_enqueue_v1 to service_role;
+
+-- source order/job_write.sql
+-- Writes (or, for an adopted row, overwrites) the job with its debit and steps. The account is locked by the caller.
+create or replace function unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb,
+  p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_steps int := jsonb_array_length(p_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_span(p_tool.tool, v_steps);
+  v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
+  v_key text := p_tool.exclusive_group || ':' || p_user_id;
+begin
+  -- An older client's own row is adopted: every time and money column is overwritten.
+  update unstuck.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
+    refund_rule = p_tool.refund_rule, exclusive_key = v_key, input = p_input, total_steps = v_steps, current_step = 0, retries = 0,
+    request_hash = p_request_hash, queued_at = v_now, created_at = v_now, started_at = null, deadline_at = v_deadline, expires_at = v_expires,
+    completed_at = null, waited_in_queue = false, output = null, output_url = null, error_code = null, error_message = null
+  where id = p_job_id and user_id = p_user_id and request_hash is null;
+  if not found then
+    insert into unstuck.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
+      request_hash, retry_of, queued_at, created_at, deadline_at, expires_at)
+    values (p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule, v_key, p_input, v_steps,
+      p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires);
+  end if;
+  if p_price > 0 then
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+  end if;
+  insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
+  select p_job_id, s.step, case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end, p_tool.provider,
+    unstuck_private.share_of(p_price, v_steps, s.step::int),
+    case when s.step > 1 and p_tool.step_order = 'sequential' then v_expires else v_deadline end, s.input
+  from jsonb_array_elements(p_steps) with ordinality as s (input, step);
+end $$;
+
+revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
+
+-- source order/seconds_over_queue_ttl.sql
+-- By how many seconds a job would wait longer than its tool's patience. Told only from measured durations, and from the
+-- job's own place: a long row of one user's jobs refuses nobody else. Who finds a slot free does not wait.
+create or replace function unstuck_private.seconds_over_queue_ttl(p_job_id uuid, p_tool unstuck.tools) returns int
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare v_slots int;
+begin
+  select p.max_concurrent into v_slots from unstuck.providers p where p.provider = p_tool.provider;
+  if (select count(*) from (select from unstuck.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
+     or not exists (select from unstuck_private.tool_seconds(p_tool.provider) t where t.measured) then
+    return 0;
+  end if;
+  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from unstuck_private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+end $$;
+
+revoke all on function unstuck_private.seconds_over_queue_ttl from public, anon, authenticated, service_role;
+
+-- source order/share_of.sql
+-- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
+create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int) returns bigint
+language sql
+immutable
+as
+$$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $$;
+
+revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
+
+-- source queue/job_position.sql
+create or replace function unstuck_private.job_position(p_job_id uuid) returns int
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select p."position" from unstuck.jobs j join unstuck.tools t using (tool)
+  cross join lateral unstuck_private.queue_places(t.provider) p
+  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and unstuck_private.may_see(j.user_id)
+$$;
+
+revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.job_position to authenticated, service_role;
+
+-- source queue/queue_check_v1.sql
+create or replace function unstuck.queue_check_v1(p_provider text)
+returns table (max_concurrent int, running int, slots_available int, total_queued int, queued_by_tool jsonb, oldest_queued_seconds int,
+  last_sweep_at timestamptz, enabled boolean)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  with live as (
+    select count(*)::int as running from unstuck.job_steps s
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ), waiting as (
+    select j.tool, count(*)::int as jobs, min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.jobs j join unstuck.tools t using (tool)
+    where t.provider = p_provider and j.status = 'queued' group by j.tool
+  )
+  select p.max_concurrent, l.running, greatest(p.max_concurrent - l.running, 0), coalesce(w.total, 0), coalesce(w.by_tool, '{}'),
+    extract(epoch from clock_timestamp() - w.since)::int,
+    (select max(s.finished_at) from unstuck.sweeps s), p.enabled
+  from unstuck.providers p cross join live l
+  cross join (select sum(jobs)::int as total, jsonb_object_agg(tool, jobs) as by_tool, min(since) as since from waiting) w
+  where p.provider = p_provider
+$$;
+
+comment on function unstuck.queue_check_v1 is $c$
+Caller: check, status. One row per known provider: its limit, what runs, what waits.
+$c$;
+
+revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.queue_check_v1 to service_role;
+
+-- source queue/queue_order.sql
+-- Waiting work of one provider in the order in which it will be admitted. A user stands in the line once, since that user
+-- began to wait or was last served, and goes to its end when served: a thousand jobs of one user let everybody else through
+-- after each of them. What finishes when does not matter, so that a place shown is the place that counts.
+create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
+returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with waiting as (
+    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p_provider and s.status = 'queued' and unstuck_private.is_live(j.status)
+      and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
+        select from unstuck.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
+  ), lined as (
+    select w.*, row_number() over own as turn, greatest(first_value(w.since) over own, u.served_at) as in_line_since
+    from waiting w left join unstuck_private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
+    window own as (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step)
+  )
+  select l.job_id, l.step, l.user_id, l.tool, l.ready, row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
+  from lined l;
+end $$;
+
+revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
+
+-- source queue/queue_places.sql
+-- Positions 1..n of the jobs that wait at a provider, and in how many seconds each will start: each in its turn in the slot
+-- that is free first, if everything takes as long as its tool took lately.
+create or replace function unstuck_private.queue_places(p_provider text)
+returns table (job_id uuid, "position" int, eta_seconds int)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_free numeric[] := unstuck_private.slots_free_in(p_provider); v_slot int; v_step record; v_place int := 0;
+begin
+  for v_step in
+    select q.job_id, coalesce(t.seconds, 60) as seconds, greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      j.status = 'queued' and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
+    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    order by q.place
+  loop
+    v_slot := 1;
+    for i in 2 .. cardinality(v_free) loop
+      if v_free[i] < v_free[v_slot] then v_slot := i; end if;
+    end loop;
+    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
+    if v_step.is_first then
+      v_place := v_place + 1;
+      return query select v_step.job_id, v_place, ceil(v_free[v_slot])::int;
+    end if;
+    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.queue_places from public, anon, authenticated, service_role;
+
+-- source queue/slots_free_in.sql
+-- In how many seconds each slot of a provider will be free, the latest first. What takes longer than its tool usually does
+-- is taken to need as long again as it is late.
+create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+  with busy as (
+    select abs(coalesce(t.seconds, 60) - extract(epoch from clock_timestamp() - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at))) as seconds
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ), slot as (
+    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from unstuck.providers p where p.provider = p_provider
+  ), held as (
+    -- Over a lowered limit, those that end first free no slot.
+    select b.seconds from busy b union all select 0 from slot order by 1 desc limit (select count(*) from slot)
+  )
+  select array_agg(h.seconds) from held h
+  );
+end $$;
+
+revoke all on function unstuck_private.slots_free_in from public, anon, authenticated, service_role;
+
+-- source queue/step_claim_v1.sql
+-- What workers may do to a step: claim, sent, started, requeue, heartbeat, done, complete, fail, checked. Each is one
+-- transaction, fenced by the step's run; a stale run changes no state. Never decides what a provider meant.
+create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
+returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, attempts int, input jsonb, previous_output_url text, run_ms int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_provider unstuck.providers; v_free int; v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  -- Slots are counted from rows under this lock. An ordinary `for update` would block foreign keys and deadlock with enqueue.
+  select * into v_provider from unstuck.providers where provider = p_provider for no key update;
+  if not found or not v_provider.enabled then return; end if;
+  v_now := clock_timestamp();
+  select v_provider.max_concurrent - count(*) into v_free from unstuck.job_steps s
+  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null;
+  v_free := least(v_free, greatest(p_limit, 0));
+  if v_free <= 0 then return; end if;
+  return query
+  with picked as (
+    select s.job_id, s.step, q.place
+    -- A few more than are free: somebody may be at one of them.
+    from (select * from unstuck_private.queue_order(p_provider, v_now) o where o.ready order by o.place limit v_free + 100) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+    where s.status = 'queued' and unstuck_private.is_live(j.status)
+    order by q.place limit v_free
+    for update of j, s skip locked
+  ), claimed as (
+    update unstuck.job_steps s set
+      status = case when v_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1, claimed_at = v_now, sent_at = null, provider_task_id = null, checked_at = null, not_before = null,
+      attempts = s.attempts + v_provider.synchronous::int,
+      started_at = case when v_provider.synchronous then v_now end,
+      lease_until = case when v_provider.synchronous then v_now + i.lease else v_now + t.start_timeout end,
+      deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
+    from picked p, unstuck.jobs j, unstuck.tools t, unstuck_private.intervals() i
+    where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place,
+      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
+  ), turn as (
+    -- Those served together go to the end of the line in the order in which they were served.
+    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
+    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond' from claimed c group by c.user_id
+    on conflict (provider, user_id) do update set served_at = excluded.served_at
+  ), job as (
+    update unstuck.jobs j set
+      status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
+      started_at = case when v_provider.synchronous then coalesce(j.started_at, v_now) else j.started_at end,
+      waited_in_queue = j.waited_in_queue or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at from claimed c group by c.job_id) c, unstuck.tools t
+    where j.id = c.job_id and t.tool = j.tool
+    returning j.id
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (select pr.output_url from unstuck.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1),
+    ceil(extract(epoch from c.run_for) * 1000)::int
+  from claimed c join job on job.id = c.job_id;
+end $$;
+
+comment on function unstuck.step_claim_v1 is $c$
+Caller: whatever dispatches work of a provider. Takes up to p_limit waiting steps in fair order
+while slots are free; each gets a new run, the picture that the step before made, and how long
+it may work. Empty when nothing may start.
+Replay: a second call takes the next ones.
+$c$;
+
+revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_claim_v1 to service_role;
+
+-- source queue/steps_waiting_v1.sql
+create or replace function unstuck.steps_waiting_v1(p_provider text)
+returns table (waiting int, may_start int)
+language sql
+stable
+security definer
+set search_path = ''
+set statement_timeout = '5s'
+as
+$$
+  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
+  from unstuck.providers p
+  cross join lateral (
+    select count(*) as live from unstuck.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) l
+  cross join lateral (
+    select count(*) as waiting, count(*) filter (where o.ready) as ready from unstuck_private.queue_order(p.provider, clock_timestamp()) o
+  ) q
+  where p.provider = p_provider
+$$;
+
+comment on function unstuck.steps_waiting_v1 is $c$
+Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot. How
+many steps wait, retries included, and how many a claim would take now. One row per known
+provider.
+$c$;
+
+revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.steps_waiting_v1 to service_role;
+
+-- source queue/tool_seconds.sql
+-- How long a step of each tool held its slot lately: the mean of its last 20 among the provider's last 200. A tool without
+-- any takes the mean of the others; with nothing measured at all it is a minute, so that there is always an answer.
+create or replace function unstuck_private.tool_seconds(p_provider text)
+returns table (tool text, seconds numeric, measured boolean)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with lately as (
+    select j.tool, greatest(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)), 0) as seconds,
+      row_number() over (partition by j.tool order by s.completed_at desc) as nth
+    from (select * from unstuck.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
+      order by c.completed_at desc limit 200) s
+    join unstuck.jobs j on j.id = s.job_id
+  ), mean as (
+    select l.tool, avg(l.seconds) as seconds from lately l where l.nth <= 20 group by rollup (l.tool)
+  )
+  select t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null
+  from unstuck.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
+  where t.provider = p_provider;
+end $$;
+
+revoke all on function unstuck_private.tool_seconds from public, anon, authenticated, service_role;
+
+-- source queue/visible_load.sql
+-- What the admin page shows at a glance: each provider's slots and queue, and a day by the hour.
+create or replace function unstuck_private.visible_load()
+returns table (provider text, enabled boolean, max_concurrent int, running int, waiting int, oldest_waiting_seconds int)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  from unstuck.providers p
+  cross join lateral (
+    select count(*)::int as steps from unstuck.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) r
+  cross join lateral (
+    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where unstuck_private.may_see(null)
+$$;
+
+revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_load to authenticated, service_role;
+
+-- source queue/visible_positions.sql
+create or replace function unstuck_private.visible_positions() returns table (job_id uuid, provider text, "position" int, eta_seconds int)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select q.job_id, p.provider, q."position", q.eta_seconds
+  from unstuck.providers p cross join lateral unstuck_private.queue_places(p.provider) q where unstuck_private.may_see(null)
+$$;
+
+revoke all on function unstuck_private.visible_positions from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_positions to authenticated, service_role;
+
+-- source role/has_role.sql
+create or replace function unstuck.has_role(_user_id uuid, _role unstuck.app_role) returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select coalesce(
+    unstuck_private.host_has_role(_user_id, _role::text),
+    exists (
+      select from unstuck.user_roles r
+      where r.user_id = _user_id and r.role = _role
+    )
+  )
+$$;
+
+comment on function unstuck.has_role is $c$
+Caller: policies, the admin functions. True when the user holds the role now: the host's own
+has_role decides where the host has one, else unstuck.user_roles.
+$c$;
+
+revoke all on function unstuck.has_role from public, anon, authenticated, service_role;
+grant execute on function unstuck.has_role to service_role;
+-- Policies ask for the caller's role, as Supabase apps expect.
+grant execute on function unstuck.has_role to authenticated;
+
+-- source role/host_has_role.sql
+-- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such function
+-- or its role type does not know the word. It is called by its own argument type and runs under the
+-- search path that a host's code expects. Our front in `public` is no host's function.
+create or replace function unstuck_private.host_has_role(p_user_id uuid, p_role text)
+returns boolean
+language plpgsql
+stable
+set search_path = public, extensions
+as
+$$
+declare
+  v_role_type text;
+  v_holds boolean;
+begin
+  select pg_catalog.format_type(t.oid, null)
+  into v_role_type
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_type t on t.oid = p.proargtypes[1]
+  where p.pronamespace = 'public'::regnamespace
+    and p.proname = 'has_role'
+    and p.prokind = 'f'
+    and p.pronargs = 2
+    and p.proargtypes[0] = 'uuid'::regtype
+    and p.prorettype = 'boolean'::regtype
+    and coalesce(pg_catalog.obj_description(p.oid, 'pg_proc'), '') not like 'Unstuck front of %'
+    and (
+      t.typcategory = 'S'
+      or exists (
+        select from pg_catalog.pg_enum e
+        where e.enumtypid = t.oid and e.enumlabel = p_role
+      )
+    )
+  order by t.typcategory
+  limit 1;
+  if not found then
+    return null;
+  end if;
+  execute format('select public.has_role($1, $2::%s)', v_role_type)
+  into v_holds
+  using p_user_id, p_role;
+  return coalesce(v_holds, false);
+end $$;
+
+revoke all on function unstuck_private.host_has_role
+from public, anon, authenticated, service_role;
+
+-- source role/is_admin.sql
+-- The old table names, receipts, positions, audits and invariants as views. Reading follows row-level security (an owner
+-- sees own rows, an admin all); writing goes through INSTEAD OF triggers that check auth.uid() and never touch money.
+create or replace function unstuck_private.is_admin() returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$ select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin') $$;
+
+revoke all on function unstuck_private.is_admin from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.is_admin to authenticated, service_role;
+
+-- source role/may_see.sql
+-- True for the job's owner, an admin, the service role and the database's own roles. PostgREST sets `role`; psql has none.
+create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or unstuck_private.is_admin()
+$$;
+
+revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.may_see to authenticated, service_role;
+
+-- source step/cancel_due_with.sql
+-- The cancels owed to the provider once this step is closed: its task, if the provider has one and is still at it.
+create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
+language sql
+immutable
+as
+$$
+  select case when p_step.sent_at is not null and p_step.provider_done_at is null and p_step.provider_task_id is not null
+    then p_step.provider_cancel_due || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
+    else p_step.provider_cancel_due end
+$$;
+
+revoke all on function unstuck_private.cancel_due_with from public, anon, authenticated, service_role;
+
+-- source step/cancel_due_without.sql
+create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text) returns jsonb
+language sql
+immutable
+as
+$$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $$;
+
+revoke all on function unstuck_private.cancel_due_without from public, anon, authenticated, service_role;
+
+-- source step/job_steps_before_insert.sql
+create or replace function unstuck_private.job_steps_before_insert() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+declare v_job unstuck.jobs; v_tool unstuck.tools;
+begin
+  select * into v_job from unstuck.jobs where id = new.job_id;
+  if not found then return new; end if;  -- the foreign key refuses it
+  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  new.provider := coalesce(new.provider, v_tool.provider);
+  new.deadline_at := coalesce(new.deadline_at, case
+    when new.status = 'blocked' then v_job.expires_at
+    when new.status = 'queued' then v_job.deadline_at
+    else coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at) + v_tool.run_timeout end);
+  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, clock_timestamp()); end if;
+  return new;
+end $$;
+
+create or replace trigger job_steps_before_insert before insert on unstuck.job_steps
+for each row execute function unstuck_private.job_steps_before_insert();
+
+revoke all on function unstuck_private.job_steps_before_insert from public, anon, authenticated, service_role;
+
+-- source step/job_steps_before_update.sql
+create or replace function unstuck_private.job_steps_before_update() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if unstuck_private.is_final(old.status) and new.status is distinct from old.status then
+    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+  end if;
+  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
+  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
+    update unstuck.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and unstuck_private.is_live(status);
+  end if;
+  return new;
+end $$;
+
+create or replace trigger job_steps_before_update before update on unstuck.job_steps
+for each row execute function unstuck_private.job_steps_before_update();
+
+revoke all on function unstuck_private.job_steps_before_update from public, anon, authenticated, service_role;
+
+-- source step/job_steps_log.sql
+create or replace function unstuck_private.job_steps_log() returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as
+$$
+begin
+  insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+  from new_rows n join old_rows o using (job_id, step)
+  where n.status <> o.status or n.run <> o.run;
+  return null;
+end $$;
+
+create or replace trigger job_steps_log after update on unstuck.job_steps
+referencing old table as old_rows new table as new_rows for each statement execute function unstuck_private.job_steps_log();
+
+revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;
+
+-- source step/step_cancelled_v1.sql
+create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
+returns table (remaining int)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id and s.step = p_step
+  returning jsonb_array_length(s.provider_cancel_due)
+$$;
+
+comment on function unstuck.step_cancelled_v1 is $c$
+Caller: whoever told the provider to cancel. Strikes the debt.
+Replay: nothing changes.
+$c$;
+
+revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_cancelled_v1 to service_role;
+
+-- source step/step_checked_v1.sql
+create or replace function unstuck.step_checked_v1(p_job_id uuid, p_step int, p_run bigint, p_answer text)
+returns table (outcome text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_grace interval; v_now timestamptz; v_minutes int;
+begin
+  perform unstuck_private.act_as('sweep');
+  if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  v_now := clock_timestamp();
+  select grace into v_grace from unstuck_private.intervals();
+  update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
+  if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
+    return query select 'waiting', 0; return;
+  end if;
+  v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
+  return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
+    format('no result after %s.', unstuck_private.minutes_text(v_minutes))) f;
+end $$;
+
+comment on function unstuck.step_checked_v1 is $c$
+Caller: sweep, after asking the provider (running | no_answer). Before the deadline: noted. Past
+it: running fails at once, no_answer after one grace; refunded, and a cancel at the provider is
+owed.
+outcome waiting | failed | stale.
+$c$;
+
+revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_checked_v1 to service_role;
+
+-- source step/step_complete_v1.sql
+create or replace function unstuck.step_complete_v1(p_job_id uuid, p_step int, p_run bigint, p_output jsonb, p_output_url text)
+returns table (outcome text, job_status text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'running' then
+    return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
+      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
+  end if;
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
+    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
+  where s.job_id = p_job_id and s.step = p_step;
+  if not exists (select from unstuck.job_steps s where s.job_id = p_job_id and not unstuck_private.is_final(s.status)) then
+    update unstuck.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
+    return query select 'completed', c.status, c.refunded from unstuck_private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
+    return;
+  end if;
+  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
+  update unstuck.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select 'completed', 'running', 0;
+end $$;
+
+comment on function unstuck.step_complete_v1 is $c$
+Caller: whoever has stored the result. Completes the step; the last one completes the job,
+another one lets the next step queue.
+outcome completed | late (final already) | stale.
+Replay: late.
+$c$;
+
+revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_complete_v1 to service_role;
+
+-- source step/step_done_v1.sql
+create or replace function unstuck.step_done_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_output jsonb)
+returns table (outcome text, run bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_step unstuck.job_steps; v_expires timestamptz; v_older boolean; v_same boolean;
+begin
+  perform unstuck_private.act_as('worker');
+  select expires_at into v_expires from unstuck.jobs where id = p_job_id for update;
+  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
+  if not found or p_run > v_step.run or v_step.status = 'blocked' then return query select 'stale', p_run; return; end if;
+  if unstuck_private.is_final(v_step.status) then
+    if v_step.status <> 'completed' then
+      insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+      select p_job_id, p_step, p_run, 'late_success', v_step.status, v_step.status, 'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
+      where not exists (select from unstuck.job_events e where e.job_id = p_job_id and e.step = p_step and e.run = p_run and e.event = 'late_success');
+      -- Finished: nothing is left to cancel there.
+      update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      where s.job_id = p_job_id and s.step = p_step and s.provider_cancel_due <> '[]';
+    end if;
+    return query select 'late', p_run; return;
+  end if;
+  v_older := p_run < v_step.run;
+  v_same := coalesce(v_step.provider_task_id, p_task_id) is not distinct from coalesce(p_task_id, v_step.provider_task_id);
+  -- Never claimed; not this run's task; somebody copies already; another task's result was taken.
+  if v_step.run = 0 or (not v_older and not v_same)
+     or (v_step.provider_done_at is not null and (v_step.lease_until > clock_timestamp() or not v_same))
+     or exists (select from unstuck.job_steps o where o.provider = v_step.provider and o.provider_task_id = p_task_id
+       and (o.job_id, o.step) <> (p_job_id, p_step)) then
+    return query select 'stale', v_step.run; return;
+  end if;
+  -- A success of an older run, or of one that was put back, is paid work: it is taken, and whoever works on a newer run
+  -- becomes stale.
+  update unstuck.job_steps s set status = 'running', run = s.run + v_older::int,
+    provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
+      then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id) end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id), output = p_output, not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()), started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
+    lease_until = clock_timestamp() + i.lease, deadline_at = v_expires
+  from unstuck_private.intervals() i
+  where s.job_id = p_job_id and s.step = p_step
+  returning s.run into p_run;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select 'copy', p_run;
+end $$;
+
+comment on function unstuck.step_done_v1 is $c$
+Caller: whoever learned, by query, that the provider finished. Frees the slot and takes the copy
+lease.
+outcome copy (with the run to go on with) | late (closed meanwhile: recorded, nothing changes) |
+stale (not this run's task, or another copier is at it).
+$c$;
+
+revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_done_v1 to service_role;
+
+-- source step/step_fail.sql
+-- A step that is given up: the whole job (rule all), or its own share (rule per_step). Account and job are locked.
+create or replace function unstuck_private.step_fail(p_job unstuck.jobs, p_step int, p_code text, p_message text)
+returns table (job_status text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_share bigint := 0; v_open boolean; v_any boolean;
+begin
+  if p_job.refund_rule = 'all' then
+    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id], array['failed'], array[p_code], array[p_message]) c;
+    return;
+  end if;
+  update unstuck.job_steps s set status = 'failed', error_code = p_code, error_message = p_code || ': ' || p_message,
+    completed_at = clock_timestamp(), lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
+  where s.job_id = p_job.id and s.step = p_step returning s.share into v_share;
+  select bool_or(not unstuck_private.is_final(s.status)), bool_or(s.status = 'completed') into v_open, v_any
+  from unstuck.job_steps s where s.job_id = p_job.id;
+  if not v_open then
+    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id],
+      array[case when v_any then 'completed' else 'failed' end], array[p_code], array[p_message]) c;
+    return;
+  end if;
+  if v_share > 0 and exists (select from unstuck.credit_entries e where e.job_id = p_job.id and e.kind = 'debit') then
+    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, reason)
+    values (p_job.user_id, p_job.id, p_step, 'refund', v_share, p_code);
+    update unstuck.jobs set credits_refunded = credits_refunded + v_share where id = p_job.id;
+  else
+    v_share := 0;
+  end if;
+  -- Waiting siblings' time did not run while this one worked.
+  update unstuck.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
+  from unstuck.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job.id]);
+  return query select 'running', v_share;
+end $$;
+
+revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
+
+-- source step/step_fail_v1.sql
+create or replace function unstuck.step_fail_v1(p_job_id uuid, p_step int, p_run bigint, p_error_code text, p_error_message text)
+returns table (outcome text, job_status text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
+  -- The provider itself says that this task is over: no cancel is owed for it.
+  update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
+  return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+end $$;
+
+comment on function unstuck.step_fail_v1 is $c$
+Caller: dispatch or whoever learned, by query, that the provider failed. Fails the step and, by
+the job's refund rule, the job; returns credits in the same transaction.
+outcome failed | stale.
+Replay: stale, nothing is returned twice.
+$c$;
+
+revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_fail_v1 to service_role;
+
+-- source step/step_get_v1.sql
+create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
+returns table (job_id uuid, step int, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text,
+  done boolean, sent boolean, output jsonb)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select s.job_id, s.step, s.run, j.tool, s.provider, j.user_id, j.status, s.status, s.provider_task_id,
+    s.provider_done_at is not null, s.sent_at is not null, s.output
+  from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = p_job_id and s.step = p_step
+$$;
+
+comment on function unstuck.step_get_v1 is $c$
+Caller: the webhook consumer, reconcile. A snapshot of one step; no row when there is none.
+$c$;
+
+revoke all on function unstuck.step_get_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_get_v1 to service_role;
+
+-- source step/step_heartbeat_v1.sql
+create or replace function unstuck.step_heartbeat_v1(p_job_id uuid, p_step int, p_run bigint)
+returns table (applied boolean, lease_ms int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '5s'
+as
+$$
+declare v_lease timestamptz;
+begin
+  update unstuck.job_steps s set lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
+  from unstuck_private.intervals() i
+  where s.job_id = p_job_id and s.step = p_step and s.run = p_run and s.status = 'running' and s.lease_until > clock_timestamp()
+  returning s.lease_until into v_lease;
+  return query select v_lease is not null, coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+end $$;
+
+comment on function unstuck.step_heartbeat_v1 is $c$
+Caller: a worker while a synchronous call or a copy runs. Renews the lease, never past the
+deadline. applied = false: the lease is lost, abort.
+$c$;
+
+revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_heartbeat_v1 to service_role;
+
+-- source step/step_lock.sql
+-- The step of a live run, its job locked first. Null fields where the run is stale or the step final.
+create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint) returns unstuck.job_steps
+language plpgsql
+set search_path = ''
+as
+$$
+declare v_step unstuck.job_steps;
+begin
+  perform 1 from unstuck.jobs where id = p_job_id for update;
+  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step and run = p_run
+    and status in ('starting', 'running') for update;
+  if not found then return null; end if;
+  return v_step;
+end $$;
+
+revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
+
+-- source step/step_requeue_v1.sql
+create or replace function unstuck.step_requeue_v1(p_job_id uuid, p_step int, p_run bigint, p_kind text, p_delay_ms int, p_error_code text, p_error_message text)
+returns table (outcome text, refunded bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_tool unstuck.tools; v_at timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  if p_kind not in ('capacity', 'transient') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  -- What the provider finished is not put back, whoever says so late.
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
+    return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f; return;
+  end if;
+  -- A refusal for capacity is not an attempt.
+  update unstuck.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
+    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
+    deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
+  where s.job_id = p_job_id and s.step = p_step;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select 'queued', 0;
+end $$;
+
+comment on function unstuck.step_requeue_v1 is $c$
+Caller: dispatch, when the provider refused for capacity or failed in passing. Back to queued
+with not_before, holding no slot; past attempt_max or expires_at: failed and refunded.
+outcome queued | failed | stale.
+$c$;
+
+revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_requeue_v1 to service_role;
+
+-- source step/step_sent_v1.sql
+create or replace function unstuck.step_sent_v1(p_job_id uuid, p_step int, p_run bigint)
+returns table (applied boolean)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+declare v_step unstuck.job_steps; v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
+    return query select false; return;
+  end if;
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set sent_at = v_now, attempts = s.attempts + 1, lease_until = v_now + t.start_timeout,
+    deadline_at = least(v_now + t.run_timeout, j.expires_at)
+  from unstuck.jobs j join unstuck.tools t using (tool)
+  where s.job_id = p_job_id and s.step = p_step and j.id = s.job_id;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select true;
+end $$;
+
+comment on function unstuck.step_sent_v1 is $c$
+Caller: dispatch, before the request leaves. From here on the step counts as sent. applied =
+false: stale or sent already, do not submit.
+$c$;
+
+revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_sent_v1 to service_role;
+
+-- source step/step_started_v1.sql
+create or replace function unstuck.step_started_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text)
+returns table (outcome text, webhook_waiting boolean)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_step unstuck.job_steps; v_waiting boolean;
+begin
+  perform unstuck_private.act_as('worker');
+  perform 1 from unstuck.jobs where id = p_job_id for update;
+  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
+  if not found or coalesce(p_task_id, '') = '' then return query select 'stale', false; return; end if;
+  v_waiting := exists (select from unstuck.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
+  if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
+    begin
+      -- A webhook may have come first: then a copier holds the lease.
+      update unstuck.job_steps s set status = 'running', provider_task_id = p_task_id,
+        lease_until = case when s.provider_done_at is not null then s.lease_until end,
+        started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
+      where s.job_id = p_job_id and s.step = p_step;
+    exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
+      return query select 'stale', false; return;
+    end;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    return query select 'running', v_waiting; return;
+  end if;
+  if v_step.provider_task_id = p_task_id or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id)) then
+    return query select 'stale', v_waiting; return;
+  end if;
+  -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
+  update unstuck.job_steps s set provider_cancel_due = s.provider_cancel_due || jsonb_build_object('task_id', p_task_id, 'run', p_run)
+  where s.job_id = p_job_id and s.step = p_step;
+  return query select 'cancel_due', v_waiting;
+end $$;
+
+comment on function unstuck.step_started_v1 is $c$
+Caller: dispatch, or whoever learns the task id of a step whose answer was lost.
+outcome running | cancel_due (closed meanwhile: cancel at the provider) | stale.
+Replay: same task id: running again.
+$c$;
+
+revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_started_v1 to service_role;
+
+-- source step/steps_due_v1.sql
+-- What only a question to the provider can settle, reserved so that two healers never ask twice at once.
+create or replace function unstuck.steps_due_v1(p_provider text, p_limit int, p_all boolean default false)
+returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb,
+  sent_since timestamptz, sent_seconds int, open int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_provider unstuck.providers; v_open int;
+begin
+  select * into v_provider from unstuck.providers where provider = p_provider;
+  if not found or v_provider.synchronous then return; end if;
+  select count(*) into v_open from unstuck.job_steps s
+  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_task_id is not null and s.provider_done_at is null;
+  return query
+  with mine as (
+    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
+      s.provider_task_id is null as unknown
+    from unstuck.job_steps s cross join unstuck_private.intervals() i
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
+      and case
+        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
+        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
+        else p_all or not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
+    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
+    limit p_limit for update of s skip locked
+  ), reserved as (
+    update unstuck.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
+    from mine m, unstuck_private.intervals() i
+    where s.job_id = m.job_id and s.step = m.step
+    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, s.sent_at, m.overdue, m.done, m.unknown
+  ), owing as (
+    select s.job_id, s.step from unstuck.job_steps s
+    where s.provider = p_provider and s.provider_cancel_due <> '[]'
+      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
+      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
+    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
+  ), owed as (
+    update unstuck.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
+    returning s.job_id, s.step, s.run, s.provider_cancel_due
+  )
+  select r.job_id, r.step, r.run, j.tool, j.user_id,
+    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
+    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body,
+    -- The provider's clock may not be ours.
+    r.sent_at - interval '2 minutes', extract(epoch from v_now - r.sent_at)::int, v_open
+  from reserved r join unstuck.jobs j on j.id = r.job_id
+  -- What was said at this address about a task that is another step's says nothing of this one.
+  left join lateral (select i.task_id, i.body from unstuck.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
+      and not exists (select from unstuck.job_steps o
+        where o.provider = p_provider and o.provider_task_id = i.task_id and (o.job_id, o.step) <> (r.job_id, r.step))
+    order by i.id desc limit 1) w on true
+  union all
+  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open
+  from owed o join unstuck.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
+end $$;
+
+comment on function unstuck.steps_due_v1 is $c$
+Caller: sweep; with p_all the checker, for which every running step is due. Steps to ask the
+provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no answer; copy:
+finished, not stored; cancel: owed), those first that were not asked about for longest, and how
+many are open in all. What it returns is reserved for a moment.
+$c$;
+
+revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.steps_due_v1 to service_role;
+
+-- source sweep/cleanup_all_stale_ai_jobs.sql
+create or replace function unstuck.cleanup_all_stale_ai_jobs()
+returns table (table_name text, cancelled_count int, refunded_credits bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '55s'
+as
+$$
+#variable_conflict use_column
+declare v_sweep bigint;
+begin
+  insert into unstuck.sweeps (source) values ('sql') returning id into v_sweep;
+  return query
+  with done as (select * from unstuck.jobs_sweep_v1(v_sweep, 20000))
+  select x.table_name, x.cancelled_count, x.refunded_credits
+  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits bigint);
+  perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
+end $$;
+
+comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
+Caller: pg_cron, an operator. The healer that needs no edge: closes every live job of all tools
+past its limit and returns the credits; what was sent to an asynchronous provider waits 3
+minutes past its deadline for an edge healer to ask. Always seven rows.
+Replay: zeros.
+$c$;
+
+revoke all on function unstuck.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
+grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
+
+-- source sweep/count_due.sql
+-- What the rules above would still close, looking one page ahead.
+create or replace function unstuck_private.count_due(p_now timestamptz) returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select count(*)::int from unstuck_private.jobs_due(p_now, array(
+    select unnest(c.ids) from unnest(array['deadline', 'age']) as w (way)
+    cross join lateral unstuck_private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
+$$;
+
+revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
+
+-- source sweep/count_stuck.sql
+create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select count(*)::int from unstuck.jobs j cross join unstuck_private.intervals() i
+  where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
+    and j.deadline_at + i.sql_wait + i.grace <= p_now
+$$;
+
+revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
+
+-- source sweep/health_v1.sql
+create or replace function unstuck.health_v1()
+returns table (last_sweep_seconds int, stuck int, violations int)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
+  from (select 1) one left join lateral (
+    select * from unstuck.sweeps where finished_at is not null order by finished_at desc limit 1) s on true
+$$;
+
+comment on function unstuck.health_v1 is $c$
+Caller: health of the gateway. What the last finished sweep stored; never scans. Nulls when
+there was none.
+$c$;
+
+revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.health_v1 to service_role;
+
+-- source sweep/jobs_due.sql
+-- Which of these jobs are over, and how they end. The only place that knows the clocks' rules (DATA, "Clocks").
+create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
+returns table (job_id uuid, user_id uuid, status text, code text, message text)
+language sql
+stable
+set search_path = ''
+as
+$$
+  with judged as (
+    select c.*, s.*, w.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) + l.span <= p_now
+        -- An admin's requeue begins its time anew.
+        and not exists (select from unstuck.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
+    from unnest(p_ids) as n (id)
+    join unstuck.jobs c on c.id = n.id and c.status in ('pending', 'queued', 'starting', 'running') and c.quarantined_at is null
+    join unstuck.tools t using (tool)
+    join unstuck.providers tp on tp.provider = t.provider
+    cross join unstuck_private.intervals() i
+    cross join lateral (
+      select count(*) as steps,
+        count(*) filter (where st.status = 'completed') as done,
+        count(*) filter (where not unstuck_private.is_final(st.status)) as live,
+        count(*) filter (where st.status in ('starting', 'running')) as working,
+        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
+        bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
+        bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
+        -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
+        bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
+          or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
+        -- Left for the websites' own cleanup, which calls their function; SQL cannot, and waits 3 minutes past the deadline for it.
+        bool_or(p_now < c.expires_at and st.status = 'running' and st.provider = 'llm' and st.provider_done_at is null
+          and st.lease_until is not null and st.attempts < t.attempt_max) as retryable,
+        bool_or(st.provider_done_at is not null and not unstuck_private.is_final(st.status)) as undelivered,
+        min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
+      from unstuck.job_steps st join unstuck.providers p using (provider) where st.job_id = c.id
+    ) s
+    -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
+    cross join lateral (
+      select c.status = 'pending' and c.request_hash is null
+        and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
+        coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
+    ) w
+    cross join lateral (
+      select case when s.steps = 0 then t.run_timeout else unstuck_private.tool_span(t, tp, c.total_steps) end as span
+    ) l
+  )
+  select j.id, j.user_id,
+    case when j.orphan then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
+    case when j.orphan then 'ORPHANED'
+         when j.undelivered then 'DELIVERY_FAILED'
+         when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
+         else 'TIMEOUT' end,
+    case when j.orphan then 'never started; nothing was charged.'
+         when j.undelivered then 'the result could not be stored.'
+         else format('%s after %s.', case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
+           unstuck_private.minutes_text(unstuck_private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
+  from judged j
+  where case
+    when j.too_old then true
+    when j.deadline_at > p_now then false
+    when j.status = 'pending' then j.orphan or j.waits_until <= p_now
+    when j.steps = 0 or j.live = 0 then true
+    when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
+    when j.working = 0 then true
+    when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
+    when j.held or j.rescuable then false
+    when j.retryable then j.working_deadline + j.sql_wait <= p_now
+    else j.working_deadline <= p_now
+  end
+$$;
+
+revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
+
+-- source sweep/jobs_quarantine.sql
+-- A row whose money does not agree with the ledger is kept for an operator. It blocks neither its user nor the others: its
+-- steps end, so that they hold no slot and are not run, and the provider is told.
+create or replace function unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text) returns void
+language sql
+set search_path = ''
+as
+$$
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+  select j.id, 'quarantined', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
+  from unstuck.jobs j where j.id = any (p_ids) and j.quarantined_at is null;
+  update unstuck.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
+    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
+  where s.job_id = any (p_ids) and not unstuck_private.is_final(s.status);
+  update unstuck.jobs set quarantined_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and quarantined_at is null;
+$$;
+
+revoke all on function unstuck_private.jobs_quarantine from public, anon, authenticated, service_role;
+
+-- source sweep/jobs_sweep_v1.sql
+create or replace function unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
+returns table (cleaned int, refunded_credits bigint, requeued int, remaining int, tables jsonb)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '55s'
+as
+$$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded bigint; v_requeued int; v_tables jsonb; v_left int;
+begin
+  with closed as (
+    select s.*, t.table_name from unstuck_private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join unstuck.tools t using (tool)
+  )
+  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0), coalesce(sum(c.remaining), 0),
+    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
+        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
+        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
+     from (select distinct table_name from unstuck.tools) n)
+  into v_cleaned, v_refunded, v_requeued, v_left, v_tables from closed c;
+  update unstuck.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
+  where s.id = p_sweep_id;
+  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
+end $$;
+
+comment on function unstuck.jobs_sweep_v1 is $c$
+Caller: cleanup-stale-jobs. Closes and refunds, or puts back, every row whose clock ran out and
+that needs no question to a provider, up to p_limit.
+remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+Replay: nothing left to do.
+$c$;
+
+revoke all on function unstuck.jobs_sweep_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.jobs_sweep_v1 to service_role;
+
+-- source sweep/steps_fail_exhausted.sql
+-- A synchronous step with no attempt left fails alone where its siblings may still finish.
+create or replace function unstuck_private.steps_fail_exhausted(p_now timestamptz, p_user_id uuid, p_limit int)
+returns table (job_id uuid, tool text, status text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps;
+begin
+  for v_row in
+    select s.job_id, s.step, s.run, j.user_id
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.tools t using (tool)
+    join unstuck.providers p on p.provider = s.provider
+    where s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.lease_until <= p_now and s.provider_done_at is null
+      and s.attempts >= t.attempt_max and j.quarantined_at is null and (p_user_id is null or j.user_id = p_user_id)
+    order by j.user_id, s.job_id, s.step limit p_limit
+  loop
+    v_job := unstuck_private.job_lock(v_row.job_id);
+    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    continue when v_step.job_id is null or v_step.lease_until > p_now;
+    return query select v_job.id, v_job.tool, g.job_status, g.refunded
+    from unstuck_private.step_fail(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.steps_fail_exhausted from public, anon, authenticated, service_role;
+
+-- source sweep/steps_rescue.sql
+-- Steps whose lease ran out and that go back to the queue: handed over but never sent (a rescue), or a synchronous
+-- attempt whose worker died. Websites are left for their own cleanup, which calls the function with the service key.
+create or replace function unstuck_private.steps_rescue(p_now timestamptz, p_user_id uuid, p_limit int) returns int
+language plpgsql
+set search_path = ''
+as
+$$
+declare v_jobs uuid[]; v_count int;
+begin
+  with due as (
+    select s.job_id, s.step
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.tools t using (tool)
+    join unstuck.providers p on p.provider = s.provider
+    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.quarantined_at is null
+      and (p_user_id is null or j.user_id = p_user_id)
+      and ((s.status = 'starting' and s.sent_at is null and s.rescues < 3)
+        or (s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.provider_done_at is null and s.attempts < t.attempt_max))
+    order by s.job_id, s.step limit p_limit
+    for update of j, s skip locked
+  ), back as (
+    update unstuck.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
+      rescues = s.rescues + (s.status = 'starting')::int, deadline_at = least(p_now + t.queue_ttl, j.expires_at)
+    from due d, unstuck.jobs j, unstuck.tools t
+    where s.job_id = d.job_id and s.step = d.step and j.id = s.job_id and t.tool = j.tool
+    returning s.job_id
+  )
+  select array_agg(distinct b.job_id), count(*) into v_jobs, v_count from back b;
+  perform unstuck_private.job_sync_from_steps(v_jobs);
+  return v_count;
+end $$;
+
+revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
+
+-- source sweep/sweep.sql
+-- Everything SQL can heal, up to p_limit jobs and a time budget, page by page. Rows without a job count what went back to the
+-- queue and what is left over, looking one page ahead. `p_now` is an argument so that tests need not sleep. Planned anew for
+-- each page: from the sixth on, one plan for pages of any size would read whole tables.
+create or replace function unstuck_private.sweep(p_now timestamptz, p_user_id uuid, p_limit int, p_budget interval)
+returns table (job_id uuid, tool text, status text, refunded bigint, requeued int, remaining int)
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+#variable_conflict use_column
+declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int; v_is_over boolean;
+  v_by text; v_ids uuid[]; v_at timestamptz; v_id uuid;
+begin
+  perform unstuck_private.act_as('sweep');
+  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
+  foreach v_by in array case when p_user_id is null then array['deadline', 'age'] else array['user'] end loop
+    v_at := '-infinity';
+    v_id := '00000000-0000-0000-0000-000000000000';
+    loop
+      v_is_over := v_left <= 0 or clock_timestamp() - v_began > p_budget;
+      select c.ids, c.last_at, c.last_id into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
+      exit when v_ids is null;
+      if v_is_over then
+        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        exit;
+      end if;
+      if v_by = 'age' then  -- nearly all of them are well and not worth a lock
+        v_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, v_ids) d);
+      end if;
+      return query select * from unstuck_private.sweep_page(p_now, p_user_id, v_ids, v_left);
+      get diagnostics v_got = row_count;
+      v_left := v_left - (v_got - 1);
+    end loop;
+  end loop;
+  -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
+  return query select null::uuid, null::text, null::text, 0, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+end $$;
+
+revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
+
+-- source sweep/sweep_begin_v1.sql
+create or replace function unstuck.sweep_begin_v1(p_source text)
+returns table (sweep_id bigint)
+language sql
+security definer
+set search_path = ''
+as
+$$ insert into unstuck.sweeps (source) values (p_source) returning id $$;
+
+comment on function unstuck.sweep_begin_v1 is $c$
+Caller: an edge healer, before its pass. Opens the pass's row.
+$c$;
+
+revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.sweep_begin_v1 to service_role;
+
+-- source sweep/sweep_candidates.sql
+-- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline, or ('age') as old as the
+-- hard limit of A5 whatever their deadline says. A page costs what it holds, not what the backlog holds.
+create or replace function unstuck_private.sweep_candidates(p_now timestamptz, p_by text, p_user_id uuid, p_at timestamptz, p_id uuid, p_limit int,
+  out ids uuid[], out last_at timestamptz, out last_id uuid)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
+begin
+  if p_by = 'deadline' then
+    select array_agg(c.id), max(c.at) into ids, last_at from (
+      select j.id, j.deadline_at as at from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
+        and j.deadline_at <= p_now and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id limit p_limit) c;
+  elsif p_by = 'age' then
+    select array_agg(c.id), max(c.at) into ids, last_at from (
+      select j.id, coalesce(j.started_at, j.created_at) as at from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.deadline_at > p_now
+        and coalesce(j.started_at, j.created_at) <= v_old and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
+      order by coalesce(j.started_at, j.created_at), j.id limit p_limit) c;
+  else
+    select array_agg(c.id), max(c.at) into ids, last_at from (
+      select j.id, j.deadline_at as at from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.user_id = p_user_id
+        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old) and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id limit p_limit) c;
+  end if;
+  last_id := ids[cardinality(ids)];
+end $$;
+
+revoke all on function unstuck_private.sweep_candidates from public, anon, authenticated, service_role;
+
+-- source sweep/sweep_end_v1.sql
+create or replace function unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered int, p_cleaned int, p_refunded_credits bigint)
+returns table (stuck int, violations int, remaining int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '30s'
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  update unstuck.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
+    refunded_credits = s.refunded_credits + p_refunded_credits,
+    stuck = unstuck_private.count_stuck(clock_timestamp()), violations = (select count(*) from unstuck_private.violations(clock_timestamp() - interval '1 day'))
+  where s.id = p_sweep_id
+  returning s.stuck, s.violations, unstuck_private.count_due(clock_timestamp());
+end $$;
+
+comment on function unstuck.sweep_end_v1 is $c$
+Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations
+among rows touched in the last day.
+remaining: due and left over after all that the pass did, also by asking providers.
+$c$;
+
+revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.sweep_end_v1 to service_role;
+
+-- source sweep/sweep_page.sql
+-- One page: accounts locked by id, jobs locked, judged under the locks (asking first would ask twice), closed. The last row
+-- counts what is due and left over: locked by others, or beyond p_limit.
+create or replace function unstuck_private.sweep_page(p_now timestamptz, p_user_id uuid, p_ids uuid[], p_limit int)
+returns table (job_id uuid, tool text, status text, refunded bigint, requeued int, remaining int)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare v_users uuid[]; v_locked uuid[]; v_ids uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_bad uuid[]; v_id uuid;
+begin
+  select array_agg(distinct j.user_id) into v_users from unstuck.jobs j where j.id = any (p_ids);
+  insert into unstuck.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
+  -- A user's own heal waits for its turn. A sweep over everybody waits for nobody, so that no two wait in a circle: who is
+  -- busy is healed by the next one.
+  if p_user_id is null then
+    select array_agg(l.user_id) into v_users from (
+      select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
+  else
+    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+  end if;
+  select array_agg(l.id) into v_locked from (
+    select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
+  select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
+  from unstuck_private.jobs_due(p_now, v_locked) d;
+  return query
+  select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
+    + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
+  select array_agg(j.id) into v_bad from unstuck.jobs j
+  where j.id = any (v_ids) and j.credits_refunded <> coalesce((
+    select sum(e.amount) from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
+  if v_bad is not null then
+    perform unstuck_private.jobs_quarantine(v_bad, 'credits_refunded does not agree with the ledger');
+    select array_agg(d.id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
+    from unnest(v_ids, v_statuses, v_codes, v_messages) as d (id, status, code, message) where d.id <> all (v_bad);
+  end if;
+  begin
+    return query select c.job_id, c.tool, c.status, c.refunded, 0, 0
+    from unstuck_private.jobs_close(v_ids[:p_limit], v_statuses[:p_limit], v_codes[:p_limit], v_messages[:p_limit]) c;
+    return;
+  exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
+  end;
+  for i in 1 .. least(cardinality(v_ids), p_limit) loop
+    v_id := v_ids[i];
+    begin
+      return query select c.job_id, c.tool, c.status, c.refunded, 0, 0 from unstuck_private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+    exception when others then
+      perform unstuck_private.jobs_quarantine(array[v_id], sqlerrm);
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
+
+-- source sweep/user_heal_v1.sql
+create or replace function unstuck.user_heal_v1(p_user_id uuid)
+returns table (healed int, refunded_credits bigint)
+language sql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::bigint from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $$;
+
+comment on function unstuck.user_heal_v1 is $c$
+Caller: a request of that user that was refused by the user's own rows. Heals what is over, at
+once.
+Replay: zeros.
+$c$;
+
+revoke all on function unstuck.user_heal_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_heal_v1 to service_role;
+
+-- source tool/job_span.sql
+create or replace function unstuck_private.job_span(p_tool text, p_steps int) returns interval
+language sql
+stable
+set search_path = ''
+as
+$$
+  select unstuck_private.tool_span(t, p, p_steps) from unstuck.tools t join unstuck.providers p using (provider) where t.tool = p_tool
+$$;
+
+revoke all on function unstuck_private.job_span from public, anon, authenticated, service_role;
+
+-- source tool/providers_before_update.sql
+-- A limit lowered while full is no offence: steps claimed before it was lowered are told apart by this time.
+create or replace function unstuck_private.providers_before_update() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  return new;
+end $$;
+
+create or replace trigger providers_before_update before update on unstuck.providers
+for each row execute function unstuck_private.providers_before_update();
+
+revoke all on function unstuck_private.providers_before_update from public, anon, authenticated, service_role;
+
+-- source tool/tool_span.sql
+-- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
+create or replace function unstuck_private.tool_span(p_tool unstuck.tools, p_provider unstuck.providers, p_steps int) returns interval
+language sql
+immutable
+as
+$$
+  select p_tool.queue_ttl + p_tool.run_timeout * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+    * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+$$;
+
+revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
+
+-- source view/job_task_id.sql
+create or replace function unstuck_private.job_task_id(p_job_id uuid) returns text
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select s.provider_task_id from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.provider_task_id is not null and unstuck_private.may_see(j.user_id) order by s.step desc limit 1
+$$;
+
+revoke all on function unstuck_private.job_task_id from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.job_task_id to authenticated, service_role;
+
+-- source view/legacy_job_insert.sql
+-- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it. Forged columns are not read.
+create or replace function unstuck_private.legacy_job_insert() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare v_tool unstuck.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
+begin
+  select * into v_tool from unstuck.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
+  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
+  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
+      where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
+  v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
+    "category": "category", "framing_mode": "framingMode", "video_url": "videoUrl", "width": "width", "height": "height",
+    "duration_seconds": "durationSeconds", "person_image_url": "personImageUrl", "reference_image_url": "referenceImageUrl",
+    "clothing_image_url": "clothingImageUrl", "input_file_name": "input_file_name"}';
+  for v_key in select jsonb_object_keys(v_keys) loop
+    if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
+  end loop;
+  if octet_length(v_input::text) > 20000 then perform unstuck_private.refuse(413, 'payload_too_large'); end if;
+  perform unstuck_private.act_as('client');
+  begin
+    insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
+    values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
+    returning id into new.id;
+  exception when unique_violation then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  -- The row as it is, not as it was written, is what the client is answered with.
+  execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using new.id;
+  return new;
+end $$;
+
+revoke all on function unstuck_private.legacy_job_insert from public, anon, authenticated, service_role;
+
+-- source view/legacy_job_update.sql
+-- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and returned if paid.
+create or replace function unstuck_private.legacy_job_update() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare v_user uuid := auth.uid();
+begin
+  if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  if new.status in ('failed', 'cancelled') and (new.status is distinct from old.status or old.error_code = 'ORPHANED') then
+    perform 1 from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
+    execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using old.id;
+    return new;
+  end if;
+  return null;
+end $$;
+
+revoke all on function unstuck_private.legacy_job_update from public, anon, authenticated, service_role;
+
+-- source view/legacy_write_refuse.sql
+create or replace function unstuck_private.legacy_write_refuse() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $$;
+
+revoke all on function unstuck_private.legacy_write_refuse from public, anon, authenticated, service_role;
+
+-- source view/number_in.sql
+-- A number of a request, or null: one odd row must not make a whole view unreadable.
+create or replace function unstuck_private.number_in(p_text text) returns numeric
+language sql
+immutable
+as
+$$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
+
+revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.number_in to authenticated, service_role;
+
+-- source view/status_word.sql
+-- Status words by front end (API, "Status words"). The table name decides.
+create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
+language sql
+immutable
+as
+$$
+  select case
+    when p_status in ('completed', 'failed', 'cancelled') then p_status
+    when p_status in ('pending', 'queued', 'blocked') then case when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history') then 'pending' else 'queued' end
+    when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks') then 'processing'
+    when p_table = 'generation_history' then 'generating'
+    else 'running' end
+$$;
+
+revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.status_word to authenticated, service_role;
+
+-- source view/step_output_url.sql
+-- A picture is shown to its owner once it was delivered: its step completed, and the job did not fail as a whole.
+create or replace function unstuck_private.step_output_url(p_job_id uuid, p_step int) returns text
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select s.output_url from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
+    and (j.refund_rule = 'per_step' or j.status = 'completed') and unstuck_private.may_see(j.user_id)
+$$;
+
+revoke all on function unstuck_private.step_output_url from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.step_output_url to authenticated, service_role;
+
+-- source view/visible_hours.sql
+create or replace function unstuck_private.visible_hours()
+returns table (hour timestamptz, ordered int, completed int, failed int, cancelled int, credits_charged bigint, credits_refunded bigint)
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
+  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
+  from recent r
+  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
+  left join (
+    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::bigint as charged
+    from unstuck.jobs j, recent where j.created_at >= recent.since group by 1
+  ) o using (hour)
+  left join (
+    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
+      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
+      sum(j.credits_refunded)::bigint as refunded
+    -- A row is last updated when it ends or later, so the index by update finds what ended.
+    from unstuck.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
+  ) e using (hour)
+  where unstuck_private.may_see(null)
+  order by h.hour
+$$;
+
+revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.visible_hours to authenticated, service_role;
+
+-- source webhook/webhook_applied_v1.sql
+create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
+returns table (applied boolean)
+language sql
+security definer
+set search_path = ''
+as
+$$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $$;
+
+comment on function unstuck.webhook_applied_v1 is $c$
+Caller: the webhook consumer. Marks an inbox row as dealt with.
+$c$;
+
+revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.webhook_applied_v1 to service_role;
+
+-- source webhook/webhook_record_v1.sql
+create or replace function unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
+returns table (recorded boolean, inbox_id bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '5s'
+as
+$$
+#variable_conflict use_column
+declare v_id bigint;
+begin
+  insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
+  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
+  on conflict (provider, dedup_key) do nothing returning id into v_id;
+  if found then return query select true, v_id; return; end if;
+  return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
+end $$;
+
+comment on function unstuck.webhook_record_v1 is $c$
+Caller: provider-webhook, after the token was verified. Keeps the call; changes no job.
+Replay: recorded = false.
+$c$;
+
+revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.webhook_record_v1 to service_role;
+
+-- source website/generation_get_v1.sql
+create or replace function unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+returns table (job_id uuid, status text, error_message text, retries int, credits_refunded bigint, output_url text)
+language sql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
+  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g join unstuck.jobs j on j.id = g.job_id
+$$;
+
+comment on function unstuck.generation_get_v1 is $c$
+Caller: the website functions' GET, for the verified user. What job_get_v1 says, with retries
+and, once it is completed, where its files lie.
+Refuses: not_found.
+$c$;
+
+revoke all on function unstuck.generation_get_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.generation_get_v1 to service_role;
+
+-- source website/generation_put_back_v1.sql
+create or replace function unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
+returns table (applied boolean)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  update unstuck.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
+$$;
+
+comment on function unstuck.generation_put_back_v1 is $c$
+Caller: cleanup-stale-generations, whose call failed: the reservation is undone, so that the
+next cleanup tries again at once. No row where another attempt has begun.
+$c$;
+
+revoke all on function unstuck.generation_put_back_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.generation_put_back_v1 to service_role;
+
+-- source website/generation_retry_v1.sql
+create or replace function unstuck.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid default null)
+returns table (outcome text, user_id uuid, status text, retries int, refunded bigint, balance bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_max int; v_now timestamptz; v_status text; v_refunded bigint := 0;
+begin
+  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
+  v_job := unstuck_private.job_lock(p_job_id);
+  if v_job.id is null or v_job.tool <> p_tool or v_job.user_id <> coalesce(p_user_id, v_job.user_id) then perform unstuck_private.refuse(404, 'not_found'); end if;
+  perform unstuck_private.refuse_final(v_job);
+  select * into v_step from unstuck.job_steps s where s.job_id = p_job_id and s.step = 1 for update;
+  v_now := clock_timestamp();
+  if not found or not unstuck_private.is_stale_attempt(v_step, v_now) then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  select attempt_max into v_max from unstuck.tools where tool = p_tool;
+  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
+    select g.job_status, g.refunded into v_status, v_refunded from unstuck_private.website_fail(v_job, v_step) g;
+  else
+    -- Another attempt of the same paid job; what it is about is what the record says.
+    update unstuck.jobs set retries = retries + 1 where id = p_job_id;
+    update unstuck.job_steps s set status = 'queued', input = v_job.input || s.input, lease_until = null, claimed_at = null, sent_at = null,
+      started_at = null, not_before = null, checked_at = null, deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+    from unstuck.tools t where s.job_id = p_job_id and s.step = 1 and t.tool = p_tool;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+    values (p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', case when p_user_id is null then 'service' else 'user' end,
+      jsonb_build_object('retry', v_job.retries + 1));
+  end if;
+  return query
+  select case when v_status is null then 'retried' else 'closed' end, j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id) where j.id = p_job_id;
+end $$;
+
+comment on function unstuck.generation_retry_v1 is $c$
+Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
+record's own). A stale attempt goes back to the queue, free, retries + 1.
+outcome retried | closed (no attempt left: failed and refunded).
+Refuses: not_found (also another's or another tool's), already_final, in_progress.
+Replay: in_progress.
+$c$;
+
+revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.generation_retry_v1 to service_role;
+
+-- source website/generations_stale_v1.sql
+create or replace function unstuck.generations_stale_v1(p_limit int)
+returns table (job_id uuid, tool text, run bigint, retries int, action text, refunded bigint, remaining int)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '30s'
+as
+$$
+#variable_conflict use_column
+declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
+begin
+  perform unstuck_private.act_as('sweep');
+  for v_row in
+    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id join unstuck.tools t using (tool)
+    where t.table_name = 'generation_history' and s.status = 'running' and unstuck_private.is_stale_attempt(s, v_now) and j.quarantined_at is null
+      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
+    order by j.user_id, s.job_id limit greatest(p_limit, 0)
+  loop
+    v_job := unstuck_private.job_lock(v_row.job_id);
+    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    v_now := clock_timestamp();
+    -- Another cleanup, or its owner, came first.
+    continue when v_step.job_id is null or not unstuck_private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
+    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
+      from unstuck_private.website_fail(v_job, v_step) g;
+    else
+      update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
+    end if;
+  end loop;
+end $$;
+
+comment on function unstuck.generations_stale_v1 is $c$
+Caller: cleanup-stale-generations. Websites whose attempt stopped.
+action retry: reserved for the caller for 45 s, who calls the function of its tool | failed: no
+attempt or time left, closed and refunded here.
+remaining: stale ones beyond p_limit.
+Replay: what is reserved is not given out again.
+$c$;
+
+revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.generations_stale_v1 to service_role;
+
+-- source website/is_stale_attempt.sql
+-- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others have no lease; their deadline
+-- says when.
+create or replace function unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamptz) returns boolean
+language sql
+immutable
+as
+$$ select p_step.status = 'running' and p_step.provider_done_at is null and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now $$;
+
+revoke all on function unstuck_private.is_stale_attempt from public, anon, authenticated, service_role;
+
+-- source website/website_fail.sql
+-- No attempt or no time left: the website is given up, in the caller's transaction, which has locked account, job and step.
+create or replace function unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
+returns table (job_status text, refunded bigint)
+language sql
+set search_path = ''
+as
+$$
+  select g.job_status, g.refunded
+  from unstuck_private.step_fail(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
+$$;
+
+revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;
+
+-- source audit/invariant_violations.sql
+create view unstuck.invariant_violations with (security_invoker = true) as
+select v.invariant, v.subject, v.detail from unstuck_private.visible_violations() v;
+
+revoke all on unstuck.invariant_violations from public, anon, authenticated, service_role;
+grant select on unstuck.invariant_violations to authenticated, service_role;
+
+-- source queue/provider_load.sql
+create view unstuck.provider_load with (security_invoker = true) as
+select l.provider, l.enabled, l.max_concurrent, l.running, l.waiting, l.oldest_waiting_seconds from unstuck_private.visible_load() l;
+
+revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
+grant select on unstuck.provider_load to authenticated, service_role;
+
+-- source queue/queue_positions.sql
+create view unstuck.queue_positions with (security_invoker = true) as
+select s.job_id, s.provider, s."position", s.eta_seconds from unstuck_private.visible_positions() s;
+
+revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
+grant select on unstuck.queue_positions to authenticated, service_role;
+
+-- source view/generation_history.sql
+create view unstuck.generation_history
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('generation_history', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{prompt}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{prompt}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'prompt' as prompt,
+  j.input ->> 'siteName' as site_name,
+  j.input ->> 'language' as language,
+  'retry:' || j.retries as admin_note,
+  j.retries
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_history');
+
+create trigger legacy_job_insert instead of insert on unstuck.generation_history
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.generation_history
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.generation_history
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
+grant select on unstuck.generation_history to authenticated, service_role;
+
+-- source view/generation_jobs.sql
+create view unstuck.generation_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('generation_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{productImages,0,url}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'productName' as product_name,
+  j.input ->> 'category' as category,
+  j.input ->> 'description' as description,
+  j.input -> 'productImages' as product_images,
+  j.input -> 'selectedCards' as selected_cards,
+  j.input ->> 'aspectRatio' as aspect_ratio,
+  j.total_steps as total_cards
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.generation_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.generation_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.generation_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.generation_jobs to authenticated, service_role;
+
+-- source view/generation_tasks.sql
+create view unstuck.generation_tasks with (security_invoker = true) as
+select j.id as job_id, s.step, s.step - 1 as task_index, j.user_id, j.session_id,
+  case when s.status = 'queued' and s.not_before > now() then 'retrying' else unstuck_private.status_word('generation_tasks', s.status) end as status,
+  unstuck_private.number_in(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
+  unstuck_private.step_output_url(s.job_id, s.step) as image_url, s.attempts, s.not_before, s.error_code, s.error_message as last_error,
+  j.created_at, s.started_at, s.completed_at,
+  md5(s.job_id || '/' || s.step)::uuid as id, case when s.status = 'queued' then unstuck_private.job_position(s.job_id) end as "position",
+  s.provider_task_id as task_id, coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{productImages,0,url}' as input_url, unstuck_private.step_output_url(s.job_id, s.step) as output_url, s.share as user_credit_cost,
+  s.error_message, j.queued_at, j.updated_at, j.waited_in_queue
+from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_jobs');
+
+-- Cards are written by nobody but the functions.
+create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_tasks
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
+grant select on unstuck.generation_tasks to authenticated, service_role;
+
+-- source view/job_health.sql
+-- A row per table: what is live there, how old it is, and the three things that should be 0.
+create view unstuck.job_health with (security_invoker = true) as
+select t.table_name, count(j.id) as live,
+  count(j.id) filter (where j.status in ('pending', 'queued')) as waiting,
+  count(j.id) filter (where j.status in ('starting', 'running')) as running,
+  count(j.id) filter (where j.status in ('pending', 'queued') and coalesce(j.queued_at, j.created_at) < now() - interval '2 minutes'
+    and unstuck_private.job_task_id(j.id) is null and j.id not in (select p.job_id from unstuck_private.visible_positions() p)) as old_queued_without_task_or_position,
+  count(j.id) filter (where t.table_name = 'video_upscaler_jobs'
+    and coalesce(j.input ->> 'videoUrl', j.input ->> 'input_file_name', '') !~ '^https?://') as video_input_not_a_url,
+  count(j.id) filter (where j.updated_at < now() - interval '10 minutes') as unchanged_for_10_minutes,
+  avg(extract(epoch from now() - j.created_at))::int as mean_age_seconds,
+  max(extract(epoch from now() - j.created_at))::int as oldest_seconds,
+  max(extract(epoch from now() - j.updated_at))::int as longest_unchanged_seconds
+from unstuck.tools t left join unstuck.jobs j on j.tool = t.tool and j.status in ('pending', 'queued', 'starting', 'running')
+where (select unstuck_private.may_see(null)) group by t.table_name;
+
+revoke all on unstuck.job_health from public, anon, authenticated, service_role;
+grant select on unstuck.job_health to authenticated, service_role;
+
+-- source view/job_receipts.sql
+create view unstuck.job_receipts with (security_invoker = true) as
+select j.id as job_id, j.user_id, j.tool, j.status, j.credits_charged, j.credits_refunded, j.credits_charged - j.credits_refunded as credits_paid,
+  j.total_steps, j.output_url, j.error_code, j.error_message, j.retries, j.retry_of, j.created_at, j.queued_at, j.started_at, j.completed_at,
+  (select jsonb_agg(jsonb_build_object('at', e.created_at, 'kind', e.kind, 'amount', e.amount, 'balance_after', e.balance_after, 'step', e.step, 'reason', e.reason) order by e.id)
+   from unstuck.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')) as entries
+from unstuck.jobs j;
+
+revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
+grant select on unstuck.job_receipts to authenticated, service_role;
+
+-- source view/jobs_by_hour.sql
+create view unstuck.jobs_by_hour with (security_invoker = true) as
+select h.hour, h.ordered, h.completed, h.failed, h.cancelled, h.credits_charged, h.credits_refunded from unstuck_private.visible_hours() h;
+
+revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
+grant select on unstuck.jobs_by_hour to authenticated, service_role;
+
+-- source view/pose_changer_jobs.sql
+create view unstuck.pose_changer_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('pose_changer_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{personImageUrl}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{personImageUrl}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'personImageUrl' as person_image_url,
+  j.input ->> 'referenceImageUrl' as reference_image_url
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'pose_changer_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.pose_changer_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.pose_changer_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.pose_changer_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.pose_changer_jobs to authenticated, service_role;
+grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
+
+-- source view/replicate_tasks.sql
+create view unstuck.replicate_tasks
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('replicate_tasks', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{person_image}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{person_image}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'person_image' as person_image,
+  j.input -> 'garments' as garments,
+  j.input ->> 'prompt_hints' as prompt_hints,
+  unstuck_private.job_task_id(j.id) as prediction_id,
+  j.output_url as result_url,
+  j.current_step,
+  j.total_steps,
+  extract(epoch from now() - j.updated_at)::int as seconds_since_change
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'replicate_tasks');
+
+create trigger legacy_job_insert instead of insert on unstuck.replicate_tasks
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.replicate_tasks
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.replicate_tasks
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
+grant select on unstuck.replicate_tasks to authenticated, service_role;
+
+-- source view/upscaler_jobs.sql
+create view unstuck.upscaler_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('upscaler_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{imageUrl}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{imageUrl}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'imageUrl' as image_url,
+  unstuck_private.number_in(j.input ->> 'resolution')::int as resolution,
+  unstuck_private.number_in(j.input ->> 'detailDenoise') as detail_denoise,
+  j.input ->> 'prompt' as prompt,
+  j.input ->> 'version' as version,
+  j.input ->> 'category' as category,
+  j.input ->> 'framingMode' as framing_mode
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'upscaler_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.upscaler_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.upscaler_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.upscaler_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.upscaler_jobs to authenticated, service_role;
+grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
+
+-- source view/veste_ai_jobs.sql
+create view unstuck.veste_ai_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('veste_ai_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{personImageUrl}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{personImageUrl}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'personImageUrl' as person_image_url,
+  j.input ->> 'clothingImageUrl' as clothing_image_url
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'veste_ai_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.veste_ai_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.veste_ai_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.veste_ai_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.veste_ai_jobs to authenticated, service_role;
+grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
+
+-- source view/video_upscaler_jobs.sql
+create view unstuck.video_upscaler_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('video_upscaler_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{videoUrl}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{videoUrl}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'videoUrl' as video_url,
+  unstuck_private.number_in(j.input ->> 'width')::int as width,
+  unstuck_private.number_in(j.input ->> 'height')::int as height,
+  unstuck_private.number_in(j.input ->> 'durationSeconds') as duration_seconds
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'video_upscaler_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.video_upscaler_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.video_upscaler_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.video_upscaler_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
+grant insert, update, delete on unstuck.video_upscaler_jobs to authenticated;
+
+-- source policy/read_own_rows.sql
+-- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+
+create policy tools_read on unstuck.tools
+for select to authenticated
+using (true);
+
+create policy providers_read on unstuck.providers
+for select to authenticated
+using (true);
+
+create policy jobs_read on unstuck.jobs
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy job_steps_read on unstuck.job_steps
+for select to authenticated
+using (
+  exists (
+    select from unstuck.jobs j
+    where j.id = job_id
+      and (j.user_id = (select auth.uid()) or (select unstuck_private.is_admin()))
+  )
+);
+
+create policy job_events_read on unstuck.job_events
+for select to authenticated
+using ((select unstuck_private.is_admin()));
+
+create policy credit_accounts_read on unstuck.credit_accounts
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy credit_entries_read on unstuck.credit_entries
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy user_roles_read on unstuck.user_roles
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+-- source tool/known_providers.sql
+insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks) values
+  ('runninghub', 3, false, false), ('replicate', 10, false, true), ('gemini', 5, true, false), ('llm', 10, true, false)
+on conflict do nothing;
+
+-- source tool/known_tools.sql
+-- One row per tool; `tool` is the name of the function that creates its jobs. A tool whose function is not there yet is
+-- disabled: its table name, limits and old rows are known, nobody can order it.
+insert into unstuck.tools (tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group, run_timeout, queue_ttl, enabled) values
+  ('runninghub-upscaler', 'upscaler_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
+  ('runninghub-video-upscaler', 'video_upscaler_jobs', 'runninghub', 120, 'job', 'sequential', 'all', 'runninghub', '15 minutes', '60 minutes', true),
+  ('runninghub-pose-changer', 'pose_changer_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
+  ('runninghub-veste-ai', 'veste_ai_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
+  ('create-generation-job-banana', 'generation_jobs', 'gemini', 10, 'step', 'parallel', 'per_step', null, '10 minutes', '10 minutes', true),
+  ('replicate-async-start', 'replicate_tasks', 'replicate', 40, 'step', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
+  ('generate-website', 'generation_history', 'llm', 50, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
+  ('generate-react-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
+  ('generate-php-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true)
+on conflict do nothing;
+
+-- source front/app_role.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('app_role') then
+    return;
+  end if;
+  create domain public.app_role as unstuck.app_role;
+  comment on domain public.app_role is 'Unstuck front of unstuck.app_role.';
+  revoke all on type public.app_role from public, anon, authenticated, service_role;
+  grant usage on type public.app_role to public;
+end $do$;
+
+-- source front/cleanup_all_stale_ai_jobs.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('cleanup_all_stale_ai_jobs') then
+    return;
+  end if;
+  create function public.cleanup_all_stale_ai_jobs()
+  returns table (table_name text, cancelled_count int, refunded_credits bigint)
+  language sql
+  set search_path = ''
+  as $fn$
+    select * from unstuck.cleanup_all_stale_ai_jobs()
+  $fn$;
+  comment on function public.cleanup_all_stale_ai_jobs is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
+  revoke all on function public.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
+  grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
+end $do$;
+
+-- source front/consume_upscaler_credits.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('consume_upscaler_credits') then
+    return;
+  end if;
+  create function public.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+  returns table (success boolean, new_balance bigint, error_message text)
+  language sql
+  set search_path = ''
+  as $fn$
+    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+  $fn$;
+  comment on function public.consume_upscaler_credits is 'Unstuck front of unstuck.consume_upscaler_credits.';
+  revoke all on function public.consume_upscaler_credits from public, anon, authenticated, service_role;
+  grant execute on function public.consume_upscaler_credits to service_role;
+end $do$;
+
+-- source front/credit_grant_v1.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('credit_grant_v1') then
+    return;
+  end if;
+  create function public.credit_grant_v1(
+    p_user_id uuid,
+    p_amount bigint,
+    p_reason text,
+    p_idempotency_key text
+  )
+  returns table (balance bigint, replayed boolean)
+  language sql
+  set search_path = ''
+  as $fn$
+    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+  $fn$;
+  comment on function public.credit_grant_v1 is 'Unstuck front of unstuck.credit_grant_v1.';
+  revoke all on function public.credit_grant_v1 from public, anon, authenticated, service_role;
+  grant execute on function public.credit_grant_v1 to service_role;
+end $do$;
+
+-- source front/generation_history.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('generation_history') then
+    return;
+  end if;
+  create view public.generation_history
+  with (security_invoker = true) as
+  select * from unstuck.generation_history;
+  comment on view public.generation_history is 'Unstuck front of unstuck.generation_history.';
+  revoke all on public.generation_history from public, anon, authenticated, service_role;
+  grant select on public.generation_history to authenticated, service_role;
+end $do$;
+
+-- source front/generation_jobs.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('generation_jobs') then
+    return;
+  end if;
+  create view public.generation_jobs
+  with (security_invoker = true) as
+  select * from unstuck.generation_jobs;
+  comment on view public.generation_jobs is 'Unstuck front of unstuck.generation_jobs.';
+  revoke all on public.generation_jobs from public, anon, authenticated, service_role;
+  grant select on public.generation_jobs to authenticated, service_role;
+end $do$;
+
+-- source front/generation_tasks.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('generation_tasks') then
+    return;
+  end if;
+  create view public.generation_tasks
+  with (security_invoker = true) as
+  select * from unstuck.generation_tasks;
+  comment on view public.generation_tasks is 'Unstuck front of unstuck.generation_tasks.';
+  revoke all on public.generation_tasks from public, anon, authenticated, service_role;
+  grant select on public.generation_tasks to authenticated, service_role;
+end $do$;
+
+-- source front/has_role.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('has_role') then
+    return;
+  end if;
+  create function public.has_role(_user_id uuid, _role unstuck.app_role)
+  returns boolean
+  language sql
+  stable
+  set search_path = ''
+  as $fn$
+    select unstuck.has_role(_user_id, _role)
+  $fn$;
+  comment on function public.has_role is 'Unstuck front of unstuck.has_role.';
+  revoke all on function public.has_role from public, anon, authenticated, service_role;
+  grant execute on function public.has_role to authenticated, service_role;
+end $do$;
+
+-- source front/pose_changer_jobs.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('pose_changer_jobs') then
+    return;
+  end if;
+  create view public.pose_changer_jobs
+  with (security_invoker = true) as
+  select * from unstuck.pose_changer_jobs;
+  comment on view public.pose_changer_jobs is 'Unstuck front of unstuck.pose_changer_jobs.';
+  revoke all on public.pose_changer_jobs from public, anon, authenticated, service_role;
+  grant select on public.pose_changer_jobs to authenticated, service_role;
+  grant insert, update, delete on public.pose_changer_jobs to authenticated;
+end $do$;
+
+-- source front/refund_upscaler_credits.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('refund_upscaler_credits') then
+    return;
+  end if;
+  create function public.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+  returns table (success boolean, new_balance bigint, error_message text)
+  language sql
+  set search_path = ''
+  as $fn$
+    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+  $fn$;
+  comment on function public.refund_upscaler_credits is 'Unstuck front of unstuck.refund_upscaler_credits.';
+  revoke all on function public.refund_upscaler_credits from public, anon, authenticated, service_role;
+  grant execute on function public.refund_upscaler_credits to service_role;
+end $do$;
+
+-- source front/replicate_tasks.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('replicate_tasks') then
+    return;
+  end if;
+  create view public.replicate_tasks
+  with (security_invoker = true) as
+  select * from unstuck.replicate_tasks;
+  comment on view public.replicate_tasks is 'Unstuck front of unstuck.replicate_tasks.';
+  revoke all on public.replicate_tasks from public, anon, authenticated, service_role;
+  grant select on public.replicate_tasks to authenticated, service_role;
+end $do$;
+
+-- source front/upscaler_jobs.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('upscaler_jobs') then
+    return;
+  end if;
+  create view public.upscaler_jobs
+  with (security_invoker = true) as
+  select * from unstuck.upscaler_jobs;
+  comment on view public.upscaler_jobs is 'Unstuck front of unstuck.upscaler_jobs.';
+  revoke all on public.upscaler_jobs from public, anon, authenticated, service_role;
+  grant select on public.upscaler_jobs to authenticated, service_role;
+  grant insert, update, delete on public.upscaler_jobs to authenticated;
+end $do$;
+
+-- source front/user_roles.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('user_roles') then
+    return;
+  end if;
+  create view public.user_roles
+  with (security_invoker = true) as
+  select * from unstuck.user_roles;
+  comment on view public.user_roles is 'Unstuck front of unstuck.user_roles.';
+  revoke all on public.user_roles from public, anon, authenticated, service_role;
+  grant select on public.user_roles to authenticated, service_role;
+end $do$;
+
+-- source front/veste_ai_jobs.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('veste_ai_jobs') then
+    return;
+  end if;
+  create view public.veste_ai_jobs
+  with (security_invoker = true) as
+  select * from unstuck.veste_ai_jobs;
+  comment on view public.veste_ai_jobs is 'Unstuck front of unstuck.veste_ai_jobs.';
+  revoke all on public.veste_ai_jobs from public, anon, authenticated, service_role;
+  grant select on public.veste_ai_jobs to authenticated, service_role;
+  grant insert, update, delete on public.veste_ai_jobs to authenticated;
+end $do$;
+
+-- source front/video_upscaler_jobs.sql
+-- The old name in `public`, only where nothing has that name.
+do $do$
+begin
+  if not unstuck_private.is_name_free('video_upscaler_jobs') then
+    return;
+  end if;
+  create view public.video_upscaler_jobs
+  with (security_invoker = true) as
+  select * from unstuck.video_upscaler_jobs;
+  comment on view public.video_upscaler_jobs is 'Unstuck front of unstuck.video_upscaler_jobs.';
+  revoke all on public.video_upscaler_jobs from public, anon, authenticated, service_role;
+  grant select on public.video_upscaler_jobs to authenticated, service_role;
+  grant insert, update, delete on public.video_upscaler_jobs to authenticated;
+end $do$;
+
+-- source platform/cron.sql
+-- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
+-- cron of the Workers is the only schedule. Both at once are harmless. The extension is never created
+-- here: a database is its owner's.
+do $do$
+begin
+  if not exists (select from pg_catalog.pg_extension where extname = 'pg_cron') then
+    raise notice 'pg_cron is not installed: only the Workers'' cron runs the healer';
+    return;
+  end if;
+  perform cron.schedule(
+    'unstuck-cleanup',
+    '* * * * *',
+    'select unstuck.cleanup_all_stale_ai_jobs()'
+  );
+exception when others then
+  raise notice 'pg_cron could not be used (%): only the Workers'' cron runs the healer', sqlerrm;
+end $do$;
+
+-- source platform/realtime.sql
+-- Old pages subscribe by Realtime, which views do not feed: `jobs` is published, its rows stay under
+-- row security. A publication for all tables has it already; where the publication is somebody
+-- else's, installing goes on without it.
+do $do$
+begin
+  if exists (
+    select from pg_catalog.pg_publication p
+    where p.pubname = 'supabase_realtime' and not p.puballtables
+  ) then
+    alter publication supabase_realtime add table unstuck.jobs;
+  end if;
+exception when insufficient_privilege then
+  raise notice 'unstuck.jobs is not in the publication supabase_realtime: %', sqlerrm;
+end $do$;
+
+insert into unstuck_private.migrations (number, name, hash) values (1, 'unstuck', '');
+notify pgrst, 'reload schema';
+commit;

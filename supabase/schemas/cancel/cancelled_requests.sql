@@ -1,0 +1,10 @@
+create table unstuck.cancelled_requests (
+  user_id uuid not null,
+  job_id uuid not null,
+  at timestamptz not null default clock_timestamp(),
+  primary key (user_id, job_id)
+);
+
+alter table unstuck.cancelled_requests enable row level security;
+revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
+grant select on unstuck.cancelled_requests to service_role;

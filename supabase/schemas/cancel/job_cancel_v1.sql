@@ -1,0 +1,40 @@
+create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
+returns table (status text, refunded_credits bigint, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  perform unstuck_private.act_as('user');
+  v_job := unstuck_private.job_lock(p_job_id);
+  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
+    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+  end if;
+  perform unstuck_private.refuse_final(v_job);
+  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  return query
+  select c.status, c.refunded, t.provider
+  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
+  join unstuck.tools t using (tool);
+end $$;
+
+comment on function unstuck.job_cancel_v1 is $c$
+Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a
+running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled
+is its user's cancel from then on.
+Refuses: bad_request, not_found, in_progress, already_final.
+$c$;
+
+revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_cancel_v1 to service_role;

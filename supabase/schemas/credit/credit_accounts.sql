@@ -1,0 +1,10 @@
+-- No foreign key to auth.users: a deleted user's jobs still close.
+create table unstuck.credit_accounts (
+  user_id uuid primary key,
+  balance bigint not null default 0 check (balance >= 0)
+);
+
+alter table unstuck.credit_accounts enable row level security;
+revoke all on unstuck.credit_accounts from public, anon, authenticated, service_role;
+grant select on unstuck.credit_accounts to service_role;
+grant select on unstuck.credit_accounts to authenticated;

@@ -1,0 +1,8 @@
+-- Who acts, for the history written by the triggers below.
+create or replace function unstuck_private.act_as(p_actor text) returns void
+language sql
+set search_path = ''
+as
+$$ select set_config('unstuck.actor', p_actor, true) $$;
+
+revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;

@@ -1,0 +1,8 @@
+-- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
+create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int) returns bigint
+language sql
+immutable
+as
+$$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $$;
+
+revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;

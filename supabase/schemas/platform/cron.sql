@@ -1,0 +1,17 @@
+-- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
+-- cron of the Workers is the only schedule. Both at once are harmless. The extension is never created
+-- here: a database is its owner's.
+do $do$
+begin
+  if not exists (select from pg_catalog.pg_extension where extname = 'pg_cron') then
+    raise notice 'pg_cron is not installed: only the Workers'' cron runs the healer';
+    return;
+  end if;
+  perform cron.schedule(
+    'unstuck-cleanup',
+    '* * * * *',
+    'select unstuck.cleanup_all_stale_ai_jobs()'
+  );
+exception when others then
+  raise notice 'pg_cron could not be used (%): only the Workers'' cron runs the healer', sqlerrm;
+end $do$;

@@ -1,0 +1,14 @@
+-- Old pages subscribe by Realtime, which views do not feed: `jobs` is published, its rows stay under
+-- row security. A publication for all tables has it already; where the publication is somebody
+-- else's, installing goes on without it.
+do $do$
+begin
+  if exists (
+    select from pg_catalog.pg_publication p
+    where p.pubname = 'supabase_realtime' and not p.puballtables
+  ) then
+    alter publication supabase_realtime add table unstuck.jobs;
+  end if;
+exception when insufficient_privilege then
+  raise notice 'unstuck.jobs is not in the publication supabase_realtime: %', sqlerrm;
+end $do$;

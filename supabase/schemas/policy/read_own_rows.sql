@@ -1,0 +1,39 @@
+-- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+
+create policy tools_read on unstuck.tools
+for select to authenticated
+using (true);
+
+create policy providers_read on unstuck.providers
+for select to authenticated
+using (true);
+
+create policy jobs_read on unstuck.jobs
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy job_steps_read on unstuck.job_steps
+for select to authenticated
+using (
+  exists (
+    select from unstuck.jobs j
+    where j.id = job_id
+      and (j.user_id = (select auth.uid()) or (select unstuck_private.is_admin()))
+  )
+);
+
+create policy job_events_read on unstuck.job_events
+for select to authenticated
+using ((select unstuck_private.is_admin()));
+
+create policy credit_accounts_read on unstuck.credit_accounts
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy credit_entries_read on unstuck.credit_entries
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy user_roles_read on unstuck.user_roles
+for select to authenticated
+using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));

@@ -1,0 +1,10 @@
+-- When each user was last admitted at a provider; written by the claim, under the provider's lock.
+create table unstuck_private.queue_turns (
+  provider text not null references unstuck.providers,
+  user_id uuid not null,
+  served_at timestamptz not null,
+  primary key (provider, user_id)
+);
+
+alter table unstuck_private.queue_turns enable row level security;
+revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;

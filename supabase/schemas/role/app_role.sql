@@ -1,0 +1,1 @@
+create type unstuck.app_role as enum ('admin', 'moderator', 'user');

@@ -1,0 +1,13 @@
+-- True for the job's owner, an admin, the service role and the database's own roles. PostgREST sets `role`; psql has none.
+create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as
+$$
+  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or unstuck_private.is_admin()
+$$;
+
+revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.may_see to authenticated, service_role;

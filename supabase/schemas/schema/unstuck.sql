@@ -1,0 +1,5 @@
+-- Tables, views and RPCs of the product; the schema that PostgREST exposes.
+create schema unstuck;
+
+revoke all on schema unstuck from public, anon, authenticated, service_role;
+grant usage on schema unstuck to authenticated, service_role;

@@ -1,0 +1,19 @@
+create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
+returns table (remaining int)
+language sql
+security definer
+set search_path = ''
+as
+$$
+  update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id and s.step = p_step
+  returning jsonb_array_length(s.provider_cancel_due)
+$$;
+
+comment on function unstuck.step_cancelled_v1 is $c$
+Caller: whoever told the provider to cancel. Strikes the debt.
+Replay: nothing changes.
+$c$;
+
+revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_cancelled_v1 to service_role;

@@ -1,0 +1,14 @@
+create or replace function unstuck.sweep_begin_v1(p_source text)
+returns table (sweep_id bigint)
+language sql
+security definer
+set search_path = ''
+as
+$$ insert into unstuck.sweeps (source) values (p_source) returning id $$;
+
+comment on function unstuck.sweep_begin_v1 is $c$
+Caller: an edge healer, before its pass. Opens the pass's row.
+$c$;
+
+revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.sweep_begin_v1 to service_role;

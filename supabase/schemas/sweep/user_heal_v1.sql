@@ -1,0 +1,17 @@
+create or replace function unstuck.user_heal_v1(p_user_id uuid)
+returns table (healed int, refunded_credits bigint)
+language sql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::bigint from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $$;
+
+comment on function unstuck.user_heal_v1 is $c$
+Caller: a request of that user that was refused by the user's own rows. Heals what is over, at
+once.
+Replay: zeros.
+$c$;
+
+revoke all on function unstuck.user_heal_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_heal_v1 to service_role;

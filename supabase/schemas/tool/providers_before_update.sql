@@ -1,0 +1,15 @@
+-- A limit lowered while full is no offence: steps claimed before it was lowered are told apart by this time.
+create or replace function unstuck_private.providers_before_update() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  return new;
+end $$;
+
+create or replace trigger providers_before_update before update on unstuck.providers
+for each row execute function unstuck_private.providers_before_update();
+
+revoke all on function unstuck_private.providers_before_update from public, anon, authenticated, service_role;

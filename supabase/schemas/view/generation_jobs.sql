@@ -1,0 +1,42 @@
+create view unstuck.generation_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('generation_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{productImages,0,url}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'productName' as product_name,
+  j.input ->> 'category' as category,
+  j.input ->> 'description' as description,
+  j.input -> 'productImages' as product_images,
+  j.input -> 'selectedCards' as selected_cards,
+  j.input ->> 'aspectRatio' as aspect_ratio,
+  j.total_steps as total_cards
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.generation_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.generation_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.generation_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.generation_jobs to authenticated, service_role;

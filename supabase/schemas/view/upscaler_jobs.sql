@@ -1,0 +1,43 @@
+create view unstuck.upscaler_jobs
+with (security_invoker = true) as
+select
+  j.id,
+  j.user_id,
+  j.session_id,
+  j.tool,
+  unstuck_private.status_word('upscaler_jobs', j.status) as status,
+  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
+  unstuck_private.job_task_id(j.id) as task_id,
+  coalesce(j.input #>> '{imageUrl}', j.input ->> 'input_file_name') as input_file_name,
+  j.input #>> '{imageUrl}' as input_url,
+  j.output_url,
+  j.credits_charged as user_credit_cost,
+  j.credits_refunded,
+  j.error_code,
+  j.error_message,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  j.updated_at,
+  j.waited_in_queue,
+  j.input ->> 'imageUrl' as image_url,
+  unstuck_private.number_in(j.input ->> 'resolution')::int as resolution,
+  unstuck_private.number_in(j.input ->> 'detailDenoise') as detail_denoise,
+  j.input ->> 'prompt' as prompt,
+  j.input ->> 'version' as version,
+  j.input ->> 'category' as category,
+  j.input ->> 'framingMode' as framing_mode
+from unstuck.jobs j
+where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'upscaler_jobs');
+
+create trigger legacy_job_insert instead of insert on unstuck.upscaler_jobs
+for each row execute function unstuck_private.legacy_job_insert();
+create trigger legacy_job_update instead of update on unstuck.upscaler_jobs
+for each row execute function unstuck_private.legacy_job_update();
+create trigger legacy_job_delete instead of delete on unstuck.upscaler_jobs
+for each row execute function unstuck_private.legacy_write_refuse();
+
+revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_role;
+grant select on unstuck.upscaler_jobs to authenticated, service_role;
+grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
