@@ -19,12 +19,16 @@ grant usage on schema unstuck_private to authenticated, service_role;
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
 -- source cancel/cancelled_requests.sql
+-- What users cancelled, also before it arrived: a request named here is refused while its row is
+-- kept, a day. At most 1,000 rows a user.
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
   at timestamptz not null default clock_timestamp(),
   primary key (user_id, job_id)
 );
+
+create index cancelled_requests_by_time on unstuck.cancelled_requests (at);
 
 alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
@@ -217,6 +221,18 @@ create table unstuck_private.queue_turns (
 
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
+
+-- source retention/retention.sql
+-- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
+-- later version would write. A kind that is not named here is never pruned.
+create table unstuck.retention (
+  kind text primary key,
+  keep interval check (keep > '0')
+);
+
+alter table unstuck.retention enable row level security;
+revoke all on unstuck.retention from public, anon, authenticated, service_role;
+grant select on unstuck.retention to service_role;
 
 -- source role/user_roles.sql
 create table unstuck.user_roles (
@@ -435,6 +451,50 @@ $$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-inf
 revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
+-- source cancel/cancelled_requests_add.sql
+-- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
+-- The caller holds the user's account. What is kept no longer makes room first.
+create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
+returns boolean
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_new uuid[];
+  v_room int;
+begin
+  v_new := array(
+    select distinct x.id
+    from unnest(p_job_ids) as x (id)
+    where x.id is not null
+      and not exists (
+        select from unstuck.cancelled_requests c
+        where c.user_id = p_user_id and c.job_id = x.id
+      )
+  );
+  if v_new = '{}' then
+    return true;
+  end if;
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
+  select 1000 - count(*)
+  into v_room
+  from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id
+  from unnest(v_new) as x (id)
+  limit greatest(v_room, 0);
+  return cardinality(v_new) <= v_room;
+end $$;
+
+revoke all on function unstuck_private.cancelled_requests_add
+from public, anon, authenticated, service_role;
+
 -- source cancel/job_cancel_admin_v1.sql
 create or replace function unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
 returns table (status text, refunded_credits bigint, provider text)
@@ -486,7 +546,7 @@ begin
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
   if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
-    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
     return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
   end if;
@@ -494,7 +554,7 @@ begin
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
     perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
-  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
   select c.status, c.refunded, t.provider
   from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
@@ -557,8 +617,7 @@ begin
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
+  v_balance := unstuck_private.account_lock(v_job.user_id);
   v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
   if v_balance < v_price then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
@@ -593,7 +652,11 @@ $$;
 revoke all on function unstuck_private.orphans_cancel from public, anon, authenticated, service_role;
 
 -- source cancel/session_cancel_v1.sql
-create or replace function unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+create or replace function unstuck.session_cancel_v1(
+  p_user_id uuid,
+  p_session_id text,
+  p_job_ids uuid[]
+)
 returns table (table_name text, job_id uuid, refunded_credits bigint)
 language plpgsql
 security definer
@@ -602,34 +665,60 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_ids uuid[];
+declare
+  v_ids uuid[];
+  v_coming uuid[];
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   perform unstuck_private.act_as('user');
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select array_agg(l.id) into v_ids from (
-    select j.id from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
-    order by j.id for update
+  perform unstuck_private.account_lock(p_user_id);
+  select array_agg(l.id)
+  into v_ids
+  from (
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and j.status in ('pending', 'queued')
+      and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id
+    for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
-  insert into unstuck.cancelled_requests (user_id, job_id)
-  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
-  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
-  on conflict do nothing;
-  if v_ids is null then return; end if;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
+  -- another is left alone.
+  v_coming := array(
+    select x.id
+    from unnest(p_job_ids) as x (id)
+    where not exists (
+      select from unstuck.jobs j
+      where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED')
+    )
+  );
+  if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
+  if v_ids is null then
+    return;
+  end if;
+  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  from unstuck_private.jobs_close(
+    v_ids,
+    array_fill('cancelled'::text, array[cardinality(v_ids)]),
+    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+  ) c
   join unstuck.tools t using (tool);
 end $$;
 
 comment on function unstuck.session_cancel_v1 is $c$
 Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
 session and those named; a named one that is still to come never runs.
-Refuses: bad_request.
+Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
+come holds 1,000 ids for a day).
 Replay: no rows.
 $c$;
 
@@ -651,8 +740,7 @@ begin
   perform unstuck.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from unstuck_private.intervals();
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  perform unstuck_private.account_lock(p_user_id);
   perform unstuck_private.orphans_cancel(array(
     select j.id from unstuck.jobs j join unstuck.tools t using (tool)
     where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
@@ -709,103 +797,179 @@ $$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end 
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
--- source credit/append_only.sql
-create or replace function unstuck_private.append_only() returns trigger
+-- source credit/account_lock.sql
+-- Locks the user's account, made where there is none, and tells its balance. Asked again where
+-- somebody erased the account while this waited for it: the caller always holds a row.
+create or replace function unstuck_private.account_lock(p_user_id uuid)
+returns bigint
 language plpgsql
 set search_path = ''
 as
-$$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$;
+$$
+declare
+  v_balance bigint;
+begin
+  loop
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
+    select a.balance
+    into v_balance
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id
+    for update;
+    if found then
+      return v_balance;
+    end if;
+  end loop;
+end $$;
 
-create or replace trigger credit_entries_append_only before update on unstuck.credit_entries
+revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
+
+-- source credit/append_only.sql
+-- No entry is ever changed: what was wrong is set right by another one.
+create or replace function unstuck_private.append_only()
+returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  raise exception '% is append-only', tg_table_name
+  using errcode = 'restrict_violation';
+end $$;
+
+create or replace trigger credit_entries_append_only
+before update on unstuck.credit_entries
 for each row execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
 
 -- source credit/consume_upscaler_credits.sql
-create or replace function unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+create or replace function unstuck.consume_upscaler_credits(
+  _user_id uuid,
+  _amount bigint,
+  _description text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $$;
+$$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
+$$;
 
 comment on function unstuck.consume_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
 false when the balance is too low.
 $c$;
 
-revoke all on function unstuck.consume_upscaler_credits from public, anon, authenticated, service_role;
+revoke all on function unstuck.consume_upscaler_credits
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.consume_upscaler_credits to service_role;
 
 -- source credit/credit_adjust.sql
 -- What the two legacy functions have in common: one signed adjustment, never below zero.
-create or replace function unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
+create or replace function unstuck_private.credit_adjust(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_balance bigint;
+declare
+  v_balance bigint;
 begin
   if p_user_id is null or p_amount is null or p_amount = 0 then
-    return query select false, null::bigint, 'Amount must be positive'; return;
+    return query select false, null::bigint, 'Amount must be positive';
+    return;
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+  if p_amount > unstuck_private.grant_max() then
+    return query select false, null::bigint, 'Amount is too large';
+    return;
+  end if;
+  v_balance := unstuck_private.account_lock(p_user_id);
   if v_balance + p_amount < 0 then
-    return query select false, v_balance, 'Insufficient credits'; return;
+    return query select false, v_balance, 'Insufficient credits';
+    return;
   end if;
-  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  insert into unstuck.credit_entries (user_id, kind, amount, reason)
+  values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
 end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
 
 -- source credit/credit_entries_after_delete.sql
--- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be missing from the balance.
-create or replace function unstuck_private.credit_entries_after_delete() returns trigger
+-- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
+-- missing from the balance.
+create or replace function unstuck_private.credit_entries_after_delete()
+returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
+  if exists (
+    select from (select distinct o.user_id from old_rows o) u
+    join unstuck.credit_entries e using (user_id)
+  ) then
     raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
   end if;
-  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  update unstuck.credit_accounts a
+  set balance = 0
+  from (select distinct o.user_id from old_rows o) u
+  where a.user_id = u.user_id;
   return null;
 end $$;
 
-create or replace trigger credit_entries_whole after delete on unstuck.credit_entries
-referencing old table as old_rows for each statement execute function unstuck_private.credit_entries_after_delete();
+create or replace trigger credit_entries_whole
+after delete on unstuck.credit_entries
+referencing old table as old_rows
+for each statement execute function unstuck_private.credit_entries_after_delete();
 
-revoke all on function unstuck_private.credit_entries_after_delete from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_after_delete
+from public, anon, authenticated, service_role;
 
 -- source credit/credit_entries_before_insert.sql
--- The account follows the ledger. An entry written without `balance_after` moves the balance here; the set-based
--- functions below have computed both already.
-create or replace function unstuck_private.credit_entries_before_insert() returns trigger
+-- The account follows the ledger. An entry written without `balance_after` moves the balance here;
+-- the set-based functions have computed both already.
+create or replace function unstuck_private.credit_entries_before_insert()
+returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
   if new.balance_after is null then
-    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
-    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+    perform unstuck_private.account_lock(new.user_id);
+    update unstuck.credit_accounts
+    set balance = balance + new.amount
+    where user_id = new.user_id
+    returning balance into new.balance_after;
   end if;
   return new;
 end $$;
 
-create or replace trigger credit_entries_before_insert before insert on unstuck.credit_entries
+create or replace trigger credit_entries_before_insert
+before insert on unstuck.credit_entries
 for each row execute function unstuck_private.credit_entries_before_insert();
 
-revoke all on function unstuck_private.credit_entries_before_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_before_insert
+from public, anon, authenticated, service_role;
 
 -- source credit/credit_grant_v1.sql
--- Money that is not a job's: purchases, and the two functions older front ends know. Every balance change is an entry.
-create or replace function unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+create or replace function unstuck.credit_grant_v1(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
 returns table (balance bigint, replayed boolean)
 language plpgsql
 security definer
@@ -813,19 +977,32 @@ set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_entry unstuck.credit_entries;
+declare
+  v_entry unstuck.credit_entries;
 begin
-  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
   if found then
-    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'grant'
+    then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
+    return query
+    select a.balance, true
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id;
     return;
   end if;
   begin
@@ -834,33 +1011,56 @@ begin
   exception when unique_violation then  -- the same key for another user at the same moment
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
+  return query
+  select a.balance, false
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
 Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request, idempotency_conflict (key used otherwise).
+Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
 Replay: same key, same grant: nothing changes, replayed = true.
 $c$;
 
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
+-- source credit/grant_max.sql
+-- The most that one grant may give. Nine million of them still fit into a balance.
+create or replace function unstuck_private.grant_max()
+returns bigint
+language sql
+immutable
+as
+$$ select 1000000000000 $$;
+
+revoke all on function unstuck_private.grant_max from public, anon, authenticated, service_role;
+
 -- source credit/refund_upscaler_credits.sql
-create or replace function unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+create or replace function unstuck.refund_upscaler_credits(
+  _user_id uuid,
+  _amount bigint,
+  _description text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $$;
+$$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
+$$;
 
 comment on function unstuck.refund_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job's own refund shows in invariant_violations.
+beside a job's own refund shows in invariant_violations. Refuses by success = false what is not
+positive or more than one may be given at once.
 $c$;
 
-revoke all on function unstuck.refund_upscaler_credits from public, anon, authenticated, service_role;
+revoke all on function unstuck.refund_upscaler_credits
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;
 
 -- source front/is_name_free.sql
@@ -972,8 +1172,7 @@ declare v_user uuid; v_job unstuck.jobs;
 begin
   select user_id into v_user from unstuck.jobs where id = p_job_id;
   if not found then return null; end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   select * into v_job from unstuck.jobs where id = p_job_id for update;
   return v_job;
 end $$;
@@ -1264,8 +1463,7 @@ begin
      or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
+  v_balance := unstuck_private.account_lock(p_user_id);
 
   -- Replay first: the same id is the same request, whatever has become of it.
   select * into v_job from unstuck.jobs where id = p_job_id for update;
@@ -2833,7 +3031,7 @@ begin
     select array_agg(l.user_id) into v_users from (
       select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+    perform unstuck_private.account_lock(p_user_id);
   end if;
   select array_agg(l.id) into v_locked from (
     select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
@@ -2958,8 +3156,7 @@ begin
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
   if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
       where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
@@ -3721,6 +3918,32 @@ using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+-- source retention/known_kinds.sql
+insert into unstuck.retention (kind, keep)
+values
+  -- Transitions, once their job is over.
+  ('job_events', '90 days'),
+  -- What providers called to say, once it is dealt with or its job is over.
+  ('webhook_inbox', '7 days'),
+  -- A row per run of a healer; the newest finished one always stays.
+  ('sweeps', '30 days'),
+  -- What users cancelled before it arrived.
+  ('cancelled_requests', '1 day'),
+  -- What final jobs were asked for: prompts, file names, provider requests.
+  ('inputs', '90 days'),
+  -- Unpaid rows of older clients that were never ordered.
+  ('orphans', '7 days'),
+  -- When each user was last served; it counts only beside others who wait.
+  ('queue_turns', '1 day'),
+  -- What stays of an erased user's jobs while a provider may be told to stop.
+  ('erased_jobs', '1 day'),
+  -- pg_cron's own record of our job.
+  ('cron_runs', '7 days'),
+  -- Files; the Storage API deletes them, not SQL.
+  ('uploads', '7 days'),
+  ('results', null)
+on conflict do nothing;
 
 -- source tool/known_providers.sql
 insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks) values

@@ -17,7 +17,7 @@ begin
     select array_agg(l.user_id) into v_users from (
       select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+    perform unstuck_private.account_lock(p_user_id);
   end if;
   select array_agg(l.id) into v_locked from (
     select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
