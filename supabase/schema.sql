@@ -1,40 +1,39 @@
 -- Made by `cargo xtask dump-schema` from supabase/migrations; a test compares it. Never edited.
 
 -- schemas
-create schema private;
 create schema public;
+create schema unstuck;
+create schema unstuck_private;
 
 -- types
-create type public.app_role as enum ('admin', 'moderator', 'user');
+create type unstuck.app_role as enum ('admin', 'moderator', 'user');
+
+-- domains
+create domain public.app_role as unstuck.app_role;
 
 -- tables
-create table private.queue_turns (
-  provider text not null,
-  user_id uuid not null,
-  served_at timestamp with time zone not null
-);
-create table public.cancelled_requests (
+create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
   at timestamp with time zone not null default clock_timestamp()
 );
-create table public.credit_accounts (
+create table unstuck.credit_accounts (
   user_id uuid not null,
-  balance integer not null default 0
+  balance bigint not null default 0
 );
-create table public.credit_entries (
+create table unstuck.credit_entries (
   id bigint not null generated always as identity,
   user_id uuid not null,
   job_id uuid,
   step integer,
   kind text not null,
-  amount integer not null,
-  balance_after integer not null,
+  amount bigint not null,
+  balance_after bigint not null,
   reason text,
   idempotency_key text,
   created_at timestamp with time zone not null default clock_timestamp()
 );
-create table public.job_events (
+create table unstuck.job_events (
   id bigint not null generated always as identity,
   job_id uuid not null,
   step integer,
@@ -46,7 +45,7 @@ create table public.job_events (
   actor text,
   detail jsonb
 );
-create table public.job_steps (
+create table unstuck.job_steps (
   job_id uuid not null,
   step integer not null,
   status text not null default 'queued'::text,
@@ -55,7 +54,7 @@ create table public.job_steps (
   run bigint not null default 0,
   attempts integer not null default 0,
   rescues integer not null default 0,
-  share integer not null default 0,
+  share bigint not null default 0,
   not_before timestamp with time zone,
   claimed_at timestamp with time zone,
   sent_at timestamp with time zone,
@@ -72,14 +71,14 @@ create table public.job_steps (
   error_message text,
   completed_at timestamp with time zone
 );
-create table public.jobs (
+create table unstuck.jobs (
   id uuid not null default gen_random_uuid(),
   tool text not null,
   user_id uuid not null,
   session_id text,
   status text not null default 'pending'::text,
-  credits_charged integer not null default 0,
-  credits_refunded integer not null default 0,
+  credits_charged bigint not null default 0,
+  credits_refunded bigint not null default 0,
   refund_rule text not null,
   exclusive_key text,
   input jsonb not null default '{}'::jsonb,
@@ -100,9 +99,9 @@ create table public.jobs (
   deadline_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   completed_at timestamp with time zone,
-  set_aside_at timestamp with time zone
+  quarantined_at timestamp with time zone
 );
-create table public.providers (
+create table unstuck.providers (
   provider text not null,
   max_concurrent integer not null,
   enabled boolean not null default true,
@@ -110,23 +109,23 @@ create table public.providers (
   signed_webhooks boolean not null default false,
   limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
-create table public.sweeps (
+create table unstuck.sweeps (
   id bigint not null generated always as identity,
   source text not null,
   started_at timestamp with time zone not null default clock_timestamp(),
   finished_at timestamp with time zone,
   cleaned integer not null default 0,
-  refunded_credits integer not null default 0,
+  refunded_credits bigint not null default 0,
   requeued integer not null default 0,
   delivered integer not null default 0,
   stuck integer,
   violations integer
 );
-create table public.tools (
+create table unstuck.tools (
   tool text not null,
   table_name text not null,
   provider text not null,
-  credit_cost integer not null,
+  credit_cost bigint not null,
   priced_per text not null default 'job'::text,
   step_order text not null default 'sequential'::text,
   refund_rule text not null default 'all'::text,
@@ -138,11 +137,11 @@ create table public.tools (
   user_cancel_running boolean not null default false,
   enabled boolean not null default true
 );
-create table public.user_roles (
+create table unstuck.user_roles (
   user_id uuid not null,
-  role public.app_role not null
+  role unstuck.app_role not null
 );
-create table public.webhook_inbox (
+create table unstuck.webhook_inbox (
   id bigint not null generated always as identity,
   provider text not null,
   job_id uuid not null,
@@ -154,80 +153,92 @@ create table public.webhook_inbox (
   received_at timestamp with time zone not null default clock_timestamp(),
   applied_at timestamp with time zone
 );
+create table unstuck_private.migrations (
+  number integer not null,
+  name text not null,
+  hash text not null,
+  at timestamp with time zone not null default clock_timestamp()
+);
+create table unstuck_private.queue_turns (
+  provider text not null,
+  user_id uuid not null,
+  served_at timestamp with time zone not null
+);
 
 -- constraints
-alter table private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
-alter table private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES public.providers(provider);
-alter table public.cancelled_requests add constraint cancelled_requests_pkey PRIMARY KEY (user_id, job_id);
-alter table public.credit_accounts add constraint credit_accounts_balance_check CHECK ((balance >= 0));
-alter table public.credit_accounts add constraint credit_accounts_pkey PRIMARY KEY (user_id);
-alter table public.credit_entries add constraint credit_entries_idempotency_key_key UNIQUE (idempotency_key);
-alter table public.credit_entries add constraint credit_entries_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'debit'::text, 'refund'::text, 'adjustment'::text])));
-alter table public.credit_entries add constraint credit_entries_pkey PRIMARY KEY (id);
-alter table public.credit_entries add constraint credit_entries_sign CHECK (
+alter table unstuck.cancelled_requests add constraint cancelled_requests_pkey PRIMARY KEY (user_id, job_id);
+alter table unstuck.credit_accounts add constraint credit_accounts_balance_check CHECK ((balance >= 0));
+alter table unstuck.credit_accounts add constraint credit_accounts_pkey PRIMARY KEY (user_id);
+alter table unstuck.credit_entries add constraint credit_entries_idempotency_key_key UNIQUE (idempotency_key);
+alter table unstuck.credit_entries add constraint credit_entries_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'debit'::text, 'refund'::text, 'adjustment'::text])));
+alter table unstuck.credit_entries add constraint credit_entries_pkey PRIMARY KEY (id);
+alter table unstuck.credit_entries add constraint credit_entries_sign CHECK (
 CASE kind
     WHEN 'debit'::text THEN (amount < 0)
     WHEN 'adjustment'::text THEN (amount <> 0)
     ELSE (amount > 0)
 END);
-alter table public.job_events add constraint job_events_pkey PRIMARY KEY (id);
-alter table public.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
-alter table public.job_steps add constraint job_steps_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
-alter table public.job_steps add constraint job_steps_pkey PRIMARY KEY (job_id, step);
-alter table public.job_steps add constraint job_steps_provider_fkey FOREIGN KEY (provider) REFERENCES public.providers(provider);
-alter table public.job_steps add constraint job_steps_provider_provider_task_id_key UNIQUE (provider, provider_task_id);
-alter table public.job_steps add constraint job_steps_share_check CHECK ((share >= 0));
-alter table public.job_steps add constraint job_steps_status_check CHECK ((status = ANY (ARRAY['blocked'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
-alter table public.job_steps add constraint job_steps_step_check CHECK ((step >= 1));
-alter table public.jobs add constraint jobs_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
-alter table public.jobs add constraint jobs_credits_charged_check CHECK ((credits_charged >= 0));
-alter table public.jobs add constraint jobs_error_code_check CHECK ((error_code = ANY (ARRAY['TIMEOUT'::text, 'QUEUE_TIMEOUT'::text, 'PROVIDER_REJECTED'::text, 'PROVIDER_FAILED'::text, 'CONTENT_REFUSED'::text, 'DELIVERY_FAILED'::text, 'CANCELLED'::text, 'INSUFFICIENT_CREDITS'::text, 'CREDIT_ERROR'::text, 'ORPHANED'::text])));
-alter table public.jobs add constraint jobs_error_message_names_code CHECK (((error_code IS NULL) OR (error_message ~~ (error_code || ':%'::text))));
-alter table public.jobs add constraint jobs_pkey PRIMARY KEY (id);
-alter table public.jobs add constraint jobs_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
-alter table public.jobs add constraint jobs_refund_within_charge CHECK (((credits_refunded >= 0) AND (credits_refunded <= credits_charged)));
-alter table public.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of) REFERENCES public.jobs(id);
-alter table public.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
-alter table public.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES public.tools(tool);
-alter table public.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
-alter table public.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
-alter table public.providers add constraint providers_pkey PRIMARY KEY (provider);
-alter table public.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
-alter table public.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
-alter table public.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
-alter table public.tools add constraint tools_pkey PRIMARY KEY (tool);
-alter table public.tools add constraint tools_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text])));
-alter table public.tools add constraint tools_provider_fkey FOREIGN KEY (provider) REFERENCES public.providers(provider);
-alter table public.tools add constraint tools_queue_ttl_check CHECK ((queue_ttl > '00:00:00'::interval));
-alter table public.tools add constraint tools_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
-alter table public.tools add constraint tools_run_timeout_check CHECK ((run_timeout > '00:00:00'::interval));
-alter table public.tools add constraint tools_start_timeout_check CHECK ((start_timeout > '00:00:00'::interval));
-alter table public.tools add constraint tools_step_order_check CHECK ((step_order = ANY (ARRAY['sequential'::text, 'parallel'::text])));
-alter table public.tools add constraint tools_table_name_check CHECK ((table_name = ANY (ARRAY['upscaler_jobs'::text, 'video_upscaler_jobs'::text, 'pose_changer_jobs'::text, 'veste_ai_jobs'::text, 'generation_jobs'::text, 'replicate_tasks'::text, 'generation_history'::text])));
-alter table public.user_roles add constraint user_roles_pkey PRIMARY KEY (user_id, role);
-alter table public.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
-alter table public.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
+alter table unstuck.job_events add constraint job_events_pkey PRIMARY KEY (id);
+alter table unstuck.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
+alter table unstuck.job_steps add constraint job_steps_job_id_fkey FOREIGN KEY (job_id) REFERENCES unstuck.jobs(id) ON DELETE CASCADE;
+alter table unstuck.job_steps add constraint job_steps_pkey PRIMARY KEY (job_id, step);
+alter table unstuck.job_steps add constraint job_steps_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
+alter table unstuck.job_steps add constraint job_steps_provider_provider_task_id_key UNIQUE (provider, provider_task_id);
+alter table unstuck.job_steps add constraint job_steps_share_check CHECK ((share >= 0));
+alter table unstuck.job_steps add constraint job_steps_status_check CHECK ((status = ANY (ARRAY['blocked'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
+alter table unstuck.job_steps add constraint job_steps_step_check CHECK ((step >= 1));
+alter table unstuck.jobs add constraint jobs_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
+alter table unstuck.jobs add constraint jobs_credits_charged_check CHECK ((credits_charged >= 0));
+alter table unstuck.jobs add constraint jobs_error_code_check CHECK ((error_code = ANY (ARRAY['TIMEOUT'::text, 'QUEUE_TIMEOUT'::text, 'PROVIDER_REJECTED'::text, 'PROVIDER_FAILED'::text, 'CONTENT_REFUSED'::text, 'DELIVERY_FAILED'::text, 'CANCELLED'::text, 'INSUFFICIENT_CREDITS'::text, 'CREDIT_ERROR'::text, 'ORPHANED'::text])));
+alter table unstuck.jobs add constraint jobs_error_message_names_code CHECK (((error_code IS NULL) OR (error_message ~~ (error_code || ':%'::text))));
+alter table unstuck.jobs add constraint jobs_pkey PRIMARY KEY (id);
+alter table unstuck.jobs add constraint jobs_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
+alter table unstuck.jobs add constraint jobs_refund_within_charge CHECK (((credits_refunded >= 0) AND (credits_refunded <= credits_charged)));
+alter table unstuck.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of) REFERENCES unstuck.jobs(id);
+alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
+alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
+alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
+alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
+alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
+alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
+alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
+alter table unstuck.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
+alter table unstuck.tools add constraint tools_pkey PRIMARY KEY (tool);
+alter table unstuck.tools add constraint tools_priced_per_check CHECK ((priced_per = ANY (ARRAY['job'::text, 'step'::text])));
+alter table unstuck.tools add constraint tools_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
+alter table unstuck.tools add constraint tools_queue_ttl_check CHECK ((queue_ttl > '00:00:00'::interval));
+alter table unstuck.tools add constraint tools_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
+alter table unstuck.tools add constraint tools_run_timeout_check CHECK ((run_timeout > '00:00:00'::interval));
+alter table unstuck.tools add constraint tools_start_timeout_check CHECK ((start_timeout > '00:00:00'::interval));
+alter table unstuck.tools add constraint tools_step_order_check CHECK ((step_order = ANY (ARRAY['sequential'::text, 'parallel'::text])));
+alter table unstuck.tools add constraint tools_table_name_check CHECK ((table_name = ANY (ARRAY['upscaler_jobs'::text, 'video_upscaler_jobs'::text, 'pose_changer_jobs'::text, 'veste_ai_jobs'::text, 'generation_jobs'::text, 'replicate_tasks'::text, 'generation_history'::text])));
+alter table unstuck.user_roles add constraint user_roles_pkey PRIMARY KEY (user_id, role);
+alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
+alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
+alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
+alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
+alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 
 -- indexes
-CREATE INDEX credit_entries_by_user ON public.credit_entries USING btree (user_id, id);
-CREATE UNIQUE INDEX credit_entries_once_per_job ON public.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
-CREATE UNIQUE INDEX credit_entries_one_debit ON public.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
-CREATE INDEX job_events_by_job ON public.job_events USING btree (job_id, id);
-CREATE INDEX job_steps_cancel_due ON public.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
-CREATE INDEX job_steps_durations ON public.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
-CREATE INDEX job_steps_queued ON public.job_steps USING btree (provider) WHERE (status = 'queued'::text);
-CREATE INDEX job_steps_slots ON public.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
-CREATE INDEX job_steps_working ON public.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
-CREATE INDEX jobs_by_created ON public.jobs USING btree (created_at DESC);
-CREATE INDEX jobs_by_update ON public.jobs USING btree (updated_at);
-CREATE INDEX jobs_by_user ON public.jobs USING btree (user_id, created_at DESC);
-CREATE INDEX jobs_live_by_age ON public.jobs USING btree (COALESCE(started_at, created_at), id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
-CREATE INDEX jobs_live_by_deadline ON public.jobs USING btree (deadline_at, id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
-CREATE INDEX jobs_live_by_user ON public.jobs USING btree (user_id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
-CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON public.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
-CREATE UNIQUE INDEX jobs_one_live_retry ON public.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
-CREATE INDEX sweeps_finished ON public.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
-CREATE INDEX webhook_inbox_open ON public.webhook_inbox USING btree (job_id, step) WHERE (applied_at IS NULL);
+CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
+CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
+CREATE UNIQUE INDEX credit_entries_one_debit ON unstuck.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
+CREATE INDEX job_events_by_job ON unstuck.job_events USING btree (job_id, id);
+CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
+CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
+CREATE INDEX job_steps_queued ON unstuck.job_steps USING btree (provider) WHERE (status = 'queued'::text);
+CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
+CREATE INDEX job_steps_working ON unstuck.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
+CREATE INDEX jobs_by_created ON unstuck.jobs USING btree (created_at DESC);
+CREATE INDEX jobs_by_update ON unstuck.jobs USING btree (updated_at);
+CREATE INDEX jobs_by_user ON unstuck.jobs USING btree (user_id, created_at DESC);
+CREATE INDEX jobs_live_by_age ON unstuck.jobs USING btree (COALESCE(started_at, created_at), id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_live_by_deadline ON unstuck.jobs USING btree (deadline_at, id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_live_by_user ON unstuck.jobs USING btree (user_id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
+CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
+CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
+CREATE INDEX webhook_inbox_open ON unstuck.webhook_inbox USING btree (job_id, step) WHERE (applied_at IS NULL);
 
 -- views
 create view public.generation_history with (security_invoker=true) as
@@ -235,12 +246,233 @@ create view public.generation_history with (security_invoker=true) as
     user_id,
     session_id,
     tool,
-    private.status_word('generation_history'::text, status) AS status,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    prompt,
+    site_name,
+    language,
+    admin_note,
+    retries
+   FROM unstuck.generation_history;
+create view public.generation_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    product_name,
+    category,
+    description,
+    product_images,
+    selected_cards,
+    aspect_ratio,
+    total_cards
+   FROM unstuck.generation_jobs;
+create view public.generation_tasks with (security_invoker=true) as
+ SELECT job_id,
+    step,
+    task_index,
+    user_id,
+    session_id,
+    status,
+    card_index,
+    image_url,
+    attempts,
+    not_before,
+    error_code,
+    last_error,
+    created_at,
+    started_at,
+    completed_at,
+    id,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    error_message,
+    queued_at,
+    updated_at,
+    waited_in_queue
+   FROM unstuck.generation_tasks;
+create view public.pose_changer_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    person_image_url,
+    reference_image_url
+   FROM unstuck.pose_changer_jobs;
+create view public.replicate_tasks with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    person_image,
+    garments,
+    prompt_hints,
+    prediction_id,
+    result_url,
+    current_step,
+    total_steps,
+    seconds_since_change
+   FROM unstuck.replicate_tasks;
+create view public.upscaler_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    image_url,
+    resolution,
+    detail_denoise,
+    prompt,
+    version,
+    category,
+    framing_mode
+   FROM unstuck.upscaler_jobs;
+create view public.user_roles with (security_invoker=true) as
+ SELECT user_id,
+    role
+   FROM unstuck.user_roles;
+create view public.veste_ai_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    person_image_url,
+    clothing_image_url
+   FROM unstuck.veste_ai_jobs;
+create view public.video_upscaler_jobs with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    status,
+    "position",
+    task_id,
+    input_file_name,
+    input_url,
+    output_url,
+    user_credit_cost,
+    credits_refunded,
+    error_code,
+    error_message,
+    created_at,
+    queued_at,
+    started_at,
+    completed_at,
+    updated_at,
+    waited_in_queue,
+    video_url,
+    width,
+    height,
+    duration_seconds
+   FROM unstuck.video_upscaler_jobs;
+create view unstuck.generation_history with (security_invoker=true) as
+ SELECT id,
+    user_id,
+    session_id,
+    tool,
+    unstuck_private.status_word('generation_history'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{prompt}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{prompt}'::text[] AS input_url,
     output_url,
@@ -259,21 +491,21 @@ create view public.generation_history with (security_invoker=true) as
     input ->> 'language'::text AS language,
     'retry:'::text || retries AS admin_note,
     retries
-   FROM public.jobs j
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'generation_history'::text));
-create view public.generation_jobs with (security_invoker=true) as
+create view unstuck.generation_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
     session_id,
     tool,
-    private.status_word('generation_jobs'::text, status) AS status,
+    unstuck_private.status_word('generation_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{productImages,0,url}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{productImages,0,url}'::text[] AS input_url,
     output_url,
@@ -294,11 +526,11 @@ create view public.generation_jobs with (security_invoker=true) as
     input -> 'selectedCards'::text AS selected_cards,
     input ->> 'aspectRatio'::text AS aspect_ratio,
     total_steps AS total_cards
-   FROM public.jobs j
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'generation_jobs'::text));
-create view public.generation_tasks with (security_invoker=true) as
+create view unstuck.generation_tasks with (security_invoker=true) as
  SELECT j.id AS job_id,
     s.step,
     s.step - 1 AS task_index,
@@ -306,10 +538,10 @@ create view public.generation_tasks with (security_invoker=true) as
     j.session_id,
         CASE
             WHEN s.status = 'queued'::text AND s.not_before > now() THEN 'retrying'::text
-            ELSE private.status_word('generation_tasks'::text, s.status)
+            ELSE unstuck_private.status_word('generation_tasks'::text, s.status)
         END AS status,
-    private.number_in((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
-    private.step_output_url(s.job_id, s.step) AS image_url,
+    unstuck_private.number_in((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
+    unstuck_private.step_output_url(s.job_id, s.step) AS image_url,
     s.attempts,
     s.not_before,
     s.error_code,
@@ -319,45 +551,45 @@ create view public.generation_tasks with (security_invoker=true) as
     s.completed_at,
     md5((s.job_id || '/'::text) || s.step)::uuid AS id,
         CASE
-            WHEN s.status = 'queued'::text THEN private.job_position(s.job_id)
+            WHEN s.status = 'queued'::text THEN unstuck_private.job_position(s.job_id)
             ELSE NULL::integer
         END AS "position",
     s.provider_task_id AS task_id,
     COALESCE(j.input #>> '{productImages,0,url}'::text[], j.input ->> 'input_file_name'::text) AS input_file_name,
     j.input #>> '{productImages,0,url}'::text[] AS input_url,
-    private.step_output_url(s.job_id, s.step) AS output_url,
+    unstuck_private.step_output_url(s.job_id, s.step) AS output_url,
     s.share AS user_credit_cost,
     s.error_message,
     j.queued_at,
     j.updated_at,
     j.waited_in_queue
-   FROM public.job_steps s
-     JOIN public.jobs j ON j.id = s.job_id
+   FROM unstuck.job_steps s
+     JOIN unstuck.jobs j ON j.id = s.job_id
   WHERE (j.tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'generation_jobs'::text));
-create view public.invariant_violations with (security_invoker=true) as
+create view unstuck.invariant_violations with (security_invoker=true) as
  SELECT invariant,
     subject,
     detail
-   FROM private.violations_seen() v(invariant, subject, detail);
-create view public.job_health with (security_invoker=true) as
+   FROM unstuck_private.visible_violations() v(invariant, subject, detail);
+create view unstuck.job_health with (security_invoker=true) as
  SELECT t.table_name,
     count(j.id) AS live,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AS waiting,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['starting'::text, 'running'::text])) AS running,
-    count(j.id) FILTER (WHERE (j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AND COALESCE(j.queued_at, j.created_at) < (now() - '00:02:00'::interval) AND private.job_task_id(j.id) IS NULL AND NOT (j.id IN ( SELECT p.job_id
-           FROM private.places_seen() p(job_id, provider, "position", eta_seconds)))) AS old_queued_without_task_or_position,
+    count(j.id) FILTER (WHERE (j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AND COALESCE(j.queued_at, j.created_at) < (now() - '00:02:00'::interval) AND unstuck_private.job_task_id(j.id) IS NULL AND NOT (j.id IN ( SELECT p.job_id
+           FROM unstuck_private.visible_positions() p(job_id, provider, "position", eta_seconds)))) AS old_queued_without_task_or_position,
     count(j.id) FILTER (WHERE t.table_name = 'video_upscaler_jobs'::text AND COALESCE(j.input ->> 'videoUrl'::text, j.input ->> 'input_file_name'::text, ''::text) !~ '^https?://'::text) AS video_input_not_a_url,
     count(j.id) FILTER (WHERE j.updated_at < (now() - '00:10:00'::interval)) AS unchanged_for_10_minutes,
     avg(EXTRACT(epoch FROM now() - j.created_at))::integer AS mean_age_seconds,
     max(EXTRACT(epoch FROM now() - j.created_at))::integer AS oldest_seconds,
     max(EXTRACT(epoch FROM now() - j.updated_at))::integer AS longest_unchanged_seconds
-   FROM public.tools t
-     LEFT JOIN public.jobs j ON j.tool = t.tool AND (j.status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]))
-  WHERE ( SELECT private.may_see(NULL::uuid) AS may_see)
+   FROM unstuck.tools t
+     LEFT JOIN unstuck.jobs j ON j.tool = t.tool AND (j.status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]))
+  WHERE ( SELECT unstuck_private.may_see(NULL::uuid) AS may_see)
   GROUP BY t.table_name;
-create view public.job_receipts with (security_invoker=true) as
+create view unstuck.job_receipts with (security_invoker=true) as
  SELECT id AS job_id,
     user_id,
     tool,
@@ -376,10 +608,10 @@ create view public.job_receipts with (security_invoker=true) as
     started_at,
     completed_at,
     ( SELECT jsonb_agg(jsonb_build_object('at', e.created_at, 'kind', e.kind, 'amount', e.amount, 'balance_after', e.balance_after, 'step', e.step, 'reason', e.reason) ORDER BY e.id) AS jsonb_agg
-           FROM public.credit_entries e
+           FROM unstuck.credit_entries e
           WHERE e.job_id = j.id AND (e.kind = ANY (ARRAY['debit'::text, 'refund'::text]))) AS entries
-   FROM public.jobs j;
-create view public.jobs_by_hour with (security_invoker=true) as
+   FROM unstuck.jobs j;
+create view unstuck.jobs_by_hour with (security_invoker=true) as
  SELECT hour,
     ordered,
     completed,
@@ -387,18 +619,18 @@ create view public.jobs_by_hour with (security_invoker=true) as
     cancelled,
     credits_charged,
     credits_refunded
-   FROM private.hours_seen() h(hour, ordered, completed, failed, cancelled, credits_charged, credits_refunded);
-create view public.pose_changer_jobs with (security_invoker=true) as
+   FROM unstuck_private.visible_hours() h(hour, ordered, completed, failed, cancelled, credits_charged, credits_refunded);
+create view unstuck.pose_changer_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
     session_id,
     tool,
-    private.status_word('pose_changer_jobs'::text, status) AS status,
+    unstuck_private.status_word('pose_changer_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{personImageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
@@ -414,35 +646,35 @@ create view public.pose_changer_jobs with (security_invoker=true) as
     waited_in_queue,
     input ->> 'personImageUrl'::text AS person_image_url,
     input ->> 'referenceImageUrl'::text AS reference_image_url
-   FROM public.jobs j
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'pose_changer_jobs'::text));
-create view public.provider_load with (security_invoker=true) as
+create view unstuck.provider_load with (security_invoker=true) as
  SELECT provider,
     enabled,
     max_concurrent,
     running,
     waiting,
     oldest_waiting_seconds
-   FROM private.load_seen() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds);
-create view public.queue_positions with (security_invoker=true) as
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds);
+create view unstuck.queue_positions with (security_invoker=true) as
  SELECT job_id,
     provider,
     "position",
     eta_seconds
-   FROM private.places_seen() s(job_id, provider, "position", eta_seconds);
-create view public.replicate_tasks with (security_invoker=true) as
+   FROM unstuck_private.visible_positions() s(job_id, provider, "position", eta_seconds);
+create view unstuck.replicate_tasks with (security_invoker=true) as
  SELECT id,
     user_id,
     session_id,
     tool,
-    private.status_word('replicate_tasks'::text, status) AS status,
+    unstuck_private.status_word('replicate_tasks'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{person_image}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{person_image}'::text[] AS input_url,
     output_url,
@@ -459,26 +691,26 @@ create view public.replicate_tasks with (security_invoker=true) as
     input ->> 'person_image'::text AS person_image,
     input -> 'garments'::text AS garments,
     input ->> 'prompt_hints'::text AS prompt_hints,
-    private.job_task_id(id) AS prediction_id,
+    unstuck_private.job_task_id(id) AS prediction_id,
     output_url AS result_url,
     current_step,
     total_steps,
     EXTRACT(epoch FROM now() - updated_at)::integer AS seconds_since_change
-   FROM public.jobs j
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'replicate_tasks'::text));
-create view public.upscaler_jobs with (security_invoker=true) as
+create view unstuck.upscaler_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
     session_id,
     tool,
-    private.status_word('upscaler_jobs'::text, status) AS status,
+    unstuck_private.status_word('upscaler_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{imageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{imageUrl}'::text[] AS input_url,
     output_url,
@@ -493,27 +725,27 @@ create view public.upscaler_jobs with (security_invoker=true) as
     updated_at,
     waited_in_queue,
     input ->> 'imageUrl'::text AS image_url,
-    private.number_in(input ->> 'resolution'::text)::integer AS resolution,
-    private.number_in(input ->> 'detailDenoise'::text) AS detail_denoise,
+    unstuck_private.number_in(input ->> 'resolution'::text)::integer AS resolution,
+    unstuck_private.number_in(input ->> 'detailDenoise'::text) AS detail_denoise,
     input ->> 'prompt'::text AS prompt,
     input ->> 'version'::text AS version,
     input ->> 'category'::text AS category,
     input ->> 'framingMode'::text AS framing_mode
-   FROM public.jobs j
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'upscaler_jobs'::text));
-create view public.veste_ai_jobs with (security_invoker=true) as
+create view unstuck.veste_ai_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
     session_id,
     tool,
-    private.status_word('veste_ai_jobs'::text, status) AS status,
+    unstuck_private.status_word('veste_ai_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{personImageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
@@ -529,21 +761,21 @@ create view public.veste_ai_jobs with (security_invoker=true) as
     waited_in_queue,
     input ->> 'personImageUrl'::text AS person_image_url,
     input ->> 'clothingImageUrl'::text AS clothing_image_url
-   FROM public.jobs j
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'veste_ai_jobs'::text));
-create view public.video_upscaler_jobs with (security_invoker=true) as
+create view unstuck.video_upscaler_jobs with (security_invoker=true) as
  SELECT id,
     user_id,
     session_id,
     tool,
-    private.status_word('video_upscaler_jobs'::text, status) AS status,
+    unstuck_private.status_word('video_upscaler_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN private.job_position(id)
+            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
             ELSE NULL::integer
         END AS "position",
-    private.job_task_id(id) AS task_id,
+    unstuck_private.job_task_id(id) AS task_id,
     COALESCE(input #>> '{videoUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{videoUrl}'::text[] AS input_url,
     output_url,
@@ -558,45 +790,1018 @@ create view public.video_upscaler_jobs with (security_invoker=true) as
     updated_at,
     waited_in_queue,
     input ->> 'videoUrl'::text AS video_url,
-    private.number_in(input ->> 'width'::text)::integer AS width,
-    private.number_in(input ->> 'height'::text)::integer AS height,
-    private.number_in(input ->> 'durationSeconds'::text) AS duration_seconds
-   FROM public.jobs j
+    unstuck_private.number_in(input ->> 'width'::text)::integer AS width,
+    unstuck_private.number_in(input ->> 'height'::text)::integer AS height,
+    unstuck_private.number_in(input ->> 'durationSeconds'::text) AS duration_seconds
+   FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
-           FROM public.tools t
+           FROM unstuck.tools t
           WHERE t.table_name = 'video_upscaler_jobs'::text));
 
 -- functions
-CREATE OR REPLACE FUNCTION private.act_as(p_actor text)
+CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
+ RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits bigint)
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+    select * from unstuck.cleanup_all_stale_ai_jobs()
+  $function$
+;
+CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+ RETURNS TABLE(success boolean, new_balance bigint, error_message text)
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+  $function$
+;
+CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+ RETURNS TABLE(balance bigint, replayed boolean)
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+  $function$
+;
+CREATE OR REPLACE FUNCTION public.has_role(_user_id uuid, _role unstuck.app_role)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+    select unstuck.has_role(_user_id, _role)
+  $function$
+;
+CREATE OR REPLACE FUNCTION public.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+ RETURNS TABLE(success boolean, new_balance bigint, error_message text)
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+  $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()
+ RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '55s'
+AS $function$
+#variable_conflict use_column
+declare v_sweep bigint;
+begin
+  insert into unstuck.sweeps (source) values ('sql') returning id into v_sweep;
+  return query
+  with done as (select * from unstuck.jobs_sweep_v1(v_sweep, 20000))
+  select x.table_name, x.cancelled_count, x.refunded_credits
+  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits bigint);
+  perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+ RETURNS TABLE(success boolean, new_balance bigint, error_message text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+ RETURNS TABLE(balance bigint, replayed boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare v_entry unstuck.credit_entries;
+begin
+  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
+  if found then
+    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
+    return;
+  end if;
+  begin
+    insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
+    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
+  exception when unique_violation then  -- the same key for another user at the same moment
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
+ RETURNS TABLE(job_id uuid, status text, error_message text, retries integer, credits_refunded bigint, output_url text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
+  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g join unstuck.jobs j on j.id = g.job_id
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
+ RETURNS TABLE(applied boolean)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update unstuck.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid DEFAULT NULL::uuid)
+ RETURNS TABLE(outcome text, user_id uuid, status text, retries integer, refunded bigint, balance bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_max int; v_now timestamptz; v_status text; v_refunded bigint := 0;
+begin
+  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
+  v_job := unstuck_private.job_lock(p_job_id);
+  if v_job.id is null or v_job.tool <> p_tool or v_job.user_id <> coalesce(p_user_id, v_job.user_id) then perform unstuck_private.refuse(404, 'not_found'); end if;
+  perform unstuck_private.refuse_final(v_job);
+  select * into v_step from unstuck.job_steps s where s.job_id = p_job_id and s.step = 1 for update;
+  v_now := clock_timestamp();
+  if not found or not unstuck_private.is_stale_attempt(v_step, v_now) then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  select attempt_max into v_max from unstuck.tools where tool = p_tool;
+  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
+    select g.job_status, g.refunded into v_status, v_refunded from unstuck_private.website_fail(v_job, v_step) g;
+  else
+    -- Another attempt of the same paid job; what it is about is what the record says.
+    update unstuck.jobs set retries = retries + 1 where id = p_job_id;
+    update unstuck.job_steps s set status = 'queued', input = v_job.input || s.input, lease_until = null, claimed_at = null, sent_at = null,
+      started_at = null, not_before = null, checked_at = null, deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+    from unstuck.tools t where s.job_id = p_job_id and s.step = 1 and t.tool = p_tool;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+    values (p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', case when p_user_id is null then 'service' else 'user' end,
+      jsonb_build_object('retry', v_job.retries + 1));
+  end if;
+  return query
+  select case when v_status is null then 'retried' else 'closed' end, j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id) where j.id = p_job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.generations_stale_v1(p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, run bigint, retries integer, action text, refunded bigint, remaining integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '30s'
+AS $function$
+#variable_conflict use_column
+declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
+begin
+  perform unstuck_private.act_as('sweep');
+  for v_row in
+    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id join unstuck.tools t using (tool)
+    where t.table_name = 'generation_history' and s.status = 'running' and unstuck_private.is_stale_attempt(s, v_now) and j.quarantined_at is null
+      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
+    order by j.user_id, s.job_id limit greatest(p_limit, 0)
+  loop
+    v_job := unstuck_private.job_lock(v_row.job_id);
+    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    v_now := clock_timestamp();
+    -- Another cleanup, or its owner, came first.
+    continue when v_step.job_id is null or not unstuck_private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
+    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
+      from unstuck_private.website_fail(v_job, v_step) g;
+    else
+      update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
+    end if;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.has_role(_user_id uuid, _role unstuck.app_role)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(
+    unstuck_private.host_has_role(_user_id, _role::text),
+    exists (
+      select from unstuck.user_roles r
+      where r.user_id = _user_id and r.role = _role
+    )
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.health_v1()
+ RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
+  from (select 1) one left join lateral (
+    select * from unstuck.sweeps where finished_at is not null order by finished_at desc limit 1) s on true
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
+ RETURNS TABLE(status text, refunded_credits bigint, provider text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  perform unstuck_private.refuse_final(v_job);
+  return query
+  select c.status, c.refunded, t.provider
+  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
+  join unstuck.tools t using (tool);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
+ RETURNS TABLE(status text, refunded_credits bigint, provider text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  perform unstuck_private.act_as('user');
+  v_job := unstuck_private.job_lock(p_job_id);
+  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
+    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+  end if;
+  perform unstuck_private.refuse_final(v_job);
+  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
+    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  return query
+  select c.status, c.refunded, t.provider
+  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
+  join unstuck.tools t using (tool);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_tool unstuck.tools; v_job unstuck.jobs; v_other unstuck.jobs; v_balance bigint; v_price bigint; v_beyond int; v_constraint text;
+begin
+  perform unstuck_private.act_as('user');
+  select * into v_tool from unstuck.tools where tool = p_tool;
+  if not found or p_user_id is null or p_job_id is null or coalesce(p_request_hash, '') = ''
+     or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
+
+  -- Replay first: the same id is the same request, whatever has become of it.
+  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  if found then
+    if v_job.user_id <> p_user_id or v_job.tool <> p_tool or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash) then
+      perform unstuck_private.refuse(409, 'idempotency_conflict');
+    end if;
+    if v_job.request_hash is not null then
+      return query select * from unstuck_private.enqueue_answer(p_job_id, true, true); return;
+    end if;
+    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
+    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
+        or (v_job.status = 'queued' and not exists (select from unstuck.job_steps s where s.job_id = p_job_id))) then
+      perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
+    end if;
+  end if;
+  if exists (select from unstuck.cancelled_requests c where c.user_id = p_user_id and c.job_id = p_job_id) then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', 'cancelled', 'refundedCredits', 0));
+  end if;
+  if not v_tool.enabled then perform unstuck_private.refuse(503, 'tool_disabled'); end if;
+
+  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
+  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
+  if v_tool.exclusive_group is not null then
+    select j.* into v_other from unstuck.jobs j join unstuck.tools t using (tool)
+    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.quarantined_at is null
+      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
+    if found then
+      perform unstuck_private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
+    end if;
+  end if;
+  -- Then money.
+  v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  begin  -- '' is how some servers of the PostgREST protocol pass a null
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
+  exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
+    get stacked diagnostics v_constraint = constraint_name;
+    perform unstuck_private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
+  end;
+  v_beyond := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_beyond > 0 then perform unstuck_private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
+  return query select * from unstuck_private.enqueue_answer(p_job_id, false, false);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
+ RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged bigint, credits_refunded bigint, balance bigint, total_steps integer, current_step integer, tasks jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs;
+begin
+  select * into v_job from unstuck.jobs where id = p_job_id;
+  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+  if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
+    perform unstuck.user_heal_v1(v_job.user_id);
+  end if;
+  return query
+  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
+    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
+    case when t.step_order = 'parallel' then (
+      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
+        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
+        'error_message', s.error_message) order by s.step)
+      from unstuck.job_steps s where s.job_id = j.id) end
+  from unstuck.jobs j join unstuck.tools t using (tool) cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  where j.id = p_job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+ RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid, provider text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_tool unstuck.tools; v_now timestamptz; v_balance bigint; v_price bigint; v_live uuid; v_steps jsonb;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  v_now := clock_timestamp();
+  if unstuck_private.is_live(v_job.status) then
+    if v_job.status = 'pending' or not exists (
+      select from unstuck.job_steps s where s.job_id = v_job.id and not unstuck_private.is_final(s.status)
+        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
+      perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+    end if;
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
+    update unstuck.jobs j set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0, quarantined_at = null where j.id = v_job.id;
+    update unstuck.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
+      lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
+      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
+    update unstuck.job_steps s set deadline_at = j.expires_at from unstuck.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
+    perform unstuck_private.job_sync_from_steps(array[v_job.id]);
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from unstuck.jobs j where j.id = v_job.id;
+    return query select v_job.id, true, null::uuid, v_tool.provider; return;
+  end if;
+  -- A second click while the first click's job lives answers with that job.
+  select j.id into v_live from unstuck.jobs j where j.retry_of = v_job.id and unstuck_private.is_live(j.status);
+  if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
+  select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
+  if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
+      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
+    perform unstuck_private.refuse(409, 'active_job_exists');
+  end if;
+  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
+  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then perform unstuck_private.refuse(409, 'idempotency_conflict'); end if;
+  perform unstuck_private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query select p_new_job_id, false, v_job.id, v_tool.provider;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
+ RETURNS TABLE(cleaned integer, refunded_credits bigint, requeued integer, remaining integer, tables jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '55s'
+AS $function$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded bigint; v_requeued int; v_tables jsonb; v_left int;
+begin
+  with closed as (
+    select s.*, t.table_name from unstuck_private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join unstuck.tools t using (tool)
+  )
+  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0), coalesce(sum(c.remaining), 0),
+    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
+        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
+        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
+     from (select distinct table_name from unstuck.tools) n)
+  into v_cleaned, v_refunded, v_requeued, v_left, v_tables from closed c;
+  update unstuck.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
+  where s.id = p_sweep_id;
+  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.queue_check_v1(p_provider text)
+ RETURNS TABLE(max_concurrent integer, running integer, slots_available integer, total_queued integer, queued_by_tool jsonb, oldest_queued_seconds integer, last_sweep_at timestamp with time zone, enabled boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with live as (
+    select count(*)::int as running from unstuck.job_steps s
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ), waiting as (
+    select j.tool, count(*)::int as jobs, min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.jobs j join unstuck.tools t using (tool)
+    where t.provider = p_provider and j.status = 'queued' group by j.tool
+  )
+  select p.max_concurrent, l.running, greatest(p.max_concurrent - l.running, 0), coalesce(w.total, 0), coalesce(w.by_tool, '{}'),
+    extract(epoch from clock_timestamp() - w.since)::int,
+    (select max(s.finished_at) from unstuck.sweeps s), p.enabled
+  from unstuck.providers p cross join live l
+  cross join (select sum(jobs)::int as total, jsonb_object_agg(tool, jobs) as by_tool, min(since) as since from waiting) w
+  where p.provider = p_provider
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+ RETURNS TABLE(success boolean, new_balance bigint, error_message text)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+ RETURNS TABLE(table_name text, job_id uuid, refunded_credits bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_ids uuid[];
+begin
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  perform unstuck_private.act_as('user');
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  select array_agg(l.id) into v_ids from (
+    select j.id from unstuck.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id for update
+  ) l;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
+  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
+  on conflict do nothing;
+  if v_ids is null then return; end if;
+  return query
+  select t.table_name, c.job_id, c.refunded
+  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  join unstuck.tools t using (tool);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_cancelled_v1(p_job_id uuid, p_step integer, p_task_id text)
+ RETURNS TABLE(remaining integer)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id and s.step = p_step
+  returning jsonb_array_length(s.provider_cancel_due)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_checked_v1(p_job_id uuid, p_step integer, p_run bigint, p_answer text)
+ RETURNS TABLE(outcome text, refunded bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_grace interval; v_now timestamptz; v_minutes int;
+begin
+  perform unstuck_private.act_as('sweep');
+  if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  v_now := clock_timestamp();
+  select grace into v_grace from unstuck_private.intervals();
+  update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
+  if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
+    return query select 'waiting', 0; return;
+  end if;
+  v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
+  return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
+    format('no result after %s.', unstuck_private.minutes_text(v_minutes))) f;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_claim_v1(p_provider text, p_limit integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text, run_ms integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_provider unstuck.providers; v_free int; v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  -- Slots are counted from rows under this lock. An ordinary `for update` would block foreign keys and deadlock with enqueue.
+  select * into v_provider from unstuck.providers where provider = p_provider for no key update;
+  if not found or not v_provider.enabled then return; end if;
+  v_now := clock_timestamp();
+  select v_provider.max_concurrent - count(*) into v_free from unstuck.job_steps s
+  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null;
+  v_free := least(v_free, greatest(p_limit, 0));
+  if v_free <= 0 then return; end if;
+  return query
+  with picked as (
+    select s.job_id, s.step, q.place
+    -- A few more than are free: somebody may be at one of them.
+    from (select * from unstuck_private.queue_order(p_provider, v_now) o where o.ready order by o.place limit v_free + 100) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+    where s.status = 'queued' and unstuck_private.is_live(j.status)
+    order by q.place limit v_free
+    for update of j, s skip locked
+  ), claimed as (
+    update unstuck.job_steps s set
+      status = case when v_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1, claimed_at = v_now, sent_at = null, provider_task_id = null, checked_at = null, not_before = null,
+      attempts = s.attempts + v_provider.synchronous::int,
+      started_at = case when v_provider.synchronous then v_now end,
+      lease_until = case when v_provider.synchronous then v_now + i.lease else v_now + t.start_timeout end,
+      deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
+    from picked p, unstuck.jobs j, unstuck.tools t, unstuck_private.intervals() i
+    where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place,
+      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
+  ), turn as (
+    -- Those served together go to the end of the line in the order in which they were served.
+    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
+    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond' from claimed c group by c.user_id
+    on conflict (provider, user_id) do update set served_at = excluded.served_at
+  ), job as (
+    update unstuck.jobs j set
+      status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
+      started_at = case when v_provider.synchronous then coalesce(j.started_at, v_now) else j.started_at end,
+      waited_in_queue = j.waited_in_queue or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at from claimed c group by c.job_id) c, unstuck.tools t
+    where j.id = c.job_id and t.tool = j.tool
+    returning j.id
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (select pr.output_url from unstuck.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1),
+    ceil(extract(epoch from c.run_for) * 1000)::int
+  from claimed c join job on job.id = c.job_id;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_complete_v1(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
+ RETURNS TABLE(outcome text, job_status text, refunded bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'running' then
+    return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
+      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
+  end if;
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
+    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
+  where s.job_id = p_job_id and s.step = p_step;
+  if not exists (select from unstuck.job_steps s where s.job_id = p_job_id and not unstuck_private.is_final(s.status)) then
+    update unstuck.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
+    return query select 'completed', c.status, c.refunded from unstuck_private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
+    return;
+  end if;
+  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
+  update unstuck.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select 'completed', 'running', 0;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_done_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
+ RETURNS TABLE(outcome text, run bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_step unstuck.job_steps; v_expires timestamptz; v_older boolean; v_same boolean;
+begin
+  perform unstuck_private.act_as('worker');
+  select expires_at into v_expires from unstuck.jobs where id = p_job_id for update;
+  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
+  if not found or p_run > v_step.run or v_step.status = 'blocked' then return query select 'stale', p_run; return; end if;
+  if unstuck_private.is_final(v_step.status) then
+    if v_step.status <> 'completed' then
+      insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+      select p_job_id, p_step, p_run, 'late_success', v_step.status, v_step.status, 'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
+      where not exists (select from unstuck.job_events e where e.job_id = p_job_id and e.step = p_step and e.run = p_run and e.event = 'late_success');
+      -- Finished: nothing is left to cancel there.
+      update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      where s.job_id = p_job_id and s.step = p_step and s.provider_cancel_due <> '[]';
+    end if;
+    return query select 'late', p_run; return;
+  end if;
+  v_older := p_run < v_step.run;
+  v_same := coalesce(v_step.provider_task_id, p_task_id) is not distinct from coalesce(p_task_id, v_step.provider_task_id);
+  -- Never claimed; not this run's task; somebody copies already; another task's result was taken.
+  if v_step.run = 0 or (not v_older and not v_same)
+     or (v_step.provider_done_at is not null and (v_step.lease_until > clock_timestamp() or not v_same))
+     or exists (select from unstuck.job_steps o where o.provider = v_step.provider and o.provider_task_id = p_task_id
+       and (o.job_id, o.step) <> (p_job_id, p_step)) then
+    return query select 'stale', v_step.run; return;
+  end if;
+  -- A success of an older run, or of one that was put back, is paid work: it is taken, and whoever works on a newer run
+  -- becomes stale.
+  update unstuck.job_steps s set status = 'running', run = s.run + v_older::int,
+    provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
+      then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id) end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id), output = p_output, not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()), started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
+    lease_until = clock_timestamp() + i.lease, deadline_at = v_expires
+  from unstuck_private.intervals() i
+  where s.job_id = p_job_id and s.step = p_step
+  returning s.run into p_run;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select 'copy', p_run;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_fail_v1(p_job_id uuid, p_step integer, p_run bigint, p_error_code text, p_error_message text)
+ RETURNS TABLE(outcome text, job_status text, refunded bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps;
+begin
+  perform unstuck_private.act_as('worker');
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
+  -- The provider itself says that this task is over: no cancel is owed for it.
+  update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
+  return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_get_v1(p_job_id uuid, p_step integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text, done boolean, sent boolean, output jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select s.job_id, s.step, s.run, j.tool, s.provider, j.user_id, j.status, s.status, s.provider_task_id,
+    s.provider_done_at is not null, s.sent_at is not null, s.output
+  from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = p_job_id and s.step = p_step
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_heartbeat_v1(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS TABLE(applied boolean, lease_ms integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+declare v_lease timestamptz;
+begin
+  update unstuck.job_steps s set lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
+  from unstuck_private.intervals() i
+  where s.job_id = p_job_id and s.step = p_step and s.run = p_run and s.status = 'running' and s.lease_until > clock_timestamp()
+  returning s.lease_until into v_lease;
+  return query select v_lease is not null, coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_requeue_v1(p_job_id uuid, p_step integer, p_run bigint, p_kind text, p_delay_ms integer, p_error_code text, p_error_message text)
+ RETURNS TABLE(outcome text, refunded bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_job unstuck.jobs; v_step unstuck.job_steps; v_tool unstuck.tools; v_at timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  if p_kind not in ('capacity', 'transient') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  v_job := unstuck_private.job_lock(p_job_id);
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  -- What the provider finished is not put back, whoever says so late.
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
+    return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f; return;
+  end if;
+  -- A refusal for capacity is not an attempt.
+  update unstuck.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
+    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
+    deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
+  where s.job_id = p_job_id and s.step = p_step;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select 'queued', 0;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_sent_v1(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS TABLE(applied boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+declare v_step unstuck.job_steps; v_now timestamptz;
+begin
+  perform unstuck_private.act_as('worker');
+  v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
+  if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
+    return query select false; return;
+  end if;
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set sent_at = v_now, attempts = s.attempts + 1, lease_until = v_now + t.start_timeout,
+    deadline_at = least(v_now + t.run_timeout, j.expires_at)
+  from unstuck.jobs j join unstuck.tools t using (tool)
+  where s.job_id = p_job_id and s.step = p_step and j.id = s.job_id;
+  perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+  return query select true;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.step_started_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text)
+ RETURNS TABLE(outcome text, webhook_waiting boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_step unstuck.job_steps; v_waiting boolean;
+begin
+  perform unstuck_private.act_as('worker');
+  perform 1 from unstuck.jobs where id = p_job_id for update;
+  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
+  if not found or coalesce(p_task_id, '') = '' then return query select 'stale', false; return; end if;
+  v_waiting := exists (select from unstuck.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
+  if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
+    begin
+      -- A webhook may have come first: then a copier holds the lease.
+      update unstuck.job_steps s set status = 'running', provider_task_id = p_task_id,
+        lease_until = case when s.provider_done_at is not null then s.lease_until end,
+        started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
+      where s.job_id = p_job_id and s.step = p_step;
+    exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
+      return query select 'stale', false; return;
+    end;
+    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    return query select 'running', v_waiting; return;
+  end if;
+  if v_step.provider_task_id = p_task_id or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id)) then
+    return query select 'stale', v_waiting; return;
+  end if;
+  -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
+  update unstuck.job_steps s set provider_cancel_due = s.provider_cancel_due || jsonb_build_object('task_id', p_task_id, 'run', p_run)
+  where s.job_id = p_job_id and s.step = p_step;
+  return query select 'cancel_due', v_waiting;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.steps_due_v1(p_provider text, p_limit integer, p_all boolean DEFAULT false)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb, sent_since timestamp with time zone, sent_seconds integer, open integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_now timestamptz := clock_timestamp(); v_provider unstuck.providers; v_open int;
+begin
+  select * into v_provider from unstuck.providers where provider = p_provider;
+  if not found or v_provider.synchronous then return; end if;
+  select count(*) into v_open from unstuck.job_steps s
+  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_task_id is not null and s.provider_done_at is null;
+  return query
+  with mine as (
+    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
+      s.provider_task_id is null as unknown
+    from unstuck.job_steps s cross join unstuck_private.intervals() i
+    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
+      and case
+        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
+        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
+        else p_all or not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
+    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
+    limit p_limit for update of s skip locked
+  ), reserved as (
+    update unstuck.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
+    from mine m, unstuck_private.intervals() i
+    where s.job_id = m.job_id and s.step = m.step
+    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, s.sent_at, m.overdue, m.done, m.unknown
+  ), owing as (
+    select s.job_id, s.step from unstuck.job_steps s
+    where s.provider = p_provider and s.provider_cancel_due <> '[]'
+      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
+      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
+    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
+  ), owed as (
+    update unstuck.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
+    returning s.job_id, s.step, s.run, s.provider_cancel_due
+  )
+  select r.job_id, r.step, r.run, j.tool, j.user_id,
+    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
+    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body,
+    -- The provider's clock may not be ours.
+    r.sent_at - interval '2 minutes', extract(epoch from v_now - r.sent_at)::int, v_open
+  from reserved r join unstuck.jobs j on j.id = r.job_id
+  -- What was said at this address about a task that is another step's says nothing of this one.
+  left join lateral (select i.task_id, i.body from unstuck.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
+      and not exists (select from unstuck.job_steps o
+        where o.provider = p_provider and o.provider_task_id = i.task_id and (o.job_id, o.step) <> (r.job_id, r.step))
+    order by i.id desc limit 1) w on true
+  union all
+  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open
+  from owed o join unstuck.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
+ RETURNS TABLE(waiting integer, may_start integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
+  from unstuck.providers p
+  cross join lateral (
+    select count(*) as live from unstuck.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) l
+  cross join lateral (
+    select count(*) as waiting, count(*) filter (where o.ready) as ready from unstuck_private.queue_order(p.provider, clock_timestamp()) o
+  ) q
+  where p.provider = p_provider
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck.sweep_begin_v1(p_source text)
+ RETURNS TABLE(sweep_id bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ insert into unstuck.sweeps (source) values (p_source) returning id $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits bigint)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '30s'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  update unstuck.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
+    refunded_credits = s.refunded_credits + p_refunded_credits,
+    stuck = unstuck_private.count_stuck(clock_timestamp()), violations = (select count(*) from unstuck_private.violations(clock_timestamp() - interval '1 day'))
+  where s.id = p_sweep_id
+  returning s.stuck, s.violations, unstuck_private.count_due(clock_timestamp());
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
+ RETURNS TABLE(has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$
+#variable_conflict use_column
+declare v_orphan interval;
+begin
+  perform unstuck.user_heal_v1(p_user_id);
+  -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
+  select orphan into v_orphan from unstuck_private.intervals();
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  perform unstuck_private.orphans_cancel(array(
+    select j.id from unstuck.jobs j join unstuck.tools t using (tool)
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
+      and coalesce(j.queued_at, j.created_at) <= clock_timestamp() - v_orphan
+      and not exists (select from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'debit')
+      and not exists (select from unstuck.job_steps s where s.job_id = j.id and (s.provider_task_id is not null or s.claimed_at is not null))
+    order by j.id for update of j));
+  return query
+  select true, j.tool, t.table_name, j.id, j.status,
+    case when j.status = 'queued' then (select p."position" from unstuck_private.queue_places(t.provider) p where p.job_id = j.id) end
+  from unstuck.jobs j join unstuck.tools t using (tool)
+  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.quarantined_at is null
+  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  order by j.status = 'queued', j.request_hash is null and j.credits_charged = 0, j.created_at limit 1;
+  if not found then
+    return query select false, null::text, null::text, null::uuid, null::text, null::int;
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.user_heal_v1(p_user_id uuid)
+ RETURNS TABLE(healed integer, refunded_credits bigint)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '10s'
+AS $function$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::bigint from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.webhook_applied_v1(p_inbox_id bigint)
+ RETURNS TABLE(applied boolean)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $function$
+;
+CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
+ RETURNS TABLE(recorded boolean, inbox_id bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+#variable_conflict use_column
+declare v_id bigint;
+begin
+  insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
+  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
+  on conflict (provider, dedup_key) do nothing returning id into v_id;
+  if found then return query select true, v_id; return; end if;
+  return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
  RETURNS void
  LANGUAGE sql
  SET search_path TO ''
 AS $function$ select set_config('unstuck.actor', p_actor, true) $function$
 ;
-CREATE OR REPLACE FUNCTION private.append_only()
+CREATE OR REPLACE FUNCTION unstuck_private.append_only()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $function$
 ;
-CREATE OR REPLACE FUNCTION private.beyond_patience(p_job_id uuid, p_tool public.tools)
- RETURNS integer
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-declare v_slots int;
-begin
-  select p.max_concurrent into v_slots from public.providers p where p.provider = p_tool.provider;
-  if (select count(*) from (select from public.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
-     or not exists (select from private.tool_seconds(p_tool.provider) t where t.measured) then
-    return 0;
-  end if;
-  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
-end $function$
-;
-CREATE OR REPLACE FUNCTION private.cancel_due_with(p_step public.job_steps)
+CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_with(p_step unstuck.job_steps)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
@@ -606,81 +1811,81 @@ AS $function$
     else p_step.provider_cancel_due end
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.cancel_due_without(p_due jsonb, p_task_id text)
+CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $function$
 ;
-CREATE OR REPLACE FUNCTION private.count_due(p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-  select count(*)::int from private.jobs_due(p_now, array(
+  select count(*)::int from unstuck_private.jobs_due(p_now, array(
     select unnest(c.ids) from unnest(array['deadline', 'age']) as w (way)
-    cross join lateral private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
+    cross join lateral unstuck_private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.count_stuck(p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.count_stuck(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-  select count(*)::int from public.jobs j cross join private.intervals() i
-  where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null
+  select count(*)::int from unstuck.jobs j cross join unstuck_private.intervals() i
+  where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
     and j.deadline_at + i.sql_wait + i.grace <= p_now
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.credit_adjust(p_user_id uuid, p_amount integer, p_reason text)
- RETURNS TABLE(success boolean, new_balance integer, error_message text)
+CREATE OR REPLACE FUNCTION unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
+ RETURNS TABLE(success boolean, new_balance bigint, error_message text)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_balance int;
+declare v_balance bigint;
 begin
   if p_user_id is null or p_amount is null or p_amount = 0 then
-    return query select false, null::int, 'Amount must be positive'; return;
+    return query select false, null::bigint, 'Amount must be positive'; return;
   end if;
-  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select a.balance into v_balance from public.credit_accounts a where a.user_id = p_user_id for update;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
   if v_balance + p_amount < 0 then
     return query select false, v_balance, 'Insufficient credits'; return;
   end if;
-  insert into public.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.credit_entries_after_delete()
+CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_after_delete()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 begin
-  if exists (select from old_rows o join public.credit_entries e using (user_id)) then
+  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
     raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
   end if;
-  update public.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
   return null;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.credit_entries_before_insert()
+CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_before_insert()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 begin
   if new.balance_after is null then
-    insert into public.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
-    update public.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
+    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
   end if;
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
- RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged integer, balance integer, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded integer)
+CREATE OR REPLACE FUNCTION unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
@@ -689,91 +1894,200 @@ AS $function$
 declare v_provider text; v_place int; v_eta int;
 begin
   if p_with_place then
-    select t.provider into v_provider from public.jobs j join public.tools t using (tool) where j.id = p_job_id and j.status = 'queued';
+    select t.provider into v_provider from unstuck.jobs j join unstuck.tools t using (tool) where j.id = p_job_id and j.status = 'queued';
     if found then
-      select p."position", p.eta_seconds into v_place, v_eta from private.queue_places(v_provider) p where p.job_id = p_job_id;
+      select p."position", p.eta_seconds into v_place, v_eta from unstuck_private.queue_places(v_provider) p where p.job_id = p_job_id;
     end if;
   end if;
   return query
   select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), v_place, v_eta,
-    (select s.provider_task_id from public.job_steps s where s.job_id = j.id and s.provider_task_id is not null order by s.step desc limit 1),
+    (select s.provider_task_id from unstuck.job_steps s where s.job_id = j.id and s.provider_task_id is not null order by s.step desc limit 1),
     j.output_url, j.error_code, j.error_message, j.credits_refunded
-  from public.jobs j left join public.credit_accounts a using (user_id)
+  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.generation_give_up(p_job public.jobs, p_step public.job_steps)
- RETURNS TABLE(job_status text, refunded integer)
- LANGUAGE sql
- SET search_path TO ''
+CREATE OR REPLACE FUNCTION unstuck_private.host_has_role(p_user_id uuid, p_role text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'extensions'
 AS $function$
-  select g.job_status, g.refunded
-  from private.step_give_up(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
-$function$
+declare
+  v_role_type text;
+  v_holds boolean;
+begin
+  select pg_catalog.format_type(t.oid, null)
+  into v_role_type
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_type t on t.oid = p.proargtypes[1]
+  where p.pronamespace = 'public'::regnamespace
+    and p.proname = 'has_role'
+    and p.prokind = 'f'
+    and p.pronargs = 2
+    and p.proargtypes[0] = 'uuid'::regtype
+    and p.prorettype = 'boolean'::regtype
+    and coalesce(pg_catalog.obj_description(p.oid, 'pg_proc'), '') not like 'Unstuck front of %'
+    and (
+      t.typcategory = 'S'
+      or exists (
+        select from pg_catalog.pg_enum e
+        where e.enumtypid = t.oid and e.enumlabel = p_role
+      )
+    )
+  order by t.typcategory
+  limit 1;
+  if not found then
+    return null;
+  end if;
+  execute format('select public.has_role($1, $2::%s)', v_role_type)
+  into v_holds
+  using p_user_id, p_role;
+  return coalesce(v_holds, false);
+end $function$
 ;
-CREATE OR REPLACE FUNCTION private.hours_seen()
- RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged integer, credits_refunded integer)
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
-  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
-  from recent r
-  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
-  left join (
-    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::int as charged
-    from public.jobs j, recent where j.created_at >= recent.since group by 1
-  ) o using (hour)
-  left join (
-    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
-      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
-      sum(j.credits_refunded)::int as refunded
-    -- A row is last updated when it ends or later, so the index by update finds what ended.
-    from public.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
-  ) e using (hour)
-  where private.may_see(null)
-  order by h.hour
-$function$
-;
-CREATE OR REPLACE FUNCTION private.intervals()
+CREATE OR REPLACE FUNCTION unstuck_private.intervals()
  RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
  LANGUAGE sql
  STABLE
 AS $function$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $function$
 ;
-CREATE OR REPLACE FUNCTION private.is_admin()
+CREATE OR REPLACE FUNCTION unstuck_private.is_admin()
  RETURNS boolean
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select auth.uid() is not null and public.has_role(auth.uid(), 'admin') $function$
+AS $function$ select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin') $function$
 ;
-CREATE OR REPLACE FUNCTION private.is_final(p_status text)
+CREATE OR REPLACE FUNCTION unstuck_private.is_final(p_status text)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select p_status in ('completed', 'failed', 'cancelled') $function$
 ;
-CREATE OR REPLACE FUNCTION private.is_live(p_status text)
+CREATE OR REPLACE FUNCTION unstuck_private.is_live(p_status text)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select p_status in ('pending', 'queued', 'starting', 'running') $function$
 ;
-CREATE OR REPLACE FUNCTION private.is_stale_attempt(p_step public.job_steps, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.is_name_free(p_name text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select not exists (
+    select from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relname = p_name
+  ) and not exists (
+    select from pg_catalog.pg_proc p
+    where p.pronamespace = 'public'::regnamespace and p.proname = p_name
+  ) and not exists (
+    select from pg_catalog.pg_type t
+    where t.typnamespace = 'public'::regnamespace and t.typname = p_name
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select p_step.status = 'running' and p_step.provider_done_at is null and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now $function$
 ;
-CREATE OR REPLACE FUNCTION private.job_follow(p_job_ids uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.job_lock(p_job_id uuid)
+ RETURNS unstuck.jobs
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_user uuid; v_job unstuck.jobs;
+begin
+  select user_id into v_user from unstuck.jobs where id = p_job_id;
+  if not found then return null; end if;
+  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  return v_job;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_position(p_job_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select p."position" from unstuck.jobs j join unstuck.tools t using (tool)
+  cross join lateral unstuck_private.queue_places(t.provider) p
+  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and unstuck_private.may_see(j.user_id)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_span(p_tool text, p_steps integer)
+ RETURNS interval
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.tool_span(t, p, p_steps) from unstuck.tools t join unstuck.providers p using (provider) where t.tool = p_tool
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_steps_before_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare v_job unstuck.jobs; v_tool unstuck.tools;
+begin
+  select * into v_job from unstuck.jobs where id = new.job_id;
+  if not found then return new; end if;  -- the foreign key refuses it
+  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  new.provider := coalesce(new.provider, v_tool.provider);
+  new.deadline_at := coalesce(new.deadline_at, case
+    when new.status = 'blocked' then v_job.expires_at
+    when new.status = 'queued' then v_job.deadline_at
+    else coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at) + v_tool.run_timeout end);
+  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, clock_timestamp()); end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_steps_before_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if unstuck_private.is_final(old.status) and new.status is distinct from old.status then
+    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+  end if;
+  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
+  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
+    update unstuck.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and unstuck_private.is_live(status);
+  end if;
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_steps_log()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
+  from new_rows n join old_rows o using (job_id, step)
+  where n.status <> o.status or n.run <> o.run;
+  return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 begin
-  update public.jobs j set
+  update unstuck.jobs j set
     status = s.status,
     current_step = s.current_step,
     deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
@@ -788,135 +2102,23 @@ begin
                max(st.deadline_at) filter (where st.status = 'queued')) as deadline_at,
       bool_or(st.started_at is not null or st.sent_at is not null) as worked,
       min(coalesce(st.started_at, st.sent_at)) as started_at
-    from public.job_steps st join public.jobs jj on jj.id = st.job_id join public.tools t using (tool)
+    from unstuck.job_steps st join unstuck.jobs jj on jj.id = st.job_id join unstuck.tools t using (tool)
     where st.job_id = any (p_job_ids) group by st.job_id
   ) s
-  where j.id = s.job_id and private.is_live(j.status);
+  where j.id = s.job_id and unstuck_private.is_live(j.status);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.job_in_table(p_job public.jobs, p_table text)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  if p_table is null or p_table not in (select t.table_name from public.tools t) then perform private.refuse(400, 'bad_request'); end if;
-  if p_job.id is null or not exists (select from public.tools t where t.tool = p_job.tool and t.table_name = p_table) then
-    perform private.refuse(404, 'not_found');
-  end if;
-end $function$
-;
-CREATE OR REPLACE FUNCTION private.job_lock(p_job_id uuid)
- RETURNS public.jobs
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-declare v_user uuid; v_job public.jobs;
-begin
-  select user_id into v_user from public.jobs where id = p_job_id;
-  if not found then return null; end if;
-  insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from public.credit_accounts where user_id = v_user for update;
-  select * into v_job from public.jobs where id = p_job_id for update;
-  return v_job;
-end $function$
-;
-CREATE OR REPLACE FUNCTION private.job_position(p_job_id uuid)
- RETURNS integer
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select p."position" from public.jobs j join public.tools t using (tool)
-  cross join lateral private.queue_places(t.provider) p
-  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and private.may_see(j.user_id)
-$function$
-;
-CREATE OR REPLACE FUNCTION private.job_set_aside(p_ids uuid[], p_reason text)
- RETURNS void
- LANGUAGE sql
- SET search_path TO ''
-AS $function$
-  insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
-  select j.id, 'set_aside', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
-  from public.jobs j where j.id = any (p_ids) and j.set_aside_at is null;
-  update public.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
-    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = private.cancel_due_with(s)
-  where s.job_id = any (p_ids) and not private.is_final(s.status);
-  update public.jobs set set_aside_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and set_aside_at is null;
-$function$
-;
-CREATE OR REPLACE FUNCTION private.job_span(p_tool text, p_steps integer)
- RETURNS interval
- LANGUAGE sql
- STABLE
- SET search_path TO ''
-AS $function$
-  select private.tool_span(t, p, p_steps) from public.tools t join public.providers p using (provider) where t.tool = p_tool
-$function$
-;
-CREATE OR REPLACE FUNCTION private.job_steps_before_insert()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-declare v_job public.jobs; v_tool public.tools;
-begin
-  select * into v_job from public.jobs where id = new.job_id;
-  if not found then return new; end if;  -- the foreign key refuses it
-  select * into v_tool from public.tools where tool = v_job.tool;
-  new.provider := coalesce(new.provider, v_tool.provider);
-  new.deadline_at := coalesce(new.deadline_at, case
-    when new.status = 'blocked' then v_job.expires_at
-    when new.status = 'queued' then v_job.deadline_at
-    else coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at) + v_tool.run_timeout end);
-  if private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, clock_timestamp()); end if;
-  return new;
-end $function$
-;
-CREATE OR REPLACE FUNCTION private.job_steps_before_update()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  if private.is_final(old.status) and new.status is distinct from old.status then
-    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
-  end if;
-  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
-  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
-    update public.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and private.is_live(status);
-  end if;
-  return new;
-end $function$
-;
-CREATE OR REPLACE FUNCTION private.job_steps_log()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
- SET enable_nestloop TO 'off'
-AS $function$
-begin
-  insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
-    nullif(current_setting('unstuck.actor', true), ''),
-    case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
-  from new_rows n join old_rows o using (job_id, step)
-  where n.status <> o.status or n.run <> o.run;
-  return null;
-end $function$
-;
-CREATE OR REPLACE FUNCTION private.job_task_id(p_job_id uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.job_task_id(p_job_id uuid)
  RETURNS text
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select s.provider_task_id from public.job_steps s join public.jobs j on j.id = s.job_id
-  where s.job_id = p_job_id and s.provider_task_id is not null and private.may_see(j.user_id) order by s.step desc limit 1
+  select s.provider_task_id from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id and s.provider_task_id is not null and unstuck_private.may_see(j.user_id) order by s.step desc limit 1
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.job_write(p_user_id uuid, p_job_id uuid, p_tool public.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price integer, p_retry_of uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -924,59 +2126,59 @@ AS $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_steps int := jsonb_array_length(p_steps);
-  v_expires timestamptz := v_now + private.job_span(p_tool.tool, v_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_span(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
   -- An older client's own row is adopted: every time and money column is overwritten.
-  update public.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
+  update unstuck.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
     refund_rule = p_tool.refund_rule, exclusive_key = v_key, input = p_input, total_steps = v_steps, current_step = 0, retries = 0,
     request_hash = p_request_hash, queued_at = v_now, created_at = v_now, started_at = null, deadline_at = v_deadline, expires_at = v_expires,
     completed_at = null, waited_in_queue = false, output = null, output_url = null, error_code = null, error_message = null
   where id = p_job_id and user_id = p_user_id and request_hash is null;
   if not found then
-    insert into public.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
+    insert into unstuck.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
       request_hash, retry_of, queued_at, created_at, deadline_at, expires_at)
     values (p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule, v_key, p_input, v_steps,
       p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires);
   end if;
   if p_price > 0 then
-    insert into public.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
   end if;
-  insert into public.job_steps (job_id, step, status, provider, share, deadline_at, input)
+  insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
   select p_job_id, s.step, case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end, p_tool.provider,
-    private.share_of(p_price, v_steps, s.step::int),
+    unstuck_private.share_of(p_price, v_steps, s.step::int),
     case when s.step > 1 and p_tool.step_order = 'sequential' then v_expires else v_deadline end, s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.jobs_before_insert()
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_before_insert()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_tool public.tools; v_from timestamptz;
+declare v_tool unstuck.tools; v_from timestamptz;
 begin
-  select * into v_tool from public.tools where tool = new.tool;
+  select * into v_tool from unstuck.tools where tool = new.tool;
   if not found then return new; end if;  -- the foreign key refuses it
   new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
   v_from := coalesce(new.started_at, new.created_at);
-  new.expires_at := coalesce(new.expires_at, v_from + private.job_span(new.tool, new.total_steps));
+  new.expires_at := coalesce(new.expires_at, v_from + unstuck_private.job_span(new.tool, new.total_steps));
   new.deadline_at := coalesce(new.deadline_at, case new.status
-    when 'pending' then v_from + (select orphan from private.intervals())
+    when 'pending' then v_from + (select orphan from unstuck_private.intervals())
     when 'queued' then v_from + v_tool.queue_ttl
     else v_from + v_tool.run_timeout end);
-  if private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.jobs_before_update()
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_before_update()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 begin
-  if private.is_final(old.status) and new.status is distinct from old.status
+  if unstuck_private.is_final(old.status) and new.status is distinct from old.status
      and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
   end if;
@@ -984,42 +2186,42 @@ begin
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
- RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
 declare v_now timestamptz := clock_timestamp();
 begin
-  insert into public.credit_accounts (user_id)
-  select distinct j.user_id from public.jobs j where j.id = any (p_ids) order by 1
+  insert into unstuck.credit_accounts (user_id)
+  select distinct j.user_id from unstuck.jobs j where j.id = any (p_ids) order by 1
   on conflict do nothing;
   return query
   with closing as (
     select j.id, j.user_id, j.tool, c.status, c.code, c.message,
-      case when exists (select from public.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
-      coalesce(-l.debit, 0)::int as debit, coalesce(l.refunded, 0)::int as refunded
+      case when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
+      coalesce(-l.debit, 0)::bigint as debit, coalesce(l.refunded, 0)::bigint as refunded
     from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
-    join public.jobs j on j.id = c.id
+    join unstuck.jobs j on j.id = c.id
     left join lateral (
       select sum(e.amount) filter (where e.kind = 'debit') as debit, sum(e.amount) filter (where e.kind = 'refund') as refunded
-      from public.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
+      from unstuck.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
     ) l on true
-    where private.is_live(j.status)
+    where unstuck_private.is_live(j.status)
   ), step_closed as (
-    update public.job_steps s set
+    update unstuck.job_steps s set
       status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
       error_code = coalesce(c.code, 'CANCELLED'), error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message, completed_at = v_now, lease_until = null, checked_at = null,
-      provider_cancel_due = private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_due_with(s)
     from closing c
-    where s.job_id = c.id and not private.is_final(s.status)
+    where s.job_id = c.id and not unstuck_private.is_final(s.status)
     returning s.job_id
   ), part as (
     -- Shares that do not add up to what was taken (rows written by others) are split anew.
     select c.id, c.user_id, s.step, s.status, case when sum(s.share) over job = c.debit then s.share
-      else private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
-    from closing c join public.job_steps s on s.job_id = c.id
+      else unstuck_private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
+    from closing c join unstuck.job_steps s on s.job_id = c.id
     where c.rule = 'per_step' and c.debit > 0
     window job as (partition by s.job_id)
   ), owed as (
@@ -1029,23 +2231,23 @@ begin
     select c.id, c.user_id, c.step, c.share
     from part c
     where c.status <> 'completed' and c.share > 0
-      and not exists (select from public.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
+      and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
   ), running as (
     select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
   ), entry as (
-    insert into public.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
+    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
     select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far, coalesce(c.code, 'refund')
-    from running r join closing c using (id) join public.credit_accounts a on a.user_id = r.user_id
+    from running r join closing c using (id) join unstuck.credit_accounts a on a.user_id = r.user_id
     returning user_id, job_id, amount
   ), account as (
-    update public.credit_accounts a set balance = a.balance + t.total
-    from (select user_id, sum(amount)::int as total from running group by 1) t
+    update unstuck.credit_accounts a set balance = a.balance + t.total
+    from (select user_id, sum(amount)::bigint as total from running group by 1) t
     where a.user_id = t.user_id
     returning a.user_id
   ), back as (
-    select e.job_id, sum(e.amount)::int as amount from entry e group by 1
+    select e.job_id, sum(e.amount)::bigint as amount from entry e group by 1
   ), closed as (
-    update public.jobs j set
+    update unstuck.jobs j set
       status = c.status,
       credits_charged = c.debit,
       credits_refunded = c.refunded + coalesce(b.amount, 0),
@@ -1060,7 +2262,7 @@ begin
   select closed.id, closed.tool, closed.status, closed.amount from closed;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
  RETURNS TABLE(job_id uuid, user_id uuid, status text, code text, message text)
  LANGUAGE sql
  STABLE
@@ -1070,16 +2272,16 @@ AS $function$
     select c.*, s.*, w.*, i.sql_wait,
       coalesce(c.started_at, c.created_at) + l.span <= p_now
         -- An admin's requeue begins its time anew.
-        and not exists (select from public.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
+        and not exists (select from unstuck.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
     from unnest(p_ids) as n (id)
-    join public.jobs c on c.id = n.id and c.status in ('pending', 'queued', 'starting', 'running') and c.set_aside_at is null
-    join public.tools t using (tool)
-    join public.providers tp on tp.provider = t.provider
-    cross join private.intervals() i
+    join unstuck.jobs c on c.id = n.id and c.status in ('pending', 'queued', 'starting', 'running') and c.quarantined_at is null
+    join unstuck.tools t using (tool)
+    join unstuck.providers tp on tp.provider = t.provider
+    cross join unstuck_private.intervals() i
     cross join lateral (
       select count(*) as steps,
         count(*) filter (where st.status = 'completed') as done,
-        count(*) filter (where not private.is_final(st.status)) as live,
+        count(*) filter (where not unstuck_private.is_final(st.status)) as live,
         count(*) filter (where st.status in ('starting', 'running')) as working,
         -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
         bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
@@ -1090,18 +2292,18 @@ AS $function$
         -- Left for the websites' own cleanup, which calls their function; SQL cannot, and waits 3 minutes past the deadline for it.
         bool_or(p_now < c.expires_at and st.status = 'running' and st.provider = 'llm' and st.provider_done_at is null
           and st.lease_until is not null and st.attempts < t.attempt_max) as retryable,
-        bool_or(st.provider_done_at is not null and not private.is_final(st.status)) as undelivered,
+        bool_or(st.provider_done_at is not null and not unstuck_private.is_final(st.status)) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
-      from public.job_steps st join public.providers p using (provider) where st.job_id = c.id
+      from unstuck.job_steps st join unstuck.providers p using (provider) where st.job_id = c.id
     ) s
     -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
     cross join lateral (
       select c.status = 'pending' and c.request_hash is null
-        and not exists (select from public.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
+        and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
         coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
     ) w
     cross join lateral (
-      select case when s.steps = 0 then t.run_timeout else private.tool_span(t, tp, c.total_steps) end as span
+      select case when s.steps = 0 then t.run_timeout else unstuck_private.tool_span(t, tp, c.total_steps) end as span
     ) l
   )
   select j.id, j.user_id,
@@ -1113,7 +2315,7 @@ AS $function$
     case when j.orphan then 'never started; nothing was charged.'
          when j.undelivered then 'the result could not be stored.'
          else format('%s after %s.', case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
-           private.minutes_text(private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
+           unstuck_private.minutes_text(unstuck_private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
   from judged j
   where case
     when j.too_old then true
@@ -1129,7 +2331,7 @@ AS $function$
   end
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.jobs_log()
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_log()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -1137,10 +2339,10 @@ CREATE OR REPLACE FUNCTION private.jobs_log()
 AS $function$
 begin
   if tg_op = 'INSERT' then
-    insert into public.job_events (job_id, event, to_status, actor)
+    insert into unstuck.job_events (job_id, event, to_status, actor)
     select n.id, 'job_created', n.status, nullif(current_setting('unstuck.actor', true), '') from new_rows n;
   else
-    insert into public.job_events (job_id, event, from_status, to_status, actor, detail)
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
     select n.id, 'job_' || n.status, o.status, n.status, nullif(current_setting('unstuck.actor', true), ''),
       case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
     from new_rows n join old_rows o using (id) where n.status <> o.status;
@@ -1148,70 +2350,38 @@ begin
   return null;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.load_seen()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer)
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text)
+ RETURNS void
  LANGUAGE sql
- STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
-  from public.providers p
-  cross join lateral (
-    select count(*)::int as steps from public.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ) r
-  cross join lateral (
-    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
-    from public.job_steps s join public.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
-  ) w
-  where private.may_see(null)
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+  select j.id, 'quarantined', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
+  from unstuck.jobs j where j.id = any (p_ids) and j.quarantined_at is null;
+  update unstuck.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
+    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
+  where s.job_id = any (p_ids) and not unstuck_private.is_final(s.status);
+  update unstuck.jobs set quarantined_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and quarantined_at is null;
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.may_see(p_user_id uuid)
- RETURNS boolean
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or private.is_admin()
-$function$
-;
-CREATE OR REPLACE FUNCTION private.minutes_between(p_from timestamp with time zone, p_to timestamp with time zone)
- RETURNS integer
- LANGUAGE sql
- IMMUTABLE
-AS $function$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $function$
-;
-CREATE OR REPLACE FUNCTION private.minutes_text(p_minutes integer)
- RETURNS text
- LANGUAGE sql
- IMMUTABLE
-AS $function$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $function$
-;
-CREATE OR REPLACE FUNCTION private.number_in(p_text text)
- RETURNS numeric
- LANGUAGE sql
- IMMUTABLE
-AS $function$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $function$
-;
-CREATE OR REPLACE FUNCTION private.old_row_insert()
+CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_insert()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-declare v_tool public.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
+declare v_tool unstuck.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
 begin
-  select * into v_tool from public.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
+  select * into v_tool from unstuck.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  insert into public.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from public.credit_accounts where user_id = v_user for update;
+  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
   -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
-  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from public.jobs j
+  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
       where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
-    perform private.refuse(429, 'rate_limited');
+    perform unstuck_private.refuse(429, 'rate_limited');
   end if;
   v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
     "category": "category", "framing_mode": "framingMode", "video_url": "videoUrl", "width": "width", "height": "height",
@@ -1220,27 +2390,21 @@ begin
   for v_key in select jsonb_object_keys(v_keys) loop
     if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
   end loop;
-  if octet_length(v_input::text) > 20000 then perform private.refuse(413, 'payload_too_large'); end if;
-  perform private.act_as('client');
+  if octet_length(v_input::text) > 20000 then perform unstuck_private.refuse(413, 'payload_too_large'); end if;
+  perform unstuck_private.act_as('client');
   begin
-    insert into public.jobs (id, tool, user_id, session_id, status, input)
+    insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
     values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
     returning id into new.id;
   exception when unique_violation then
-    perform private.refuse(409, 'idempotency_conflict');
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   -- The row as it is, not as it was written, is what the client is answered with.
-  execute format('select * from public.%I where id = $1', tg_table_name) into new using new.id;
+  execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using new.id;
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.old_row_refuse()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $function$
-;
-CREATE OR REPLACE FUNCTION private.old_row_update()
+CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_update()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1252,33 +2416,56 @@ begin
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
   if new.status in ('failed', 'cancelled') and (new.status is distinct from old.status or old.error_code = 'ORPHANED') then
-    perform 1 from public.job_cancel_v1(v_user, tg_table_name, old.id);
-    execute format('select * from public.%I where id = $1', tg_table_name) into new using old.id;
+    perform 1 from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
+    execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using old.id;
     return new;
   end if;
   return null;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.orphans_cancel(p_ids uuid[])
- RETURNS void
- LANGUAGE sql
+CREATE OR REPLACE FUNCTION unstuck_private.legacy_write_refuse()
+ RETURNS trigger
+ LANGUAGE plpgsql
  SET search_path TO ''
-AS $function$
-  select count(*) from private.jobs_close(p_ids, array_fill('cancelled'::text, array[cardinality(p_ids)]),
-    array_fill('ORPHANED'::text, array[cardinality(p_ids)]), array_fill('never started; nothing was charged.'::text, array[cardinality(p_ids)]))
-$function$
+AS $function$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $function$
 ;
-CREATE OR REPLACE FUNCTION private.places_seen()
- RETURNS TABLE(job_id uuid, provider text, "position" integer, eta_seconds integer)
+CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
+ RETURNS boolean
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select q.job_id, p.provider, q."position", q.eta_seconds
-  from public.providers p cross join lateral private.queue_places(p.provider) q where private.may_see(null)
+  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or unstuck_private.is_admin()
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.providers_before_update()
+CREATE OR REPLACE FUNCTION unstuck_private.minutes_between(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.minutes_text(p_minutes integer)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.number_in(p_text text)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  select count(*) from unstuck_private.jobs_close(p_ids, array_fill('cancelled'::text, array[cardinality(p_ids)]),
+    array_fill('ORPHANED'::text, array[cardinality(p_ids)]), array_fill('never started; nothing was charged.'::text, array[cardinality(p_ids)]))
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.providers_before_update()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -1288,7 +2475,7 @@ begin
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.queue_order(p_provider text, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
  RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, ready boolean, place bigint)
  LANGUAGE plpgsql
  STABLE
@@ -1299,35 +2486,35 @@ begin
   return query
   with waiting as (
     select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since
-    from public.job_steps s join public.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status = 'queued' and private.is_live(j.status)
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p_provider and s.status = 'queued' and unstuck_private.is_live(j.status)
       and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
-        select from public.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
+        select from unstuck.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
   ), lined as (
     select w.*, row_number() over own as turn, greatest(first_value(w.since) over own, u.served_at) as in_line_since
-    from waiting w left join private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
+    from waiting w left join unstuck_private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
     window own as (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step)
   )
   select l.job_id, l.step, l.user_id, l.tool, l.ready, row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
   from lined l;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.queue_places(p_provider text)
+CREATE OR REPLACE FUNCTION unstuck_private.queue_places(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_free numeric[] := private.slots_free_in(p_provider); v_slot int; v_step record; v_place int := 0;
+declare v_free numeric[] := unstuck_private.slots_free_in(p_provider); v_slot int; v_step record; v_place int := 0;
 begin
   for v_step in
     select q.job_id, coalesce(t.seconds, 60) as seconds, greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
       j.status = 'queued' and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
-    from private.queue_order(p_provider, clock_timestamp()) q
-    join public.jobs j on j.id = q.job_id
-    join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-    left join private.tool_seconds(p_provider) t on t.tool = q.tool
+    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
     order by q.place
   loop
     v_slot := 1;
@@ -1343,7 +2530,7 @@ begin
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
+CREATE OR REPLACE FUNCTION unstuck_private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -1352,24 +2539,53 @@ begin
   raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.refuse_final(p_job public.jobs)
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 begin
-  if private.is_final(p_job.status) then
-    perform private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+  if unstuck_private.is_final(p_job.status) then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
   end if;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.share_of(p_price integer, p_steps integer, p_step integer)
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_job.id is null or not exists (select from unstuck.tools t where t.tool = p_job.tool and t.table_name = p_table) then
+    perform unstuck_private.refuse(404, 'not_found');
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid, p_tool unstuck.tools)
  RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare v_slots int;
+begin
+  select p.max_concurrent into v_slots from unstuck.providers p where p.provider = p_tool.provider;
+  if (select count(*) from (select from unstuck.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
+     or not exists (select from unstuck_private.tool_seconds(p_tool.provider) t where t.measured) then
+    return 0;
+  end if;
+  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from unstuck_private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
+ RETURNS bigint
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $function$
 ;
-CREATE OR REPLACE FUNCTION private.slots_free_in(p_provider text)
+CREATE OR REPLACE FUNCTION unstuck_private.slots_free_in(p_provider text)
  RETURNS numeric[]
  LANGUAGE plpgsql
  STABLE
@@ -1379,10 +2595,10 @@ begin
   return (
   with busy as (
     select abs(coalesce(t.seconds, 60) - extract(epoch from clock_timestamp() - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at))) as seconds
-    from public.job_steps s join public.jobs j on j.id = s.job_id left join private.tool_seconds(p_provider) t on t.tool = j.tool
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
     where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
   ), slot as (
-    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from public.providers p where p.provider = p_provider
+    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from unstuck.providers p where p.provider = p_provider
   ), held as (
     -- Over a lowered limit, those that end first free no slot.
     select b.seconds from busy b union all select 0 from slot order by 1 desc limit (select count(*) from slot)
@@ -1391,7 +2607,7 @@ begin
   );
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.status_word(p_table text, p_status text)
+CREATE OR REPLACE FUNCTION unstuck_private.status_word(p_table text, p_status text)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE
@@ -1404,94 +2620,94 @@ AS $function$
     else 'running' end
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.step_give_up(p_job public.jobs, p_step integer, p_code text, p_message text)
- RETURNS TABLE(job_status text, refunded integer)
+CREATE OR REPLACE FUNCTION unstuck_private.step_fail(p_job unstuck.jobs, p_step integer, p_code text, p_message text)
+ RETURNS TABLE(job_status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_share int := 0; v_open boolean; v_any boolean;
+declare v_share bigint := 0; v_open boolean; v_any boolean;
 begin
   if p_job.refund_rule = 'all' then
-    return query select c.status, c.refunded from private.jobs_close(array[p_job.id], array['failed'], array[p_code], array[p_message]) c;
+    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id], array['failed'], array[p_code], array[p_message]) c;
     return;
   end if;
-  update public.job_steps s set status = 'failed', error_code = p_code, error_message = p_code || ': ' || p_message,
-    completed_at = clock_timestamp(), lease_until = null, provider_cancel_due = private.cancel_due_with(s)
+  update unstuck.job_steps s set status = 'failed', error_code = p_code, error_message = p_code || ': ' || p_message,
+    completed_at = clock_timestamp(), lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
   where s.job_id = p_job.id and s.step = p_step returning s.share into v_share;
-  select bool_or(not private.is_final(s.status)), bool_or(s.status = 'completed') into v_open, v_any
-  from public.job_steps s where s.job_id = p_job.id;
+  select bool_or(not unstuck_private.is_final(s.status)), bool_or(s.status = 'completed') into v_open, v_any
+  from unstuck.job_steps s where s.job_id = p_job.id;
   if not v_open then
-    return query select c.status, c.refunded from private.jobs_close(array[p_job.id],
+    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id],
       array[case when v_any then 'completed' else 'failed' end], array[p_code], array[p_message]) c;
     return;
   end if;
-  if v_share > 0 and exists (select from public.credit_entries e where e.job_id = p_job.id and e.kind = 'debit') then
-    insert into public.credit_entries (user_id, job_id, step, kind, amount, reason)
+  if v_share > 0 and exists (select from unstuck.credit_entries e where e.job_id = p_job.id and e.kind = 'debit') then
+    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, reason)
     values (p_job.user_id, p_job.id, p_step, 'refund', v_share, p_code);
-    update public.jobs set credits_refunded = credits_refunded + v_share where id = p_job.id;
+    update unstuck.jobs set credits_refunded = credits_refunded + v_share where id = p_job.id;
   else
     v_share := 0;
   end if;
   -- Waiting siblings' time did not run while this one worked.
-  update public.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
-  from public.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
-  perform private.job_follow(array[p_job.id]);
+  update unstuck.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
+  from unstuck.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job.id]);
   return query select 'running', v_share;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.step_lock(p_job_id uuid, p_step integer, p_run bigint)
- RETURNS public.job_steps
+CREATE OR REPLACE FUNCTION unstuck_private.step_lock(p_job_id uuid, p_step integer, p_run bigint)
+ RETURNS unstuck.job_steps
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_step public.job_steps;
+declare v_step unstuck.job_steps;
 begin
-  perform 1 from public.jobs where id = p_job_id for update;
-  select * into v_step from public.job_steps where job_id = p_job_id and step = p_step and run = p_run
+  perform 1 from unstuck.jobs where id = p_job_id for update;
+  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step and run = p_run
     and status in ('starting', 'running') for update;
   if not found then return null; end if;
   return v_step;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.step_output_url(p_job_id uuid, p_step integer)
+CREATE OR REPLACE FUNCTION unstuck_private.step_output_url(p_job_id uuid, p_step integer)
  RETURNS text
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select s.output_url from public.job_steps s join public.jobs j on j.id = s.job_id
+  select s.output_url from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
   where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
-    and (j.refund_rule = 'per_step' or j.status = 'completed') and private.may_see(j.user_id)
+    and (j.refund_rule = 'per_step' or j.status = 'completed') and unstuck_private.may_see(j.user_id)
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.steps_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded integer)
+CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_row record; v_job public.jobs; v_step public.job_steps;
+declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps;
 begin
   for v_row in
     select s.job_id, s.step, s.run, j.user_id
-    from public.job_steps s
-    join public.jobs j on j.id = s.job_id
-    join public.tools t using (tool)
-    join public.providers p on p.provider = s.provider
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.tools t using (tool)
+    join unstuck.providers p on p.provider = s.provider
     where s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.lease_until <= p_now and s.provider_done_at is null
-      and s.attempts >= t.attempt_max and j.set_aside_at is null and (p_user_id is null or j.user_id = p_user_id)
+      and s.attempts >= t.attempt_max and j.quarantined_at is null and (p_user_id is null or j.user_id = p_user_id)
     order by j.user_id, s.job_id, s.step limit p_limit
   loop
-    v_job := private.job_lock(v_row.job_id);
-    v_step := private.step_lock(v_row.job_id, v_row.step, v_row.run);
+    v_job := unstuck_private.job_lock(v_row.job_id);
+    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
     continue when v_step.job_id is null or v_step.lease_until > p_now;
     return query select v_job.id, v_job.tool, g.job_status, g.refunded
-    from private.step_give_up(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
+    from unstuck_private.step_fail(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.steps_rescue(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
+CREATE OR REPLACE FUNCTION unstuck_private.steps_rescue(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -1500,30 +2716,30 @@ declare v_jobs uuid[]; v_count int;
 begin
   with due as (
     select s.job_id, s.step
-    from public.job_steps s
-    join public.jobs j on j.id = s.job_id
-    join public.tools t using (tool)
-    join public.providers p on p.provider = s.provider
-    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.set_aside_at is null
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.tools t using (tool)
+    join unstuck.providers p on p.provider = s.provider
+    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.quarantined_at is null
       and (p_user_id is null or j.user_id = p_user_id)
       and ((s.status = 'starting' and s.sent_at is null and s.rescues < 3)
         or (s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.provider_done_at is null and s.attempts < t.attempt_max))
     order by s.job_id, s.step limit p_limit
     for update of j, s skip locked
   ), back as (
-    update public.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
+    update unstuck.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
       rescues = s.rescues + (s.status = 'starting')::int, deadline_at = least(p_now + t.queue_ttl, j.expires_at)
-    from due d, public.jobs j, public.tools t
+    from due d, unstuck.jobs j, unstuck.tools t
     where s.job_id = d.job_id and s.step = d.step and j.id = s.job_id and t.tool = j.tool
     returning s.job_id
   )
   select array_agg(distinct b.job_id), count(*) into v_jobs, v_count from back b;
-  perform private.job_follow(v_jobs);
+  perform unstuck_private.job_sync_from_steps(v_jobs);
   return v_count;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded integer, requeued integer, remaining integer)
+CREATE OR REPLACE FUNCTION unstuck_private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
  LANGUAGE plpgsql
  SET search_path TO ''
  SET plan_cache_mode TO 'force_custom_plan'
@@ -1532,112 +2748,112 @@ AS $function$
 declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int; v_is_over boolean;
   v_by text; v_ids uuid[]; v_at timestamptz; v_id uuid;
 begin
-  perform private.act_as('sweep');
-  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from private.steps_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
+  perform unstuck_private.act_as('sweep');
+  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
   foreach v_by in array case when p_user_id is null then array['deadline', 'age'] else array['user'] end loop
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
       v_is_over := v_left <= 0 or clock_timestamp() - v_began > p_budget;
       select c.ids, c.last_at, c.last_id into v_ids, v_at, v_id
-      from private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from private.jobs_due(p_now, v_ids);
+        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
         exit;
       end if;
       if v_by = 'age' then  -- nearly all of them are well and not worth a lock
-        v_ids := array(select d.job_id from private.jobs_due(p_now, v_ids) d);
+        v_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, v_ids) d);
       end if;
-      return query select * from private.sweep_page(p_now, p_user_id, v_ids, v_left);
+      return query select * from unstuck_private.sweep_page(p_now, p_user_id, v_ids, v_left);
       get diagnostics v_got = row_count;
       v_left := v_left - (v_got - 1);
     end loop;
   end loop;
   -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0, private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  return query select null::uuid, null::text, null::text, 0, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.sweep_candidates(p_now timestamp with time zone, p_by text, p_user_id uuid, p_at timestamp with time zone, p_id uuid, p_limit integer, OUT ids uuid[], OUT last_at timestamp with time zone, OUT last_id uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_candidates(p_now timestamp with time zone, p_by text, p_user_id uuid, p_at timestamp with time zone, p_id uuid, p_limit integer, OUT ids uuid[], OUT last_at timestamp with time zone, OUT last_id uuid)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-declare v_old timestamptz := p_now - (select min(t.run_timeout) from public.tools t);
+declare v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
 begin
   if p_by = 'deadline' then
     select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, j.deadline_at as at from public.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null
+      select j.id, j.deadline_at as at from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
         and j.deadline_at <= p_now and (j.deadline_at, j.id) > (p_at, p_id)
       order by j.deadline_at, j.id limit p_limit) c;
   elsif p_by = 'age' then
     select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, coalesce(j.started_at, j.created_at) as at from public.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null and j.deadline_at > p_now
+      select j.id, coalesce(j.started_at, j.created_at) as at from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.deadline_at > p_now
         and coalesce(j.started_at, j.created_at) <= v_old and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
       order by coalesce(j.started_at, j.created_at), j.id limit p_limit) c;
   else
     select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, j.deadline_at as at from public.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.set_aside_at is null and j.user_id = p_user_id
+      select j.id, j.deadline_at as at from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.user_id = p_user_id
         and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old) and (j.deadline_at, j.id) > (p_at, p_id)
       order by j.deadline_at, j.id limit p_limit) c;
   end if;
   last_id := ids[cardinality(ids)];
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_ids uuid[], p_limit integer)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded integer, requeued integer, remaining integer)
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_ids uuid[], p_limit integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
 declare v_users uuid[]; v_locked uuid[]; v_ids uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_bad uuid[]; v_id uuid;
 begin
-  select array_agg(distinct j.user_id) into v_users from public.jobs j where j.id = any (p_ids);
-  insert into public.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
+  select array_agg(distinct j.user_id) into v_users from unstuck.jobs j where j.id = any (p_ids);
+  insert into unstuck.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
   -- A user's own heal waits for its turn. A sweep over everybody waits for nobody, so that no two wait in a circle: who is
   -- busy is healed by the next one.
   if p_user_id is null then
     select array_agg(l.user_id) into v_users from (
-      select a.user_id from public.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
+      select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform 1 from public.credit_accounts a where a.user_id = p_user_id for update;
+    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
   end if;
   select array_agg(l.id) into v_locked from (
-    select j.id from public.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
+    select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
   select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
-  from private.jobs_due(p_now, v_locked) d;
+  from unstuck_private.jobs_due(p_now, v_locked) d;
   return query
   select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
-    + (select count(*)::int from private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
-  select array_agg(j.id) into v_bad from public.jobs j
+    + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
+  select array_agg(j.id) into v_bad from unstuck.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
-    select sum(e.amount) from public.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
+    select sum(e.amount) from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
   if v_bad is not null then
-    perform private.job_set_aside(v_bad, 'credits_refunded does not agree with the ledger');
+    perform unstuck_private.jobs_quarantine(v_bad, 'credits_refunded does not agree with the ledger');
     select array_agg(d.id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
     from unnest(v_ids, v_statuses, v_codes, v_messages) as d (id, status, code, message) where d.id <> all (v_bad);
   end if;
   begin
     return query select c.job_id, c.tool, c.status, c.refunded, 0, 0
-    from private.jobs_close(v_ids[:p_limit], v_statuses[:p_limit], v_codes[:p_limit], v_messages[:p_limit]) c;
+    from unstuck_private.jobs_close(v_ids[:p_limit], v_statuses[:p_limit], v_codes[:p_limit], v_messages[:p_limit]) c;
     return;
   exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
   end;
   for i in 1 .. least(cardinality(v_ids), p_limit) loop
     v_id := v_ids[i];
     begin
-      return query select c.job_id, c.tool, c.status, c.refunded, 0, 0 from private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+      return query select c.job_id, c.tool, c.status, c.refunded, 0, 0 from unstuck_private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
     exception when others then
-      perform private.job_set_aside(array[v_id], sqlerrm);
+      perform unstuck_private.jobs_quarantine(array[v_id], sqlerrm);
     end;
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.tool_seconds(p_provider text)
+CREATE OR REPLACE FUNCTION unstuck_private.tool_seconds(p_provider text)
  RETURNS TABLE(tool text, seconds numeric, measured boolean)
  LANGUAGE plpgsql
  STABLE
@@ -1649,18 +2865,18 @@ begin
   with lately as (
     select j.tool, greatest(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)), 0) as seconds,
       row_number() over (partition by j.tool order by s.completed_at desc) as nth
-    from (select * from public.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
+    from (select * from unstuck.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
       order by c.completed_at desc limit 200) s
-    join public.jobs j on j.id = s.job_id
+    join unstuck.jobs j on j.id = s.job_id
   ), mean as (
     select l.tool, avg(l.seconds) as seconds from lately l where l.nth <= 20 group by rollup (l.tool)
   )
   select t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null
-  from public.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
+  from unstuck.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
   where t.provider = p_provider;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION private.tool_span(p_tool public.tools, p_provider public.providers, p_steps integer)
+CREATE OR REPLACE FUNCTION unstuck_private.tool_span(p_tool unstuck.tools, p_provider unstuck.providers, p_steps integer)
  RETURNS interval
  LANGUAGE sql
  IMMUTABLE
@@ -1669,7 +2885,7 @@ AS $function$
     * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.violations(p_since timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.violations(p_since timestamp with time zone)
  RETURNS TABLE(invariant text, subject text, detail text)
  LANGUAGE sql
  STABLE
@@ -1678,29 +2894,29 @@ CREATE OR REPLACE FUNCTION private.violations(p_since timestamp with time zone)
 AS $function$
   with job as (
     select j.*, s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
-    from public.jobs j
+    from unstuck.jobs j
     cross join lateral (
-      select count(*) as steps, count(*) filter (where not private.is_final(st.status)) as live_steps,
+      select count(*) as steps, count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
         coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
         coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
-      from public.job_steps st where st.job_id = j.id
+      from unstuck.job_steps st where st.job_id = j.id
     ) s
     cross join lateral (
       select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit, coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from public.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
+      from unstuck.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
     ) e
     where j.updated_at >= p_since
   ), freed as materialized (
-    select s.provider, count(*) as slots from public.job_steps s
+    select s.provider, count(*) as slots from unstuck.job_steps s
     where coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '4 minutes'
       and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
     group by 1
   )
   select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
-  from job j where j.steps > 0 and (private.is_final(j.status) and j.live_steps > 0 or private.is_live(j.status) and j.live_steps = 0 and j.set_aside_at is null)
+  from job j where j.steps > 0 and (unstuck_private.is_final(j.status) and j.live_steps > 0 or unstuck_private.is_live(j.status) and j.live_steps = 0 and j.quarantined_at is null)
   union all
   select 'cancelled_request_never_runs', j.id::text, format('job is %s, its user cancelled it at %s', j.status, c.at)
-  from job j join public.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  from job j join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
   where j.status in ('queued', 'starting', 'running')
   union all
   select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
@@ -1709,1199 +2925,558 @@ AS $function$
   from job j where j.credits_charged <> j.debit or j.credits_refunded <> j.refunded
   union all
   select 'final_refund_exact', j.id::text, format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
-  from job j where j.set_aside_at is null and case
+  from job j where j.quarantined_at is null and case
     -- Rows written by others may have shares that do not add up; closing them splits anew.
     when j.status = 'completed' and j.refund_rule = 'per_step' and j.delivered_share + j.undelivered_share <> j.debit then false
     when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' then j.undelivered_share else 0 end
-    when private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
+    when unstuck_private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
     else false end
   union all
-  select 'set_aside', j.id::text, format('live %s, set aside at %s', j.status, j.set_aside_at) from job j where j.set_aside_at is not null and private.is_live(j.status)
+  select 'quarantined', j.id::text, format('live %s, set aside at %s', j.status, j.quarantined_at) from job j where j.quarantined_at is not null and unstuck_private.is_live(j.status)
   union all
   select 'entry_without_job', e.id::text, format('%s of %s for job %s', e.kind, e.amount, e.job_id)
-  from public.credit_entries e where e.created_at >= p_since and (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
-    and not exists (select from public.jobs j where j.id = e.job_id)
+  from unstuck.credit_entries e where e.created_at >= p_since and (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
   union all
   select 'balance_equals_entries', a.user_id::text, format('balance %s, entries %s', a.balance, coalesce(t.total, 0))
-  from public.credit_accounts a
-  left join lateral (select sum(e.amount) as total from public.credit_entries e where e.user_id = a.user_id) t on true
+  from unstuck.credit_accounts a
+  left join lateral (select sum(e.amount) as total from unstuck.credit_entries e where e.user_id = a.user_id) t on true
   where a.balance <> coalesce(t.total, 0)
-    and (p_since = '-infinity' or exists (select from public.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
+    and (p_since = '-infinity' or exists (select from unstuck.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
   union all
   select 'balance_equals_entries', e.user_id::text, format('no account, entries %s', sum(e.amount))
-  from public.credit_entries e where e.created_at >= p_since and not exists (select from public.credit_accounts a where a.user_id = e.user_id)
+  from unstuck.credit_entries e where e.created_at >= p_since and not exists (select from unstuck.credit_accounts a where a.user_id = e.user_id)
   group by e.user_id
   union all
   -- Whatever its amount: older code returns the whole price where only a share came back. Taking it back settles it, by name:
   -- older code also takes for reasons of its own.
   select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
-  from public.credit_entries e
+  from unstuck.credit_entries e
   cross join lateral (
-    select c.job_id from public.credit_entries c where c.user_id = e.user_id and c.kind = 'refund'
+    select c.job_id from unstuck.credit_entries c where c.user_id = e.user_id and c.kind = 'refund'
       and c.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour' order by c.id desc limit 1
   ) r
   where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
-    and not exists (select from public.credit_entries x where x.user_id = e.user_id and x.kind = 'adjustment'
+    and not exists (select from unstuck.credit_entries x where x.user_id = e.user_id and x.kind = 'adjustment'
       and x.amount = -e.amount and x.reason = 'settles ' || e.id)
   union all
   select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
-  from public.providers p join public.job_steps s on s.provider = p.provider join public.jobs j on j.id = s.job_id
+  from unstuck.providers p join unstuck.job_steps s on s.provider = p.provider join unstuck.jobs j on j.id = s.job_id
   where s.status in ('starting', 'running') and s.provider_done_at is null
     -- Rows written by others were not claimed; they hold a slot all the same.
     and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
   group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
   union all
   select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
-  from public.providers p
-  cross join lateral private.queue_order(p.provider, clock_timestamp()) q
-  join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-  join public.jobs j on j.id = q.job_id
+  from unstuck.providers p
+  cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
+  join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+  join unstuck.jobs j on j.id = q.job_id
   -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot free.
   where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
     and p.max_concurrent > coalesce((select f.slots from freed f where f.provider = p.provider), 0)
-      + (select count(*) from public.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
-    and not exists (select from public.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
+      + (select count(*) from unstuck.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
+    and not exists (select from unstuck.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
       and e.at >= clock_timestamp() - interval '4 minutes')
 $function$
 ;
-CREATE OR REPLACE FUNCTION private.violations_seen()
+CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
+ RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
+  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
+  from recent r
+  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
+  left join (
+    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::bigint as charged
+    from unstuck.jobs j, recent where j.created_at >= recent.since group by 1
+  ) o using (hour)
+  left join (
+    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
+      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
+      sum(j.credits_refunded)::bigint as refunded
+    -- A row is last updated when it ends or later, so the index by update finds what ended.
+    from unstuck.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
+  ) e using (hour)
+  where unstuck_private.may_see(null)
+  order by h.hour
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  from unstuck.providers p
+  cross join lateral (
+    select count(*)::int as steps from unstuck.job_steps s
+    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+  ) r
+  cross join lateral (
+    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
+    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+  ) w
+  where unstuck_private.may_see(null)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_positions()
+ RETURNS TABLE(job_id uuid, provider text, "position" integer, eta_seconds integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select q.job_id, p.provider, q."position", q.eta_seconds
+  from unstuck.providers p cross join lateral unstuck_private.queue_places(p.provider) q where unstuck_private.may_see(null)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.visible_violations()
  RETURNS TABLE(invariant text, subject text, detail text)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select v.invariant, v.subject, v.detail from private.violations('-infinity') v where private.may_see(null) $function$
+AS $function$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-infinity') v where unstuck_private.may_see(null) $function$
 ;
-CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
- RETURNS TABLE(table_name text, cancelled_count integer, refunded_credits integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '55s'
-AS $function$
-#variable_conflict use_column
-declare v_sweep bigint;
-begin
-  insert into public.sweeps (source) values ('sql') returning id into v_sweep;
-  return query
-  with done as (select * from public.jobs_sweep_v1(v_sweep, 20000))
-  select x.table_name, x.cancelled_count, x.refunded_credits
-  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits int);
-  perform public.sweep_end_v1(v_sweep, 0, 0, 0);
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amount integer, _description text)
- RETURNS TABLE(success boolean, new_balance integer, error_message text)
+CREATE OR REPLACE FUNCTION unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
+ RETURNS TABLE(job_status text, refunded bigint)
  LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$ select * from private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $function$
-;
-CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount integer, p_reason text, p_idempotency_key text)
- RETURNS TABLE(balance integer, replayed boolean)
- LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-#variable_conflict use_column
-declare v_entry public.credit_entries;
-begin
-  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
-    perform private.refuse(400, 'bad_request');
-  end if;
-  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from public.credit_accounts where user_id = p_user_id for update;
-  select * into v_entry from public.credit_entries where idempotency_key = p_idempotency_key;
-  if found then
-    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
-      perform private.refuse(409, 'idempotency_conflict');
-    end if;
-    return query select a.balance, true from public.credit_accounts a where a.user_id = p_user_id;
-    return;
-  end if;
-  begin
-    insert into public.credit_entries (user_id, kind, amount, reason, idempotency_key)
-    values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
-  exception when unique_violation then  -- the same key for another user at the same moment
-    perform private.refuse(409, 'idempotency_conflict');
-  end;
-  return query select a.balance, false from public.credit_accounts a where a.user_id = p_user_id;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
- RETURNS TABLE(job_id uuid, status text, error_message text, retries integer, credits_refunded integer, output_url text)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
-  from public.job_get_v1(p_job_id, p_user_id, p_tool) g join public.jobs j on j.id = g.job_id
+  select g.job_status, g.refunded
+  from unstuck_private.step_fail(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
 $function$
-;
-CREATE OR REPLACE FUNCTION public.generation_put_back_v1(p_job_id uuid, p_run bigint)
- RETURNS TABLE(applied boolean)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  update public.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
-$function$
-;
-CREATE OR REPLACE FUNCTION public.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid DEFAULT NULL::uuid)
- RETURNS TABLE(outcome text, user_id uuid, status text, retries integer, refunded integer, balance integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs; v_step public.job_steps; v_max int; v_now timestamptz; v_status text; v_refunded int := 0;
-begin
-  perform private.act_as(case when p_user_id is null then 'service' else 'user' end);
-  v_job := private.job_lock(p_job_id);
-  if v_job.id is null or v_job.tool <> p_tool or v_job.user_id <> coalesce(p_user_id, v_job.user_id) then perform private.refuse(404, 'not_found'); end if;
-  perform private.refuse_final(v_job);
-  select * into v_step from public.job_steps s where s.job_id = p_job_id and s.step = 1 for update;
-  v_now := clock_timestamp();
-  if not found or not private.is_stale_attempt(v_step, v_now) then
-    perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
-  end if;
-  select attempt_max into v_max from public.tools where tool = p_tool;
-  if v_step.attempts >= v_max or v_job.expires_at <= v_now then
-    select g.job_status, g.refunded into v_status, v_refunded from private.generation_give_up(v_job, v_step) g;
-  else
-    -- Another attempt of the same paid job; what it is about is what the record says.
-    update public.jobs set retries = retries + 1 where id = p_job_id;
-    update public.job_steps s set status = 'queued', input = v_job.input || s.input, lease_until = null, claimed_at = null, sent_at = null,
-      started_at = null, not_before = null, checked_at = null, deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-    from public.tools t where s.job_id = p_job_id and s.step = 1 and t.tool = p_tool;
-    perform private.job_follow(array[p_job_id]);
-    insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-    values (p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', case when p_user_id is null then 'service' else 'user' end,
-      jsonb_build_object('retry', v_job.retries + 1));
-  end if;
-  return query
-  select case when v_status is null then 'retried' else 'closed' end, j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
-  from public.jobs j left join public.credit_accounts a using (user_id) where j.id = p_job_id;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.generations_stale_v1(p_limit integer)
- RETURNS TABLE(job_id uuid, tool text, run bigint, retries integer, action text, refunded integer, remaining integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '30s'
-AS $function$
-#variable_conflict use_column
-declare v_row record; v_job public.jobs; v_step public.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
-begin
-  perform private.act_as('sweep');
-  for v_row in
-    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
-    from public.job_steps s join public.jobs j on j.id = s.job_id join public.tools t using (tool)
-    where t.table_name = 'generation_history' and s.status = 'running' and private.is_stale_attempt(s, v_now) and j.set_aside_at is null
-      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
-    order by j.user_id, s.job_id limit greatest(p_limit, 0)
-  loop
-    v_job := private.job_lock(v_row.job_id);
-    v_step := private.step_lock(v_row.job_id, v_row.step, v_row.run);
-    v_now := clock_timestamp();
-    -- Another cleanup, or its owner, came first.
-    continue when v_step.job_id is null or not private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
-    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
-      from private.generation_give_up(v_job, v_step) g;
-    else
-      update public.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
-    end if;
-  end loop;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.has_role(_user_id uuid, _role public.app_role)
- RETURNS boolean
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$ select exists (select from public.user_roles r where r.user_id = _user_id and r.role = _role) $function$
-;
-CREATE OR REPLACE FUNCTION public.health_v1()
- RETURNS TABLE(last_sweep_seconds integer, stuck integer, violations integer)
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
-  from (select 1) one left join lateral (
-    select * from public.sweeps where finished_at is not null order by finished_at desc limit 1) s on true
-$function$
-;
-CREATE OR REPLACE FUNCTION public.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
- RETURNS TABLE(status text, refunded_credits integer, provider text)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs;
-begin
-  if not public.has_role(p_actor, 'admin') then perform private.refuse(403, 'forbidden'); end if;
-  perform private.act_as('admin:' || p_actor);
-  v_job := private.job_lock(p_job_id);
-  perform private.job_in_table(v_job, p_table);
-  perform private.refuse_final(v_job);
-  return query
-  select c.status, c.refunded, t.provider
-  from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
-    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
-  join public.tools t using (tool);
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
- RETURNS TABLE(status text, refunded_credits integer, provider text)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs;
-begin
-  perform private.act_as('user');
-  v_job := private.job_lock(p_job_id);
-  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
-  perform private.job_in_table(v_job, p_table);
-  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
-    insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
-    update public.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0, t.provider from public.tools t where t.tool = v_job.tool; return;
-  end if;
-  perform private.refuse_final(v_job);
-  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from public.tools t where t.tool = v_job.tool) then
-    perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
-  end if;
-  insert into public.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
-  return query
-  select c.status, c.refunded, t.provider
-  from private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
-  join public.tools t using (tool);
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
- RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged integer, balance integer, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_tool public.tools; v_job public.jobs; v_other public.jobs; v_balance int; v_price int; v_beyond int; v_constraint text;
-begin
-  perform private.act_as('user');
-  select * into v_tool from public.tools where tool = p_tool;
-  if not found or p_user_id is null or p_job_id is null or coalesce(p_request_hash, '') = ''
-     or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
-    perform private.refuse(400, 'bad_request');
-  end if;
-  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select balance into v_balance from public.credit_accounts where user_id = p_user_id for update;
-
-  -- Replay first: the same id is the same request, whatever has become of it.
-  select * into v_job from public.jobs where id = p_job_id for update;
-  if found then
-    if v_job.user_id <> p_user_id or v_job.tool <> p_tool or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash) then
-      perform private.refuse(409, 'idempotency_conflict');
-    end if;
-    if v_job.request_hash is not null then
-      return query select * from private.enqueue_answer(p_job_id, true, true); return;
-    end if;
-    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
-    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
-        or (v_job.status = 'queued' and not exists (select from public.job_steps s where s.job_id = p_job_id))) then
-      perform private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
-    end if;
-  end if;
-  if exists (select from public.cancelled_requests c where c.user_id = p_user_id and c.job_id = p_job_id) then
-    perform private.refuse(409, 'already_final', jsonb_build_object('status', 'cancelled', 'refundedCredits', 0));
-  end if;
-  if not v_tool.enabled then perform private.refuse(503, 'tool_disabled'); end if;
-
-  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
-  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
-  if v_tool.exclusive_group is not null then
-    select j.* into v_other from public.jobs j join public.tools t using (tool)
-    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.set_aside_at is null
-      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
-    if found then
-      perform private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
-    end if;
-  end if;
-  -- Then money.
-  v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
-  if v_balance < v_price then
-    perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
-  end if;
-  begin  -- '' is how some servers of the PostgREST protocol pass a null
-    perform private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
-  exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
-    get stacked diagnostics v_constraint = constraint_name;
-    perform private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
-  end;
-  v_beyond := private.beyond_patience(p_job_id, v_tool);
-  if v_beyond > 0 then perform private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
-  return query select * from private.enqueue_answer(p_job_id, false, false);
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
- RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged integer, credits_refunded integer, balance integer, total_steps integer, current_step integer, tasks jsonb)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs;
-begin
-  select * into v_job from public.jobs where id = p_job_id;
-  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
-    perform private.refuse(404, 'not_found');
-  end if;
-  if private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
-    perform public.user_heal_v1(v_job.user_id);
-  end if;
-  return query
-  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
-    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
-    case when t.step_order = 'parallel' then (
-      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
-        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
-        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
-        'error_message', s.error_message) order by s.step)
-      from public.job_steps s where s.job_id = j.id) end
-  from public.jobs j join public.tools t using (tool) cross join private.enqueue_answer(j.id, false, true) e
-  where j.id = p_job_id;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
- RETURNS TABLE(job_id uuid, retried boolean, retry_of uuid, provider text)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs; v_tool public.tools; v_now timestamptz; v_balance int; v_price int; v_live uuid; v_steps jsonb;
-begin
-  if not public.has_role(p_actor, 'admin') then perform private.refuse(403, 'forbidden'); end if;
-  perform private.act_as('admin:' || p_actor);
-  v_job := private.job_lock(p_job_id);
-  perform private.job_in_table(v_job, p_table);
-  select * into v_tool from public.tools where tool = v_job.tool;
-  v_now := clock_timestamp();
-  if private.is_live(v_job.status) then
-    if v_job.status = 'pending' or not exists (
-      select from public.job_steps s where s.job_id = v_job.id and not private.is_final(s.status)
-        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
-      perform private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
-    end if;
-    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
-    update public.jobs j set expires_at = v_now + private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
-      retries = 0, set_aside_at = null where j.id = v_job.id;
-    update public.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
-      lease_until = null, provider_cancel_due = private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
-      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
-    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
-    update public.job_steps s set deadline_at = j.expires_at from public.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
-    perform private.job_follow(array[v_job.id]);
-    insert into public.job_events (job_id, event, from_status, to_status, actor)
-    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from public.jobs j where j.id = v_job.id;
-    return query select v_job.id, true, null::uuid, v_tool.provider; return;
-  end if;
-  -- A second click while the first click's job lives answers with that job.
-  select j.id into v_live from public.jobs j where j.retry_of = v_job.id and private.is_live(j.status);
-  if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
-  select jsonb_agg(s.input order by s.step) into v_steps from public.job_steps s where s.job_id = v_job.id;
-  if v_steps is null then perform private.refuse(400, 'bad_request'); end if;
-  if v_tool.exclusive_group is not null and exists (select from public.jobs j
-      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
-    perform private.refuse(409, 'active_job_exists');
-  end if;
-  insert into public.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
-  select balance into v_balance from public.credit_accounts where user_id = v_job.user_id for update;
-  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
-  if v_balance < v_price then
-    perform private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
-  end if;
-  if exists (select from public.jobs j where j.id = p_new_job_id) then perform private.refuse(409, 'idempotency_conflict'); end if;
-  perform private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
-  return query select p_new_job_id, false, v_job.id, v_tool.provider;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
- RETURNS TABLE(cleaned integer, refunded_credits integer, requeued integer, remaining integer, tables jsonb)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '55s'
-AS $function$
-#variable_conflict use_column
-declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded int; v_requeued int; v_tables jsonb; v_left int;
-begin
-  with closed as (
-    select s.*, t.table_name from private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join public.tools t using (tool)
-  )
-  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0), coalesce(sum(c.remaining), 0),
-    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
-        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
-        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
-     from (select distinct table_name from public.tools) n)
-  into v_cleaned, v_refunded, v_requeued, v_left, v_tables from closed c;
-  update public.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
-  where s.id = p_sweep_id;
-  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.queue_check_v1(p_provider text)
- RETURNS TABLE(max_concurrent integer, running integer, slots_available integer, total_queued integer, queued_by_tool jsonb, oldest_queued_seconds integer, last_sweep_at timestamp with time zone, enabled boolean)
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  with live as (
-    select count(*)::int as running from public.job_steps s
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ), waiting as (
-    select j.tool, count(*)::int as jobs, min(coalesce(j.queued_at, j.created_at)) as since
-    from public.jobs j join public.tools t using (tool)
-    where t.provider = p_provider and j.status = 'queued' group by j.tool
-  )
-  select p.max_concurrent, l.running, greatest(p.max_concurrent - l.running, 0), coalesce(w.total, 0), coalesce(w.by_tool, '{}'),
-    extract(epoch from clock_timestamp() - w.since)::int,
-    (select max(s.finished_at) from public.sweeps s), p.enabled
-  from public.providers p cross join live l
-  cross join (select sum(jobs)::int as total, jsonb_object_agg(tool, jobs) as by_tool, min(since) as since from waiting) w
-  where p.provider = p_provider
-$function$
-;
-CREATE OR REPLACE FUNCTION public.refund_upscaler_credits(_user_id uuid, _amount integer, _description text)
- RETURNS TABLE(success boolean, new_balance integer, error_message text)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$ select * from private.credit_adjust(_user_id, greatest(_amount, 0), _description) $function$
-;
-CREATE OR REPLACE FUNCTION public.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
- RETURNS TABLE(table_name text, job_id uuid, refunded_credits integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_ids uuid[];
-begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform private.refuse(400, 'bad_request'); end if;
-  perform private.act_as('user');
-  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from public.credit_accounts where user_id = p_user_id for update;
-  select array_agg(l.id) into v_ids from (
-    select j.id from public.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
-    order by j.id for update
-  ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
-  insert into public.cancelled_requests (user_id, job_id)
-  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
-  where x.id = any (v_ids) or not exists (select from public.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
-  on conflict do nothing;
-  if v_ids is null then return; end if;
-  return query
-  select t.table_name, c.job_id, c.refunded
-  from private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
-  join public.tools t using (tool);
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_cancelled_v1(p_job_id uuid, p_step integer, p_task_id text)
- RETURNS TABLE(remaining integer)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  update public.job_steps s set provider_cancel_due = private.cancel_due_without(s.provider_cancel_due, p_task_id)
-  where s.job_id = p_job_id and s.step = p_step
-  returning jsonb_array_length(s.provider_cancel_due)
-$function$
-;
-CREATE OR REPLACE FUNCTION public.step_checked_v1(p_job_id uuid, p_step integer, p_run bigint, p_answer text)
- RETURNS TABLE(outcome text, refunded integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs; v_step public.job_steps; v_grace interval; v_now timestamptz; v_minutes int;
-begin
-  perform private.act_as('sweep');
-  if p_answer not in ('running', 'no_answer') then perform private.refuse(400, 'bad_request'); end if;
-  v_job := private.job_lock(p_job_id);
-  v_step := private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
-  v_now := clock_timestamp();
-  select grace into v_grace from private.intervals();
-  update public.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
-  if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0; return;
-  end if;
-  v_minutes := private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
-  return query select 'failed', f.refunded from private.step_give_up(v_job, p_step, 'TIMEOUT',
-    format('no result after %s.', private.minutes_text(v_minutes))) f;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_claim_v1(p_provider text, p_limit integer)
- RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text, run_ms integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_provider public.providers; v_free int; v_now timestamptz;
-begin
-  perform private.act_as('worker');
-  -- Slots are counted from rows under this lock. An ordinary `for update` would block foreign keys and deadlock with enqueue.
-  select * into v_provider from public.providers where provider = p_provider for no key update;
-  if not found or not v_provider.enabled then return; end if;
-  v_now := clock_timestamp();
-  select v_provider.max_concurrent - count(*) into v_free from public.job_steps s
-  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null;
-  v_free := least(v_free, greatest(p_limit, 0));
-  if v_free <= 0 then return; end if;
-  return query
-  with picked as (
-    select s.job_id, s.step, q.place
-    -- A few more than are free: somebody may be at one of them.
-    from (select * from private.queue_order(p_provider, v_now) o where o.ready order by o.place limit v_free + 100) q
-    join public.jobs j on j.id = q.job_id
-    join public.job_steps s on s.job_id = q.job_id and s.step = q.step
-    where s.status = 'queued' and private.is_live(j.status)
-    order by q.place limit v_free
-    for update of j, s skip locked
-  ), claimed as (
-    update public.job_steps s set
-      status = case when v_provider.synchronous then 'running' else 'starting' end,
-      run = s.run + 1, claimed_at = v_now, sent_at = null, provider_task_id = null, checked_at = null, not_before = null,
-      attempts = s.attempts + v_provider.synchronous::int,
-      started_at = case when v_provider.synchronous then v_now end,
-      lease_until = case when v_provider.synchronous then v_now + i.lease else v_now + t.start_timeout end,
-      deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
-    from picked p, public.jobs j, public.tools t, private.intervals() i
-    where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place,
-      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
-  ), turn as (
-    -- Those served together go to the end of the line in the order in which they were served.
-    insert into private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond' from claimed c group by c.user_id
-    on conflict (provider, user_id) do update set served_at = excluded.served_at
-  ), job as (
-    update public.jobs j set
-      status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
-      started_at = case when v_provider.synchronous then coalesce(j.started_at, v_now) else j.started_at end,
-      waited_in_queue = j.waited_in_queue or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
-      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
-      deadline_at = c.deadline_at
-    from (select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at from claimed c group by c.job_id) c, public.tools t
-    where j.id = c.job_id and t.tool = j.tool
-    returning j.id
-  )
-  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
-    (select pr.output_url from public.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1),
-    ceil(extract(epoch from c.run_for) * 1000)::int
-  from claimed c join job on job.id = c.job_id;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_complete_v1(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
- RETURNS TABLE(outcome text, job_status text, refunded integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs; v_step public.job_steps; v_now timestamptz;
-begin
-  perform private.act_as('worker');
-  v_job := private.job_lock(p_job_id);
-  v_step := private.step_lock(p_job_id, p_step, p_run);
-  if v_step.status is distinct from 'running' then
-    return query select case when exists (select from public.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
-  end if;
-  v_now := clock_timestamp();
-  update public.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
-    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
-  where s.job_id = p_job_id and s.step = p_step;
-  if not exists (select from public.job_steps s where s.job_id = p_job_id and not private.is_final(s.status)) then
-    update public.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
-    return query select 'completed', c.status, c.refunded from private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
-    return;
-  end if;
-  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
-  update public.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-  from public.tools t
-  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
-  perform private.job_follow(array[p_job_id]);
-  return query select 'completed', 'running', 0;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_done_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
- RETURNS TABLE(outcome text, run bigint)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_step public.job_steps; v_expires timestamptz; v_older boolean; v_same boolean;
-begin
-  perform private.act_as('worker');
-  select expires_at into v_expires from public.jobs where id = p_job_id for update;
-  select * into v_step from public.job_steps where job_id = p_job_id and step = p_step for update;
-  if not found or p_run > v_step.run or v_step.status = 'blocked' then return query select 'stale', p_run; return; end if;
-  if private.is_final(v_step.status) then
-    if v_step.status <> 'completed' then
-      insert into public.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-      select p_job_id, p_step, p_run, 'late_success', v_step.status, v_step.status, 'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
-      where not exists (select from public.job_events e where e.job_id = p_job_id and e.step = p_step and e.run = p_run and e.event = 'late_success');
-      -- Finished: nothing is left to cancel there.
-      update public.job_steps s set provider_cancel_due = private.cancel_due_without(s.provider_cancel_due, p_task_id)
-      where s.job_id = p_job_id and s.step = p_step and s.provider_cancel_due <> '[]';
-    end if;
-    return query select 'late', p_run; return;
-  end if;
-  v_older := p_run < v_step.run;
-  v_same := coalesce(v_step.provider_task_id, p_task_id) is not distinct from coalesce(p_task_id, v_step.provider_task_id);
-  -- Never claimed; not this run's task; somebody copies already; another task's result was taken.
-  if v_step.run = 0 or (not v_older and not v_same)
-     or (v_step.provider_done_at is not null and (v_step.lease_until > clock_timestamp() or not v_same))
-     or exists (select from public.job_steps o where o.provider = v_step.provider and o.provider_task_id = p_task_id
-       and (o.job_id, o.step) <> (p_job_id, p_step)) then
-    return query select 'stale', v_step.run; return;
-  end if;
-  -- A success of an older run, or of one that was put back, is paid work: it is taken, and whoever works on a newer run
-  -- becomes stale.
-  update public.job_steps s set status = 'running', run = s.run + v_older::int,
-    provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
-      then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else private.cancel_due_without(s.provider_cancel_due, p_task_id) end,
-    provider_task_id = coalesce(p_task_id, s.provider_task_id), output = p_output, not_before = null,
-    sent_at = coalesce(s.sent_at, clock_timestamp()), started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
-    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
-    lease_until = clock_timestamp() + i.lease, deadline_at = v_expires
-  from private.intervals() i
-  where s.job_id = p_job_id and s.step = p_step
-  returning s.run into p_run;
-  perform private.job_follow(array[p_job_id]);
-  return query select 'copy', p_run;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_fail_v1(p_job_id uuid, p_step integer, p_run bigint, p_error_code text, p_error_message text)
- RETURNS TABLE(outcome text, job_status text, refunded integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs; v_step public.job_steps;
-begin
-  perform private.act_as('worker');
-  v_job := private.job_lock(p_job_id);
-  v_step := private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
-  -- The provider itself says that this task is over: no cancel is owed for it.
-  update public.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
-  return query select 'failed', f.job_status, f.refunded from private.step_give_up(v_job, p_step, p_error_code, p_error_message) f;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_get_v1(p_job_id uuid, p_step integer)
- RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text, done boolean, sent boolean, output jsonb)
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select s.job_id, s.step, s.run, j.tool, s.provider, j.user_id, j.status, s.status, s.provider_task_id,
-    s.provider_done_at is not null, s.sent_at is not null, s.output
-  from public.job_steps s join public.jobs j on j.id = s.job_id where s.job_id = p_job_id and s.step = p_step
-$function$
-;
-CREATE OR REPLACE FUNCTION public.step_heartbeat_v1(p_job_id uuid, p_step integer, p_run bigint)
- RETURNS TABLE(applied boolean, lease_ms integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '5s'
-AS $function$
-declare v_lease timestamptz;
-begin
-  update public.job_steps s set lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
-  from private.intervals() i
-  where s.job_id = p_job_id and s.step = p_step and s.run = p_run and s.status = 'running' and s.lease_until > clock_timestamp()
-  returning s.lease_until into v_lease;
-  return query select v_lease is not null, coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_requeue_v1(p_job_id uuid, p_step integer, p_run bigint, p_kind text, p_delay_ms integer, p_error_code text, p_error_message text)
- RETURNS TABLE(outcome text, refunded integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_job public.jobs; v_step public.job_steps; v_tool public.tools; v_at timestamptz;
-begin
-  perform private.act_as('worker');
-  if p_kind not in ('capacity', 'transient') then perform private.refuse(400, 'bad_request'); end if;
-  v_job := private.job_lock(p_job_id);
-  v_step := private.step_lock(p_job_id, p_step, p_run);
-  -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
-  select * into v_tool from public.tools where tool = v_job.tool;
-  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
-  if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
-    return query select 'failed', f.refunded from private.step_give_up(v_job, p_step, p_error_code, p_error_message) f; return;
-  end if;
-  -- A refusal for capacity is not an attempt.
-  update public.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
-    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
-    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
-    deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
-  where s.job_id = p_job_id and s.step = p_step;
-  perform private.job_follow(array[p_job_id]);
-  return query select 'queued', 0;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_sent_v1(p_job_id uuid, p_step integer, p_run bigint)
- RETURNS TABLE(applied boolean)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-declare v_step public.job_steps; v_now timestamptz;
-begin
-  perform private.act_as('worker');
-  v_step := private.step_lock(p_job_id, p_step, p_run);
-  if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
-    return query select false; return;
-  end if;
-  v_now := clock_timestamp();
-  update public.job_steps s set sent_at = v_now, attempts = s.attempts + 1, lease_until = v_now + t.start_timeout,
-    deadline_at = least(v_now + t.run_timeout, j.expires_at)
-  from public.jobs j join public.tools t using (tool)
-  where s.job_id = p_job_id and s.step = p_step and j.id = s.job_id;
-  perform private.job_follow(array[p_job_id]);
-  return query select true;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.step_started_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text)
- RETURNS TABLE(outcome text, webhook_waiting boolean)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_step public.job_steps; v_waiting boolean;
-begin
-  perform private.act_as('worker');
-  perform 1 from public.jobs where id = p_job_id for update;
-  select * into v_step from public.job_steps where job_id = p_job_id and step = p_step for update;
-  if not found or coalesce(p_task_id, '') = '' then return query select 'stale', false; return; end if;
-  v_waiting := exists (select from public.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
-  if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
-    begin
-      -- A webhook may have come first: then a copier holds the lease.
-      update public.job_steps s set status = 'running', provider_task_id = p_task_id,
-        lease_until = case when s.provider_done_at is not null then s.lease_until end,
-        started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
-      where s.job_id = p_job_id and s.step = p_step;
-    exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
-      return query select 'stale', false; return;
-    end;
-    perform private.job_follow(array[p_job_id]);
-    return query select 'running', v_waiting; return;
-  end if;
-  if v_step.provider_task_id = p_task_id or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id)) then
-    return query select 'stale', v_waiting; return;
-  end if;
-  -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
-  update public.job_steps s set provider_cancel_due = s.provider_cancel_due || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id and s.step = p_step;
-  return query select 'cancel_due', v_waiting;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.steps_due_v1(p_provider text, p_limit integer, p_all boolean DEFAULT false)
- RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb, sent_since timestamp with time zone, sent_seconds integer, open integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_now timestamptz := clock_timestamp(); v_provider public.providers; v_open int;
-begin
-  select * into v_provider from public.providers where provider = p_provider;
-  if not found or v_provider.synchronous then return; end if;
-  select count(*) into v_open from public.job_steps s
-  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_task_id is not null and s.provider_done_at is null;
-  return query
-  with mine as (
-    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
-      s.provider_task_id is null as unknown
-    from public.job_steps s cross join private.intervals() i
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
-      and case
-        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
-        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
-        else p_all or not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
-    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
-    limit p_limit for update of s skip locked
-  ), reserved as (
-    update public.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
-    from mine m, private.intervals() i
-    where s.job_id = m.job_id and s.step = m.step
-    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, s.sent_at, m.overdue, m.done, m.unknown
-  ), owing as (
-    select s.job_id, s.step from public.job_steps s
-    where s.provider = p_provider and s.provider_cancel_due <> '[]'
-      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
-      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
-    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
-  ), owed as (
-    update public.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
-    returning s.job_id, s.step, s.run, s.provider_cancel_due
-  )
-  select r.job_id, r.step, r.run, j.tool, j.user_id,
-    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
-    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body,
-    -- The provider's clock may not be ours.
-    r.sent_at - interval '2 minutes', extract(epoch from v_now - r.sent_at)::int, v_open
-  from reserved r join public.jobs j on j.id = r.job_id
-  -- What was said at this address about a task that is another step's says nothing of this one.
-  left join lateral (select i.task_id, i.body from public.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
-      and not exists (select from public.job_steps o
-        where o.provider = p_provider and o.provider_task_id = i.task_id and (o.job_id, o.step) <> (r.job_id, r.step))
-    order by i.id desc limit 1) w on true
-  union all
-  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open
-  from owed o join public.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.steps_waiting_v1(p_provider text)
- RETURNS TABLE(waiting integer, may_start integer)
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '5s'
-AS $function$
-  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
-  from public.providers p
-  cross join lateral (
-    select count(*) as live from public.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ) l
-  cross join lateral (
-    select count(*) as waiting, count(*) filter (where o.ready) as ready from private.queue_order(p.provider, clock_timestamp()) o
-  ) q
-  where p.provider = p_provider
-$function$
-;
-CREATE OR REPLACE FUNCTION public.sweep_begin_v1(p_source text)
- RETURNS TABLE(sweep_id bigint)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$ insert into public.sweeps (source) values (p_source) returning id $function$
-;
-CREATE OR REPLACE FUNCTION public.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits integer)
- RETURNS TABLE(stuck integer, violations integer, remaining integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '30s'
-AS $function$
-#variable_conflict use_column
-begin
-  return query
-  update public.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
-    refunded_credits = s.refunded_credits + p_refunded_credits,
-    stuck = private.count_stuck(clock_timestamp()), violations = (select count(*) from private.violations(clock_timestamp() - interval '1 day'))
-  where s.id = p_sweep_id
-  returning s.stuck, s.violations, private.count_due(clock_timestamp());
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.user_active_v1(p_user_id uuid)
- RETURNS TABLE(has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" integer)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$
-#variable_conflict use_column
-declare v_orphan interval;
-begin
-  perform public.user_heal_v1(p_user_id);
-  -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
-  select orphan into v_orphan from private.intervals();
-  insert into public.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from public.credit_accounts where user_id = p_user_id for update;
-  perform private.orphans_cancel(array(
-    select j.id from public.jobs j join public.tools t using (tool)
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
-      and coalesce(j.queued_at, j.created_at) <= clock_timestamp() - v_orphan
-      and not exists (select from public.credit_entries e where e.job_id = j.id and e.kind = 'debit')
-      and not exists (select from public.job_steps s where s.job_id = j.id and (s.provider_task_id is not null or s.claimed_at is not null))
-    order by j.id for update of j));
-  return query
-  select true, j.tool, t.table_name, j.id, j.status,
-    case when j.status = 'queued' then (select p."position" from private.queue_places(t.provider) p where p.job_id = j.id) end
-  from public.jobs j join public.tools t using (tool)
-  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.set_aside_at is null
-  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
-  order by j.status = 'queued', j.request_hash is null and j.credits_charged = 0, j.created_at limit 1;
-  if not found then
-    return query select false, null::text, null::text, null::uuid, null::text, null::int;
-  end if;
-end $function$
-;
-CREATE OR REPLACE FUNCTION public.user_heal_v1(p_user_id uuid)
- RETURNS TABLE(healed integer, refunded_credits integer)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '10s'
-AS $function$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::int from private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $function$
-;
-CREATE OR REPLACE FUNCTION public.webhook_applied_v1(p_inbox_id bigint)
- RETURNS TABLE(applied boolean)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO ''
-AS $function$ update public.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $function$
-;
-CREATE OR REPLACE FUNCTION public.webhook_record_v1(p_provider text, p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
- RETURNS TABLE(recorded boolean, inbox_id bigint)
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
- SET statement_timeout TO '5s'
-AS $function$
-#variable_conflict use_column
-declare v_id bigint;
-begin
-  insert into public.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
-  values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
-  on conflict (provider, dedup_key) do nothing returning id into v_id;
-  if found then return query select true, v_id; return; end if;
-  return query select false, w.id from public.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
-end $function$
 ;
 
 -- triggers
-CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.append_only();
-CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON public.credit_entries FOR EACH ROW EXECUTE FUNCTION private.credit_entries_before_insert();
-CREATE TRIGGER credit_entries_whole AFTER DELETE ON public.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION private.credit_entries_after_delete();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_history FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.generation_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_write INSTEAD OF INSERT OR DELETE OR UPDATE ON public.generation_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER job_steps_before_insert BEFORE INSERT ON public.job_steps FOR EACH ROW EXECUTE FUNCTION private.job_steps_before_insert();
-CREATE TRIGGER job_steps_before_update BEFORE UPDATE ON public.job_steps FOR EACH ROW EXECUTE FUNCTION private.job_steps_before_update();
-CREATE TRIGGER job_steps_log AFTER UPDATE ON public.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.job_steps_log();
-CREATE TRIGGER jobs_before_insert BEFORE INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION private.jobs_before_insert();
-CREATE TRIGGER jobs_before_update BEFORE UPDATE ON public.jobs FOR EACH ROW EXECUTE FUNCTION private.jobs_before_update();
-CREATE TRIGGER jobs_log_insert AFTER INSERT ON public.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.jobs_log();
-CREATE TRIGGER jobs_log_update AFTER UPDATE ON public.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION private.jobs_log();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER providers_before_update BEFORE UPDATE ON public.providers FOR EACH ROW EXECUTE FUNCTION private.providers_before_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.replicate_tasks FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
-CREATE TRIGGER old_row_delete INSTEAD OF DELETE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_refuse();
-CREATE TRIGGER old_row_insert INSTEAD OF INSERT ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_insert();
-CREATE TRIGGER old_row_update INSTEAD OF UPDATE ON public.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION private.old_row_update();
+CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.append_only();
+CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.credit_entries_before_insert();
+CREATE TRIGGER credit_entries_whole AFTER DELETE ON unstuck.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_after_delete();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.generation_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER job_steps_before_insert BEFORE INSERT ON unstuck.job_steps FOR EACH ROW EXECUTE FUNCTION unstuck_private.job_steps_before_insert();
+CREATE TRIGGER job_steps_before_update BEFORE UPDATE ON unstuck.job_steps FOR EACH ROW EXECUTE FUNCTION unstuck_private.job_steps_before_update();
+CREATE TRIGGER job_steps_log AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_log();
+CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_insert();
+CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
+CREATE TRIGGER jobs_log_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
+CREATE TRIGGER jobs_log_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.veste_ai_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
+CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.video_upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+
+-- comments
+comment on function public.cleanup_all_stale_ai_jobs() is
+'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
+comment on function public.consume_upscaler_credits(uuid,bigint,text) is
+'Unstuck front of unstuck.consume_upscaler_credits.';
+comment on function public.credit_grant_v1(uuid,bigint,text,text) is
+'Unstuck front of unstuck.credit_grant_v1.';
+comment on function public.has_role(uuid,unstuck.app_role) is
+'Unstuck front of unstuck.has_role.';
+comment on function public.refund_upscaler_credits(uuid,bigint,text) is
+'Unstuck front of unstuck.refund_upscaler_credits.';
+comment on function unstuck.cleanup_all_stale_ai_jobs() is
+'
+Caller: pg_cron, an operator. The healer that needs no edge: closes every live job of all tools
+past its limit and returns the credits; what was sent to an asynchronous provider waits 3
+minutes past its deadline for an edge healer to ask. Always seven rows.
+Replay: zeros.
+';
+comment on function unstuck.consume_upscaler_credits(uuid,bigint,text) is
+'
+Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
+false when the balance is too low.
+';
+comment on function unstuck.credit_grant_v1(uuid,bigint,text,text) is
+'
+Caller: the purchase webhook of the app. Adds bought credits.
+Refuses: bad_request, idempotency_conflict (key used otherwise).
+Replay: same key, same grant: nothing changes, replayed = true.
+';
+comment on function unstuck.generation_get_v1(uuid,text,uuid) is
+'
+Caller: the website functions'' GET, for the verified user. What job_get_v1 says, with retries
+and, once it is completed, where its files lie.
+Refuses: not_found.
+';
+comment on function unstuck.generation_put_back_v1(uuid,bigint) is
+'
+Caller: cleanup-stale-generations, whose call failed: the reservation is undone, so that the
+next cleanup tries again at once. No row where another attempt has begun.
+';
+comment on function unstuck.generation_retry_v1(uuid,text,uuid) is
+'
+Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
+record''s own). A stale attempt goes back to the queue, free, retries + 1.
+outcome retried | closed (no attempt left: failed and refunded).
+Refuses: not_found (also another''s or another tool''s), already_final, in_progress.
+Replay: in_progress.
+';
+comment on function unstuck.generations_stale_v1(integer) is
+'
+Caller: cleanup-stale-generations. Websites whose attempt stopped.
+action retry: reserved for the caller for 45 s, who calls the function of its tool | failed: no
+attempt or time left, closed and refunded here.
+remaining: stale ones beyond p_limit.
+Replay: what is reserved is not given out again.
+';
+comment on function unstuck.has_role(uuid,unstuck.app_role) is
+'
+Caller: policies, the admin functions. True when the user holds the role now: the host''s own
+has_role decides where the host has one, else unstuck.user_roles.
+';
+comment on function unstuck.health_v1() is
+'
+Caller: health of the gateway. What the last finished sweep stored; never scans. Nulls when
+there was none.
+';
+comment on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) is
+'
+Caller: admin-cancel-job. The role is read now, in the same transaction. Cancels a live job of
+any tool and returns what it was charged.
+Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
+second call returns nothing more).
+';
+comment on function unstuck.job_cancel_v1(uuid,text,uuid) is
+'
+Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a
+running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled
+is its user''s cancel from then on.
+Refuses: bad_request, not_found, in_progress, already_final.
+';
+comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
+'
+Caller: the function that creates the tool''s jobs. One transaction: debit, job, steps; adopts a
+pending row of the same id.
+Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists,
+queue_full, insufficient_credits; a refusal leaves nothing behind.
+Replay: same id, user and hash: the job''s present state, replayed = true, no charge.
+';
+comment on function unstuck.job_get_v1(uuid,uuid,text) is
+'
+Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool.
+Heals that user''s overdue rows first. tasks: the parallel steps as of the same moment, a picture
+once it is its owner''s.
+Refuses: not_found, also for another user''s job.
+';
+comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) is
+'
+Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters
+(retried); a final one becomes a new job for the same user and input, free unless p_charge
+(retry_of).
+Refuses: forbidden, bad_request, not_found, in_progress, active_job_exists,
+insufficient_credits, idempotency_conflict (the new id is taken).
+Replay while the new job lives: that job.
+';
+comment on function unstuck.jobs_sweep_v1(bigint,integer) is
+'
+Caller: cleanup-stale-jobs. Closes and refunds, or puts back, every row whose clock ran out and
+that needs no question to a provider, up to p_limit.
+remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+Replay: nothing left to do.
+';
+comment on function unstuck.queue_check_v1(text) is
+'
+Caller: check, status. One row per known provider: its limit, what runs, what waits.
+';
+comment on function unstuck.refund_upscaler_credits(uuid,bigint,text) is
+'
+Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
+beside a job''s own refund shows in invariant_violations.
+';
+comment on function unstuck.session_cancel_v1(uuid,text,uuid[]) is
+'
+Caller: cancel-session, for the verified user. Cancels the caller''s own waiting jobs of that
+session and those named; a named one that is still to come never runs.
+Refuses: bad_request.
+Replay: no rows.
+';
+comment on function unstuck.step_cancelled_v1(uuid,integer,text) is
+'
+Caller: whoever told the provider to cancel. Strikes the debt.
+Replay: nothing changes.
+';
+comment on function unstuck.step_checked_v1(uuid,integer,bigint,text) is
+'
+Caller: sweep, after asking the provider (running | no_answer). Before the deadline: noted. Past
+it: running fails at once, no_answer after one grace; refunded, and a cancel at the provider is
+owed.
+outcome waiting | failed | stale.
+';
+comment on function unstuck.step_claim_v1(text,integer) is
+'
+Caller: whatever dispatches work of a provider. Takes up to p_limit waiting steps in fair order
+while slots are free; each gets a new run, the picture that the step before made, and how long
+it may work. Empty when nothing may start.
+Replay: a second call takes the next ones.
+';
+comment on function unstuck.step_complete_v1(uuid,integer,bigint,jsonb,text) is
+'
+Caller: whoever has stored the result. Completes the step; the last one completes the job,
+another one lets the next step queue.
+outcome completed | late (final already) | stale.
+Replay: late.
+';
+comment on function unstuck.step_done_v1(uuid,integer,bigint,text,jsonb) is
+'
+Caller: whoever learned, by query, that the provider finished. Frees the slot and takes the copy
+lease.
+outcome copy (with the run to go on with) | late (closed meanwhile: recorded, nothing changes) |
+stale (not this run''s task, or another copier is at it).
+';
+comment on function unstuck.step_fail_v1(uuid,integer,bigint,text,text) is
+'
+Caller: dispatch or whoever learned, by query, that the provider failed. Fails the step and, by
+the job''s refund rule, the job; returns credits in the same transaction.
+outcome failed | stale.
+Replay: stale, nothing is returned twice.
+';
+comment on function unstuck.step_get_v1(uuid,integer) is
+'
+Caller: the webhook consumer, reconcile. A snapshot of one step; no row when there is none.
+';
+comment on function unstuck.step_heartbeat_v1(uuid,integer,bigint) is
+'
+Caller: a worker while a synchronous call or a copy runs. Renews the lease, never past the
+deadline. applied = false: the lease is lost, abort.
+';
+comment on function unstuck.step_requeue_v1(uuid,integer,bigint,text,integer,text,text) is
+'
+Caller: dispatch, when the provider refused for capacity or failed in passing. Back to queued
+with not_before, holding no slot; past attempt_max or expires_at: failed and refunded.
+outcome queued | failed | stale.
+';
+comment on function unstuck.step_sent_v1(uuid,integer,bigint) is
+'
+Caller: dispatch, before the request leaves. From here on the step counts as sent. applied =
+false: stale or sent already, do not submit.
+';
+comment on function unstuck.step_started_v1(uuid,integer,bigint,text) is
+'
+Caller: dispatch, or whoever learns the task id of a step whose answer was lost.
+outcome running | cancel_due (closed meanwhile: cancel at the provider) | stale.
+Replay: same task id: running again.
+';
+comment on function unstuck.steps_due_v1(text,integer,boolean) is
+'
+Caller: sweep; with p_all the checker, for which every running step is due. Steps to ask the
+provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no answer; copy:
+finished, not stored; cancel: owed), those first that were not asked about for longest, and how
+many are open in all. What it returns is reserved for a moment.
+';
+comment on function unstuck.steps_waiting_v1(text) is
+'
+Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot. How
+many steps wait, retries included, and how many a claim would take now. One row per known
+provider.
+';
+comment on function unstuck.sweep_begin_v1(text) is
+'
+Caller: an edge healer, before its pass. Opens the pass''s row.
+';
+comment on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) is
+'
+Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations
+among rows touched in the last day.
+remaining: due and left over after all that the pass did, also by asking providers.
+';
+comment on function unstuck.user_active_v1(uuid) is
+'
+Caller: check-user-active. Heals the user''s overdue rows and orphans, then looks at running
+jobs, then at queued ones. Always one row.
+';
+comment on function unstuck.user_heal_v1(uuid) is
+'
+Caller: a request of that user that was refused by the user''s own rows. Heals what is over, at
+once.
+Replay: zeros.
+';
+comment on function unstuck.webhook_applied_v1(bigint) is
+'
+Caller: the webhook consumer. Marks an inbox row as dealt with.
+';
+comment on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) is
+'
+Caller: provider-webhook, after the token was verified. Keeps the call; changes no job.
+Replay: recorded = false.
+';
+comment on view public.generation_history is
+'Unstuck front of unstuck.generation_history.';
+comment on view public.generation_jobs is
+'Unstuck front of unstuck.generation_jobs.';
+comment on view public.generation_tasks is
+'Unstuck front of unstuck.generation_tasks.';
+comment on view public.pose_changer_jobs is
+'Unstuck front of unstuck.pose_changer_jobs.';
+comment on view public.replicate_tasks is
+'Unstuck front of unstuck.replicate_tasks.';
+comment on view public.upscaler_jobs is
+'Unstuck front of unstuck.upscaler_jobs.';
+comment on view public.user_roles is
+'Unstuck front of unstuck.user_roles.';
+comment on view public.veste_ai_jobs is
+'Unstuck front of unstuck.veste_ai_jobs.';
+comment on view public.video_upscaler_jobs is
+'Unstuck front of unstuck.video_upscaler_jobs.';
 
 -- row level security
-alter table private.queue_turns disable row level security;
-alter table public.cancelled_requests enable row level security;
-alter table public.credit_accounts enable row level security;
-create policy credit_accounts_read on public.credit_accounts as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
-alter table public.credit_entries enable row level security;
-create policy credit_entries_read on public.credit_entries as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
-alter table public.job_events enable row level security;
-create policy job_events_read on public.job_events as permissive for select to authenticated using (private.is_admin());
-alter table public.job_steps enable row level security;
-create policy job_steps_read on public.job_steps as permissive for select to authenticated using ((EXISTS ( SELECT
-   FROM public.jobs j
-  WHERE ((j.id = job_steps.job_id) AND ((j.user_id = auth.uid()) OR private.is_admin())))));
-alter table public.jobs enable row level security;
-create policy jobs_read on public.jobs as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
-alter table public.providers enable row level security;
-create policy providers_read on public.providers as permissive for select to authenticated using (true);
-alter table public.sweeps enable row level security;
-alter table public.tools enable row level security;
-create policy tools_read on public.tools as permissive for select to authenticated using (true);
-alter table public.user_roles enable row level security;
-create policy user_roles_read on public.user_roles as permissive for select to authenticated using (((user_id = auth.uid()) OR private.is_admin()));
-alter table public.webhook_inbox enable row level security;
+alter table unstuck.cancelled_requests enable row level security;
+alter table unstuck.credit_accounts enable row level security;
+create policy credit_accounts_read on unstuck.credit_accounts as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.credit_entries enable row level security;
+create policy credit_entries_read on unstuck.credit_entries as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.job_events enable row level security;
+create policy job_events_read on unstuck.job_events as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
+alter table unstuck.job_steps enable row level security;
+create policy job_steps_read on unstuck.job_steps as permissive for select to authenticated using ((EXISTS ( SELECT
+   FROM unstuck.jobs j
+  WHERE ((j.id = job_steps.job_id) AND ((j.user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin))))));
+alter table unstuck.jobs enable row level security;
+create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.providers enable row level security;
+create policy providers_read on unstuck.providers as permissive for select to authenticated using (true);
+alter table unstuck.sweeps enable row level security;
+alter table unstuck.tools enable row level security;
+create policy tools_read on unstuck.tools as permissive for select to authenticated using (true);
+alter table unstuck.user_roles enable row level security;
+create policy user_roles_read on unstuck.user_roles as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.webhook_inbox enable row level security;
+alter table unstuck_private.migrations enable row level security;
+alter table unstuck_private.queue_turns enable row level security;
 
 -- published tables
-alter publication supabase_realtime add table public.jobs;
+alter publication supabase_realtime add table unstuck.jobs;
 
 -- grants
-grant select on column public.job_steps.attempts to authenticated;
-grant select on column public.job_steps.checked_at to authenticated;
-grant select on column public.job_steps.completed_at to authenticated;
-grant select on column public.job_steps.deadline_at to authenticated;
-grant select on column public.job_steps.error_code to authenticated;
-grant select on column public.job_steps.error_message to authenticated;
-grant select on column public.job_steps.job_id to authenticated;
-grant select on column public.job_steps.lease_until to authenticated;
-grant select on column public.job_steps.not_before to authenticated;
-grant select on column public.job_steps.provider to authenticated;
-grant select on column public.job_steps.provider_done_at to authenticated;
-grant select on column public.job_steps.provider_task_id to authenticated;
-grant select on column public.job_steps.rescues to authenticated;
-grant select on column public.job_steps.run to authenticated;
-grant select on column public.job_steps.sent_at to authenticated;
-grant select on column public.job_steps.share to authenticated;
-grant select on column public.job_steps.started_at to authenticated;
-grant select on column public.job_steps.status to authenticated;
-grant select on column public.job_steps.step to authenticated;
-grant execute on function private.hours_seen() to authenticated;
-grant execute on function private.hours_seen() to service_role;
-grant execute on function private.is_admin() to authenticated;
-grant execute on function private.is_admin() to service_role;
-grant execute on function private.is_final(text) to authenticated;
-grant execute on function private.is_final(text) to service_role;
-grant execute on function private.is_live(text) to authenticated;
-grant execute on function private.is_live(text) to service_role;
-grant execute on function private.job_position(uuid) to authenticated;
-grant execute on function private.job_position(uuid) to service_role;
-grant execute on function private.job_task_id(uuid) to authenticated;
-grant execute on function private.job_task_id(uuid) to service_role;
-grant execute on function private.load_seen() to authenticated;
-grant execute on function private.load_seen() to service_role;
-grant execute on function private.may_see(uuid) to authenticated;
-grant execute on function private.may_see(uuid) to service_role;
-grant execute on function private.number_in(text) to authenticated;
-grant execute on function private.number_in(text) to service_role;
-grant execute on function private.places_seen() to authenticated;
-grant execute on function private.places_seen() to service_role;
-grant execute on function private.status_word(text,text) to authenticated;
-grant execute on function private.status_word(text,text) to service_role;
-grant execute on function private.step_output_url(uuid,integer) to authenticated;
-grant execute on function private.step_output_url(uuid,integer) to service_role;
-grant execute on function private.violations_seen() to authenticated;
-grant execute on function private.violations_seen() to service_role;
+grant select on column unstuck.job_steps.attempts to authenticated;
+grant select on column unstuck.job_steps.checked_at to authenticated;
+grant select on column unstuck.job_steps.completed_at to authenticated;
+grant select on column unstuck.job_steps.deadline_at to authenticated;
+grant select on column unstuck.job_steps.error_code to authenticated;
+grant select on column unstuck.job_steps.error_message to authenticated;
+grant select on column unstuck.job_steps.job_id to authenticated;
+grant select on column unstuck.job_steps.lease_until to authenticated;
+grant select on column unstuck.job_steps.not_before to authenticated;
+grant select on column unstuck.job_steps.provider to authenticated;
+grant select on column unstuck.job_steps.provider_done_at to authenticated;
+grant select on column unstuck.job_steps.provider_task_id to authenticated;
+grant select on column unstuck.job_steps.rescues to authenticated;
+grant select on column unstuck.job_steps.run to authenticated;
+grant select on column unstuck.job_steps.sent_at to authenticated;
+grant select on column unstuck.job_steps.share to authenticated;
+grant select on column unstuck.job_steps.started_at to authenticated;
+grant select on column unstuck.job_steps.status to authenticated;
+grant select on column unstuck.job_steps.step to authenticated;
 grant execute on function public.cleanup_all_stale_ai_jobs() to service_role;
-grant execute on function public.consume_upscaler_credits(uuid,integer,text) to service_role;
-grant execute on function public.credit_grant_v1(uuid,integer,text,text) to service_role;
-grant execute on function public.generation_get_v1(uuid,text,uuid) to service_role;
-grant execute on function public.generation_put_back_v1(uuid,bigint) to service_role;
-grant execute on function public.generation_retry_v1(uuid,text,uuid) to service_role;
-grant execute on function public.generations_stale_v1(integer) to service_role;
-grant execute on function public.has_role(uuid,public.app_role) to authenticated;
-grant execute on function public.has_role(uuid,public.app_role) to service_role;
-grant execute on function public.health_v1() to service_role;
-grant execute on function public.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
-grant execute on function public.job_cancel_v1(uuid,text,uuid) to service_role;
-grant execute on function public.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
-grant execute on function public.job_get_v1(uuid,uuid,text) to service_role;
-grant execute on function public.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
-grant execute on function public.jobs_sweep_v1(bigint,integer) to service_role;
-grant execute on function public.queue_check_v1(text) to service_role;
-grant execute on function public.refund_upscaler_credits(uuid,integer,text) to service_role;
-grant execute on function public.session_cancel_v1(uuid,text,uuid[]) to service_role;
-grant execute on function public.step_cancelled_v1(uuid,integer,text) to service_role;
-grant execute on function public.step_checked_v1(uuid,integer,bigint,text) to service_role;
-grant execute on function public.step_claim_v1(text,integer) to service_role;
-grant execute on function public.step_complete_v1(uuid,integer,bigint,jsonb,text) to service_role;
-grant execute on function public.step_done_v1(uuid,integer,bigint,text,jsonb) to service_role;
-grant execute on function public.step_fail_v1(uuid,integer,bigint,text,text) to service_role;
-grant execute on function public.step_get_v1(uuid,integer) to service_role;
-grant execute on function public.step_heartbeat_v1(uuid,integer,bigint) to service_role;
-grant execute on function public.step_requeue_v1(uuid,integer,bigint,text,integer,text,text) to service_role;
-grant execute on function public.step_sent_v1(uuid,integer,bigint) to service_role;
-grant execute on function public.step_started_v1(uuid,integer,bigint,text) to service_role;
-grant execute on function public.steps_due_v1(text,integer,boolean) to service_role;
-grant execute on function public.steps_waiting_v1(text) to service_role;
-grant execute on function public.sweep_begin_v1(text) to service_role;
-grant execute on function public.sweep_end_v1(bigint,integer,integer,integer) to service_role;
-grant execute on function public.user_active_v1(uuid) to service_role;
-grant execute on function public.user_heal_v1(uuid) to service_role;
-grant execute on function public.webhook_applied_v1(bigint) to service_role;
-grant execute on function public.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
-grant usage on schema private to authenticated;
-grant usage on schema private to service_role;
+grant execute on function public.consume_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function public.credit_grant_v1(uuid,bigint,text,text) to service_role;
+grant execute on function public.has_role(uuid,unstuck.app_role) to authenticated;
+grant execute on function public.has_role(uuid,unstuck.app_role) to service_role;
+grant execute on function public.refund_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.cleanup_all_stale_ai_jobs() to service_role;
+grant execute on function unstuck.consume_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.credit_grant_v1(uuid,bigint,text,text) to service_role;
+grant execute on function unstuck.generation_get_v1(uuid,text,uuid) to service_role;
+grant execute on function unstuck.generation_put_back_v1(uuid,bigint) to service_role;
+grant execute on function unstuck.generation_retry_v1(uuid,text,uuid) to service_role;
+grant execute on function unstuck.generations_stale_v1(integer) to service_role;
+grant execute on function unstuck.has_role(uuid,unstuck.app_role) to authenticated;
+grant execute on function unstuck.has_role(uuid,unstuck.app_role) to service_role;
+grant execute on function unstuck.health_v1() to service_role;
+grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
+grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
+grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
+grant execute on function unstuck.job_get_v1(uuid,uuid,text) to service_role;
+grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
+grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
+grant execute on function unstuck.queue_check_v1(text) to service_role;
+grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
+grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
+grant execute on function unstuck.step_cancelled_v1(uuid,integer,text) to service_role;
+grant execute on function unstuck.step_checked_v1(uuid,integer,bigint,text) to service_role;
+grant execute on function unstuck.step_claim_v1(text,integer) to service_role;
+grant execute on function unstuck.step_complete_v1(uuid,integer,bigint,jsonb,text) to service_role;
+grant execute on function unstuck.step_done_v1(uuid,integer,bigint,text,jsonb) to service_role;
+grant execute on function unstuck.step_fail_v1(uuid,integer,bigint,text,text) to service_role;
+grant execute on function unstuck.step_get_v1(uuid,integer) to service_role;
+grant execute on function unstuck.step_heartbeat_v1(uuid,integer,bigint) to service_role;
+grant execute on function unstuck.step_requeue_v1(uuid,integer,bigint,text,integer,text,text) to service_role;
+grant execute on function unstuck.step_sent_v1(uuid,integer,bigint) to service_role;
+grant execute on function unstuck.step_started_v1(uuid,integer,bigint,text) to service_role;
+grant execute on function unstuck.steps_due_v1(text,integer,boolean) to service_role;
+grant execute on function unstuck.steps_waiting_v1(text) to service_role;
+grant execute on function unstuck.sweep_begin_v1(text) to service_role;
+grant execute on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) to service_role;
+grant execute on function unstuck.user_active_v1(uuid) to service_role;
+grant execute on function unstuck.user_heal_v1(uuid) to service_role;
+grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
+grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
+grant execute on function unstuck_private.is_admin() to authenticated;
+grant execute on function unstuck_private.is_admin() to service_role;
+grant execute on function unstuck_private.is_final(text) to authenticated;
+grant execute on function unstuck_private.is_final(text) to service_role;
+grant execute on function unstuck_private.is_live(text) to authenticated;
+grant execute on function unstuck_private.is_live(text) to service_role;
+grant execute on function unstuck_private.job_position(uuid) to authenticated;
+grant execute on function unstuck_private.job_position(uuid) to service_role;
+grant execute on function unstuck_private.job_task_id(uuid) to authenticated;
+grant execute on function unstuck_private.job_task_id(uuid) to service_role;
+grant execute on function unstuck_private.may_see(uuid) to authenticated;
+grant execute on function unstuck_private.may_see(uuid) to service_role;
+grant execute on function unstuck_private.number_in(text) to authenticated;
+grant execute on function unstuck_private.number_in(text) to service_role;
+grant execute on function unstuck_private.status_word(text,text) to authenticated;
+grant execute on function unstuck_private.status_word(text,text) to service_role;
+grant execute on function unstuck_private.step_output_url(uuid,integer) to authenticated;
+grant execute on function unstuck_private.step_output_url(uuid,integer) to service_role;
+grant execute on function unstuck_private.visible_hours() to authenticated;
+grant execute on function unstuck_private.visible_hours() to service_role;
+grant execute on function unstuck_private.visible_load() to authenticated;
+grant execute on function unstuck_private.visible_load() to service_role;
+grant execute on function unstuck_private.visible_positions() to authenticated;
+grant execute on function unstuck_private.visible_positions() to service_role;
+grant execute on function unstuck_private.visible_violations() to authenticated;
+grant execute on function unstuck_private.visible_violations() to service_role;
 grant usage on schema public to anon;
 grant usage on schema public to authenticated;
 grant usage on schema public to public;
 grant usage on schema public to service_role;
-grant select on table public.cancelled_requests to service_role;
-grant select on table public.credit_accounts to authenticated;
-grant select on table public.credit_accounts to service_role;
-grant select on table public.credit_entries to authenticated;
-grant select on table public.credit_entries to service_role;
+grant usage on schema unstuck to authenticated;
+grant usage on schema unstuck to service_role;
+grant usage on schema unstuck_private to authenticated;
+grant usage on schema unstuck_private to service_role;
 grant select on table public.generation_history to authenticated;
 grant select on table public.generation_history to service_role;
 grant select on table public.generation_jobs to authenticated;
 grant select on table public.generation_jobs to service_role;
 grant select on table public.generation_tasks to authenticated;
 grant select on table public.generation_tasks to service_role;
-grant select on table public.invariant_violations to authenticated;
-grant select on table public.invariant_violations to service_role;
-grant select on table public.job_events to authenticated;
-grant select on table public.job_events to service_role;
-grant select on table public.job_health to authenticated;
-grant select on table public.job_health to service_role;
-grant select on table public.job_receipts to authenticated;
-grant select on table public.job_receipts to service_role;
-grant select on table public.job_steps to service_role;
-grant select on table public.jobs to authenticated;
-grant select on table public.jobs to service_role;
-grant select on table public.jobs_by_hour to authenticated;
-grant select on table public.jobs_by_hour to service_role;
 grant delete, insert, select, update on table public.pose_changer_jobs to authenticated;
 grant select on table public.pose_changer_jobs to service_role;
-grant select on table public.provider_load to authenticated;
-grant select on table public.provider_load to service_role;
-grant select on table public.providers to authenticated;
-grant select on table public.providers to service_role;
-grant select on table public.queue_positions to authenticated;
-grant select on table public.queue_positions to service_role;
 grant select on table public.replicate_tasks to authenticated;
 grant select on table public.replicate_tasks to service_role;
-grant select on table public.sweeps to service_role;
-grant select on table public.tools to authenticated;
-grant select on table public.tools to service_role;
 grant delete, insert, select, update on table public.upscaler_jobs to authenticated;
 grant select on table public.upscaler_jobs to service_role;
 grant select on table public.user_roles to authenticated;
@@ -2910,4 +3485,49 @@ grant delete, insert, select, update on table public.veste_ai_jobs to authentica
 grant select on table public.veste_ai_jobs to service_role;
 grant delete, insert, select, update on table public.video_upscaler_jobs to authenticated;
 grant select on table public.video_upscaler_jobs to service_role;
-grant select on table public.webhook_inbox to service_role;
+grant select on table unstuck.cancelled_requests to service_role;
+grant select on table unstuck.credit_accounts to authenticated;
+grant select on table unstuck.credit_accounts to service_role;
+grant select on table unstuck.credit_entries to authenticated;
+grant select on table unstuck.credit_entries to service_role;
+grant select on table unstuck.generation_history to authenticated;
+grant select on table unstuck.generation_history to service_role;
+grant select on table unstuck.generation_jobs to authenticated;
+grant select on table unstuck.generation_jobs to service_role;
+grant select on table unstuck.generation_tasks to authenticated;
+grant select on table unstuck.generation_tasks to service_role;
+grant select on table unstuck.invariant_violations to authenticated;
+grant select on table unstuck.invariant_violations to service_role;
+grant select on table unstuck.job_events to authenticated;
+grant select on table unstuck.job_events to service_role;
+grant select on table unstuck.job_health to authenticated;
+grant select on table unstuck.job_health to service_role;
+grant select on table unstuck.job_receipts to authenticated;
+grant select on table unstuck.job_receipts to service_role;
+grant select on table unstuck.job_steps to service_role;
+grant select on table unstuck.jobs to authenticated;
+grant select on table unstuck.jobs to service_role;
+grant select on table unstuck.jobs_by_hour to authenticated;
+grant select on table unstuck.jobs_by_hour to service_role;
+grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;
+grant select on table unstuck.pose_changer_jobs to service_role;
+grant select on table unstuck.provider_load to authenticated;
+grant select on table unstuck.provider_load to service_role;
+grant select on table unstuck.providers to authenticated;
+grant select on table unstuck.providers to service_role;
+grant select on table unstuck.queue_positions to authenticated;
+grant select on table unstuck.queue_positions to service_role;
+grant select on table unstuck.replicate_tasks to authenticated;
+grant select on table unstuck.replicate_tasks to service_role;
+grant select on table unstuck.sweeps to service_role;
+grant select on table unstuck.tools to authenticated;
+grant select on table unstuck.tools to service_role;
+grant delete, insert, select, update on table unstuck.upscaler_jobs to authenticated;
+grant select on table unstuck.upscaler_jobs to service_role;
+grant select on table unstuck.user_roles to authenticated;
+grant select on table unstuck.user_roles to service_role;
+grant delete, insert, select, update on table unstuck.veste_ai_jobs to authenticated;
+grant select on table unstuck.veste_ai_jobs to service_role;
+grant delete, insert, select, update on table unstuck.video_upscaler_jobs to authenticated;
+grant select on table unstuck.video_upscaler_jobs to service_role;
+grant select on table unstuck.webhook_inbox to service_role;

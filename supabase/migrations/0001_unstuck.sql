@@ -1,13 +1,30 @@
+-- 0001_unstuck.sql: made by `cargo xtask migration unstuck` from supabase/schemas, in the order in which
+-- things can be created; whoever wants something else in it changes those files. Never edited. All of it or
+-- nothing is applied, once.
+
 begin;
+
+do $applied$
+begin
+  if to_regclass('unstuck_private.migrations') is not null then
+    if exists (select from unstuck_private.migrations where number = 1) then
+      raise exception 'unstuck migration 0001 is applied already';
+    end if;
+  end if;
+end
+$applied$;
+
+-- A function may name what stands below it.
 set local check_function_bodies = off;
--- source schema/unstuck.sql
+
+-- source schema/unstuck.sql b9ec6e8afce3
 -- Tables, views and RPCs of the product; the schema that PostgREST exposes.
 create schema unstuck;
 
 revoke all on schema unstuck from public, anon, authenticated, service_role;
 grant usage on schema unstuck to authenticated, service_role;
 
--- source schema/unstuck_private.sql
+-- source schema/unstuck_private.sql eb74d946adf2
 -- What only functions and views of `unstuck` use. PostgREST never exposes it.
 create schema unstuck_private;
 
@@ -15,12 +32,10 @@ revoke all on schema unstuck_private from public, anon, authenticated, service_r
 -- The views run as their caller and use some functions in here.
 grant usage on schema unstuck_private to authenticated, service_role;
 
--- source role/app_role.sql
+-- source role/app_role.sql 3a7db390a081
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
--- source cancel/cancelled_requests.sql
--- What users cancelled, also before it arrived: a request named here is refused while its row is
--- kept, a day. At most 1,000 rows a user.
+-- source cancel/cancelled_requests.sql 757e6d6e4a5c
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
@@ -28,13 +43,11 @@ create table unstuck.cancelled_requests (
   primary key (user_id, job_id)
 );
 
-create index cancelled_requests_by_time on unstuck.cancelled_requests (at);
-
 alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
 grant select on unstuck.cancelled_requests to service_role;
 
--- source credit/credit_accounts.sql
+-- source credit/credit_accounts.sql 46c857b344a7
 -- No foreign key to auth.users: a deleted user's jobs still close.
 create table unstuck.credit_accounts (
   user_id uuid primary key,
@@ -46,7 +59,7 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql
+-- source credit/credit_entries.sql 9179d893163a
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
@@ -73,7 +86,7 @@ revoke all on unstuck.credit_entries from public, anon, authenticated, service_r
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
--- source history/migrations.sql
+-- source history/migrations.sql 05845503f51e
 -- Which of our migrations this database has. The host's own history is never touched.
 create table unstuck_private.migrations (
   number int primary key,
@@ -85,7 +98,7 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
--- source job/job_events.sql
+-- source job/job_events.sql 61f06879c904
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
@@ -106,7 +119,39 @@ revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to service_role;
 grant select on unstuck.job_events to authenticated;
 
--- source tool/providers.sql
+-- source role/user_roles.sql d89e4a862b84
+create table unstuck.user_roles (
+  user_id uuid not null,
+  role unstuck.app_role not null,
+  primary key (user_id, role)
+);
+
+alter table unstuck.user_roles enable row level security;
+revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
+grant select on unstuck.user_roles to service_role;
+grant select on unstuck.user_roles to authenticated;
+
+-- source sweep/sweeps.sql fdcf22484864
+create table unstuck.sweeps (
+  id bigint generated always as identity primary key,
+  source text not null,
+  started_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  cleaned int not null default 0,
+  refunded_credits bigint not null default 0,
+  requeued int not null default 0,
+  delivered int not null default 0,
+  stuck int,
+  violations int
+);
+
+create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
+
+alter table unstuck.sweeps enable row level security;
+revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
+grant select on unstuck.sweeps to service_role;
+
+-- source tool/providers.sql 753cd8bcb1eb
 create table unstuck.providers (
   provider text primary key,
   max_concurrent int not null check (max_concurrent >= 0),
@@ -123,7 +168,19 @@ revoke all on unstuck.providers from public, anon, authenticated, service_role;
 grant select on unstuck.providers to service_role;
 grant select on unstuck.providers to authenticated;
 
--- source tool/tools.sql
+-- source queue/queue_turns.sql cdee6eeb3d15
+-- When each user was last admitted at a provider; written by the claim, under the provider's lock.
+create table unstuck_private.queue_turns (
+  provider text not null references unstuck.providers,
+  user_id uuid not null,
+  served_at timestamptz not null,
+  primary key (provider, user_id)
+);
+
+alter table unstuck_private.queue_turns enable row level security;
+revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
+
+-- source tool/tools.sql c39be9872add
 create table unstuck.tools (
   tool text primary key,
   table_name text not null check (table_name in ('upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs',
@@ -147,7 +204,7 @@ revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to service_role;
 grant select on unstuck.tools to authenticated;
 
--- source job/jobs.sql
+-- source job/jobs.sql 436bbbf97fd4
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
   tool text not null references unstuck.tools,
@@ -210,43 +267,7 @@ revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to service_role;
 grant select on unstuck.jobs to authenticated;
 
--- source queue/queue_turns.sql
--- When each user was last admitted at a provider; written by the claim, under the provider's lock.
-create table unstuck_private.queue_turns (
-  provider text not null references unstuck.providers,
-  user_id uuid not null,
-  served_at timestamptz not null,
-  primary key (provider, user_id)
-);
-
-alter table unstuck_private.queue_turns enable row level security;
-revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
-
--- source retention/retention.sql
--- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
--- later version would write. A kind that is not named here is never pruned.
-create table unstuck.retention (
-  kind text primary key,
-  keep interval check (keep > '0')
-);
-
-alter table unstuck.retention enable row level security;
-revoke all on unstuck.retention from public, anon, authenticated, service_role;
-grant select on unstuck.retention to service_role;
-
--- source role/user_roles.sql
-create table unstuck.user_roles (
-  user_id uuid not null,
-  role unstuck.app_role not null,
-  primary key (user_id, role)
-);
-
-alter table unstuck.user_roles enable row level security;
-revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
-grant select on unstuck.user_roles to service_role;
-grant select on unstuck.user_roles to authenticated;
-
--- source step/job_steps.sql
+-- source step/job_steps.sql b574cea619c2
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
   step int not null check (step >= 1),
@@ -298,27 +319,7 @@ grant select (
   error_message, completed_at
 ) on unstuck.job_steps to authenticated;
 
--- source sweep/sweeps.sql
-create table unstuck.sweeps (
-  id bigint generated always as identity primary key,
-  source text not null,
-  started_at timestamptz not null default clock_timestamp(),
-  finished_at timestamptz,
-  cleaned int not null default 0,
-  refunded_credits bigint not null default 0,
-  requeued int not null default 0,
-  delivered int not null default 0,
-  stuck int,
-  violations int
-);
-
-create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
-
-alter table unstuck.sweeps enable row level security;
-revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
-grant select on unstuck.sweeps to service_role;
-
--- source webhook/webhook_inbox.sql
+-- source webhook/webhook_inbox.sql af4765a90a65
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,
@@ -339,7 +340,7 @@ alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
--- source audit/violations.sql
+-- source audit/violations.sql dee6c4a9aef7
 -- One row per offence against DATA's invariants among rows touched since p_since; empty is healthy.
 create or replace function unstuck_private.violations(p_since timestamptz)
 returns table (invariant text, subject text, detail text)
@@ -439,7 +440,7 @@ $$;
 
 revoke all on function unstuck_private.violations from public, anon, authenticated, service_role;
 
--- source audit/visible_violations.sql
+-- source audit/visible_violations.sql 5ffc38e502f5
 create or replace function unstuck_private.visible_violations() returns table (invariant text, subject text, detail text)
 language sql
 stable
@@ -451,51 +452,7 @@ $$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-inf
 revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
--- source cancel/cancelled_requests_add.sql
--- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
--- The caller holds the user's account. What is kept no longer makes room first.
-create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
-returns boolean
-language plpgsql
-set search_path = ''
-as
-$$
-declare
-  v_new uuid[];
-  v_room int;
-begin
-  v_new := array(
-    select distinct x.id
-    from unnest(p_job_ids) as x (id)
-    where x.id is not null
-      and not exists (
-        select from unstuck.cancelled_requests c
-        where c.user_id = p_user_id and c.job_id = x.id
-      )
-  );
-  if v_new = '{}' then
-    return true;
-  end if;
-  delete from unstuck.cancelled_requests c
-  using unstuck.retention r
-  where r.kind = 'cancelled_requests'
-    and c.user_id = p_user_id
-    and c.at < clock_timestamp() - r.keep;
-  select 1000 - count(*)
-  into v_room
-  from unstuck.cancelled_requests c
-  where c.user_id = p_user_id;
-  insert into unstuck.cancelled_requests (user_id, job_id)
-  select p_user_id, x.id
-  from unnest(v_new) as x (id)
-  limit greatest(v_room, 0);
-  return cardinality(v_new) <= v_room;
-end $$;
-
-revoke all on function unstuck_private.cancelled_requests_add
-from public, anon, authenticated, service_role;
-
--- source cancel/job_cancel_admin_v1.sql
+-- source cancel/job_cancel_admin_v1.sql bbc8430854cb
 create or replace function unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -529,7 +486,7 @@ $c$;
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_admin_v1 to service_role;
 
--- source cancel/job_cancel_v1.sql
+-- source cancel/job_cancel_v1.sql 650f87bd9756
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -546,15 +503,15 @@ begin
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
   if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
-    perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
+    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
     update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
   end if;
   perform unstuck_private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
     perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
-  perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
+  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
   return query
   select c.status, c.refunded, t.provider
   from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
@@ -571,7 +528,7 @@ $c$;
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
--- source cancel/job_requeue_v1.sql
+-- source cancel/job_requeue_v1.sql b9dce9ca3697
 create or replace function unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
 returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
 language plpgsql
@@ -617,7 +574,8 @@ begin
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  v_balance := unstuck_private.account_lock(v_job.user_id);
+  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
   v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
   if v_balance < v_price then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
@@ -639,7 +597,7 @@ $c$;
 revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_requeue_v1 to service_role;
 
--- source cancel/orphans_cancel.sql
+-- source cancel/orphans_cancel.sql 4ee92cf728a9
 create or replace function unstuck_private.orphans_cancel(p_ids uuid[]) returns void
 language sql
 set search_path = ''
@@ -651,12 +609,8 @@ $$;
 
 revoke all on function unstuck_private.orphans_cancel from public, anon, authenticated, service_role;
 
--- source cancel/session_cancel_v1.sql
-create or replace function unstuck.session_cancel_v1(
-  p_user_id uuid,
-  p_session_id text,
-  p_job_ids uuid[]
-)
+-- source cancel/session_cancel_v1.sql a1279154eb18
+create or replace function unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
 returns table (table_name text, job_id uuid, refunded_credits bigint)
 language plpgsql
 security definer
@@ -665,67 +619,41 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare
-  v_ids uuid[];
-  v_coming uuid[];
+declare v_ids uuid[];
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
   perform unstuck_private.act_as('user');
-  perform unstuck_private.account_lock(p_user_id);
-  select array_agg(l.id)
-  into v_ids
-  from (
-    select j.id
-    from unstuck.jobs j
-    where j.user_id = p_user_id
-      and j.status in ('pending', 'queued')
-      and (j.session_id = p_session_id or j.id = any (p_job_ids))
-    order by j.id
-    for update
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  select array_agg(l.id) into v_ids from (
+    select j.id from unstuck.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
-  -- another is left alone.
-  v_coming := array(
-    select x.id
-    from unnest(p_job_ids) as x (id)
-    where not exists (
-      select from unstuck.jobs j
-      where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED')
-    )
-  );
-  if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
-    perform unstuck_private.refuse(429, 'rate_limited');
-  end if;
-  if v_ids is null then
-    return;
-  end if;
-  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
-  perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
+  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
+  on conflict do nothing;
+  if v_ids is null then return; end if;
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(
-    v_ids,
-    array_fill('cancelled'::text, array[cardinality(v_ids)]),
-    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
-  ) c
+  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
   join unstuck.tools t using (tool);
 end $$;
 
 comment on function unstuck.session_cancel_v1 is $c$
 Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
 session and those named; a named one that is still to come never runs.
-Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
-come holds 1,000 ids for a day).
+Refuses: bad_request.
 Replay: no rows.
 $c$;
 
 revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.session_cancel_v1 to service_role;
 
--- source cancel/user_active_v1.sql
+-- source cancel/user_active_v1.sql 1858845752e1
 create or replace function unstuck.user_active_v1(p_user_id uuid)
 returns table (has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" int)
 language plpgsql
@@ -740,7 +668,8 @@ begin
   perform unstuck.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from unstuck_private.intervals();
-  perform unstuck_private.account_lock(p_user_id);
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
   perform unstuck_private.orphans_cancel(array(
     select j.id from unstuck.jobs j join unstuck.tools t using (tool)
     where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
@@ -768,7 +697,7 @@ $c$;
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_active_v1 to service_role;
 
--- source clock/intervals.sql
+-- source clock/intervals.sql 53a564d5ef24
 -- The fixed intervals. Tests replace this one function instead of sleeping.
 create or replace function unstuck_private.intervals()
 returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
@@ -779,7 +708,7 @@ $$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', inte
 
 revoke all on function unstuck_private.intervals from public, anon, authenticated, service_role;
 
--- source clock/minutes_between.sql
+-- source clock/minutes_between.sql 33667efc9f0f
 create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz) returns int
 language sql
 immutable
@@ -788,7 +717,7 @@ $$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $$;
 
 revoke all on function unstuck_private.minutes_between from public, anon, authenticated, service_role;
 
--- source clock/minutes_text.sql
+-- source clock/minutes_text.sql 57c86fb79583
 create or replace function unstuck_private.minutes_text(p_minutes int) returns text
 language sql
 immutable
@@ -797,179 +726,103 @@ $$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end 
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
--- source credit/account_lock.sql
--- Locks the user's account, made where there is none, and tells its balance. Asked again where
--- somebody erased the account while this waited for it: the caller always holds a row.
-create or replace function unstuck_private.account_lock(p_user_id uuid)
-returns bigint
+-- source credit/append_only.sql 02daa8738c57
+create or replace function unstuck_private.append_only() returns trigger
 language plpgsql
 set search_path = ''
 as
-$$
-declare
-  v_balance bigint;
-begin
-  loop
-    insert into unstuck.credit_accounts (user_id)
-    values (p_user_id)
-    on conflict do nothing;
-    select a.balance
-    into v_balance
-    from unstuck.credit_accounts a
-    where a.user_id = p_user_id
-    for update;
-    if found then
-      return v_balance;
-    end if;
-  end loop;
-end $$;
+$$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$;
 
-revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
-
--- source credit/append_only.sql
--- No entry is ever changed: what was wrong is set right by another one.
-create or replace function unstuck_private.append_only()
-returns trigger
-language plpgsql
-set search_path = ''
-as
-$$
-begin
-  raise exception '% is append-only', tg_table_name
-  using errcode = 'restrict_violation';
-end $$;
-
-create or replace trigger credit_entries_append_only
-before update on unstuck.credit_entries
+create or replace trigger credit_entries_append_only before update on unstuck.credit_entries
 for each row execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
 
--- source credit/consume_upscaler_credits.sql
-create or replace function unstuck.consume_upscaler_credits(
-  _user_id uuid,
-  _amount bigint,
-  _description text
-)
+-- source credit/consume_upscaler_credits.sql ffe7bc303ccc
+create or replace function unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$
-  select a.success, a.new_balance, a.error_message
-  from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
-$$;
+$$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $$;
 
 comment on function unstuck.consume_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
 false when the balance is too low.
 $c$;
 
-revoke all on function unstuck.consume_upscaler_credits
-from public, anon, authenticated, service_role;
+revoke all on function unstuck.consume_upscaler_credits from public, anon, authenticated, service_role;
 grant execute on function unstuck.consume_upscaler_credits to service_role;
 
--- source credit/credit_adjust.sql
+-- source credit/credit_adjust.sql 5defd848bcca
 -- What the two legacy functions have in common: one signed adjustment, never below zero.
-create or replace function unstuck_private.credit_adjust(
-  p_user_id uuid,
-  p_amount bigint,
-  p_reason text
-)
+create or replace function unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
 returns table (success boolean, new_balance bigint, error_message text)
 language plpgsql
 set search_path = ''
 as
 $$
-declare
-  v_balance bigint;
+declare v_balance bigint;
 begin
   if p_user_id is null or p_amount is null or p_amount = 0 then
-    return query select false, null::bigint, 'Amount must be positive';
-    return;
+    return query select false, null::bigint, 'Amount must be positive'; return;
   end if;
-  if p_amount > unstuck_private.grant_max() then
-    return query select false, null::bigint, 'Amount is too large';
-    return;
-  end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
   if v_balance + p_amount < 0 then
-    return query select false, v_balance, 'Insufficient credits';
-    return;
+    return query select false, v_balance, 'Insufficient credits'; return;
   end if;
-  insert into unstuck.credit_entries (user_id, kind, amount, reason)
-  values (p_user_id, 'adjustment', p_amount, p_reason);
+  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
 end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
 
--- source credit/credit_entries_after_delete.sql
--- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
--- missing from the balance.
-create or replace function unstuck_private.credit_entries_after_delete()
-returns trigger
+-- source credit/credit_entries_after_delete.sql 41c5958880af
+-- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be missing from the balance.
+create or replace function unstuck_private.credit_entries_after_delete() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if exists (
-    select from (select distinct o.user_id from old_rows o) u
-    join unstuck.credit_entries e using (user_id)
-  ) then
+  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
     raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
   end if;
-  update unstuck.credit_accounts a
-  set balance = 0
-  from (select distinct o.user_id from old_rows o) u
-  where a.user_id = u.user_id;
+  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
   return null;
 end $$;
 
-create or replace trigger credit_entries_whole
-after delete on unstuck.credit_entries
-referencing old table as old_rows
-for each statement execute function unstuck_private.credit_entries_after_delete();
+create or replace trigger credit_entries_whole after delete on unstuck.credit_entries
+referencing old table as old_rows for each statement execute function unstuck_private.credit_entries_after_delete();
 
-revoke all on function unstuck_private.credit_entries_after_delete
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_after_delete from public, anon, authenticated, service_role;
 
--- source credit/credit_entries_before_insert.sql
--- The account follows the ledger. An entry written without `balance_after` moves the balance here;
--- the set-based functions have computed both already.
-create or replace function unstuck_private.credit_entries_before_insert()
-returns trigger
+-- source credit/credit_entries_before_insert.sql 649cf1e45234
+-- The account follows the ledger. An entry written without `balance_after` moves the balance here; the set-based
+-- functions below have computed both already.
+create or replace function unstuck_private.credit_entries_before_insert() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
   if new.balance_after is null then
-    perform unstuck_private.account_lock(new.user_id);
-    update unstuck.credit_accounts
-    set balance = balance + new.amount
-    where user_id = new.user_id
-    returning balance into new.balance_after;
+    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
+    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
   end if;
   return new;
 end $$;
 
-create or replace trigger credit_entries_before_insert
-before insert on unstuck.credit_entries
+create or replace trigger credit_entries_before_insert before insert on unstuck.credit_entries
 for each row execute function unstuck_private.credit_entries_before_insert();
 
-revoke all on function unstuck_private.credit_entries_before_insert
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_before_insert from public, anon, authenticated, service_role;
 
--- source credit/credit_grant_v1.sql
-create or replace function unstuck.credit_grant_v1(
-  p_user_id uuid,
-  p_amount bigint,
-  p_reason text,
-  p_idempotency_key text
-)
+-- source credit/credit_grant_v1.sql 0153af9d0d5f
+-- Money that is not a job's: purchases, and the two functions older front ends know. Every balance change is an entry.
+create or replace function unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
 returns table (balance bigint, replayed boolean)
 language plpgsql
 security definer
@@ -977,32 +830,19 @@ set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare
-  v_entry unstuck.credit_entries;
+declare v_entry unstuck.credit_entries;
 begin
-  if p_user_id is null
-    or p_amount is null
-    or p_amount not between 1 and unstuck_private.grant_max()
-    or coalesce(p_idempotency_key, '') = ''
-  then
+  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  perform unstuck_private.account_lock(p_user_id);
-  select *
-  into v_entry
-  from unstuck.credit_entries
-  where idempotency_key = p_idempotency_key;
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
   if found then
-    if v_entry.user_id <> p_user_id
-      or v_entry.amount <> p_amount
-      or v_entry.kind <> 'grant'
-    then
+    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query
-    select a.balance, true
-    from unstuck.credit_accounts a
-    where a.user_id = p_user_id;
+    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
     return;
   end if;
   begin
@@ -1011,59 +851,36 @@ begin
   exception when unique_violation then  -- the same key for another user at the same moment
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query
-  select a.balance, false
-  from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
+  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
 Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
+Refuses: bad_request, idempotency_conflict (key used otherwise).
 Replay: same key, same grant: nothing changes, replayed = true.
 $c$;
 
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
--- source credit/grant_max.sql
--- The most that one grant may give. Nine million of them still fit into a balance.
-create or replace function unstuck_private.grant_max()
-returns bigint
-language sql
-immutable
-as
-$$ select 1000000000000 $$;
-
-revoke all on function unstuck_private.grant_max from public, anon, authenticated, service_role;
-
--- source credit/refund_upscaler_credits.sql
-create or replace function unstuck.refund_upscaler_credits(
-  _user_id uuid,
-  _amount bigint,
-  _description text
-)
+-- source credit/refund_upscaler_credits.sql 6aba5f2c566e
+create or replace function unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$
-  select a.success, a.new_balance, a.error_message
-  from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
-$$;
+$$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $$;
 
 comment on function unstuck.refund_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job's own refund shows in invariant_violations. Refuses by success = false what is not
-positive or more than one may be given at once.
+beside a job's own refund shows in invariant_violations.
 $c$;
 
-revoke all on function unstuck.refund_upscaler_credits
-from public, anon, authenticated, service_role;
+revoke all on function unstuck.refund_upscaler_credits from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;
 
--- source front/is_name_free.sql
+-- source front/is_name_free.sql 68a16743e911
 -- Whether `public` has nothing by this name yet, of whatever kind or signature.
 create or replace function unstuck_private.is_name_free(p_name text) returns boolean
 language sql
@@ -1085,7 +902,7 @@ $$;
 
 revoke all on function unstuck_private.is_name_free from public, anon, authenticated, service_role;
 
--- source job/act_as.sql
+-- source job/act_as.sql 8a371e14d976
 -- Who acts, for the history written by the triggers below.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language sql
@@ -1095,7 +912,7 @@ $$ select set_config('unstuck.actor', p_actor, true) $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
--- source job/is_final.sql
+-- source job/is_final.sql 5736edafe5d5
 create or replace function unstuck_private.is_final(p_status text) returns boolean
 language sql
 immutable
@@ -1105,7 +922,7 @@ $$ select p_status in ('completed', 'failed', 'cancelled') $$;
 revoke all on function unstuck_private.is_final from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_final to authenticated, service_role;
 
--- source job/is_live.sql
+-- source job/is_live.sql 01604934eec7
 -- The small rules below name no table, so they go without a fixed search_path: that lets the planner inline them.
 create or replace function unstuck_private.is_live(p_status text) returns boolean
 language sql
@@ -1116,7 +933,7 @@ $$ select p_status in ('pending', 'queued', 'starting', 'running') $$;
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
 
--- source job/job_get_v1.sql
+-- source job/job_get_v1.sql a8f3957c43a6
 -- What callers read: one job, the user's live job, the queue, health, and the invariants as rows. Reads of a user's own
 -- jobs heal that user first, so that nobody is shown a ghost.
 create or replace function unstuck.job_get_v1(p_job_id uuid, p_user_id uuid default null, p_tool text default null)
@@ -1161,7 +978,7 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
--- source job/job_lock.sql
+-- source job/job_lock.sql 7cdf9844ff74
 -- One job, locked in order (account, job), for the functions that may move money. Returns null where there is none.
 create or replace function unstuck_private.job_lock(p_job_id uuid) returns unstuck.jobs
 language plpgsql
@@ -1172,14 +989,15 @@ declare v_user uuid; v_job unstuck.jobs;
 begin
   select user_id into v_user from unstuck.jobs where id = p_job_id;
   if not found then return null; end if;
-  perform unstuck_private.account_lock(v_user);
+  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
   select * into v_job from unstuck.jobs where id = p_job_id for update;
   return v_job;
 end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
--- source job/job_sync_from_steps.sql
+-- source job/job_sync_from_steps.sql e20da9e19c24
 -- What the job's own steps say it is. Only for live jobs; the closing functions write final states themselves.
 create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
 language plpgsql
@@ -1210,7 +1028,7 @@ end $$;
 
 revoke all on function unstuck_private.job_sync_from_steps from public, anon, authenticated, service_role;
 
--- source job/jobs_before_insert.sql
+-- source job/jobs_before_insert.sql ca97982e80f0
 -- Defaults for whatever a writer leaves out, so that no live row is ever without a deadline.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
@@ -1237,7 +1055,7 @@ for each row execute function unstuck_private.jobs_before_insert();
 
 revoke all on function unstuck_private.jobs_before_insert from public, anon, authenticated, service_role;
 
--- source job/jobs_before_update.sql
+-- source job/jobs_before_update.sql 9f2aa2fcbf78
 -- Final states are absorbing. The one way back: an orphan that a sweep cancelled may still be adopted by its `/run`.
 create or replace function unstuck_private.jobs_before_update() returns trigger
 language plpgsql
@@ -1258,7 +1076,7 @@ for each row execute function unstuck_private.jobs_before_update();
 
 revoke all on function unstuck_private.jobs_before_update from public, anon, authenticated, service_role;
 
--- source job/jobs_close.sql
+-- source job/jobs_close.sql b040665eea24
 -- Closes live jobs with everything that belongs to it in one statement: steps, refunds, balances, the rows themselves.
 -- The caller has locked the accounts (by id) and then the jobs. What the ledger shows is what is returned.
 create or replace function unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
@@ -1340,7 +1158,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
 
--- source job/jobs_log.sql
+-- source job/jobs_log.sql 7c2026df7724
 -- History: one event per transition, written set-wise by the statement that made it. The planner cannot know how many rows
 -- a transition table will hold; nested loops over two of them would cost the square of a sweep's page.
 create or replace function unstuck_private.jobs_log() returns trigger
@@ -1370,7 +1188,7 @@ referencing old table as old_rows new table as new_rows for each statement execu
 
 revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
 
--- source job/refuse.sql
+-- source job/refuse.sql 00c0dd830ac6
 -- A refusal: SQLSTATE PTxyz becomes the HTTP status, the message is the API's code, the detail its extra fields.
 create or replace function unstuck_private.refuse(p_status int, p_code text, p_fields jsonb default '{}') returns void
 language plpgsql
@@ -1383,7 +1201,7 @@ end $$;
 
 revoke all on function unstuck_private.refuse from public, anon, authenticated, service_role;
 
--- source job/refuse_final.sql
+-- source job/refuse_final.sql e96cfda898fb
 create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
 language plpgsql
 set search_path = ''
@@ -1397,7 +1215,7 @@ end $$;
 
 revoke all on function unstuck_private.refuse_final from public, anon, authenticated, service_role;
 
--- source job/refuse_other_table.sql
+-- source job/refuse_other_table.sql 005842f70362
 -- Refuses a table name the product does not have, then a job that is not in that table.
 create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text) returns void
 language plpgsql
@@ -1413,7 +1231,7 @@ end $$;
 
 revoke all on function unstuck_private.refuse_other_table from public, anon, authenticated, service_role;
 
--- source order/enqueue_answer.sql
+-- source order/enqueue_answer.sql 01d7be99c30c
 -- The job's row as the answer of the request that named it. Its place costs a look at the whole queue, so a new job, which
 -- is about to be claimed, goes without one.
 create or replace function unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
@@ -1443,7 +1261,7 @@ end $$;
 
 revoke all on function unstuck_private.enqueue_answer from public, anon, authenticated, service_role;
 
--- source order/job_enqueue_v1.sql
+-- source order/job_enqueue_v1.sql cf290f479c9c
 create or replace function unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb,
   p_request_hash text, p_steps jsonb)
 returns table (job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" int, eta_seconds int,
@@ -1463,7 +1281,8 @@ begin
      or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
 
   -- Replay first: the same id is the same request, whatever has become of it.
   select * into v_job from unstuck.jobs where id = p_job_id for update;
@@ -1522,7 +1341,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
--- source order/job_write.sql
+-- source order/job_write.sql 5babc28a2fe1
 -- Writes (or, for an adopted row, overwrites) the job with its debit and steps. The account is locked by the caller.
 create or replace function unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb,
   p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid) returns void
@@ -1561,7 +1380,7 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
--- source order/seconds_over_queue_ttl.sql
+-- source order/seconds_over_queue_ttl.sql 3f3aab3b5ee7
 -- By how many seconds a job would wait longer than its tool's patience. Told only from measured durations, and from the
 -- job's own place: a long row of one user's jobs refuses nobody else. Who finds a slot free does not wait.
 create or replace function unstuck_private.seconds_over_queue_ttl(p_job_id uuid, p_tool unstuck.tools) returns int
@@ -1583,7 +1402,7 @@ end $$;
 
 revoke all on function unstuck_private.seconds_over_queue_ttl from public, anon, authenticated, service_role;
 
--- source order/share_of.sql
+-- source order/share_of.sql 0c63f0e66cc9
 -- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
 create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int) returns bigint
 language sql
@@ -1593,7 +1412,7 @@ $$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $$;
 
 revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
 
--- source queue/job_position.sql
+-- source queue/job_position.sql 45cebf910364
 create or replace function unstuck_private.job_position(p_job_id uuid) returns int
 language sql
 stable
@@ -1609,7 +1428,7 @@ $$;
 revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.job_position to authenticated, service_role;
 
--- source queue/queue_check_v1.sql
+-- source queue/queue_check_v1.sql 76ecac744ba8
 create or replace function unstuck.queue_check_v1(p_provider text)
 returns table (max_concurrent int, running int, slots_available int, total_queued int, queued_by_tool jsonb, oldest_queued_seconds int,
   last_sweep_at timestamptz, enabled boolean)
@@ -1642,7 +1461,7 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
--- source queue/queue_order.sql
+-- source queue/queue_order.sql 38d63a7d5a25
 -- Waiting work of one provider in the order in which it will be admitted. A user stands in the line once, since that user
 -- began to wait or was last served, and goes to its end when served: a thousand jobs of one user let everybody else through
 -- after each of them. What finishes when does not matter, so that a place shown is the place that counts.
@@ -1673,7 +1492,7 @@ end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
--- source queue/queue_places.sql
+-- source queue/queue_places.sql 7ea64ffa6c57
 -- Positions 1..n of the jobs that wait at a provider, and in how many seconds each will start: each in its turn in the slot
 -- that is free first, if everything takes as long as its tool took lately.
 create or replace function unstuck_private.queue_places(p_provider text)
@@ -1710,7 +1529,7 @@ end $$;
 
 revoke all on function unstuck_private.queue_places from public, anon, authenticated, service_role;
 
--- source queue/slots_free_in.sql
+-- source queue/slots_free_in.sql 36cdad2eb71f
 -- In how many seconds each slot of a provider will be free, the latest first. What takes longer than its tool usually does
 -- is taken to need as long again as it is late.
 create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
@@ -1737,7 +1556,7 @@ end $$;
 
 revoke all on function unstuck_private.slots_free_in from public, anon, authenticated, service_role;
 
--- source queue/step_claim_v1.sql
+-- source queue/step_claim_v1.sql d9c675f676bb
 -- What workers may do to a step: claim, sent, started, requeue, heartbeat, done, complete, fail, checked. Each is one
 -- transaction, fenced by the step's run; a stale run changes no state. Never decides what a provider meant.
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
@@ -1814,7 +1633,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
--- source queue/steps_waiting_v1.sql
+-- source queue/steps_waiting_v1.sql fadef39f8e20
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -1845,7 +1664,7 @@ $c$;
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
--- source queue/tool_seconds.sql
+-- source queue/tool_seconds.sql 14020e703f1f
 -- How long a step of each tool held its slot lately: the mean of its last 20 among the provider's last 200. A tool without
 -- any takes the mean of the others; with nothing measured at all it is a minute, so that there is always an answer.
 create or replace function unstuck_private.tool_seconds(p_provider text)
@@ -1874,7 +1693,7 @@ end $$;
 
 revoke all on function unstuck_private.tool_seconds from public, anon, authenticated, service_role;
 
--- source queue/visible_load.sql
+-- source queue/visible_load.sql 936660c30570
 -- What the admin page shows at a glance: each provider's slots and queue, and a day by the hour.
 create or replace function unstuck_private.visible_load()
 returns table (provider text, enabled boolean, max_concurrent int, running int, waiting int, oldest_waiting_seconds int)
@@ -1900,7 +1719,7 @@ $$;
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
--- source queue/visible_positions.sql
+-- source queue/visible_positions.sql 09f05ea02643
 create or replace function unstuck_private.visible_positions() returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql
 stable
@@ -1915,7 +1734,7 @@ $$;
 revoke all on function unstuck_private.visible_positions from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;
 
--- source role/has_role.sql
+-- source role/has_role.sql 64d3b48ac378
 create or replace function unstuck.has_role(_user_id uuid, _role unstuck.app_role) returns boolean
 language sql
 stable
@@ -1942,7 +1761,7 @@ grant execute on function unstuck.has_role to service_role;
 -- Policies ask for the caller's role, as Supabase apps expect.
 grant execute on function unstuck.has_role to authenticated;
 
--- source role/host_has_role.sql
+-- source role/host_has_role.sql ed8fdf5c6b05
 -- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such function
 -- or its role type does not know the word. It is called by its own argument type and runs under the
 -- search path that a host's code expects. Our front in `public` is no host's function.
@@ -1989,7 +1808,7 @@ end $$;
 revoke all on function unstuck_private.host_has_role
 from public, anon, authenticated, service_role;
 
--- source role/is_admin.sql
+-- source role/is_admin.sql bb646a6406c1
 -- The old table names, receipts, positions, audits and invariants as views. Reading follows row-level security (an owner
 -- sees own rows, an admin all); writing goes through INSTEAD OF triggers that check auth.uid() and never touch money.
 create or replace function unstuck_private.is_admin() returns boolean
@@ -2003,7 +1822,7 @@ $$ select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin') $$;
 revoke all on function unstuck_private.is_admin from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_admin to authenticated, service_role;
 
--- source role/may_see.sql
+-- source role/may_see.sql ed7451189029
 -- True for the job's owner, an admin, the service role and the database's own roles. PostgREST sets `role`; psql has none.
 create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
 language sql
@@ -2018,7 +1837,7 @@ $$;
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.may_see to authenticated, service_role;
 
--- source step/cancel_due_with.sql
+-- source step/cancel_due_with.sql e045864538a8
 -- The cancels owed to the provider once this step is closed: its task, if the provider has one and is still at it.
 create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
 language sql
@@ -2032,7 +1851,7 @@ $$;
 
 revoke all on function unstuck_private.cancel_due_with from public, anon, authenticated, service_role;
 
--- source step/cancel_due_without.sql
+-- source step/cancel_due_without.sql f2d91ea216da
 create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text) returns jsonb
 language sql
 immutable
@@ -2041,7 +1860,7 @@ $$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where 
 
 revoke all on function unstuck_private.cancel_due_without from public, anon, authenticated, service_role;
 
--- source step/job_steps_before_insert.sql
+-- source step/job_steps_before_insert.sql 5ab4c845f473
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
 set search_path = ''
@@ -2066,7 +1885,7 @@ for each row execute function unstuck_private.job_steps_before_insert();
 
 revoke all on function unstuck_private.job_steps_before_insert from public, anon, authenticated, service_role;
 
--- source step/job_steps_before_update.sql
+-- source step/job_steps_before_update.sql 344eeaa2713f
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -2088,7 +1907,7 @@ for each row execute function unstuck_private.job_steps_before_update();
 
 revoke all on function unstuck_private.job_steps_before_update from public, anon, authenticated, service_role;
 
--- source step/job_steps_log.sql
+-- source step/job_steps_log.sql ca84cf91c4c9
 create or replace function unstuck_private.job_steps_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -2110,7 +1929,7 @@ referencing old table as old_rows new table as new_rows for each statement execu
 
 revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;
 
--- source step/step_cancelled_v1.sql
+-- source step/step_cancelled_v1.sql b7d2736debcf
 create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
 returns table (remaining int)
 language sql
@@ -2131,7 +1950,7 @@ $c$;
 revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_cancelled_v1 to service_role;
 
--- source step/step_checked_v1.sql
+-- source step/step_checked_v1.sql dd1db5339c91
 create or replace function unstuck.step_checked_v1(p_job_id uuid, p_step int, p_run bigint, p_answer text)
 returns table (outcome text, refunded bigint)
 language plpgsql
@@ -2147,12 +1966,12 @@ begin
   if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
   v_now := clock_timestamp();
   select grace into v_grace from unstuck_private.intervals();
   update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
   if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0::bigint; return;
+    return query select 'waiting', 0; return;
   end if;
   v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
   return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
@@ -2169,7 +1988,7 @@ $c$;
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_checked_v1 to service_role;
 
--- source step/step_complete_v1.sql
+-- source step/step_complete_v1.sql 1c66782d650a
 create or replace function unstuck.step_complete_v1(p_job_id uuid, p_step int, p_run bigint, p_output jsonb, p_output_url text)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
@@ -2186,7 +2005,7 @@ begin
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'running' then
     return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0::bigint; return;
+      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
   end if;
   v_now := clock_timestamp();
   update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
@@ -2202,7 +2021,7 @@ begin
   from unstuck.tools t
   where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'completed', 'running', 0::bigint;
+  return query select 'completed', 'running', 0;
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$
@@ -2215,7 +2034,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
--- source step/step_done_v1.sql
+-- source step/step_done_v1.sql 94f7c03dba5c
 create or replace function unstuck.step_done_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_output jsonb)
 returns table (outcome text, run bigint)
 language plpgsql
@@ -2278,7 +2097,7 @@ $c$;
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v1 to service_role;
 
--- source step/step_fail.sql
+-- source step/step_fail.sql d196632579d0
 -- A step that is given up: the whole job (rule all), or its own share (rule per_step). Account and job are locked.
 create or replace function unstuck_private.step_fail(p_job unstuck.jobs, p_step int, p_code text, p_message text)
 returns table (job_status text, refunded bigint)
@@ -2319,7 +2138,7 @@ end $$;
 
 revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
 
--- source step/step_fail_v1.sql
+-- source step/step_fail_v1.sql 66d931bae3ee
 create or replace function unstuck.step_fail_v1(p_job_id uuid, p_step int, p_run bigint, p_error_code text, p_error_message text)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
@@ -2334,7 +2153,7 @@ begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', v_job.status, 0::bigint; return; end if;
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
   -- The provider itself says that this task is over: no cancel is owed for it.
   update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
   return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
@@ -2350,7 +2169,7 @@ $c$;
 revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_fail_v1 to service_role;
 
--- source step/step_get_v1.sql
+-- source step/step_get_v1.sql ddade3f2662e
 create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
 returns table (job_id uuid, step int, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text,
   done boolean, sent boolean, output jsonb)
@@ -2372,7 +2191,7 @@ $c$;
 revoke all on function unstuck.step_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_get_v1 to service_role;
 
--- source step/step_heartbeat_v1.sql
+-- source step/step_heartbeat_v1.sql b243fde546d2
 create or replace function unstuck.step_heartbeat_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean, lease_ms int)
 language plpgsql
@@ -2398,7 +2217,7 @@ $c$;
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_heartbeat_v1 to service_role;
 
--- source step/step_lock.sql
+-- source step/step_lock.sql bfea9067f04a
 -- The step of a live run, its job locked first. Null fields where the run is stale or the step final.
 create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint) returns unstuck.job_steps
 language plpgsql
@@ -2416,7 +2235,7 @@ end $$;
 
 revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
 
--- source step/step_requeue_v1.sql
+-- source step/step_requeue_v1.sql 05b05168192e
 create or replace function unstuck.step_requeue_v1(p_job_id uuid, p_step int, p_run bigint, p_kind text, p_delay_ms int, p_error_code text, p_error_message text)
 returns table (outcome text, refunded bigint)
 language plpgsql
@@ -2433,7 +2252,7 @@ begin
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
   select * into v_tool from unstuck.tools where tool = v_job.tool;
   v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
@@ -2446,7 +2265,7 @@ begin
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'queued', 0::bigint;
+  return query select 'queued', 0;
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$
@@ -2458,7 +2277,7 @@ $c$;
 revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_requeue_v1 to service_role;
 
--- source step/step_sent_v1.sql
+-- source step/step_sent_v1.sql 009b9f8a2407
 create or replace function unstuck.step_sent_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean)
 language plpgsql
@@ -2491,7 +2310,7 @@ $c$;
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
--- source step/step_started_v1.sql
+-- source step/step_started_v1.sql 27ee7ba8a0c0
 create or replace function unstuck.step_started_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text)
 returns table (outcome text, webhook_waiting boolean)
 language plpgsql
@@ -2539,7 +2358,7 @@ $c$;
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
--- source step/steps_due_v1.sql
+-- source step/steps_due_v1.sql 6a603610e4e4
 -- What only a question to the provider can settle, reserved so that two healers never ask twice at once.
 create or replace function unstuck.steps_due_v1(p_provider text, p_limit int, p_all boolean default false)
 returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb,
@@ -2611,7 +2430,7 @@ $c$;
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
--- source sweep/cleanup_all_stale_ai_jobs.sql
+-- source sweep/cleanup_all_stale_ai_jobs.sql 04932844d2df
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
@@ -2641,7 +2460,7 @@ $c$;
 revoke all on function unstuck.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
 
--- source sweep/count_due.sql
+-- source sweep/count_due.sql 971d5f125a63
 -- What the rules above would still close, looking one page ahead.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language sql
@@ -2656,7 +2475,7 @@ $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
 
--- source sweep/count_stuck.sql
+-- source sweep/count_stuck.sql dbfb09a91bdd
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
 stable
@@ -2670,7 +2489,7 @@ $$;
 
 revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
 
--- source sweep/health_v1.sql
+-- source sweep/health_v1.sql 51b85e8f5d20
 create or replace function unstuck.health_v1()
 returns table (last_sweep_seconds int, stuck int, violations int)
 language sql
@@ -2692,7 +2511,7 @@ $c$;
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v1 to service_role;
 
--- source sweep/jobs_due.sql
+-- source sweep/jobs_due.sql 29b06e991690
 -- Which of these jobs are over, and how they end. The only place that knows the clocks' rules (DATA, "Clocks").
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)
@@ -2766,7 +2585,7 @@ $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
--- source sweep/jobs_quarantine.sql
+-- source sweep/jobs_quarantine.sql 6a32060289d2
 -- A row whose money does not agree with the ledger is kept for an operator. It blocks neither its user nor the others: its
 -- steps end, so that they hold no slot and are not run, and the provider is told.
 create or replace function unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text) returns void
@@ -2785,7 +2604,7 @@ $$;
 
 revoke all on function unstuck_private.jobs_quarantine from public, anon, authenticated, service_role;
 
--- source sweep/jobs_sweep_v1.sql
+-- source sweep/jobs_sweep_v1.sql a0eea607435b
 create or replace function unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
 returns table (cleaned int, refunded_credits bigint, requeued int, remaining int, tables jsonb)
 language plpgsql
@@ -2821,7 +2640,7 @@ $c$;
 revoke all on function unstuck.jobs_sweep_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_sweep_v1 to service_role;
 
--- source sweep/steps_fail_exhausted.sql
+-- source sweep/steps_fail_exhausted.sql badade6ee838
 -- A synchronous step with no attempt left fails alone where its siblings may still finish.
 create or replace function unstuck_private.steps_fail_exhausted(p_now timestamptz, p_user_id uuid, p_limit int)
 returns table (job_id uuid, tool text, status text, refunded bigint)
@@ -2852,7 +2671,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_fail_exhausted from public, anon, authenticated, service_role;
 
--- source sweep/steps_rescue.sql
+-- source sweep/steps_rescue.sql c677e9ab8b07
 -- Steps whose lease ran out and that go back to the queue: handed over but never sent (a rescue), or a synchronous
 -- attempt whose worker died. Websites are left for their own cleanup, which calls the function with the service key.
 create or replace function unstuck_private.steps_rescue(p_now timestamptz, p_user_id uuid, p_limit int) returns int
@@ -2888,7 +2707,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
--- source sweep/sweep.sql
+-- source sweep/sweep.sql 14040a73fbe2
 -- Everything SQL can heal, up to p_limit jobs and a time budget, page by page. Rows without a job count what went back to the
 -- queue and what is left over, looking one page ahead. `p_now` is an argument so that tests need not sleep. Planned anew for
 -- each page: from the sixth on, one plan for pages of any size would read whole tables.
@@ -2914,7 +2733,7 @@ begin
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
         exit;
       end if;
       if v_by = 'age' then  -- nearly all of them are well and not worth a lock
@@ -2926,12 +2745,12 @@ begin
     end loop;
   end loop;
   -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  return query select null::uuid, null::text, null::text, 0, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
 end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
 
--- source sweep/sweep_begin_v1.sql
+-- source sweep/sweep_begin_v1.sql 87e12c0ad352
 create or replace function unstuck.sweep_begin_v1(p_source text)
 returns table (sweep_id bigint)
 language sql
@@ -2947,7 +2766,7 @@ $c$;
 revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_begin_v1 to service_role;
 
--- source sweep/sweep_candidates.sql
+-- source sweep/sweep_candidates.sql bed78fcc59f5
 -- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline, or ('age') as old as the
 -- hard limit of A5 whatever their deadline says. A page costs what it holds, not what the backlog holds.
 create or replace function unstuck_private.sweep_candidates(p_now timestamptz, p_by text, p_user_id uuid, p_at timestamptz, p_id uuid, p_limit int,
@@ -2983,7 +2802,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_candidates from public, anon, authenticated, service_role;
 
--- source sweep/sweep_end_v1.sql
+-- source sweep/sweep_end_v1.sql 9473228317d7
 create or replace function unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered int, p_cleaned int, p_refunded_credits bigint)
 returns table (stuck int, violations int, remaining int)
 language plpgsql
@@ -3011,7 +2830,7 @@ $c$;
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
--- source sweep/sweep_page.sql
+-- source sweep/sweep_page.sql 347445794fb9
 -- One page: accounts locked by id, jobs locked, judged under the locks (asking first would ask twice), closed. The last row
 -- counts what is due and left over: locked by others, or beyond p_limit.
 create or replace function unstuck_private.sweep_page(p_now timestamptz, p_user_id uuid, p_ids uuid[], p_limit int)
@@ -3031,14 +2850,14 @@ begin
     select array_agg(l.user_id) into v_users from (
       select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform unstuck_private.account_lock(p_user_id);
+    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
   end if;
   select array_agg(l.id) into v_locked from (
     select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
   select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
   from unstuck_private.jobs_due(p_now, v_locked) d;
   return query
-  select null::uuid, null::text, null::text, 0::bigint, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
+  select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
     + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
   select array_agg(j.id) into v_bad from unstuck.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
@@ -3066,7 +2885,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
--- source sweep/user_heal_v1.sql
+-- source sweep/user_heal_v1.sql 360428fb3384
 create or replace function unstuck.user_heal_v1(p_user_id uuid)
 returns table (healed int, refunded_credits bigint)
 language sql
@@ -3085,7 +2904,7 @@ $c$;
 revoke all on function unstuck.user_heal_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_heal_v1 to service_role;
 
--- source tool/job_span.sql
+-- source tool/job_span.sql 249d7057dff0
 create or replace function unstuck_private.job_span(p_tool text, p_steps int) returns interval
 language sql
 stable
@@ -3097,7 +2916,7 @@ $$;
 
 revoke all on function unstuck_private.job_span from public, anon, authenticated, service_role;
 
--- source tool/providers_before_update.sql
+-- source tool/providers_before_update.sql 200943218ef0
 -- A limit lowered while full is no offence: steps claimed before it was lowered are told apart by this time.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
@@ -3114,7 +2933,7 @@ for each row execute function unstuck_private.providers_before_update();
 
 revoke all on function unstuck_private.providers_before_update from public, anon, authenticated, service_role;
 
--- source tool/tool_span.sql
+-- source tool/tool_span.sql 1ea536e55ed7
 -- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
 create or replace function unstuck_private.tool_span(p_tool unstuck.tools, p_provider unstuck.providers, p_steps int) returns interval
 language sql
@@ -3127,7 +2946,7 @@ $$;
 
 revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
 
--- source view/job_task_id.sql
+-- source view/job_task_id.sql a0f156e883b5
 create or replace function unstuck_private.job_task_id(p_job_id uuid) returns text
 language sql
 stable
@@ -3142,7 +2961,7 @@ $$;
 revoke all on function unstuck_private.job_task_id from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.job_task_id to authenticated, service_role;
 
--- source view/legacy_job_insert.sql
+-- source view/legacy_job_insert.sql 23333cb33d55
 -- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it. Forged columns are not read.
 create or replace function unstuck_private.legacy_job_insert() returns trigger
 language plpgsql
@@ -3156,7 +2975,8 @@ begin
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  perform unstuck_private.account_lock(v_user);
+  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
+  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
   -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
   if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
       where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
@@ -3185,7 +3005,7 @@ end $$;
 
 revoke all on function unstuck_private.legacy_job_insert from public, anon, authenticated, service_role;
 
--- source view/legacy_job_update.sql
+-- source view/legacy_job_update.sql 92d48ccba9e1
 -- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and returned if paid.
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
@@ -3208,7 +3028,7 @@ end $$;
 
 revoke all on function unstuck_private.legacy_job_update from public, anon, authenticated, service_role;
 
--- source view/legacy_write_refuse.sql
+-- source view/legacy_write_refuse.sql d852acb16f6d
 create or replace function unstuck_private.legacy_write_refuse() returns trigger
 language plpgsql
 set search_path = ''
@@ -3217,7 +3037,7 @@ $$ begin raise exception 'permission denied for %', tg_table_name using errcode 
 
 revoke all on function unstuck_private.legacy_write_refuse from public, anon, authenticated, service_role;
 
--- source view/number_in.sql
+-- source view/number_in.sql 60dc64585a6a
 -- A number of a request, or null: one odd row must not make a whole view unreadable.
 create or replace function unstuck_private.number_in(p_text text) returns numeric
 language sql
@@ -3228,7 +3048,7 @@ $$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
 revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.number_in to authenticated, service_role;
 
--- source view/status_word.sql
+-- source view/status_word.sql 27e155fdbbec
 -- Status words by front end (API, "Status words"). The table name decides.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
@@ -3246,7 +3066,7 @@ $$;
 revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.status_word to authenticated, service_role;
 
--- source view/step_output_url.sql
+-- source view/step_output_url.sql 699afbcb9513
 -- A picture is shown to its owner once it was delivered: its step completed, and the job did not fail as a whole.
 create or replace function unstuck_private.step_output_url(p_job_id uuid, p_step int) returns text
 language sql
@@ -3263,7 +3083,7 @@ $$;
 revoke all on function unstuck_private.step_output_url from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.step_output_url to authenticated, service_role;
 
--- source view/visible_hours.sql
+-- source view/visible_hours.sql 4ea68bf0055f
 create or replace function unstuck_private.visible_hours()
 returns table (hour timestamptz, ordered int, completed int, failed int, cancelled int, credits_charged bigint, credits_refunded bigint)
 language sql
@@ -3294,7 +3114,7 @@ $$;
 revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_hours to authenticated, service_role;
 
--- source webhook/webhook_applied_v1.sql
+-- source webhook/webhook_applied_v1.sql 9ec15f91cc77
 create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
 returns table (applied boolean)
 language sql
@@ -3310,7 +3130,7 @@ $c$;
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_applied_v1 to service_role;
 
--- source webhook/webhook_record_v1.sql
+-- source webhook/webhook_record_v1.sql cf367c9ca370
 create or replace function unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
 returns table (recorded boolean, inbox_id bigint)
 language plpgsql
@@ -3337,7 +3157,7 @@ $c$;
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v1 to service_role;
 
--- source website/generation_get_v1.sql
+-- source website/generation_get_v1.sql 865a3df8ceef
 create or replace function unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
 returns table (job_id uuid, status text, error_message text, retries int, credits_refunded bigint, output_url text)
 language sql
@@ -3359,7 +3179,7 @@ $c$;
 revoke all on function unstuck.generation_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_get_v1 to service_role;
 
--- source website/generation_put_back_v1.sql
+-- source website/generation_put_back_v1.sql 4bc3f71799f4
 create or replace function unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
 returns table (applied boolean)
 language sql
@@ -3378,7 +3198,7 @@ $c$;
 revoke all on function unstuck.generation_put_back_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_put_back_v1 to service_role;
 
--- source website/generation_retry_v1.sql
+-- source website/generation_retry_v1.sql 59a33cc0af6c
 create or replace function unstuck.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid default null)
 returns table (outcome text, user_id uuid, status text, retries int, refunded bigint, balance bigint)
 language plpgsql
@@ -3429,7 +3249,7 @@ $c$;
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
--- source website/generations_stale_v1.sql
+-- source website/generations_stale_v1.sql 4b4f41576e02
 create or replace function unstuck.generations_stale_v1(p_limit int)
 returns table (job_id uuid, tool text, run bigint, retries int, action text, refunded bigint, remaining int)
 language plpgsql
@@ -3459,7 +3279,7 @@ begin
       from unstuck_private.website_fail(v_job, v_step) g;
     else
       update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
     end if;
   end loop;
 end $$;
@@ -3475,7 +3295,7 @@ $c$;
 revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;
 
--- source website/is_stale_attempt.sql
+-- source website/is_stale_attempt.sql c1c35d5313b8
 -- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others have no lease; their deadline
 -- says when.
 create or replace function unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamptz) returns boolean
@@ -3486,7 +3306,7 @@ $$ select p_step.status = 'running' and p_step.provider_done_at is null and coal
 
 revoke all on function unstuck_private.is_stale_attempt from public, anon, authenticated, service_role;
 
--- source website/website_fail.sql
+-- source website/website_fail.sql 66381406db9a
 -- No attempt or no time left: the website is given up, in the caller's transaction, which has locked account, job and step.
 create or replace function unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
 returns table (job_status text, refunded bigint)
@@ -3500,28 +3320,28 @@ $$;
 
 revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;
 
--- source audit/invariant_violations.sql
+-- source audit/invariant_violations.sql 9e71fac0b006
 create view unstuck.invariant_violations with (security_invoker = true) as
 select v.invariant, v.subject, v.detail from unstuck_private.visible_violations() v;
 
 revoke all on unstuck.invariant_violations from public, anon, authenticated, service_role;
 grant select on unstuck.invariant_violations to authenticated, service_role;
 
--- source queue/provider_load.sql
+-- source queue/provider_load.sql a0dfe240cc52
 create view unstuck.provider_load with (security_invoker = true) as
 select l.provider, l.enabled, l.max_concurrent, l.running, l.waiting, l.oldest_waiting_seconds from unstuck_private.visible_load() l;
 
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;
 
--- source queue/queue_positions.sql
+-- source queue/queue_positions.sql 820416c47b19
 create view unstuck.queue_positions with (security_invoker = true) as
 select s.job_id, s.provider, s."position", s.eta_seconds from unstuck_private.visible_positions() s;
 
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
 
--- source view/generation_history.sql
+-- source view/generation_history.sql 4d8be82099fb
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -3563,7 +3383,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;
 
--- source view/generation_jobs.sql
+-- source view/generation_jobs.sql a6da64434019
 create view unstuck.generation_jobs
 with (security_invoker = true) as
 select
@@ -3607,7 +3427,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;
 
--- source view/generation_tasks.sql
+-- source view/generation_tasks.sql 0ccd65a9f883
 create view unstuck.generation_tasks with (security_invoker = true) as
 select j.id as job_id, s.step, s.step - 1 as task_index, j.user_id, j.session_id,
   case when s.status = 'queued' and s.not_before > now() then 'retrying' else unstuck_private.status_word('generation_tasks', s.status) end as status,
@@ -3628,7 +3448,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;
 
--- source view/job_health.sql
+-- source view/job_health.sql 079003a4deb1
 -- A row per table: what is live there, how old it is, and the three things that should be 0.
 create view unstuck.job_health with (security_invoker = true) as
 select t.table_name, count(j.id) as live,
@@ -3648,7 +3468,7 @@ where (select unstuck_private.may_see(null)) group by t.table_name;
 revoke all on unstuck.job_health from public, anon, authenticated, service_role;
 grant select on unstuck.job_health to authenticated, service_role;
 
--- source view/job_receipts.sql
+-- source view/job_receipts.sql 573e902aac3b
 create view unstuck.job_receipts with (security_invoker = true) as
 select j.id as job_id, j.user_id, j.tool, j.status, j.credits_charged, j.credits_refunded, j.credits_charged - j.credits_refunded as credits_paid,
   j.total_steps, j.output_url, j.error_code, j.error_message, j.retries, j.retry_of, j.created_at, j.queued_at, j.started_at, j.completed_at,
@@ -3659,14 +3479,14 @@ from unstuck.jobs j;
 revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
 grant select on unstuck.job_receipts to authenticated, service_role;
 
--- source view/jobs_by_hour.sql
+-- source view/jobs_by_hour.sql 62099068604b
 create view unstuck.jobs_by_hour with (security_invoker = true) as
 select h.hour, h.ordered, h.completed, h.failed, h.cancelled, h.credits_charged, h.credits_refunded from unstuck_private.visible_hours() h;
 
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;
 
--- source view/pose_changer_jobs.sql
+-- source view/pose_changer_jobs.sql 7faa9179119f
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
 select
@@ -3706,7 +3526,7 @@ revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, servic
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
 
--- source view/replicate_tasks.sql
+-- source view/replicate_tasks.sql 93fcaa03665d
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -3751,7 +3571,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;
 
--- source view/upscaler_jobs.sql
+-- source view/upscaler_jobs.sql c22edfcfa914
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
 select
@@ -3796,7 +3616,7 @@ revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
 
--- source view/veste_ai_jobs.sql
+-- source view/veste_ai_jobs.sql 036c5e91ce89
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select
@@ -3836,7 +3656,7 @@ revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
 
--- source view/video_upscaler_jobs.sql
+-- source view/video_upscaler_jobs.sql 41c68fdffa09
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select
@@ -3878,7 +3698,7 @@ revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, serv
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.video_upscaler_jobs to authenticated;
 
--- source policy/read_own_rows.sql
+-- source policy/read_own_rows.sql d8de0228ad35
 -- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
@@ -3919,38 +3739,12 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- source retention/known_kinds.sql
-insert into unstuck.retention (kind, keep)
-values
-  -- Transitions, once their job is over.
-  ('job_events', '90 days'),
-  -- What providers called to say, once it is dealt with or its job is over.
-  ('webhook_inbox', '7 days'),
-  -- A row per run of a healer; the newest finished one always stays.
-  ('sweeps', '30 days'),
-  -- What users cancelled before it arrived.
-  ('cancelled_requests', '1 day'),
-  -- What final jobs were asked for: prompts, file names, provider requests.
-  ('inputs', '90 days'),
-  -- Unpaid rows of older clients that were never ordered.
-  ('orphans', '7 days'),
-  -- When each user was last served; it counts only beside others who wait.
-  ('queue_turns', '1 day'),
-  -- What stays of an erased user's jobs while a provider may be told to stop.
-  ('erased_jobs', '1 day'),
-  -- pg_cron's own record of our job.
-  ('cron_runs', '7 days'),
-  -- Files; the Storage API deletes them, not SQL.
-  ('uploads', '7 days'),
-  ('results', null)
-on conflict do nothing;
-
--- source tool/known_providers.sql
+-- source tool/known_providers.sql daf2c52c6c1d
 insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks) values
   ('runninghub', 3, false, false), ('replicate', 10, false, true), ('gemini', 5, true, false), ('llm', 10, true, false)
 on conflict do nothing;
 
--- source tool/known_tools.sql
+-- source tool/known_tools.sql 0497bc0f94c9
 -- One row per tool; `tool` is the name of the function that creates its jobs. A tool whose function is not there yet is
 -- disabled: its table name, limits and old rows are known, nobody can order it.
 insert into unstuck.tools (tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group, run_timeout, queue_ttl, enabled) values
@@ -3965,7 +3759,7 @@ insert into unstuck.tools (tool, table_name, provider, credit_cost, priced_per, 
   ('generate-php-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true)
 on conflict do nothing;
 
--- source front/app_role.sql
+-- source front/app_role.sql 6dcf20de2128
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -3978,7 +3772,7 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
--- source front/cleanup_all_stale_ai_jobs.sql
+-- source front/cleanup_all_stale_ai_jobs.sql 4ae5b4b90056
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -3997,7 +3791,7 @@ begin
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
--- source front/consume_upscaler_credits.sql
+-- source front/consume_upscaler_credits.sql d341260a2ba7
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4016,7 +3810,7 @@ begin
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
--- source front/credit_grant_v1.sql
+-- source front/credit_grant_v1.sql 0a38e49aa0d9
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4040,7 +3834,7 @@ begin
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
--- source front/generation_history.sql
+-- source front/generation_history.sql aa3bcec72576
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4055,7 +3849,7 @@ begin
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
--- source front/generation_jobs.sql
+-- source front/generation_jobs.sql 7f6eacc6e193
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4070,7 +3864,7 @@ begin
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
--- source front/generation_tasks.sql
+-- source front/generation_tasks.sql 1f8b3f9cc30c
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4085,7 +3879,7 @@ begin
   grant select on public.generation_tasks to authenticated, service_role;
 end $do$;
 
--- source front/has_role.sql
+-- source front/has_role.sql 27663136b90c
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4105,7 +3899,7 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
--- source front/pose_changer_jobs.sql
+-- source front/pose_changer_jobs.sql e86b0ee33c41
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4121,7 +3915,7 @@ begin
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
--- source front/refund_upscaler_credits.sql
+-- source front/refund_upscaler_credits.sql 41b7f3296efa
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4140,7 +3934,7 @@ begin
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
--- source front/replicate_tasks.sql
+-- source front/replicate_tasks.sql 7fff1324821b
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4155,7 +3949,7 @@ begin
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
--- source front/upscaler_jobs.sql
+-- source front/upscaler_jobs.sql bdbcd0b815ca
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4171,7 +3965,7 @@ begin
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
--- source front/user_roles.sql
+-- source front/user_roles.sql 432145de13b5
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4186,7 +3980,7 @@ begin
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
--- source front/veste_ai_jobs.sql
+-- source front/veste_ai_jobs.sql 5b9fb9dbc1e1
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4202,7 +3996,7 @@ begin
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
--- source front/video_upscaler_jobs.sql
+-- source front/video_upscaler_jobs.sql a6a872ea2fb5
 -- The old name in `public`, only where nothing has that name.
 do $do$
 begin
@@ -4218,7 +4012,7 @@ begin
   grant insert, update, delete on public.video_upscaler_jobs to authenticated;
 end $do$;
 
--- source platform/cron.sql
+-- source platform/cron.sql d46cf5106d0d
 -- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
 -- cron of the Workers is the only schedule. Both at once are harmless. The extension is never created
 -- here: a database is its owner's.
@@ -4237,7 +4031,7 @@ exception when others then
   raise notice 'pg_cron could not be used (%): only the Workers'' cron runs the healer', sqlerrm;
 end $do$;
 
--- source platform/realtime.sql
+-- source platform/realtime.sql 7ae4b0bdf818
 -- Old pages subscribe by Realtime, which views do not feed: `jobs` is published, its rows stay under
 -- row security. A publication for all tables has it already; where the publication is somebody
 -- else's, installing goes on without it.
@@ -4253,6 +4047,14 @@ exception when insufficient_privilege then
   raise notice 'unstuck.jobs is not in the publication supabase_realtime: %', sqlerrm;
 end $do$;
 
-insert into unstuck_private.migrations (number, name, hash) values (1, 'unstuck', '');
+-- history
+insert into unstuck_private.migrations (number, name, hash)
+values (
+  1,
+  'unstuck',
+  '2088c1397c5b650c0335e6c1cbdac7e8c7df4a61742fe03d499d89ee64f2e7a6'
+);
+
 notify pgrst, 'reload schema';
+
 commit;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, say};
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::{bench, build, demo, scaffold, schema, size, tools};
+use xtask::{bench, build, demo, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's tasks")]
@@ -43,6 +43,18 @@ enum Task {
     Bench { name: String },
     /// Write supabase/schema.sql from the migrations
     DumpSchema,
+    /// Make the next migration from supabase/schemas, or the newest again while it is not released
+    Migration {
+        /// Small letters, digits and _
+        #[arg(required_unless_present = "freeze")]
+        name: Option<String>,
+        /// Statements written by hand, for what cannot be made from a source alone, such as a changed table
+        #[arg(long)]
+        alter: Option<std::path::PathBuf>,
+        /// Mark all that are there as released: none of them changes any more
+        #[arg(long, exclusive = true)]
+        freeze: bool,
+    },
     /// Start a new function: its folder, its environment, the gateway's binding
     NewFunction { name: String },
 }
@@ -91,6 +103,10 @@ async fn perform(task: Task) -> Result<()> {
         Task::Size => size::report(),
         Task::Bench { name } => bench::run(&name).await,
         Task::DumpSchema => schema::dump_to_file().await,
+        Task::Migration { name, alter, freeze } => match name {
+            Some(name) if !freeze => migration::task(&name, alter.as_deref()),
+            _ => migration::task_freeze(),
+        },
         Task::NewFunction { name } => scaffold::new_function(&name),
     }
 }

@@ -10,21 +10,22 @@ use crate::command::say;
 use crate::paths;
 use crate::postgres::{self, Options, Postgres};
 
-/// Schemas that the platform brings are not ours to describe.
-const OURS: &str =
-    "n.nspname not like 'pg\\_%' and n.nspname not in ('information_schema', 'auth', 'cron', 'extensions')";
+/// Our schemas, and `public` for the old names in it: what is dumped is a database of ours alone.
+const OURS: &str = "n.nspname in ('unstuck', 'unstuck_private', 'public')";
 
 /// (heading, query of one text column).
 fn sections() -> Vec<(&'static str, String)> {
     vec![
         ("schemas", schemas()),
         ("types", types()),
+        ("domains", domains()),
         ("tables", tables()),
         ("constraints", constraints()),
         ("indexes", indexes()),
         ("views", views()),
         ("functions", functions()),
         ("triggers", triggers()),
+        ("comments", comments()),
         ("row level security", row_level_security()),
         ("published tables", published()),
         ("grants", grants()),
@@ -79,6 +80,42 @@ fn types() -> String {
          join pg_catalog.pg_enum e on e.enumtypid = t.oid
          join pg_catalog.pg_namespace n on n.oid = t.typnamespace
          where {OURS} group by t.oid order by t.oid::regtype::text collate \"C\""
+    )
+}
+
+fn domains() -> String {
+    format!(
+        "select format('create domain %s as %s;', t.oid::regtype, format_type(t.typbasetype, t.typtypmod))
+         from pg_catalog.pg_type t
+         join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+         where {OURS} and t.typtype = 'd' order by t.oid::regtype::text collate \"C\""
+    )
+}
+
+/// Of functions, views and tables; those of the platform's own schema `public` are not ours.
+fn comments() -> String {
+    format!(
+        "select format(E'comment on %s is\\n%s;', object, quote_literal(description))
+         from (
+           select 'function ' || p.oid::regprocedure as object, d.description
+           from pg_catalog.pg_proc p
+           join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+           join pg_catalog.pg_description d
+             on d.classoid = 'pg_catalog.pg_proc'::regclass and d.objoid = p.oid
+           where {OURS}
+           union all
+           select case c.relkind when 'v' then 'view ' when 'm' then 'view ' else 'table ' end
+                    || c.oid::regclass || coalesce('.' || quote_ident(a.attname), ''),
+                  d.description
+           from pg_catalog.pg_class c
+           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           join pg_catalog.pg_description d
+             on d.classoid = 'pg_catalog.pg_class'::regclass and d.objoid = c.oid
+           left join pg_catalog.pg_attribute a
+             on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
+           where {OURS} and c.relkind in ('r', 'p', 'v', 'm')
+         ) as lines
+         order by object collate \"C\""
     )
 }
 
@@ -197,14 +234,29 @@ fn grants() -> String {
         )
     };
     let relations = "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relkind in ('r', 'p', 'v', 'm')";
-    let columns = format!("{relations} join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attacl is not null");
-    let sequences =
-        "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relkind = 'S'";
+    let columns = format!(
+        "{relations} join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attacl is not null"
+    );
+    let sequences = "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace and c.relkind = 'S'";
     let functions = "pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace";
     let parts = [
-        line("schema", "quote_ident(n.nspname)", "n.nspacl", "n.nspowner", "n", "pg_catalog.pg_namespace n"),
+        line(
+            "schema",
+            "quote_ident(n.nspname)",
+            "n.nspacl",
+            "n.nspowner",
+            "n",
+            "pg_catalog.pg_namespace n",
+        ),
         line("table", "c.oid::regclass::text", "c.relacl", "c.relowner", "r", relations),
-        line("column", "c.oid::regclass || '.' || quote_ident(a.attname)", "a.attacl", "c.relowner", "c", &columns),
+        line(
+            "column",
+            "c.oid::regclass || '.' || quote_ident(a.attname)",
+            "a.attacl",
+            "c.relowner",
+            "c",
+            &columns,
+        ),
         line("sequence", "c.oid::regclass::text", "c.relacl", "c.relowner", "S", sequences),
         line("function", "p.oid::regprocedure::text", "p.proacl", "p.proowner", "f", functions),
     ];

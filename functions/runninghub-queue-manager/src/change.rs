@@ -47,7 +47,7 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
     let named = session.job_ids.unwrap_or_default();
     let jobs: Vec<JobId> = named.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
     let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
-    let refunded: i64 = cancelled.iter().map(|job| job.refunded_credits).sum();
+    let refunded: i32 = cancelled.iter().map(|job| job.refunded_credits).sum();
     let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
     follow_up(call, NAME.to_owned(), None);
     Reply::ok(json!({

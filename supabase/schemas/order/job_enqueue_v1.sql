@@ -17,7 +17,8 @@ begin
      or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  v_balance := unstuck_private.account_lock(p_user_id);
+  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
+  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
 
   -- Replay first: the same id is the same request, whatever has become of it.
   select * into v_job from unstuck.jobs where id = p_job_id for update;

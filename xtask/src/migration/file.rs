@@ -1,0 +1,208 @@
+//! A numbered migration as text: how it is put together, and how one that lies there is read.
+
+use anyhow::{Context, Result, bail};
+
+use super::sha256;
+use super::source::Source;
+
+const SOURCE: &str = "-- source ";
+const REMOVED: &str = "-- removed ";
+const BY_HAND: &str = "by hand";
+const HISTORY: &str = "-- history\n";
+
+/// `0001_unstuck.sql`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub number: u32,
+    pub name: String,
+}
+
+impl Name {
+    pub fn new(number: u32, name: &str) -> Result<Self> {
+        let letters =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+        if !name.starts_with(|letter: char| letter.is_ascii_lowercase())
+            || !name.chars().all(letters)
+        {
+            bail!(
+                "`{name}` is no name for a migration: small letters, digits and _, such as add_retry_delay"
+            );
+        }
+        Ok(Self { number, name: name.into() })
+    }
+
+    pub fn parse(file: &str) -> Result<Self> {
+        let parts = file.strip_suffix(".sql").and_then(|stem| stem.split_once('_'));
+        let (number, name) = parts
+            .filter(|(number, _)| {
+                number.len() == 4 && number.bytes().all(|digit| digit.is_ascii_digit())
+            })
+            .with_context(|| {
+                format!("supabase/migrations/{file}: a migration is named like 0001_unstuck.sql")
+            })?;
+        Self::new(number.parse()?, name).with_context(|| format!("supabase/migrations/{file}"))
+    }
+
+    pub fn file(&self) -> String {
+        format!("{:04}_{}.sql", self.number, self.name)
+    }
+}
+
+/// What of a source a migration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its text is run.
+    Whole(Source),
+    /// What changed in it was written by hand (or, where it only moved, nothing needs to be done).
+    Noted {
+        path: String,
+        hash: String,
+    },
+    Removed {
+        path: String,
+    },
+}
+
+/// Everything between `begin` and the row of the history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// Statements written by hand, run first.
+    pub by_hand: String,
+    /// Statements that make way for what is made anew.
+    pub drops: Vec<String>,
+    pub parts: Vec<Part>,
+}
+
+pub fn compose(name: &Name, body: &Body) -> String {
+    let mut text = head(name);
+    if !body.by_hand.trim().is_empty() {
+        text.push_str(&format!("\n-- written by hand\n{}\n", body.by_hand.trim_end()));
+    }
+    if !body.drops.is_empty() {
+        text.push_str(&format!("\n-- made anew below, or gone\n{}\n", body.drops.join("\n")));
+    }
+    for part in &body.parts {
+        text.push('\n');
+        match part {
+            Part::Whole(source) => {
+                text.push_str(&format!(
+                    "{SOURCE}{} {}\n{}",
+                    source.path,
+                    source.hash(),
+                    source.text
+                ));
+            }
+            Part::Noted { path, hash } => {
+                text.push_str(&format!("{SOURCE}{path} {hash} {BY_HAND}\n"))
+            }
+            Part::Removed { path } => text.push_str(&format!("{REMOVED}{path}\n")),
+        }
+    }
+    let hash = sha256(&text);
+    text.push_str(&format!(
+        "\n{HISTORY}insert into unstuck_private.migrations (number, name, hash)\nvalues (\n  {},\n  '{}',\n  '{hash}'\n);\n\n\
+         notify pgrst, 'reload schema';\n\ncommit;\n",
+        name.number, name.name
+    ));
+    text
+}
+
+fn head(name: &Name) -> String {
+    let file = name.file();
+    format!(
+        "-- {file}: made by `cargo xtask migration {}` from supabase/schemas, in the order in which
+-- things can be created; whoever wants something else in it changes those files. Never edited. All of it or
+-- nothing is applied, once.
+
+begin;
+
+do $applied$
+begin
+{}
+end
+$applied$;
+
+-- A function may name what stands below it.
+set local check_function_bodies = off;
+",
+        name.name,
+        guard(name.number)
+    )
+}
+
+/// Refuses a second time, and a migration before its turn.
+fn guard(number: u32) -> String {
+    let applied = format!("unstuck migration {number:04} is applied already");
+    if number == 1 {
+        return format!(
+            "  if to_regclass('unstuck_private.migrations') is not null then
+    if exists (select from unstuck_private.migrations where number = 1) then
+      raise exception '{applied}';
+    end if;
+  end if;"
+        );
+    }
+    format!(
+        "  if exists (select from unstuck_private.migrations where number = {number}) then
+    raise exception '{applied}';
+  end if;
+  if not exists (select from unstuck_private.migrations where number = {0}) then
+    raise exception 'unstuck migration {0:04} must be applied before {number:04}';
+  end if;",
+        number - 1
+    )
+}
+
+/// A migration that was made before, read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub name: Name,
+    pub parts: Vec<Part>,
+}
+
+impl Made {
+    /// Fails where a part is no longer the text that its hash is of.
+    pub fn read(name: Name, text: &str) -> Result<Self> {
+        let file = name.file();
+        let body = text.split_once(&format!("\n{HISTORY}")).map(|(body, _)| body);
+        let body = body
+            .with_context(|| format!("supabase/migrations/{file} has no `{}`", HISTORY.trim()))?;
+        let mut parts: Vec<Part> = Vec::new();
+        let mut open: Option<(String, String, String)> = None;
+        for line in body.lines() {
+            let source = line.strip_prefix(SOURCE).map(|rest| rest.split(' ').collect::<Vec<_>>());
+            let removed = line.strip_prefix(REMOVED);
+            if source.is_some() || removed.is_some() {
+                parts.extend(open.take().map(|part| whole(&file, part)).transpose()?);
+            }
+            match (source.as_deref(), removed, &mut open) {
+                (Some([path, hash]), _, _) => {
+                    open = Some(((*path).into(), (*hash).into(), String::new()))
+                }
+                (Some([path, hash, ..]), _, _) => {
+                    parts.push(Part::Noted { path: (*path).into(), hash: (*hash).into() });
+                }
+                (Some(_), _, _) => bail!("supabase/migrations/{file}: `{line}` is not understood"),
+                (None, Some(path), _) => parts.push(Part::Removed { path: path.into() }),
+                (None, None, Some((_, _, text))) => {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                (None, None, None) => {}
+            }
+        }
+        parts.extend(open.take().map(|part| whole(&file, part)).transpose()?);
+        Ok(Self { name, parts })
+    }
+}
+
+fn whole(file: &str, (path, hash, text): (String, String, String)) -> Result<Part> {
+    let source =
+        Source::new(&path, &text).with_context(|| format!("supabase/migrations/{file}"))?;
+    if source.hash() != hash {
+        bail!(
+            "supabase/migrations/{file} was edited by hand: its part {path} is not what the command wrote"
+        );
+    }
+    Ok(Part::Whole(source))
+}

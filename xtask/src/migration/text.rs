@@ -1,0 +1,213 @@
+//! SQL as text: what of it is code, its words, its statements, the names in it. Knows no grammar beyond quoting.
+
+use std::collections::BTreeSet;
+
+/// Schemas whose objects depend on each other by name.
+const OURS: [&str; 2] = ["unstuck", "unstuck_private"];
+
+/// What [`blanked`] turns into blanks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Blank {
+    Comments,
+    /// Comments, strings, and what stands between dollar quotes, with the quotes.
+    AllButCode,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Code,
+    Comment,
+    Quoted,
+}
+
+/// The same number of bytes and the same lines, without what is not wanted.
+pub fn blanked(sql: &str, blank: Blank) -> String {
+    let mut out = String::with_capacity(sql.len());
+    for (piece, text) in pieces(sql) {
+        let keep = match piece {
+            Piece::Code => true,
+            Piece::Comment => false,
+            Piece::Quoted => blank == Blank::Comments,
+        };
+        if keep {
+            out.push_str(text);
+        } else {
+            out.extend(text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+        }
+    }
+    out
+}
+
+fn pieces(sql: &str) -> Vec<(Piece, &str)> {
+    let mut pieces = Vec::new();
+    let (mut at, mut code_from) = (0, 0);
+    while let Some(rest) = sql.get(at..).filter(|rest| !rest.is_empty()) {
+        let before = sql[..at].chars().next_back();
+        match quoted(rest, before) {
+            Some((piece, length)) => {
+                if code_from < at {
+                    pieces.push((Piece::Code, &sql[code_from..at]));
+                }
+                pieces.push((piece, &sql[at..at + length]));
+                at += length;
+                code_from = at;
+            }
+            None => {
+                at += name_in_quotes(rest)
+                    .or_else(|| rest.chars().next().map(char::len_utf8))
+                    .unwrap_or(1)
+            }
+        }
+    }
+    if code_from < sql.len() {
+        pieces.push((Piece::Code, &sql[code_from..]));
+    }
+    pieces
+}
+
+/// A comment, a string or a dollar-quoted text that begins here, and its length.
+fn quoted(rest: &str, before: Option<char>) -> Option<(Piece, usize)> {
+    if rest.starts_with("--") {
+        return Some((Piece::Comment, rest.find('\n').unwrap_or(rest.len())));
+    }
+    if rest.starts_with("/*") {
+        return Some((Piece::Comment, block_comment(rest)));
+    }
+    if rest.starts_with('\'') {
+        let escapes = before.is_some_and(|letter| letter.eq_ignore_ascii_case(&'e'));
+        return Some((Piece::Quoted, string(rest, escapes)));
+    }
+    if rest.starts_with('$') && !before.is_some_and(in_word) {
+        let tag = rest[1..].find('$').map(|end| &rest[..end + 2])?;
+        let named = tag[1..tag.len() - 1].chars().all(in_word);
+        let numbered = tag[1..].starts_with(|letter: char| letter.is_ascii_digit());
+        if named && !numbered {
+            let end = rest[tag.len()..].find(tag).map_or(rest.len(), |end| end + 2 * tag.len());
+            return Some((Piece::Quoted, end));
+        }
+    }
+    None
+}
+
+fn block_comment(rest: &str) -> usize {
+    let (mut depth, mut at) = (0, 0);
+    while at < rest.len() {
+        if rest[at..].starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if rest[at..].starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += rest[at..].chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    rest.len()
+}
+
+fn string(rest: &str, escapes: bool) -> usize {
+    let bytes = rest.as_bytes();
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' if escapes => at += 2,
+            b'\'' if bytes.get(at + 1) == Some(&b'\'') => at += 2,
+            b'\'' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+fn name_in_quotes(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix('"')?;
+    Some(inner.find('"').map_or(rest.len(), |end| end + 2))
+}
+
+fn in_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Words (qualified names as one) and signs, in lower case.
+pub fn words(code: &str) -> Vec<String> {
+    let joins = |letter: char| in_word(letter) || letter == '.' || letter == '"';
+    let mut words: Vec<String> = Vec::new();
+    let mut open = false;
+    for letter in code.chars() {
+        if letter.is_whitespace() {
+            open = false;
+        } else if joins(letter) && open {
+            words.last_mut().unwrap_or(&mut String::new()).extend(letter.to_lowercase());
+        } else {
+            open = joins(letter);
+            words.push(letter.to_lowercase().collect());
+        }
+    }
+    words
+}
+
+/// Each statement with what precedes it, without its semicolon; whatever follows the last one is dropped when blank.
+pub fn statements(sql: &str) -> Vec<&str> {
+    let code = blanked(sql, Blank::AllButCode);
+    let mut statements = Vec::new();
+    let mut from = 0;
+    for (at, _) in code.match_indices(';') {
+        statements.push(&sql[from..at]);
+        from = at + 1;
+    }
+    if !code[from..].trim().is_empty() {
+        statements.push(&sql[from..]);
+    }
+    statements
+}
+
+/// The qualified names of our schemas that the code mentions; what stands in comments, strings and bodies is not code.
+pub fn mentions(sql: &str) -> BTreeSet<String> {
+    let words = words(&blanked(sql, Blank::AllButCode));
+    words.iter().filter_map(|word| ours(word)).collect()
+}
+
+fn ours(word: &str) -> Option<String> {
+    let word = word.replace('"', "");
+    let mut parts = word.split('.');
+    let (schema, name) = (parts.next()?, parts.next()?);
+    (OURS.contains(&schema) && !name.is_empty()).then(|| format!("{schema}.{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_no_code() {
+        let sql =
+            "select 'a;''b', e'\\';', $x$ ; $$ $x$, \"a;b\" -- it's ;\n/* ; /* ; */ ; */ from t";
+        let code = blanked(sql, Blank::AllButCode);
+        assert_eq!(code.len(), sql.len());
+        assert_eq!(code.lines().count(), 2);
+        assert_eq!(words(&code).join(" "), "select , e , , \"a ; b\" from t");
+        assert!(blanked(sql, Blank::Comments).contains("$x$ ; $$ $x$"));
+    }
+
+    #[test]
+    fn a_dollar_sign_within_a_name_or_before_a_number_opens_nothing() {
+        assert_eq!(words(&blanked("a$b$ c, $1$ d", Blank::AllButCode)).len(), 10);
+    }
+
+    #[test]
+    fn statements_end_outside_of_quotes_only() {
+        let sql = "create a as $$ x; y; $$;\n-- of b;\ncreate b;\n";
+        assert_eq!(statements(sql), ["create a as $$ x; y; $$", "\n-- of b;\ncreate b"]);
+    }
+
+    #[test]
+    fn mentions_are_of_our_schemas_and_of_code() {
+        let sql = "create view unstuck.a as select unstuck_private.f(x.b), '' from \"unstuck\".\"c\" x -- unstuck.d
+            where 'unstuck.e' = $$ unstuck.f $$ and unstuck.jobs.id = auth.uid()";
+        let names: Vec<String> = mentions(sql).into_iter().collect();
+        assert_eq!(names, ["unstuck.a", "unstuck.c", "unstuck.jobs", "unstuck_private.f"]);
+    }
+}
