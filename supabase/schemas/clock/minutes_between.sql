@@ -1,7 +1,12 @@
-create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz) returns int
+-- Whole minutes for messages to users, at least one.
+create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz)
+returns int
 language sql
 immutable
 as
-$$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $$;
+$$
+  select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int
+$$;
 
-revoke all on function unstuck_private.minutes_between from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.minutes_between
+from public, anon, authenticated, service_role;

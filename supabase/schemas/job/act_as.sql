@@ -1,8 +1,10 @@
--- Who acts, for the history written by the triggers below.
+-- Names who acts in this transaction. The history's triggers write it beside each transition.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language sql
 set search_path = ''
 as
-$$ select set_config('unstuck.actor', p_actor, true) $$;
+$$
+  select set_config('unstuck.actor', p_actor, true)
+$$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;

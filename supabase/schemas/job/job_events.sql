@@ -1,19 +1,22 @@
+-- The history of every transition of jobs and steps. Append-only; written by triggers.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
+  -- Null for an event of the whole job.
   step int,
   run bigint,
   at timestamptz not null default clock_timestamp(),
   event text not null,
   from_status text,
   to_status text,
+  -- Who acted: user, worker, sweep, or an admin's id.
   actor text,
   detail jsonb
 );
 
-create index job_events_by_job on unstuck.job_events (job_id, id);
+create index job_events_by_job
+on unstuck.job_events (job_id, id);
 
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
-grant select on unstuck.job_events to service_role;
-grant select on unstuck.job_events to authenticated;
+grant select on unstuck.job_events to authenticated, service_role;

@@ -1,42 +1,104 @@
--- What callers read: one job, the user's live job, the queue, health, and the invariants as rows. Reads of a user's own
--- jobs heal that user first, so that nobody is shown a ghost.
-create or replace function unstuck.job_get_v1(p_job_id uuid, p_user_id uuid default null, p_tool text default null)
-returns table (job_id uuid, tool text, table_name text, status text, "position" int, eta_seconds int, task_id text, output_url text,
-  error_code text, error_message text, credits_charged bigint, credits_refunded bigint, balance bigint, total_steps int, current_step int, tasks jsonb)
+create or replace function unstuck.job_get_v1(
+  p_job_id uuid,
+  p_user_id uuid default null,
+  p_tool text default null
+)
+returns table (
+  job_id uuid,
+  tool text,
+  table_name text,
+  status text,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_charged bigint,
+  credits_refunded bigint,
+  balance bigint,
+  total_steps int,
+  current_step int,
+  tasks jsonb
+)
 language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_job unstuck.jobs;
 begin
-  select * into v_job from unstuck.jobs where id = p_job_id;
-  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if not found
+    or (p_user_id is not null and v_job.user_id <> p_user_id)
+    or (p_tool is not null and v_job.tool <> p_tool)
+  then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
+  -- Heal the user first, so that nobody is shown a job that only looks alive.
   if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
     perform unstuck.user_heal_v1(v_job.user_id);
   end if;
   return query
-  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
-    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
-    case when t.step_order = 'parallel' then (
-      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
-        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
-        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
-        'error_message', s.error_message) order by s.step)
-      from unstuck.job_steps s where s.job_id = j.id) end
-  from unstuck.jobs j join unstuck.tools t using (tool) cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  select
+    j.id,
+    j.tool,
+    t.table_name,
+    j.status,
+    e."position",
+    e.eta_seconds,
+    e.task_id,
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_charged,
+    j.credits_refunded,
+    e.balance,
+    j.total_steps,
+    j.current_step,
+    case
+      when t.step_order = 'parallel' then (
+        select jsonb_agg(
+          jsonb_build_object(
+            'card', j.input -> 'selectedCards' -> (s.step - 1),
+            'status', s.status,
+            'retrying',
+            s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+            'output_url',
+            case
+              when s.status = 'completed'
+                and (j.refund_rule = 'per_step' or j.status = 'completed')
+              then s.output_url
+            end,
+            'error_message', s.error_message
+          )
+          order by s.step
+        )
+        from unstuck.job_steps s
+        where s.job_id = j.id
+      )
+    end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  cross join unstuck_private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $$;
 
 comment on function unstuck.job_get_v1 is $c$
-Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool.
-Heals that user's overdue rows first. tasks: the parallel steps as of the same moment, a picture
-once it is its owner's.
+Caller: the status endpoints, for the verified user (p_user_id null: the service) and one tool
+(p_tool null: any).
+
+Effect: closes or rescues that user's overdue jobs, then answers with the job's present state.
+tasks: the parallel steps as of the same moment, each with its picture once it is its owner's.
+
 Refuses: not_found, also for another user's job.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;

@@ -1,25 +1,45 @@
--- Defaults for whatever a writer leaves out, so that no live row is ever without a deadline.
+-- Fills what a writer leaves out, so that no live job is ever without a deadline.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_tool unstuck.tools; v_from timestamptz;
+declare
+  v_tool unstuck.tools;
+  v_from timestamptz;
 begin
-  select * into v_tool from unstuck.tools where tool = new.tool;
-  if not found then return new; end if;  -- the foreign key refuses it
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = new.tool;
+  if not found then
+    -- The foreign key refuses the row.
+    return new;
+  end if;
   new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
   v_from := coalesce(new.started_at, new.created_at);
-  new.expires_at := coalesce(new.expires_at, v_from + unstuck_private.job_span(new.tool, new.total_steps));
-  new.deadline_at := coalesce(new.deadline_at, case new.status
-    when 'pending' then v_from + (select orphan from unstuck_private.intervals())
-    when 'queued' then v_from + v_tool.queue_ttl
-    else v_from + v_tool.run_timeout end);
-  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  new.expires_at := coalesce(
+    new.expires_at,
+    v_from + unstuck_private.job_span(new.tool, new.total_steps)
+  );
+  new.deadline_at := coalesce(
+    new.deadline_at,
+    case new.status
+      when 'pending' then v_from + (select i.orphan from unstuck_private.intervals() i)
+      when 'queued' then v_from + v_tool.queue_ttl
+      else v_from + v_tool.run_timeout
+    end
+  );
+  if unstuck_private.is_final(new.status) then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
   return new;
 end $$;
 
-create or replace trigger jobs_before_insert before insert on unstuck.jobs
-for each row execute function unstuck_private.jobs_before_insert();
+create or replace trigger jobs_before_insert
+before insert on unstuck.jobs
+for each row
+execute function unstuck_private.jobs_before_insert();
 
-revoke all on function unstuck_private.jobs_before_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_before_insert
+from public, anon, authenticated, service_role;

@@ -1,19 +1,30 @@
--- Final states are absorbing. The one way back: an orphan that a sweep cancelled may still be adopted by its `/run`.
+-- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
+-- cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if unstuck_private.is_final(old.status) and new.status is distinct from old.status
-     and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
-    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
+  if unstuck_private.is_final(old.status)
+    and new.status is distinct from old.status
+    and not (
+      old.status = 'cancelled'
+      and old.error_code = 'ORPHANED'
+      and new.status = 'queued'
+    )
+  then
+    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
+    using errcode = 'check_violation';
   end if;
   new.updated_at := clock_timestamp();
   return new;
 end $$;
 
-create or replace trigger jobs_before_update before update on unstuck.jobs
-for each row execute function unstuck_private.jobs_before_update();
+create or replace trigger jobs_before_update
+before update on unstuck.jobs
+for each row
+execute function unstuck_private.jobs_before_update();
 
-revoke all on function unstuck_private.jobs_before_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_before_update
+from public, anon, authenticated, service_role;

@@ -1,3 +1,4 @@
+-- Refuses a job that is over, and says how it ended.
 create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
 language plpgsql
 set search_path = ''
@@ -5,7 +6,11 @@ as
 $$
 begin
   if unstuck_private.is_final(p_job.status) then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
+    );
   end if;
 end $$;
 

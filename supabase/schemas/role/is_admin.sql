@@ -1,12 +1,13 @@
--- The old table names, receipts, positions, audits and invariants as views. Reading follows row-level security (an owner
--- sees own rows, an admin all); writing goes through INSTEAD OF triggers that check auth.uid() and never touch money.
+-- True when the caller of the request is signed in and an admin now.
 create or replace function unstuck_private.is_admin() returns boolean
 language sql
 stable
 security definer
 set search_path = ''
 as
-$$ select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin') $$;
+$$
+  select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin')
+$$;
 
 revoke all on function unstuck_private.is_admin from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_admin to authenticated, service_role;

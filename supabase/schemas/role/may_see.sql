@@ -1,4 +1,5 @@
--- True for the job's owner, an admin, the service role and the database's own roles. PostgREST sets `role`; psql has none.
+-- True for the row's owner, an admin, the service role and the database's own roles.
+-- PostgREST sets `role`; psql and pg_cron leave it as `none`.
 create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
 language sql
 stable
@@ -6,7 +7,10 @@ security definer
 set search_path = ''
 as
 $$
-  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or unstuck_private.is_admin()
+  select
+    coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+    or p_user_id = auth.uid()
+    or unstuck_private.is_admin()
 $$;
 
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;

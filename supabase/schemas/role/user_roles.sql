@@ -1,3 +1,4 @@
+-- Who holds which role, for projects whose app keeps no roles of its own.
 create table unstuck.user_roles (
   user_id uuid not null,
   role unstuck.app_role not null,
@@ -6,5 +7,4 @@ create table unstuck.user_roles (
 
 alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
-grant select on unstuck.user_roles to service_role;
-grant select on unstuck.user_roles to authenticated;
+grant select on unstuck.user_roles to authenticated, service_role;

@@ -1,15 +1,18 @@
+-- Who does the work, and how many steps at once.
 create table unstuck.providers (
   provider text primary key,
-  max_concurrent int not null check (max_concurrent >= 0),
+  -- How many slots there are: steps that may be at the provider at the same time.
+  max_concurrent int not null
+    check (max_concurrent >= 0),
   enabled boolean not null default true,
   -- A synchronous provider answers with the result; its worker holds a lease while the call runs.
   synchronous boolean not null default false,
-  -- Unsigned webhooks are hints: running steps are also asked for every 30 s.
+  -- Where webhooks are not signed they are only hints: running steps are also asked about.
   signed_webhooks boolean not null default false,
+  -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
 );
 
 alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;
-grant select on unstuck.providers to service_role;
-grant select on unstuck.providers to authenticated;
+grant select on unstuck.providers to authenticated, service_role;

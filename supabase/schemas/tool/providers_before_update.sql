@@ -1,15 +1,20 @@
--- A limit lowered while full is no offence: steps claimed before it was lowered are told apart by this time.
+-- Notes when a limit is lowered. Steps that were claimed before are no offence against the new one.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  if new.max_concurrent < old.max_concurrent then
+    new.limit_changed_at := clock_timestamp();
+  end if;
   return new;
 end $$;
 
-create or replace trigger providers_before_update before update on unstuck.providers
-for each row execute function unstuck_private.providers_before_update();
+create or replace trigger providers_before_update
+before update on unstuck.providers
+for each row
+execute function unstuck_private.providers_before_update();
 
-revoke all on function unstuck_private.providers_before_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.providers_before_update
+from public, anon, authenticated, service_role;

@@ -1,22 +1,41 @@
+-- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
 create table unstuck.tools (
   tool text primary key,
-  table_name text not null check (table_name in ('upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs',
-    'veste_ai_jobs', 'generation_jobs', 'replicate_tasks', 'generation_history')),
+  -- The old table name, today a view, under which older clients know its jobs.
+  table_name text not null
+    check (table_name in (
+      'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',
+      'generation_jobs', 'replicate_tasks', 'generation_history'
+    )),
   provider text not null references unstuck.providers,
-  credit_cost bigint not null check (credit_cost >= 0),
-  priced_per text not null default 'job' check (priced_per in ('job', 'step')),
-  step_order text not null default 'sequential' check (step_order in ('sequential', 'parallel')),
-  refund_rule text not null default 'all' check (refund_rule in ('all', 'per_step')),
+  credit_cost bigint not null
+    check (credit_cost >= 0),
+  priced_per text not null default 'job'
+    check (priced_per in ('job', 'step')),
+  step_order text not null default 'sequential'
+    check (step_order in ('sequential', 'parallel')),
+  -- `all`: a failure returns the whole price; `per_step`: delivered steps stay charged.
+  refund_rule text not null default 'all'
+    check (refund_rule in ('all', 'per_step')),
+  -- A user has one live job among the tools of a group.
   exclusive_group text,
-  start_timeout interval not null default '25 seconds' check (start_timeout > '0'),
-  run_timeout interval not null default '10 minutes' check (run_timeout > '0'),
-  queue_ttl interval not null default '10 minutes' check (queue_ttl > '0'),
-  attempt_max int not null default 3 check (attempt_max >= 1),
+  -- How long a claimed step may take until the provider has accepted it.
+  start_timeout interval not null default '25 seconds'
+    check (start_timeout > '0'),
+  -- How long a step may be at the provider.
+  run_timeout interval not null default '10 minutes'
+    check (run_timeout > '0'),
+  -- How long a job may wait in the queue.
+  queue_ttl interval not null default '10 minutes'
+    check (queue_ttl > '0'),
+  attempt_max int not null default 3
+    check (attempt_max >= 1),
+  -- Whether users may cancel what is already at the provider.
   user_cancel_running boolean not null default false,
+  -- Nobody can order a disabled tool; its old rows stay readable.
   enabled boolean not null default true
 );
 
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
-grant select on unstuck.tools to service_role;
-grant select on unstuck.tools to authenticated;
+grant select on unstuck.tools to authenticated, service_role;
