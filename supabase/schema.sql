@@ -1072,62 +1072,157 @@ CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid,
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
-#variable_conflict use_column
-declare v_tool unstuck.tools; v_job unstuck.jobs; v_other unstuck.jobs; v_balance bigint; v_price bigint; v_beyond int; v_constraint text;
+declare
+  v_tool unstuck.tools;
+  v_job unstuck.jobs;
+  v_other unstuck.jobs;
+  v_balance bigint;
+  v_price bigint;
+  v_seconds_over int;
+  v_constraint text;
 begin
   perform unstuck_private.act_as('user');
-  select * into v_tool from unstuck.tools where tool = p_tool;
-  if not found or p_user_id is null or p_job_id is null or coalesce(p_request_hash, '') = ''
-     or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if not found
+    or p_user_id is null
+    or p_job_id is null
+    or coalesce(p_request_hash, '') = ''
+    or jsonb_typeof(p_steps) is distinct from 'array'
+    or jsonb_array_length(p_steps) not between 1 and 20
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
   select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
 
   -- Replay first: the same id is the same request, whatever has become of it.
-  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
   if found then
-    if v_job.user_id <> p_user_id or v_job.tool <> p_tool or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash) then
+    if v_job.user_id <> p_user_id
+      or v_job.tool <> p_tool
+      or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash)
+    then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
     if v_job.request_hash is not null then
-      return query select * from unstuck_private.enqueue_answer(p_job_id, true, true); return;
+      return query
+      select *
+      from unstuck_private.enqueue_answer(p_job_id, true, true);
+      return;
     end if;
-    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
-    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
-        or (v_job.status = 'queued' and not exists (select from unstuck.job_steps s where s.job_id = p_job_id))) then
-      perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
+    -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
+    -- a row written by hand that has no step.
+    if not (
+      v_job.status = 'pending'
+      or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
+      or (
+        v_job.status = 'queued'
+        and not exists (select from unstuck.job_steps s where s.job_id = p_job_id)
+      )
+    ) then
+      perform unstuck_private.refuse(
+        409,
+        'already_final',
+        jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded)
+      );
     end if;
   end if;
-  if exists (select from unstuck.cancelled_requests c where c.user_id = p_user_id and c.job_id = p_job_id) then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', 'cancelled', 'refundedCredits', 0));
+  if exists (
+    select from unstuck.cancelled_requests c
+    where c.user_id = p_user_id
+      and c.job_id = p_job_id
+  ) then
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', 'cancelled', 'refundedCredits', 0)
+    );
   end if;
-  if not v_tool.enabled then perform unstuck_private.refuse(503, 'tool_disabled'); end if;
+  if not v_tool.enabled then
+    perform unstuck_private.refuse(503, 'tool_disabled');
+  end if;
 
-  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
-  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
+  -- Then exclusivity. The lock on the account makes this check exact for one user; the unique index
+  -- stops every other writer. A row written by hand counts once it works: while it waits it may be
+  -- an orphan, which blocks nobody.
   if v_tool.exclusive_group is not null then
-    select j.* into v_other from unstuck.jobs j join unstuck.tools t using (tool)
-    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.quarantined_at is null
-      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
+    select j.*
+    into v_other
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.user_id = p_user_id
+      and t.exclusive_group = v_tool.exclusive_group
+      and j.id <> p_job_id
+      and j.quarantined_at is null
+      and (
+        j.status in ('starting', 'running')
+        or (j.status = 'queued' and j.exclusive_key is not null)
+      );
     if found then
-      perform unstuck_private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
+      perform unstuck_private.refuse(
+        409,
+        'active_job_exists',
+        jsonb_build_object(
+          'activeJobId', v_other.id,
+          'activeTool', v_other.tool,
+          'activeStatus', v_other.status
+        )
+      );
     end if;
   end if;
+
   -- Then money.
-  v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
+  v_price := v_tool.credit_cost
+    * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
   if v_balance < v_price then
-    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+    perform unstuck_private.refuse(
+      402,
+      'insufficient_credits',
+      jsonb_build_object('balance', v_balance, 'required', v_price)
+    );
   end if;
-  begin  -- '' is how some servers of the PostgREST protocol pass a null
-    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
-  exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
+  begin
+    perform unstuck_private.job_write(
+      p_user_id,
+      p_job_id,
+      v_tool,
+      -- Some servers of the PostgREST protocol pass a null as ''.
+      nullif(p_session_id, ''),
+      p_input,
+      p_request_hash,
+      p_steps,
+      v_price,
+      null
+    );
+  exception when unique_violation then
+    -- Another user took this id, or somebody wrote a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
+    perform unstuck_private.refuse(
+      409,
+      case v_constraint
+        when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+        else 'idempotency_conflict'
+      end
+    );
   end;
-  v_beyond := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_beyond > 0 then perform unstuck_private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
-  return query select * from unstuck_private.enqueue_answer(p_job_id, false, false);
+  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503,
+      'queue_full',
+      jsonb_build_object('retry_after', v_seconds_over)
+    );
+  end if;
+  return query
+  select *
+  from unstuck_private.enqueue_answer(p_job_id, false, false);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
@@ -1137,26 +1232,65 @@ CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFA
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
-#variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_job unstuck.jobs;
 begin
-  select * into v_job from unstuck.jobs where id = p_job_id;
-  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if not found
+    or (p_user_id is not null and v_job.user_id <> p_user_id)
+    or (p_tool is not null and v_job.tool <> p_tool)
+  then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
+  -- Heal the user first, so that nobody is shown a job that only looks alive.
   if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
     perform unstuck.user_heal_v1(v_job.user_id);
   end if;
   return query
-  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
-    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
-    case when t.step_order = 'parallel' then (
-      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
-        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
-        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
-        'error_message', s.error_message) order by s.step)
-      from unstuck.job_steps s where s.job_id = j.id) end
-  from unstuck.jobs j join unstuck.tools t using (tool) cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  select
+    j.id,
+    j.tool,
+    t.table_name,
+    j.status,
+    e."position",
+    e.eta_seconds,
+    e.task_id,
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_charged,
+    j.credits_refunded,
+    e.balance,
+    j.total_steps,
+    j.current_step,
+    case
+      when t.step_order = 'parallel' then (
+        select jsonb_agg(
+          jsonb_build_object(
+            'card', j.input -> 'selectedCards' -> (s.step - 1),
+            'status', s.status,
+            'retrying',
+            s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+            'output_url',
+            case
+              when s.status = 'completed'
+                and (j.refund_rule = 'per_step' or j.status = 'completed')
+              then s.output_url
+            end,
+            'error_message', s.error_message
+          )
+          order by s.step
+        )
+        from unstuck.job_steps s
+        where s.job_id = j.id
+      )
+    end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  cross join unstuck_private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $function$
 ;
@@ -1793,7 +1927,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
  RETURNS void
  LANGUAGE sql
  SET search_path TO ''
-AS $function$ select set_config('unstuck.actor', p_actor, true) $function$
+AS $function$
+  select set_config('unstuck.actor', p_actor, true)
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
  RETURNS trigger
@@ -1890,20 +2026,48 @@ CREATE OR REPLACE FUNCTION unstuck_private.enqueue_answer(p_job_id uuid, p_repla
  STABLE
  SET search_path TO ''
 AS $function$
-#variable_conflict use_column
-declare v_provider text; v_place int; v_eta int;
+declare
+  v_provider text;
+  v_position int;
+  v_eta int;
 begin
   if p_with_place then
-    select t.provider into v_provider from unstuck.jobs j join unstuck.tools t using (tool) where j.id = p_job_id and j.status = 'queued';
+    select t.provider
+    into v_provider
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = p_job_id
+      and j.status = 'queued';
     if found then
-      select p."position", p.eta_seconds into v_place, v_eta from unstuck_private.queue_places(v_provider) p where p.job_id = p_job_id;
+      select p."position", p.eta_seconds
+      into v_position, v_eta
+      from unstuck_private.queue_places(v_provider) p
+      where p.job_id = p_job_id;
     end if;
   end if;
   return query
-  select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), v_place, v_eta,
-    (select s.provider_task_id from unstuck.job_steps s where s.job_id = j.id and s.provider_task_id is not null order by s.step desc limit 1),
-    j.output_url, j.error_code, j.error_message, j.credits_refunded
-  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id)
+  select
+    j.id,
+    j.status,
+    p_replayed,
+    j.credits_charged,
+    coalesce(a.balance, 0),
+    v_position,
+    v_eta,
+    (
+      select s.provider_task_id
+      from unstuck.job_steps s
+      where s.job_id = j.id
+        and s.provider_task_id is not null
+      order by s.step desc
+      limit 1
+    ),
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_refunded
+  from unstuck.jobs j
+  left join unstuck.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $function$
 ;
@@ -1950,26 +2114,39 @@ CREATE OR REPLACE FUNCTION unstuck_private.intervals()
  RETURNS TABLE(orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
  LANGUAGE sql
  STABLE
-AS $function$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $function$
+AS $function$
+  select
+    interval '2 minutes',
+    interval '2 minutes',
+    interval '3 minutes',
+    interval '90 seconds',
+    interval '30 seconds'
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_admin()
  RETURNS boolean
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin') $function$
+AS $function$
+  select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin')
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_final(p_status text)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select p_status in ('completed', 'failed', 'cancelled') $function$
+AS $function$
+  select p_status in ('completed', 'failed', 'cancelled')
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_live(p_status text)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select p_status in ('pending', 'queued', 'starting', 'running') $function$
+AS $function$
+  select p_status in ('pending', 'queued', 'starting', 'running')
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_name_free(p_name text)
  RETURNS boolean
@@ -2027,7 +2204,10 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_span(p_tool text, p_steps integer
  STABLE
  SET search_path TO ''
 AS $function$
-  select unstuck_private.tool_span(t, p, p_steps) from unstuck.tools t join unstuck.providers p using (provider) where t.tool = p_tool
+  select unstuck_private.tool_span(t, p, p_steps)
+  from unstuck.tools t
+  join unstuck.providers p using (provider)
+  where t.tool = p_tool
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_steps_before_insert()
@@ -2130,25 +2310,59 @@ declare
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
-  -- An older client's own row is adopted: every time and money column is overwritten.
-  update unstuck.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
-    refund_rule = p_tool.refund_rule, exclusive_key = v_key, input = p_input, total_steps = v_steps, current_step = 0, retries = 0,
-    request_hash = p_request_hash, queued_at = v_now, created_at = v_now, started_at = null, deadline_at = v_deadline, expires_at = v_expires,
-    completed_at = null, waited_in_queue = false, output = null, output_url = null, error_code = null, error_message = null
-  where id = p_job_id and user_id = p_user_id and request_hash is null;
+  -- Adopt the row that an older client inserted itself: every time and money column is overwritten.
+  update unstuck.jobs set
+    status = 'queued',
+    session_id = coalesce(p_session_id, session_id),
+    credits_charged = p_price,
+    credits_refunded = 0,
+    refund_rule = p_tool.refund_rule,
+    exclusive_key = v_key,
+    input = p_input,
+    total_steps = v_steps,
+    current_step = 0,
+    retries = 0,
+    request_hash = p_request_hash,
+    queued_at = v_now,
+    created_at = v_now,
+    started_at = null,
+    deadline_at = v_deadline,
+    expires_at = v_expires,
+    completed_at = null,
+    waited_in_queue = false,
+    output = null,
+    output_url = null,
+    error_code = null,
+    error_message = null
+  where id = p_job_id
+    and user_id = p_user_id
+    and request_hash is null;
   if not found then
-    insert into unstuck.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
-      request_hash, retry_of, queued_at, created_at, deadline_at, expires_at)
-    values (p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule, v_key, p_input, v_steps,
-      p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires);
+    insert into unstuck.jobs (
+      id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
+      total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
+    )
+    values (
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule,
+      v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
+    );
   end if;
   if p_price > 0 then
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason)
+    values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
-  select p_job_id, s.step, case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end, p_tool.provider,
+  select
+    p_job_id,
+    s.step,
+    case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
+    p_tool.provider,
     unstuck_private.share_of(p_price, v_steps, s.step::int),
-    case when s.step > 1 and p_tool.step_order = 'sequential' then v_expires else v_deadline end, s.input
+    case
+      when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
+      else v_deadline
+    end,
+    s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
 end $function$
 ;
@@ -2157,18 +2371,35 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_before_insert()
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_tool unstuck.tools; v_from timestamptz;
+declare
+  v_tool unstuck.tools;
+  v_from timestamptz;
 begin
-  select * into v_tool from unstuck.tools where tool = new.tool;
-  if not found then return new; end if;  -- the foreign key refuses it
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = new.tool;
+  if not found then
+    -- The foreign key refuses the row.
+    return new;
+  end if;
   new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
   v_from := coalesce(new.started_at, new.created_at);
-  new.expires_at := coalesce(new.expires_at, v_from + unstuck_private.job_span(new.tool, new.total_steps));
-  new.deadline_at := coalesce(new.deadline_at, case new.status
-    when 'pending' then v_from + (select orphan from unstuck_private.intervals())
-    when 'queued' then v_from + v_tool.queue_ttl
-    else v_from + v_tool.run_timeout end);
-  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  new.expires_at := coalesce(
+    new.expires_at,
+    v_from + unstuck_private.job_span(new.tool, new.total_steps)
+  );
+  new.deadline_at := coalesce(
+    new.deadline_at,
+    case new.status
+      when 'pending' then v_from + (select i.orphan from unstuck_private.intervals() i)
+      when 'queued' then v_from + v_tool.queue_ttl
+      else v_from + v_tool.run_timeout
+    end
+  );
+  if unstuck_private.is_final(new.status) then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
   return new;
 end $function$
 ;
@@ -2178,9 +2409,16 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_before_update()
  SET search_path TO ''
 AS $function$
 begin
-  if unstuck_private.is_final(old.status) and new.status is distinct from old.status
-     and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
-    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
+  if unstuck_private.is_final(old.status)
+    and new.status is distinct from old.status
+    and not (
+      old.status = 'cancelled'
+      and old.error_code = 'ORPHANED'
+      and new.status = 'queued'
+    )
+  then
+    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
+    using errcode = 'check_violation';
   end if;
   new.updated_at := clock_timestamp();
   return new;
@@ -2340,12 +2578,24 @@ AS $function$
 begin
   if tg_op = 'INSERT' then
     insert into unstuck.job_events (job_id, event, to_status, actor)
-    select n.id, 'job_created', n.status, nullif(current_setting('unstuck.actor', true), '') from new_rows n;
+    select
+      n.id,
+      'job_created',
+      n.status,
+      nullif(current_setting('unstuck.actor', true), '')
+    from new_rows n;
   else
     insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
-    select n.id, 'job_' || n.status, o.status, n.status, nullif(current_setting('unstuck.actor', true), ''),
+    select
+      n.id,
+      'job_' || n.status,
+      o.status,
+      n.status,
+      nullif(current_setting('unstuck.actor', true), ''),
       case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
-    from new_rows n join old_rows o using (id) where n.status <> o.status;
+    from new_rows n
+    join old_rows o using (id)
+    where n.status <> o.status;
   end if;
   return null;
 end $function$
@@ -2435,20 +2685,27 @@ CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or unstuck_private.is_admin()
+  select
+    coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+    or p_user_id = auth.uid()
+    or unstuck_private.is_admin()
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.minutes_between(p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $function$
+AS $function$
+  select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.minutes_text(p_minutes integer)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $function$
+AS $function$
+  select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.number_in(p_text text)
  RETURNS numeric
@@ -2471,7 +2728,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.providers_before_update()
  SET search_path TO ''
 AS $function$
 begin
-  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  if new.max_concurrent < old.max_concurrent then
+    new.limit_changed_at := clock_timestamp();
+  end if;
   return new;
 end $function$
 ;
@@ -2536,7 +2795,10 @@ CREATE OR REPLACE FUNCTION unstuck_private.refuse(p_status integer, p_code text,
  SET search_path TO ''
 AS $function$
 begin
-  raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
+  raise exception using
+    errcode = 'PT' || p_status,
+    message = p_code,
+    detail = p_fields::text;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
@@ -2546,7 +2808,11 @@ CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
 AS $function$
 begin
   if unstuck_private.is_final(p_job.status) then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
+    );
   end if;
 end $function$
 ;
@@ -2556,8 +2822,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.refuse_other_table(p_job unstuck.jobs
  SET search_path TO ''
 AS $function$
 begin
-  if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then perform unstuck_private.refuse(400, 'bad_request'); end if;
-  if p_job.id is null or not exists (select from unstuck.tools t where t.tool = p_job.tool and t.table_name = p_table) then
+  if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  if p_job.id is null or not exists (
+    select from unstuck.tools t
+    where t.tool = p_job.tool
+      and t.table_name = p_table
+  ) then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
 end $function$
@@ -2568,22 +2840,46 @@ CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid,
  STABLE
  SET search_path TO ''
 AS $function$
-declare v_slots int;
+declare
+  v_slots int;
 begin
-  select p.max_concurrent into v_slots from unstuck.providers p where p.provider = p_tool.provider;
-  if (select count(*) from (select from unstuck.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
-     or not exists (select from unstuck_private.tool_seconds(p_tool.provider) t where t.measured) then
+  select p.max_concurrent
+  into v_slots
+  from unstuck.providers p
+  where p.provider = p_tool.provider;
+  if (
+    select count(*)
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running')
+        and s.job_id <> p_job_id
+      limit v_slots
+    ) s
+  ) < v_slots
+    or not exists (
+      select from unstuck_private.tool_seconds(p_tool.provider) t
+      where t.measured
+    )
+  then
     return 0;
   end if;
-  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from unstuck_private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+  return (
+    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    from unstuck_private.queue_places(p_tool.provider) p
+    where p.job_id = p_job_id
+  );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
  RETURNS bigint
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $function$
+AS $function$
+  select p_price / p_steps + (p_step <= p_price % p_steps)::int
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.slots_free_in(p_provider text)
  RETURNS numeric[]
@@ -2881,8 +3177,11 @@ CREATE OR REPLACE FUNCTION unstuck_private.tool_span(p_tool unstuck.tools, p_pro
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select p_tool.queue_ttl + p_tool.run_timeout * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
-    * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+  select
+    p_tool.queue_ttl
+    + p_tool.run_timeout
+      * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+      * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations(p_since timestamp with time zone)
@@ -3168,18 +3467,27 @@ Refuses: bad_request, not_found, in_progress, already_final.
 ';
 comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
 '
-Caller: the function that creates the tool''s jobs. One transaction: debit, job, steps; adopts a
-pending row of the same id.
+Caller: the function that creates the tool''s jobs.
+
+Effect: takes the price and writes the job with its steps, in one transaction; adopts a pending row
+of the same id.
+
 Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists,
-queue_full, insufficient_credits; a refusal leaves nothing behind.
-Replay: same id, user and hash: the job''s present state, replayed = true, no charge.
+queue_full, insufficient_credits. A refusal leaves nothing behind.
+
+Replay: the same id, user and hash get the job''s present state, replayed = true, and no charge.
 ';
 comment on function unstuck.job_get_v1(uuid,uuid,text) is
 '
-Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool.
-Heals that user''s overdue rows first. tasks: the parallel steps as of the same moment, a picture
-once it is its owner''s.
+Caller: the status endpoints, for the verified user (p_user_id null: the service) and one tool
+(p_tool null: any).
+
+Effect: closes or rescues that user''s overdue jobs, then answers with the job''s present state.
+tasks: the parallel steps as of the same moment, each with its picture once it is its owner''s.
+
 Refuses: not_found, also for another user''s job.
+
+Replay: reads again.
 ';
 comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) is
 '

@@ -32,7 +32,8 @@ revoke all on schema unstuck_private from public, anon, authenticated, service_r
 -- The views run as their caller and use some functions in here.
 grant usage on schema unstuck_private to authenticated, service_role;
 
--- source role/app_role.sql 3a7db390a081
+-- source role/app_role.sql ab24c5aa8233
+-- The roles that `user_roles` knows. Only `admin` means anything to this product.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
 -- source cancel/cancelled_requests.sql 757e6d6e4a5c
@@ -98,28 +99,32 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
--- source job/job_events.sql 61f06879c904
+-- source job/job_events.sql 86fcb1f89987
+-- The history of every transition of jobs and steps. Append-only; written by triggers.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
+  -- Null for an event of the whole job.
   step int,
   run bigint,
   at timestamptz not null default clock_timestamp(),
   event text not null,
   from_status text,
   to_status text,
+  -- Who acted: user, worker, sweep, or an admin's id.
   actor text,
   detail jsonb
 );
 
-create index job_events_by_job on unstuck.job_events (job_id, id);
+create index job_events_by_job
+on unstuck.job_events (job_id, id);
 
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
-grant select on unstuck.job_events to service_role;
-grant select on unstuck.job_events to authenticated;
+grant select on unstuck.job_events to authenticated, service_role;
 
--- source role/user_roles.sql d89e4a862b84
+-- source role/user_roles.sql 046a2d897c4c
+-- Who holds which role, for projects whose app keeps no roles of its own.
 create table unstuck.user_roles (
   user_id uuid not null,
   role unstuck.app_role not null,
@@ -128,8 +133,7 @@ create table unstuck.user_roles (
 
 alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
-grant select on unstuck.user_roles to service_role;
-grant select on unstuck.user_roles to authenticated;
+grant select on unstuck.user_roles to authenticated, service_role;
 
 -- source sweep/sweeps.sql fdcf22484864
 create table unstuck.sweeps (
@@ -151,22 +155,25 @@ alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;
 
--- source tool/providers.sql 753cd8bcb1eb
+-- source tool/providers.sql f55c1a2f14b5
+-- Who does the work, and how many steps at once.
 create table unstuck.providers (
   provider text primary key,
-  max_concurrent int not null check (max_concurrent >= 0),
+  -- How many slots there are: steps that may be at the provider at the same time.
+  max_concurrent int not null
+    check (max_concurrent >= 0),
   enabled boolean not null default true,
   -- A synchronous provider answers with the result; its worker holds a lease while the call runs.
   synchronous boolean not null default false,
-  -- Unsigned webhooks are hints: running steps are also asked for every 30 s.
+  -- Where webhooks are not signed they are only hints: running steps are also asked about.
   signed_webhooks boolean not null default false,
+  -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
 );
 
 alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;
-grant select on unstuck.providers to service_role;
-grant select on unstuck.providers to authenticated;
+grant select on unstuck.providers to authenticated, service_role;
 
 -- source queue/queue_turns.sql cdee6eeb3d15
 -- When each user was last admitted at a provider; written by the claim, under the provider's lock.
@@ -180,92 +187,142 @@ create table unstuck_private.queue_turns (
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
 
--- source tool/tools.sql c39be9872add
+-- source tool/tools.sql a2e5e5d0b1c6
+-- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
 create table unstuck.tools (
   tool text primary key,
-  table_name text not null check (table_name in ('upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs',
-    'veste_ai_jobs', 'generation_jobs', 'replicate_tasks', 'generation_history')),
+  -- The old table name, today a view, under which older clients know its jobs.
+  table_name text not null
+    check (table_name in (
+      'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',
+      'generation_jobs', 'replicate_tasks', 'generation_history'
+    )),
   provider text not null references unstuck.providers,
-  credit_cost bigint not null check (credit_cost >= 0),
-  priced_per text not null default 'job' check (priced_per in ('job', 'step')),
-  step_order text not null default 'sequential' check (step_order in ('sequential', 'parallel')),
-  refund_rule text not null default 'all' check (refund_rule in ('all', 'per_step')),
+  credit_cost bigint not null
+    check (credit_cost >= 0),
+  priced_per text not null default 'job'
+    check (priced_per in ('job', 'step')),
+  step_order text not null default 'sequential'
+    check (step_order in ('sequential', 'parallel')),
+  -- `all`: a failure returns the whole price; `per_step`: delivered steps stay charged.
+  refund_rule text not null default 'all'
+    check (refund_rule in ('all', 'per_step')),
+  -- A user has one live job among the tools of a group.
   exclusive_group text,
-  start_timeout interval not null default '25 seconds' check (start_timeout > '0'),
-  run_timeout interval not null default '10 minutes' check (run_timeout > '0'),
-  queue_ttl interval not null default '10 minutes' check (queue_ttl > '0'),
-  attempt_max int not null default 3 check (attempt_max >= 1),
+  -- How long a claimed step may take until the provider has accepted it.
+  start_timeout interval not null default '25 seconds'
+    check (start_timeout > '0'),
+  -- How long a step may be at the provider.
+  run_timeout interval not null default '10 minutes'
+    check (run_timeout > '0'),
+  -- How long a job may wait in the queue.
+  queue_ttl interval not null default '10 minutes'
+    check (queue_ttl > '0'),
+  attempt_max int not null default 3
+    check (attempt_max >= 1),
+  -- Whether users may cancel what is already at the provider.
   user_cancel_running boolean not null default false,
+  -- Nobody can order a disabled tool; its old rows stay readable.
   enabled boolean not null default true
 );
 
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
-grant select on unstuck.tools to service_role;
-grant select on unstuck.tools to authenticated;
+grant select on unstuck.tools to authenticated, service_role;
 
--- source job/jobs.sql 436bbbf97fd4
+-- source job/jobs.sql a41d3d692de3
+-- What users paid for: one row per order. Its work is in `job_steps`.
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
   tool text not null references unstuck.tools,
   user_id uuid not null,
   session_id text,
-  status text not null default 'pending' check (status in ('pending', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled')),
-  credits_charged bigint not null default 0 check (credits_charged >= 0),
+  status text not null default 'pending'
+    check (status in (
+      'pending', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled'
+    )),
+  credits_charged bigint not null default 0
+    check (credits_charged >= 0),
   credits_refunded bigint not null default 0,
-  refund_rule text not null check (refund_rule in ('all', 'per_step')),
+  -- Copied from the tool at enqueue, like everything that decides about money.
+  refund_rule text not null
+    check (refund_rule in ('all', 'per_step')),
+  -- The exclusive group and the user; null where the tool has no group.
   exclusive_key text,
   input jsonb not null default '{}',
   output jsonb,
   output_url text,
-  error_code text check (error_code in ('TIMEOUT', 'QUEUE_TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'CONTENT_REFUSED',
-    'DELIVERY_FAILED', 'CANCELLED', 'INSUFFICIENT_CREDITS', 'CREDIT_ERROR', 'ORPHANED')),
+  error_code text
+    check (error_code in (
+      'TIMEOUT', 'QUEUE_TIMEOUT', 'PROVIDER_REJECTED', 'PROVIDER_FAILED', 'CONTENT_REFUSED',
+      'DELIVERY_FAILED', 'CANCELLED', 'INSUFFICIENT_CREDITS', 'CREDIT_ERROR', 'ORPHANED'
+    )),
   error_message text,
-  total_steps int not null default 1 check (total_steps >= 1),
+  total_steps int not null default 1
+    check (total_steps >= 1),
   current_step int not null default 0,
   retries int not null default 0,
   waited_in_queue boolean not null default false,
+  -- The job that an admin repeated by this one.
   retry_of uuid references unstuck.jobs,
+  -- What was ordered, as a hash: the same id with another hash is refused. Null until `/run`.
   request_hash text,
   created_at timestamptz not null default clock_timestamp(),
   queued_at timestamptz,
   started_at timestamptz,
   updated_at timestamptz not null default clock_timestamp(),
+  -- When the present state has lasted too long.
   deadline_at timestamptz not null,
+  -- When the whole job has lasted too long, whatever its state.
   expires_at timestamptz not null,
   completed_at timestamptz,
-  -- A sweep met a row whose money does not agree with the ledger: kept for an operator, blocks nobody.
+  -- When a sweep found that the row's money does not agree with the ledger. A quarantined job is
+  -- kept for an operator and blocks nobody.
   quarantined_at timestamptz,
-  constraint jobs_refund_within_charge check (credits_refunded between 0 and credits_charged),
-  constraint jobs_completed_at_iff_final check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
-  constraint jobs_error_message_names_code check (error_code is null or error_message like error_code || ':%')
+  constraint jobs_refund_within_charge
+    check (credits_refunded between 0 and credits_charged),
+  constraint jobs_completed_at_iff_final
+    check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
+  constraint jobs_error_message_names_code
+    check (error_code is null or error_message like error_code || ':%')
 );
 
-create unique index jobs_one_live_per_exclusive_key on unstuck.jobs (exclusive_key)
-  where exclusive_key is not null and status in ('queued', 'starting', 'running');
+-- A user has one live job in an exclusive group. Orphans (`pending`) block nobody.
+create unique index jobs_one_live_per_exclusive_key
+on unstuck.jobs (exclusive_key)
+where exclusive_key is not null and status in ('queued', 'starting', 'running');
 
-create unique index jobs_one_live_retry on unstuck.jobs (retry_of)
-  where retry_of is not null and status in ('pending', 'queued', 'starting', 'running');
+-- A job has one live retry.
+create unique index jobs_one_live_retry
+on unstuck.jobs (retry_of)
+where retry_of is not null and status in ('pending', 'queued', 'starting', 'running');
 
-create index jobs_by_user on unstuck.jobs (user_id, created_at desc);
+create index jobs_by_user
+on unstuck.jobs (user_id, created_at desc);
 
-create index jobs_by_created on unstuck.jobs (created_at desc);
+create index jobs_by_created
+on unstuck.jobs (created_at desc);
 
-create index jobs_live_by_deadline on unstuck.jobs (deadline_at, id)
-  where status in ('pending', 'queued', 'starting', 'running');
+create index jobs_by_update
+on unstuck.jobs (updated_at);
 
-create index jobs_live_by_age on unstuck.jobs ((coalesce(started_at, created_at)), id)
-  where status in ('pending', 'queued', 'starting', 'running');
+-- The sweep pages through live jobs in these two orders. The predicates spell `is_live` out: a
+-- table's indexes are made before the functions.
+create index jobs_live_by_deadline
+on unstuck.jobs (deadline_at, id)
+where status in ('pending', 'queued', 'starting', 'running');
 
-create index jobs_live_by_user on unstuck.jobs (user_id)
-  where status in ('pending', 'queued', 'starting', 'running');
+create index jobs_live_by_age
+on unstuck.jobs ((coalesce(started_at, created_at)), id)
+where status in ('pending', 'queued', 'starting', 'running');
 
-create index jobs_by_update on unstuck.jobs (updated_at);
+create index jobs_live_by_user
+on unstuck.jobs (user_id)
+where status in ('pending', 'queued', 'starting', 'running');
 
 alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
-grant select on unstuck.jobs to service_role;
-grant select on unstuck.jobs to authenticated;
+grant select on unstuck.jobs to authenticated, service_role;
 
 -- source step/job_steps.sql b574cea619c2
 create table unstuck.job_steps (
@@ -697,32 +754,58 @@ $c$;
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_active_v1 to service_role;
 
--- source clock/intervals.sql 53a564d5ef24
+-- source clock/intervals.sql 04a5683bf7af
 -- The fixed intervals. Tests replace this one function instead of sleeping.
 create or replace function unstuck_private.intervals()
-returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+returns table (
+  -- How long an unpaid row of an older client waits for its `/run`.
+  orphan interval,
+  -- How long a sweep waits past a deadline for a provider that does not answer.
+  grace interval,
+  -- How long SQL waits past a deadline for an edge healer, which can ask the provider.
+  sql_wait interval,
+  -- How long a worker holds a step without a heartbeat.
+  lease interval,
+  -- How often a running step of a provider without signed webhooks is asked about.
+  check_every interval
+)
 language sql
 stable
 as
-$$ select interval '2 minutes', interval '2 minutes', interval '3 minutes', interval '90 seconds', interval '30 seconds' $$;
+$$
+  select
+    interval '2 minutes',
+    interval '2 minutes',
+    interval '3 minutes',
+    interval '90 seconds',
+    interval '30 seconds'
+$$;
 
 revoke all on function unstuck_private.intervals from public, anon, authenticated, service_role;
 
--- source clock/minutes_between.sql 33667efc9f0f
-create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz) returns int
+-- source clock/minutes_between.sql aa98c75dd8b8
+-- Whole minutes for messages to users, at least one.
+create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz)
+returns int
 language sql
 immutable
 as
-$$ select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int $$;
+$$
+  select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int
+$$;
 
-revoke all on function unstuck_private.minutes_between from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.minutes_between
+from public, anon, authenticated, service_role;
 
--- source clock/minutes_text.sql 57c86fb79583
+-- source clock/minutes_text.sql 14c27a5a76bb
+-- A number of minutes in words: `1 minute`, `2 minutes`.
 create or replace function unstuck_private.minutes_text(p_minutes int) returns text
 language sql
 immutable
 as
-$$ select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end $$;
+$$
+  select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end
+$$;
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
@@ -902,77 +985,148 @@ $$;
 
 revoke all on function unstuck_private.is_name_free from public, anon, authenticated, service_role;
 
--- source job/act_as.sql 8a371e14d976
--- Who acts, for the history written by the triggers below.
+-- source job/act_as.sql 4d3352dfe233
+-- Names who acts in this transaction. The history's triggers write it beside each transition.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language sql
 set search_path = ''
 as
-$$ select set_config('unstuck.actor', p_actor, true) $$;
+$$
+  select set_config('unstuck.actor', p_actor, true)
+$$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
--- source job/is_final.sql 5736edafe5d5
+-- source job/is_final.sql 60ac2e6bdee8
+-- True for the states that a job or step never leaves. Inlined, like `is_live`.
 create or replace function unstuck_private.is_final(p_status text) returns boolean
 language sql
 immutable
 as
-$$ select p_status in ('completed', 'failed', 'cancelled') $$;
+$$
+  select p_status in ('completed', 'failed', 'cancelled')
+$$;
 
 revoke all on function unstuck_private.is_final from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_final to authenticated, service_role;
 
--- source job/is_live.sql 01604934eec7
--- The small rules below name no table, so they go without a fixed search_path: that lets the planner inline them.
+-- source job/is_live.sql a7b7356ce97a
+-- True for a job's states that are not final. It names no table and fixes no search_path, so the
+-- planner inlines it and sees the predicate of the partial indexes on `jobs`. Those spell the list
+-- out, because a table's indexes are made before the functions.
 create or replace function unstuck_private.is_live(p_status text) returns boolean
 language sql
 immutable
 as
-$$ select p_status in ('pending', 'queued', 'starting', 'running') $$;
+$$
+  select p_status in ('pending', 'queued', 'starting', 'running')
+$$;
 
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
 
--- source job/job_get_v1.sql a8f3957c43a6
--- What callers read: one job, the user's live job, the queue, health, and the invariants as rows. Reads of a user's own
--- jobs heal that user first, so that nobody is shown a ghost.
-create or replace function unstuck.job_get_v1(p_job_id uuid, p_user_id uuid default null, p_tool text default null)
-returns table (job_id uuid, tool text, table_name text, status text, "position" int, eta_seconds int, task_id text, output_url text,
-  error_code text, error_message text, credits_charged bigint, credits_refunded bigint, balance bigint, total_steps int, current_step int, tasks jsonb)
+-- source job/job_get_v1.sql be8214a060e1
+create or replace function unstuck.job_get_v1(
+  p_job_id uuid,
+  p_user_id uuid default null,
+  p_tool text default null
+)
+returns table (
+  job_id uuid,
+  tool text,
+  table_name text,
+  status text,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_charged bigint,
+  credits_refunded bigint,
+  balance bigint,
+  total_steps int,
+  current_step int,
+  tasks jsonb
+)
 language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_job unstuck.jobs;
 begin
-  select * into v_job from unstuck.jobs where id = p_job_id;
-  if not found or (p_user_id is not null and v_job.user_id <> p_user_id) or (p_tool is not null and v_job.tool <> p_tool) then
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if not found
+    or (p_user_id is not null and v_job.user_id <> p_user_id)
+    or (p_tool is not null and v_job.tool <> p_tool)
+  then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
+  -- Heal the user first, so that nobody is shown a job that only looks alive.
   if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
     perform unstuck.user_heal_v1(v_job.user_id);
   end if;
   return query
-  select j.id, j.tool, t.table_name, j.status, e."position", e.eta_seconds, e.task_id, j.output_url, j.error_code, j.error_message,
-    j.credits_charged, j.credits_refunded, e.balance, j.total_steps, j.current_step,
-    case when t.step_order = 'parallel' then (
-      select jsonb_agg(jsonb_build_object('card', j.input -> 'selectedCards' -> (s.step - 1), 'status', s.status,
-        'retrying', s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
-        'output_url', case when s.status = 'completed' and (j.refund_rule = 'per_step' or j.status = 'completed') then s.output_url end,
-        'error_message', s.error_message) order by s.step)
-      from unstuck.job_steps s where s.job_id = j.id) end
-  from unstuck.jobs j join unstuck.tools t using (tool) cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  select
+    j.id,
+    j.tool,
+    t.table_name,
+    j.status,
+    e."position",
+    e.eta_seconds,
+    e.task_id,
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_charged,
+    j.credits_refunded,
+    e.balance,
+    j.total_steps,
+    j.current_step,
+    case
+      when t.step_order = 'parallel' then (
+        select jsonb_agg(
+          jsonb_build_object(
+            'card', j.input -> 'selectedCards' -> (s.step - 1),
+            'status', s.status,
+            'retrying',
+            s.status = 'queued' and coalesce(s.not_before > clock_timestamp(), false),
+            'output_url',
+            case
+              when s.status = 'completed'
+                and (j.refund_rule = 'per_step' or j.status = 'completed')
+              then s.output_url
+            end,
+            'error_message', s.error_message
+          )
+          order by s.step
+        )
+        from unstuck.job_steps s
+        where s.job_id = j.id
+      )
+    end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  cross join unstuck_private.enqueue_answer(j.id, false, true) e
   where j.id = p_job_id;
 end $$;
 
 comment on function unstuck.job_get_v1 is $c$
-Caller: the status endpoints, for the verified user (null: service). p_tool null: any tool.
-Heals that user's overdue rows first. tasks: the parallel steps as of the same moment, a picture
-once it is its owner's.
+Caller: the status endpoints, for the verified user (p_user_id null: the service) and one tool
+(p_tool null: any).
+
+Effect: closes or rescues that user's overdue jobs, then answers with the job's present state.
+tasks: the parallel steps as of the same moment, each with its picture once it is its owner's.
+
 Refuses: not_found, also for another user's job.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
@@ -1028,53 +1182,84 @@ end $$;
 
 revoke all on function unstuck_private.job_sync_from_steps from public, anon, authenticated, service_role;
 
--- source job/jobs_before_insert.sql ca97982e80f0
--- Defaults for whatever a writer leaves out, so that no live row is ever without a deadline.
+-- source job/jobs_before_insert.sql 057d0126aedd
+-- Fills what a writer leaves out, so that no live job is ever without a deadline.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_tool unstuck.tools; v_from timestamptz;
+declare
+  v_tool unstuck.tools;
+  v_from timestamptz;
 begin
-  select * into v_tool from unstuck.tools where tool = new.tool;
-  if not found then return new; end if;  -- the foreign key refuses it
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = new.tool;
+  if not found then
+    -- The foreign key refuses the row.
+    return new;
+  end if;
   new.refund_rule := coalesce(new.refund_rule, v_tool.refund_rule);
   v_from := coalesce(new.started_at, new.created_at);
-  new.expires_at := coalesce(new.expires_at, v_from + unstuck_private.job_span(new.tool, new.total_steps));
-  new.deadline_at := coalesce(new.deadline_at, case new.status
-    when 'pending' then v_from + (select orphan from unstuck_private.intervals())
-    when 'queued' then v_from + v_tool.queue_ttl
-    else v_from + v_tool.run_timeout end);
-  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, new.updated_at); end if;
+  new.expires_at := coalesce(
+    new.expires_at,
+    v_from + unstuck_private.job_span(new.tool, new.total_steps)
+  );
+  new.deadline_at := coalesce(
+    new.deadline_at,
+    case new.status
+      when 'pending' then v_from + (select i.orphan from unstuck_private.intervals() i)
+      when 'queued' then v_from + v_tool.queue_ttl
+      else v_from + v_tool.run_timeout
+    end
+  );
+  if unstuck_private.is_final(new.status) then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
   return new;
 end $$;
 
-create or replace trigger jobs_before_insert before insert on unstuck.jobs
-for each row execute function unstuck_private.jobs_before_insert();
+create or replace trigger jobs_before_insert
+before insert on unstuck.jobs
+for each row
+execute function unstuck_private.jobs_before_insert();
 
-revoke all on function unstuck_private.jobs_before_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_before_insert
+from public, anon, authenticated, service_role;
 
--- source job/jobs_before_update.sql 9f2aa2fcbf78
--- Final states are absorbing. The one way back: an orphan that a sweep cancelled may still be adopted by its `/run`.
+-- source job/jobs_before_update.sql 0568d9479efa
+-- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
+-- cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if unstuck_private.is_final(old.status) and new.status is distinct from old.status
-     and not (old.status = 'cancelled' and old.error_code = 'ORPHANED' and new.status = 'queued') then
-    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status using errcode = 'check_violation';
+  if unstuck_private.is_final(old.status)
+    and new.status is distinct from old.status
+    and not (
+      old.status = 'cancelled'
+      and old.error_code = 'ORPHANED'
+      and new.status = 'queued'
+    )
+  then
+    raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
+    using errcode = 'check_violation';
   end if;
   new.updated_at := clock_timestamp();
   return new;
 end $$;
 
-create or replace trigger jobs_before_update before update on unstuck.jobs
-for each row execute function unstuck_private.jobs_before_update();
+create or replace trigger jobs_before_update
+before update on unstuck.jobs
+for each row
+execute function unstuck_private.jobs_before_update();
 
-revoke all on function unstuck_private.jobs_before_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_before_update
+from public, anon, authenticated, service_role;
 
 -- source job/jobs_close.sql b040665eea24
 -- Closes live jobs with everything that belongs to it in one statement: steps, refunds, balances, the rows themselves.
@@ -1158,9 +1343,10 @@ end $$;
 
 revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
 
--- source job/jobs_log.sql 7c2026df7724
--- History: one event per transition, written set-wise by the statement that made it. The planner cannot know how many rows
--- a transition table will hold; nested loops over two of them would cost the square of a sweep's page.
+-- source job/jobs_log.sql 00a17dbd3bff
+-- Writes the history: one event per transition, for all rows of a statement at once. The planner
+-- cannot know how many rows a transition table will hold, and a nested loop over two of them would
+-- cost the square of a sweep's page.
 create or replace function unstuck_private.jobs_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -1170,38 +1356,66 @@ $$
 begin
   if tg_op = 'INSERT' then
     insert into unstuck.job_events (job_id, event, to_status, actor)
-    select n.id, 'job_created', n.status, nullif(current_setting('unstuck.actor', true), '') from new_rows n;
+    select
+      n.id,
+      'job_created',
+      n.status,
+      nullif(current_setting('unstuck.actor', true), '')
+    from new_rows n;
   else
     insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
-    select n.id, 'job_' || n.status, o.status, n.status, nullif(current_setting('unstuck.actor', true), ''),
+    select
+      n.id,
+      'job_' || n.status,
+      o.status,
+      n.status,
+      nullif(current_setting('unstuck.actor', true), ''),
       case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
-    from new_rows n join old_rows o using (id) where n.status <> o.status;
+    from new_rows n
+    join old_rows o using (id)
+    where n.status <> o.status;
   end if;
   return null;
 end $$;
 
-create or replace trigger jobs_log_insert after insert on unstuck.jobs
-referencing new table as new_rows for each statement execute function unstuck_private.jobs_log();
+create or replace trigger jobs_log_insert
+after insert on unstuck.jobs
+referencing new table as new_rows
+for each statement
+execute function unstuck_private.jobs_log();
 
-create or replace trigger jobs_log_update after update on unstuck.jobs
-referencing old table as old_rows new table as new_rows for each statement execute function unstuck_private.jobs_log();
+create or replace trigger jobs_log_update
+after update on unstuck.jobs
+referencing old table as old_rows new table as new_rows
+for each statement
+execute function unstuck_private.jobs_log();
 
 revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
 
--- source job/refuse.sql 00c0dd830ac6
--- A refusal: SQLSTATE PTxyz becomes the HTTP status, the message is the API's code, the detail its extra fields.
-create or replace function unstuck_private.refuse(p_status int, p_code text, p_fields jsonb default '{}') returns void
+-- source job/refuse.sql 81185cb0b9da
+-- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz, the message is the API's
+-- error code, the detail holds its extra fields as JSON.
+create or replace function unstuck_private.refuse(
+  p_status int,
+  p_code text,
+  p_fields jsonb default '{}'
+)
+returns void
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  raise exception using errcode = 'PT' || p_status, message = p_code, detail = p_fields::text;
+  raise exception using
+    errcode = 'PT' || p_status,
+    message = p_code,
+    detail = p_fields::text;
 end $$;
 
 revoke all on function unstuck_private.refuse from public, anon, authenticated, service_role;
 
--- source job/refuse_final.sql e96cfda898fb
+-- source job/refuse_final.sql 86599f9e98ad
+-- Refuses a job that is over, and says how it ended.
 create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
 language plpgsql
 set search_path = ''
@@ -1209,142 +1423,328 @@ as
 $$
 begin
   if unstuck_private.is_final(p_job.status) then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded));
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
+    );
   end if;
 end $$;
 
 revoke all on function unstuck_private.refuse_final from public, anon, authenticated, service_role;
 
--- source job/refuse_other_table.sql 005842f70362
--- Refuses a table name the product does not have, then a job that is not in that table.
-create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text) returns void
+-- source job/refuse_other_table.sql d3409fa312db
+-- Refuses a table name that the product does not have, then a job that is not in that table.
+create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text)
+returns void
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then perform unstuck_private.refuse(400, 'bad_request'); end if;
-  if p_job.id is null or not exists (select from unstuck.tools t where t.tool = p_job.tool and t.table_name = p_table) then
+  if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  if p_job.id is null or not exists (
+    select from unstuck.tools t
+    where t.tool = p_job.tool
+      and t.table_name = p_table
+  ) then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
 end $$;
 
-revoke all on function unstuck_private.refuse_other_table from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.refuse_other_table
+from public, anon, authenticated, service_role;
 
--- source order/enqueue_answer.sql 01d7be99c30c
--- The job's row as the answer of the request that named it. Its place costs a look at the whole queue, so a new job, which
--- is about to be claimed, goes without one.
-create or replace function unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
-returns table (job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" int, eta_seconds int,
-  task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+-- source order/enqueue_answer.sql dede621ae1a6
+-- The job's row as the answer of the request that named it. Its position costs a look at the whole
+-- queue, so a new job, which is about to be claimed, is answered without one.
+create or replace function unstuck_private.enqueue_answer(
+  p_job_id uuid,
+  p_replayed boolean,
+  p_with_place boolean
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint
+)
 language plpgsql
 stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
-declare v_provider text; v_place int; v_eta int;
+declare
+  v_provider text;
+  v_position int;
+  v_eta int;
 begin
   if p_with_place then
-    select t.provider into v_provider from unstuck.jobs j join unstuck.tools t using (tool) where j.id = p_job_id and j.status = 'queued';
+    select t.provider
+    into v_provider
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = p_job_id
+      and j.status = 'queued';
     if found then
-      select p."position", p.eta_seconds into v_place, v_eta from unstuck_private.queue_places(v_provider) p where p.job_id = p_job_id;
+      select p."position", p.eta_seconds
+      into v_position, v_eta
+      from unstuck_private.queue_places(v_provider) p
+      where p.job_id = p_job_id;
     end if;
   end if;
   return query
-  select j.id, j.status, p_replayed, j.credits_charged, coalesce(a.balance, 0), v_place, v_eta,
-    (select s.provider_task_id from unstuck.job_steps s where s.job_id = j.id and s.provider_task_id is not null order by s.step desc limit 1),
-    j.output_url, j.error_code, j.error_message, j.credits_refunded
-  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id)
+  select
+    j.id,
+    j.status,
+    p_replayed,
+    j.credits_charged,
+    coalesce(a.balance, 0),
+    v_position,
+    v_eta,
+    (
+      select s.provider_task_id
+      from unstuck.job_steps s
+      where s.job_id = j.id
+        and s.provider_task_id is not null
+      order by s.step desc
+      limit 1
+    ),
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_refunded
+  from unstuck.jobs j
+  left join unstuck.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $$;
 
-revoke all on function unstuck_private.enqueue_answer from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.enqueue_answer
+from public, anon, authenticated, service_role;
 
--- source order/job_enqueue_v1.sql cf290f479c9c
-create or replace function unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb,
-  p_request_hash text, p_steps jsonb)
-returns table (job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" int, eta_seconds int,
-  task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+-- source order/job_enqueue_v1.sql a0e189e724dc
+create or replace function unstuck.job_enqueue_v1(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool text,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint
+)
 language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_tool unstuck.tools; v_job unstuck.jobs; v_other unstuck.jobs; v_balance bigint; v_price bigint; v_beyond int; v_constraint text;
+declare
+  v_tool unstuck.tools;
+  v_job unstuck.jobs;
+  v_other unstuck.jobs;
+  v_balance bigint;
+  v_price bigint;
+  v_seconds_over int;
+  v_constraint text;
 begin
   perform unstuck_private.act_as('user');
-  select * into v_tool from unstuck.tools where tool = p_tool;
-  if not found or p_user_id is null or p_job_id is null or coalesce(p_request_hash, '') = ''
-     or jsonb_typeof(p_steps) is distinct from 'array' or jsonb_array_length(p_steps) not between 1 and 20 then
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = p_tool;
+  if not found
+    or p_user_id is null
+    or p_job_id is null
+    or coalesce(p_request_hash, '') = ''
+    or jsonb_typeof(p_steps) is distinct from 'array'
+    or jsonb_array_length(p_steps) not between 1 and 20
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
   select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
 
   -- Replay first: the same id is the same request, whatever has become of it.
-  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
   if found then
-    if v_job.user_id <> p_user_id or v_job.tool <> p_tool or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash) then
+    if v_job.user_id <> p_user_id
+      or v_job.tool <> p_tool
+      or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash)
+    then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
     if v_job.request_hash is not null then
-      return query select * from unstuck_private.enqueue_answer(p_job_id, true, true); return;
+      return query
+      select *
+      from unstuck_private.enqueue_answer(p_job_id, true, true);
+      return;
     end if;
-    -- An orphan, whatever word it carries: an older client's own insert, or a row by hand without a step.
-    if not (v_job.status = 'pending' or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
-        or (v_job.status = 'queued' and not exists (select from unstuck.job_steps s where s.job_id = p_job_id))) then
-      perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded));
+    -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
+    -- a row written by hand that has no step.
+    if not (
+      v_job.status = 'pending'
+      or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
+      or (
+        v_job.status = 'queued'
+        and not exists (select from unstuck.job_steps s where s.job_id = p_job_id)
+      )
+    ) then
+      perform unstuck_private.refuse(
+        409,
+        'already_final',
+        jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded)
+      );
     end if;
   end if;
-  if exists (select from unstuck.cancelled_requests c where c.user_id = p_user_id and c.job_id = p_job_id) then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', 'cancelled', 'refundedCredits', 0));
+  if exists (
+    select from unstuck.cancelled_requests c
+    where c.user_id = p_user_id
+      and c.job_id = p_job_id
+  ) then
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', 'cancelled', 'refundedCredits', 0)
+    );
   end if;
-  if not v_tool.enabled then perform unstuck_private.refuse(503, 'tool_disabled'); end if;
+  if not v_tool.enabled then
+    perform unstuck_private.refuse(503, 'tool_disabled');
+  end if;
 
-  -- Then exclusivity. The account's lock makes it exact for one user; the unique index holds whatever else writes. A row
-  -- written by hand counts once it works: one that waits may be an orphan, and blocks nobody.
+  -- Then exclusivity. The lock on the account makes this check exact for one user; the unique index
+  -- stops every other writer. A row written by hand counts once it works: while it waits it may be
+  -- an orphan, which blocks nobody.
   if v_tool.exclusive_group is not null then
-    select j.* into v_other from unstuck.jobs j join unstuck.tools t using (tool)
-    where j.user_id = p_user_id and t.exclusive_group = v_tool.exclusive_group and j.id <> p_job_id and j.quarantined_at is null
-      and (j.status in ('starting', 'running') or (j.status = 'queued' and j.exclusive_key is not null));
+    select j.*
+    into v_other
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.user_id = p_user_id
+      and t.exclusive_group = v_tool.exclusive_group
+      and j.id <> p_job_id
+      and j.quarantined_at is null
+      and (
+        j.status in ('starting', 'running')
+        or (j.status = 'queued' and j.exclusive_key is not null)
+      );
     if found then
-      perform unstuck_private.refuse(409, 'active_job_exists', jsonb_build_object('activeJobId', v_other.id, 'activeTool', v_other.tool, 'activeStatus', v_other.status));
+      perform unstuck_private.refuse(
+        409,
+        'active_job_exists',
+        jsonb_build_object(
+          'activeJobId', v_other.id,
+          'activeTool', v_other.tool,
+          'activeStatus', v_other.status
+        )
+      );
     end if;
   end if;
+
   -- Then money.
-  v_price := v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
+  v_price := v_tool.credit_cost
+    * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
   if v_balance < v_price then
-    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+    perform unstuck_private.refuse(
+      402,
+      'insufficient_credits',
+      jsonb_build_object('balance', v_balance, 'required', v_price)
+    );
   end if;
-  begin  -- '' is how some servers of the PostgREST protocol pass a null
-    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''), p_input, p_request_hash, p_steps, v_price, null);
-  exception when unique_violation then  -- another user took this id, or somebody wrote a live row, at the same moment
+  begin
+    perform unstuck_private.job_write(
+      p_user_id,
+      p_job_id,
+      v_tool,
+      -- Some servers of the PostgREST protocol pass a null as ''.
+      nullif(p_session_id, ''),
+      p_input,
+      p_request_hash,
+      p_steps,
+      v_price,
+      null
+    );
+  exception when unique_violation then
+    -- Another user took this id, or somebody wrote a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(409, case v_constraint when 'jobs_one_live_per_exclusive_key' then 'active_job_exists' else 'idempotency_conflict' end);
+    perform unstuck_private.refuse(
+      409,
+      case v_constraint
+        when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+        else 'idempotency_conflict'
+      end
+    );
   end;
-  v_beyond := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
-  if v_beyond > 0 then perform unstuck_private.refuse(503, 'queue_full', jsonb_build_object('retry_after', v_beyond)); end if;
-  return query select * from unstuck_private.enqueue_answer(p_job_id, false, false);
+  v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
+  if v_seconds_over > 0 then
+    perform unstuck_private.refuse(
+      503,
+      'queue_full',
+      jsonb_build_object('retry_after', v_seconds_over)
+    );
+  end if;
+  return query
+  select *
+  from unstuck_private.enqueue_answer(p_job_id, false, false);
 end $$;
 
 comment on function unstuck.job_enqueue_v1 is $c$
-Caller: the function that creates the tool's jobs. One transaction: debit, job, steps; adopts a
-pending row of the same id.
+Caller: the function that creates the tool's jobs.
+
+Effect: takes the price and writes the job with its steps, in one transaction; adopts a pending row
+of the same id.
+
 Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists,
-queue_full, insufficient_credits; a refusal leaves nothing behind.
-Replay: same id, user and hash: the job's present state, replayed = true, no charge.
+queue_full, insufficient_credits. A refusal leaves nothing behind.
+
+Replay: the same id, user and hash get the job's present state, replayed = true, and no charge.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
--- source order/job_write.sql 5babc28a2fe1
--- Writes (or, for an adopted row, overwrites) the job with its debit and steps. The account is locked by the caller.
-create or replace function unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb,
-  p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid) returns void
+-- source order/job_write.sql 4ca459f06827
+-- Writes the job with its debit and steps, or overwrites the row that is adopted. The caller has
+-- locked the account.
+create or replace function unstuck_private.job_write(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool unstuck.tools,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_price bigint,
+  p_retry_of uuid
+)
+returns void
 language plpgsql
 set search_path = ''
 as
@@ -1356,59 +1756,125 @@ declare
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
-  -- An older client's own row is adopted: every time and money column is overwritten.
-  update unstuck.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
-    refund_rule = p_tool.refund_rule, exclusive_key = v_key, input = p_input, total_steps = v_steps, current_step = 0, retries = 0,
-    request_hash = p_request_hash, queued_at = v_now, created_at = v_now, started_at = null, deadline_at = v_deadline, expires_at = v_expires,
-    completed_at = null, waited_in_queue = false, output = null, output_url = null, error_code = null, error_message = null
-  where id = p_job_id and user_id = p_user_id and request_hash is null;
+  -- Adopt the row that an older client inserted itself: every time and money column is overwritten.
+  update unstuck.jobs set
+    status = 'queued',
+    session_id = coalesce(p_session_id, session_id),
+    credits_charged = p_price,
+    credits_refunded = 0,
+    refund_rule = p_tool.refund_rule,
+    exclusive_key = v_key,
+    input = p_input,
+    total_steps = v_steps,
+    current_step = 0,
+    retries = 0,
+    request_hash = p_request_hash,
+    queued_at = v_now,
+    created_at = v_now,
+    started_at = null,
+    deadline_at = v_deadline,
+    expires_at = v_expires,
+    completed_at = null,
+    waited_in_queue = false,
+    output = null,
+    output_url = null,
+    error_code = null,
+    error_message = null
+  where id = p_job_id
+    and user_id = p_user_id
+    and request_hash is null;
   if not found then
-    insert into unstuck.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
-      request_hash, retry_of, queued_at, created_at, deadline_at, expires_at)
-    values (p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule, v_key, p_input, v_steps,
-      p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires);
+    insert into unstuck.jobs (
+      id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
+      total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
+    )
+    values (
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule,
+      v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
+    );
   end if;
   if p_price > 0 then
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason)
+    values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
-  select p_job_id, s.step, case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end, p_tool.provider,
+  select
+    p_job_id,
+    s.step,
+    case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
+    p_tool.provider,
     unstuck_private.share_of(p_price, v_steps, s.step::int),
-    case when s.step > 1 and p_tool.step_order = 'sequential' then v_expires else v_deadline end, s.input
+    case
+      when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
+      else v_deadline
+    end,
+    s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
 end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
--- source order/seconds_over_queue_ttl.sql 3f3aab3b5ee7
--- By how many seconds a job would wait longer than its tool's patience. Told only from measured durations, and from the
--- job's own place: a long row of one user's jobs refuses nobody else. Who finds a slot free does not wait.
-create or replace function unstuck_private.seconds_over_queue_ttl(p_job_id uuid, p_tool unstuck.tools) returns int
+-- source order/seconds_over_queue_ttl.sql 09a34ee2f427
+-- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
+-- or no duration was measured yet. It counts from the job's own position, so that a long line of
+-- one user's jobs refuses nobody else.
+create or replace function unstuck_private.seconds_over_queue_ttl(
+  p_job_id uuid,
+  p_tool unstuck.tools
+)
+returns int
 language plpgsql
 stable
 set search_path = ''
 as
 $$
-declare v_slots int;
+declare
+  v_slots int;
 begin
-  select p.max_concurrent into v_slots from unstuck.providers p where p.provider = p_tool.provider;
-  if (select count(*) from (select from unstuck.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
-     or not exists (select from unstuck_private.tool_seconds(p_tool.provider) t where t.measured) then
+  select p.max_concurrent
+  into v_slots
+  from unstuck.providers p
+  where p.provider = p_tool.provider;
+  if (
+    select count(*)
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running')
+        and s.job_id <> p_job_id
+      limit v_slots
+    ) s
+  ) < v_slots
+    or not exists (
+      select from unstuck_private.tool_seconds(p_tool.provider) t
+      where t.measured
+    )
+  then
     return 0;
   end if;
-  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from unstuck_private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+  return (
+    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    from unstuck_private.queue_places(p_tool.provider) p
+    where p.job_id = p_job_id
+  );
 end $$;
 
-revoke all on function unstuck_private.seconds_over_queue_ttl from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.seconds_over_queue_ttl
+from public, anon, authenticated, service_role;
 
--- source order/share_of.sql 0c63f0e66cc9
--- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
-create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int) returns bigint
+-- source order/share_of.sql 99e48dff6661
+-- One step's share of the price. What does not divide goes to the first steps, one credit each, so
+-- that the shares add up to exactly the price.
+create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
+returns bigint
 language sql
 immutable
 as
-$$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $$;
+$$
+  select p_price / p_steps + (p_step <= p_price % p_steps)::int
+$$;
 
 revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
 
@@ -1808,22 +2274,24 @@ end $$;
 revoke all on function unstuck_private.host_has_role
 from public, anon, authenticated, service_role;
 
--- source role/is_admin.sql bb646a6406c1
--- The old table names, receipts, positions, audits and invariants as views. Reading follows row-level security (an owner
--- sees own rows, an admin all); writing goes through INSTEAD OF triggers that check auth.uid() and never touch money.
+-- source role/is_admin.sql 424313c8185c
+-- True when the caller of the request is signed in and an admin now.
 create or replace function unstuck_private.is_admin() returns boolean
 language sql
 stable
 security definer
 set search_path = ''
 as
-$$ select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin') $$;
+$$
+  select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin')
+$$;
 
 revoke all on function unstuck_private.is_admin from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_admin to authenticated, service_role;
 
--- source role/may_see.sql ed7451189029
--- True for the job's owner, an admin, the service role and the database's own roles. PostgREST sets `role`; psql has none.
+-- source role/may_see.sql 6139c5e2113c
+-- True for the row's owner, an admin, the service role and the database's own roles.
+-- PostgREST sets `role`; psql and pg_cron leave it as `none`.
 create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
 language sql
 stable
@@ -1831,7 +2299,10 @@ security definer
 set search_path = ''
 as
 $$
-  select coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated') or p_user_id = auth.uid() or unstuck_private.is_admin()
+  select
+    coalesce(current_setting('role', true), 'none') not in ('anon', 'authenticated')
+    or p_user_id = auth.uid()
+    or unstuck_private.is_admin()
 $$;
 
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
@@ -2904,44 +3375,62 @@ $c$;
 revoke all on function unstuck.user_heal_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_heal_v1 to service_role;
 
--- source tool/job_span.sql 249d7057dff0
+-- source tool/job_span.sql f380d4e44219
+-- The longest that a job of this tool with this many steps may live.
 create or replace function unstuck_private.job_span(p_tool text, p_steps int) returns interval
 language sql
 stable
 set search_path = ''
 as
 $$
-  select unstuck_private.tool_span(t, p, p_steps) from unstuck.tools t join unstuck.providers p using (provider) where t.tool = p_tool
+  select unstuck_private.tool_span(t, p, p_steps)
+  from unstuck.tools t
+  join unstuck.providers p using (provider)
+  where t.tool = p_tool
 $$;
 
 revoke all on function unstuck_private.job_span from public, anon, authenticated, service_role;
 
--- source tool/providers_before_update.sql 200943218ef0
--- A limit lowered while full is no offence: steps claimed before it was lowered are told apart by this time.
+-- source tool/providers_before_update.sql 2df7c26ddbad
+-- Notes when a limit is lowered. Steps that were claimed before are no offence against the new one.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if new.max_concurrent < old.max_concurrent then new.limit_changed_at := clock_timestamp(); end if;
+  if new.max_concurrent < old.max_concurrent then
+    new.limit_changed_at := clock_timestamp();
+  end if;
   return new;
 end $$;
 
-create or replace trigger providers_before_update before update on unstuck.providers
-for each row execute function unstuck_private.providers_before_update();
+create or replace trigger providers_before_update
+before update on unstuck.providers
+for each row
+execute function unstuck_private.providers_before_update();
 
-revoke all on function unstuck_private.providers_before_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.providers_before_update
+from public, anon, authenticated, service_role;
 
--- source tool/tool_span.sql 1ea536e55ed7
--- The longest a job of this tool may live: queue, then what must run in sequence, with every attempt of a synchronous provider.
-create or replace function unstuck_private.tool_span(p_tool unstuck.tools, p_provider unstuck.providers, p_steps int) returns interval
+-- source tool/tool_span.sql 7fe79fb0e8ec
+-- The longest that a job of this tool may live: its time in the queue, then each step that must run
+-- in sequence, and each of these as often as a synchronous provider is tried.
+create or replace function unstuck_private.tool_span(
+  p_tool unstuck.tools,
+  p_provider unstuck.providers,
+  p_steps int
+)
+returns interval
 language sql
 immutable
 as
 $$
-  select p_tool.queue_ttl + p_tool.run_timeout * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
-    * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+  select
+    p_tool.queue_ttl
+    + p_tool.run_timeout
+      * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+      * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $$;
 
 revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
@@ -3739,24 +4228,70 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- source tool/known_providers.sql daf2c52c6c1d
-insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks) values
-  ('runninghub', 3, false, false), ('replicate', 10, false, true), ('gemini', 5, true, false), ('llm', 10, true, false)
+-- source tool/known_providers.sql eabfeb2e620e
+-- One row per provider. An operator's own limits stay when this is applied again.
+insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks)
+values
+  ('runninghub',  3, false, false),
+  ('replicate',  10, false, true),
+  ('gemini',      5, true,  false),
+  ('llm',        10, true,  false)
 on conflict do nothing;
 
--- source tool/known_tools.sql 0497bc0f94c9
--- One row per tool; `tool` is the name of the function that creates its jobs. A tool whose function is not there yet is
--- disabled: its table name, limits and old rows are known, nobody can order it.
-insert into unstuck.tools (tool, table_name, provider, credit_cost, priced_per, step_order, refund_rule, exclusive_group, run_timeout, queue_ttl, enabled) values
-  ('runninghub-upscaler', 'upscaler_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
-  ('runninghub-video-upscaler', 'video_upscaler_jobs', 'runninghub', 120, 'job', 'sequential', 'all', 'runninghub', '15 minutes', '60 minutes', true),
-  ('runninghub-pose-changer', 'pose_changer_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
-  ('runninghub-veste-ai', 'veste_ai_jobs', 'runninghub', 60, 'job', 'sequential', 'all', 'runninghub', '10 minutes', '10 minutes', true),
-  ('create-generation-job-banana', 'generation_jobs', 'gemini', 10, 'step', 'parallel', 'per_step', null, '10 minutes', '10 minutes', true),
-  ('replicate-async-start', 'replicate_tasks', 'replicate', 40, 'step', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
-  ('generate-website', 'generation_history', 'llm', 50, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
-  ('generate-react-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true),
-  ('generate-php-website', 'generation_history', 'llm', 80, 'job', 'sequential', 'all', null, '10 minutes', '10 minutes', true)
+-- source tool/known_tools.sql 73b9d1d5398c
+-- One row per tool; `tool` is the name of the function that creates its jobs.
+-- An operator's own prices and limits stay when this is applied again.
+insert into unstuck.tools (
+  tool,
+  table_name, provider, credit_cost, priced_per, step_order, refund_rule,
+  exclusive_group, run_timeout, queue_ttl, enabled
+)
+values
+  (
+    'runninghub-upscaler',
+    'upscaler_jobs', 'runninghub', 60, 'job', 'sequential', 'all',
+    'runninghub', '10 minutes', '10 minutes', true
+  ),
+  (
+    'runninghub-video-upscaler',
+    'video_upscaler_jobs', 'runninghub', 120, 'job', 'sequential', 'all',
+    'runninghub', '15 minutes', '60 minutes', true
+  ),
+  (
+    'runninghub-pose-changer',
+    'pose_changer_jobs', 'runninghub', 60, 'job', 'sequential', 'all',
+    'runninghub', '10 minutes', '10 minutes', true
+  ),
+  (
+    'runninghub-veste-ai',
+    'veste_ai_jobs', 'runninghub', 60, 'job', 'sequential', 'all',
+    'runninghub', '10 minutes', '10 minutes', true
+  ),
+  (
+    'create-generation-job-banana',
+    'generation_jobs', 'gemini', 10, 'step', 'parallel', 'per_step',
+    null, '10 minutes', '10 minutes', true
+  ),
+  (
+    'replicate-async-start',
+    'replicate_tasks', 'replicate', 40, 'step', 'sequential', 'all',
+    null, '10 minutes', '10 minutes', true
+  ),
+  (
+    'generate-website',
+    'generation_history', 'llm', 50, 'job', 'sequential', 'all',
+    null, '10 minutes', '10 minutes', true
+  ),
+  (
+    'generate-react-website',
+    'generation_history', 'llm', 80, 'job', 'sequential', 'all',
+    null, '10 minutes', '10 minutes', true
+  ),
+  (
+    'generate-php-website',
+    'generation_history', 'llm', 80, 'job', 'sequential', 'all',
+    null, '10 minutes', '10 minutes', true
+  )
 on conflict do nothing;
 
 -- source front/app_role.sql 6dcf20de2128
@@ -4052,7 +4587,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '2088c1397c5b650c0335e6c1cbdac7e8c7df4a61742fe03d499d89ee64f2e7a6'
+  'f5b55318f38f252cfff297ad10d9601a2a737b4041d2e8f42159c3df281d763b'
 );
 
 notify pgrst, 'reload schema';

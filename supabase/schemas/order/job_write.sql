@@ -1,6 +1,17 @@
--- Writes (or, for an adopted row, overwrites) the job with its debit and steps. The account is locked by the caller.
-create or replace function unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb,
-  p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid) returns void
+-- Writes the job with its debit and steps, or overwrites the row that is adopted. The caller has
+-- locked the account.
+create or replace function unstuck_private.job_write(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool unstuck.tools,
+  p_session_id text,
+  p_input jsonb,
+  p_request_hash text,
+  p_steps jsonb,
+  p_price bigint,
+  p_retry_of uuid
+)
+returns void
 language plpgsql
 set search_path = ''
 as
@@ -12,25 +23,59 @@ declare
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
-  -- An older client's own row is adopted: every time and money column is overwritten.
-  update unstuck.jobs set status = 'queued', session_id = coalesce(p_session_id, session_id), credits_charged = p_price, credits_refunded = 0,
-    refund_rule = p_tool.refund_rule, exclusive_key = v_key, input = p_input, total_steps = v_steps, current_step = 0, retries = 0,
-    request_hash = p_request_hash, queued_at = v_now, created_at = v_now, started_at = null, deadline_at = v_deadline, expires_at = v_expires,
-    completed_at = null, waited_in_queue = false, output = null, output_url = null, error_code = null, error_message = null
-  where id = p_job_id and user_id = p_user_id and request_hash is null;
+  -- Adopt the row that an older client inserted itself: every time and money column is overwritten.
+  update unstuck.jobs set
+    status = 'queued',
+    session_id = coalesce(p_session_id, session_id),
+    credits_charged = p_price,
+    credits_refunded = 0,
+    refund_rule = p_tool.refund_rule,
+    exclusive_key = v_key,
+    input = p_input,
+    total_steps = v_steps,
+    current_step = 0,
+    retries = 0,
+    request_hash = p_request_hash,
+    queued_at = v_now,
+    created_at = v_now,
+    started_at = null,
+    deadline_at = v_deadline,
+    expires_at = v_expires,
+    completed_at = null,
+    waited_in_queue = false,
+    output = null,
+    output_url = null,
+    error_code = null,
+    error_message = null
+  where id = p_job_id
+    and user_id = p_user_id
+    and request_hash is null;
   if not found then
-    insert into unstuck.jobs (id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input, total_steps,
-      request_hash, retry_of, queued_at, created_at, deadline_at, expires_at)
-    values (p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule, v_key, p_input, v_steps,
-      p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires);
+    insert into unstuck.jobs (
+      id, tool, user_id, session_id, status, credits_charged, refund_rule, exclusive_key, input,
+      total_steps, request_hash, retry_of, queued_at, created_at, deadline_at, expires_at
+    )
+    values (
+      p_job_id, p_tool.tool, p_user_id, p_session_id, 'queued', p_price, p_tool.refund_rule,
+      v_key, p_input, v_steps, p_request_hash, p_retry_of, v_now, v_now, v_deadline, v_expires
+    );
   end if;
   if p_price > 0 then
-    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason) values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
+    insert into unstuck.credit_entries (user_id, job_id, kind, amount, reason)
+    values (p_user_id, p_job_id, 'debit', -p_price, p_tool.tool);
   end if;
   insert into unstuck.job_steps (job_id, step, status, provider, share, deadline_at, input)
-  select p_job_id, s.step, case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end, p_tool.provider,
+  select
+    p_job_id,
+    s.step,
+    case when s.step > 1 and p_tool.step_order = 'sequential' then 'blocked' else 'queued' end,
+    p_tool.provider,
     unstuck_private.share_of(p_price, v_steps, s.step::int),
-    case when s.step > 1 and p_tool.step_order = 'sequential' then v_expires else v_deadline end, s.input
+    case
+      when s.step > 1 and p_tool.step_order = 'sequential' then v_expires
+      else v_deadline
+    end,
+    s.input
   from jsonb_array_elements(p_steps) with ordinality as s (input, step);
 end $$;
 

@@ -1,20 +1,48 @@
--- By how many seconds a job would wait longer than its tool's patience. Told only from measured durations, and from the
--- job's own place: a long row of one user's jobs refuses nobody else. Who finds a slot free does not wait.
-create or replace function unstuck_private.seconds_over_queue_ttl(p_job_id uuid, p_tool unstuck.tools) returns int
+-- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
+-- or no duration was measured yet. It counts from the job's own position, so that a long line of
+-- one user's jobs refuses nobody else.
+create or replace function unstuck_private.seconds_over_queue_ttl(
+  p_job_id uuid,
+  p_tool unstuck.tools
+)
+returns int
 language plpgsql
 stable
 set search_path = ''
 as
 $$
-declare v_slots int;
+declare
+  v_slots int;
 begin
-  select p.max_concurrent into v_slots from unstuck.providers p where p.provider = p_tool.provider;
-  if (select count(*) from (select from unstuck.job_steps s where s.provider = p_tool.provider and s.provider_done_at is null
-        and s.status in ('queued', 'starting', 'running') and s.job_id <> p_job_id limit v_slots) s) < v_slots
-     or not exists (select from unstuck_private.tool_seconds(p_tool.provider) t where t.measured) then
+  select p.max_concurrent
+  into v_slots
+  from unstuck.providers p
+  where p.provider = p_tool.provider;
+  if (
+    select count(*)
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = p_tool.provider
+        and s.provider_done_at is null
+        and s.status in ('queued', 'starting', 'running')
+        and s.job_id <> p_job_id
+      limit v_slots
+    ) s
+  ) < v_slots
+    or not exists (
+      select from unstuck_private.tool_seconds(p_tool.provider) t
+      where t.measured
+    )
+  then
     return 0;
   end if;
-  return (select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int from unstuck_private.queue_places(p_tool.provider) p where p.job_id = p_job_id);
+  return (
+    select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
+    from unstuck_private.queue_places(p_tool.provider) p
+    where p.job_id = p_job_id
+  );
 end $$;
 
-revoke all on function unstuck_private.seconds_over_queue_ttl from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.seconds_over_queue_ttl
+from public, anon, authenticated, service_role;

@@ -1,8 +1,12 @@
--- The largest remainder goes to the first steps, so that the shares add up exactly to the price.
-create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int) returns bigint
+-- One step's share of the price. What does not divide goes to the first steps, one credit each, so
+-- that the shares add up to exactly the price.
+create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
+returns bigint
 language sql
 immutable
 as
-$$ select p_price / p_steps + (p_step <= p_price % p_steps)::int $$;
+$$
+  select p_price / p_steps + (p_step <= p_price % p_steps)::int
+$$;
 
 revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
