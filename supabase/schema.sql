@@ -109,6 +109,10 @@ create table unstuck.providers (
   signed_webhooks boolean not null default false,
   limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
+create table unstuck.retention (
+  kind text not null,
+  keep interval
+);
 create table unstuck.sweeps (
   id bigint not null generated always as identity,
   source text not null,
@@ -200,6 +204,8 @@ alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERE
 alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
+alter table unstuck.retention add constraint retention_keep_check CHECK ((keep > '00:00:00'::interval));
+alter table unstuck.retention add constraint retention_pkey PRIMARY KEY (kind);
 alter table unstuck.sweeps add constraint sweeps_pkey PRIMARY KEY (id);
 alter table unstuck.tools add constraint tools_attempt_max_check CHECK ((attempt_max >= 1));
 alter table unstuck.tools add constraint tools_credit_cost_check CHECK ((credit_cost >= 0));
@@ -220,6 +226,7 @@ alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY 
 alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 
 -- indexes
+CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
 CREATE UNIQUE INDEX credit_entries_one_debit ON unstuck.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
@@ -863,7 +870,10 @@ CREATE OR REPLACE FUNCTION unstuck.consume_upscaler_credits(_user_id uuid, _amou
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $function$
+AS $function$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
  RETURNS TABLE(balance bigint, replayed boolean)
@@ -872,19 +882,32 @@ CREATE OR REPLACE FUNCTION unstuck.credit_grant_v1(p_user_id uuid, p_amount bigi
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_entry unstuck.credit_entries;
+declare
+  v_entry unstuck.credit_entries;
 begin
-  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
   if found then
-    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'grant'
+    then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
+    return query
+    select a.balance, true
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id;
     return;
   end if;
   begin
@@ -893,7 +916,10 @@ begin
   exception when unique_violation then  -- the same key for another user at the same moment
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
+  return query
+  select a.balance, false
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
@@ -982,7 +1008,7 @@ begin
       from unstuck_private.website_fail(v_job, v_step) g;
     else
       update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
     end if;
   end loop;
 end $function$
@@ -1050,15 +1076,15 @@ begin
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
   if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
-    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
   end if;
   perform unstuck_private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
     perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
-  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
   select c.status, c.refunded, t.provider
   from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
@@ -1095,8 +1121,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
+  v_balance := unstuck_private.account_lock(p_user_id);
 
   -- Replay first: the same id is the same request, whatever has become of it.
   select j.*
@@ -1338,8 +1363,7 @@ begin
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
+  v_balance := unstuck_private.account_lock(v_job.user_id);
   v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
   if v_balance < v_price then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
@@ -1400,7 +1424,10 @@ CREATE OR REPLACE FUNCTION unstuck.refund_upscaler_credits(_user_id uuid, _amoun
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $function$
+AS $function$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
  RETURNS TABLE(table_name text, job_id uuid, refunded_credits bigint)
@@ -1410,27 +1437,52 @@ CREATE OR REPLACE FUNCTION unstuck.session_cancel_v1(p_user_id uuid, p_session_i
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_ids uuid[];
+declare
+  v_ids uuid[];
+  v_coming uuid[];
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   perform unstuck_private.act_as('user');
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select array_agg(l.id) into v_ids from (
-    select j.id from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
-    order by j.id for update
+  perform unstuck_private.account_lock(p_user_id);
+  select array_agg(l.id)
+  into v_ids
+  from (
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and j.status in ('pending', 'queued')
+      and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id
+    for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
-  insert into unstuck.cancelled_requests (user_id, job_id)
-  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
-  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
-  on conflict do nothing;
-  if v_ids is null then return; end if;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
+  -- another is left alone.
+  v_coming := array(
+    select x.id
+    from unnest(p_job_ids) as x (id)
+    where not exists (
+      select from unstuck.jobs j
+      where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED')
+    )
+  );
+  if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
+  if v_ids is null then
+    return;
+  end if;
+  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  from unstuck_private.jobs_close(
+    v_ids,
+    array_fill('cancelled'::text, array[cardinality(v_ids)]),
+    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+  ) c
   join unstuck.tools t using (tool);
 end $function$
 ;
@@ -1459,12 +1511,12 @@ begin
   if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
   v_now := clock_timestamp();
   select grace into v_grace from unstuck_private.intervals();
   update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
   if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0; return;
+    return query select 'waiting', 0::bigint; return;
   end if;
   v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
   return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
@@ -1549,7 +1601,7 @@ begin
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'running' then
     return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
+      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0::bigint; return;
   end if;
   v_now := clock_timestamp();
   update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
@@ -1565,7 +1617,7 @@ begin
   from unstuck.tools t
   where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'completed', 'running', 0;
+  return query select 'completed', 'running', 0::bigint;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_done_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
@@ -1632,7 +1684,7 @@ begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0::bigint; return; end if;
   -- The provider itself says that this task is over: no cancel is owed for it.
   update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
   return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
@@ -1680,7 +1732,7 @@ begin
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
   select * into v_tool from unstuck.tools where tool = v_job.tool;
   v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
@@ -1693,7 +1745,7 @@ begin
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'queued', 0;
+  return query select 'queued', 0::bigint;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_sent_v1(p_job_id uuid, p_step integer, p_run bigint)
@@ -1870,8 +1922,7 @@ begin
   perform unstuck.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from unstuck_private.intervals();
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  perform unstuck_private.account_lock(p_user_id);
   perform unstuck_private.orphans_cancel(array(
     select j.id from unstuck.jobs j join unstuck.tools t using (tool)
     where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
@@ -1923,6 +1974,29 @@ begin
   return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.account_lock(p_user_id uuid)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_balance bigint;
+begin
+  loop
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
+    select a.balance
+    into v_balance
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id
+    for update;
+    if found then
+      return v_balance;
+    end if;
+  end loop;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
  RETURNS void
  LANGUAGE sql
@@ -1935,7 +2009,11 @@ CREATE OR REPLACE FUNCTION unstuck_private.append_only()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
-AS $function$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $function$
+AS $function$
+begin
+  raise exception '% is append-only', tg_table_name
+  using errcode = 'restrict_violation';
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_with(p_step unstuck.job_steps)
  RETURNS jsonb
@@ -1952,6 +2030,43 @@ CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_without(p_due jsonb, p_tas
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_new uuid[];
+  v_room int;
+begin
+  v_new := array(
+    select distinct x.id
+    from unnest(p_job_ids) as x (id)
+    where x.id is not null
+      and not exists (
+        select from unstuck.cancelled_requests c
+        where c.user_id = p_user_id and c.job_id = x.id
+      )
+  );
+  if v_new = '{}' then
+    return true;
+  end if;
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
+  select 1000 - count(*)
+  into v_room
+  from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id
+  from unnest(v_new) as x (id)
+  limit greatest(v_room, 0);
+  return cardinality(v_new) <= v_room;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
@@ -1980,17 +2095,24 @@ CREATE OR REPLACE FUNCTION unstuck_private.credit_adjust(p_user_id uuid, p_amoun
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_balance bigint;
+declare
+  v_balance bigint;
 begin
   if p_user_id is null or p_amount is null or p_amount = 0 then
-    return query select false, null::bigint, 'Amount must be positive'; return;
+    return query select false, null::bigint, 'Amount must be positive';
+    return;
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+  if p_amount > unstuck_private.grant_max() then
+    return query select false, null::bigint, 'Amount is too large';
+    return;
+  end if;
+  v_balance := unstuck_private.account_lock(p_user_id);
   if v_balance + p_amount < 0 then
-    return query select false, v_balance, 'Insufficient credits'; return;
+    return query select false, v_balance, 'Insufficient credits';
+    return;
   end if;
-  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  insert into unstuck.credit_entries (user_id, kind, amount, reason)
+  values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
 end $function$
 ;
@@ -2000,10 +2122,16 @@ CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_after_delete()
  SET search_path TO ''
 AS $function$
 begin
-  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
+  if exists (
+    select from (select distinct o.user_id from old_rows o) u
+    join unstuck.credit_entries e using (user_id)
+  ) then
     raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
   end if;
-  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  update unstuck.credit_accounts a
+  set balance = 0
+  from (select distinct o.user_id from old_rows o) u
+  where a.user_id = u.user_id;
   return null;
 end $function$
 ;
@@ -2014,8 +2142,11 @@ CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_before_insert()
 AS $function$
 begin
   if new.balance_after is null then
-    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
-    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+    perform unstuck_private.account_lock(new.user_id);
+    update unstuck.credit_accounts
+    set balance = balance + new.amount
+    where user_id = new.user_id
+    returning balance into new.balance_after;
   end if;
   return new;
 end $function$
@@ -2070,6 +2201,12 @@ begin
   left join unstuck.credit_accounts a using (user_id)
   where j.id = p_job_id;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.grant_max()
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select 1000000000000 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.host_has_role(p_user_id uuid, p_role text)
  RETURNS boolean
@@ -2181,8 +2318,7 @@ declare v_user uuid; v_job unstuck.jobs;
 begin
   select user_id into v_user from unstuck.jobs where id = p_job_id;
   if not found then return null; end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   select * into v_job from unstuck.jobs where id = p_job_id for update;
   return v_job;
 end $function$
@@ -2626,8 +2762,7 @@ begin
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
   if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
       where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
@@ -3055,7 +3190,7 @@ begin
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
         exit;
       end if;
       if v_by = 'age' then  -- nearly all of them are well and not worth a lock
@@ -3067,7 +3202,7 @@ begin
     end loop;
   end loop;
   -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_candidates(p_now timestamp with time zone, p_by text, p_user_id uuid, p_at timestamp with time zone, p_id uuid, p_limit integer, OUT ids uuid[], OUT last_at timestamp with time zone, OUT last_id uuid)
@@ -3116,14 +3251,14 @@ begin
     select array_agg(l.user_id) into v_users from (
       select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+    perform unstuck_private.account_lock(p_user_id);
   end if;
   select array_agg(l.id) into v_locked from (
     select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
   select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
   from unstuck_private.jobs_due(p_now, v_locked) d;
   return query
-  select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
+  select null::uuid, null::text, null::text, 0::bigint, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
     + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
   select array_agg(j.id) into v_bad from unstuck.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
@@ -3411,7 +3546,7 @@ false when the balance is too low.
 comment on function unstuck.credit_grant_v1(uuid,bigint,text,text) is
 '
 Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request, idempotency_conflict (key used otherwise).
+Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
 Replay: same key, same grant: nothing changes, replayed = true.
 ';
 comment on function unstuck.generation_get_v1(uuid,text,uuid) is
@@ -3512,13 +3647,15 @@ Caller: check, status. One row per known provider: its limit, what runs, what wa
 comment on function unstuck.refund_upscaler_credits(uuid,bigint,text) is
 '
 Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job''s own refund shows in invariant_violations.
+beside a job''s own refund shows in invariant_violations. Refuses by success = false what is not
+positive or more than one may be given at once.
 ';
 comment on function unstuck.session_cancel_v1(uuid,text,uuid[]) is
 '
 Caller: cancel-session, for the verified user. Cancels the caller''s own waiting jobs of that
 session and those named; a named one that is still to come never runs.
-Refuses: bad_request.
+Refuses: bad_request (also more than 100 ids), rate_limited (a user''s list of what is still to
+come holds 1,000 ids for a day).
 Replay: no rows.
 ';
 comment on function unstuck.step_cancelled_v1(uuid,integer,text) is
@@ -3665,6 +3802,7 @@ alter table unstuck.jobs enable row level security;
 create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.providers enable row level security;
 create policy providers_read on unstuck.providers as permissive for select to authenticated using (true);
+alter table unstuck.retention enable row level security;
 alter table unstuck.sweeps enable row level security;
 alter table unstuck.tools enable row level security;
 create policy tools_read on unstuck.tools as permissive for select to authenticated using (true);
@@ -3827,6 +3965,7 @@ grant select on table unstuck.queue_positions to authenticated;
 grant select on table unstuck.queue_positions to service_role;
 grant select on table unstuck.replicate_tasks to authenticated;
 grant select on table unstuck.replicate_tasks to service_role;
+grant select on table unstuck.retention to service_role;
 grant select on table unstuck.sweeps to service_role;
 grant select on table unstuck.tools to authenticated;
 grant select on table unstuck.tools to service_role;

@@ -36,13 +36,17 @@ grant usage on schema unstuck_private to authenticated, service_role;
 -- The roles that `user_roles` knows. Only `admin` means anything to this product.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
--- source cancel/cancelled_requests.sql 757e6d6e4a5c
+-- source cancel/cancelled_requests.sql 59786908c64f
+-- What users cancelled, also before it arrived: a request named here is refused while its row is
+-- kept, a day. At most 1,000 rows a user.
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
   at timestamptz not null default clock_timestamp(),
   primary key (user_id, job_id)
 );
+
+create index cancelled_requests_by_time on unstuck.cancelled_requests (at);
 
 alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
@@ -122,6 +126,18 @@ on unstuck.job_events (job_id, id);
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
+
+-- source retention/retention.sql 21a28562aa78
+-- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
+-- later version would write. A kind that is not named here is never pruned.
+create table unstuck.retention (
+  kind text primary key,
+  keep interval check (keep > '0')
+);
+
+alter table unstuck.retention enable row level security;
+revoke all on unstuck.retention from public, anon, authenticated, service_role;
+grant select on unstuck.retention to service_role;
 
 -- source role/user_roles.sql 046a2d897c4c
 -- Who holds which role, for projects whose app keeps no roles of its own.
@@ -509,6 +525,50 @@ $$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-inf
 revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
+-- source cancel/cancelled_requests_add.sql a771ef6a8db7
+-- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
+-- The caller holds the user's account. What is kept no longer makes room first.
+create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
+returns boolean
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_new uuid[];
+  v_room int;
+begin
+  v_new := array(
+    select distinct x.id
+    from unnest(p_job_ids) as x (id)
+    where x.id is not null
+      and not exists (
+        select from unstuck.cancelled_requests c
+        where c.user_id = p_user_id and c.job_id = x.id
+      )
+  );
+  if v_new = '{}' then
+    return true;
+  end if;
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
+  select 1000 - count(*)
+  into v_room
+  from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id
+  from unnest(v_new) as x (id)
+  limit greatest(v_room, 0);
+  return cardinality(v_new) <= v_room;
+end $$;
+
+revoke all on function unstuck_private.cancelled_requests_add
+from public, anon, authenticated, service_role;
+
 -- source cancel/job_cancel_admin_v1.sql bbc8430854cb
 create or replace function unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
 returns table (status text, refunded_credits bigint, provider text)
@@ -543,7 +603,7 @@ $c$;
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_admin_v1 to service_role;
 
--- source cancel/job_cancel_v1.sql 650f87bd9756
+-- source cancel/job_cancel_v1.sql 3da2f502d800
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -560,15 +620,15 @@ begin
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
   if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
-    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
   end if;
   perform unstuck_private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
     perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
-  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
   select c.status, c.refunded, t.provider
   from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
@@ -585,7 +645,7 @@ $c$;
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
--- source cancel/job_requeue_v1.sql b9dce9ca3697
+-- source cancel/job_requeue_v1.sql cf07ba5e9ed0
 create or replace function unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
 returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
 language plpgsql
@@ -631,8 +691,7 @@ begin
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
+  v_balance := unstuck_private.account_lock(v_job.user_id);
   v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
   if v_balance < v_price then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
@@ -666,8 +725,12 @@ $$;
 
 revoke all on function unstuck_private.orphans_cancel from public, anon, authenticated, service_role;
 
--- source cancel/session_cancel_v1.sql a1279154eb18
-create or replace function unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+-- source cancel/session_cancel_v1.sql bf340645c4cb
+create or replace function unstuck.session_cancel_v1(
+  p_user_id uuid,
+  p_session_id text,
+  p_job_ids uuid[]
+)
 returns table (table_name text, job_id uuid, refunded_credits bigint)
 language plpgsql
 security definer
@@ -676,41 +739,67 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_ids uuid[];
+declare
+  v_ids uuid[];
+  v_coming uuid[];
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   perform unstuck_private.act_as('user');
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select array_agg(l.id) into v_ids from (
-    select j.id from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
-    order by j.id for update
+  perform unstuck_private.account_lock(p_user_id);
+  select array_agg(l.id)
+  into v_ids
+  from (
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and j.status in ('pending', 'queued')
+      and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id
+    for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
-  insert into unstuck.cancelled_requests (user_id, job_id)
-  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
-  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
-  on conflict do nothing;
-  if v_ids is null then return; end if;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
+  -- another is left alone.
+  v_coming := array(
+    select x.id
+    from unnest(p_job_ids) as x (id)
+    where not exists (
+      select from unstuck.jobs j
+      where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED')
+    )
+  );
+  if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
+  if v_ids is null then
+    return;
+  end if;
+  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  from unstuck_private.jobs_close(
+    v_ids,
+    array_fill('cancelled'::text, array[cardinality(v_ids)]),
+    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+  ) c
   join unstuck.tools t using (tool);
 end $$;
 
 comment on function unstuck.session_cancel_v1 is $c$
 Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
 session and those named; a named one that is still to come never runs.
-Refuses: bad_request.
+Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
+come holds 1,000 ids for a day).
 Replay: no rows.
 $c$;
 
 revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.session_cancel_v1 to service_role;
 
--- source cancel/user_active_v1.sql 1858845752e1
+-- source cancel/user_active_v1.sql 34a3ffd385c8
 create or replace function unstuck.user_active_v1(p_user_id uuid)
 returns table (has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" int)
 language plpgsql
@@ -725,8 +814,7 @@ begin
   perform unstuck.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from unstuck_private.intervals();
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  perform unstuck_private.account_lock(p_user_id);
   perform unstuck_private.orphans_cancel(array(
     select j.id from unstuck.jobs j join unstuck.tools t using (tool)
     where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
@@ -809,103 +897,179 @@ $$;
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
--- source credit/append_only.sql 02daa8738c57
-create or replace function unstuck_private.append_only() returns trigger
+-- source credit/account_lock.sql 26eab5065a01
+-- Locks the user's account, made where there is none, and tells its balance. Asked again where
+-- somebody erased the account while this waited for it: the caller always holds a row.
+create or replace function unstuck_private.account_lock(p_user_id uuid)
+returns bigint
 language plpgsql
 set search_path = ''
 as
-$$ begin raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation'; end $$;
+$$
+declare
+  v_balance bigint;
+begin
+  loop
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
+    select a.balance
+    into v_balance
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id
+    for update;
+    if found then
+      return v_balance;
+    end if;
+  end loop;
+end $$;
 
-create or replace trigger credit_entries_append_only before update on unstuck.credit_entries
+revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
+
+-- source credit/append_only.sql b3780f44fb89
+-- No entry is ever changed: what was wrong is set right by another one.
+create or replace function unstuck_private.append_only()
+returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  raise exception '% is append-only', tg_table_name
+  using errcode = 'restrict_violation';
+end $$;
+
+create or replace trigger credit_entries_append_only
+before update on unstuck.credit_entries
 for each row execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
 
--- source credit/consume_upscaler_credits.sql ffe7bc303ccc
-create or replace function unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+-- source credit/consume_upscaler_credits.sql de9cbdaf89b3
+create or replace function unstuck.consume_upscaler_credits(
+  _user_id uuid,
+  _amount bigint,
+  _description text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $$;
+$$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
+$$;
 
 comment on function unstuck.consume_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
 false when the balance is too low.
 $c$;
 
-revoke all on function unstuck.consume_upscaler_credits from public, anon, authenticated, service_role;
+revoke all on function unstuck.consume_upscaler_credits
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.consume_upscaler_credits to service_role;
 
--- source credit/credit_adjust.sql 5defd848bcca
+-- source credit/credit_adjust.sql d8eee5024444
 -- What the two legacy functions have in common: one signed adjustment, never below zero.
-create or replace function unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
+create or replace function unstuck_private.credit_adjust(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_balance bigint;
+declare
+  v_balance bigint;
 begin
   if p_user_id is null or p_amount is null or p_amount = 0 then
-    return query select false, null::bigint, 'Amount must be positive'; return;
+    return query select false, null::bigint, 'Amount must be positive';
+    return;
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+  if p_amount > unstuck_private.grant_max() then
+    return query select false, null::bigint, 'Amount is too large';
+    return;
+  end if;
+  v_balance := unstuck_private.account_lock(p_user_id);
   if v_balance + p_amount < 0 then
-    return query select false, v_balance, 'Insufficient credits'; return;
+    return query select false, v_balance, 'Insufficient credits';
+    return;
   end if;
-  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  insert into unstuck.credit_entries (user_id, kind, amount, reason)
+  values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
 end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
 
--- source credit/credit_entries_after_delete.sql 41c5958880af
--- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be missing from the balance.
-create or replace function unstuck_private.credit_entries_after_delete() returns trigger
+-- source credit/credit_entries_after_delete.sql 68cbec7c4828
+-- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
+-- missing from the balance.
+create or replace function unstuck_private.credit_entries_after_delete()
+returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
+  if exists (
+    select from (select distinct o.user_id from old_rows o) u
+    join unstuck.credit_entries e using (user_id)
+  ) then
     raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
   end if;
-  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  update unstuck.credit_accounts a
+  set balance = 0
+  from (select distinct o.user_id from old_rows o) u
+  where a.user_id = u.user_id;
   return null;
 end $$;
 
-create or replace trigger credit_entries_whole after delete on unstuck.credit_entries
-referencing old table as old_rows for each statement execute function unstuck_private.credit_entries_after_delete();
+create or replace trigger credit_entries_whole
+after delete on unstuck.credit_entries
+referencing old table as old_rows
+for each statement execute function unstuck_private.credit_entries_after_delete();
 
-revoke all on function unstuck_private.credit_entries_after_delete from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_after_delete
+from public, anon, authenticated, service_role;
 
--- source credit/credit_entries_before_insert.sql 649cf1e45234
--- The account follows the ledger. An entry written without `balance_after` moves the balance here; the set-based
--- functions below have computed both already.
-create or replace function unstuck_private.credit_entries_before_insert() returns trigger
+-- source credit/credit_entries_before_insert.sql a53d3457b4de
+-- The account follows the ledger. An entry written without `balance_after` moves the balance here;
+-- the set-based functions have computed both already.
+create or replace function unstuck_private.credit_entries_before_insert()
+returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
   if new.balance_after is null then
-    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
-    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+    perform unstuck_private.account_lock(new.user_id);
+    update unstuck.credit_accounts
+    set balance = balance + new.amount
+    where user_id = new.user_id
+    returning balance into new.balance_after;
   end if;
   return new;
 end $$;
 
-create or replace trigger credit_entries_before_insert before insert on unstuck.credit_entries
+create or replace trigger credit_entries_before_insert
+before insert on unstuck.credit_entries
 for each row execute function unstuck_private.credit_entries_before_insert();
 
-revoke all on function unstuck_private.credit_entries_before_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_before_insert
+from public, anon, authenticated, service_role;
 
--- source credit/credit_grant_v1.sql 0153af9d0d5f
--- Money that is not a job's: purchases, and the two functions older front ends know. Every balance change is an entry.
-create or replace function unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+-- source credit/credit_grant_v1.sql 02922b3aaeb3
+create or replace function unstuck.credit_grant_v1(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
 returns table (balance bigint, replayed boolean)
 language plpgsql
 security definer
@@ -913,19 +1077,32 @@ set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_entry unstuck.credit_entries;
+declare
+  v_entry unstuck.credit_entries;
 begin
-  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
   if found then
-    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'grant'
+    then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
+    return query
+    select a.balance, true
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id;
     return;
   end if;
   begin
@@ -934,33 +1111,56 @@ begin
   exception when unique_violation then  -- the same key for another user at the same moment
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
+  return query
+  select a.balance, false
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
 Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request, idempotency_conflict (key used otherwise).
+Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
 Replay: same key, same grant: nothing changes, replayed = true.
 $c$;
 
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
--- source credit/refund_upscaler_credits.sql 6aba5f2c566e
-create or replace function unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+-- source credit/grant_max.sql 351833e18929
+-- The most that one grant may give. Nine million of them still fit into a balance.
+create or replace function unstuck_private.grant_max()
+returns bigint
+language sql
+immutable
+as
+$$ select 1000000000000 $$;
+
+revoke all on function unstuck_private.grant_max from public, anon, authenticated, service_role;
+
+-- source credit/refund_upscaler_credits.sql fd1305d10a75
+create or replace function unstuck.refund_upscaler_credits(
+  _user_id uuid,
+  _amount bigint,
+  _description text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $$;
+$$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
+$$;
 
 comment on function unstuck.refund_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job's own refund shows in invariant_violations.
+beside a job's own refund shows in invariant_violations. Refuses by success = false what is not
+positive or more than one may be given at once.
 $c$;
 
-revoke all on function unstuck.refund_upscaler_credits from public, anon, authenticated, service_role;
+revoke all on function unstuck.refund_upscaler_credits
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;
 
 -- source front/is_name_free.sql 68a16743e911
@@ -1132,7 +1332,7 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
--- source job/job_lock.sql 7cdf9844ff74
+-- source job/job_lock.sql b458df30a324
 -- One job, locked in order (account, job), for the functions that may move money. Returns null where there is none.
 create or replace function unstuck_private.job_lock(p_job_id uuid) returns unstuck.jobs
 language plpgsql
@@ -1143,8 +1343,7 @@ declare v_user uuid; v_job unstuck.jobs;
 begin
   select user_id into v_user from unstuck.jobs where id = p_job_id;
   if not found then return null; end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   select * into v_job from unstuck.jobs where id = p_job_id for update;
   return v_job;
 end $$;
@@ -1532,7 +1731,7 @@ end $$;
 revoke all on function unstuck_private.enqueue_answer
 from public, anon, authenticated, service_role;
 
--- source order/job_enqueue_v1.sql a0e189e724dc
+-- source order/job_enqueue_v1.sql 7e2cd6f8894c
 create or replace function unstuck.job_enqueue_v1(
   p_user_id uuid,
   p_job_id uuid,
@@ -1585,8 +1784,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
+  v_balance := unstuck_private.account_lock(p_user_id);
 
   -- Replay first: the same id is the same request, whatever has become of it.
   select j.*
@@ -2421,7 +2619,7 @@ $c$;
 revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_cancelled_v1 to service_role;
 
--- source step/step_checked_v1.sql dd1db5339c91
+-- source step/step_checked_v1.sql c65e0d406b8d
 create or replace function unstuck.step_checked_v1(p_job_id uuid, p_step int, p_run bigint, p_answer text)
 returns table (outcome text, refunded bigint)
 language plpgsql
@@ -2437,12 +2635,12 @@ begin
   if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
   v_now := clock_timestamp();
   select grace into v_grace from unstuck_private.intervals();
   update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
   if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0; return;
+    return query select 'waiting', 0::bigint; return;
   end if;
   v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
   return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
@@ -2459,7 +2657,7 @@ $c$;
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_checked_v1 to service_role;
 
--- source step/step_complete_v1.sql 1c66782d650a
+-- source step/step_complete_v1.sql 66655cef18a3
 create or replace function unstuck.step_complete_v1(p_job_id uuid, p_step int, p_run bigint, p_output jsonb, p_output_url text)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
@@ -2476,7 +2674,7 @@ begin
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'running' then
     return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
+      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0::bigint; return;
   end if;
   v_now := clock_timestamp();
   update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
@@ -2492,7 +2690,7 @@ begin
   from unstuck.tools t
   where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'completed', 'running', 0;
+  return query select 'completed', 'running', 0::bigint;
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$
@@ -2609,7 +2807,7 @@ end $$;
 
 revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
 
--- source step/step_fail_v1.sql 66d931bae3ee
+-- source step/step_fail_v1.sql bca93898bb5c
 create or replace function unstuck.step_fail_v1(p_job_id uuid, p_step int, p_run bigint, p_error_code text, p_error_message text)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
@@ -2624,7 +2822,7 @@ begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0::bigint; return; end if;
   -- The provider itself says that this task is over: no cancel is owed for it.
   update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
   return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
@@ -2706,7 +2904,7 @@ end $$;
 
 revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
 
--- source step/step_requeue_v1.sql 05b05168192e
+-- source step/step_requeue_v1.sql 7f3c284b0682
 create or replace function unstuck.step_requeue_v1(p_job_id uuid, p_step int, p_run bigint, p_kind text, p_delay_ms int, p_error_code text, p_error_message text)
 returns table (outcome text, refunded bigint)
 language plpgsql
@@ -2723,7 +2921,7 @@ begin
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
   select * into v_tool from unstuck.tools where tool = v_job.tool;
   v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
@@ -2736,7 +2934,7 @@ begin
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'queued', 0;
+  return query select 'queued', 0::bigint;
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$
@@ -3178,7 +3376,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
--- source sweep/sweep.sql 14040a73fbe2
+-- source sweep/sweep.sql 7df45cb71d35
 -- Everything SQL can heal, up to p_limit jobs and a time budget, page by page. Rows without a job count what went back to the
 -- queue and what is left over, looking one page ahead. `p_now` is an argument so that tests need not sleep. Planned anew for
 -- each page: from the sixth on, one plan for pages of any size would read whole tables.
@@ -3204,7 +3402,7 @@ begin
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
         exit;
       end if;
       if v_by = 'age' then  -- nearly all of them are well and not worth a lock
@@ -3216,7 +3414,7 @@ begin
     end loop;
   end loop;
   -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
 end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
@@ -3301,7 +3499,7 @@ $c$;
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
--- source sweep/sweep_page.sql 347445794fb9
+-- source sweep/sweep_page.sql d7715fb64247
 -- One page: accounts locked by id, jobs locked, judged under the locks (asking first would ask twice), closed. The last row
 -- counts what is due and left over: locked by others, or beyond p_limit.
 create or replace function unstuck_private.sweep_page(p_now timestamptz, p_user_id uuid, p_ids uuid[], p_limit int)
@@ -3321,14 +3519,14 @@ begin
     select array_agg(l.user_id) into v_users from (
       select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+    perform unstuck_private.account_lock(p_user_id);
   end if;
   select array_agg(l.id) into v_locked from (
     select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
   select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
   from unstuck_private.jobs_due(p_now, v_locked) d;
   return query
-  select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
+  select null::uuid, null::text, null::text, 0::bigint, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
     + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
   select array_agg(j.id) into v_bad from unstuck.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((
@@ -3450,7 +3648,7 @@ $$;
 revoke all on function unstuck_private.job_task_id from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.job_task_id to authenticated, service_role;
 
--- source view/legacy_job_insert.sql 23333cb33d55
+-- source view/legacy_job_insert.sql af701a8713d0
 -- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it. Forged columns are not read.
 create or replace function unstuck_private.legacy_job_insert() returns trigger
 language plpgsql
@@ -3464,8 +3662,7 @@ begin
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
   if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
       where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
@@ -3738,7 +3935,7 @@ $c$;
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
--- source website/generations_stale_v1.sql 4b4f41576e02
+-- source website/generations_stale_v1.sql e6657726a4c8
 create or replace function unstuck.generations_stale_v1(p_limit int)
 returns table (job_id uuid, tool text, run bigint, retries int, action text, refunded bigint, remaining int)
 language plpgsql
@@ -3768,7 +3965,7 @@ begin
       from unstuck_private.website_fail(v_job, v_step) g;
     else
       update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
     end if;
   end loop;
 end $$;
@@ -4228,6 +4425,32 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
+-- source retention/known_kinds.sql e4151f63c46d
+insert into unstuck.retention (kind, keep)
+values
+  -- Transitions, once their job is over.
+  ('job_events', '90 days'),
+  -- What providers called to say, once it is dealt with or its job is over.
+  ('webhook_inbox', '7 days'),
+  -- A row per run of a healer; the newest finished one always stays.
+  ('sweeps', '30 days'),
+  -- What users cancelled before it arrived.
+  ('cancelled_requests', '1 day'),
+  -- What final jobs were asked for: prompts, file names, provider requests.
+  ('inputs', '90 days'),
+  -- Unpaid rows of older clients that were never ordered.
+  ('orphans', '7 days'),
+  -- When each user was last served; it counts only beside others who wait.
+  ('queue_turns', '1 day'),
+  -- What stays of an erased user's jobs while a provider may be told to stop.
+  ('erased_jobs', '1 day'),
+  -- pg_cron's own record of our job.
+  ('cron_runs', '7 days'),
+  -- Files; the Storage API deletes them, not SQL.
+  ('uploads', '7 days'),
+  ('results', null)
+on conflict do nothing;
+
 -- source tool/known_providers.sql eabfeb2e620e
 -- One row per provider. An operator's own limits stay when this is applied again.
 insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks)
@@ -4587,7 +4810,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'f5b55318f38f252cfff297ad10d9601a2a737b4041d2e8f42159c3df281d763b'
+  '35a85af3bddbf1abdac5f9a8c7bc4339000530a879a919af02c1269145ad5856'
 );
 
 notify pgrst, 'reload schema';

@@ -14,15 +14,15 @@ begin
   if v_job.user_id is distinct from p_user_id then v_job := null; end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
   if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
-    insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+    perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
   end if;
   perform unstuck_private.refuse_final(v_job);
   if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
     perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
-  insert into unstuck.cancelled_requests (user_id, job_id) values (p_user_id, p_job_id) on conflict do nothing;
+  perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
   select c.status, c.refunded, t.provider
   from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c

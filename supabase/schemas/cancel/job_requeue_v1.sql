@@ -43,8 +43,7 @@ begin
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_job.user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = v_job.user_id for update;
+  v_balance := unstuck_private.account_lock(v_job.user_id);
   v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
   if v_balance < v_price then
     perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));

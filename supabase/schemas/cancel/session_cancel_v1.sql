@@ -1,4 +1,8 @@
-create or replace function unstuck.session_cancel_v1(p_user_id uuid, p_session_id text, p_job_ids uuid[])
+create or replace function unstuck.session_cancel_v1(
+  p_user_id uuid,
+  p_session_id text,
+  p_job_ids uuid[]
+)
 returns table (table_name text, job_id uuid, refunded_credits bigint)
 language plpgsql
 security definer
@@ -7,34 +11,60 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_ids uuid[];
+declare
+  v_ids uuid[];
+  v_coming uuid[];
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   perform unstuck_private.act_as('user');
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select array_agg(l.id) into v_ids from (
-    select j.id from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and (j.session_id = p_session_id or j.id = any (p_job_ids))
-    order by j.id for update
+  perform unstuck_private.account_lock(p_user_id);
+  select array_agg(l.id)
+  into v_ids
+  from (
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and j.status in ('pending', 'queued')
+      and (j.session_id = p_session_id or j.id = any (p_job_ids))
+    order by j.id
+    for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to another is left alone.
-  insert into unstuck.cancelled_requests (user_id, job_id)
-  select p_user_id, x.id from unnest(coalesce(p_job_ids, '{}') || coalesce(v_ids, '{}')) as x (id)
-  where x.id = any (v_ids) or not exists (select from unstuck.jobs j where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED'))
-  on conflict do nothing;
-  if v_ids is null then return; end if;
+  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
+  -- another is left alone.
+  v_coming := array(
+    select x.id
+    from unnest(p_job_ids) as x (id)
+    where not exists (
+      select from unstuck.jobs j
+      where j.id = x.id and not (j.status = 'cancelled' and j.error_code = 'ORPHANED')
+    )
+  );
+  if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
+  if v_ids is null then
+    return;
+  end if;
+  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(v_ids, array_fill('cancelled'::text, array[cardinality(v_ids)]), array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])) c
+  from unstuck_private.jobs_close(
+    v_ids,
+    array_fill('cancelled'::text, array[cardinality(v_ids)]),
+    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
+    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+  ) c
   join unstuck.tools t using (tool);
 end $$;
 
 comment on function unstuck.session_cancel_v1 is $c$
 Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
 session and those named; a named one that is still to come never runs.
-Refuses: bad_request.
+Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
+come holds 1,000 ids for a day).
 Replay: no rows.
 $c$;
 

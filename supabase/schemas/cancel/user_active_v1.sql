@@ -12,8 +12,7 @@ begin
   perform unstuck.user_heal_v1(p_user_id);
   -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
   select orphan into v_orphan from unstuck_private.intervals();
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
+  perform unstuck_private.account_lock(p_user_id);
   perform unstuck_private.orphans_cancel(array(
     select j.id from unstuck.jobs j join unstuck.tools t using (tool)
     where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null

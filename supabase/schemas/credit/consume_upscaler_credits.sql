@@ -1,15 +1,23 @@
-create or replace function unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+create or replace function unstuck.consume_upscaler_credits(
+  _user_id uuid,
+  _amount bigint,
+  _description text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$ select * from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) $$;
+$$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, -greatest(_amount, 0), _description) a
+$$;
 
 comment on function unstuck.consume_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
 false when the balance is too low.
 $c$;
 
-revoke all on function unstuck.consume_upscaler_credits from public, anon, authenticated, service_role;
+revoke all on function unstuck.consume_upscaler_credits
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.consume_upscaler_credits to service_role;

@@ -1,21 +1,32 @@
 -- What the two legacy functions have in common: one signed adjustment, never below zero.
-create or replace function unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
+create or replace function unstuck_private.credit_adjust(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_balance bigint;
+declare
+  v_balance bigint;
 begin
   if p_user_id is null or p_amount is null or p_amount = 0 then
-    return query select false, null::bigint, 'Amount must be positive'; return;
+    return query select false, null::bigint, 'Amount must be positive';
+    return;
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select a.balance into v_balance from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+  if p_amount > unstuck_private.grant_max() then
+    return query select false, null::bigint, 'Amount is too large';
+    return;
+  end if;
+  v_balance := unstuck_private.account_lock(p_user_id);
   if v_balance + p_amount < 0 then
-    return query select false, v_balance, 'Insufficient credits'; return;
+    return query select false, v_balance, 'Insufficient credits';
+    return;
   end if;
-  insert into unstuck.credit_entries (user_id, kind, amount, reason) values (p_user_id, 'adjustment', p_amount, p_reason);
+  insert into unstuck.credit_entries (user_id, kind, amount, reason)
+  values (p_user_id, 'adjustment', p_amount, p_reason);
   return query select true, v_balance + p_amount, null::text;
 end $$;
 

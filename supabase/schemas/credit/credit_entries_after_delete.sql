@@ -1,18 +1,29 @@
--- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be missing from the balance.
-create or replace function unstuck_private.credit_entries_after_delete() returns trigger
+-- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
+-- missing from the balance.
+create or replace function unstuck_private.credit_entries_after_delete()
+returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
-  if exists (select from old_rows o join unstuck.credit_entries e using (user_id)) then
+  if exists (
+    select from (select distinct o.user_id from old_rows o) u
+    join unstuck.credit_entries e using (user_id)
+  ) then
     raise exception 'credit_entries is append-only' using errcode = 'restrict_violation';
   end if;
-  update unstuck.credit_accounts a set balance = 0 from old_rows o where a.user_id = o.user_id;
+  update unstuck.credit_accounts a
+  set balance = 0
+  from (select distinct o.user_id from old_rows o) u
+  where a.user_id = u.user_id;
   return null;
 end $$;
 
-create or replace trigger credit_entries_whole after delete on unstuck.credit_entries
-referencing old table as old_rows for each statement execute function unstuck_private.credit_entries_after_delete();
+create or replace trigger credit_entries_whole
+after delete on unstuck.credit_entries
+referencing old table as old_rows
+for each statement execute function unstuck_private.credit_entries_after_delete();
 
-revoke all on function unstuck_private.credit_entries_after_delete from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_after_delete
+from public, anon, authenticated, service_role;

@@ -1,19 +1,25 @@
--- The account follows the ledger. An entry written without `balance_after` moves the balance here; the set-based
--- functions below have computed both already.
-create or replace function unstuck_private.credit_entries_before_insert() returns trigger
+-- The account follows the ledger. An entry written without `balance_after` moves the balance here;
+-- the set-based functions have computed both already.
+create or replace function unstuck_private.credit_entries_before_insert()
+returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
 begin
   if new.balance_after is null then
-    insert into unstuck.credit_accounts (user_id, balance) values (new.user_id, 0) on conflict do nothing;
-    update unstuck.credit_accounts set balance = balance + new.amount where user_id = new.user_id returning balance into new.balance_after;
+    perform unstuck_private.account_lock(new.user_id);
+    update unstuck.credit_accounts
+    set balance = balance + new.amount
+    where user_id = new.user_id
+    returning balance into new.balance_after;
   end if;
   return new;
 end $$;
 
-create or replace trigger credit_entries_before_insert before insert on unstuck.credit_entries
+create or replace trigger credit_entries_before_insert
+before insert on unstuck.credit_entries
 for each row execute function unstuck_private.credit_entries_before_insert();
 
-revoke all on function unstuck_private.credit_entries_before_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.credit_entries_before_insert
+from public, anon, authenticated, service_role;

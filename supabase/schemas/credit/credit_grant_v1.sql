@@ -1,5 +1,9 @@
--- Money that is not a job's: purchases, and the two functions older front ends know. Every balance change is an entry.
-create or replace function unstuck.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
+create or replace function unstuck.credit_grant_v1(
+  p_user_id uuid,
+  p_amount bigint,
+  p_reason text,
+  p_idempotency_key text
+)
 returns table (balance bigint, replayed boolean)
 language plpgsql
 security definer
@@ -7,19 +11,32 @@ set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_entry unstuck.credit_entries;
+declare
+  v_entry unstuck.credit_entries;
 begin
-  if p_user_id is null or p_amount is null or p_amount <= 0 or coalesce(p_idempotency_key, '') = '' then
+  if p_user_id is null
+    or p_amount is null
+    or p_amount not between 1 and unstuck_private.grant_max()
+    or coalesce(p_idempotency_key, '') = ''
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = p_user_id for update;
-  select * into v_entry from unstuck.credit_entries where idempotency_key = p_idempotency_key;
+  perform unstuck_private.account_lock(p_user_id);
+  select *
+  into v_entry
+  from unstuck.credit_entries
+  where idempotency_key = p_idempotency_key;
   if found then
-    if v_entry.user_id <> p_user_id or v_entry.amount <> p_amount or v_entry.kind <> 'grant' then
+    if v_entry.user_id <> p_user_id
+      or v_entry.amount <> p_amount
+      or v_entry.kind <> 'grant'
+    then
       perform unstuck_private.refuse(409, 'idempotency_conflict');
     end if;
-    return query select a.balance, true from unstuck.credit_accounts a where a.user_id = p_user_id;
+    return query
+    select a.balance, true
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id;
     return;
   end if;
   begin
@@ -28,12 +45,15 @@ begin
   exception when unique_violation then  -- the same key for another user at the same moment
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  return query select a.balance, false from unstuck.credit_accounts a where a.user_id = p_user_id;
+  return query
+  select a.balance, false
+  from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
 Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request, idempotency_conflict (key used otherwise).
+Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
 Replay: same key, same grant: nothing changes, replayed = true.
 $c$;
 

@@ -1,15 +1,24 @@
-create or replace function unstuck.refund_upscaler_credits(_user_id uuid, _amount bigint, _description text)
+create or replace function unstuck.refund_upscaler_credits(
+  _user_id uuid,
+  _amount bigint,
+  _description text
+)
 returns table (success boolean, new_balance bigint, error_message text)
 language sql
 security definer
 set search_path = ''
 as
-$$ select * from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) $$;
+$$
+  select a.success, a.new_balance, a.error_message
+  from unstuck_private.credit_adjust(_user_id, greatest(_amount, 0), _description) a
+$$;
 
 comment on function unstuck.refund_upscaler_credits is $c$
 Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job's own refund shows in invariant_violations.
+beside a job's own refund shows in invariant_violations. Refuses by success = false what is not
+positive or more than one may be given at once.
 $c$;
 
-revoke all on function unstuck.refund_upscaler_credits from public, anon, authenticated, service_role;
+revoke all on function unstuck.refund_upscaler_credits
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;

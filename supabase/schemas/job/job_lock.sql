@@ -8,8 +8,7 @@ declare v_user uuid; v_job unstuck.jobs;
 begin
   select user_id into v_user from unstuck.jobs where id = p_job_id;
   if not found then return null; end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   select * into v_job from unstuck.jobs where id = p_job_id for update;
   return v_job;
 end $$;

@@ -50,8 +50,7 @@ begin
   then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
-  insert into unstuck.credit_accounts (user_id) values (p_user_id) on conflict do nothing;
-  select balance into v_balance from unstuck.credit_accounts where user_id = p_user_id for update;
+  v_balance := unstuck_private.account_lock(p_user_id);
 
   -- Replay first: the same id is the same request, whatever has become of it.
   select j.*

@@ -13,12 +13,12 @@ begin
   if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
   v_now := clock_timestamp();
   select grace into v_grace from unstuck_private.intervals();
   update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
   if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0; return;
+    return query select 'waiting', 0::bigint; return;
   end if;
   v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
   return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',

@@ -14,7 +14,7 @@ begin
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'running' then
     return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0; return;
+      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0::bigint; return;
   end if;
   v_now := clock_timestamp();
   update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
@@ -30,7 +30,7 @@ begin
   from unstuck.tools t
   where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'completed', 'running', 0;
+  return query select 'completed', 'running', 0::bigint;
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$

@@ -12,7 +12,7 @@ begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', v_job.status, 0; return; end if;
+  if v_step.job_id is null then return query select 'stale', v_job.status, 0::bigint; return; end if;
   -- The provider itself says that this task is over: no cancel is owed for it.
   update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
   return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;

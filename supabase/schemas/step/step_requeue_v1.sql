@@ -14,7 +14,7 @@ begin
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0; return; end if;
+  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
   select * into v_tool from unstuck.tools where tool = v_job.tool;
   v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
   if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
@@ -27,7 +27,7 @@ begin
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
   where s.job_id = p_job_id and s.step = p_step;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'queued', 0;
+  return query select 'queued', 0::bigint;
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$

@@ -23,7 +23,7 @@ begin
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
         exit;
       end if;
       if v_by = 'age' then  -- nearly all of them are well and not worth a lock
@@ -35,7 +35,7 @@ begin
     end loop;
   end loop;
   -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
 end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;

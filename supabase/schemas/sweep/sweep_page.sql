@@ -17,14 +17,14 @@ begin
     select array_agg(l.user_id) into v_users from (
       select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
   else
-    perform 1 from unstuck.credit_accounts a where a.user_id = p_user_id for update;
+    perform unstuck_private.account_lock(p_user_id);
   end if;
   select array_agg(l.id) into v_locked from (
     select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
   select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
   from unstuck_private.jobs_due(p_now, v_locked) d;
   return query
-  select null::uuid, null::text, null::text, 0, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
+  select null::uuid, null::text, null::text, 0::bigint, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
     + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
   select array_agg(j.id) into v_bad from unstuck.jobs j
   where j.id = any (v_ids) and j.credits_refunded <> coalesce((

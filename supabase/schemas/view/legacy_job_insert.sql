@@ -11,8 +11,7 @@ begin
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  insert into unstuck.credit_accounts (user_id) values (v_user) on conflict do nothing;
-  perform 1 from unstuck.credit_accounts where user_id = v_user for update;
+  perform unstuck_private.account_lock(v_user);
   -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
   if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
       where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then

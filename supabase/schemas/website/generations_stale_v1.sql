@@ -27,7 +27,7 @@ begin
       from unstuck_private.website_fail(v_job, v_step) g;
     else
       update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0, v_row.remaining;
+      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
     end if;
   end loop;
 end $$;

@@ -1,0 +1,42 @@
+-- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
+-- The caller holds the user's account. What is kept no longer makes room first.
+create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
+returns boolean
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_new uuid[];
+  v_room int;
+begin
+  v_new := array(
+    select distinct x.id
+    from unnest(p_job_ids) as x (id)
+    where x.id is not null
+      and not exists (
+        select from unstuck.cancelled_requests c
+        where c.user_id = p_user_id and c.job_id = x.id
+      )
+  );
+  if v_new = '{}' then
+    return true;
+  end if;
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
+  select 1000 - count(*)
+  into v_room
+  from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  insert into unstuck.cancelled_requests (user_id, job_id)
+  select p_user_id, x.id
+  from unnest(v_new) as x (id)
+  limit greatest(v_room, 0);
+  return cardinality(v_new) <= v_room;
+end $$;
+
+revoke all on function unstuck_private.cancelled_requests_add
+from public, anon, authenticated, service_role;

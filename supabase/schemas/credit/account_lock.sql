@@ -1,0 +1,27 @@
+-- Locks the user's account, made where there is none, and tells its balance. Asked again where
+-- somebody erased the account while this waited for it: the caller always holds a row.
+create or replace function unstuck_private.account_lock(p_user_id uuid)
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_balance bigint;
+begin
+  loop
+    insert into unstuck.credit_accounts (user_id)
+    values (p_user_id)
+    on conflict do nothing;
+    select a.balance
+    into v_balance
+    from unstuck.credit_accounts a
+    where a.user_id = p_user_id
+    for update;
+    if found then
+      return v_balance;
+    end if;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
