@@ -340,26 +340,45 @@ alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
--- source step/job_steps.sql b574cea619c2
+-- source step/job_steps.sql 27ce1670648f
+-- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
-  step int not null check (step >= 1),
-  status text not null default 'queued' check (status in ('blocked', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled')),
+  step int not null
+    check (step >= 1),
+  status text not null default 'queued'
+    check (status in (
+      'blocked', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled'
+    )),
   provider text not null references unstuck.providers,
   provider_task_id text,
+  -- The fencing token: grows at every claim, and a write that carries another changes nothing.
   run bigint not null default 0,
+  -- How often the step was submitted. A refusal for capacity does not count.
   attempts int not null default 0,
+  -- How often a claimed step went back to the queue because it was never submitted.
   rescues int not null default 0,
-  share bigint not null default 0 check (share >= 0),
+  -- This step's credits of the job's price, fixed at enqueue.
+  share bigint not null default 0
+    check (share >= 0),
+  -- When a retry may be claimed.
   not_before timestamptz,
   claimed_at timestamptz,
+  -- Written before the request leaves: from then on the provider may have it.
   sent_at timestamptz,
   started_at timestamptz,
+  -- Until when a worker holds the step: to submit it, to wait for a synchronous answer, or to copy
+  -- the result.
   lease_until timestamptz,
+  -- When the present state has lasted too long.
   deadline_at timestamptz not null,
+  -- When the provider was last asked about the step, or told to cancel.
   checked_at timestamptz,
+  -- When the provider finished, whatever then becomes of the result: the slot is free.
   provider_done_at timestamptz,
+  -- The cancels that the provider still has to be told: a list of {task_id, run}.
   provider_cancel_due jsonb not null default '[]',
+  -- The complete request but for webhook address and key, built at enqueue.
   input jsonb not null default '{}',
   output jsonb,
   output_url text,
@@ -368,18 +387,30 @@ create table unstuck.job_steps (
   completed_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
-  constraint job_steps_completed_at_iff_final check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
+  constraint job_steps_completed_at_iff_final
+    check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
 );
 
-create index job_steps_queued on unstuck.job_steps (provider) where status = 'queued';
+create index job_steps_queued
+on unstuck.job_steps (provider)
+where status = 'queued';
 
-create index job_steps_slots on unstuck.job_steps (provider) where status in ('starting', 'running') and provider_done_at is null;
+-- The predicate is `holds_slot`.
+create index job_steps_slots
+on unstuck.job_steps (provider)
+where status in ('starting', 'running') and provider_done_at is null;
 
-create index job_steps_working on unstuck.job_steps (lease_until) where status in ('starting', 'running');
+create index job_steps_working
+on unstuck.job_steps (lease_until)
+where status in ('starting', 'running');
 
-create index job_steps_cancel_due on unstuck.job_steps (provider) where provider_cancel_due <> '[]';
+create index job_steps_cancel_due
+on unstuck.job_steps (provider)
+where provider_cancel_due <> '[]';
 
-create index job_steps_durations on unstuck.job_steps (provider, completed_at desc) where status = 'completed';
+create index job_steps_durations
+on unstuck.job_steps (provider, completed_at desc)
+where status = 'completed';
 
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
@@ -2506,55 +2537,133 @@ $$;
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.may_see to authenticated, service_role;
 
--- source step/cancel_due_with.sql e045864538a8
--- The cancels owed to the provider once this step is closed: its task, if the provider has one and is still at it.
+-- source step/cancel_due_with.sql 42f079ce2698
+-- The cancels owed to the provider once this step is closed: those owed before, and its own task if
+-- the provider has one and is not done with it.
 create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable
 as
 $$
-  select case when p_step.sent_at is not null and p_step.provider_done_at is null and p_step.provider_task_id is not null
-    then p_step.provider_cancel_due || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
-    else p_step.provider_cancel_due end
+  select case
+    when p_step.sent_at is not null
+      and p_step.provider_done_at is null
+      and p_step.provider_task_id is not null
+    then
+      p_step.provider_cancel_due
+      || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
+    else p_step.provider_cancel_due
+  end
 $$;
 
-revoke all on function unstuck_private.cancel_due_with from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.cancel_due_with
+from public, anon, authenticated, service_role;
 
--- source step/cancel_due_without.sql f2d91ea216da
-create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text) returns jsonb
+-- source step/cancel_due_without.sql 6e7f4d18ccec
+-- The cancels owed to the provider, without those of one task.
+create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
+returns jsonb
 language sql
 immutable
 as
-$$ select coalesce(jsonb_agg(d), '[]') from jsonb_array_elements(p_due) d where d ->> 'task_id' is distinct from p_task_id $$;
+$$
+  select coalesce(jsonb_agg(d), '[]')
+  from jsonb_array_elements(p_due) d
+  where d ->> 'task_id' is distinct from p_task_id
+$$;
 
-revoke all on function unstuck_private.cancel_due_without from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.cancel_due_without
+from public, anon, authenticated, service_role;
 
--- source step/job_steps_before_insert.sql 5ab4c845f473
+-- source step/holds_slot.sql 12c65613653a
+-- True while a step takes one of its provider's slots: from the claim until the provider is done.
+-- It fixes no search_path, so the planner inlines it and sees the predicate of the index
+-- `job_steps_slots`, which spells the rule out: a table's indexes are made before the functions.
+create or replace function unstuck_private.holds_slot(p_step unstuck.job_steps) returns boolean
+language sql
+immutable
+as
+$$
+  select p_step.status in ('starting', 'running') and p_step.provider_done_at is null
+$$;
+
+revoke all on function unstuck_private.holds_slot from public, anon, authenticated, service_role;
+
+-- source step/is_task_elsewhere.sql d7c50c43ad81
+-- True when another step has this task, whether that step is live or over. Only the other step may
+-- do anything with it.
+create or replace function unstuck_private.is_task_elsewhere(
+  p_step unstuck.job_steps,
+  p_task_id text
+)
+returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select exists (
+    select from unstuck.job_steps o
+    where o.provider = p_step.provider
+      and o.provider_task_id = p_task_id
+      and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
+  )
+$$;
+
+revoke all on function unstuck_private.is_task_elsewhere
+from public, anon, authenticated, service_role;
+
+-- source step/job_steps_before_insert.sql d03b858b32f5
+-- Fills what a writer leaves out, so that no live step is ever without a deadline.
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_job unstuck.jobs; v_tool unstuck.tools;
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
 begin
-  select * into v_job from unstuck.jobs where id = new.job_id;
-  if not found then return new; end if;  -- the foreign key refuses it
-  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  select j.*
+  into v_job
+  from unstuck.jobs j
+  where j.id = new.job_id;
+  if not found then
+    -- The foreign key refuses the row.
+    return new;
+  end if;
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = v_job.tool;
   new.provider := coalesce(new.provider, v_tool.provider);
-  new.deadline_at := coalesce(new.deadline_at, case
-    when new.status = 'blocked' then v_job.expires_at
-    when new.status = 'queued' then v_job.deadline_at
-    else coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at) + v_tool.run_timeout end);
-  if unstuck_private.is_final(new.status) then new.completed_at := coalesce(new.completed_at, clock_timestamp()); end if;
+  new.deadline_at := coalesce(
+    new.deadline_at,
+    case
+      when new.status = 'blocked' then v_job.expires_at
+      when new.status = 'queued' then v_job.deadline_at
+      else
+        coalesce(new.sent_at, new.started_at, v_job.started_at, v_job.created_at)
+        + v_tool.run_timeout
+    end
+  );
+  if unstuck_private.is_final(new.status) then
+    new.completed_at := coalesce(new.completed_at, clock_timestamp());
+  end if;
   return new;
 end $$;
 
-create or replace trigger job_steps_before_insert before insert on unstuck.job_steps
-for each row execute function unstuck_private.job_steps_before_insert();
+create or replace trigger job_steps_before_insert
+before insert on unstuck.job_steps
+for each row
+execute function unstuck_private.job_steps_before_insert();
 
-revoke all on function unstuck_private.job_steps_before_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.job_steps_before_insert
+from public, anon, authenticated, service_role;
 
--- source step/job_steps_before_update.sql 344eeaa2713f
+-- source step/job_steps_before_update.sql 75a6435a7af1
+-- Refuses to leave a final state, and keeps the job's deadline no later than that of a working step
+-- whose deadline somebody moved back by hand: the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -2562,21 +2671,34 @@ as
 $$
 begin
   if unstuck_private.is_final(old.status) and new.status is distinct from old.status then
-    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+    raise exception 'step %/% is final (%), it cannot become %',
+      old.job_id, old.step, old.status, new.status
+    using errcode = 'check_violation';
   end if;
-  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
-  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
-    update unstuck.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and unstuck_private.is_live(status);
+  if new.deadline_at < old.deadline_at
+    and (new.status, new.run) = (old.status, old.run)
+    and new.status in ('starting', 'running')
+  then
+    update unstuck.jobs set
+      deadline_at = new.deadline_at
+    where id = new.job_id
+      and deadline_at > new.deadline_at
+      and unstuck_private.is_live(status);
   end if;
   return new;
 end $$;
 
-create or replace trigger job_steps_before_update before update on unstuck.job_steps
-for each row execute function unstuck_private.job_steps_before_update();
+create or replace trigger job_steps_before_update
+before update on unstuck.job_steps
+for each row
+execute function unstuck_private.job_steps_before_update();
 
-revoke all on function unstuck_private.job_steps_before_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.job_steps_before_update
+from public, anon, authenticated, service_role;
 
--- source step/job_steps_log.sql ca84cf91c4c9
+-- source step/job_steps_log.sql 462f16abaeb9
+-- Writes the history: one event per step that changed its state or was claimed again, for all rows
+-- of a statement at once and without nested loops, like `jobs_log`.
 create or replace function unstuck_private.job_steps_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -2584,21 +2706,34 @@ set enable_nestloop = off
 as
 $$
 begin
-  insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
+  insert into unstuck.job_events (
+    job_id, step, run, event, from_status, to_status, actor, detail
+  )
+  select
+    n.job_id,
+    n.step,
+    n.run,
+    case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end,
+    o.status,
+    n.status,
     nullif(current_setting('unstuck.actor', true), ''),
     case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
-  from new_rows n join old_rows o using (job_id, step)
-  where n.status <> o.status or n.run <> o.run;
+  from new_rows n
+  join old_rows o using (job_id, step)
+  where n.status <> o.status
+    or n.run <> o.run;
   return null;
 end $$;
 
-create or replace trigger job_steps_log after update on unstuck.job_steps
-referencing old table as old_rows new table as new_rows for each statement execute function unstuck_private.job_steps_log();
+create or replace trigger job_steps_log
+after update on unstuck.job_steps
+referencing old table as old_rows new table as new_rows
+for each statement
+execute function unstuck_private.job_steps_log();
 
 revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;
 
--- source step/step_cancelled_v1.sql b7d2736debcf
+-- source step/step_cancelled_v1.sql f3f2506eb0df
 create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
 returns table (remaining int)
 language sql
@@ -2606,21 +2741,33 @@ security definer
 set search_path = ''
 as
 $$
-  update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
-  where s.job_id = p_job_id and s.step = p_step
+  update unstuck.job_steps s set
+    provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id
+    and s.step = p_step
   returning jsonb_array_length(s.provider_cancel_due)
 $$;
 
 comment on function unstuck.step_cancelled_v1 is $c$
-Caller: whoever told the provider to cancel. Strikes the debt.
-Replay: nothing changes.
+Caller: whoever told the provider to cancel a task.
+
+Effect: strikes that cancel from what the step owes; remaining: how many it still owes.
+
+Refuses: nothing; no row where there is no such step.
+
+Replay: changes nothing.
 $c$;
 
 revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_cancelled_v1 to service_role;
 
--- source step/step_checked_v1.sql c65e0d406b8d
-create or replace function unstuck.step_checked_v1(p_job_id uuid, p_step int, p_run bigint, p_answer text)
+-- source step/step_checked_v1.sql 3cd42ac12413
+create or replace function unstuck.step_checked_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_answer text
+)
 returns table (outcome text, refunded bigint)
 language plpgsql
 security definer
@@ -2628,37 +2775,81 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_grace interval; v_now timestamptz; v_minutes int;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_grace interval;
+  v_now timestamptz;
+  v_minutes int;
 begin
   perform unstuck_private.act_as('sweep');
-  if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_answer not in ('running', 'no_answer') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
-  v_now := clock_timestamp();
-  select grace into v_grace from unstuck_private.intervals();
-  update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
-  if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0::bigint; return;
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
   end if;
-  v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
-  return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
-    format('no result after %s.', unstuck_private.minutes_text(v_minutes))) f;
+  v_now := clock_timestamp();
+  select i.grace
+  into v_grace
+  from unstuck_private.intervals() i;
+  update unstuck.job_steps s set
+    checked_at = v_now
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if v_step.deadline_at > v_now
+    or (
+      p_answer = 'no_answer'
+      and v_step.provider_task_id is not null
+      and v_step.deadline_at + v_grace > v_now
+    )
+  then
+    return query
+    select 'waiting', 0::bigint;
+    return;
+  end if;
+  v_minutes := unstuck_private.minutes_between(
+    coalesce(v_step.sent_at, v_step.started_at, v_job.created_at),
+    v_now
+  );
+  return query
+  select 'failed', f.refunded
+  from unstuck_private.step_fail(
+    v_job,
+    p_step,
+    'TIMEOUT',
+    format('no result after %s.', unstuck_private.minutes_text(v_minutes))
+  ) f;
 end $$;
 
 comment on function unstuck.step_checked_v1 is $c$
-Caller: sweep, after asking the provider (running | no_answer). Before the deadline: noted. Past
-it: running fails at once, no_answer after one grace; refunded, and a cancel at the provider is
-owed.
-outcome waiting | failed | stale.
+Caller: sweep, after asking the provider (p_answer: running | no_answer).
+
+Effect: before the step's deadline, notes when it was asked. Past the deadline, fails the step and
+returns its credits: at once for running, after one grace for no_answer. A cancel at the provider is
+then owed.
+outcome: waiting | failed | stale (not the present run, or finished already).
+
+Refuses: bad_request for another answer.
+
+Replay: stale once the step has failed.
 $c$;
 
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_checked_v1 to service_role;
 
--- source step/step_complete_v1.sql 66655cef18a3
-create or replace function unstuck.step_complete_v1(p_job_id uuid, p_step int, p_run bigint, p_output jsonb, p_output_url text)
+-- source step/step_complete_v1.sql ccf52bcd588b
+create or replace function unstuck.step_complete_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_output jsonb,
+  p_output_url text
+)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
 security definer
@@ -2666,45 +2857,98 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'running' then
-    return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0::bigint; return;
-  end if;
-  v_now := clock_timestamp();
-  update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
-    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
-  where s.job_id = p_job_id and s.step = p_step;
-  if not exists (select from unstuck.job_steps s where s.job_id = p_job_id and not unstuck_private.is_final(s.status)) then
-    update unstuck.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
-    return query select 'completed', c.status, c.refunded from unstuck_private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
+    return query
+    select
+      case
+        when exists (
+          select from unstuck.job_steps s
+          where s.job_id = p_job_id
+            and s.step = p_step
+            and s.run >= p_run
+            and unstuck_private.is_final(s.status)
+        ) then 'late'
+        else 'stale'
+      end,
+      v_job.status,
+      0::bigint;
     return;
   end if;
-  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
-  update unstuck.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set
+    status = 'completed',
+    completed_at = v_now,
+    provider_done_at = coalesce(s.provider_done_at, v_now),
+    lease_until = null,
+    output = coalesce(p_output, s.output),
+    output_url = p_output_url,
+    error_code = null,
+    error_message = null
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if not exists (
+    select from unstuck.job_steps s
+    where s.job_id = p_job_id
+      and not unstuck_private.is_final(s.status)
+  ) then
+    update unstuck.jobs j set
+      output = p_output,
+      output_url = p_output_url
+    where j.id = p_job_id;
+    return query
+    select 'completed', c.status, c.refunded
+    from unstuck_private.jobs_close(
+      array[p_job_id],
+      array['completed'],
+      array[null::text],
+      array[null::text]
+    ) c;
+    return;
+  end if;
+  -- Let a chain's next step queue. Restart the queue TTL of queued siblings: it is paused while
+  -- another step of the job works.
+  update unstuck.job_steps s set
+    status = 'queued',
+    deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
   from unstuck.tools t
-  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
+  where s.job_id = p_job_id
+    and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked'))
+    and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'completed', 'running', 0::bigint;
+  return query
+  select 'completed', 'running', 0::bigint;
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$
-Caller: whoever has stored the result. Completes the step; the last one completes the job,
-another one lets the next step queue.
-outcome completed | late (final already) | stale.
+Caller: whoever has stored the step's result.
+
+Effect: completes the step. The last one completes the job, any other lets the next step queue.
+outcome: completed | late (final already) | stale (not the present run, or not running).
+
+Refuses: nothing.
+
 Replay: late.
 $c$;
 
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
--- source step/step_done_v1.sql 94f7c03dba5c
-create or replace function unstuck.step_done_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_output jsonb)
+-- source step/step_done_v1.sql 07c2f46b6ba5
+create or replace function unstuck.step_done_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_output jsonb
+)
 returns table (outcome text, run bigint)
 language plpgsql
 security definer
@@ -2712,55 +2956,124 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_step unstuck.job_steps; v_expires timestamptz; v_older boolean; v_same boolean;
+declare
+  v_step unstuck.job_steps;
+  v_expires timestamptz;
+  v_older boolean;
+  v_same boolean;
 begin
   perform unstuck_private.act_as('worker');
-  select expires_at into v_expires from unstuck.jobs where id = p_job_id for update;
-  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
-  if not found or p_run > v_step.run or v_step.status = 'blocked' then return query select 'stale', p_run; return; end if;
+  select j.expires_at
+  into v_expires
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+  for update;
+  if not found
+    or p_run > v_step.run
+    or v_step.status = 'blocked'
+  then
+    return query
+    select 'stale', p_run;
+    return;
+  end if;
   if unstuck_private.is_final(v_step.status) then
     if v_step.status <> 'completed' then
-      insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-      select p_job_id, p_step, p_run, 'late_success', v_step.status, v_step.status, 'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
-      where not exists (select from unstuck.job_events e where e.job_id = p_job_id and e.step = p_step and e.run = p_run and e.event = 'late_success');
-      -- Finished: nothing is left to cancel there.
-      update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
-      where s.job_id = p_job_id and s.step = p_step and s.provider_cancel_due <> '[]';
+      insert into unstuck.job_events (
+        job_id, step, run, event, from_status, to_status, actor, detail
+      )
+      select
+        p_job_id,
+        p_step,
+        p_run,
+        'late_success',
+        v_step.status,
+        v_step.status,
+        'worker',
+        jsonb_build_object('task_id', p_task_id, 'output', p_output)
+      where not exists (
+        select from unstuck.job_events e
+        where e.job_id = p_job_id
+          and e.step = p_step
+          and e.run = p_run
+          and e.event = 'late_success'
+      );
+      -- The task finished: there is nothing left to cancel at the provider.
+      update unstuck.job_steps s set
+        provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      where s.job_id = p_job_id
+        and s.step = p_step
+        and s.provider_cancel_due <> '[]';
     end if;
-    return query select 'late', p_run; return;
+    return query
+    select 'late', p_run;
+    return;
   end if;
   v_older := p_run < v_step.run;
-  v_same := coalesce(v_step.provider_task_id, p_task_id) is not distinct from coalesce(p_task_id, v_step.provider_task_id);
-  -- Never claimed; not this run's task; somebody copies already; another task's result was taken.
-  if v_step.run = 0 or (not v_older and not v_same)
-     or (v_step.provider_done_at is not null and (v_step.lease_until > clock_timestamp() or not v_same))
-     or exists (select from unstuck.job_steps o where o.provider = v_step.provider and o.provider_task_id = p_task_id
-       and (o.job_id, o.step) <> (p_job_id, p_step)) then
-    return query select 'stale', v_step.run; return;
+  v_same := coalesce(v_step.provider_task_id, p_task_id)
+    is not distinct from coalesce(p_task_id, v_step.provider_task_id);
+  if
+    -- Nobody has claimed the step yet.
+    v_step.run = 0
+    -- The present run has another task.
+    or (not v_older and not v_same)
+    -- Another worker copies the result, or another task's result was taken.
+    or (
+      v_step.provider_done_at is not null
+      and (v_step.lease_until > clock_timestamp() or not v_same)
+    )
+    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
+  then
+    return query
+    select 'stale', v_step.run;
+    return;
   end if;
-  -- A success of an older run, or of one that was put back, is paid work: it is taken, and whoever works on a newer run
-  -- becomes stale.
-  update unstuck.job_steps s set status = 'running', run = s.run + v_older::int,
-    provider_cancel_due = case when v_older and s.provider_task_id is distinct from p_task_id and s.provider_task_id is not null
-      then s.provider_cancel_due || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id) end,
-    provider_task_id = coalesce(p_task_id, s.provider_task_id), output = p_output, not_before = null,
-    sent_at = coalesce(s.sent_at, clock_timestamp()), started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+  -- Take a success also of an older run, or of one that was put back, because it is paid work.
+  -- Whoever works on the newer run becomes stale, and its task is owed a cancel.
+  update unstuck.job_steps s set
+    status = 'running',
+    run = s.run + v_older::int,
+    provider_cancel_due = case
+      when v_older
+        and s.provider_task_id is distinct from p_task_id
+        and s.provider_task_id is not null
+      then
+        s.provider_cancel_due
+        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+    end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id),
+    output = p_output,
+    not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()),
+    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
     provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
-    lease_until = clock_timestamp() + i.lease, deadline_at = v_expires
+    lease_until = clock_timestamp() + i.lease,
+    deadline_at = v_expires
   from unstuck_private.intervals() i
-  where s.job_id = p_job_id and s.step = p_step
+  where s.job_id = p_job_id
+    and s.step = p_step
   returning s.run into p_run;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'copy', p_run;
+  return query
+  select 'copy', p_run;
 end $$;
 
 comment on function unstuck.step_done_v1 is $c$
-Caller: whoever learned, by query, that the provider finished. Frees the slot and takes the copy
-lease.
-outcome copy (with the run to go on with) | late (closed meanwhile: recorded, nothing changes) |
-stale (not this run's task, or another copier is at it).
+Caller: whoever learned, by asking, that the provider finished the task.
+
+Effect: frees the slot and takes the lease under which the caller copies the result.
+outcome: copy (run: the one to go on with) | late (the step is closed: the success is recorded,
+nothing else changes) | stale (not this run's task, or another worker copies it).
+
+Refuses: nothing. A task of another step is never taken.
+
+Replay: stale while the copy lease lasts; afterwards copy, for whoever goes on.
 $c$;
 
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
@@ -2807,8 +3120,14 @@ end $$;
 
 revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
 
--- source step/step_fail_v1.sql bca93898bb5c
-create or replace function unstuck.step_fail_v1(p_job_id uuid, p_step int, p_run bigint, p_error_code text, p_error_message text)
+-- source step/step_fail_v1.sql ac0e18f22f6f
+create or replace function unstuck.step_fail_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_error_code text,
+  p_error_message text
+)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
 security definer
@@ -2816,51 +3135,98 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
 begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null then return query select 'stale', v_job.status, 0::bigint; return; end if;
-  -- The provider itself says that this task is over: no cancel is owed for it.
-  update unstuck.job_steps s set provider_done_at = coalesce(s.provider_done_at, clock_timestamp()) where s.job_id = p_job_id and s.step = p_step;
-  return query select 'failed', f.job_status, f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+  if v_step.job_id is null then
+    return query
+    select 'stale', v_job.status, 0::bigint;
+    return;
+  end if;
+  -- The provider itself says that this task is over, so that no cancel is owed for it.
+  update unstuck.job_steps s set
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp())
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select 'failed', f.job_status, f.refunded
+  from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
 end $$;
 
 comment on function unstuck.step_fail_v1 is $c$
-Caller: dispatch or whoever learned, by query, that the provider failed. Fails the step and, by
-the job's refund rule, the job; returns credits in the same transaction.
-outcome failed | stale.
-Replay: stale, nothing is returned twice.
+Caller: dispatch, or whoever learned, by asking, that the provider failed.
+
+Effect: fails the step and, by the job's refund rule, the job; returns credits in the same
+transaction.
+outcome: failed | stale (not the present run, or final already).
+
+Refuses: nothing.
+
+Replay: stale; nothing is returned twice.
 $c$;
 
 revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_fail_v1 to service_role;
 
--- source step/step_get_v1.sql ddade3f2662e
+-- source step/step_get_v1.sql 9d2a291e66e3
 create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
-returns table (job_id uuid, step int, run bigint, tool text, provider text, user_id uuid, job_status text, status text, task_id text,
-  done boolean, sent boolean, output jsonb)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  provider text,
+  user_id uuid,
+  job_status text,
+  status text,
+  task_id text,
+  done boolean,
+  sent boolean,
+  output jsonb
+)
 language sql
 stable
 security definer
 set search_path = ''
 as
 $$
-  select s.job_id, s.step, s.run, j.tool, s.provider, j.user_id, j.status, s.status, s.provider_task_id,
-    s.provider_done_at is not null, s.sent_at is not null, s.output
-  from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = p_job_id and s.step = p_step
+  select
+    s.job_id,
+    s.step,
+    s.run,
+    j.tool,
+    s.provider,
+    j.user_id,
+    j.status,
+    s.status,
+    s.provider_task_id,
+    s.provider_done_at is not null,
+    s.sent_at is not null,
+    s.output
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id
+    and s.step = p_step
 $$;
 
 comment on function unstuck.step_get_v1 is $c$
-Caller: the webhook consumer, reconcile. A snapshot of one step; no row when there is none.
+Caller: the webhook consumer, and reconcile.
+
+Effect: none; a snapshot of one step.
+
+Refuses: nothing; no row where there is no such step.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.step_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_get_v1 to service_role;
 
--- source step/step_heartbeat_v1.sql b243fde546d2
+-- source step/step_heartbeat_v1.sql 0f90825657d7
 create or replace function unstuck.step_heartbeat_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean, lease_ms int)
 language plpgsql
@@ -2869,18 +3235,33 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-declare v_lease timestamptz;
+declare
+  v_lease timestamptz;
 begin
-  update unstuck.job_steps s set lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
+  update unstuck.job_steps s set
+    lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
   from unstuck_private.intervals() i
-  where s.job_id = p_job_id and s.step = p_step and s.run = p_run and s.status = 'running' and s.lease_until > clock_timestamp()
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and s.run = p_run
+    and s.status = 'running'
+    and s.lease_until > clock_timestamp()
   returning s.lease_until into v_lease;
-  return query select v_lease is not null, coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+  return query
+  select
+    v_lease is not null,
+    coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
 end $$;
 
 comment on function unstuck.step_heartbeat_v1 is $c$
-Caller: a worker while a synchronous call or a copy runs. Renews the lease, never past the
-deadline. applied = false: the lease is lost, abort.
+Caller: a worker, while a synchronous call or a copy runs.
+
+Effect: renews the lease, never past the step's deadline. lease_ms: what is left of it.
+applied = false: the lease is lost; the worker aborts its own call.
+
+Refuses: nothing.
+
+Replay: renews again.
 $c$;
 
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
@@ -2904,8 +3285,16 @@ end $$;
 
 revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
 
--- source step/step_requeue_v1.sql 7f3c284b0682
-create or replace function unstuck.step_requeue_v1(p_job_id uuid, p_step int, p_run bigint, p_kind text, p_delay_ms int, p_error_code text, p_error_message text)
+-- source step/step_requeue_v1.sql 26331c5d5bb0
+create or replace function unstuck.step_requeue_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_kind text,
+  p_delay_ms int,
+  p_error_code text,
+  p_error_message text
+)
 returns table (outcome text, refunded bigint)
 language plpgsql
 security definer
@@ -2913,40 +3302,74 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_tool unstuck.tools; v_at timestamptz;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_tool unstuck.tools;
+  v_at timestamptz;
 begin
   perform unstuck_private.act_as('worker');
-  if p_kind not in ('capacity', 'transient') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_kind not in ('capacity', 'transient') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
-  select * into v_tool from unstuck.tools where tool = v_job.tool;
-  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
-  if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
-    return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f; return;
+  -- What the provider finished does not go back to the queue, whoever says so late.
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
   end if;
-  -- A refusal for capacity is not an attempt.
-  update unstuck.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
-    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
-    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  if v_at >= v_job.expires_at
+    or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max)
+  then
+    return query
+    select 'failed', f.refunded
+    from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+    return;
+  end if;
+  update unstuck.job_steps s set
+    status = 'queued',
+    sent_at = null,
+    started_at = null,
+    claimed_at = null,
+    lease_until = null,
+    provider_task_id = null,
+    not_before = v_at,
+    -- A refusal for capacity is no attempt.
+    attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+    error_code = p_error_code,
+    error_message = p_error_code || ': ' || p_error_message,
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
-  where s.job_id = p_job_id and s.step = p_step;
+  where s.job_id = p_job_id
+    and s.step = p_step;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'queued', 0::bigint;
+  return query
+  select 'queued', 0::bigint;
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$
-Caller: dispatch, when the provider refused for capacity or failed in passing. Back to queued
-with not_before, holding no slot; past attempt_max or expires_at: failed and refunded.
-outcome queued | failed | stale.
+Caller: dispatch, when the provider refused for capacity or failed in passing (p_kind: capacity |
+transient).
+
+Effect: puts the step back into the queue with not_before, holding no slot. Past attempt_max or
+expires_at it fails instead and its credits are returned.
+outcome: queued | failed | stale (not the present run, or finished already).
+
+Refuses: bad_request for another kind.
+
+Replay: stale.
 $c$;
 
 revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_requeue_v1 to service_role;
 
--- source step/step_sent_v1.sql 009b9f8a2407
+-- source step/step_sent_v1.sql b3664bdcafd4
 create or replace function unstuck.step_sent_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean)
 language plpgsql
@@ -2955,32 +3378,54 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-declare v_step unstuck.job_steps; v_now timestamptz;
+declare
+  v_step unstuck.job_steps;
+  v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'starting' or v_step.sent_at is not null then
-    return query select false; return;
+    return query
+    select false;
+    return;
   end if;
   v_now := clock_timestamp();
-  update unstuck.job_steps s set sent_at = v_now, attempts = s.attempts + 1, lease_until = v_now + t.start_timeout,
+  update unstuck.job_steps s set
+    sent_at = v_now,
+    attempts = s.attempts + 1,
+    lease_until = v_now + t.start_timeout,
     deadline_at = least(v_now + t.run_timeout, j.expires_at)
-  from unstuck.jobs j join unstuck.tools t using (tool)
-  where s.job_id = p_job_id and s.step = p_step and j.id = s.job_id;
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and j.id = s.job_id;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select true;
+  return query
+  select true;
 end $$;
 
 comment on function unstuck.step_sent_v1 is $c$
-Caller: dispatch, before the request leaves. From here on the step counts as sent. applied =
-false: stale or sent already, do not submit.
+Caller: dispatch, before the request leaves.
+
+Effect: counts the step as sent from here on.
+applied = false: not the present run, or sent already; the caller must not submit.
+
+Refuses: nothing.
+
+Replay: applied = false.
 $c$;
 
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
--- source step/step_started_v1.sql 27ee7ba8a0c0
-create or replace function unstuck.step_started_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text)
+-- source step/step_started_v1.sql 70bfc8a1de88
+create or replace function unstuck.step_started_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text
+)
 returns table (outcome text, webhook_waiting boolean)
 language plpgsql
 security definer
@@ -2988,40 +3433,84 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_step unstuck.job_steps; v_waiting boolean;
+declare
+  v_step unstuck.job_steps;
+  v_waiting boolean;
 begin
   perform unstuck_private.act_as('worker');
-  perform 1 from unstuck.jobs where id = p_job_id for update;
-  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
-  if not found or coalesce(p_task_id, '') = '' then return query select 'stale', false; return; end if;
-  v_waiting := exists (select from unstuck.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
-  if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+  for update;
+  if not found or coalesce(p_task_id, '') = '' then
+    return query
+    select 'stale', false;
+    return;
+  end if;
+  v_waiting := exists (
+    select from unstuck.webhook_inbox w
+    where w.job_id = p_job_id
+      and w.step = p_step
+      and w.run = p_run
+      and w.applied_at is null
+  );
+  if v_step.run = p_run
+    and v_step.status in ('starting', 'running')
+    and coalesce(v_step.provider_task_id, p_task_id) = p_task_id
+  then
     begin
-      -- A webhook may have come first: then a copier holds the lease.
-      update unstuck.job_steps s set status = 'running', provider_task_id = p_task_id,
+      update unstuck.job_steps s set
+        status = 'running',
+        provider_task_id = p_task_id,
+        -- A webhook may have come first: then whoever copies the result holds the lease.
         lease_until = case when s.provider_done_at is not null then s.lease_until end,
-        started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
-      where s.job_id = p_job_id and s.step = p_step;
-    exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
-      return query select 'stale', false; return;
+        started_at = coalesce(s.started_at, clock_timestamp()),
+        checked_at = coalesce(s.checked_at, clock_timestamp())
+      where s.job_id = p_job_id
+        and s.step = p_step;
+    exception when unique_violation then
+      -- The task is another step's: a webhook was sent to the wrong address.
+      return query
+      select 'stale', false;
+      return;
     end;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    return query select 'running', v_waiting; return;
+    return query
+    select 'running', v_waiting;
+    return;
   end if;
-  if v_step.provider_task_id = p_task_id or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id)) then
-    return query select 'stale', v_waiting; return;
+  if v_step.provider_task_id = p_task_id
+    or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
+  then
+    return query
+    select 'stale', v_waiting;
+    return;
   end if;
   -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
-  update unstuck.job_steps s set provider_cancel_due = s.provider_cancel_due || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id and s.step = p_step;
-  return query select 'cancel_due', v_waiting;
+  update unstuck.job_steps s set
+    provider_cancel_due = s.provider_cancel_due
+      || jsonb_build_object('task_id', p_task_id, 'run', p_run)
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select 'cancel_due', v_waiting;
 end $$;
 
 comment on function unstuck.step_started_v1 is $c$
 Caller: dispatch, or whoever learns the task id of a step whose answer was lost.
-outcome running | cancel_due (closed meanwhile: cancel at the provider) | stale.
-Replay: same task id: running again.
+
+Effect: records the provider's task.
+outcome: running | cancel_due (closed meanwhile: cancel at the provider) | stale.
+
+Refuses: nothing.
+
+Replay: the same task id is running again.
 $c$;
 
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
@@ -4810,7 +5299,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '35a85af3bddbf1abdac5f9a8c7bc4339000530a879a919af02c1269145ad5856'
+  'e024c89d05830d1d0b81aa8bddafa41605c423f63b7ef17b6b3c128a494597b5'
 );
 
 notify pgrst, 'reload schema';

@@ -1,22 +1,41 @@
+-- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
-  step int not null check (step >= 1),
-  status text not null default 'queued' check (status in ('blocked', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled')),
+  step int not null
+    check (step >= 1),
+  status text not null default 'queued'
+    check (status in (
+      'blocked', 'queued', 'starting', 'running', 'completed', 'failed', 'cancelled'
+    )),
   provider text not null references unstuck.providers,
   provider_task_id text,
+  -- The fencing token: grows at every claim, and a write that carries another changes nothing.
   run bigint not null default 0,
+  -- How often the step was submitted. A refusal for capacity does not count.
   attempts int not null default 0,
+  -- How often a claimed step went back to the queue because it was never submitted.
   rescues int not null default 0,
-  share bigint not null default 0 check (share >= 0),
+  -- This step's credits of the job's price, fixed at enqueue.
+  share bigint not null default 0
+    check (share >= 0),
+  -- When a retry may be claimed.
   not_before timestamptz,
   claimed_at timestamptz,
+  -- Written before the request leaves: from then on the provider may have it.
   sent_at timestamptz,
   started_at timestamptz,
+  -- Until when a worker holds the step: to submit it, to wait for a synchronous answer, or to copy
+  -- the result.
   lease_until timestamptz,
+  -- When the present state has lasted too long.
   deadline_at timestamptz not null,
+  -- When the provider was last asked about the step, or told to cancel.
   checked_at timestamptz,
+  -- When the provider finished, whatever then becomes of the result: the slot is free.
   provider_done_at timestamptz,
+  -- The cancels that the provider still has to be told: a list of {task_id, run}.
   provider_cancel_due jsonb not null default '[]',
+  -- The complete request but for webhook address and key, built at enqueue.
   input jsonb not null default '{}',
   output jsonb,
   output_url text,
@@ -25,18 +44,30 @@ create table unstuck.job_steps (
   completed_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
-  constraint job_steps_completed_at_iff_final check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
+  constraint job_steps_completed_at_iff_final
+    check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
 );
 
-create index job_steps_queued on unstuck.job_steps (provider) where status = 'queued';
+create index job_steps_queued
+on unstuck.job_steps (provider)
+where status = 'queued';
 
-create index job_steps_slots on unstuck.job_steps (provider) where status in ('starting', 'running') and provider_done_at is null;
+-- The predicate is `holds_slot`.
+create index job_steps_slots
+on unstuck.job_steps (provider)
+where status in ('starting', 'running') and provider_done_at is null;
 
-create index job_steps_working on unstuck.job_steps (lease_until) where status in ('starting', 'running');
+create index job_steps_working
+on unstuck.job_steps (lease_until)
+where status in ('starting', 'running');
 
-create index job_steps_cancel_due on unstuck.job_steps (provider) where provider_cancel_due <> '[]';
+create index job_steps_cancel_due
+on unstuck.job_steps (provider)
+where provider_cancel_due <> '[]';
 
-create index job_steps_durations on unstuck.job_steps (provider, completed_at desc) where status = 'completed';
+create index job_steps_durations
+on unstuck.job_steps (provider, completed_at desc)
+where status = 'completed';
 
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;

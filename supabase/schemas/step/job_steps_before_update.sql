@@ -1,3 +1,5 @@
+-- Refuses to leave a final state, and keeps the job's deadline no later than that of a working step
+-- whose deadline somebody moved back by hand: the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -5,16 +7,27 @@ as
 $$
 begin
   if unstuck_private.is_final(old.status) and new.status is distinct from old.status then
-    raise exception 'step %/% is final (%), it cannot become %', old.job_id, old.step, old.status, new.status using errcode = 'check_violation';
+    raise exception 'step %/% is final (%), it cannot become %',
+      old.job_id, old.step, old.status, new.status
+    using errcode = 'check_violation';
   end if;
-  -- The healers find a job by its own deadline: a working step's, moved back by hand, moves it too.
-  if new.deadline_at < old.deadline_at and (new.status, new.run) = (old.status, old.run) and new.status in ('starting', 'running') then
-    update unstuck.jobs set deadline_at = new.deadline_at where id = new.job_id and deadline_at > new.deadline_at and unstuck_private.is_live(status);
+  if new.deadline_at < old.deadline_at
+    and (new.status, new.run) = (old.status, old.run)
+    and new.status in ('starting', 'running')
+  then
+    update unstuck.jobs set
+      deadline_at = new.deadline_at
+    where id = new.job_id
+      and deadline_at > new.deadline_at
+      and unstuck_private.is_live(status);
   end if;
   return new;
 end $$;
 
-create or replace trigger job_steps_before_update before update on unstuck.job_steps
-for each row execute function unstuck_private.job_steps_before_update();
+create or replace trigger job_steps_before_update
+before update on unstuck.job_steps
+for each row
+execute function unstuck_private.job_steps_before_update();
 
-revoke all on function unstuck_private.job_steps_before_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.job_steps_before_update
+from public, anon, authenticated, service_role;

@@ -1,3 +1,5 @@
+-- Writes the history: one event per step that changed its state or was claimed again, for all rows
+-- of a statement at once and without nested loops, like `jobs_log`.
 create or replace function unstuck_private.job_steps_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -5,16 +7,29 @@ set enable_nestloop = off
 as
 $$
 begin
-  insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-  select n.job_id, n.step, n.run, case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end, o.status, n.status,
+  insert into unstuck.job_events (
+    job_id, step, run, event, from_status, to_status, actor, detail
+  )
+  select
+    n.job_id,
+    n.step,
+    n.run,
+    case when n.status <> o.status then 'step_' || n.status else 'step_rerun' end,
+    o.status,
+    n.status,
     nullif(current_setting('unstuck.actor', true), ''),
     case when n.error_code is not null then jsonb_build_object('error_code', n.error_code) end
-  from new_rows n join old_rows o using (job_id, step)
-  where n.status <> o.status or n.run <> o.run;
+  from new_rows n
+  join old_rows o using (job_id, step)
+  where n.status <> o.status
+    or n.run <> o.run;
   return null;
 end $$;
 
-create or replace trigger job_steps_log after update on unstuck.job_steps
-referencing old table as old_rows new table as new_rows for each statement execute function unstuck_private.job_steps_log();
+create or replace trigger job_steps_log
+after update on unstuck.job_steps
+referencing old table as old_rows new table as new_rows
+for each statement
+execute function unstuck_private.job_steps_log();
 
 revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;

@@ -5,14 +5,21 @@ security definer
 set search_path = ''
 as
 $$
-  update unstuck.job_steps s set provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
-  where s.job_id = p_job_id and s.step = p_step
+  update unstuck.job_steps s set
+    provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_job_id
+    and s.step = p_step
   returning jsonb_array_length(s.provider_cancel_due)
 $$;
 
 comment on function unstuck.step_cancelled_v1 is $c$
-Caller: whoever told the provider to cancel. Strikes the debt.
-Replay: nothing changes.
+Caller: whoever told the provider to cancel a task.
+
+Effect: strikes that cancel from what the step owes; remaining: how many it still owes.
+
+Refuses: nothing; no row where there is no such step.
+
+Replay: changes nothing.
 $c$;
 
 revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;

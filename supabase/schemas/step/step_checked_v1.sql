@@ -1,4 +1,9 @@
-create or replace function unstuck.step_checked_v1(p_job_id uuid, p_step int, p_run bigint, p_answer text)
+create or replace function unstuck.step_checked_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_answer text
+)
 returns table (outcome text, refunded bigint)
 language plpgsql
 security definer
@@ -6,30 +11,68 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_grace interval; v_now timestamptz; v_minutes int;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_grace interval;
+  v_now timestamptz;
+  v_minutes int;
 begin
   perform unstuck_private.act_as('sweep');
-  if p_answer not in ('running', 'no_answer') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_answer not in ('running', 'no_answer') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
-  v_now := clock_timestamp();
-  select grace into v_grace from unstuck_private.intervals();
-  update unstuck.job_steps s set checked_at = v_now where s.job_id = p_job_id and s.step = p_step;
-  if v_step.deadline_at > v_now or (p_answer = 'no_answer' and v_step.provider_task_id is not null and v_step.deadline_at + v_grace > v_now) then
-    return query select 'waiting', 0::bigint; return;
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
   end if;
-  v_minutes := unstuck_private.minutes_between(coalesce(v_step.sent_at, v_step.started_at, v_job.created_at), v_now);
-  return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, 'TIMEOUT',
-    format('no result after %s.', unstuck_private.minutes_text(v_minutes))) f;
+  v_now := clock_timestamp();
+  select i.grace
+  into v_grace
+  from unstuck_private.intervals() i;
+  update unstuck.job_steps s set
+    checked_at = v_now
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if v_step.deadline_at > v_now
+    or (
+      p_answer = 'no_answer'
+      and v_step.provider_task_id is not null
+      and v_step.deadline_at + v_grace > v_now
+    )
+  then
+    return query
+    select 'waiting', 0::bigint;
+    return;
+  end if;
+  v_minutes := unstuck_private.minutes_between(
+    coalesce(v_step.sent_at, v_step.started_at, v_job.created_at),
+    v_now
+  );
+  return query
+  select 'failed', f.refunded
+  from unstuck_private.step_fail(
+    v_job,
+    p_step,
+    'TIMEOUT',
+    format('no result after %s.', unstuck_private.minutes_text(v_minutes))
+  ) f;
 end $$;
 
 comment on function unstuck.step_checked_v1 is $c$
-Caller: sweep, after asking the provider (running | no_answer). Before the deadline: noted. Past
-it: running fails at once, no_answer after one grace; refunded, and a cancel at the provider is
-owed.
-outcome waiting | failed | stale.
+Caller: sweep, after asking the provider (p_answer: running | no_answer).
+
+Effect: before the step's deadline, notes when it was asked. Past the deadline, fails the step and
+returns its credits: at once for running, after one grace for no_answer. A cancel at the provider is
+then owed.
+outcome: waiting | failed | stale (not the present run, or finished already).
+
+Refuses: bad_request for another answer.
+
+Replay: stale once the step has failed.
 $c$;
 
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;

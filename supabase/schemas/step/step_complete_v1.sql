@@ -1,4 +1,10 @@
-create or replace function unstuck.step_complete_v1(p_job_id uuid, p_step int, p_run bigint, p_output jsonb, p_output_url text)
+create or replace function unstuck.step_complete_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_output jsonb,
+  p_output_url text
+)
 returns table (outcome text, job_status text, refunded bigint)
 language plpgsql
 security definer
@@ -6,37 +12,84 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
   if v_step.status is distinct from 'running' then
-    return query select case when exists (select from unstuck.job_steps s where s.job_id = p_job_id and s.step = p_step and s.run >= p_run
-      and unstuck_private.is_final(s.status)) then 'late' else 'stale' end, v_job.status, 0::bigint; return;
-  end if;
-  v_now := clock_timestamp();
-  update unstuck.job_steps s set status = 'completed', completed_at = v_now, provider_done_at = coalesce(s.provider_done_at, v_now),
-    lease_until = null, output = coalesce(p_output, s.output), output_url = p_output_url, error_code = null, error_message = null
-  where s.job_id = p_job_id and s.step = p_step;
-  if not exists (select from unstuck.job_steps s where s.job_id = p_job_id and not unstuck_private.is_final(s.status)) then
-    update unstuck.jobs set output = p_output, output_url = p_output_url where id = p_job_id;
-    return query select 'completed', c.status, c.refunded from unstuck_private.jobs_close(array[p_job_id], array['completed'], array[null::text], array[null::text]) c;
+    return query
+    select
+      case
+        when exists (
+          select from unstuck.job_steps s
+          where s.job_id = p_job_id
+            and s.step = p_step
+            and s.run >= p_run
+            and unstuck_private.is_final(s.status)
+        ) then 'late'
+        else 'stale'
+      end,
+      v_job.status,
+      0::bigint;
     return;
   end if;
-  -- A chain goes on: the next step's turn has come. Waiting siblings' time begins anew: it did not run while this one worked.
-  update unstuck.job_steps s set status = 'queued', deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+  v_now := clock_timestamp();
+  update unstuck.job_steps s set
+    status = 'completed',
+    completed_at = v_now,
+    provider_done_at = coalesce(s.provider_done_at, v_now),
+    lease_until = null,
+    output = coalesce(p_output, s.output),
+    output_url = p_output_url,
+    error_code = null,
+    error_message = null
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if not exists (
+    select from unstuck.job_steps s
+    where s.job_id = p_job_id
+      and not unstuck_private.is_final(s.status)
+  ) then
+    update unstuck.jobs j set
+      output = p_output,
+      output_url = p_output_url
+    where j.id = p_job_id;
+    return query
+    select 'completed', c.status, c.refunded
+    from unstuck_private.jobs_close(
+      array[p_job_id],
+      array['completed'],
+      array[null::text],
+      array[null::text]
+    ) c;
+    return;
+  end if;
+  -- Let a chain's next step queue. Restart the queue TTL of queued siblings: it is paused while
+  -- another step of the job works.
+  update unstuck.job_steps s set
+    status = 'queued',
+    deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
   from unstuck.tools t
-  where s.job_id = p_job_id and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked')) and t.tool = v_job.tool;
+  where s.job_id = p_job_id
+    and (s.status = 'queued' or (s.step = p_step + 1 and s.status = 'blocked'))
+    and t.tool = v_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'completed', 'running', 0::bigint;
+  return query
+  select 'completed', 'running', 0::bigint;
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$
-Caller: whoever has stored the result. Completes the step; the last one completes the job,
-another one lets the next step queue.
-outcome completed | late (final already) | stale.
+Caller: whoever has stored the step's result.
+
+Effect: completes the step. The last one completes the job, any other lets the next step queue.
+outcome: completed | late (final already) | stale (not the present run, or not running).
+
+Refuses: nothing.
+
 Replay: late.
 $c$;
 

@@ -6,18 +6,33 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-declare v_lease timestamptz;
+declare
+  v_lease timestamptz;
 begin
-  update unstuck.job_steps s set lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
+  update unstuck.job_steps s set
+    lease_until = least(clock_timestamp() + i.lease, s.deadline_at)
   from unstuck_private.intervals() i
-  where s.job_id = p_job_id and s.step = p_step and s.run = p_run and s.status = 'running' and s.lease_until > clock_timestamp()
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and s.run = p_run
+    and s.status = 'running'
+    and s.lease_until > clock_timestamp()
   returning s.lease_until into v_lease;
-  return query select v_lease is not null, coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
+  return query
+  select
+    v_lease is not null,
+    coalesce(extract(epoch from v_lease - clock_timestamp()) * 1000, 0)::int;
 end $$;
 
 comment on function unstuck.step_heartbeat_v1 is $c$
-Caller: a worker while a synchronous call or a copy runs. Renews the lease, never past the
-deadline. applied = false: the lease is lost, abort.
+Caller: a worker, while a synchronous call or a copy runs.
+
+Effect: renews the lease, never past the step's deadline. lease_ms: what is left of it.
+applied = false: the lease is lost; the worker aborts its own call.
+
+Refuses: nothing.
+
+Replay: renews again.
 $c$;
 
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;

@@ -1,4 +1,12 @@
-create or replace function unstuck.step_requeue_v1(p_job_id uuid, p_step int, p_run bigint, p_kind text, p_delay_ms int, p_error_code text, p_error_message text)
+create or replace function unstuck.step_requeue_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_kind text,
+  p_delay_ms int,
+  p_error_code text,
+  p_error_message text
+)
 returns table (outcome text, refunded bigint)
 language plpgsql
 security definer
@@ -6,34 +14,68 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_tool unstuck.tools; v_at timestamptz;
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_tool unstuck.tools;
+  v_at timestamptz;
 begin
   perform unstuck_private.act_as('worker');
-  if p_kind not in ('capacity', 'transient') then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  if p_kind not in ('capacity', 'transient') then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  -- What the provider finished is not put back, whoever says so late.
-  if v_step.job_id is null or v_step.provider_done_at is not null then return query select 'stale', 0::bigint; return; end if;
-  select * into v_tool from unstuck.tools where tool = v_job.tool;
-  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
-  if v_at >= v_job.expires_at or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max) then
-    return query select 'failed', f.refunded from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f; return;
+  -- What the provider finished does not go back to the queue, whoever says so late.
+  if v_step.job_id is null or v_step.provider_done_at is not null then
+    return query
+    select 'stale', 0::bigint;
+    return;
   end if;
-  -- A refusal for capacity is not an attempt.
-  update unstuck.job_steps s set status = 'queued', sent_at = null, started_at = null, claimed_at = null, lease_until = null,
-    provider_task_id = null, not_before = v_at, attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
-    error_code = p_error_code, error_message = p_error_code || ': ' || p_error_message,
+  select t.*
+  into v_tool
+  from unstuck.tools t
+  where t.tool = v_job.tool;
+  v_at := clock_timestamp() + make_interval(secs => greatest(p_delay_ms, 0) / 1000.0);
+  if v_at >= v_job.expires_at
+    or (p_kind = 'transient' and v_step.attempts >= v_tool.attempt_max)
+  then
+    return query
+    select 'failed', f.refunded
+    from unstuck_private.step_fail(v_job, p_step, p_error_code, p_error_message) f;
+    return;
+  end if;
+  update unstuck.job_steps s set
+    status = 'queued',
+    sent_at = null,
+    started_at = null,
+    claimed_at = null,
+    lease_until = null,
+    provider_task_id = null,
+    not_before = v_at,
+    -- A refusal for capacity is no attempt.
+    attempts = greatest(s.attempts - (p_kind = 'capacity')::int, 0),
+    error_code = p_error_code,
+    error_message = p_error_code || ': ' || p_error_message,
     deadline_at = least(v_at + v_tool.queue_ttl, v_job.expires_at)
-  where s.job_id = p_job_id and s.step = p_step;
+  where s.job_id = p_job_id
+    and s.step = p_step;
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-  return query select 'queued', 0::bigint;
+  return query
+  select 'queued', 0::bigint;
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$
-Caller: dispatch, when the provider refused for capacity or failed in passing. Back to queued
-with not_before, holding no slot; past attempt_max or expires_at: failed and refunded.
-outcome queued | failed | stale.
+Caller: dispatch, when the provider refused for capacity or failed in passing (p_kind: capacity |
+transient).
+
+Effect: puts the step back into the queue with not_before, holding no slot. Past attempt_max or
+expires_at it fails instead and its credits are returned.
+outcome: queued | failed | stale (not the present run, or finished already).
+
+Refuses: bad_request for another kind.
+
+Replay: stale.
 $c$;
 
 revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;

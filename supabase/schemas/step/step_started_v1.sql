@@ -1,4 +1,9 @@
-create or replace function unstuck.step_started_v1(p_job_id uuid, p_step int, p_run bigint, p_task_id text)
+create or replace function unstuck.step_started_v1(
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text
+)
 returns table (outcome text, webhook_waiting boolean)
 language plpgsql
 security definer
@@ -6,40 +11,84 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_step unstuck.job_steps; v_waiting boolean;
+declare
+  v_step unstuck.job_steps;
+  v_waiting boolean;
 begin
   perform unstuck_private.act_as('worker');
-  perform 1 from unstuck.jobs where id = p_job_id for update;
-  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step for update;
-  if not found or coalesce(p_task_id, '') = '' then return query select 'stale', false; return; end if;
-  v_waiting := exists (select from unstuck.webhook_inbox w where w.job_id = p_job_id and w.step = p_step and w.run = p_run and w.applied_at is null);
-  if v_step.run = p_run and v_step.status in ('starting', 'running') and coalesce(v_step.provider_task_id, p_task_id) = p_task_id then
+  perform 1
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+  for update;
+  if not found or coalesce(p_task_id, '') = '' then
+    return query
+    select 'stale', false;
+    return;
+  end if;
+  v_waiting := exists (
+    select from unstuck.webhook_inbox w
+    where w.job_id = p_job_id
+      and w.step = p_step
+      and w.run = p_run
+      and w.applied_at is null
+  );
+  if v_step.run = p_run
+    and v_step.status in ('starting', 'running')
+    and coalesce(v_step.provider_task_id, p_task_id) = p_task_id
+  then
     begin
-      -- A webhook may have come first: then a copier holds the lease.
-      update unstuck.job_steps s set status = 'running', provider_task_id = p_task_id,
+      update unstuck.job_steps s set
+        status = 'running',
+        provider_task_id = p_task_id,
+        -- A webhook may have come first: then whoever copies the result holds the lease.
         lease_until = case when s.provider_done_at is not null then s.lease_until end,
-        started_at = coalesce(s.started_at, clock_timestamp()), checked_at = coalesce(s.checked_at, clock_timestamp())
-      where s.job_id = p_job_id and s.step = p_step;
-    exception when unique_violation then  -- another step's task: a webhook sent to the wrong address
-      return query select 'stale', false; return;
+        started_at = coalesce(s.started_at, clock_timestamp()),
+        checked_at = coalesce(s.checked_at, clock_timestamp())
+      where s.job_id = p_job_id
+        and s.step = p_step;
+    exception when unique_violation then
+      -- The task is another step's: a webhook was sent to the wrong address.
+      return query
+      select 'stale', false;
+      return;
     end;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    return query select 'running', v_waiting; return;
+    return query
+    select 'running', v_waiting;
+    return;
   end if;
-  if v_step.provider_task_id = p_task_id or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id)) then
-    return query select 'stale', v_waiting; return;
+  if v_step.provider_task_id = p_task_id
+    or v_step.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
+  then
+    return query
+    select 'stale', v_waiting;
+    return;
   end if;
   -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
-  update unstuck.job_steps s set provider_cancel_due = s.provider_cancel_due || jsonb_build_object('task_id', p_task_id, 'run', p_run)
-  where s.job_id = p_job_id and s.step = p_step;
-  return query select 'cancel_due', v_waiting;
+  update unstuck.job_steps s set
+    provider_cancel_due = s.provider_cancel_due
+      || jsonb_build_object('task_id', p_task_id, 'run', p_run)
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select 'cancel_due', v_waiting;
 end $$;
 
 comment on function unstuck.step_started_v1 is $c$
 Caller: dispatch, or whoever learns the task id of a step whose answer was lost.
-outcome running | cancel_due (closed meanwhile: cancel at the provider) | stale.
-Replay: same task id: running again.
+
+Effect: records the provider's task.
+outcome: running | cancel_due (closed meanwhile: cancel at the provider) | stale.
+
+Refuses: nothing.
+
+Replay: the same task id is running again.
 $c$;
 
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
