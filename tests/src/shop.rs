@@ -267,5 +267,5 @@ fn aged(table: &str, by: &str, of: &str) -> String {
         ],
     };
     let moved: Vec<String> = columns.iter().map(|column| format!("{column} = {column} - interval '{by}'")).collect();
-    format!("update public.{table} set {} where {of}", moved.join(", "))
+    format!("update unstuck.{table} set {} where {of}", moved.join(", "))
 }
