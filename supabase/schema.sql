@@ -12,6 +12,16 @@ create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 create domain public.app_role as unstuck.app_role;
 
 -- tables
+create table unstuck.admin_log (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null default clock_timestamp(),
+  actor uuid not null,
+  act text not null,
+  subject text,
+  "from" jsonb,
+  "to" jsonb,
+  reason text
+);
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
@@ -32,6 +42,11 @@ create table unstuck.credit_entries (
   reason text,
   idempotency_key text,
   created_at timestamp with time zone not null default clock_timestamp()
+);
+create table unstuck.erasures (
+  user_id uuid not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  files_left bigint
 );
 create table unstuck.job_events (
   id bigint not null generated always as identity,
@@ -168,8 +183,17 @@ create table unstuck_private.queue_turns (
   user_id uuid not null,
   served_at timestamp with time zone not null
 );
+create table unstuck_private.retention_progress (
+  kind text not null,
+  pruned bigint not null default 0,
+  pruned_at timestamp with time zone,
+  "position" bigint,
+  error text,
+  error_at timestamp with time zone
+);
 
 -- constraints
+alter table unstuck.admin_log add constraint admin_log_pkey PRIMARY KEY (id);
 alter table unstuck.cancelled_requests add constraint cancelled_requests_pkey PRIMARY KEY (user_id, job_id);
 alter table unstuck.credit_accounts add constraint credit_accounts_balance_check CHECK ((balance >= 0));
 alter table unstuck.credit_accounts add constraint credit_accounts_pkey PRIMARY KEY (user_id);
@@ -182,6 +206,8 @@ CASE kind
     WHEN 'adjustment'::text THEN (amount <> 0)
     ELSE (amount > 0)
 END);
+alter table unstuck.erasures add constraint erasures_files_left_check CHECK ((files_left >= 0));
+alter table unstuck.erasures add constraint erasures_pkey PRIMARY KEY (user_id);
 alter table unstuck.job_events add constraint job_events_pkey PRIMARY KEY (id);
 alter table unstuck.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
 alter table unstuck.job_steps add constraint job_steps_job_id_fkey FOREIGN KEY (job_id) REFERENCES unstuck.jobs(id) ON DELETE CASCADE;
@@ -224,28 +250,40 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_ke
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
 alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
+alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
 
 -- indexes
+CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
+CREATE INDEX admin_log_by_time ON unstuck.admin_log USING btree (at DESC);
 CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btree (at);
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
 CREATE UNIQUE INDEX credit_entries_one_debit ON unstuck.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
+CREATE INDEX erasures_open ON unstuck.erasures USING btree (at) WHERE (files_left IS DISTINCT FROM 0);
 CREATE INDEX job_events_by_job ON unstuck.job_events USING btree (job_id, id);
+CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX job_steps_queued ON unstuck.job_steps USING btree (provider) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
+CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
 CREATE INDEX job_steps_working ON unstuck.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
 CREATE INDEX jobs_by_created ON unstuck.jobs USING btree (created_at DESC);
+CREATE INDEX jobs_by_retried ON unstuck.jobs USING btree (retry_of) WHERE (retry_of IS NOT NULL);
 CREATE INDEX jobs_by_update ON unstuck.jobs USING btree (updated_at);
 CREATE INDEX jobs_by_user ON unstuck.jobs USING btree (user_id, created_at DESC);
 CREATE INDEX jobs_live_by_age ON unstuck.jobs USING btree (COALESCE(started_at, created_at), id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
 CREATE INDEX jobs_live_by_deadline ON unstuck.jobs USING btree (deadline_at, id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
 CREATE INDEX jobs_live_by_user ON unstuck.jobs USING btree (user_id) WHERE (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]));
+CREATE INDEX jobs_never_ordered ON unstuck.jobs USING btree (completed_at) WHERE ((status = 'cancelled'::text) AND (request_hash IS NULL) AND (started_at IS NULL) AND (credits_charged = 0));
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
+CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
+CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
 CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
-CREATE INDEX webhook_inbox_open ON unstuck.webhook_inbox USING btree (job_id, step) WHERE (applied_at IS NULL);
+CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
+CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
+CREATE INDEX queue_turns_by_time ON unstuck_private.queue_turns USING btree (served_at);
 
 -- views
 create view public.generation_history with (security_invoker=true) as
@@ -1359,6 +1397,11 @@ begin
   if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
   select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
   if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  -- Old requests are emptied (retention): nothing is left to run again.
+  if exists (select from unstuck.job_steps s where s.job_id = v_job.id and s.input = '{}') then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status,
+      'refundedCredits', v_job.credits_refunded, 'reason', 'its input is kept no longer'));
+  end if;
   if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
@@ -2193,6 +2236,98 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
+ RETURNS TABLE(jobs bigint, files bigint, entries bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '60s'
+AS $function$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_kept uuid[];
+  v_files bigint;
+  v_entries bigint;
+  v_balance bigint;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_balance := unstuck_private.account_lock(p_user_id);
+  v_ids := array(
+    select l.id
+    from (
+      select j.id
+      from unstuck.jobs j
+      where j.user_id = p_user_id
+      order by j.id
+      for update
+    ) l
+  );
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  v_kept := array(
+    select distinct s.job_id
+    from unstuck.jobs j
+    join unstuck.job_steps s on s.job_id = j.id
+    where j.user_id = p_user_id
+      and (
+        s.provider_cancel_due <> '[]'
+        or s.status in ('starting', 'running') and s.provider_done_at is null
+      )
+  );
+  select count(*)
+  into v_files
+  from unstuck.jobs j
+  join unstuck.job_steps s on s.job_id = j.id
+  where j.user_id = p_user_id and s.output_url is not null;
+  perform unstuck_private.user_close_jobs(p_user_id);
+  perform unstuck_private.user_strip_jobs(p_user_id, v_kept);
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (v_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.queue_turns q
+  where q.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null;
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  values (
+    p_actor,
+    'user_erase',
+    p_user_id::text,
+    jsonb_build_object(
+      'jobs', cardinality(v_ids),
+      'entries', v_entries,
+      'balance', v_balance
+    ),
+    p_reason
+  );
+  return query select cardinality(v_ids)::bigint, v_files, v_entries;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.user_heal_v1(p_user_id uuid)
  RETURNS TABLE(healed integer, refunded_credits bigint)
  LANGUAGE sql
@@ -2224,6 +2359,18 @@ begin
   if found then return query select true, v_id; return; end if;
   return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.account_drop_empty(p_user_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id
+    and a.balance = 0
+    and not exists (select from unstuck.credit_entries e where e.user_id = p_user_id)
+    and not exists (select from unstuck.jobs j where j.user_id = p_user_id)
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.account_lock(p_user_id uuid)
  RETURNS bigint
@@ -2463,6 +2610,12 @@ begin
   where j.id = p_job_id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select '00000000-0000-0000-0000-000000000000'::uuid $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.grant_max()
  RETURNS bigint
  LANGUAGE sql
@@ -2597,12 +2750,26 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_lock(p_job_id uuid)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_user uuid; v_job unstuck.jobs;
+declare
+  v_user uuid;
+  v_job unstuck.jobs;
 begin
-  select user_id into v_user from unstuck.jobs where id = p_job_id;
-  if not found then return null; end if;
+  select j.user_id
+  into v_user
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if not found then
+    return null;
+  end if;
   perform unstuck_private.account_lock(v_user);
-  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  select *
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  if v_job.user_id is distinct from v_user then
+    perform unstuck_private.account_drop_empty(v_user);
+  end if;
   return v_job;
 end $function$
 ;
@@ -2875,6 +3042,15 @@ begin
   then
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
     using errcode = 'check_violation';
+  end if;
+  -- An input that retention emptied is no change of the job.
+  if unstuck_private.is_final(old.status)
+    and new.status = old.status
+    and new.user_id = old.user_id
+    and new.input = '{}'
+    and old.input <> '{}'
+  then
+    return new;
   end if;
   new.updated_at := clock_timestamp();
   return new;
@@ -3187,6 +3363,386 @@ begin
     new.limit_changed_at := clock_timestamp();
   end if;
   return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_cancelled_requests(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.cancelled_requests c
+  where c.ctid = any (array(
+    select o.ctid
+    from unstuck.cancelled_requests o
+    where o.at < p_before
+    order by o.at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_cron_runs(p_before timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_from bigint;
+  v_to bigint;
+  v_passed int;
+begin
+  if to_regclass('cron.job_run_details') is null then
+    return 0;
+  end if;
+  select p.position
+  into v_from
+  from unstuck_private.retention_progress p
+  where p.kind = 'cron_runs';
+  -- Numbers that begin anew: the extension was made anew.
+  if v_from is null or v_from > (select max(d.runid) from cron.job_run_details d) then
+    v_from := 0;
+  end if;
+  select max(w.runid), count(*)
+  into v_to, v_passed
+  from (
+    select d.runid, coalesce(d.end_time, d.start_time) as at
+    from cron.job_run_details d
+    where d.runid > v_from
+    order by d.runid
+    limit p_limit
+  ) w
+  where w.at < p_before;
+  if v_to is null then
+    return 0;
+  end if;
+  delete from cron.job_run_details d
+  where d.runid > v_from
+    and d.runid <= v_to
+    and d.jobid in (select c.jobid from cron.job c where c.jobname = 'unstuck-cleanup');
+  insert into unstuck_private.retention_progress as p (kind, position)
+  values ('cron_runs', v_to)
+  on conflict (kind) do update
+  set position = excluded.position;
+  return v_passed;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_erased_jobs(p_now timestamp with time zone, p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select o.id
+    from unstuck.jobs o
+    where o.user_id = unstuck_private.erased_user()
+      and unstuck_private.is_final(o.status)
+      and (
+        o.updated_at < p_before
+        or o.updated_at < p_now - interval '1 hour'
+        and not exists (
+          select from unstuck.job_steps s
+          where s.job_id = o.id and s.provider_cancel_due <> '[]'
+        )
+      )
+      and not exists (select from unstuck.jobs r where r.retry_of = o.id)
+    order by o.updated_at
+    limit p_limit
+    offset p_skip
+    for update of o skip locked
+  );
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (v_ids);
+  delete from unstuck.jobs j
+  where j.id = any (v_ids);
+  return cardinality(v_ids);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_inputs(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_jobs int;
+  v_steps int;
+begin
+  update unstuck.jobs j
+  set input = '{}'
+  where j.ctid = any (array(
+    select o.ctid
+    from unstuck.jobs o
+    where o.completed_at < p_before and o.input <> '{}'
+    order by o.completed_at
+    limit (p_limit + 1) / 2
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_jobs = row_count;
+  update unstuck.job_steps s
+  set input = '{}'
+  where s.ctid = any (array(
+    select o.ctid
+    from unstuck.job_steps o
+    where o.completed_at < p_before
+      and o.input <> '{}'
+      and (select j.completed_at < p_before from unstuck.jobs j where j.id = o.job_id)
+    order by o.completed_at
+    limit (p_limit + 1) / 2
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_steps = row_count;
+  return v_jobs + v_steps;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_job_events(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.job_events e
+  where e.ctid = any (array(
+    select o.ctid
+    from unstuck.job_events o
+    where o.at < p_before
+      -- Asked row by row: one plan, whatever the tables' statistics say.
+      and coalesce(
+        (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
+        true
+      )
+    order by o.at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_kind(p_kind text, p_now timestamp with time zone, p_keep interval, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_before timestamptz := p_now - p_keep;
+begin
+  return case p_kind
+    when 'job_events' then unstuck_private.prune_job_events(v_before, p_limit, p_skip)
+    when 'webhook_inbox' then unstuck_private.prune_webhook_inbox(v_before, p_limit, p_skip)
+    when 'sweeps' then unstuck_private.prune_sweeps(v_before, p_limit, p_skip)
+    when 'cancelled_requests' then
+      unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
+    when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
+    when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
+    when 'queue_turns' then unstuck_private.prune_queue_turns(v_before, p_limit, p_skip)
+    when 'erased_jobs' then
+      unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
+    when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
+    else 0  -- files, which SQL must not delete, and kinds of a later version
+  end;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_old_rows(p_now timestamp with time zone)
+ RETURNS TABLE(kind text, pruned integer, error text)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '50ms'
+AS $function$
+#variable_conflict use_column
+declare
+  v_rule record;
+  v_began timestamptz;
+  v_batch int;
+  v_skip int;
+  v_got int;
+  v_all int;
+  v_error text;
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(
+    pg_catalog.hashtextextended('unstuck_private.prune_old_rows', 0)
+  ) then
+    return;
+  end if;
+  for v_rule in
+    select r.kind, r.keep
+    from unstuck.retention r
+    where r.keep is not null
+    order by r.kind
+  loop
+    v_began := clock_timestamp();
+    v_batch := 500;
+    v_skip := 0;
+    v_all := 0;
+    v_error := null;
+    loop
+      begin
+        v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
+        v_all := v_all + v_got;
+        exit when v_got = 0;
+      exception when others then
+        v_error := sqlerrm;
+        v_skip := v_skip + (v_batch = 1)::int;
+        v_batch := 1;
+        exit when v_skip >= 20;
+      end;
+      exit when v_all > 5000 - v_batch or clock_timestamp() - v_began > interval '100 ms';
+    end loop;
+    if v_all > 0 or v_error is not null then
+      insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
+      values (
+        v_rule.kind,
+        v_all,
+        case when v_all > 0 then clock_timestamp() end,
+        v_error,
+        case when v_error is not null then clock_timestamp() end
+      )
+      on conflict (kind) do update
+      set
+        pruned = p.pruned + excluded.pruned,
+        pruned_at = coalesce(excluded.pruned_at, p.pruned_at),
+        error = coalesce(excluded.error, p.error),
+        error_at = coalesce(excluded.error_at, p.error_at);
+    end if;
+    return query select v_rule.kind, v_all, v_error;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_orphans(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select o.id
+    from unstuck.jobs o
+    where o.status = 'cancelled'
+      and o.request_hash is null
+      and o.started_at is null
+      and o.credits_charged = 0
+      and o.completed_at < p_before
+      and o.retry_of is null
+      and not exists (select from unstuck.job_steps s where s.job_id = o.id)
+      and not exists (select from unstuck.credit_entries e where e.job_id = o.id)
+      and not exists (select from unstuck.jobs r where r.retry_of = o.id)
+    order by o.completed_at
+    limit p_limit
+    offset p_skip
+    for update of o skip locked
+  );
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.jobs j
+  where j.id = any (v_ids);
+  return cardinality(v_ids);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_queue_turns(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck_private.queue_turns q
+  where q.ctid = any (array(
+    select o.ctid
+    from unstuck_private.queue_turns o
+    where o.served_at < p_before
+      and not exists (
+        select from unstuck.jobs j
+        where j.user_id = o.user_id
+          and j.status in ('pending', 'queued', 'starting', 'running')
+      )
+    order by o.served_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_sweeps(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_newest bigint;
+  v_pruned int;
+begin
+  select s.id
+  into v_newest
+  from unstuck.sweeps s
+  where s.finished_at is not null
+  order by s.finished_at desc
+  limit 1;
+  delete from unstuck.sweeps s
+  where s.ctid = any (array(
+    select o.ctid
+    from unstuck.sweeps o
+    where o.started_at < p_before and o.id is distinct from v_newest
+    order by o.started_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_webhook_inbox(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.webhook_inbox w
+  where w.ctid = any (array(
+    select o.ctid
+    from unstuck.webhook_inbox o
+    where o.received_at < p_before
+      and coalesce(
+        (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
+        true
+      )
+    order by o.received_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
@@ -3638,6 +4194,101 @@ AS $function$
       * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_close_jobs(p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_live uuid[];
+  v_id uuid;
+begin
+  v_live := array(
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
+    order by j.id
+  );
+  if v_live = '{}' then
+    return;
+  end if;
+  begin
+    perform unstuck_private.jobs_close(
+      v_live,
+      array_fill('cancelled'::text, array[cardinality(v_live)]),
+      array_fill('CANCELLED'::text, array[cardinality(v_live)]),
+      array_fill('the user was erased.'::text, array[cardinality(v_live)])
+    );
+    return;
+  exception when others then
+    null;  -- one bad row fails the statement
+  end;
+  foreach v_id in array v_live loop
+    begin
+      perform unstuck_private.jobs_close(
+        array[v_id],
+        array['cancelled'],
+        array['CANCELLED'],
+        array['the user was erased.']
+      );
+    exception when others then
+      null;  -- the caller takes the row and its ledger away all the same
+    end;
+  end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_strip_jobs(p_user_id uuid, p_kept uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.jobs r
+  set retry_of = null
+  from unstuck.jobs j
+  where j.user_id = p_user_id
+    and r.retry_of = j.id
+    and (r.user_id <> p_user_id or r.id = any (p_kept) or j.id = any (p_kept));
+  update unstuck.job_steps s
+  set
+    status = case
+      when unstuck_private.is_final(s.status) then s.status
+      else 'cancelled'
+    end,
+    provider_cancel_due = case
+      when unstuck_private.is_final(s.status) then s.provider_cancel_due
+      else unstuck_private.cancel_due_with(s)
+    end,
+    completed_at = coalesce(s.completed_at, clock_timestamp()),
+    lease_until = null,
+    share = 0,
+    input = '{}',
+    output = null,
+    output_url = null,
+    error_message = null
+  where s.job_id = any (p_kept);
+  update unstuck.jobs j
+  set
+    user_id = unstuck_private.erased_user(),
+    session_id = null,
+    status = case
+      when unstuck_private.is_final(j.status) then j.status
+      else 'cancelled'
+    end,
+    credits_charged = 0,
+    credits_refunded = 0,
+    exclusive_key = null,
+    input = '{}',
+    output = null,
+    output_url = null,
+    error_code = null,
+    error_message = null,
+    request_hash = 'erased',
+    completed_at = coalesce(j.completed_at, clock_timestamp()),
+    quarantined_at = null
+  where j.id = any (p_kept);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations(p_since timestamp with time zone)
  RETURNS TABLE(invariant text, subject text, detail text)
@@ -4127,6 +4778,17 @@ comment on function unstuck.user_active_v1(uuid) is
 Caller: check-user-active. Heals the user''s overdue rows and orphans, then looks at running
 jobs, then at queued ones. Always one row.
 ';
+comment on function unstuck.user_erase_v1(uuid,uuid,text) is
+'
+Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user''s live
+jobs, then removes the user''s jobs, steps, events, provider calls, ledger, account, cancelled
+requests, turns and roles, all or nothing, and notes it in admin_log.
+What a provider may still be at stays for a day as a bare row that names nobody, so that its
+cancel is sent. Files are listed in erasures and deleted later through the Storage API.
+jobs, entries: removed; files: results that the jobs named.
+Refuses: forbidden, bad_request.
+Replay: zeros; the user may come back and is then somebody new.
+';
 comment on function unstuck.user_heal_v1(uuid) is
 '
 Caller: a request of that user that was refused by the user''s own rows. Heals what is over, at
@@ -4162,11 +4824,14 @@ comment on view public.video_upscaler_jobs is
 'Unstuck front of unstuck.video_upscaler_jobs.';
 
 -- row level security
+alter table unstuck.admin_log enable row level security;
+create policy admin_log_read on unstuck.admin_log as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.cancelled_requests enable row level security;
 alter table unstuck.credit_accounts enable row level security;
 create policy credit_accounts_read on unstuck.credit_accounts as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.credit_entries enable row level security;
 create policy credit_entries_read on unstuck.credit_entries as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.erasures enable row level security;
 alter table unstuck.job_events enable row level security;
 create policy job_events_read on unstuck.job_events as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.job_steps enable row level security;
@@ -4186,6 +4851,7 @@ create policy user_roles_read on unstuck.user_roles as permissive for select to 
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.queue_turns enable row level security;
+alter table unstuck_private.retention_progress enable row level security;
 
 -- published tables
 alter publication supabase_realtime add table unstuck.jobs;
@@ -4251,6 +4917,7 @@ grant execute on function unstuck.steps_waiting_v1(text) to service_role;
 grant execute on function unstuck.sweep_begin_v1(text) to service_role;
 grant execute on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) to service_role;
 grant execute on function unstuck.user_active_v1(uuid) to service_role;
+grant execute on function unstuck.user_erase_v1(uuid,uuid,text) to service_role;
 grant execute on function unstuck.user_heal_v1(uuid) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
@@ -4306,11 +4973,14 @@ grant delete, insert, select, update on table public.veste_ai_jobs to authentica
 grant select on table public.veste_ai_jobs to service_role;
 grant delete, insert, select, update on table public.video_upscaler_jobs to authenticated;
 grant select on table public.video_upscaler_jobs to service_role;
+grant select on table unstuck.admin_log to authenticated;
+grant select on table unstuck.admin_log to service_role;
 grant select on table unstuck.cancelled_requests to service_role;
 grant select on table unstuck.credit_accounts to authenticated;
 grant select on table unstuck.credit_accounts to service_role;
 grant select on table unstuck.credit_entries to authenticated;
 grant select on table unstuck.credit_entries to service_role;
+grant select on table unstuck.erasures to service_role;
 grant select on table unstuck.generation_history to authenticated;
 grant select on table unstuck.generation_history to service_role;
 grant select on table unstuck.generation_jobs to authenticated;

@@ -103,7 +103,7 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
--- source job/job_events.sql 86fcb1f89987
+-- source job/job_events.sql 52697c103b31
 -- The history of every transition of jobs and steps. Append-only; written by triggers.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
@@ -123,9 +123,48 @@ create table unstuck.job_events (
 create index job_events_by_job
 on unstuck.job_events (job_id, id);
 
+create index job_events_by_time on unstuck.job_events (at);
+
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
+
+-- source retention/admin_log.sql 0adb1a023733
+-- What admins did that is no job's own history: append-only, kept for ever.
+create table unstuck.admin_log (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  actor uuid not null,
+  act text not null,
+  subject text,
+  "from" jsonb,
+  "to" jsonb,
+  reason text
+);
+
+create index admin_log_by_time on unstuck.admin_log (at desc);
+
+create index admin_log_by_subject on unstuck.admin_log (subject);
+
+alter table unstuck.admin_log enable row level security;
+revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
+grant select on unstuck.admin_log to service_role;
+grant select on unstuck.admin_log to authenticated;
+
+-- source retention/erasures.sql 59ccf9d84c25
+-- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
+-- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
+create table unstuck.erasures (
+  user_id uuid primary key,
+  at timestamptz not null default clock_timestamp(),
+  files_left bigint check (files_left >= 0)
+);
+
+create index erasures_open on unstuck.erasures (at) where files_left is distinct from 0;
+
+alter table unstuck.erasures enable row level security;
+revoke all on unstuck.erasures from public, anon, authenticated, service_role;
+grant select on unstuck.erasures to service_role;
 
 -- source retention/retention.sql 21a28562aa78
 -- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
@@ -139,6 +178,21 @@ alter table unstuck.retention enable row level security;
 revoke all on unstuck.retention from public, anon, authenticated, service_role;
 grant select on unstuck.retention to service_role;
 
+-- source retention/retention_progress.sql 059fbe37a6a8
+-- What pruning has done of each kind: rows in all, when, how far a walk has come, the last error.
+create table unstuck_private.retention_progress (
+  kind text primary key,
+  pruned bigint not null default 0,
+  pruned_at timestamptz,
+  position bigint,
+  error text,
+  error_at timestamptz
+);
+
+alter table unstuck_private.retention_progress enable row level security;
+revoke all on unstuck_private.retention_progress
+from public, anon, authenticated, service_role;
+
 -- source role/user_roles.sql 046a2d897c4c
 -- Who holds which role, for projects whose app keeps no roles of its own.
 create table unstuck.user_roles (
@@ -151,7 +205,7 @@ alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
 grant select on unstuck.user_roles to authenticated, service_role;
 
--- source sweep/sweeps.sql fdcf22484864
+-- source sweep/sweeps.sql 01f7ca1ce1af
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -164,6 +218,8 @@ create table unstuck.sweeps (
   stuck int,
   violations int
 );
+
+create index sweeps_by_time on unstuck.sweeps (started_at);
 
 create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
 
@@ -191,7 +247,7 @@ alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;
 grant select on unstuck.providers to authenticated, service_role;
 
--- source queue/queue_turns.sql cdee6eeb3d15
+-- source queue/queue_turns.sql ea63a074938b
 -- When each user was last admitted at a provider; written by the claim, under the provider's lock.
 create table unstuck_private.queue_turns (
   provider text not null references unstuck.providers,
@@ -199,6 +255,8 @@ create table unstuck_private.queue_turns (
   served_at timestamptz not null,
   primary key (provider, user_id)
 );
+
+create index queue_turns_by_time on unstuck_private.queue_turns (served_at);
 
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
@@ -246,7 +304,7 @@ alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to authenticated, service_role;
 
--- source job/jobs.sql a41d3d692de3
+-- source job/jobs.sql d4ec8f6151d9
 -- What users paid for: one row per order. Its work is in `job_steps`.
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
@@ -336,11 +394,27 @@ create index jobs_live_by_user
 on unstuck.jobs (user_id)
 where status in ('pending', 'queued', 'starting', 'running');
 
+create index jobs_by_retried
+on unstuck.jobs (retry_of)
+where retry_of is not null;
+
+-- What retention looks for: inputs to empty, and rows that were never ordered.
+create index jobs_with_input
+on unstuck.jobs (completed_at)
+where completed_at is not null and input <> '{}';
+
+create index jobs_never_ordered
+on unstuck.jobs (completed_at)
+where status = 'cancelled'
+  and request_hash is null
+  and started_at is null
+  and credits_charged = 0;
+
 alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
--- source step/job_steps.sql 27ce1670648f
+-- source step/job_steps.sql da75288f8d0c
 -- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
@@ -412,6 +486,10 @@ create index job_steps_durations
 on unstuck.job_steps (provider, completed_at desc)
 where status = 'completed';
 
+create index job_steps_with_input
+on unstuck.job_steps (completed_at)
+where completed_at is not null and input <> '{}';
+
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
 grant select on unstuck.job_steps to service_role;
@@ -423,7 +501,9 @@ grant select (
   error_message, completed_at
 ) on unstuck.job_steps to authenticated;
 
--- source webhook/webhook_inbox.sql af4765a90a65
+-- source webhook/webhook_inbox.sql 41d76e8296cb
+-- Every authentic call of a provider, once. What comes before its step knows the provider's id is
+-- kept and applied later; a week after, or once its job is over, the call is pruned.
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,
@@ -438,7 +518,9 @@ create table unstuck.webhook_inbox (
   unique (provider, dedup_key)
 );
 
-create index webhook_inbox_open on unstuck.webhook_inbox (job_id, step) where applied_at is null;
+create index webhook_inbox_by_job on unstuck.webhook_inbox (job_id, step, run);
+
+create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
 
 alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
@@ -676,7 +758,7 @@ $c$;
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
--- source cancel/job_requeue_v1.sql cf07ba5e9ed0
+-- source cancel/job_requeue_v1.sql 307a1554f34d
 create or replace function unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
 returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
 language plpgsql
@@ -718,6 +800,11 @@ begin
   if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
   select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
   if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  -- Old requests are emptied (retention): nothing is left to run again.
+  if exists (select from unstuck.job_steps s where s.job_id = v_job.id and s.input = '{}') then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status,
+      'refundedCredits', v_job.credits_refunded, 'reason', 'its input is kept no longer'));
+  end if;
   if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');
@@ -927,6 +1014,24 @@ $$
 $$;
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
+
+-- source credit/account_drop_empty.sql 2660591d2624
+-- Takes back an account that was made for a job that is gone. The caller holds it.
+create or replace function unstuck_private.account_drop_empty(p_user_id uuid)
+returns void
+language sql
+set search_path = ''
+as
+$$
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id
+    and a.balance = 0
+    and not exists (select from unstuck.credit_entries e where e.user_id = p_user_id)
+    and not exists (select from unstuck.jobs j where j.user_id = p_user_id)
+$$;
+
+revoke all on function unstuck_private.account_drop_empty
+from public, anon, authenticated, service_role;
 
 -- source credit/account_lock.sql 26eab5065a01
 -- Locks the user's account, made where there is none, and tells its balance. Asked again where
@@ -1363,19 +1468,35 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
--- source job/job_lock.sql b458df30a324
--- One job, locked in order (account, job), for the functions that may move money. Returns null where there is none.
-create or replace function unstuck_private.job_lock(p_job_id uuid) returns unstuck.jobs
+-- source job/job_lock.sql 9a62d3ad7f80
+-- One job, locked in order (account, job), for the functions that may move money. Null where there is
+-- none; an account that was made for a job that went meanwhile, with its user, goes with it.
+create or replace function unstuck_private.job_lock(p_job_id uuid)
+returns unstuck.jobs
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_user uuid; v_job unstuck.jobs;
+declare
+  v_user uuid;
+  v_job unstuck.jobs;
 begin
-  select user_id into v_user from unstuck.jobs where id = p_job_id;
-  if not found then return null; end if;
+  select j.user_id
+  into v_user
+  from unstuck.jobs j
+  where j.id = p_job_id;
+  if not found then
+    return null;
+  end if;
   perform unstuck_private.account_lock(v_user);
-  select * into v_job from unstuck.jobs where id = p_job_id for update;
+  select *
+  into v_job
+  from unstuck.jobs j
+  where j.id = p_job_id
+  for update;
+  if v_job.user_id is distinct from v_user then
+    perform unstuck_private.account_drop_empty(v_user);
+  end if;
   return v_job;
 end $$;
 
@@ -1459,7 +1580,7 @@ execute function unstuck_private.jobs_before_insert();
 revoke all on function unstuck_private.jobs_before_insert
 from public, anon, authenticated, service_role;
 
--- source job/jobs_before_update.sql 0568d9479efa
+-- source job/jobs_before_update.sql ff7e2a6e047d
 -- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
 -- cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
@@ -1478,6 +1599,15 @@ begin
   then
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
     using errcode = 'check_violation';
+  end if;
+  -- An input that retention emptied is no change of the job.
+  if unstuck_private.is_final(old.status)
+    and new.status = old.status
+    and new.user_id = old.user_id
+    and new.input = '{}'
+    and old.input <> '{}'
+  then
+    return new;
   end if;
   new.updated_at := clock_timestamp();
   return new;
@@ -2428,6 +2558,725 @@ $$;
 
 revoke all on function unstuck_private.visible_positions from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;
+
+-- source retention/erased_user.sql 46399bf85154
+-- Whose the rows are that stay of an erased user's jobs: nobody's.
+create or replace function unstuck_private.erased_user()
+returns uuid
+language sql
+immutable
+as
+$$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
+
+revoke all on function unstuck_private.erased_user from public, anon, authenticated, service_role;
+
+-- source retention/prune_cancelled_requests.sql 10cd796dca6f
+create or replace function unstuck_private.prune_cancelled_requests(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.cancelled_requests c
+  where c.ctid = any (array(
+    select o.ctid
+    from unstuck.cancelled_requests o
+    where o.at < p_before
+    order by o.at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_cancelled_requests
+from public, anon, authenticated, service_role;
+
+-- source retention/prune_cron_runs.sql 0159deea4b8f
+-- pg_cron keeps a row of every run for ever, in a table that is its own and that the host's jobs
+-- share: only our job's rows go. The table has no index but its key, so it is walked by that, each
+-- row once, from where the walk before stopped. Says how many rows the walk passed.
+create or replace function unstuck_private.prune_cron_runs(p_before timestamptz, p_limit int)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_from bigint;
+  v_to bigint;
+  v_passed int;
+begin
+  if to_regclass('cron.job_run_details') is null then
+    return 0;
+  end if;
+  select p.position
+  into v_from
+  from unstuck_private.retention_progress p
+  where p.kind = 'cron_runs';
+  -- Numbers that begin anew: the extension was made anew.
+  if v_from is null or v_from > (select max(d.runid) from cron.job_run_details d) then
+    v_from := 0;
+  end if;
+  select max(w.runid), count(*)
+  into v_to, v_passed
+  from (
+    select d.runid, coalesce(d.end_time, d.start_time) as at
+    from cron.job_run_details d
+    where d.runid > v_from
+    order by d.runid
+    limit p_limit
+  ) w
+  where w.at < p_before;
+  if v_to is null then
+    return 0;
+  end if;
+  delete from cron.job_run_details d
+  where d.runid > v_from
+    and d.runid <= v_to
+    and d.jobid in (select c.jobid from cron.job c where c.jobname = 'unstuck-cleanup');
+  insert into unstuck_private.retention_progress as p (kind, position)
+  values ('cron_runs', v_to)
+  on conflict (kind) do update
+  set position = excluded.position;
+  return v_passed;
+end $$;
+
+revoke all on function unstuck_private.prune_cron_runs
+from public, anon, authenticated, service_role;
+
+-- source retention/prune_erased_jobs.sql 4d3b9aff668e
+-- What was kept of an erased user's jobs so that a provider can be told to stop. It goes an hour
+-- after the erasing where no cancel is owed (a worker may have been about to learn its task), and
+-- at `p_before` whatever is owed: by then the task has ended by itself.
+create or replace function unstuck_private.prune_erased_jobs(
+  p_now timestamptz,
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select o.id
+    from unstuck.jobs o
+    where o.user_id = unstuck_private.erased_user()
+      and unstuck_private.is_final(o.status)
+      and (
+        o.updated_at < p_before
+        or o.updated_at < p_now - interval '1 hour'
+        and not exists (
+          select from unstuck.job_steps s
+          where s.job_id = o.id and s.provider_cancel_due <> '[]'
+        )
+      )
+      and not exists (select from unstuck.jobs r where r.retry_of = o.id)
+    order by o.updated_at
+    limit p_limit
+    offset p_skip
+    for update of o skip locked
+  );
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (v_ids);
+  delete from unstuck.jobs j
+  where j.id = any (v_ids);
+  return cardinality(v_ids);
+end $$;
+
+revoke all on function unstuck_private.prune_erased_jobs
+from public, anon, authenticated, service_role;
+
+-- source retention/prune_inputs.sql 73ffdb90ff87
+-- What final jobs and their steps were asked for is emptied; the rows themselves stay. Half of the
+-- rows are jobs, half are steps.
+create or replace function unstuck_private.prune_inputs(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_jobs int;
+  v_steps int;
+begin
+  update unstuck.jobs j
+  set input = '{}'
+  where j.ctid = any (array(
+    select o.ctid
+    from unstuck.jobs o
+    where o.completed_at < p_before and o.input <> '{}'
+    order by o.completed_at
+    limit (p_limit + 1) / 2
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_jobs = row_count;
+  update unstuck.job_steps s
+  set input = '{}'
+  where s.ctid = any (array(
+    select o.ctid
+    from unstuck.job_steps o
+    where o.completed_at < p_before
+      and o.input <> '{}'
+      and (select j.completed_at < p_before from unstuck.jobs j where j.id = o.job_id)
+    order by o.completed_at
+    limit (p_limit + 1) / 2
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_steps = row_count;
+  return v_jobs + v_steps;
+end $$;
+
+revoke all on function unstuck_private.prune_inputs from public, anon, authenticated, service_role;
+
+-- source retention/prune_job_events.sql 8180460c8c49
+create or replace function unstuck_private.prune_job_events(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.job_events e
+  where e.ctid = any (array(
+    select o.ctid
+    from unstuck.job_events o
+    where o.at < p_before
+      -- Asked row by row: one plan, whatever the tables' statistics say.
+      and coalesce(
+        (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
+        true
+      )
+    order by o.at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_job_events
+from public, anon, authenticated, service_role;
+
+-- source retention/prune_kind.sql 1328b608a289
+-- Prunes up to p_limit rows of one kind, after the first p_skip of them; says how many.
+create or replace function unstuck_private.prune_kind(
+  p_kind text,
+  p_now timestamptz,
+  p_keep interval,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_before timestamptz := p_now - p_keep;
+begin
+  return case p_kind
+    when 'job_events' then unstuck_private.prune_job_events(v_before, p_limit, p_skip)
+    when 'webhook_inbox' then unstuck_private.prune_webhook_inbox(v_before, p_limit, p_skip)
+    when 'sweeps' then unstuck_private.prune_sweeps(v_before, p_limit, p_skip)
+    when 'cancelled_requests' then
+      unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
+    when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
+    when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
+    when 'queue_turns' then unstuck_private.prune_queue_turns(v_before, p_limit, p_skip)
+    when 'erased_jobs' then
+      unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
+    when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
+    else 0  -- files, which SQL must not delete, and kinds of a later version
+  end;
+end $$;
+
+revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
+
+-- source retention/prune_old_rows.sql 6c80e96ae531
+-- One pass over everything that is not kept for ever: of each kind at most 5,000 rows and 100 ms,
+-- in batches. It waits for nobody, and one pass works at a time. What cannot be deleted (a host's
+-- foreign key, a trigger) is passed over row by row and its error noted; neither the other rows nor
+-- the other kinds nor the healing before it are lost.
+create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
+returns table (kind text, pruned int, error text)
+language plpgsql
+set search_path = ''
+set lock_timeout = '50ms'
+as
+$$
+#variable_conflict use_column
+declare
+  v_rule record;
+  v_began timestamptz;
+  v_batch int;
+  v_skip int;
+  v_got int;
+  v_all int;
+  v_error text;
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(
+    pg_catalog.hashtextextended('unstuck_private.prune_old_rows', 0)
+  ) then
+    return;
+  end if;
+  for v_rule in
+    select r.kind, r.keep
+    from unstuck.retention r
+    where r.keep is not null
+    order by r.kind
+  loop
+    v_began := clock_timestamp();
+    v_batch := 500;
+    v_skip := 0;
+    v_all := 0;
+    v_error := null;
+    loop
+      begin
+        v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
+        v_all := v_all + v_got;
+        exit when v_got = 0;
+      exception when others then
+        v_error := sqlerrm;
+        v_skip := v_skip + (v_batch = 1)::int;
+        v_batch := 1;
+        exit when v_skip >= 20;
+      end;
+      exit when v_all > 5000 - v_batch or clock_timestamp() - v_began > interval '100 ms';
+    end loop;
+    if v_all > 0 or v_error is not null then
+      insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
+      values (
+        v_rule.kind,
+        v_all,
+        case when v_all > 0 then clock_timestamp() end,
+        v_error,
+        case when v_error is not null then clock_timestamp() end
+      )
+      on conflict (kind) do update
+      set
+        pruned = p.pruned + excluded.pruned,
+        pruned_at = coalesce(excluded.pruned_at, p.pruned_at),
+        error = coalesce(excluded.error, p.error),
+        error_at = coalesce(excluded.error_at, p.error_at);
+    end if;
+    return query select v_rule.kind, v_all, v_error;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.prune_old_rows
+from public, anon, authenticated, service_role;
+
+-- source retention/prune_orphans.sql c5fd65f3afa3
+-- Rows that older clients inserted and nobody ordered: cancelled, never paid, never begun, no step.
+-- Only these may a user write without paying (200 an hour), so they do not stay. Their `/run` may
+-- still come later: it is then a new request of that id.
+create or replace function unstuck_private.prune_orphans(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select o.id
+    from unstuck.jobs o
+    where o.status = 'cancelled'
+      and o.request_hash is null
+      and o.started_at is null
+      and o.credits_charged = 0
+      and o.completed_at < p_before
+      and o.retry_of is null
+      and not exists (select from unstuck.job_steps s where s.job_id = o.id)
+      and not exists (select from unstuck.credit_entries e where e.job_id = o.id)
+      and not exists (select from unstuck.jobs r where r.retry_of = o.id)
+    order by o.completed_at
+    limit p_limit
+    offset p_skip
+    for update of o skip locked
+  );
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.jobs j
+  where j.id = any (v_ids);
+  return cardinality(v_ids);
+end $$;
+
+revoke all on function unstuck_private.prune_orphans from public, anon, authenticated, service_role;
+
+-- source retention/prune_queue_turns.sql 02ae45b84155
+-- Whoever has nothing open comes to the line as somebody new.
+create or replace function unstuck_private.prune_queue_turns(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_pruned int;
+begin
+  delete from unstuck_private.queue_turns q
+  where q.ctid = any (array(
+    select o.ctid
+    from unstuck_private.queue_turns o
+    where o.served_at < p_before
+      and not exists (
+        select from unstuck.jobs j
+        where j.user_id = o.user_id
+          and j.status in ('pending', 'queued', 'starting', 'running')
+      )
+    order by o.served_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_queue_turns
+from public, anon, authenticated, service_role;
+
+-- source retention/prune_sweeps.sql d83e0c26f9e7
+-- All but the newest finished one, which is what `health` shows.
+create or replace function unstuck_private.prune_sweeps(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_newest bigint;
+  v_pruned int;
+begin
+  select s.id
+  into v_newest
+  from unstuck.sweeps s
+  where s.finished_at is not null
+  order by s.finished_at desc
+  limit 1;
+  delete from unstuck.sweeps s
+  where s.ctid = any (array(
+    select o.ctid
+    from unstuck.sweeps o
+    where o.started_at < p_before and o.id is distinct from v_newest
+    order by o.started_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_sweeps from public, anon, authenticated, service_role;
+
+-- source retention/prune_webhook_inbox.sql ad7644f24907
+-- Also what was never applied, once its job is over or gone: it can change nothing any more.
+create or replace function unstuck_private.prune_webhook_inbox(
+  p_before timestamptz,
+  p_limit int,
+  p_skip int
+)
+returns int
+language plpgsql
+set search_path = ''
+set plan_cache_mode = 'force_custom_plan'
+as
+$$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.webhook_inbox w
+  where w.ctid = any (array(
+    select o.ctid
+    from unstuck.webhook_inbox o
+    where o.received_at < p_before
+      and coalesce(
+        (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
+        true
+      )
+    order by o.received_at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $$;
+
+revoke all on function unstuck_private.prune_webhook_inbox
+from public, anon, authenticated, service_role;
+
+-- source retention/user_close_jobs.sql bd4c222bdb3e
+-- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
+-- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
+-- are locked.
+create or replace function unstuck_private.user_close_jobs(p_user_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_live uuid[];
+  v_id uuid;
+begin
+  v_live := array(
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
+    order by j.id
+  );
+  if v_live = '{}' then
+    return;
+  end if;
+  begin
+    perform unstuck_private.jobs_close(
+      v_live,
+      array_fill('cancelled'::text, array[cardinality(v_live)]),
+      array_fill('CANCELLED'::text, array[cardinality(v_live)]),
+      array_fill('the user was erased.'::text, array[cardinality(v_live)])
+    );
+    return;
+  exception when others then
+    null;  -- one bad row fails the statement
+  end;
+  foreach v_id in array v_live loop
+    begin
+      perform unstuck_private.jobs_close(
+        array[v_id],
+        array['cancelled'],
+        array['CANCELLED'],
+        array['the user was erased.']
+      );
+    exception when others then
+      null;  -- the caller takes the row and its ledger away all the same
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.user_close_jobs
+from public, anon, authenticated, service_role;
+
+-- source retention/user_erase_v1.sql a6b172f993d1
+create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
+returns table (jobs bigint, files bigint, entries bigint)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '60s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_kept uuid[];
+  v_files bigint;
+  v_entries bigint;
+  v_balance bigint;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_balance := unstuck_private.account_lock(p_user_id);
+  v_ids := array(
+    select l.id
+    from (
+      select j.id
+      from unstuck.jobs j
+      where j.user_id = p_user_id
+      order by j.id
+      for update
+    ) l
+  );
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  v_kept := array(
+    select distinct s.job_id
+    from unstuck.jobs j
+    join unstuck.job_steps s on s.job_id = j.id
+    where j.user_id = p_user_id
+      and (
+        s.provider_cancel_due <> '[]'
+        or s.status in ('starting', 'running') and s.provider_done_at is null
+      )
+  );
+  select count(*)
+  into v_files
+  from unstuck.jobs j
+  join unstuck.job_steps s on s.job_id = j.id
+  where j.user_id = p_user_id and s.output_url is not null;
+  perform unstuck_private.user_close_jobs(p_user_id);
+  perform unstuck_private.user_strip_jobs(p_user_id, v_kept);
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (v_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.queue_turns q
+  where q.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null;
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  values (
+    p_actor,
+    'user_erase',
+    p_user_id::text,
+    jsonb_build_object(
+      'jobs', cardinality(v_ids),
+      'entries', v_entries,
+      'balance', v_balance
+    ),
+    p_reason
+  );
+  return query select cardinality(v_ids)::bigint, v_files, v_entries;
+end $$;
+
+comment on function unstuck.user_erase_v1 is $c$
+Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user's live
+jobs, then removes the user's jobs, steps, events, provider calls, ledger, account, cancelled
+requests, turns and roles, all or nothing, and notes it in admin_log.
+What a provider may still be at stays for a day as a bare row that names nobody, so that its
+cancel is sent. Files are listed in erasures and deleted later through the Storage API.
+jobs, entries: removed; files: results that the jobs named.
+Refuses: forbidden, bad_request.
+Replay: zeros; the user may come back and is then somebody new.
+$c$;
+
+revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_erase_v1 to service_role;
+
+-- source retention/user_strip_jobs.sql 3b80f3176bfa
+-- Takes everything out of these jobs that tells of their user and leaves what a provider's cancel
+-- needs. The rows belong to nobody afterwards and are worth nothing. No other user's job names any
+-- of the user's jobs afterwards.
+create or replace function unstuck_private.user_strip_jobs(p_user_id uuid, p_kept uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.jobs r
+  set retry_of = null
+  from unstuck.jobs j
+  where j.user_id = p_user_id
+    and r.retry_of = j.id
+    and (r.user_id <> p_user_id or r.id = any (p_kept) or j.id = any (p_kept));
+  update unstuck.job_steps s
+  set
+    status = case
+      when unstuck_private.is_final(s.status) then s.status
+      else 'cancelled'
+    end,
+    provider_cancel_due = case
+      when unstuck_private.is_final(s.status) then s.provider_cancel_due
+      else unstuck_private.cancel_due_with(s)
+    end,
+    completed_at = coalesce(s.completed_at, clock_timestamp()),
+    lease_until = null,
+    share = 0,
+    input = '{}',
+    output = null,
+    output_url = null,
+    error_message = null
+  where s.job_id = any (p_kept);
+  update unstuck.jobs j
+  set
+    user_id = unstuck_private.erased_user(),
+    session_id = null,
+    status = case
+      when unstuck_private.is_final(j.status) then j.status
+      else 'cancelled'
+    end,
+    credits_charged = 0,
+    credits_refunded = 0,
+    exclusive_key = null,
+    input = '{}',
+    output = null,
+    output_url = null,
+    error_code = null,
+    error_message = null,
+    request_hash = 'erased',
+    completed_at = coalesce(j.completed_at, clock_timestamp()),
+    quarantined_at = null
+  where j.id = any (p_kept);
+end $$;
+
+revoke all on function unstuck_private.user_strip_jobs
+from public, anon, authenticated, service_role;
 
 -- source role/has_role.sql 64d3b48ac378
 create or replace function unstuck.has_role(_user_id uuid, _role unstuck.app_role) returns boolean
@@ -4873,7 +5722,7 @@ revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, serv
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.video_upscaler_jobs to authenticated;
 
--- source policy/read_own_rows.sql d8de0228ad35
+-- source policy/read_own_rows.sql dcc64417164a
 -- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
@@ -4909,6 +5758,10 @@ using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 create policy credit_entries_read on unstuck.credit_entries
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+create policy admin_log_read on unstuck.admin_log
+for select to authenticated
+using ((select unstuck_private.is_admin()));
 
 create policy user_roles_read on unstuck.user_roles
 for select to authenticated
@@ -5299,7 +6152,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'e024c89d05830d1d0b81aa8bddafa41605c423f63b7ef17b6b3c128a494597b5'
+  '0de9aa585db0db012d6f808b05e138b1f70942c7916742d86e1c466c5552a886'
 );
 
 notify pgrst, 'reload schema';

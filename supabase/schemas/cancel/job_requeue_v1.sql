@@ -39,6 +39,11 @@ begin
   if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
   select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
   if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
+  -- Old requests are emptied (retention): nothing is left to run again.
+  if exists (select from unstuck.job_steps s where s.job_id = v_job.id and s.input = '{}') then
+    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status,
+      'refundedCredits', v_job.credits_refunded, 'reason', 'its input is kept no longer'));
+  end if;
   if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
       where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
     perform unstuck_private.refuse(409, 'active_job_exists');

@@ -17,6 +17,8 @@ create table unstuck.job_events (
 create index job_events_by_job
 on unstuck.job_events (job_id, id);
 
+create index job_events_by_time on unstuck.job_events (at);
+
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;

@@ -87,6 +87,22 @@ create index jobs_live_by_user
 on unstuck.jobs (user_id)
 where status in ('pending', 'queued', 'starting', 'running');
 
+create index jobs_by_retried
+on unstuck.jobs (retry_of)
+where retry_of is not null;
+
+-- What retention looks for: inputs to empty, and rows that were never ordered.
+create index jobs_with_input
+on unstuck.jobs (completed_at)
+where completed_at is not null and input <> '{}';
+
+create index jobs_never_ordered
+on unstuck.jobs (completed_at)
+where status = 'cancelled'
+  and request_hash is null
+  and started_at is null
+  and credits_charged = 0;
+
 alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;

@@ -17,6 +17,15 @@ begin
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
     using errcode = 'check_violation';
   end if;
+  -- An input that retention emptied is no change of the job.
+  if unstuck_private.is_final(old.status)
+    and new.status = old.status
+    and new.user_id = old.user_id
+    and new.input = '{}'
+    and old.input <> '{}'
+  then
+    return new;
+  end if;
   new.updated_at := clock_timestamp();
   return new;
 end $$;

@@ -34,6 +34,10 @@ create policy credit_entries_read on unstuck.credit_entries
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
+create policy admin_log_read on unstuck.admin_log
+for select to authenticated
+using ((select unstuck_private.is_admin()));
+
 create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));

@@ -6,5 +6,7 @@ create table unstuck_private.queue_turns (
   primary key (provider, user_id)
 );
 
+create index queue_turns_by_time on unstuck_private.queue_turns (served_at);
+
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;

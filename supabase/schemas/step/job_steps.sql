@@ -69,6 +69,10 @@ create index job_steps_durations
 on unstuck.job_steps (provider, completed_at desc)
 where status = 'completed';
 
+create index job_steps_with_input
+on unstuck.job_steps (completed_at)
+where completed_at is not null and input <> '{}';
+
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
 grant select on unstuck.job_steps to service_role;

@@ -11,6 +11,8 @@ create table unstuck.sweeps (
   violations int
 );
 
+create index sweeps_by_time on unstuck.sweeps (started_at);
+
 create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
 
 alter table unstuck.sweeps enable row level security;

@@ -1,3 +1,5 @@
+-- Every authentic call of a provider, once. What comes before its step knows the provider's id is
+-- kept and applied later; a week after, or once its job is over, the call is pruned.
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,
@@ -12,7 +14,9 @@ create table unstuck.webhook_inbox (
   unique (provider, dedup_key)
 );
 
-create index webhook_inbox_open on unstuck.webhook_inbox (job_id, step) where applied_at is null;
+create index webhook_inbox_by_job on unstuck.webhook_inbox (job_id, step, run);
+
+create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
 
 alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;

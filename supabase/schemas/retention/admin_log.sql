@@ -1,0 +1,20 @@
+-- What admins did that is no job's own history: append-only, kept for ever.
+create table unstuck.admin_log (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  actor uuid not null,
+  act text not null,
+  subject text,
+  "from" jsonb,
+  "to" jsonb,
+  reason text
+);
+
+create index admin_log_by_time on unstuck.admin_log (at desc);
+
+create index admin_log_by_subject on unstuck.admin_log (subject);
+
+alter table unstuck.admin_log enable row level security;
+revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
+grant select on unstuck.admin_log to service_role;
+grant select on unstuck.admin_log to authenticated;

@@ -1,0 +1,72 @@
+-- One pass over everything that is not kept for ever: of each kind at most 5,000 rows and 100 ms,
+-- in batches. It waits for nobody, and one pass works at a time. What cannot be deleted (a host's
+-- foreign key, a trigger) is passed over row by row and its error noted; neither the other rows nor
+-- the other kinds nor the healing before it are lost.
+create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
+returns table (kind text, pruned int, error text)
+language plpgsql
+set search_path = ''
+set lock_timeout = '50ms'
+as
+$$
+#variable_conflict use_column
+declare
+  v_rule record;
+  v_began timestamptz;
+  v_batch int;
+  v_skip int;
+  v_got int;
+  v_all int;
+  v_error text;
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(
+    pg_catalog.hashtextextended('unstuck_private.prune_old_rows', 0)
+  ) then
+    return;
+  end if;
+  for v_rule in
+    select r.kind, r.keep
+    from unstuck.retention r
+    where r.keep is not null
+    order by r.kind
+  loop
+    v_began := clock_timestamp();
+    v_batch := 500;
+    v_skip := 0;
+    v_all := 0;
+    v_error := null;
+    loop
+      begin
+        v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
+        v_all := v_all + v_got;
+        exit when v_got = 0;
+      exception when others then
+        v_error := sqlerrm;
+        v_skip := v_skip + (v_batch = 1)::int;
+        v_batch := 1;
+        exit when v_skip >= 20;
+      end;
+      exit when v_all > 5000 - v_batch or clock_timestamp() - v_began > interval '100 ms';
+    end loop;
+    if v_all > 0 or v_error is not null then
+      insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
+      values (
+        v_rule.kind,
+        v_all,
+        case when v_all > 0 then clock_timestamp() end,
+        v_error,
+        case when v_error is not null then clock_timestamp() end
+      )
+      on conflict (kind) do update
+      set
+        pruned = p.pruned + excluded.pruned,
+        pruned_at = coalesce(excluded.pruned_at, p.pruned_at),
+        error = coalesce(excluded.error, p.error),
+        error_at = coalesce(excluded.error_at, p.error_at);
+    end if;
+    return query select v_rule.kind, v_all, v_error;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.prune_old_rows
+from public, anon, authenticated, service_role;
