@@ -1,6 +1,7 @@
--- 0001_unstuck.sql: made by `cargo xtask migration unstuck` from supabase/schemas, in the order in which
--- things can be created; whoever wants something else in it changes those files. Never edited. All of it or
--- nothing is applied, once.
+-- 0001_unstuck.sql
+-- Made by `cargo xtask migration unstuck`
+-- from supabase/schemas, in the order in which things can be created. Never edited: whoever wants
+-- something else in it changes the sources. It is applied once, all of it or nothing.
 
 begin;
 
@@ -6152,7 +6153,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '0de9aa585db0db012d6f808b05e138b1f70942c7916742d86e1c466c5552a886'
+  '6adc7029959cab71d5d2a51eedff69ad09bb327201dab5037e28ba986ee3c182'
 );
 
 notify pgrst, 'reload schema';

@@ -122,8 +122,7 @@ async fn start() -> Result<Server> {
     run(&admin, &format!("drop database if exists {template}")).await?;
     run(&admin, &format!("create database {template}")).await?;
     let client = postgres::connect(&url(&base, &template)).await?;
-    let files: Vec<_> = postgres::sql_files()?.into_iter().filter(|file| !file.ends_with("seed.sql")).collect();
-    postgres::apply(&client, &files).await?;
+    postgres::install(&client, false).await?;
     drop(client);
     run(&admin, &format!("alter database {template} with allow_connections false")).await?;
     run(&admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'"))

@@ -55,6 +55,11 @@ enum Task {
         #[arg(long, exclusive = true)]
         freeze: bool,
     },
+    /// Apply to a database what it lacks of supabase/migrations
+    Migrate {
+        /// postgres://…, as the database's owner
+        url: String,
+    },
     /// Start a new function: its folder, its environment, the gateway's binding
     NewFunction { name: String },
 }
@@ -107,6 +112,7 @@ async fn perform(task: Task) -> Result<()> {
             Some(name) if !freeze => migration::task(&name, alter.as_deref()),
             _ => migration::task_freeze(),
         },
+        Task::Migrate { url } => migration::apply::task(&url).await,
         Task::NewFunction { name } => scaffold::new_function(&name),
     }
 }

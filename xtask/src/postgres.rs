@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::command::run_quiet;
 use crate::process::{Process, Spec};
-use crate::{keys, paths};
+use crate::{keys, migration, paths};
 
 /// How to start it.
 #[derive(Clone, Debug)]
@@ -110,35 +110,30 @@ pub async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Everything a database of ours consists of, in order: the platform's part, the migrations, the seed.
-pub fn sql_files() -> Result<Vec<PathBuf>> {
-    let supabase = paths::root().join("supabase");
-    let mut files = vec![supabase.join("local/platform.sql")];
-    files.extend(migrations()?);
-    files.push(supabase.join("local/seed.sql"));
-    files.retain(|file| file.exists());
-    Ok(files)
-}
-
-/// `supabase/migrations/*.sql` in order.
-pub fn migrations() -> Result<Vec<PathBuf>> {
-    let dir = paths::root().join("supabase/migrations");
-    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
-    files.sort();
-    Ok(files)
+/// A local database from nothing: the platform's part, the migrations, and the seed if wanted.
+pub async fn install(client: &Client, seeded: bool) -> Result<()> {
+    let local = paths::root().join("supabase/local");
+    apply(client, &[local.join("platform.sql")]).await?;
+    migration::apply::migrate(client, &migration::Project::here(), |_| ()).await?;
+    if seeded {
+        apply(client, &[local.join("seed.sql")]).await?;
+    }
+    Ok(())
 }
 
 /// Applies each file as one batch; a failure names the file and the line.
 pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
     for file in files {
         let sql = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        if let Err(error) = client.batch_execute(&sql).await {
-            bail!("{}: {}", shown(file), explain(&error, &sql));
-        }
+        let applied = client.batch_execute(&sql).await;
+        applied.map_err(|error| failed(&shown(file), &sql, &error))?;
     }
     Ok(())
+}
+
+/// A failure of `sql`, with the line of `file` that it is of.
+pub fn failed(file: &str, sql: &str, error: &tokio_postgres::Error) -> anyhow::Error {
+    anyhow::anyhow!("{file}: {}", explain(error, sql))
 }
 
 fn shown(file: &Path) -> String {

@@ -54,8 +54,7 @@ pub async fn dump(client: &Client) -> Result<String> {
 pub async fn dump_of_migrations() -> Result<String> {
     let server = Postgres::start(Options::for_tests()?).await?;
     let client = postgres::connect(&server.url("postgres")).await?;
-    postgres::apply(&client, &[paths::root().join("supabase/local/platform.sql")]).await?;
-    postgres::apply(&client, &postgres::migrations()?).await?;
+    postgres::install(&client, false).await?;
     dump(&client).await
 }
 

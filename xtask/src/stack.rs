@@ -157,7 +157,7 @@ impl Stack {
         .await?;
         let info = info(base, &keys, postgres.url("postgres"));
         let client = postgres::connect(&info.db_url).await?;
-        postgres::apply(&client, &postgres::sql_files()?).await?;
+        postgres::install(&client, true).await?;
         let (rest, front, workers) = tokio::try_join!(
             start_rest(&options, &keys),
             start_front(&options, &keys),

@@ -57,7 +57,7 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
     let url = server.url("postgres");
     let db = Session::connect(&url).await;
-    postgres::apply(&postgres::connect(&url).await.unwrap(), &postgres::sql_files().unwrap()).await.expect("our SQL");
+    postgres::install(&postgres::connect(&url).await.unwrap(), true).await.expect("our SQL");
     assert_eq!(db.int("select count(*) from cron.job where command like '%cleanup_all_stale_ai_jobs%'").await, 1);
 
     // Alone: nobody but pg_cron calls anything.

@@ -22,7 +22,7 @@ pub async fn run(name: &str) -> Result<()> {
         Postgres::start(Options { port, fsync: true, installed: None, log_dir: paths::local().join("bench") }).await?;
     let admin = postgres::connect(&server.url("postgres")).await?;
     admin.batch_execute("create database template_unstuck").await?;
-    postgres::apply(&postgres::connect(&server.url("template_unstuck")).await?, &postgres::sql_files()?).await?;
+    postgres::install(&postgres::connect(&server.url("template_unstuck")).await?, true).await?;
     let bench = Bench { server, admin };
     match name {
         "sweep" => sweep::run(&bench).await,

@@ -10,6 +10,12 @@ const REMOVED: &str = "-- removed ";
 const BY_HAND: &str = "by hand";
 const HISTORY: &str = "-- history\n";
 
+/// A database that works is waiting behind whatever the migration waits for.
+const PATIENCE: &str =
+    "-- Whoever waits for a table makes everybody else wait for it too: rather try again.
+set local lock_timeout = '5s';
+";
+
 /// `0001_unstuck.sql`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
@@ -99,20 +105,34 @@ pub fn compose(name: &Name, body: &Body) -> String {
         }
     }
     let hash = sha256(&text);
-    text.push_str(&format!(
-        "\n{HISTORY}insert into unstuck_private.migrations (number, name, hash)\nvalues (\n  {},\n  '{}',\n  '{hash}'\n);\n\n\
-         notify pgrst, 'reload schema';\n\ncommit;\n",
-        name.number, name.name
-    ));
+    text.push_str(&tail(name, &hash));
     text
+}
+
+fn tail(name: &Name, hash: &str) -> String {
+    format!(
+        "\n{HISTORY}insert into unstuck_private.migrations (number, name, hash)
+values (
+  {},
+  '{}',
+  '{hash}'
+);
+
+notify pgrst, 'reload schema';
+
+commit;
+",
+        name.number, name.name
+    )
 }
 
 fn head(name: &Name) -> String {
     let file = name.file();
     format!(
-        "-- {file}: made by `cargo xtask migration {}` from supabase/schemas, in the order in which
--- things can be created; whoever wants something else in it changes those files. Never edited. All of it or
--- nothing is applied, once.
+        "-- {file}
+-- Made by `cargo xtask migration {}`
+-- from supabase/schemas, in the order in which things can be created. Never edited: whoever wants
+-- something else in it changes the sources. It is applied once, all of it or nothing.
 
 begin;
 
@@ -124,9 +144,10 @@ $applied$;
 
 -- A function may name what stands below it.
 set local check_function_bodies = off;
-",
+{}",
         name.name,
-        guard(name.number)
+        guard(name.number),
+        if name.number == 1 { "" } else { PATIENCE }
     )
 }
 
@@ -153,6 +174,11 @@ fn guard(number: u32) -> String {
     )
 }
 
+/// The hash that its row in the history gets: of all that stands above it.
+pub fn hash(text: &str) -> Option<String> {
+    text.split_once(&format!("\n{HISTORY}")).map(|(above, _)| sha256(above))
+}
+
 /// A migration that was made before, read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
@@ -167,6 +193,9 @@ impl Made {
         let body = text.split_once(&format!("\n{HISTORY}")).map(|(body, _)| body);
         let body = body
             .with_context(|| format!("supabase/migrations/{file} has no `{}`", HISTORY.trim()))?;
+        if !hash(text).is_some_and(|hash| text.ends_with(&tail(&name, &hash))) {
+            bail!("supabase/migrations/{file} was edited by hand: its hash is of another text");
+        }
         let mut parts: Vec<Part> = Vec::new();
         let mut open: Option<(String, String, String)> = None;
         for line in body.lines() {

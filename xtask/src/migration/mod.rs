@@ -1,8 +1,10 @@
 //! `cargo xtask migration <name>`: the next numbered migration, made from the SQL that people edit.
 //!
 //! [`text`] knows quoting and words, [`source`] the files of supabase/schemas and their order, [`file`] what a migration
-//! looks like, [`plan`] what goes into the next one. Those four work on text alone; this file reads and writes.
+//! looks like, [`plan`] what goes into the next one. Those four work on text alone; this file reads
+//! and writes, [`apply`] brings a database up to date.
 
+pub mod apply;
 pub mod file;
 pub mod plan;
 pub mod source;
@@ -181,3 +183,6 @@ fn sql_below(dir: &Path) -> Result<Vec<PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,15 @@
 //! What goes into the next migration: everything into the first, what changed into a later one.
+//!
+//! Functions, views and policies are made anew, with everything that hangs on them. What holds
+//! data, or lies outside our schemas, is changed by statements that a person wrote.
 
-use anyhow::{Result, bail};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::{self, Body, Name, Part};
-use super::source::Source;
+use anyhow::{Context, Result, bail};
+
+use super::file::{self, Body, Made, Name, Part};
+use super::source::{self, Kind, Source};
+use super::text;
 
 /// The text of migration `name`, which follows `earlier`, from the sources as they are.
 pub fn migration(
@@ -15,13 +21,296 @@ pub fn migration(
     if sources.is_empty() {
         bail!("there is nothing in supabase/schemas");
     }
-    if !earlier.is_empty() {
-        bail!("later migrations are not made yet");
-    }
-    let body = Body {
-        by_hand: by_hand.unwrap_or_default().into(),
-        drops: Vec::new(),
-        parts: sources.iter().cloned().map(Part::Whole).collect(),
+    let mut body = if earlier.is_empty() {
+        let parts = sources.iter().cloned().map(Part::Whole).collect();
+        Body { parts, ..Body::default() }
+    } else {
+        Change::new(known(earlier)?, sources, by_hand).body()?
     };
+    body.by_hand = by_hand.unwrap_or_default().into();
+    if body == Body::default() {
+        bail!("nothing in supabase/schemas has changed since {}", last(earlier));
+    }
     Ok(file::compose(name, &body))
+}
+
+fn last(earlier: &[(Name, String)]) -> String {
+    earlier.last().map(|(name, _)| name.file()).unwrap_or_default()
+}
+
+/// What earlier migrations made of a source.
+struct Known {
+    hash: String,
+    /// As a migration last ran it; of a table, that may be older than `hash`.
+    source: Source,
+}
+
+fn known(earlier: &[(Name, String)]) -> Result<BTreeMap<String, Known>> {
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    for (name, text) in earlier {
+        for part in Made::read(name.clone(), text)?.parts {
+            match part {
+                Part::Whole(source) => {
+                    known.insert(source.path.clone(), Known { hash: source.hash(), source });
+                }
+                Part::Noted { path, hash } => {
+                    let before = known.get(&path).or_else(|| {
+                        // It only moved.
+                        known.values().find(|known| known.hash == hash)
+                    });
+                    let before = before.map(|known| known.source.clone());
+                    let mut source = before.with_context(|| {
+                        format!("supabase/migrations/{}: nothing made {path} before", name.file())
+                    })?;
+                    source.path.clone_from(&path);
+                    known.insert(path, Known { hash, source });
+                }
+                Part::Removed { path } => {
+                    known.remove(&path);
+                }
+            }
+        }
+    }
+    Ok(known)
+}
+
+struct Change<'a> {
+    known: BTreeMap<String, Known>,
+    /// In the order in which they can be created.
+    sources: &'a [Source],
+    by_hand: Option<&'a str>,
+    /// Views and functions that go away, for good or to be made anew.
+    dropped: BTreeSet<String>,
+    /// Paths of what is run again although it did not change.
+    again: BTreeSet<String>,
+}
+
+impl<'a> Change<'a> {
+    fn new(
+        known: BTreeMap<String, Known>,
+        sources: &'a [Source],
+        by_hand: Option<&'a str>,
+    ) -> Self {
+        let (dropped, again) = (BTreeSet::new(), BTreeSet::new());
+        let mut change = Self { known, sources, by_hand, dropped, again };
+        change.dropped = change.dropped_by_hand();
+        change.dropped.extend(change.dropped_first());
+        while change.hang_on_dropped() {}
+        change
+    }
+
+    /// The source as it was before; under its old path where it moved.
+    fn before(&self, source: &Source) -> Option<&Known> {
+        let moved = || {
+            self.gone()
+                .find(|known| !source.creates.is_empty() && known.source.creates == source.creates)
+        };
+        self.known.get(&source.path).or_else(moved)
+    }
+
+    /// What is at its path no more.
+    fn gone(&self) -> impl Iterator<Item = &Known> {
+        let there = |path: &str| self.sources.iter().any(|source| source.path == path);
+        self.known.values().filter(move |known| !there(&known.source.path))
+    }
+
+    /// What is created by no source any more.
+    fn removed(&self) -> impl Iterator<Item = &Known> {
+        self.gone().filter(|known| {
+            let moved = |source: &Source| {
+                !source.creates.is_empty() && source.creates == known.source.creates
+            };
+            !self.sources.iter().any(moved)
+        })
+    }
+
+    fn is_changed(&self, source: &Source) -> bool {
+        self.before(source).is_some_and(|known| known.hash != source.hash())
+    }
+
+    fn dropped_by_hand(&self) -> BTreeSet<String> {
+        let statements = text::statements(self.by_hand.unwrap_or_default());
+        let drops = statements.into_iter().filter(|statement| {
+            let words = text::words(&text::blanked(statement, text::Blank::AllButCode));
+            matches!(words.as_slice(), [drop, what, ..]
+                if drop == "drop" && ["view", "function"].contains(&what.as_str()))
+        });
+        drops.flat_map(text::mentions).collect()
+    }
+
+    /// Changed views, functions whose arguments or result changed, and what is gone.
+    fn dropped_first(&self) -> BTreeSet<String> {
+        let mut dropped = BTreeSet::new();
+        for source in self.sources.iter().filter(|source| self.is_changed(source)) {
+            let Some(before) = self.before(source).map(|known| &known.source) else { continue };
+            match before.kind {
+                Kind::View => dropped.extend(before.creates.iter().cloned()),
+                Kind::Function => {
+                    let now = source.headers();
+                    let other = before.headers().into_iter();
+                    let other = other.filter(|(name, header)| now.get(name) != Some(header));
+                    dropped.extend(other.map(|(name, _)| name));
+                }
+                _ => {}
+            }
+        }
+        let removed = self.removed().filter(|known| is_replaceable(known.source.kind));
+        dropped.extend(removed.flat_map(|known| known.source.creates.iter().cloned()));
+        dropped
+    }
+
+    /// Adds what hangs on something dropped; says whether there was anything.
+    fn hang_on_dropped(&mut self) -> bool {
+        let size = self.dropped.len() + self.again.len();
+        for source in self.sources {
+            let Some(before) = self.before(source).map(|known| known.source.clone()) else {
+                continue;
+            };
+            match source.kind {
+                Kind::View if self.hangs(&text::mentions(&before.text)) => {
+                    self.dropped.extend(before.creates.iter().cloned());
+                    self.again.insert(source.path.clone());
+                }
+                Kind::Function => {
+                    let headers = before.headers().into_iter();
+                    let hanging = headers
+                        .filter(|(_, header)| self.hangs(&text::mentions(&header.join(" "))));
+                    let hanging: Vec<String> = hanging.map(|(name, _)| name).collect();
+                    self.dropped.extend(hanging);
+                    // Such as a trigger of a view, beside its function.
+                    if self.hangs(&text::mentions(&before.text)) {
+                        self.again.insert(source.path.clone());
+                    }
+                }
+                Kind::Policy if self.hangs(&text::mentions(&before.text)) => {
+                    self.again.insert(source.path.clone());
+                }
+                Kind::Front if self.front_hangs(&before) => {
+                    self.again.insert(source.path.clone());
+                }
+                _ => {}
+            }
+        }
+        self.dropped.len() + self.again.len() > size
+    }
+
+    fn hangs(&self, names: &BTreeSet<String>) -> bool {
+        !self.dropped.is_disjoint(names)
+    }
+
+    /// Whether it is a view over one that is dropped.
+    fn front_hangs(&self, front: &Source) -> bool {
+        front_view(front).is_some() && self.hangs(&text::mentions_in_bodies(&front.text))
+    }
+
+    /// Files whose change only a person can turn into statements.
+    fn needs_a_hand(&self) -> Vec<String> {
+        let removed = self.removed().filter(|known| !is_replaceable(known.source.kind));
+        let removed = removed.map(|known| format!("{} (removed)", known.source.path));
+        let changed = self.sources.iter().filter(|source| {
+            let hangs = || {
+                source.kind == Kind::Table
+                    && self.before(source).is_some()
+                    && self.hangs(&text::mentions(&source.text))
+            };
+            !is_replaceable(source.kind) && (self.is_changed(source) || hangs())
+        });
+        changed.map(|source| source.path.clone()).chain(removed).collect()
+    }
+
+    fn body(&self) -> Result<Body> {
+        let needs = self.needs_a_hand();
+        if self.by_hand.is_none() && !needs.is_empty() {
+            bail!(
+                "these cannot be changed from their source alone: {}; write the statements that \
+                 turn the old into the new into a file and name it with --alter",
+                needs.join(", ")
+            );
+        }
+        let mut parts = Vec::new();
+        for source in self.sources {
+            let hash = source.hash();
+            let noted = || Part::Noted { path: source.path.clone(), hash };
+            match self.before(source) {
+                None => parts.push(Part::Whole(source.clone())),
+                Some(_) if self.again.contains(&source.path) => {
+                    parts.push(Part::Whole(source.clone()));
+                }
+                Some(_) if self.is_changed(source) && is_replaceable(source.kind) => {
+                    parts.push(Part::Whole(source.clone()));
+                }
+                // Dropped by hand, or with its header.
+                Some(_) if source.creates.iter().any(|name| self.dropped.contains(name)) => {
+                    parts.push(Part::Whole(source.clone()));
+                }
+                Some(_) if self.is_changed(source) => parts.push(noted()),
+                Some(known) if known.source.path != source.path => parts.push(noted()),
+                Some(_) => {}
+            }
+        }
+        let gone = self.gone().map(|known| Part::Removed { path: known.source.path.clone() });
+        parts.extend(gone);
+        Ok(Body { by_hand: String::new(), drops: self.drops()?, parts })
+    }
+
+    /// Fronts, then the rest in the reverse of the order in which it was created.
+    fn drops(&self) -> Result<Vec<String>> {
+        let by_hand = self.dropped_by_hand();
+        let before =
+            source::in_order(self.known.values().map(|known| known.source.clone()).collect())?;
+        let fronts = self.sources.iter().filter(|source| self.again.contains(&source.path));
+        let fronts = fronts.filter_map(|source| self.before(source)).filter_map(|known| {
+            (known.source.kind == Kind::Front).then(|| front_view(&known.source)).flatten()
+        });
+        let mut drops: Vec<String> = fronts.map(|view| drop_front(&view)).collect();
+        for old in before.iter().rev() {
+            match old.kind {
+                Kind::Policy if self.is_made_anew(old) => {
+                    drops.extend(
+                        old.policies().iter().map(|policy| format!("drop policy {policy};")),
+                    );
+                }
+                Kind::View | Kind::Function => {
+                    let what = if old.kind == Kind::View { "view" } else { "function" };
+                    let names = old.creates.iter().rev();
+                    let names = names
+                        .filter(|name| self.dropped.contains(*name) && !by_hand.contains(*name));
+                    drops.extend(names.map(|name| format!("drop {what} {name};")));
+                }
+                _ => {}
+            }
+        }
+        Ok(drops)
+    }
+
+    /// Whether an old policy file changed, is gone, or hangs on what is dropped.
+    fn is_made_anew(&self, old: &Source) -> bool {
+        let now = self.sources.iter().find(|source| source.path == old.path);
+        now.is_none_or(|now| self.again.contains(&now.path) || self.is_changed(now))
+    }
+}
+
+/// Whether the old may be dropped and the new created, with nothing lost.
+fn is_replaceable(kind: Kind) -> bool {
+    matches!(kind, Kind::Function | Kind::View | Kind::Policy)
+}
+
+/// The view in `public` that a front makes.
+fn front_view(front: &Source) -> Option<String> {
+    let words = text::words(&text::blanked(&front.text, text::Blank::Comments));
+    let at = words.windows(2).position(|pair| pair == ["create", "view"])?;
+    words.get(at + 2).cloned()
+}
+
+/// Only our own: the name may be somebody else's by now.
+fn drop_front(view: &str) -> String {
+    format!(
+        "do $front$
+begin
+  if obj_description(to_regclass('{view}'), 'pg_class') like 'Unstuck front of %' then
+    drop view {view};
+  end if;
+end
+$front$;"
+    )
 }

@@ -38,6 +38,24 @@ pub fn blanked(sql: &str, blank: Blank) -> String {
     out
 }
 
+/// Code as [`blanked`] keeps it, and that of bodies: what follows `as` or `do` in dollar quotes.
+pub fn with_bodies(sql: &str) -> String {
+    let mut code = blanked(sql, Blank::AllButCode);
+    let mut at = 0;
+    for (piece, text) in pieces(sql) {
+        let tag = text.starts_with('$').then(|| text[1..].find('$').map(|end| end + 2)).flatten();
+        if let (Piece::Quoted, Some(tag)) = (piece, tag)
+            && text.len() >= 2 * tag
+            && words(&code[..at]).last().is_some_and(|word| word == "as" || word == "do")
+        {
+            let inner = at + tag..at + text.len() - tag;
+            code.replace_range(inner.clone(), &with_bodies(&sql[inner]));
+        }
+        at += text.len();
+    }
+    code
+}
+
 fn pieces(sql: &str) -> Vec<(Piece, &str)> {
     let mut pieces = Vec::new();
     let (mut at, mut code_from) = (0, 0);
@@ -170,6 +188,11 @@ pub fn mentions(sql: &str) -> BTreeSet<String> {
     words.iter().filter_map(|word| ours(word)).collect()
 }
 
+/// The same, bodies and strings included.
+pub fn mentions_in_bodies(sql: &str) -> BTreeSet<String> {
+    words(&blanked(sql, Blank::Comments)).iter().filter_map(|word| ours(word)).collect()
+}
+
 fn ours(word: &str) -> Option<String> {
     let word = word.replace('"', "");
     let mut parts = word.split('.');
@@ -195,6 +218,15 @@ mod tests {
     #[test]
     fn a_dollar_sign_within_a_name_or_before_a_number_opens_nothing() {
         assert_eq!(words(&blanked("a$b$ c, $1$ d", Blank::AllButCode)).len(), 10);
+    }
+
+    #[test]
+    fn a_body_is_code_and_a_comment_is_prose() {
+        let sql = "create f as $$ a; 'b;' -- c;\n d; $$;\ncomment on f is $c$ It's; so. $c$;\ndo $x$ e; $x$;";
+        let code = with_bodies(sql);
+        assert_eq!(code.len(), sql.len());
+        let lines: Vec<_> = code.lines().map(|line| words(line).join(" ")).collect();
+        assert_eq!(lines, ["create f as a ;", "d ; ;", "comment on f is ;", "do e ; ;"]);
     }
 
     #[test]

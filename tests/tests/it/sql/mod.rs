@@ -15,4 +15,5 @@ mod operations;
 mod queue;
 mod reads;
 mod schema;
+mod sources;
 mod steps;

@@ -1,0 +1,146 @@
+//! The SQL that people edit, file by file: the numbered migration is made of it, each function's
+//! file is all that is to be said of it, and its rights are the strict ones.
+
+use unstuck_tests::Database;
+use xtask::migration::Project;
+use xtask::migration::source::{Kind, Source};
+
+use super::schema::{assert_same, dump};
+
+/// Internal functions that run with their owner's rights, and why they must.
+const DEFINERS: [(&str, &str); 11] = [
+    ("is_admin", "policies ask it, and a user does not read everybody's roles"),
+    ("job_position", "a place counts the jobs of others"),
+    ("job_task_id", "a step's task is shown, the step is not"),
+    ("legacy_job_insert", "an older client writes a view, never the table"),
+    ("legacy_job_update", "an older client writes a view, never the table"),
+    ("may_see", "policies ask it, and a user does not read everybody's roles"),
+    ("step_output_url", "a delivered picture is shown, the step's output is not"),
+    ("visible_hours", "an admin's numbers are of everybody's jobs"),
+    ("visible_load", "an admin's numbers are of everybody's jobs"),
+    ("visible_positions", "a place counts the jobs of others"),
+    ("visible_violations", "an admin's list is of everybody's rows"),
+];
+
+fn functions() -> Vec<Source> {
+    let sources = Project::here().sources().unwrap().into_iter();
+    sources.filter(|source| source.kind == Kind::Function).collect()
+}
+
+#[test]
+fn released_migrations_are_as_they_were_and_numbered_without_a_hole() {
+    Project::here().frozen().unwrap();
+}
+
+#[test]
+fn the_newest_migration_is_made_of_the_sources() {
+    let project = Project::here();
+    let (newest, text) = project.migrations().unwrap().pop().expect("a migration");
+    if project.frozen().unwrap().contains_key(&newest.file()) {
+        let unchanged = project.made("next", None).unwrap_err().to_string();
+        assert!(unchanged.contains("nothing in supabase/schemas has changed"), "{unchanged}");
+    } else {
+        let (name, made) = project.made(&newest.name, by_hand(&text)).unwrap();
+        assert_eq!(name, newest);
+        let hint = format!("run `cargo xtask migration {}`", newest.name);
+        assert_same(&text, &made, &hint);
+    }
+}
+
+/// What was written by hand into a migration.
+fn by_hand(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("\n-- written by hand\n")?;
+    let end = ["\n-- made anew", "\n-- source ", "\n-- removed ", "\n-- history\n"];
+    let end = end.iter().filter_map(|marker| rest.find(marker)).min()?;
+    Some(rest[..end].to_owned())
+}
+
+/// In both directions: what one file does to another's function shows in one of them.
+#[tokio::test]
+async fn replacing_a_function_by_its_own_file_changes_nothing() {
+    let golden = dump(&Database::fresh().await).await;
+    let files = functions();
+    let backwards: Vec<Source> = files.iter().rev().cloned().collect();
+    for files in [files, backwards] {
+        let db = Database::fresh().await;
+        for file in &files {
+            let replaced = db.try_exec(&file.text).await;
+            replaced.unwrap_or_else(|error| panic!("supabase/schemas/{}: {error}", file.path));
+        }
+        if dump(&db).await != golden {
+            name_the_one(&files, &golden).await;
+        }
+    }
+}
+
+async fn name_the_one(files: &[Source], golden: &str) {
+    for file in files {
+        let db = Database::fresh().await;
+        db.exec(&file.text).await;
+        assert_same(golden, &dump(&db).await, &format!("supabase/schemas/{}", file.path));
+    }
+    panic!("no file changes anything alone, all of them do");
+}
+
+#[tokio::test]
+async fn every_function_has_the_strict_rights() {
+    let db = Database::fresh().await;
+    let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname in ('unstuck', 'unstuck_private')";
+    let open = format!(
+        "select p.oid::regprocedure::text as name {ours} and exists (
+           select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+           left join pg_roles r on r.oid = a.grantee
+           where a.grantee = 0 or r.rolname = 'anon'
+         )"
+    );
+    assert_eq!(names(&db, &open).await, [""; 0], "anybody may call these");
+    let weak = format!(
+        "select p.oid::regprocedure::text as name {ours} and n.nspname = 'unstuck'
+           and not (p.prosecdef and coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"'])"
+    );
+    assert_eq!(names(&db, &weak).await, [""; 0], "security definer, set search_path = ''");
+    let definers = format!(
+        "select p.proname::text as name {ours} and n.nspname = 'unstuck_private' and p.prosecdef
+         order by 1"
+    );
+    let listed = DEFINERS.map(|(name, _)| name);
+    assert_eq!(names(&db, &definers).await, listed, "internal functions run as their caller");
+}
+
+async fn names(db: &Database, sql: &str) -> Vec<String> {
+    let rows = db.rows(sql).await;
+    rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_functions_file_takes_the_rights_away_itself() {
+    for file in functions() {
+        for name in file.headers().keys() {
+            let revoke = format!(
+                "revoke all on function {name} from public, anon, authenticated, service_role"
+            );
+            let words = file.text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                words.contains(&revoke),
+                "supabase/schemas/{}: `{revoke}` is missing",
+                file.path
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_is_named_after_what_it_creates() {
+    for source in Project::here().sources().unwrap() {
+        if !matches!(source.kind, Kind::Table | Kind::Function | Kind::View) {
+            continue;
+        }
+        let [created] = source.creates.as_slice() else {
+            panic!("supabase/schemas/{}: one function, table or view a file", source.path);
+        };
+        let (_, name) = created.split_once('.').unwrap_or_default();
+        let file = source.path.rsplit('/').next().unwrap_or_default();
+        assert_eq!(file, format!("{name}.sql"), "supabase/schemas/{}", source.path);
+    }
+}
