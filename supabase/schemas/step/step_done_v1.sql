@@ -33,6 +33,7 @@ begin
   if not found
     or p_run > v_step.run
     or v_step.status = 'blocked'
+    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
   then
     return query
     select 'stale', p_run;
@@ -83,7 +84,6 @@ begin
       v_step.provider_done_at is not null
       and (v_step.lease_until > clock_timestamp() or not v_same)
     )
-    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
   then
     return query
     select 'stale', v_step.run;
@@ -127,7 +127,7 @@ Effect: frees the slot and takes the lease under which the caller copies the res
 outcome: copy (run: the one to go on with) | late (the step is closed: the success is recorded,
 nothing else changes) | stale (not this run's task, or another worker copies it).
 
-Refuses: nothing. A task of another step is never taken.
+Refuses: nothing. Of a task of another step nothing is taken and nothing recorded.
 
 Replay: stale while the copy lease lasts; afterwards copy, for whoever goes on.
 $c$;

@@ -31,6 +31,11 @@ begin
     select 'stale', false;
     return;
   end if;
+  if unstuck_private.is_task_elsewhere(v_step, p_task_id) then
+    return query
+    select 'stale', false;
+    return;
+  end if;
   v_waiting := exists (
     select from unstuck.webhook_inbox w
     where w.job_id = p_job_id
@@ -53,7 +58,7 @@ begin
       where s.job_id = p_job_id
         and s.step = p_step;
     exception when unique_violation then
-      -- The task is another step's: a webhook was sent to the wrong address.
+      -- Another step took the task at the same moment.
       return query
       select 'stale', false;
       return;
@@ -70,7 +75,8 @@ begin
     select 'stale', v_waiting;
     return;
   end if;
-  -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
+  -- The provider works for a step that is closed, or for an older run: it is owed a cancel. The
+  -- caller submitted this task, or read in the provider's own list that it is this run's.
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
@@ -81,14 +87,17 @@ begin
 end $$;
 
 comment on function unstuck.step_started_v1 is $c$
-Caller: dispatch, or whoever learns the task id of a step whose answer was lost.
+Caller: dispatch, or whoever learned the task id of a step whose answer was lost. On a webhook's
+word alone nobody calls it for a task that is still at work.
 
 Effect: records the provider's task.
-outcome: running | cancel_due (closed meanwhile: cancel at the provider) | stale.
+outcome: running | cancel_due (the step is closed, or claimed again: the caller cancels the task at
+the provider, else a sweep does) | stale (known already, or another step's task, which nothing said
+at this step's address can touch).
 
 Refuses: nothing.
 
-Replay: the same task id is running again.
+Replay: running again for the same task; stale where its cancel is owed already.
 $c$;
 
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;

@@ -111,6 +111,77 @@ async fn another_steps_task_is_not_taken() {
     db.assert_healthy().await;
 }
 
+/// A job whose submit has had no answer when its user's admin cancels it.
+async fn closed_before_its_answer(db: &Database) -> Attempt {
+    let (user, admin) = (db.user(60).await, db.admin().await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    db.cancel_as_admin(admin, job).await.unwrap();
+    attempt
+}
+
+/// What a call at a closed step's address may do about a task that is not that step's: nothing.
+async fn assert_cannot_touch(db: &Database, closed: Attempt, task: &str) {
+    let (owes, events) = (
+        "select coalesce(jsonb_agg(provider_cancel_due order by job_id, step), '[]') from unstuck.job_steps",
+        "select count(*) from unstuck.job_events",
+    );
+    let before = (db.value(owes).await, db.int(events).await);
+    assert_eq!(db.started(closed, task).await, "stale", "{task} is not its");
+    assert_eq!(db.done(closed, task).await["outcome"], "stale", "{task} is not its");
+    assert_eq!((db.value(owes).await, db.int(events).await), before, "{task}: nothing is owed, nothing recorded");
+}
+
+#[tokio::test]
+async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
+    let db = Database::fresh().await;
+    let (one, two) = (db.user(60).await, db.user(60).await);
+    let closed = closed_before_its_answer(&db).await;
+
+    // Another user's task, at work, then over.
+    let live = db.order(one, UPSCALER, 1).await;
+    let attempt = db.run(PROVIDER, "at-work").await;
+    assert_cannot_touch(&db, closed, "at-work").await;
+    assert_eq!(db.fail(attempt, "PROVIDER_FAILED").await["outcome"], "failed");
+    assert_cannot_touch(&db, closed, "at-work").await;
+    db.assert_closed(live, "failed", Some("PROVIDER_FAILED"), 60).await;
+
+    // A task that another step has to cancel is that step's to cancel.
+    let other = closed_before_its_answer(&db).await;
+    assert_eq!(db.started(other, "owed").await, "cancel_due");
+    assert_cannot_touch(&db, closed, "owed").await;
+    // Nor does a step that still waits for its own answer take it.
+    let waits = db.order(two, UPSCALER, 1).await;
+    let attempt = db.claim_one(PROVIDER).await;
+    assert!(db.sent(attempt).await);
+    assert_cannot_touch(&db, attempt, "owed").await;
+    assert_eq!(db.step(waits, 1).await["provider_task_id"], json!(null));
+
+    let due: Vec<_> = db.due(PROVIDER).await.into_iter().filter(|due| due["due"] == "cancel").collect();
+    assert_eq!(due.len(), 1, "{due:?}");
+    assert_eq!((&due[0]["job_id"], &due[0]["task_id"]), (&json!(other.job), &json!("owed")));
+
+    // What nobody else has is the caller's: its own submit was answered late.
+    assert_eq!(db.started(closed, "its-own").await, "cancel_due");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn a_step_of_a_chain_owes_no_cancel_for_the_chains_next_task() {
+    let db = Database::fresh().await;
+    let user = db.user(200).await;
+    db.order(user, CHAIN, 2).await;
+    let first = db.run("replicate", "first").await;
+    assert_eq!(db.done(first, "first").await["outcome"], "copy");
+    assert_eq!(db.complete(first).await["outcome"], "completed");
+    let second = db.run("replicate", "second").await;
+    assert_eq!((second.job, second.step), (first.job, 2));
+    assert_cannot_touch(&db, first, "second").await;
+    assert_cannot_touch(&db, second, "first").await;
+    assert_eq!(db.done(second, "second").await["outcome"], "copy");
+}
+
 #[tokio::test]
 async fn a_webhook_that_came_first_is_announced() {
     let db = Database::fresh().await;
