@@ -2254,10 +2254,18 @@ $$;
 revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.job_position to authenticated, service_role;
 
--- source queue/queue_check_v1.sql 76ecac744ba8
+-- source queue/queue_check_v1.sql 60b3f5ce2242
 create or replace function unstuck.queue_check_v1(p_provider text)
-returns table (max_concurrent int, running int, slots_available int, total_queued int, queued_by_tool jsonb, oldest_queued_seconds int,
-  last_sweep_at timestamptz, enabled boolean)
+returns table (
+  max_concurrent int,
+  running int,
+  slots_available int,
+  total_queued int,
+  queued_by_tool jsonb,
+  oldest_queued_seconds int,
+  last_sweep_at timestamptz,
+  enabled boolean
+)
 language sql
 stable
 security definer
@@ -2265,32 +2273,61 @@ set search_path = ''
 as
 $$
   with live as (
-    select count(*)::int as running from unstuck.job_steps s
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ), waiting as (
-    select j.tool, count(*)::int as jobs, min(coalesce(j.queued_at, j.created_at)) as since
-    from unstuck.jobs j join unstuck.tools t using (tool)
-    where t.provider = p_provider and j.status = 'queued' group by j.tool
+    select count(*)::int as running
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and unstuck_private.holds_slot(s)
+  ),
+  waiting as (
+    select
+      j.tool,
+      count(*)::int as jobs,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where t.provider = p_provider
+      and j.status = 'queued'
+    group by j.tool
   )
-  select p.max_concurrent, l.running, greatest(p.max_concurrent - l.running, 0), coalesce(w.total, 0), coalesce(w.by_tool, '{}'),
+  select
+    p.max_concurrent,
+    l.running,
+    greatest(p.max_concurrent - l.running, 0),
+    coalesce(w.total, 0),
+    coalesce(w.by_tool, '{}'),
     extract(epoch from clock_timestamp() - w.since)::int,
-    (select max(s.finished_at) from unstuck.sweeps s), p.enabled
-  from unstuck.providers p cross join live l
-  cross join (select sum(jobs)::int as total, jsonb_object_agg(tool, jobs) as by_tool, min(since) as since from waiting) w
+    (select max(s.finished_at) from unstuck.sweeps s),
+    p.enabled
+  from unstuck.providers p
+  cross join live l
+  cross join (
+    select
+      sum(jobs)::int as total,
+      jsonb_object_agg(tool, jobs) as by_tool,
+      min(since) as since
+    from waiting
+  ) w
   where p.provider = p_provider
 $$;
 
 comment on function unstuck.queue_check_v1 is $c$
-Caller: check, status. One row per known provider: its limit, what runs, what waits.
+Caller: the check and status endpoints.
+
+Effect: none; one row per known provider: its limit, what runs, what waits.
+
+Refuses: nothing; no row where there is no such provider.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
--- source queue/queue_order.sql 38d63a7d5a25
--- Waiting work of one provider in the order in which it will be admitted. A user stands in the line once, since that user
--- began to wait or was last served, and goes to its end when served: a thousand jobs of one user let everybody else through
--- after each of them. What finishes when does not matter, so that a place shown is the place that counts.
+-- source queue/queue_order.sql e80cdec47fff
+-- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
+-- the line once, since that user began to wait or was last served, and goes to its end when served:
+-- a thousand jobs of one user let everybody else through after each of them. The order does not
+-- depend on what finishes when, so that a position that was shown stays true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
 language plpgsql
@@ -2298,29 +2335,60 @@ stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
 begin
   return query
   with waiting as (
-    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status = 'queued' and unstuck_private.is_live(j.status)
-      and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
-        select from unstuck.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
-  ), lined as (
-    select w.*, row_number() over own as turn, greatest(first_value(w.since) over own, u.served_at) as in_line_since
-    from waiting w left join unstuck_private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
-    window own as (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step)
+    select
+      s.job_id,
+      s.step,
+      j.user_id,
+      j.tool,
+      coalesce(s.not_before, p_now) <= p_now as ready,
+      coalesce(j.queued_at, j.created_at) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and unstuck_private.is_live(j.status)
+      and (
+        s.deadline_at > p_now
+        -- The queue TTL is paused while another step of the job works.
+        or exists (
+          select from unstuck.job_steps w
+          where w.job_id = s.job_id
+            and w.status in ('starting', 'running')
+        )
+      )
+  ),
+  lined as (
+    select
+      w.*,
+      row_number() over own as turn,
+      greatest(first_value(w.since) over own, u.served_at) as in_line_since
+    from waiting w
+    left join unstuck_private.queue_turns u
+      on u.provider = p_provider
+      and u.user_id = w.user_id
+    window own as (
+      partition by w.user_id
+      order by not w.ready, w.since, w.job_id, w.step
+    )
   )
-  select l.job_id, l.step, l.user_id, l.tool, l.ready, row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
+  select
+    l.job_id,
+    l.step,
+    l.user_id,
+    l.tool,
+    l.ready,
+    row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
   from lined l;
 end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
--- source queue/queue_places.sql 7ea64ffa6c57
--- Positions 1..n of the jobs that wait at a provider, and in how many seconds each will start: each in its turn in the slot
--- that is free first, if everything takes as long as its tool took lately.
+-- source queue/queue_places.sql bf89e4f71c56
+-- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
+-- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
 create or replace function unstuck_private.queue_places(p_provider text)
 returns table (job_id uuid, "position" int, eta_seconds int)
 language plpgsql
@@ -2328,26 +2396,38 @@ stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
-declare v_free numeric[] := unstuck_private.slots_free_in(p_provider); v_slot int; v_step record; v_place int := 0;
+declare
+  v_free numeric[] := unstuck_private.slots_free_in(p_provider);
+  v_slot int;
+  v_step record;
+  v_position int := 0;
 begin
   for v_step in
-    select q.job_id, coalesce(t.seconds, 60) as seconds, greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
-      j.status = 'queued' and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
+    select
+      q.job_id,
+      coalesce(t.seconds, 60) as seconds,
+      greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      j.status = 'queued'
+        and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
     join unstuck.jobs j on j.id = q.job_id
-    join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
+    join unstuck.job_steps s
+      on s.job_id = q.job_id
+      and s.step = q.step
     left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
     order by q.place
   loop
     v_slot := 1;
     for i in 2 .. cardinality(v_free) loop
-      if v_free[i] < v_free[v_slot] then v_slot := i; end if;
+      if v_free[i] < v_free[v_slot] then
+        v_slot := i;
+      end if;
     end loop;
     v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
     if v_step.is_first then
-      v_place := v_place + 1;
-      return query select v_step.job_id, v_place, ceil(v_free[v_slot])::int;
+      v_position := v_position + 1;
+      return query
+      select v_step.job_id, v_position, ceil(v_free[v_slot])::int;
     end if;
     v_free[v_slot] := v_free[v_slot] + v_step.seconds;
   end loop;
@@ -2355,9 +2435,9 @@ end $$;
 
 revoke all on function unstuck_private.queue_places from public, anon, authenticated, service_role;
 
--- source queue/slots_free_in.sql 36cdad2eb71f
--- In how many seconds each slot of a provider will be free, the latest first. What takes longer than its tool usually does
--- is taken to need as long again as it is late.
+-- source queue/slots_free_in.sql a95d5442be47
+-- In how many seconds each slot of a provider will be free, the latest first. A step that takes
+-- longer than its tool usually does is expected to need as long again as it is late.
 create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
 language plpgsql
 stable
@@ -2366,100 +2446,219 @@ as
 $$
 begin
   return (
-  with busy as (
-    select abs(coalesce(t.seconds, 60) - extract(epoch from clock_timestamp() - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at))) as seconds
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ), slot as (
-    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from unstuck.providers p where p.provider = p_provider
-  ), held as (
-    -- Over a lowered limit, those that end first free no slot.
-    select b.seconds from busy b union all select 0 from slot order by 1 desc limit (select count(*) from slot)
-  )
-  select array_agg(h.seconds) from held h
+    with busy as (
+      select
+        abs(
+          coalesce(t.seconds, 60)
+          - extract(
+            epoch from
+            clock_timestamp()
+            - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at)
+          )
+        ) as seconds
+      from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
+      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+    ),
+    slot as (
+      select generate_series(1, greatest(p.max_concurrent, 1)) as slot
+      from unstuck.providers p
+      where p.provider = p_provider
+    ),
+    held as (
+      -- Above a limit that was lowered, the steps that end first free no slot.
+      select b.seconds
+      from busy b
+      union all
+      select 0
+      from slot
+      order by 1 desc
+      limit (select count(*) from slot)
+    )
+    select array_agg(h.seconds)
+    from held h
   );
 end $$;
 
 revoke all on function unstuck_private.slots_free_in from public, anon, authenticated, service_role;
 
--- source queue/step_claim_v1.sql d9c675f676bb
--- What workers may do to a step: claim, sent, started, requeue, heartbeat, done, complete, fail, checked. Each is one
--- transaction, fenced by the step's run; a stale run changes no state. Never decides what a provider meant.
+-- source queue/step_claim_v1.sql 5660b815dbe9
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
-returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, attempts int, input jsonb, previous_output_url text, run_ms int)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  attempts int,
+  input jsonb,
+  previous_output_url text,
+  run_ms int
+)
 language plpgsql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-#variable_conflict use_column
-declare v_provider unstuck.providers; v_free int; v_now timestamptz;
+declare
+  v_provider unstuck.providers;
+  v_free int;
+  v_now timestamptz;
 begin
   perform unstuck_private.act_as('worker');
-  -- Slots are counted from rows under this lock. An ordinary `for update` would block foreign keys and deadlock with enqueue.
-  select * into v_provider from unstuck.providers where provider = p_provider for no key update;
-  if not found or not v_provider.enabled then return; end if;
+  -- Slots are counted from rows under this lock. An ordinary `for update` would block the foreign
+  -- keys' checks and deadlock with enqueue.
+  select p.*
+  into v_provider
+  from unstuck.providers p
+  where p.provider = p_provider
+  for no key update;
+  if not found or not v_provider.enabled then
+    return;
+  end if;
   v_now := clock_timestamp();
-  select v_provider.max_concurrent - count(*) into v_free from unstuck.job_steps s
-  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null;
+  select v_provider.max_concurrent - count(*)
+  into v_free
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and unstuck_private.holds_slot(s);
   v_free := least(v_free, greatest(p_limit, 0));
-  if v_free <= 0 then return; end if;
+  if v_free <= 0 then
+    return;
+  end if;
   return query
   with picked as (
     select s.job_id, s.step, q.place
-    -- A few more than are free: somebody may be at one of them.
-    from (select * from unstuck_private.queue_order(p_provider, v_now) o where o.ready order by o.place limit v_free + 100) q
+    from (
+      -- A few more than there are slots: somebody may hold a lock on one of them.
+      select *
+      from unstuck_private.queue_order(p_provider, v_now) o
+      where o.ready
+      order by o.place
+      limit v_free + 100
+    ) q
     join unstuck.jobs j on j.id = q.job_id
-    join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
-    where s.status = 'queued' and unstuck_private.is_live(j.status)
-    order by q.place limit v_free
+    join unstuck.job_steps s
+      on s.job_id = q.job_id
+      and s.step = q.step
+    where s.status = 'queued'
+      and unstuck_private.is_live(j.status)
+    order by q.place
+    limit v_free
     for update of j, s skip locked
-  ), claimed as (
+  ),
+  claimed as (
     update unstuck.job_steps s set
       status = case when v_provider.synchronous then 'running' else 'starting' end,
-      run = s.run + 1, claimed_at = v_now, sent_at = null, provider_task_id = null, checked_at = null, not_before = null,
+      run = s.run + 1,
+      claimed_at = v_now,
+      sent_at = null,
+      provider_task_id = null,
+      checked_at = null,
+      not_before = null,
       attempts = s.attempts + v_provider.synchronous::int,
       started_at = case when v_provider.synchronous then v_now end,
-      lease_until = case when v_provider.synchronous then v_now + i.lease else v_now + t.start_timeout end,
-      deadline_at = least(case when v_provider.synchronous then v_now + t.run_timeout else v_now + t.start_timeout end, j.expires_at)
+      lease_until = case
+        when v_provider.synchronous then v_now + i.lease
+        else v_now + t.start_timeout
+      end,
+      deadline_at = least(
+        case
+          when v_provider.synchronous then v_now + t.run_timeout
+          else v_now + t.start_timeout
+        end,
+        j.expires_at
+      )
     from picked p, unstuck.jobs j, unstuck.tools t, unstuck_private.intervals() i
-    where s.job_id = p.job_id and s.step = p.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at, p.place,
+    where s.job_id = p.job_id
+      and s.step = p.step
+      and j.id = s.job_id
+      and t.tool = j.tool
+    returning
+      s.job_id,
+      s.step,
+      s.run,
+      j.tool,
+      j.user_id,
+      s.attempts,
+      s.input,
+      s.deadline_at,
+      p.place,
       greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
-  ), turn as (
-    -- Those served together go to the end of the line in the order in which they were served.
+  ),
+  turn as (
+    -- Users served together go to the end of the line in the order in which they were served.
     insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond' from claimed c group by c.user_id
-    on conflict (provider, user_id) do update set served_at = excluded.served_at
-  ), job as (
+    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond'
+    from claimed c
+    group by c.user_id
+    on conflict on constraint queue_turns_pkey do update set
+      served_at = excluded.served_at
+  ),
+  job as (
     update unstuck.jobs j set
-      status = case when v_provider.synchronous or j.status = 'running' then 'running' else 'starting' end,
-      started_at = case when v_provider.synchronous then coalesce(j.started_at, v_now) else j.started_at end,
-      waited_in_queue = j.waited_in_queue or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
-      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      status = case
+        when v_provider.synchronous or j.status = 'running' then 'running'
+        else 'starting'
+      end,
+      started_at = case
+        when v_provider.synchronous then coalesce(j.started_at, v_now)
+        else j.started_at
+      end,
+      waited_in_queue = j.waited_in_queue
+        or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+      current_step = case
+        when t.step_order = 'sequential' then c.step
+        else j.current_step
+      end,
       deadline_at = c.deadline_at
-    from (select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at from claimed c group by c.job_id) c, unstuck.tools t
-    where j.id = c.job_id and t.tool = j.tool
+    from (
+      select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
+      from claimed c
+      group by c.job_id
+    ) c, unstuck.tools t
+    where j.id = c.job_id
+      and t.tool = j.tool
     returning j.id
   )
-  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
-    (select pr.output_url from unstuck.job_steps pr where pr.job_id = c.job_id and pr.step = c.step - 1),
+  select
+    c.job_id,
+    c.step,
+    c.run,
+    c.tool,
+    c.user_id,
+    c.attempts,
+    c.input,
+    (
+      select pr.output_url
+      from unstuck.job_steps pr
+      where pr.job_id = c.job_id
+        and pr.step = c.step - 1
+    ),
     ceil(extract(epoch from c.run_for) * 1000)::int
-  from claimed c join job on job.id = c.job_id;
+  from claimed c
+  join job on job.id = c.job_id;
 end $$;
 
 comment on function unstuck.step_claim_v1 is $c$
-Caller: whatever dispatches work of a provider. Takes up to p_limit waiting steps in fair order
-while slots are free; each gets a new run, the picture that the step before made, and how long
-it may work. Empty when nothing may start.
-Replay: a second call takes the next ones.
+Caller: whatever dispatches a provider's work.
+
+Effect: takes up to p_limit waiting steps in fair order while slots are free. Each gets a new run
+and a lease; the answer names the picture that the step before made and for how long the step may
+work.
+
+Refuses: nothing; no rows where nothing may start.
+
+Replay: takes the next ones.
 $c$;
 
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
--- source queue/steps_waiting_v1.sql fadef39f8e20
+-- source queue/steps_waiting_v1.sql fad20e91ba6b
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -2469,30 +2668,45 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
+  select
+    q.waiting::int,
+    case
+      when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0)
+      else 0
+    end::int
   from unstuck.providers p
   cross join lateral (
-    select count(*) as live from unstuck.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    select count(*) as live
+    from unstuck.job_steps s
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
   ) l
   cross join lateral (
-    select count(*) as waiting, count(*) filter (where o.ready) as ready from unstuck_private.queue_order(p.provider, clock_timestamp()) o
+    select
+      count(*) as waiting,
+      count(*) filter (where o.ready) as ready
+    from unstuck_private.queue_order(p.provider, clock_timestamp()) o
   ) q
   where p.provider = p_provider
 $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$
-Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot. How
-many steps wait, retries included, and how many a claim would take now. One row per known
-provider.
+Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot.
+
+Effect: none; how many steps wait, retries included, and how many a claim would take now.
+
+Refuses: nothing; no row where there is no such provider.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
--- source queue/tool_seconds.sql 14020e703f1f
--- How long a step of each tool held its slot lately: the mean of its last 20 among the provider's last 200. A tool without
--- any takes the mean of the others; with nothing measured at all it is a minute, so that there is always an answer.
+-- source queue/tool_seconds.sql d4fda72a7ae5
+-- How long a step of each tool held its slot lately: the mean of the tool's last 20 among the
+-- provider's last 200. A tool without any takes the mean of the others. With nothing measured at
+-- all it is a minute, so that there is always an answer.
 create or replace function unstuck_private.tool_seconds(p_provider text)
 returns table (tool text, seconds numeric, measured boolean)
 language plpgsql
@@ -2500,20 +2714,43 @@ stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
 begin
   return query
   with lately as (
-    select j.tool, greatest(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)), 0) as seconds,
+    select
+      j.tool,
+      greatest(
+        extract(
+          epoch from
+          coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)
+        ),
+        0
+      ) as seconds,
       row_number() over (partition by j.tool order by s.completed_at desc) as nth
-    from (select * from unstuck.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
-      order by c.completed_at desc limit 200) s
+    from (
+      select *
+      from unstuck.job_steps c
+      where c.provider = p_provider
+        and c.status = 'completed'
+        and c.started_at is not null
+      order by c.completed_at desc
+      limit 200
+    ) s
     join unstuck.jobs j on j.id = s.job_id
-  ), mean as (
-    select l.tool, avg(l.seconds) as seconds from lately l where l.nth <= 20 group by rollup (l.tool)
+  ),
+  mean as (
+    select l.tool, avg(l.seconds) as seconds
+    from lately l
+    where l.nth <= 20
+    group by rollup (l.tool)
   )
-  select t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null
-  from unstuck.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
+  select
+    t.tool,
+    coalesce(m.seconds, a.seconds, 60),
+    a.seconds is not null
+  from unstuck.tools t
+  left join mean m on m.tool = t.tool
+  left join mean a on a.tool is null
   where t.provider = p_provider;
 end $$;
 
@@ -3439,9 +3676,9 @@ $$;
 
 revoke all on function unstuck_private.holds_slot from public, anon, authenticated, service_role;
 
--- source step/is_task_elsewhere.sql d7c50c43ad81
--- True when another step has this task, whether that step is live or over. Only the other step may
--- do anything with it.
+-- source step/is_task_elsewhere.sql 5cb1aa549ac2
+-- True when another step has this task of the provider, live or over, or owes a cancel for it. Only
+-- that step may do anything with it: whoever names it at this step's address is mistaken.
 create or replace function unstuck_private.is_task_elsewhere(
   p_step unstuck.job_steps,
   p_task_id text
@@ -3452,12 +3689,20 @@ stable
 set search_path = ''
 as
 $$
-  select exists (
-    select from unstuck.job_steps o
-    where o.provider = p_step.provider
-      and o.provider_task_id = p_task_id
-      and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
-  )
+  select
+    exists (
+      select from unstuck.job_steps o
+      where o.provider = p_step.provider
+        and o.provider_task_id = p_task_id
+        and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
+    )
+    or exists (
+      select from unstuck.job_steps o
+      where o.provider = p_step.provider
+        and o.provider_cancel_due <> '[]'
+        and o.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
+        and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
+    )
 $$;
 
 revoke all on function unstuck_private.is_task_elsewhere
@@ -3791,7 +4036,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
--- source step/step_done_v1.sql 07c2f46b6ba5
+-- source step/step_done_v1.sql 8e09177aa293
 create or replace function unstuck.step_done_v1(
   p_job_id uuid,
   p_step int,
@@ -3827,6 +4072,7 @@ begin
   if not found
     or p_run > v_step.run
     or v_step.status = 'blocked'
+    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
   then
     return query
     select 'stale', p_run;
@@ -3877,7 +4123,6 @@ begin
       v_step.provider_done_at is not null
       and (v_step.lease_until > clock_timestamp() or not v_same)
     )
-    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
   then
     return query
     select 'stale', v_step.run;
@@ -3921,7 +4166,7 @@ Effect: frees the slot and takes the lease under which the caller copies the res
 outcome: copy (run: the one to go on with) | late (the step is closed: the success is recorded,
 nothing else changes) | stale (not this run's task, or another worker copies it).
 
-Refuses: nothing. A task of another step is never taken.
+Refuses: nothing. Of a task of another step nothing is taken and nothing recorded.
 
 Replay: stale while the copy lease lasts; afterwards copy, for whoever goes on.
 $c$;
@@ -4269,7 +4514,7 @@ $c$;
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
--- source step/step_started_v1.sql 70bfc8a1de88
+-- source step/step_started_v1.sql 60db7df69c42
 create or replace function unstuck.step_started_v1(
   p_job_id uuid,
   p_step int,
@@ -4303,6 +4548,11 @@ begin
     select 'stale', false;
     return;
   end if;
+  if unstuck_private.is_task_elsewhere(v_step, p_task_id) then
+    return query
+    select 'stale', false;
+    return;
+  end if;
   v_waiting := exists (
     select from unstuck.webhook_inbox w
     where w.job_id = p_job_id
@@ -4325,7 +4575,7 @@ begin
       where s.job_id = p_job_id
         and s.step = p_step;
     exception when unique_violation then
-      -- The task is another step's: a webhook was sent to the wrong address.
+      -- Another step took the task at the same moment.
       return query
       select 'stale', false;
       return;
@@ -4342,7 +4592,8 @@ begin
     select 'stale', v_waiting;
     return;
   end if;
-  -- The provider works for a step that is closed, or for an older run: it is owed a cancel.
+  -- The provider works for a step that is closed, or for an older run: it is owed a cancel. The
+  -- caller submitted this task, or read in the provider's own list that it is this run's.
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
@@ -4353,14 +4604,17 @@ begin
 end $$;
 
 comment on function unstuck.step_started_v1 is $c$
-Caller: dispatch, or whoever learns the task id of a step whose answer was lost.
+Caller: dispatch, or whoever learned the task id of a step whose answer was lost. On a webhook's
+word alone nobody calls it for a task that is still at work.
 
 Effect: records the provider's task.
-outcome: running | cancel_due (closed meanwhile: cancel at the provider) | stale.
+outcome: running | cancel_due (the step is closed, or claimed again: the caller cancels the task at
+the provider, else a sweep does) | stale (known already, or another step's task, which nothing said
+at this step's address can touch).
 
 Refuses: nothing.
 
-Replay: the same task id is running again.
+Replay: running again for the same task; stale where its cancel is owed already.
 $c$;
 
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
@@ -6153,7 +6407,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '6adc7029959cab71d5d2a51eedff69ad09bb327201dab5037e28ba986ee3c182'
+  '0d679eb831a0d23ab8cb1fa79b467692753f513b2dfde3a9beeb23c228a504db'
 );
 
 notify pgrst, 'reload schema';

@@ -1,6 +1,14 @@
 create or replace function unstuck.queue_check_v1(p_provider text)
-returns table (max_concurrent int, running int, slots_available int, total_queued int, queued_by_tool jsonb, oldest_queued_seconds int,
-  last_sweep_at timestamptz, enabled boolean)
+returns table (
+  max_concurrent int,
+  running int,
+  slots_available int,
+  total_queued int,
+  queued_by_tool jsonb,
+  oldest_queued_seconds int,
+  last_sweep_at timestamptz,
+  enabled boolean
+)
 language sql
 stable
 security definer
@@ -8,23 +16,51 @@ set search_path = ''
 as
 $$
   with live as (
-    select count(*)::int as running from unstuck.job_steps s
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ), waiting as (
-    select j.tool, count(*)::int as jobs, min(coalesce(j.queued_at, j.created_at)) as since
-    from unstuck.jobs j join unstuck.tools t using (tool)
-    where t.provider = p_provider and j.status = 'queued' group by j.tool
+    select count(*)::int as running
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and unstuck_private.holds_slot(s)
+  ),
+  waiting as (
+    select
+      j.tool,
+      count(*)::int as jobs,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where t.provider = p_provider
+      and j.status = 'queued'
+    group by j.tool
   )
-  select p.max_concurrent, l.running, greatest(p.max_concurrent - l.running, 0), coalesce(w.total, 0), coalesce(w.by_tool, '{}'),
+  select
+    p.max_concurrent,
+    l.running,
+    greatest(p.max_concurrent - l.running, 0),
+    coalesce(w.total, 0),
+    coalesce(w.by_tool, '{}'),
     extract(epoch from clock_timestamp() - w.since)::int,
-    (select max(s.finished_at) from unstuck.sweeps s), p.enabled
-  from unstuck.providers p cross join live l
-  cross join (select sum(jobs)::int as total, jsonb_object_agg(tool, jobs) as by_tool, min(since) as since from waiting) w
+    (select max(s.finished_at) from unstuck.sweeps s),
+    p.enabled
+  from unstuck.providers p
+  cross join live l
+  cross join (
+    select
+      sum(jobs)::int as total,
+      jsonb_object_agg(tool, jobs) as by_tool,
+      min(since) as since
+    from waiting
+  ) w
   where p.provider = p_provider
 $$;
 
 comment on function unstuck.queue_check_v1 is $c$
-Caller: check, status. One row per known provider: its limit, what runs, what waits.
+Caller: the check and status endpoints.
+
+Effect: none; one row per known provider: its limit, what runs, what waits.
+
+Refuses: nothing; no row where there is no such provider.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;

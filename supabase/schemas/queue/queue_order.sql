@@ -1,6 +1,7 @@
--- Waiting work of one provider in the order in which it will be admitted. A user stands in the line once, since that user
--- began to wait or was last served, and goes to its end when served: a thousand jobs of one user let everybody else through
--- after each of them. What finishes when does not matter, so that a place shown is the place that counts.
+-- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
+-- the line once, since that user began to wait or was last served, and goes to its end when served:
+-- a thousand jobs of one user let everybody else through after each of them. The order does not
+-- depend on what finishes when, so that a position that was shown stays true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
 language plpgsql
@@ -8,21 +9,52 @@ stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
 begin
   return query
   with waiting as (
-    select s.job_id, s.step, j.user_id, j.tool, coalesce(s.not_before, p_now) <= p_now as ready, coalesce(j.queued_at, j.created_at) as since
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-    where s.provider = p_provider and s.status = 'queued' and unstuck_private.is_live(j.status)
-      and (s.deadline_at > p_now or exists (  -- a waiting step's time does not run while a sibling works
-        select from unstuck.job_steps w where w.job_id = s.job_id and w.status in ('starting', 'running')))
-  ), lined as (
-    select w.*, row_number() over own as turn, greatest(first_value(w.since) over own, u.served_at) as in_line_since
-    from waiting w left join unstuck_private.queue_turns u on u.provider = p_provider and u.user_id = w.user_id
-    window own as (partition by w.user_id order by not w.ready, w.since, w.job_id, w.step)
+    select
+      s.job_id,
+      s.step,
+      j.user_id,
+      j.tool,
+      coalesce(s.not_before, p_now) <= p_now as ready,
+      coalesce(j.queued_at, j.created_at) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p_provider
+      and s.status = 'queued'
+      and unstuck_private.is_live(j.status)
+      and (
+        s.deadline_at > p_now
+        -- The queue TTL is paused while another step of the job works.
+        or exists (
+          select from unstuck.job_steps w
+          where w.job_id = s.job_id
+            and w.status in ('starting', 'running')
+        )
+      )
+  ),
+  lined as (
+    select
+      w.*,
+      row_number() over own as turn,
+      greatest(first_value(w.since) over own, u.served_at) as in_line_since
+    from waiting w
+    left join unstuck_private.queue_turns u
+      on u.provider = p_provider
+      and u.user_id = w.user_id
+    window own as (
+      partition by w.user_id
+      order by not w.ready, w.since, w.job_id, w.step
+    )
   )
-  select l.job_id, l.step, l.user_id, l.tool, l.ready, row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
+  select
+    l.job_id,
+    l.step,
+    l.user_id,
+    l.tool,
+    l.ready,
+    row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
   from lined l;
 end $$;
 

@@ -1,5 +1,5 @@
--- In how many seconds each slot of a provider will be free, the latest first. What takes longer than its tool usually does
--- is taken to need as long again as it is late.
+-- In how many seconds each slot of a provider will be free, the latest first. A step that takes
+-- longer than its tool usually does is expected to need as long again as it is late.
 create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
 language plpgsql
 stable
@@ -8,17 +8,39 @@ as
 $$
 begin
   return (
-  with busy as (
-    select abs(coalesce(t.seconds, 60) - extract(epoch from clock_timestamp() - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at))) as seconds
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_done_at is null
-  ), slot as (
-    select generate_series(1, greatest(p.max_concurrent, 1)) as slot from unstuck.providers p where p.provider = p_provider
-  ), held as (
-    -- Over a lowered limit, those that end first free no slot.
-    select b.seconds from busy b union all select 0 from slot order by 1 desc limit (select count(*) from slot)
-  )
-  select array_agg(h.seconds) from held h
+    with busy as (
+      select
+        abs(
+          coalesce(t.seconds, 60)
+          - extract(
+            epoch from
+            clock_timestamp()
+            - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at)
+          )
+        ) as seconds
+      from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
+      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+    ),
+    slot as (
+      select generate_series(1, greatest(p.max_concurrent, 1)) as slot
+      from unstuck.providers p
+      where p.provider = p_provider
+    ),
+    held as (
+      -- Above a limit that was lowered, the steps that end first free no slot.
+      select b.seconds
+      from busy b
+      union all
+      select 0
+      from slot
+      order by 1 desc
+      limit (select count(*) from slot)
+    )
+    select array_agg(h.seconds)
+    from held h
   );
 end $$;
 

@@ -7,22 +7,36 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-  select q.waiting::int, case when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0) else 0 end::int
+  select
+    q.waiting::int,
+    case
+      when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0)
+      else 0
+    end::int
   from unstuck.providers p
   cross join lateral (
-    select count(*) as live from unstuck.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    select count(*) as live
+    from unstuck.job_steps s
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
   ) l
   cross join lateral (
-    select count(*) as waiting, count(*) filter (where o.ready) as ready from unstuck_private.queue_order(p.provider, clock_timestamp()) o
+    select
+      count(*) as waiting,
+      count(*) filter (where o.ready) as ready
+    from unstuck_private.queue_order(p.provider, clock_timestamp()) o
   ) q
   where p.provider = p_provider
 $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$
-Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot. How
-many steps wait, retries included, and how many a claim would take now. One row per known
-provider.
+Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot.
+
+Effect: none; how many steps wait, retries included, and how many a claim would take now.
+
+Refuses: nothing; no row where there is no such provider.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;

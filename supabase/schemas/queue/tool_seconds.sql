@@ -1,5 +1,6 @@
--- How long a step of each tool held its slot lately: the mean of its last 20 among the provider's last 200. A tool without
--- any takes the mean of the others; with nothing measured at all it is a minute, so that there is always an answer.
+-- How long a step of each tool held its slot lately: the mean of the tool's last 20 among the
+-- provider's last 200. A tool without any takes the mean of the others. With nothing measured at
+-- all it is a minute, so that there is always an answer.
 create or replace function unstuck_private.tool_seconds(p_provider text)
 returns table (tool text, seconds numeric, measured boolean)
 language plpgsql
@@ -7,20 +8,43 @@ stable
 set search_path = ''
 as
 $$
-#variable_conflict use_column
 begin
   return query
   with lately as (
-    select j.tool, greatest(extract(epoch from coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)), 0) as seconds,
+    select
+      j.tool,
+      greatest(
+        extract(
+          epoch from
+          coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)
+        ),
+        0
+      ) as seconds,
       row_number() over (partition by j.tool order by s.completed_at desc) as nth
-    from (select * from unstuck.job_steps c where c.provider = p_provider and c.status = 'completed' and c.started_at is not null
-      order by c.completed_at desc limit 200) s
+    from (
+      select *
+      from unstuck.job_steps c
+      where c.provider = p_provider
+        and c.status = 'completed'
+        and c.started_at is not null
+      order by c.completed_at desc
+      limit 200
+    ) s
     join unstuck.jobs j on j.id = s.job_id
-  ), mean as (
-    select l.tool, avg(l.seconds) as seconds from lately l where l.nth <= 20 group by rollup (l.tool)
+  ),
+  mean as (
+    select l.tool, avg(l.seconds) as seconds
+    from lately l
+    where l.nth <= 20
+    group by rollup (l.tool)
   )
-  select t.tool, coalesce(m.seconds, a.seconds, 60), a.seconds is not null
-  from unstuck.tools t left join mean m on m.tool = t.tool left join mean a on a.tool is null
+  select
+    t.tool,
+    coalesce(m.seconds, a.seconds, 60),
+    a.seconds is not null
+  from unstuck.tools t
+  left join mean m on m.tool = t.tool
+  left join mean a on a.tool is null
   where t.provider = p_provider;
 end $$;
 
