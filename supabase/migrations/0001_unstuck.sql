@@ -3543,10 +3543,10 @@ grant execute on function unstuck.has_role to service_role;
 -- Policies ask for the caller's role, as Supabase apps expect.
 grant execute on function unstuck.has_role to authenticated;
 
--- source role/host_has_role.sql ed8fdf5c6b05
--- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such function
--- or its role type does not know the word. It is called by its own argument type and runs under the
--- search path that a host's code expects. Our front in `public` is no host's function.
+-- source role/host_has_role.sql fa9e87f1b4bd
+-- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such
+-- function, or where its role type does not know the word. The host's function is called by its own
+-- argument type, under the search path that its code expects. Our front in `public` does not count.
 create or replace function unstuck_private.host_has_role(p_user_id uuid, p_role text)
 returns boolean
 language plpgsql
@@ -6114,8 +6114,8 @@ values
   )
 on conflict do nothing;
 
--- source front/app_role.sql 6dcf20de2128
--- The old name in `public`, only where nothing has that name.
+-- source front/app_role.sql a50d9680a46d
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('app_role') then
@@ -6127,8 +6127,8 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
--- source front/cleanup_all_stale_ai_jobs.sql 4ae5b4b90056
--- The old name in `public`, only where nothing has that name.
+-- source front/cleanup_all_stale_ai_jobs.sql 7887f8940f95
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('cleanup_all_stale_ai_jobs') then
@@ -6141,13 +6141,15 @@ begin
   as $fn$
     select * from unstuck.cleanup_all_stale_ai_jobs()
   $fn$;
-  comment on function public.cleanup_all_stale_ai_jobs is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
-  revoke all on function public.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
+  comment on function public.cleanup_all_stale_ai_jobs
+  is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
+  revoke all on function public.cleanup_all_stale_ai_jobs
+  from public, anon, authenticated, service_role;
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
--- source front/consume_upscaler_credits.sql d341260a2ba7
--- The old name in `public`, only where nothing has that name.
+-- source front/consume_upscaler_credits.sql 12d2ffb60dc6
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('consume_upscaler_credits') then
@@ -6160,13 +6162,15 @@ begin
   as $fn$
     select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $fn$;
-  comment on function public.consume_upscaler_credits is 'Unstuck front of unstuck.consume_upscaler_credits.';
-  revoke all on function public.consume_upscaler_credits from public, anon, authenticated, service_role;
+  comment on function public.consume_upscaler_credits
+  is 'Unstuck front of unstuck.consume_upscaler_credits.';
+  revoke all on function public.consume_upscaler_credits
+  from public, anon, authenticated, service_role;
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
--- source front/credit_grant_v1.sql 0a38e49aa0d9
--- The old name in `public`, only where nothing has that name.
+-- source front/credit_grant_v1.sql c1ee873f46de
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('credit_grant_v1') then
@@ -6189,8 +6193,8 @@ begin
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
--- source front/generation_history.sql aa3bcec72576
--- The old name in `public`, only where nothing has that name.
+-- source front/generation_history.sql af1472ef3aa8
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('generation_history') then
@@ -6204,8 +6208,8 @@ begin
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
--- source front/generation_jobs.sql 7f6eacc6e193
--- The old name in `public`, only where nothing has that name.
+-- source front/generation_jobs.sql 1214a28802d0
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('generation_jobs') then
@@ -6219,8 +6223,8 @@ begin
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
--- source front/generation_tasks.sql 1f8b3f9cc30c
--- The old name in `public`, only where nothing has that name.
+-- source front/generation_tasks.sql 760da12cfecd
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('generation_tasks') then
@@ -6234,8 +6238,8 @@ begin
   grant select on public.generation_tasks to authenticated, service_role;
 end $do$;
 
--- source front/has_role.sql 27663136b90c
--- The old name in `public`, only where nothing has that name.
+-- source front/has_role.sql b0ca2fcc554a
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('has_role') then
@@ -6254,8 +6258,8 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
--- source front/pose_changer_jobs.sql e86b0ee33c41
--- The old name in `public`, only where nothing has that name.
+-- source front/pose_changer_jobs.sql ab94121864f3
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('pose_changer_jobs') then
@@ -6270,8 +6274,8 @@ begin
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
--- source front/refund_upscaler_credits.sql 41b7f3296efa
--- The old name in `public`, only where nothing has that name.
+-- source front/refund_upscaler_credits.sql 94cf805028e5
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('refund_upscaler_credits') then
@@ -6284,13 +6288,15 @@ begin
   as $fn$
     select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $fn$;
-  comment on function public.refund_upscaler_credits is 'Unstuck front of unstuck.refund_upscaler_credits.';
-  revoke all on function public.refund_upscaler_credits from public, anon, authenticated, service_role;
+  comment on function public.refund_upscaler_credits
+  is 'Unstuck front of unstuck.refund_upscaler_credits.';
+  revoke all on function public.refund_upscaler_credits
+  from public, anon, authenticated, service_role;
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
--- source front/replicate_tasks.sql 7fff1324821b
--- The old name in `public`, only where nothing has that name.
+-- source front/replicate_tasks.sql 30e78b87cd6f
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('replicate_tasks') then
@@ -6304,8 +6310,8 @@ begin
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
--- source front/upscaler_jobs.sql bdbcd0b815ca
--- The old name in `public`, only where nothing has that name.
+-- source front/upscaler_jobs.sql 0ee0b0b043ec
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('upscaler_jobs') then
@@ -6320,8 +6326,8 @@ begin
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
--- source front/user_roles.sql 432145de13b5
--- The old name in `public`, only where nothing has that name.
+-- source front/user_roles.sql bf70d10426b1
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('user_roles') then
@@ -6335,8 +6341,8 @@ begin
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
--- source front/veste_ai_jobs.sql 5b9fb9dbc1e1
--- The old name in `public`, only where nothing has that name.
+-- source front/veste_ai_jobs.sql 979be9e2f0d1
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('veste_ai_jobs') then
@@ -6351,8 +6357,8 @@ begin
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
--- source front/video_upscaler_jobs.sql a6a872ea2fb5
--- The old name in `public`, only where nothing has that name.
+-- source front/video_upscaler_jobs.sql aee97c0467e1
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('video_upscaler_jobs') then
@@ -6367,10 +6373,10 @@ begin
   grant insert, update, delete on public.video_upscaler_jobs to authenticated;
 end $do$;
 
--- source platform/cron.sql d46cf5106d0d
+-- source platform/cron.sql 4697a3baa72c
 -- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
--- cron of the Workers is the only schedule. Both at once are harmless. The extension is never created
--- here: a database is its owner's.
+-- cron of the Workers is the only schedule. Both at once are harmless. This never creates the
+-- extension: a database is its owner's.
 do $do$
 begin
   if not exists (select from pg_catalog.pg_extension where extname = 'pg_cron') then
@@ -6386,10 +6392,10 @@ exception when others then
   raise notice 'pg_cron could not be used (%): only the Workers'' cron runs the healer', sqlerrm;
 end $do$;
 
--- source platform/realtime.sql 7ae4b0bdf818
--- Old pages subscribe by Realtime, which views do not feed: `jobs` is published, its rows stay under
--- row security. A publication for all tables has it already; where the publication is somebody
--- else's, installing goes on without it.
+-- source platform/realtime.sql 8bfb27b6caaf
+-- Old pages subscribe by Realtime, which views do not feed, so `jobs` is published; its rows stay
+-- under row level security. A publication for all tables has it already. Where the publication is
+-- somebody else's, installing goes on without it.
 do $do$
 begin
   if exists (
@@ -6407,7 +6413,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '0d679eb831a0d23ab8cb1fa79b467692753f513b2dfde3a9beeb23c228a504db'
+  '324dfff7f991c66a1489b7ed6e5335842dd77d39d82697bd250f256636ff6ff1'
 );
 
 notify pgrst, 'reload schema';

@@ -1,4 +1,4 @@
--- The old name in `public`, only where nothing has that name.
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('cleanup_all_stale_ai_jobs') then
@@ -11,7 +11,9 @@ begin
   as $fn$
     select * from unstuck.cleanup_all_stale_ai_jobs()
   $fn$;
-  comment on function public.cleanup_all_stale_ai_jobs is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
-  revoke all on function public.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
+  comment on function public.cleanup_all_stale_ai_jobs
+  is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
+  revoke all on function public.cleanup_all_stale_ai_jobs
+  from public, anon, authenticated, service_role;
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;

@@ -1,4 +1,4 @@
--- The old name in `public`, only where nothing has that name.
+-- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('refund_upscaler_credits') then
@@ -11,7 +11,9 @@ begin
   as $fn$
     select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $fn$;
-  comment on function public.refund_upscaler_credits is 'Unstuck front of unstuck.refund_upscaler_credits.';
-  revoke all on function public.refund_upscaler_credits from public, anon, authenticated, service_role;
+  comment on function public.refund_upscaler_credits
+  is 'Unstuck front of unstuck.refund_upscaler_credits.';
+  revoke all on function public.refund_upscaler_credits
+  from public, anon, authenticated, service_role;
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;

@@ -1,6 +1,6 @@
 -- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
--- cron of the Workers is the only schedule. Both at once are harmless. The extension is never created
--- here: a database is its owner's.
+-- cron of the Workers is the only schedule. Both at once are harmless. This never creates the
+-- extension: a database is its owner's.
 do $do$
 begin
   if not exists (select from pg_catalog.pg_extension where extname = 'pg_cron') then

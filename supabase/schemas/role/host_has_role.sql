@@ -1,6 +1,6 @@
--- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such function
--- or its role type does not know the word. It is called by its own argument type and runs under the
--- search path that a host's code expects. Our front in `public` is no host's function.
+-- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such
+-- function, or where its role type does not know the word. The host's function is called by its own
+-- argument type, under the search path that its code expects. Our front in `public` does not count.
 create or replace function unstuck_private.host_has_role(p_user_id uuid, p_role text)
 returns boolean
 language plpgsql
