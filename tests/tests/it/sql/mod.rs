@@ -14,6 +14,6 @@ mod legacy;
 mod operations;
 mod queue;
 mod reads;
-mod schema;
+pub(crate) mod schema;
 mod sources;
 mod steps;
