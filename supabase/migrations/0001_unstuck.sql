@@ -5393,24 +5393,43 @@ $$;
 revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_hours to authenticated, service_role;
 
--- source webhook/webhook_applied_v1.sql 9ec15f91cc77
+-- source webhook/webhook_applied_v1.sql 36b22eafc724
 create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
 returns table (applied boolean)
 language sql
 security definer
 set search_path = ''
 as
-$$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $$;
+$$
+  update unstuck.webhook_inbox w set
+    applied_at = coalesce(w.applied_at, clock_timestamp())
+  where w.id = p_inbox_id
+  returning true
+$$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer. Marks an inbox row as dealt with.
+Caller: the webhook consumer.
+
+Effect: marks a recorded call as dealt with.
+
+Refuses: nothing; no row where there is no such call.
+
+Replay: keeps the first time.
 $c$;
 
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_applied_v1 to service_role;
 
--- source webhook/webhook_record_v1.sql cf367c9ca370
-create or replace function unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
+-- source webhook/webhook_record_v1.sql 2ad82930c235
+create or replace function unstuck.webhook_record_v1(
+  p_provider text,
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_dedup_key text,
+  p_body jsonb
+)
 returns table (recorded boolean, inbox_id bigint)
 language plpgsql
 security definer
@@ -5418,19 +5437,33 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-#variable_conflict use_column
-declare v_id bigint;
+declare
+  v_id bigint;
 begin
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
-  on conflict (provider, dedup_key) do nothing returning id into v_id;
-  if found then return query select true, v_id; return; end if;
-  return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
+  on conflict (provider, dedup_key) do nothing
+  returning id into v_id;
+  if found then
+    return query
+    select true, v_id;
+    return;
+  end if;
+  return query
+  select false, w.id
+  from unstuck.webhook_inbox w
+  where w.provider = p_provider
+    and w.dedup_key = p_dedup_key;
 end $$;
 
 comment on function unstuck.webhook_record_v1 is $c$
-Caller: provider-webhook, after the token was verified. Keeps the call; changes no job.
-Replay: recorded = false.
+Caller: provider-webhook, after it has verified the token.
+
+Effect: keeps the call; changes no job.
+
+Refuses: nothing.
+
+Replay: recorded = false, with the id of the call that was kept.
 $c$;
 
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
@@ -6413,7 +6446,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '324dfff7f991c66a1489b7ed6e5335842dd77d39d82697bd250f256636ff6ff1'
+  '098353cfc69b3017460e2b1627dee8cb88ae7c7719fa2a81d353c732d70a3add'
 );
 
 notify pgrst, 'reload schema';
