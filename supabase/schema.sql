@@ -849,7 +849,8 @@ CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.cleanup_all_stale_ai_jobs()
+    select *
+    from unstuck.cleanup_all_stale_ai_jobs()
   $function$
 ;
 CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
@@ -857,7 +858,8 @@ CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amoun
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $function$
 ;
 CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
@@ -865,7 +867,8 @@ CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount bigin
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+    select *
+    from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
   $function$
 ;
 CREATE OR REPLACE FUNCTION public.has_role(_user_id uuid, _role unstuck.app_role)
@@ -882,7 +885,8 @@ CREATE OR REPLACE FUNCTION public.refund_upscaler_credits(_user_id uuid, _amount
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()

@@ -6160,7 +6160,7 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
--- source front/cleanup_all_stale_ai_jobs.sql 7887f8940f95
+-- source front/cleanup_all_stale_ai_jobs.sql c811c28c4247
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6172,7 +6172,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.cleanup_all_stale_ai_jobs()
+    select *
+    from unstuck.cleanup_all_stale_ai_jobs()
   $fn$;
   comment on function public.cleanup_all_stale_ai_jobs
   is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
@@ -6181,7 +6182,7 @@ begin
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
--- source front/consume_upscaler_credits.sql 12d2ffb60dc6
+-- source front/consume_upscaler_credits.sql 4aa62d46b00b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6193,7 +6194,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.consume_upscaler_credits
   is 'Unstuck front of unstuck.consume_upscaler_credits.';
@@ -6202,7 +6204,7 @@ begin
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
--- source front/credit_grant_v1.sql c1ee873f46de
+-- source front/credit_grant_v1.sql 0d1a6bc94b88
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6219,14 +6221,15 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+    select *
+    from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
   $fn$;
   comment on function public.credit_grant_v1 is 'Unstuck front of unstuck.credit_grant_v1.';
   revoke all on function public.credit_grant_v1 from public, anon, authenticated, service_role;
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
--- source front/generation_history.sql af1472ef3aa8
+-- source front/generation_history.sql 8b07cb00127b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6235,13 +6238,14 @@ begin
   end if;
   create view public.generation_history
   with (security_invoker = true) as
-  select * from unstuck.generation_history;
+  select *
+  from unstuck.generation_history;
   comment on view public.generation_history is 'Unstuck front of unstuck.generation_history.';
   revoke all on public.generation_history from public, anon, authenticated, service_role;
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
--- source front/generation_jobs.sql 1214a28802d0
+-- source front/generation_jobs.sql fb641d6a21c6
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6250,13 +6254,14 @@ begin
   end if;
   create view public.generation_jobs
   with (security_invoker = true) as
-  select * from unstuck.generation_jobs;
+  select *
+  from unstuck.generation_jobs;
   comment on view public.generation_jobs is 'Unstuck front of unstuck.generation_jobs.';
   revoke all on public.generation_jobs from public, anon, authenticated, service_role;
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
--- source front/generation_tasks.sql 760da12cfecd
+-- source front/generation_tasks.sql 99e52d1b13da
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6265,7 +6270,8 @@ begin
   end if;
   create view public.generation_tasks
   with (security_invoker = true) as
-  select * from unstuck.generation_tasks;
+  select *
+  from unstuck.generation_tasks;
   comment on view public.generation_tasks is 'Unstuck front of unstuck.generation_tasks.';
   revoke all on public.generation_tasks from public, anon, authenticated, service_role;
   grant select on public.generation_tasks to authenticated, service_role;
@@ -6291,7 +6297,7 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
--- source front/pose_changer_jobs.sql ab94121864f3
+-- source front/pose_changer_jobs.sql 1ae586fcfa52
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6300,14 +6306,15 @@ begin
   end if;
   create view public.pose_changer_jobs
   with (security_invoker = true) as
-  select * from unstuck.pose_changer_jobs;
+  select *
+  from unstuck.pose_changer_jobs;
   comment on view public.pose_changer_jobs is 'Unstuck front of unstuck.pose_changer_jobs.';
   revoke all on public.pose_changer_jobs from public, anon, authenticated, service_role;
   grant select on public.pose_changer_jobs to authenticated, service_role;
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
--- source front/refund_upscaler_credits.sql 94cf805028e5
+-- source front/refund_upscaler_credits.sql 8aa50ce3f8af
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6319,7 +6326,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.refund_upscaler_credits
   is 'Unstuck front of unstuck.refund_upscaler_credits.';
@@ -6328,7 +6336,7 @@ begin
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
--- source front/replicate_tasks.sql 30e78b87cd6f
+-- source front/replicate_tasks.sql 03d77c39dfec
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6337,13 +6345,14 @@ begin
   end if;
   create view public.replicate_tasks
   with (security_invoker = true) as
-  select * from unstuck.replicate_tasks;
+  select *
+  from unstuck.replicate_tasks;
   comment on view public.replicate_tasks is 'Unstuck front of unstuck.replicate_tasks.';
   revoke all on public.replicate_tasks from public, anon, authenticated, service_role;
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
--- source front/upscaler_jobs.sql 0ee0b0b043ec
+-- source front/upscaler_jobs.sql 72baf9c0cca0
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6352,14 +6361,15 @@ begin
   end if;
   create view public.upscaler_jobs
   with (security_invoker = true) as
-  select * from unstuck.upscaler_jobs;
+  select *
+  from unstuck.upscaler_jobs;
   comment on view public.upscaler_jobs is 'Unstuck front of unstuck.upscaler_jobs.';
   revoke all on public.upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.upscaler_jobs to authenticated, service_role;
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
--- source front/user_roles.sql bf70d10426b1
+-- source front/user_roles.sql 6ed3baf3929b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6368,13 +6378,14 @@ begin
   end if;
   create view public.user_roles
   with (security_invoker = true) as
-  select * from unstuck.user_roles;
+  select *
+  from unstuck.user_roles;
   comment on view public.user_roles is 'Unstuck front of unstuck.user_roles.';
   revoke all on public.user_roles from public, anon, authenticated, service_role;
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
--- source front/veste_ai_jobs.sql 979be9e2f0d1
+-- source front/veste_ai_jobs.sql 70f67267f1bd
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6383,14 +6394,15 @@ begin
   end if;
   create view public.veste_ai_jobs
   with (security_invoker = true) as
-  select * from unstuck.veste_ai_jobs;
+  select *
+  from unstuck.veste_ai_jobs;
   comment on view public.veste_ai_jobs is 'Unstuck front of unstuck.veste_ai_jobs.';
   revoke all on public.veste_ai_jobs from public, anon, authenticated, service_role;
   grant select on public.veste_ai_jobs to authenticated, service_role;
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
--- source front/video_upscaler_jobs.sql aee97c0467e1
+-- source front/video_upscaler_jobs.sql 369094b0d5a2
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6399,7 +6411,8 @@ begin
   end if;
   create view public.video_upscaler_jobs
   with (security_invoker = true) as
-  select * from unstuck.video_upscaler_jobs;
+  select *
+  from unstuck.video_upscaler_jobs;
   comment on view public.video_upscaler_jobs is 'Unstuck front of unstuck.video_upscaler_jobs.';
   revoke all on public.video_upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.video_upscaler_jobs to authenticated, service_role;
@@ -6446,7 +6459,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '098353cfc69b3017460e2b1627dee8cb88ae7c7719fa2a81d353c732d70a3add'
+  '0cc0e9d39131792ceb559bfcdb4f8ddca379b6aca89994dca638523a578345fb'
 );
 
 notify pgrst, 'reload schema';
