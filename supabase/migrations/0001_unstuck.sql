@@ -33,9 +33,12 @@ revoke all on schema unstuck_private from public, anon, authenticated, service_r
 -- The views run as their caller and use some functions in here.
 grant usage on schema unstuck_private to authenticated, service_role;
 
--- source role/app_role.sql ab24c5aa8233
+-- source role/app_role.sql 6de0ff5ad30c
 -- The roles that `user_roles` knows. Only `admin` means anything to this product.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
+
+revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
+grant usage on type unstuck.app_role to public;
 
 -- source cancel/cancelled_requests.sql 59786908c64f
 -- What users cancelled, also before it arrived: a request named here is refused while its row is
@@ -65,7 +68,7 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql 9179d893163a
+-- source credit/credit_entries.sql 5cc28a420ff8
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
@@ -89,6 +92,7 @@ create index credit_entries_by_user on unstuck.credit_entries (user_id, id);
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
@@ -104,7 +108,7 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
--- source job/job_events.sql 52697c103b31
+-- source job/job_events.sql 71a12bfae37e
 -- The history of every transition of jobs and steps. Append-only; written by triggers.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
@@ -128,9 +132,10 @@ create index job_events_by_time on unstuck.job_events (at);
 
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.job_events_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
 
--- source retention/admin_log.sql 0adb1a023733
+-- source retention/admin_log.sql a3af433c41de
 -- What admins did that is no job's own history: append-only, kept for ever.
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
@@ -149,6 +154,7 @@ create index admin_log_by_subject on unstuck.admin_log (subject);
 
 alter table unstuck.admin_log enable row level security;
 revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.admin_log to service_role;
 grant select on unstuck.admin_log to authenticated;
 
@@ -206,7 +212,7 @@ alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
 grant select on unstuck.user_roles to authenticated, service_role;
 
--- source sweep/sweeps.sql 01f7ca1ce1af
+-- source sweep/sweeps.sql d41db4c5dc66
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -226,6 +232,7 @@ create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished
 
 alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.sweeps_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;
 
 -- source tool/providers.sql f55c1a2f14b5
@@ -502,7 +509,7 @@ grant select (
   error_message, completed_at
 ) on unstuck.job_steps to authenticated;
 
--- source webhook/webhook_inbox.sql 41d76e8296cb
+-- source webhook/webhook_inbox.sql 6762491e0867
 -- Every authentic call of a provider, once. What comes before its step knows the provider's id is
 -- kept and applied later; a week after, or once its job is over, the call is pruned.
 create table unstuck.webhook_inbox (
@@ -525,6 +532,7 @@ create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
 
 alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
 -- source audit/violations.sql dee6c4a9aef7
@@ -5393,43 +5401,24 @@ $$;
 revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_hours to authenticated, service_role;
 
--- source webhook/webhook_applied_v1.sql 36b22eafc724
+-- source webhook/webhook_applied_v1.sql 9ec15f91cc77
 create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
 returns table (applied boolean)
 language sql
 security definer
 set search_path = ''
 as
-$$
-  update unstuck.webhook_inbox w set
-    applied_at = coalesce(w.applied_at, clock_timestamp())
-  where w.id = p_inbox_id
-  returning true
-$$;
+$$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer.
-
-Effect: marks a recorded call as dealt with.
-
-Refuses: nothing; no row where there is no such call.
-
-Replay: keeps the first time.
+Caller: the webhook consumer. Marks an inbox row as dealt with.
 $c$;
 
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_applied_v1 to service_role;
 
--- source webhook/webhook_record_v1.sql 2ad82930c235
-create or replace function unstuck.webhook_record_v1(
-  p_provider text,
-  p_job_id uuid,
-  p_step int,
-  p_run bigint,
-  p_task_id text,
-  p_dedup_key text,
-  p_body jsonb
-)
+-- source webhook/webhook_record_v1.sql cf367c9ca370
+create or replace function unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
 returns table (recorded boolean, inbox_id bigint)
 language plpgsql
 security definer
@@ -5437,33 +5426,19 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-declare
-  v_id bigint;
+#variable_conflict use_column
+declare v_id bigint;
 begin
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
-  on conflict (provider, dedup_key) do nothing
-  returning id into v_id;
-  if found then
-    return query
-    select true, v_id;
-    return;
-  end if;
-  return query
-  select false, w.id
-  from unstuck.webhook_inbox w
-  where w.provider = p_provider
-    and w.dedup_key = p_dedup_key;
+  on conflict (provider, dedup_key) do nothing returning id into v_id;
+  if found then return query select true, v_id; return; end if;
+  return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
 end $$;
 
 comment on function unstuck.webhook_record_v1 is $c$
-Caller: provider-webhook, after it has verified the token.
-
-Effect: keeps the call; changes no job.
-
-Refuses: nothing.
-
-Replay: recorded = false, with the id of the call that was kept.
+Caller: provider-webhook, after the token was verified. Keeps the call; changes no job.
+Replay: recorded = false.
 $c$;
 
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
@@ -6160,7 +6135,7 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
--- source front/cleanup_all_stale_ai_jobs.sql c811c28c4247
+-- source front/cleanup_all_stale_ai_jobs.sql 7887f8940f95
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6172,8 +6147,7 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select *
-    from unstuck.cleanup_all_stale_ai_jobs()
+    select * from unstuck.cleanup_all_stale_ai_jobs()
   $fn$;
   comment on function public.cleanup_all_stale_ai_jobs
   is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
@@ -6182,7 +6156,7 @@ begin
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
--- source front/consume_upscaler_credits.sql 4aa62d46b00b
+-- source front/consume_upscaler_credits.sql 12d2ffb60dc6
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6194,8 +6168,7 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select *
-    from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.consume_upscaler_credits
   is 'Unstuck front of unstuck.consume_upscaler_credits.';
@@ -6204,7 +6177,7 @@ begin
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
--- source front/credit_grant_v1.sql 0d1a6bc94b88
+-- source front/credit_grant_v1.sql c1ee873f46de
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6221,15 +6194,14 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select *
-    from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
   $fn$;
   comment on function public.credit_grant_v1 is 'Unstuck front of unstuck.credit_grant_v1.';
   revoke all on function public.credit_grant_v1 from public, anon, authenticated, service_role;
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
--- source front/generation_history.sql 8b07cb00127b
+-- source front/generation_history.sql af1472ef3aa8
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6238,14 +6210,13 @@ begin
   end if;
   create view public.generation_history
   with (security_invoker = true) as
-  select *
-  from unstuck.generation_history;
+  select * from unstuck.generation_history;
   comment on view public.generation_history is 'Unstuck front of unstuck.generation_history.';
   revoke all on public.generation_history from public, anon, authenticated, service_role;
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
--- source front/generation_jobs.sql fb641d6a21c6
+-- source front/generation_jobs.sql 1214a28802d0
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6254,14 +6225,13 @@ begin
   end if;
   create view public.generation_jobs
   with (security_invoker = true) as
-  select *
-  from unstuck.generation_jobs;
+  select * from unstuck.generation_jobs;
   comment on view public.generation_jobs is 'Unstuck front of unstuck.generation_jobs.';
   revoke all on public.generation_jobs from public, anon, authenticated, service_role;
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
--- source front/generation_tasks.sql 99e52d1b13da
+-- source front/generation_tasks.sql 760da12cfecd
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6270,8 +6240,7 @@ begin
   end if;
   create view public.generation_tasks
   with (security_invoker = true) as
-  select *
-  from unstuck.generation_tasks;
+  select * from unstuck.generation_tasks;
   comment on view public.generation_tasks is 'Unstuck front of unstuck.generation_tasks.';
   revoke all on public.generation_tasks from public, anon, authenticated, service_role;
   grant select on public.generation_tasks to authenticated, service_role;
@@ -6297,7 +6266,7 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
--- source front/pose_changer_jobs.sql 1ae586fcfa52
+-- source front/pose_changer_jobs.sql ab94121864f3
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6306,15 +6275,14 @@ begin
   end if;
   create view public.pose_changer_jobs
   with (security_invoker = true) as
-  select *
-  from unstuck.pose_changer_jobs;
+  select * from unstuck.pose_changer_jobs;
   comment on view public.pose_changer_jobs is 'Unstuck front of unstuck.pose_changer_jobs.';
   revoke all on public.pose_changer_jobs from public, anon, authenticated, service_role;
   grant select on public.pose_changer_jobs to authenticated, service_role;
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
--- source front/refund_upscaler_credits.sql 8aa50ce3f8af
+-- source front/refund_upscaler_credits.sql 94cf805028e5
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6326,8 +6294,7 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select *
-    from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.refund_upscaler_credits
   is 'Unstuck front of unstuck.refund_upscaler_credits.';
@@ -6336,7 +6303,7 @@ begin
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
--- source front/replicate_tasks.sql 03d77c39dfec
+-- source front/replicate_tasks.sql 30e78b87cd6f
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6345,14 +6312,13 @@ begin
   end if;
   create view public.replicate_tasks
   with (security_invoker = true) as
-  select *
-  from unstuck.replicate_tasks;
+  select * from unstuck.replicate_tasks;
   comment on view public.replicate_tasks is 'Unstuck front of unstuck.replicate_tasks.';
   revoke all on public.replicate_tasks from public, anon, authenticated, service_role;
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
--- source front/upscaler_jobs.sql 72baf9c0cca0
+-- source front/upscaler_jobs.sql 0ee0b0b043ec
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6361,15 +6327,14 @@ begin
   end if;
   create view public.upscaler_jobs
   with (security_invoker = true) as
-  select *
-  from unstuck.upscaler_jobs;
+  select * from unstuck.upscaler_jobs;
   comment on view public.upscaler_jobs is 'Unstuck front of unstuck.upscaler_jobs.';
   revoke all on public.upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.upscaler_jobs to authenticated, service_role;
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
--- source front/user_roles.sql 6ed3baf3929b
+-- source front/user_roles.sql bf70d10426b1
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6378,14 +6343,13 @@ begin
   end if;
   create view public.user_roles
   with (security_invoker = true) as
-  select *
-  from unstuck.user_roles;
+  select * from unstuck.user_roles;
   comment on view public.user_roles is 'Unstuck front of unstuck.user_roles.';
   revoke all on public.user_roles from public, anon, authenticated, service_role;
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
--- source front/veste_ai_jobs.sql 70f67267f1bd
+-- source front/veste_ai_jobs.sql 979be9e2f0d1
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6394,15 +6358,14 @@ begin
   end if;
   create view public.veste_ai_jobs
   with (security_invoker = true) as
-  select *
-  from unstuck.veste_ai_jobs;
+  select * from unstuck.veste_ai_jobs;
   comment on view public.veste_ai_jobs is 'Unstuck front of unstuck.veste_ai_jobs.';
   revoke all on public.veste_ai_jobs from public, anon, authenticated, service_role;
   grant select on public.veste_ai_jobs to authenticated, service_role;
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
--- source front/video_upscaler_jobs.sql 369094b0d5a2
+-- source front/video_upscaler_jobs.sql aee97c0467e1
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -6411,8 +6374,7 @@ begin
   end if;
   create view public.video_upscaler_jobs
   with (security_invoker = true) as
-  select *
-  from unstuck.video_upscaler_jobs;
+  select * from unstuck.video_upscaler_jobs;
   comment on view public.video_upscaler_jobs is 'Unstuck front of unstuck.video_upscaler_jobs.';
   revoke all on public.video_upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.video_upscaler_jobs to authenticated, service_role;
@@ -6459,7 +6421,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '0cc0e9d39131792ceb559bfcdb4f8ddca379b6aca89994dca638523a578345fb'
+  '5a4c3689e3163f7c5b3cbd6334d8fb2494597f7133bdc1c26085dc3809ade560'
 );
 
 notify pgrst, 'reload schema';

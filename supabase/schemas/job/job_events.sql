@@ -21,4 +21,5 @@ create index job_events_by_time on unstuck.job_events (at);
 
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.job_events_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;

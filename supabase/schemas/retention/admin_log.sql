@@ -16,5 +16,6 @@ create index admin_log_by_subject on unstuck.admin_log (subject);
 
 alter table unstuck.admin_log enable row level security;
 revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.admin_log to service_role;
 grant select on unstuck.admin_log to authenticated;

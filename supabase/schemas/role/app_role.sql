@@ -1,2 +1,5 @@
 -- The roles that `user_roles` knows. Only `admin` means anything to this product.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
+
+revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
+grant usage on type unstuck.app_role to public;

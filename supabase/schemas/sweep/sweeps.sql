@@ -17,4 +17,5 @@ create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished
 
 alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.sweeps_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;

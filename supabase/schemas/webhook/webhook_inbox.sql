@@ -20,4 +20,5 @@ create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
 
 alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
