@@ -267,7 +267,7 @@ entry (kind, name, said) as (
   from pg_catalog.pg_event_trigger e
 
   union all
-  select 'database', quote_ident(d.datname),
+  select 'database', 'this one',
     format('owner %s, rights %s', d.datdba::regrole, coalesce(r.list, 'default'))
   from pg_catalog.pg_database d
   left join rights r on (r.class, r.id, r.part) = ('database', d.oid, 0)

@@ -99,8 +99,9 @@ begin
     if v_count > 0 then
       raise exception '% jobs live: %', v_count, v_some
       using hint = 'Take no new ones: update unstuck.tools set enabled = false; then wait, or '
-        || 'cancel each as an admin: select j.id, c.* from unstuck.jobs j cross join lateral '
-        || $hint$unstuck.job_cancel_admin_v1('<id of an admin>', null, j.id, 'moving out') c $hint$
+        || 'cancel each as an admin: select j.id, c.* from unstuck.jobs j '
+        || 'join unstuck.tools t using (tool) cross join lateral unstuck.job_cancel_admin_v1('
+        || $hint$'<id of an admin>', t.table_name, j.id, 'moving out') c $hint$
         || 'where j.completed_at is null;';
     end if;
   end if;

@@ -3,7 +3,7 @@
 //! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (running a step so that a failure says what to do)
 //! * build: [`wrangler`] (the only reader of wrangler.toml), [`build`], [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
-//! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump)
+//! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump), [`fingerprint`] (what is not ours)
 //! * tasks on a running stack: [`demo`], [`bench`]
 //!
 //! Nothing here ships: no function and no part of `shared` depends on this crate.
@@ -12,6 +12,7 @@ pub mod bench;
 pub mod build;
 pub mod command;
 pub mod demo;
+pub mod fingerprint;
 pub mod keys;
 pub mod migration;
 pub mod paths;
