@@ -94,7 +94,7 @@ fn server() -> &'static Server {
 }
 
 /// Runs a future to its end on a thread and runtime of its own, so that it may be called from inside a test's runtime.
-fn apart<T: Send>(future: impl Future<Output = T> + Send) -> T {
+pub(crate) fn apart<T: Send>(future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -104,7 +104,7 @@ fn apart<T: Send>(future: impl Future<Output = T> + Send) -> T {
     })
 }
 
-async fn run(url: &str, sql: &str) -> Result<()> {
+pub(crate) async fn run(url: &str, sql: &str) -> Result<()> {
     let client = postgres::connect(url).await?;
     client.batch_execute(sql).await.with_context(|| sql.to_owned())
 }
@@ -131,7 +131,7 @@ async fn start() -> Result<Server> {
 }
 
 /// The port is free when asked; somebody may take it before the server does, so a few are tried.
-async fn embedded() -> Result<(u16, Postgres)> {
+pub(crate) async fn embedded() -> Result<(u16, Postgres)> {
     let log_dir = xtask::paths::target_host().join("unstuck-tests");
     let mut failure = None;
     for _ in 0..3 {

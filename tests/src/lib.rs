@@ -2,6 +2,7 @@
 //!
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
+//! * [`hosts`]: databases of apps that are already there, with and without us
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
 //! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
 //! * [`sources`]: the checkout's files, for the rules about the repository itself
@@ -10,6 +11,7 @@
 
 pub mod database;
 pub mod e2e;
+pub mod hosts;
 pub mod session;
 pub mod shop;
 pub mod sources;

@@ -16,5 +16,3 @@ mod race;
 mod sql;
 #[path = "it/tidy.rs"]
 mod tidy;
-#[path = "it/upgrade.rs"]
-mod upgrade;

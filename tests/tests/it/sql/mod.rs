@@ -14,6 +14,6 @@ mod legacy;
 mod operations;
 mod queue;
 mod reads;
-pub(crate) mod schema;
+mod schema;
 mod sources;
 mod steps;

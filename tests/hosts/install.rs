@@ -1,0 +1,106 @@
+//! Installing adds what the list of exceptions says, and changes nothing.
+
+use serde_json::json;
+use unstuck_tests::hosts::{self, App, Host, Rights};
+use xtask::fingerprint::{self, Change};
+
+fn beside_the_exceptions(changes: Vec<Change>) -> Vec<String> {
+    let exceptions = fingerprint::exceptions().unwrap();
+    let unexpected = changes
+        .iter()
+        .filter(|change| !exceptions.iter().any(|exception| exception.allows(change)));
+    unexpected.map(Change::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installing_changes_nothing_of_the_app() {
+    for (app, rights) in hosts::all() {
+        let (before, after) = (hosts::before(app, rights), hosts::after(app, rights));
+        assert!(before.catalog.lines().count() > 100, "{app:?}: a host has something to change");
+        let changes = before.catalog.changes(&after.catalog);
+        assert!(
+            changes.iter().any(|change| change.line.starts_with("front | ")),
+            "{app:?} {rights:?}"
+        );
+        assert_eq!(beside_the_exceptions(changes), Vec::<String>::new(), "{app:?} {rights:?}");
+        assert_eq!(
+            before.contents, after.contents,
+            "{app:?} {rights:?}: what the app's tables hold"
+        );
+    }
+}
+
+/// The old names: where the small app, which has none of them, has one of ours.
+async fn fronts(host: &Host) -> Vec<String> {
+    let sql = "select coalesce(c.relname, p.proname, t.typname) as name from pg_description d
+        left join pg_class c on c.tableoid = d.classoid and c.oid = d.objoid
+        left join pg_proc p on p.tableoid = d.classoid and p.oid = d.objoid
+        left join pg_type t on t.tableoid = d.classoid and t.oid = d.objoid
+        where d.description like 'Unstuck front of %' order by 1";
+    host.rows(sql).await.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn has_in_public(host: &Host, name: &str) -> bool {
+    let sql = format!(
+        "select '{name}' in (
+          select relname from pg_class where relnamespace = 'public'::regnamespace
+          union all
+          select proname from pg_proc where pronamespace = 'public'::regnamespace
+          union all
+          select typname from pg_type where typnamespace = 'public'::regnamespace)"
+    );
+    host.value(&sql).await == json!(true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_name_stands_in_public_only_where_it_was_free() {
+    let all = fronts(&Host::installed(App::Small, Rights::Closed).await).await;
+    assert!(all.len() >= 14, "{all:?}");
+    for name in
+        ["upscaler_jobs", "generation_history", "has_role", "app_role", "cleanup_all_stale_ai_jobs"]
+    {
+        assert!(all.iter().any(|front| front == name), "{name}");
+    }
+    for app in [App::Tools, App::Cards, App::Sites] {
+        let before = Host::fresh(app, Rights::Closed).await;
+        let mut expected = Vec::new();
+        for name in &all {
+            if !has_in_public(&before, name).await {
+                expected.push(name.clone());
+            }
+        }
+        let found = fronts(&Host::installed(app, Rights::Closed).await).await;
+        assert_eq!(found, expected, "{app:?}");
+        assert!(found.len() < all.len(), "{app:?} has old names of its own");
+    }
+}
+
+/// Nobody but the platform may add to its publication; there are no files, or there is no Realtime.
+#[tokio::test]
+async fn where_something_is_not_permitted_the_rest_is_installed() {
+    let host = Host::fresh(App::Small, Rights::Closed).await;
+    let platform = host.platform().await;
+    platform.exec("alter publication supabase_realtime owner to supabase_admin").await;
+    platform.exec("drop schema storage cascade").await;
+    host.install().await;
+    assert_eq!(host.int("select count(*) from pg_publication_rel").await, 0);
+    assert_eq!(host.int("select count(*) from unstuck.tools").await, 9);
+
+    let host = Host::fresh(App::Small, Rights::Closed).await;
+    host.platform().await.exec("drop publication supabase_realtime").await;
+    host.install().await;
+    assert_eq!(host.int("select count(*) from unstuck.tools").await, 9);
+}
+
+#[tokio::test]
+async fn jobs_are_published_once() {
+    let published = "select schemaname || '.' || tablename as name from pg_publication_tables
+        where pubname = 'supabase_realtime' and schemaname = 'unstuck' order by 1";
+    for rights in [Rights::Open, Rights::Closed] {
+        let host = Host::installed(App::Tools, rights).await;
+        assert_eq!(host.rows(published).await, [json!({ "name": "unstuck.jobs" })]);
+    }
+    // For all tables already: nothing to add.
+    let host = Host::installed(App::Tools, Rights::Global).await;
+    assert_eq!(host.int("select count(*) from pg_publication_rel").await, 0);
+}

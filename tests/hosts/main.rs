@@ -1,0 +1,10 @@
+//! Apps that are already there: installing and uninstalling changes nothing of theirs, they go on
+//! working, and we work beside them.
+
+mod answers;
+mod fingerprint;
+mod install;
+mod pg_cron;
+mod rights;
+mod uninstall;
+mod works;

@@ -1,0 +1,72 @@
+//! A host whose owner has pg_cron, for real: Debian's PostgreSQL 15, where it is installed
+//! (`apt-get install postgresql-15 postgresql-15-cron`). Elsewhere this says that it was not run.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use unstuck_tests::Session;
+use xtask::fingerprint::{self, Change, Fingerprint};
+use xtask::migration::{Project, apply::migrate};
+use xtask::postgres::{self, Installed, Options, Postgres};
+
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+const EXTENSION: &str = "/usr/share/postgresql/15/extension/pg_cron.control";
+
+/// Not printed by the test's own means: those are shown of failed tests only.
+fn not_run(why: &str) {
+    let _ = writeln!(std::io::stderr(), "NOT RUN: pg_cron in a host's database: {why}");
+}
+
+async fn catalog(url: &str) -> Fingerprint {
+    let client = postgres::connect(url).await.unwrap();
+    Fingerprint::take(&client).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_row_comes_and_goes_and_the_hosts_stays() {
+    if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
+        return not_run("postgresql-15-cron is not installed here");
+    }
+    let settings = ["shared_preload_libraries=pg_cron", "cron.database_name=postgres"];
+    let settings = settings.map(str::to_owned).to_vec();
+    let installed = Some(Installed { bin: PathBuf::from(BIN), settings });
+    let options = Options { installed, ..Options::for_tests().expect("a port") };
+    let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
+    let url = server.url("postgres");
+    let client = postgres::connect(&url).await.unwrap();
+    let platform = xtask::paths::root().join("supabase/local/platform.sql");
+    postgres::apply(&client, &[platform]).await.unwrap();
+    let host = Session::connect(&url).await;
+    host.exec(
+        "create extension pg_cron;
+        select cron.schedule('nightly', '0 3 * * *', 'select 1');
+        select cron.schedule('0 4 * * *', 'select 2')",
+    )
+    .await;
+
+    let before = catalog(&url).await;
+    migrate(&client, &Project::here(), |_| ()).await.unwrap();
+    let changes = before.changes(&catalog(&url).await);
+    let exceptions = fingerprint::exceptions().unwrap();
+    let allowed = |change: &&Change| !exceptions.iter().any(|each| each.allows(change));
+    assert_eq!(changes.iter().filter(allowed).collect::<Vec<_>>(), Vec::<&Change>::new());
+    let ours =
+        changes.iter().filter(|change| change.line.starts_with("cron job | unstuck-cleanup"));
+    assert_eq!(ours.count(), 1);
+
+    // What its runs left is ours; what the host's left is not.
+    host.exec(
+        "insert into cron.job_run_details (jobid, runid, command, status)
+        select jobid, jobid, command, 'succeeded' from cron.job",
+    )
+    .await;
+    let uninstall = unstuck_tests::hosts::uninstall();
+    client.batch_execute(&uninstall).await.unwrap();
+    assert_eq!(before.changes(&catalog(&url).await), []);
+    let left = "select command from cron.job_run_details order by 1";
+    assert_eq!(
+        host.rows(left).await,
+        [json!({ "command": "select 1" }), json!({ "command": "select 2" })]
+    );
+}

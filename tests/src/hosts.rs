@@ -1,0 +1,326 @@
+//! Databases of apps that are already there (`tests/hosts/fixtures`), without us and with us.
+//!
+//! They live on a server of their own, whose `postgres` is no superuser and owns neither `auth` nor
+//! `storage`, as at Supabase. Each database is made once for the run; a test gets a copy.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, OnceLock};
+
+use anyhow::{Context, Result};
+use xtask::fingerprint::Fingerprint;
+use xtask::migration;
+use xtask::postgres::{self, Postgres};
+
+use crate::database::{apart, embedded, run};
+use crate::session::Session;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum App {
+    Tools,
+    Cards,
+    Sites,
+    Small,
+}
+
+/// What is granted by default on what `postgres` makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rights {
+    /// Supabase before October 2026: all of it in public, to everybody.
+    Open,
+    /// Supabase since then: nothing.
+    Closed,
+    /// Everything, everywhere. The publication is for all tables and belongs to the platform.
+    Global,
+}
+
+pub const APPS: [App; 4] = [App::Tools, App::Cards, App::Sites, App::Small];
+pub const RIGHTS: [Rights; 3] = [Rights::Open, Rights::Closed, Rights::Global];
+
+/// Every app with every kind of default privileges.
+pub fn all() -> impl Iterator<Item = (App, Rights)> {
+    APPS.into_iter().flat_map(|app| RIGHTS.into_iter().map(move |rights| (app, rights)))
+}
+
+/// A test's own copy of a host's database, with one session of its owner `postgres`; dropped with
+/// this value.
+pub struct Host {
+    name: String,
+    session: Session,
+}
+
+impl Host {
+    /// The app as it was before we came.
+    pub async fn fresh(app: App, rights: Rights) -> Self {
+        Self::copy_of(&template(app, rights, false).name).await
+    }
+
+    /// The app with us installed by `postgres`.
+    pub async fn installed(app: App, rights: Rights) -> Self {
+        Self::copy_of(&template(app, rights, true).name).await
+    }
+
+    async fn copy_of(template: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("host_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let sql = format!("create database {name} template {template} owner postgres");
+        run(&url(PLATFORM, "postgres"), &sql).await.expect("a copy of a host");
+        let session = Session::connect(&url("postgres", &name)).await;
+        Self { name, session }
+    }
+
+    /// Another session of that role; `supabase_admin` is the platform's superuser.
+    pub async fn connect(&self, role: &str) -> Session {
+        Session::connect(&url(role, &self.name)).await
+    }
+
+    pub async fn platform(&self) -> Session {
+        self.connect(PLATFORM).await
+    }
+
+    pub fn platform_url(&self) -> String {
+        self.url(PLATFORM)
+    }
+
+    pub fn url(&self, role: &str) -> String {
+        url(role, &self.name)
+    }
+
+    /// The database's name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Applies all migrations, as the owner.
+    pub async fn install(&self) {
+        let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
+        install(&client).await.expect("the migrations run in a host's database");
+    }
+
+    /// What the app has now.
+    pub async fn state(&self) -> State {
+        State::of(&self.name).await.expect("a host's catalog and tables can be read")
+    }
+
+    /// `uninstall.sql` as the owner, on a connection of its own.
+    pub async fn try_uninstall(&self) -> Result<(), Refusal> {
+        let client = postgres::connect(&url("postgres", &self.name)).await.expect("a connection");
+        refusal(client.batch_execute(&uninstall()).await)
+    }
+}
+
+/// What `uninstall.sql` refuses with, and its words for what to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub message: String,
+    pub hint: String,
+}
+
+pub fn refusal(answer: Result<(), tokio_postgres::Error>) -> Result<(), Refusal> {
+    answer.map_err(|error| {
+        let db = error.as_db_error().expect("Postgres refuses");
+        Refusal { message: db.message().into(), hint: db.hint().unwrap_or_default().into() }
+    })
+}
+
+/// `supabase/uninstall.sql`.
+pub fn uninstall() -> String {
+    let file = xtask::paths::root().join("supabase/uninstall.sql");
+    std::fs::read_to_string(file).expect("uninstall.sql")
+}
+
+impl Deref for Host {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let sql = format!("drop database if exists {} with (force)", self.name);
+        // A failed drop must not hide the test's own failure; the server goes away with the run.
+        let _ = apart(async move { run(&url(PLATFORM, "postgres"), &sql).await });
+    }
+}
+
+/// The superuser, whom the app never is.
+const PLATFORM: &str = "supabase_admin";
+
+struct Server {
+    port: u16,
+    _postgres: Postgres,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+
+fn server() -> &'static Server {
+    SERVER.get_or_init(|| apart(start()).expect("the hosts' server starts"))
+}
+
+fn url(role: &str, database: &str) -> String {
+    format!("postgres://{role}:{role}@127.0.0.1:{}/{database}", server().port)
+}
+
+/// The embedded server's first superuser is called `postgres`: another one renames it, and the name
+/// is the app's.
+async fn start() -> Result<Server> {
+    let (port, postgres) = embedded().await?;
+    let at = |role: &str| format!("postgres://{role}:{role}@127.0.0.1:{port}/postgres");
+    run(&at("postgres"), "create role namer superuser login").await?;
+    run(&at("namer"), &format!("alter role postgres rename to {PLATFORM}")).await?;
+    run(&at(PLATFORM), "drop role namer").await?;
+    let client = postgres::connect(&at(PLATFORM)).await?;
+    postgres::apply(&client, &[fixture("roles.sql")]).await?;
+    Ok(Server { port, _postgres: postgres })
+}
+
+fn fixture(name: &str) -> PathBuf {
+    xtask::paths::root().join("tests/hosts/fixtures").join(name)
+}
+
+/// What the app has: all of its database that is not ours.
+#[derive(Debug, PartialEq, Eq)]
+pub struct State {
+    pub catalog: Fingerprint,
+    /// For each table how many rows and their hash, for each sequence its value.
+    pub contents: Vec<String>,
+}
+
+impl State {
+    async fn of(database: &str) -> Result<Self> {
+        let client = postgres::connect(&url(PLATFORM, database)).await?;
+        let contents = contents(&client).await?;
+        Ok(Self { contents, catalog: Fingerprint::take(&client).await? })
+    }
+}
+
+/// What the app had before we came.
+pub fn before(app: App, rights: Rights) -> &'static State {
+    &template(app, rights, false).state
+}
+
+/// What it had once we were installed.
+pub fn after(app: App, rights: Rights) -> &'static State {
+    &template(app, rights, true).state
+}
+
+/// A database that copies are made of.
+struct Template {
+    name: String,
+    state: State,
+}
+
+type Templates = Mutex<HashMap<(App, Rights, bool), &'static OnceLock<Template>>>;
+
+static TEMPLATES: LazyLock<Templates> = LazyLock::new(Templates::default);
+
+/// Made at the first call.
+fn template(app: App, rights: Rights, installed: bool) -> &'static Template {
+    let mut templates = TEMPLATES.lock().expect("no test panics here");
+    let cell =
+        *templates.entry((app, rights, installed)).or_insert_with(|| Box::leak(Box::default()));
+    drop(templates);
+    cell.get_or_init(|| {
+        let name = format!("template_{app:?}_{rights:?}_{installed}").to_lowercase();
+        let base = if installed { &template(app, rights, false).name } else { "template1" };
+        apart(make(&name, base, app, rights, installed)).expect("a host's database")
+    })
+}
+
+async fn make(
+    name: &str,
+    base: &str,
+    app: App,
+    rights: Rights,
+    installed: bool,
+) -> Result<Template> {
+    let server = url(PLATFORM, "postgres");
+    run(&server, &format!("create database {name} template {base} owner postgres")).await?;
+    if installed {
+        install(&postgres::connect(&url("postgres", name)).await?).await?;
+    } else {
+        build(name, app, rights).await?;
+    }
+    let template = Template { name: name.to_owned(), state: State::of(name).await? };
+    run(&server, &format!("alter database {name} with allow_connections false")).await?;
+    run(
+        &server,
+        &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"),
+    )
+    .await?;
+    Ok(template)
+}
+
+async fn install(client: &tokio_postgres::Client) -> Result<()> {
+    migration::apply::migrate(client, &migration::Project::here(), |_| ()).await?;
+    Ok(())
+}
+
+async fn build(name: &str, app: App, rights: Rights) -> Result<()> {
+    let platform = postgres::connect(&url(PLATFORM, name)).await?;
+    let of_rights = match rights {
+        Rights::Open => "rights/open.sql",
+        Rights::Closed => "rights/closed.sql",
+        Rights::Global => "rights/global.sql",
+    };
+    postgres::apply(&platform, &[fixture("platform.sql"), fixture(of_rights)]).await?;
+    let owner = postgres::connect(&url("postgres", name)).await?;
+    owner
+        .batch_execute("create publication supabase_realtime; set check_function_bodies = off")
+        .await?;
+    let folder = match app {
+        App::Small => {
+            postgres::apply(&owner, &[fixture("small-app.sql")]).await?;
+            None
+        }
+        App::Tools => Some("tools-app"),
+        App::Cards => Some("cards-app"),
+        App::Sites => Some("sites-app"),
+    };
+    if let Some(folder) = folder {
+        platform.batch_execute("create extension \"uuid-ossp\" with schema extensions").await?;
+        let parts = ["1_tables", "2_functions", "3_behaviour", "4_policies", "5_rows"];
+        let mut files: Vec<PathBuf> =
+            parts.map(|part| fixture(folder).join(format!("{part}.sql"))).into();
+        files.push(fixture("grants.sql"));
+        postgres::apply(&owner, &files).await?;
+    }
+    if rights == Rights::Global {
+        let all = "drop publication supabase_realtime;
+            create publication supabase_realtime for all tables";
+        platform.batch_execute(all).await?;
+    }
+    Ok(())
+}
+
+/// A line for each of the host's tables (how many rows, and their hash) and sequences.
+async fn contents(client: &tokio_postgres::Client) -> Result<Vec<String>> {
+    let relations = "
+        select format('%I.%I', n.nspname, c.relname), c.relkind = 'S'
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p', 'S') and n.nspname !~ '^pg_'
+          and n.nspname not in ('unstuck', 'unstuck_private', 'information_schema', 'cron')
+        order by 1";
+    let mut parts = Vec::new();
+    for row in client.query(relations, &[]).await? {
+        let (name, sequence): (String, bool) = (row.get(0), row.get(1));
+        let said = if sequence {
+            format!("(select format('%s %s', last_value, is_called) from {name})")
+        } else {
+            format!(
+                "(select format('%s %s', count(*), md5(string_agg(t::text, ' ' order by t::text)))
+                from {name} t)"
+            )
+        };
+        parts.push(format!("'{name} ' || {said}"));
+    }
+    let row = client
+        .query_one(&format!("select array[{}]", parts.join(", ")), &[])
+        .await
+        .context("contents")?;
+    Ok(row.get(0))
+}
