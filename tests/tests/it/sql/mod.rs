@@ -14,6 +14,7 @@ mod legacy;
 mod operations;
 mod queue;
 mod reads;
+mod retention;
 mod schema;
 mod sources;
 mod steps;

@@ -1,0 +1,395 @@
+//! What is kept how long: each kind of row goes at its age, nothing that lives goes, nothing grows
+//! for ever but what was sold.
+
+use serde_json::{Value, json};
+use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER};
+use unstuck_tests::{Database, Session, sources};
+use uuid::Uuid;
+
+/// One pass, as it will be after that time.
+async fn pass(db: &Session, after: &str) -> Vec<Value> {
+    let sql = "select * from unstuck_private.prune_old_rows(clock_timestamp() + interval '{}')";
+    db.rows(&sql.replace("{}", after)).await
+}
+
+/// What a pass did of one kind.
+async fn pruned(db: &Session, kind: &str, after: &str) -> i64 {
+    let rows = pass(db, after).await;
+    let row = rows.iter().find(|row| row["kind"] == kind);
+    row.unwrap_or_else(|| panic!("no {kind} in {rows:?}"))["pruned"].as_i64().unwrap()
+}
+
+/// A user with a finished upscale and a set of cards of which one was returned, and what comes with
+/// them: calls of providers, an older client's row, ids cancelled ahead, a finished sweep.
+async fn traffic(db: &Database) {
+    let user = db.user(1000).await;
+    let upscale = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run("runninghub", &upscale.to_string()).await;
+    for (key, applied) in [("applied", true), ("open", false)] {
+        let inbox = record(db, upscale, key).await;
+        if applied {
+            db.ask("webhook_applied_v1", json!({ "p_inbox_id": inbox })).await;
+        }
+    }
+    db.done(attempt, &upscale.to_string()).await;
+    db.complete(attempt).await;
+    db.order(user, CARDS, 2).await;
+    let cards = db.claim("gemini", 2).await;
+    db.complete(cards[0]).await;
+    db.fail(cards[1], "CONTENT_REFUSED").await;
+    let page = db.connect().await;
+    page.become_caller("authenticated", Some(user)).await;
+    page.exec("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')").await;
+    db.exec(&format!(
+        "select unstuck_private.orphans_cancel(array(select id from unstuck.jobs where user_id = '{user}' and status = 'pending'))"
+    ))
+    .await;
+    let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
+    let args = json!({ "p_user_id": user, "p_session_id": "gone", "p_job_ids": ids });
+    db.call("session_cancel_v1", args).await;
+    db.sweep().await;
+}
+
+async fn record(db: &Session, job: Uuid, key: &str) -> Value {
+    let args = json!({
+        "p_provider": "runninghub", "p_job_id": job, "p_step": 1, "p_run": 1, "p_task_id": null,
+        "p_dedup_key": format!("{job}/{key}"), "p_body": { "said": key },
+    });
+    db.ask("webhook_record_v1", args).await["inbox_id"].clone()
+}
+
+/// Kind, days, and the rows that it is about.
+const KINDS: [(&str, i64, &str); 8] = [
+    ("cancelled_requests", 1, "unstuck.cancelled_requests"),
+    ("queue_turns", 1, "unstuck_private.queue_turns"),
+    ("webhook_inbox", 7, "unstuck.webhook_inbox"),
+    ("orphans", 7, "unstuck.jobs where error_code = 'ORPHANED'"),
+    ("sweeps", 30, "unstuck.sweeps where id <> (select max(id) from unstuck.sweeps)"),
+    ("inputs", 90, "unstuck.jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
+    ("inputs", 90, "unstuck.job_steps where input <> '{}'"),
+    (
+        "job_events",
+        90,
+        "unstuck.job_events e join unstuck.jobs j on j.id = e.job_id where j.error_code is distinct from 'ORPHANED'",
+    ),
+];
+
+#[tokio::test]
+async fn each_kind_goes_at_its_age_and_not_before() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    traffic(&db).await;
+    db.sweep().await;
+    let count = async |rows: &str| db.int(&format!("select count(*) from {rows}")).await;
+    for days in [1, 7, 30, 90] {
+        let mut before = Vec::new();
+        let kinds = KINDS.into_iter().filter(|(_, age, _)| *age == days);
+        for (kind, _, rows) in kinds.clone() {
+            before.push(count(rows).await);
+            assert!(before.iter().all(|count| *count > 0), "{kind} has rows: {rows}");
+        }
+        pass(&db, &format!("{days} days -1 minute")).await;
+        for ((kind, _, rows), before) in kinds.clone().zip(before) {
+            assert_eq!(count(rows).await, before, "{kind} too early");
+        }
+        pass(&db, &format!("{days} days 1 minute")).await;
+        for (kind, _, rows) in kinds {
+            assert_eq!(count(rows).await, 0, "{kind} too late");
+        }
+    }
+    db.assert_healthy().await;
+    let health = db.ask("health_v1", json!({})).await;
+    assert_eq!((&health["stuck"], &health["violations"]), (&json!(0), &json!(0)), "{health}");
+    assert!(pass(&db, "10 years").await.iter().all(|row| row["error"].is_null()));
+    let kept = [("jobs", 2), ("job_steps", 3), ("credit_entries", 4), ("sweeps", 1), ("credit_accounts", 1)];
+    for (table, count) in kept {
+        assert_eq!(db.int(&format!("select count(*) from unstuck.{table}")).await, count, "{table}");
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn what_lives_stays_whatever_its_age() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let user = db.user(1000).await;
+    let job = db.order(user, CHAIN, 2).await;
+    let first = db.run("replicate", "t1").await;
+    db.complete(first).await;
+    record(&db, job, "open").await;
+    let rows = "select (select count(*) from unstuck.job_events) + (select count(*) from unstuck.webhook_inbox)
+        + (select count(*) from unstuck.job_steps where input <> '{}')
+        + (select count(*) from unstuck_private.queue_turns)";
+    let before = db.int(rows).await;
+    assert!(before > 6, "{before}");
+    pass(&db, "10 years").await;
+    assert_eq!(db.int(rows).await, before, "a live job's rows, its first step's input, its user's turn");
+    // Kept for an operator: it is live, so its history stays too.
+    db.exec(&format!("select unstuck_private.jobs_quarantine(array['{job}'::uuid], 'by hand')")).await;
+    let before = db.int(rows).await;
+    pass(&db, "10 years").await;
+    assert_eq!(db.int(rows).await, before);
+    assert_eq!(db.job(job).await["input"]["imageUrl"], "https://files.invalid/in.png");
+}
+
+#[tokio::test]
+async fn an_operators_times_are_obeyed_and_kept() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    traffic(&db).await;
+    db.exec(
+        "update unstuck.retention set keep = null where kind = 'webhook_inbox';
+         update unstuck.retention set keep = '3 days' where kind = 'inputs';
+         delete from unstuck.retention where kind = 'sweeps';
+         insert into unstuck.retention values ('moons', '1 day')",
+    )
+    .await;
+    assert_eq!(pruned(&db, "inputs", "4 days").await, 5);
+    let rows = pass(&db, "10 years").await;
+    let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    assert!(!kinds.contains(&"webhook_inbox") && !kinds.contains(&"sweeps"), "{kinds:?}");
+    assert_eq!(db.int("select count(*) from unstuck.webhook_inbox").await, 2);
+    assert_eq!(db.int("select count(*) from unstuck.sweeps").await, 1);
+    db.exec(&sources::read("supabase/schemas/retention/known_kinds.sql")).await;
+    let kept = "select count(*) from unstuck.retention
+        where kind = 'webhook_inbox' and keep is null or kind = 'inputs' and keep = '3 days'";
+    assert_eq!(db.int(kept).await, 2, "a later version changes no row that is there");
+    assert_eq!(db.try_exec("update unstuck.retention set keep = '-1 day'").await.unwrap_err().state, "23514");
+}
+
+#[tokio::test]
+async fn a_pass_is_bounded_and_the_next_goes_on() {
+    let db = Database::fresh().await;
+    db.exec(
+        "insert into unstuck.cancelled_requests (user_id, job_id) select gen_random_uuid(), gen_random_uuid() from generate_series(1, 12000);
+         insert into unstuck.job_events (job_id, event) select gen_random_uuid(), 'gone' from generate_series(1, 12000)",
+    )
+    .await;
+    let mut left = 12000;
+    for _ in 0..200 {
+        let before = left;
+        pass(&db, "1 year").await;
+        left = db.int("select count(*) from unstuck.cancelled_requests").await;
+        assert!((1..=5000).contains(&(before - left)), "{before} to {left}");
+        if left == 0 {
+            break;
+        }
+    }
+    assert_eq!(left, 0);
+    for _ in 0..200 {
+        pass(&db, "1 year").await;
+    }
+    assert_eq!(db.int("select count(*) from unstuck.job_events").await, 0);
+    let done = db.row("select pruned from unstuck_private.retention_progress where kind = 'job_events'").await;
+    assert_eq!(done["pruned"], 12000);
+}
+
+#[tokio::test]
+async fn what_cannot_go_holds_up_nothing_else() {
+    let db = Database::fresh().await;
+    let refused = Uuid::new_v4();
+    db.exec(&format!(
+        "insert into unstuck.jobs (id, tool, user_id, status, completed_at)
+         select md5(n::text)::uuid, '{UPSCALER}', gen_random_uuid(), 'cancelled', clock_timestamp() - n * interval '1 second'
+         from generate_series(1, 700) n;
+         -- A host's own table names some of our rows; a trigger of its own refuses others.
+         create table public.favourites (job_id uuid references unstuck.jobs);
+         insert into public.favourites select id from unstuck.jobs order by completed_at limit 3;
+         insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from generate_series(1, 5);
+         insert into unstuck.cancelled_requests values (gen_random_uuid(), '{refused}', clock_timestamp() - interval '2 days');
+         create function public.refuse() returns trigger language plpgsql as $$ begin raise exception 'mine'; end $$;
+         create trigger mine before delete on unstuck.cancelled_requests
+         for each row when (old.job_id = '{refused}') execute function public.refuse()"
+    ))
+    .await;
+    for _ in 0..50 {
+        pass(&db, "30 days").await;
+    }
+    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 3, "the favourites");
+    assert_eq!(db.int("select count(*) from unstuck.cancelled_requests").await, 1, "the refused one");
+    let errors = db
+        .rows("select kind, error from unstuck_private.retention_progress where error is not null order by kind")
+        .await;
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert_eq!(errors[0], json!({ "kind": "cancelled_requests", "error": "mine" }));
+    // The healing that it ends is not lost either.
+    let user = db.user(60).await;
+    let stale = db.order(user, UPSCALER, 1).await;
+    db.age(stale, "1 hour").await;
+    assert_eq!(db.sweep().await["cleaned"], 1);
+}
+
+#[tokio::test]
+async fn a_pass_waits_for_nobody() {
+    let db = Database::fresh().await;
+    db.exec("insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from generate_series(1, 20)")
+        .await;
+    let holder = db.connect().await;
+    holder.exec("begin; select * from unstuck.cancelled_requests order by job_id limit 5 for update").await;
+    db.exec("set statement_timeout = '5s'").await;
+    assert_eq!(pruned(&db, "cancelled_requests", "2 days").await, 15);
+    holder.exec("rollback; begin; lock table unstuck.cancelled_requests").await;
+    let row = pass(&db, "2 days").await.into_iter().find(|row| row["kind"] == "cancelled_requests").unwrap();
+    assert!(row["error"].as_str().unwrap().contains("lock timeout"), "{row}");
+    holder.exec("rollback").await;
+    assert_eq!(pruned(&db, "cancelled_requests", "2 days").await, 5);
+    // One pass at a time.
+    holder.exec("begin; select * from unstuck_private.prune_old_rows(clock_timestamp())").await;
+    assert!(pass(&db, "2 days").await.is_empty());
+    holder.exec("rollback").await;
+}
+
+#[tokio::test]
+async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
+    let db = Database::fresh().await;
+    let (user, admin) = (db.user(1000).await, db.admin().await);
+    let job = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run("runninghub", "t1").await;
+    db.fail(attempt, "PROVIDER_FAILED").await;
+    let updated = db.job(job).await["updated_at"].clone();
+    pass(&db, "91 days").await;
+    let row = db.job(job).await;
+    assert_eq!((&row["input"], &row["updated_at"]), (&json!({}), &updated), "nothing else has changed");
+    let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
+    assert_eq!((&answer["replayed"], &answer["status"]), (&json!(true), &json!("failed")), "a replay");
+    assert_eq!(db.entries(job).await, [-60, 60]);
+    let error = db.enqueue(user, job, UPSCALER, 2).await.unwrap_err();
+    assert_eq!(error.message, "idempotency_conflict");
+    let args = json!({
+        "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false, "p_new_job_id": Uuid::new_v4(),
+    });
+    let error = db.refusal("job_requeue_v1", args).await;
+    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "already_final"));
+    assert_eq!(error.detail["reason"], "its input is kept no longer");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn an_orphan_that_is_gone_may_still_be_ordered() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    let page = db.connect().await;
+    page.become_caller("authenticated", Some(user)).await;
+    let row = page
+        .returned("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png') returning id")
+        .await;
+    let job = unstuck_tests::shop::id(&row["id"]);
+    db.age(job, "10 minutes").await;
+    db.sweep().await;
+    assert_eq!(db.job(job).await["error_code"], "ORPHANED");
+    assert_eq!(pruned(&db, "orphans", "6 days").await, 0);
+    assert_eq!(pruned(&db, "orphans", "8 days").await, 1);
+    assert_eq!(db.int("select count(*) from unstuck.job_events").await, 0, "with its history");
+    assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "queued");
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn of_pg_crons_runs_only_ours_go() {
+    let db = Database::fresh().await;
+    db.exec(
+        "create schema cron;
+         create table cron.job (jobid bigint primary key, jobname text);
+         create table cron.job_run_details (jobid bigint, runid bigint primary key, start_time timestamptz, end_time timestamptz);
+         insert into cron.job values (1, 'the hosts own'), (7, 'unstuck-cleanup');
+         insert into cron.job_run_details
+         select case when n % 3 = 0 then 7 else 1 end, n, t, t
+         from generate_series(1, 3000) n, lateral (select clock_timestamp() - (3000 - n) * interval '10 minutes') m (t);
+         update cron.job_run_details set start_time = null, end_time = null where runid = 30",
+    )
+    .await;
+    let count = "select count(*) from cron.job_run_details where jobid = ";
+    for _ in 0..20 {
+        pass(&db, "0 days").await;
+    }
+    assert_eq!(db.int(&format!("{count} 1")).await, 2000, "the host's");
+    let left = db.int(&format!("{count} 7")).await;
+    assert!((335..=337).contains(&left), "a week of ours: {left}");
+    for _ in 0..20 {
+        pass(&db, "1 year").await;
+    }
+    assert_eq!((db.int(&format!("{count} 1")).await, db.int(&format!("{count} 7")).await), (2000, 0));
+    // Made anew, its numbers begin anew.
+    db.exec("truncate cron.job_run_details; insert into cron.job_run_details values (7, 1, now(), now())").await;
+    assert_eq!(pruned(&db, "cron_runs", "8 days").await, 1);
+    assert_eq!(db.int(&format!("{count} 7")).await, 0);
+}
+
+/// A day's worth of everything, then a night: what happened moves a day back, and healers pass.
+const DAYS: &str = "
+do $$
+declare
+  v_user uuid;
+  v_job uuid;
+  v_claim record;
+begin
+  for v_day in 1 .. $DAYS loop
+    v_user := md5((v_day % 10)::text)::uuid;
+    perform unstuck.credit_grant_v1(v_user, 100, 'bought', gen_random_uuid()::text);
+    for v_order in 1 .. 2 loop
+      v_job := gen_random_uuid();
+      perform unstuck.job_enqueue_v1(v_user, v_job, 'runninghub-upscaler', 's', '{\"a\": 1}', 'h', '[{\"b\": 2}]');
+      for v_claim in select * from unstuck.step_claim_v1('runninghub', 1) loop
+        perform unstuck.step_sent_v1(v_job, 1, v_claim.run);
+        perform unstuck.step_started_v1(v_job, 1, v_claim.run, v_job::text);
+        perform unstuck.webhook_record_v1('runninghub', v_job, 1, v_claim.run, v_job::text, v_job::text, '{}');
+        if v_order = 1 then
+          perform unstuck.step_done_v1(v_job, 1, v_claim.run, v_job::text, '{}');
+          perform unstuck.step_complete_v1(v_job, 1, v_claim.run, '{}', 'https://files.invalid/out.png');
+        else
+          perform unstuck.step_fail_v1(v_job, 1, v_claim.run, 'PROVIDER_FAILED', 'no.');
+        end if;
+      end loop;
+    end loop;
+    perform unstuck.session_cancel_v1(v_user, 's', array(select gen_random_uuid() from generate_series(1, 20)));
+    insert into unstuck.jobs (tool, user_id, status) select 'runninghub-upscaler', v_user, 'pending' from generate_series(1, 3);
+    perform unstuck_private.orphans_cancel(array(select id from unstuck.jobs where status = 'pending'));
+    for v_pass in 1 .. 3 loop
+      perform unstuck.sweep_end_v1(b.sweep_id, 0, 0, 0) from unstuck.sweep_begin_v1('cron') b;
+    end loop;
+    update unstuck.jobs set created_at = created_at - interval '1 day', completed_at = completed_at - interval '1 day';
+    update unstuck.job_steps set completed_at = completed_at - interval '1 day';
+    update unstuck.job_events set at = at - interval '1 day';
+    update unstuck.cancelled_requests set at = at - interval '1 day';
+    update unstuck.webhook_inbox set received_at = received_at - interval '1 day';
+    update unstuck.sweeps set started_at = started_at - interval '1 day', finished_at = finished_at - interval '1 day';
+    update unstuck_private.queue_turns set served_at = served_at - interval '1 day';
+    perform count(*) from unstuck_private.prune_old_rows(clock_timestamp());
+  end loop;
+end $$";
+
+#[tokio::test]
+async fn after_many_days_only_what_was_sold_has_grown() {
+    let db = Database::fresh().await;
+    db.exec("update unstuck.tools set exclusive_group = null").await;
+    let tables = db
+        .rows(
+            "select n.nspname || '.' || c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+             where n.nspname in ('unstuck', 'unstuck_private') and c.relkind = 'r' order by 1",
+        )
+        .await;
+    let mut sizes = Vec::new();
+    for _ in 0..2 {
+        db.exec(&DAYS.replace("$DAYS", "100")).await;
+        let mut counts = Vec::new();
+        for table in &tables {
+            let name = table["name"].as_str().unwrap();
+            counts.push((name, db.int(&format!("select count(*) from {name}")).await));
+        }
+        sizes.push(counts);
+    }
+    let grown: Vec<_> = sizes[0]
+        .iter()
+        .zip(&sizes[1])
+        .filter(|((_, before), (_, after))| before != after)
+        .map(|((name, before), (_, after))| (*name, *before, *after))
+        .collect();
+    // Two jobs a day; a grant, two debits and a refund.
+    let sold = [
+        ("unstuck.credit_entries", 400, 800),
+        ("unstuck.job_steps", 200, 400),
+        ("unstuck.jobs", 200 + 21, 400 + 21),
+    ];
+    assert_eq!(grown, sold);
+    db.assert_healthy().await;
+}
