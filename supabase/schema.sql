@@ -3714,13 +3714,17 @@ begin
     return;
   end if;
   for v_rule in
-    select r.kind, r.keep
+    select
+      r.kind,
+      r.keep,
+      coalesce(p.error_at > clock_timestamp() - interval '1 hour', false) as failed_lately
     from unstuck.retention r
+    left join unstuck_private.retention_progress p on p.kind = r.kind
     where r.keep is not null
     order by r.kind
   loop
     v_began := clock_timestamp();
-    v_batch := 500;
+    v_batch := case when v_rule.failed_lately then 1 else 500 end;
     v_skip := 0;
     v_all := 0;
     v_error := null;
@@ -3729,7 +3733,11 @@ begin
         v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
         v_all := v_all + v_got;
         exit when v_got = 0;
+        v_batch := least(v_batch * 2, 500);
       exception when others then
+        if v_error is null then
+          v_began := clock_timestamp();
+        end if;
         v_error := sqlerrm;
         v_skip := v_skip + (v_batch = 1)::int;
         v_batch := 1;

@@ -1,7 +1,8 @@
 -- One pass over everything that is not kept for ever: of each kind at most 5,000 rows and 100 ms,
 -- in batches. It waits for nobody, and one pass works at a time. What cannot be deleted (a host's
--- foreign key, a trigger) is passed over row by row and its error noted; neither the other rows nor
--- the other kinds nor the healing before it are lost.
+-- foreign key, a trigger) is passed over, row by row, and its error noted; neither the other rows
+-- nor the other kinds nor the healing before it are lost. Where something failed of late, a pass
+-- begins with small batches, so that it does not spend its time on the same failure.
 create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
 returns table (kind text, pruned int, error text)
 language plpgsql
@@ -25,13 +26,17 @@ begin
     return;
   end if;
   for v_rule in
-    select r.kind, r.keep
+    select
+      r.kind,
+      r.keep,
+      coalesce(p.error_at > clock_timestamp() - interval '1 hour', false) as failed_lately
     from unstuck.retention r
+    left join unstuck_private.retention_progress p on p.kind = r.kind
     where r.keep is not null
     order by r.kind
   loop
     v_began := clock_timestamp();
-    v_batch := 500;
+    v_batch := case when v_rule.failed_lately then 1 else 500 end;
     v_skip := 0;
     v_all := 0;
     v_error := null;
@@ -40,7 +45,11 @@ begin
         v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
         v_all := v_all + v_got;
         exit when v_got = 0;
+        v_batch := least(v_batch * 2, 500);
       exception when others then
+        if v_error is null then
+          v_began := clock_timestamp();
+        end if;
         v_error := sqlerrm;
         v_skip := v_skip + (v_batch = 1)::int;
         v_batch := 1;

@@ -7,6 +7,7 @@ mod chains;
 mod clocks;
 mod credits;
 mod enqueue;
+mod erase;
 mod generations;
 mod grants;
 mod incident;

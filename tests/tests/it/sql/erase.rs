@@ -1,0 +1,285 @@
+//! A person is removed: nothing of theirs stays, the books stay right, a provider is still told to
+//! stop, and whatever happens at the same moment finds either the user or nobody.
+
+use serde_json::{Value, json};
+use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, VIDEO, WEBSITE};
+use unstuck_tests::{Database, Session};
+use uuid::Uuid;
+
+fn args(actor: Uuid, user: Uuid) -> Value {
+    json!({ "p_actor": actor, "p_user_id": user, "p_reason": "asked to be forgotten" })
+}
+
+async fn pass(db: &Session, after: &str) {
+    db.exec(&format!("select * from unstuck_private.prune_old_rows(clock_timestamp() + interval '{after}')")).await;
+}
+
+/// A user with a job in every state, and with everything else that is kept of a user.
+async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
+    let user = db.user(1000).await;
+    let failed = db.order(user, UPSCALER, 1).await;
+    let attempt = db.run("runninghub", &format!("failed {failed}")).await;
+    db.fail(attempt, "PROVIDER_FAILED").await;
+    let done = db.order(user, UPSCALER, 1).await;
+    let task = format!("done {done}");
+    let attempt = db.run("runninghub", &task).await;
+    db.done(attempt, &task).await;
+    db.complete(attempt).await;
+    let inbox = json!({
+        "p_provider": "runninghub", "p_job_id": done, "p_step": 1, "p_run": 1, "p_task_id": task,
+        "p_dedup_key": task, "p_body": { "user": user },
+    });
+    db.ask("webhook_record_v1", inbox).await;
+    let cards = db.order(user, CARDS, 3).await;
+    let claimed = db.claim("gemini", 1).await;
+    db.complete(claimed[0]).await;
+    let chain = db.order(user, CHAIN, 2).await;
+    let first = db.run("replicate", &format!("chain {chain}")).await;
+    db.complete(first).await;
+    let site = db.order(user, WEBSITE, 1).await;
+    let queued = db.order(user, VIDEO, 1).await;
+    let ahead = json!({ "p_user_id": user, "p_session_id": "none", "p_job_ids": [Uuid::new_v4()] });
+    db.call("session_cancel_v1", ahead).await;
+    db.exec(&format!("insert into unstuck.user_roles values ('{user}', 'user')")).await;
+    let page = db.connect().await;
+    page.become_caller("authenticated", Some(user)).await;
+    page.exec("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')").await;
+    let pending = db
+        .value(&format!("select id from unstuck.jobs where user_id = '{user}' and status = 'pending'"))
+        .await;
+    (user, vec![failed, done, cards, chain, site, queued, unstuck_tests::shop::id(&pending)])
+}
+
+/// In which tables of ours a word is found, in any column.
+async fn traces(db: &Session, word: &str) -> Vec<String> {
+    let tables = db
+        .rows(
+            "select n.nspname || '.' || c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+             where n.nspname in ('unstuck', 'unstuck_private') and c.relkind = 'r' order by 1",
+        )
+        .await;
+    let mut found = Vec::new();
+    for table in tables {
+        let name = table["name"].as_str().unwrap();
+        if db.int(&format!("select count(*) from {name} t where t::text like '%{word}%'")).await > 0 {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn nothing_of_a_user_stays_and_the_books_are_right() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let admin = db.admin().await;
+    let other = db.user(200).await;
+    let cancelled = db.order(other, UPSCALER, 1).await;
+    db.cancel(other, cancelled).await.unwrap();
+    let (user, jobs) = busy(&db).await;
+    db.order(other, UPSCALER, 1).await;
+    let of_other = format!("select * from unstuck.jobs where user_id = '{other}' order by id");
+    let before = (db.rows(&of_other).await, db.balance(other).await);
+    let told = traces(&db, &user.to_string()).await;
+    for table in ["credit_accounts", "credit_entries", "jobs", "cancelled_requests", "user_roles", "webhook_inbox"] {
+        assert!(told.contains(&format!("unstuck.{table}")), "{table} tells of a user: {told:?}");
+    }
+    assert!(told.contains(&"unstuck_private.queue_turns".to_owned()), "{told:?}");
+
+    let answer = db.ask("user_erase_v1", args(admin, user)).await;
+    // One grant, six debits, what was returned of the failed one and of all that was cancelled now.
+    let entries = 1 + 6 + 1 + 2 + 3;
+    assert_eq!(answer, json!({ "jobs": 7, "files": 3, "entries": entries }));
+    db.sweep().await;
+    assert_eq!(traces(&db, &user.to_string()).await, ["unstuck.admin_log", "unstuck.erasures"]);
+    for job in jobs {
+        assert_eq!(traces(&db, &job.to_string()).await, [""; 0], "{job}");
+    }
+    db.assert_healthy().await;
+    let health = db.ask("health_v1", json!({})).await;
+    assert_eq!((&health["stuck"], &health["violations"]), (&json!(0), &json!(0)), "{health}");
+    assert_eq!((db.rows(&of_other).await, db.balance(other).await), before, "nobody else is touched");
+
+    let log = db.row("select actor, act, subject, \"from\", reason from unstuck.admin_log").await;
+    let from = json!({ "jobs": 7, "entries": entries, "balance": 1000 - 60 - 30 - 80 - 50 - 120 });
+    let expected = json!({
+        "actor": admin, "act": "user_erase", "subject": user, "from": from, "reason": "asked to be forgotten",
+    });
+    assert_eq!(log, expected);
+    let erasure = db.row("select user_id, files_left from unstuck.erasures").await;
+    assert_eq!(erasure, json!({ "user_id": user, "files_left": null }), "whose files are still to be deleted");
+
+    // Again: nothing is left. And whoever comes back is somebody new.
+    let zeros = json!({ "jobs": 0, "files": 0, "entries": 0 });
+    assert_eq!(db.ask("user_erase_v1", args(admin, user)).await, zeros);
+    assert_eq!(db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err().message, "insufficient_credits");
+    db.grant(user, 60).await;
+    db.order(user, UPSCALER, 1).await;
+    assert_eq!(db.balance(user).await, 0);
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn only_an_admin_erases_and_only_a_user() {
+    let db = Database::fresh().await;
+    let (user, admin) = (db.user(60).await, db.admin().await);
+    assert_eq!(db.refusal("user_erase_v1", args(user, user)).await.state, "PT403");
+    for nobody in [json!(null), json!(Uuid::nil())] {
+        let args = json!({ "p_actor": admin, "p_user_id": nobody, "p_reason": null });
+        assert_eq!(db.refusal("user_erase_v1", args).await.state, "PT400");
+    }
+    assert_eq!(db.balance(user).await, 60);
+    assert_eq!(db.int("select count(*) from unstuck.admin_log").await, 0);
+    let nobody = Uuid::new_v4();
+    assert_eq!(db.ask("user_erase_v1", args(admin, nobody)).await["jobs"], 0, "a user without a job has files");
+}
+
+#[tokio::test]
+async fn a_provider_at_work_is_still_told_to_stop() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let (user, admin) = (db.user(1000).await, db.admin().await);
+    let known = db.order(user, UPSCALER, 1).await;
+    db.run("runninghub", "t1").await;
+    let unknown = db.order(user, UPSCALER, 1).await;
+    let unanswered = db.claim_one("runninghub").await;
+    assert!(db.sent(unanswered).await);
+    let owed = db.order(user, UPSCALER, 1).await;
+    db.run("runninghub", "t3").await;
+    db.cancel_as_admin(admin, owed).await.unwrap();
+
+    db.ask("user_erase_v1", args(admin, user)).await;
+    assert_eq!(traces(&db, &user.to_string()).await.iter().filter(|table| *table != "unstuck_private.unaudited").count(), 2);
+    assert_eq!(db.int("select count(*) from unstuck.jobs where input <> '{}' or session_id is not null").await, 0);
+    db.assert_healthy().await;
+    // The answer of the submit comes after all: that task is owed a cancel too.
+    assert_eq!(db.started(unanswered, "t2").await, "cancel_due");
+    let mut due: Vec<String> =
+        db.due("runninghub").await.iter().map(|row| row["task_id"].as_str().unwrap().to_owned()).collect();
+    due.sort();
+    assert_eq!(due, ["t1", "t2", "t3"]);
+
+    for (job, task) in [(known, "t1"), (unknown, "t2")] {
+        let told = json!({ "p_job_id": job, "p_step": 1, "p_task_id": task });
+        assert_eq!(db.ask("step_cancelled_v1", told).await["remaining"], 0);
+    }
+    let left = "select count(*) from unstuck.jobs";
+    pass(&db, "59 minutes").await;
+    assert_eq!(db.int(left).await, 3, "a worker may be about to learn its task");
+    pass(&db, "61 minutes").await;
+    assert_eq!(db.int(left).await, 1, "a cancel is owed");
+    pass(&db, "25 hours").await;
+    assert_eq!(db.int(left).await, 0, "by then the task has ended by itself");
+    for job in [known, unknown, owed] {
+        assert!(traces(&db, &job.to_string()).await.iter().all(|table| table == "unstuck_private.unaudited"));
+    }
+    db.assert_healthy().await;
+}
+
+#[tokio::test]
+async fn rows_that_nobody_can_close_are_removed_too() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let (user, admin, other) = (db.user(1000).await, db.admin().await, db.user(0).await);
+    let good = db.order(user, UPSCALER, 1).await;
+    db.run("runninghub", "t1").await;
+    // Part of it came back by hand; a job without steps; another user's job that names one of these.
+    let partly = db.order(user, UPSCALER, 1).await;
+    db.exec(&format!(
+        "insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{partly}', 'refund', 20);
+         insert into unstuck.jobs (tool, user_id, status, credits_charged) values ('{UPSCALER}', '{user}', 'running', 7);
+         insert into unstuck.jobs (tool, user_id, status, retry_of) values ('{UPSCALER}', '{other}', 'completed', '{good}')"
+    ))
+    .await;
+    assert_eq!(db.ask("user_erase_v1", args(admin, user)).await["jobs"], 3);
+    let of_user = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
+    assert_eq!(db.int(&of_user).await, 0);
+    assert_eq!(db.int(&format!("select count(*) from unstuck.jobs where user_id = '{other}' and retry_of is null")).await, 1);
+    assert_eq!(db.due("runninghub").await[0]["task_id"], "t1");
+    db.assert_healthy().await;
+}
+
+/// Ten connections at one user: orders, workers, webhooks, cancels, healers, and an admin who erases.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let admin = db.admin().await;
+    let sessions = db.sessions(7).await;
+    for round in 0..25 {
+        let user = db.user(1000).await;
+        let running = db.order(user, UPSCALER, 1).await;
+        let task = format!("t{round}");
+        let attempt = db.run("runninghub", &task).await;
+        let waiting = db.order(user, CARDS, 2).await;
+        let stale = db.order(user, CHAIN, 1).await;
+        db.age(stale, "2 hours").await;
+        let order = async {
+            let mut refused = 0;
+            for _ in 0..4 {
+                if let Err(error) = sessions[0].enqueue(user, Uuid::new_v4(), UPSCALER, 1).await {
+                    assert!(["insufficient_credits", "queue_full"].contains(&error.message.as_str()), "{error}");
+                    refused += 1;
+                }
+            }
+            refused
+        };
+        let work = async {
+            sessions[1].done(attempt, &task).await;
+            sessions[1].complete(attempt).await;
+        };
+        let hear = async {
+            let args = json!({
+                "p_provider": "runninghub", "p_job_id": running, "p_step": 1, "p_run": attempt.run,
+                "p_task_id": task, "p_dedup_key": task, "p_body": {},
+            });
+            sessions[2].ask("webhook_record_v1", args).await;
+        };
+        let leave = async {
+            let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [waiting] });
+            sessions[3].call("session_cancel_v1", args).await;
+        };
+        let heal = async {
+            sessions[4].sweep().await;
+            sessions[4].call("user_active_v1", json!({ "p_user_id": user })).await;
+        };
+        let claim = async { sessions[5].claim("gemini", 5).await };
+        let erase = async { sessions[6].ask("user_erase_v1", args(admin, user)).await };
+        let (_, (), (), (), (), _, erased) = tokio::join!(order, work, hear, leave, heal, claim, erase);
+        assert!(erased["jobs"].as_i64().unwrap() >= 3, "{erased}");
+        // What was ordered before the erasing went with it; what comes after has no credits.
+        assert_eq!(db.balance(user).await, 0);
+        let theirs = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
+        assert_eq!(db.int(&theirs).await, 0, "round {round}");
+        assert_eq!(db.int(&format!("select count(*) from unstuck.credit_entries where user_id = '{user}'")).await, 0);
+        db.assert_healthy().await;
+        // The next round's provider is free again.
+        db.exec("delete from unstuck.jobs").await;
+    }
+}
+
+#[tokio::test]
+async fn a_workers_last_word_makes_no_account() {
+    let db = Database::fresh().await;
+    let (user, admin) = (db.user(60).await, db.admin().await);
+    db.order(user, UPSCALER, 1).await;
+    let attempt = db.claim_one("runninghub").await;
+    // The worker has read whose job it is and waits for the account that the admin holds.
+    let (eraser, worker) = (db.connect().await, db.connect().await);
+    eraser.exec("begin").await;
+    eraser.ask("user_erase_v1", args(admin, user)).await;
+    let pid = worker.pid().await;
+    let waits = format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
+    let ((), outcome) = tokio::join!(
+        async {
+            while db.int(&waits).await == 0 {
+                tokio::task::yield_now().await;
+            }
+            eraser.exec("commit").await;
+        },
+        worker.fail(attempt, "PROVIDER_FAILED")
+    );
+    assert_eq!(outcome["outcome"], "stale");
+    assert_eq!(db.int(&format!("select count(*) from unstuck.credit_accounts where user_id = '{user}'")).await, 0);
+    db.assert_healthy().await;
+}
