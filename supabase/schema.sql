@@ -1533,7 +1533,11 @@ begin
     )
   );
   if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
-    perform unstuck_private.refuse(429, 'rate_limited');
+    perform unstuck_private.refuse(
+      429,
+      'rate_limited',
+      jsonb_build_object('retry_after', unstuck_private.cancelled_requests_full_for(p_user_id))
+    );
   end if;
   if v_ids is null then
     return;
@@ -2570,6 +2574,11 @@ declare
   v_new uuid[];
   v_room int;
 begin
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
   v_new := array(
     select distinct x.id
     from unnest(p_job_ids) as x (id)
@@ -2582,11 +2591,6 @@ begin
   if v_new = '{}' then
     return true;
   end if;
-  delete from unstuck.cancelled_requests c
-  using unstuck.retention r
-  where r.kind = 'cancelled_requests'
-    and c.user_id = p_user_id
-    and c.at < clock_timestamp() - r.keep;
   select 1000 - count(*)
   into v_room
   from unstuck.cancelled_requests c
@@ -2597,6 +2601,19 @@ begin
   limit greatest(v_room, 0);
   return cardinality(v_new) <= v_room;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.cancelled_requests_full_for(p_user_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1)::int
+  from unstuck.cancelled_requests c
+  join unstuck.retention r on r.kind = 'cancelled_requests'
+  where c.user_id = p_user_id
+  group by r.keep
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer

@@ -647,7 +647,7 @@ $$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-inf
 revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
--- source cancel/cancelled_requests_add.sql a771ef6a8db7
+-- source cancel/cancelled_requests_add.sql a8a15157ab06
 -- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
 -- The caller holds the user's account. What is kept no longer makes room first.
 create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
@@ -660,6 +660,11 @@ declare
   v_new uuid[];
   v_room int;
 begin
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
   v_new := array(
     select distinct x.id
     from unnest(p_job_ids) as x (id)
@@ -672,11 +677,6 @@ begin
   if v_new = '{}' then
     return true;
   end if;
-  delete from unstuck.cancelled_requests c
-  using unstuck.retention r
-  where r.kind = 'cancelled_requests'
-    and c.user_id = p_user_id
-    and c.at < clock_timestamp() - r.keep;
   select 1000 - count(*)
   into v_room
   from unstuck.cancelled_requests c
@@ -689,6 +689,25 @@ begin
 end $$;
 
 revoke all on function unstuck_private.cancelled_requests_add
+from public, anon, authenticated, service_role;
+
+-- source cancel/cancelled_requests_full_for.sql 78254a7b5b65
+-- Seconds until the first of what a user cancelled ahead is kept no longer.
+create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1)::int
+  from unstuck.cancelled_requests c
+  join unstuck.retention r on r.kind = 'cancelled_requests'
+  where c.user_id = p_user_id
+  group by r.keep
+$$;
+
+revoke all on function unstuck_private.cancelled_requests_full_for
 from public, anon, authenticated, service_role;
 
 -- source cancel/job_cancel_admin_v1.sql bbc8430854cb
@@ -852,7 +871,7 @@ $$;
 
 revoke all on function unstuck_private.orphans_cancel from public, anon, authenticated, service_role;
 
--- source cancel/session_cancel_v1.sql bf340645c4cb
+-- source cancel/session_cancel_v1.sql 64659cf5a35e
 create or replace function unstuck.session_cancel_v1(
   p_user_id uuid,
   p_session_id text,
@@ -897,7 +916,11 @@ begin
     )
   );
   if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
-    perform unstuck_private.refuse(429, 'rate_limited');
+    perform unstuck_private.refuse(
+      429,
+      'rate_limited',
+      jsonb_build_object('retry_after', unstuck_private.cancelled_requests_full_for(p_user_id))
+    );
   end if;
   if v_ids is null then
     return;
@@ -6430,7 +6453,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'b275b8838e8f66b07e744341db4636317aeead5eaf44151ee310263102d41e0e'
+  'a854c46b6e5cfeb9ccd205206bbb3abfbcbcb7a65574e8d2d7419bf646256d85'
 );
 
 notify pgrst, 'reload schema';

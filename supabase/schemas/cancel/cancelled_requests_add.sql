@@ -10,6 +10,11 @@ declare
   v_new uuid[];
   v_room int;
 begin
+  delete from unstuck.cancelled_requests c
+  using unstuck.retention r
+  where r.kind = 'cancelled_requests'
+    and c.user_id = p_user_id
+    and c.at < clock_timestamp() - r.keep;
   v_new := array(
     select distinct x.id
     from unnest(p_job_ids) as x (id)
@@ -22,11 +27,6 @@ begin
   if v_new = '{}' then
     return true;
   end if;
-  delete from unstuck.cancelled_requests c
-  using unstuck.retention r
-  where r.kind = 'cancelled_requests'
-    and c.user_id = p_user_id
-    and c.at < clock_timestamp() - r.keep;
   select 1000 - count(*)
   into v_room
   from unstuck.cancelled_requests c

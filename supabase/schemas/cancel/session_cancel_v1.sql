@@ -42,7 +42,11 @@ begin
     )
   );
   if not unstuck_private.cancelled_requests_add(p_user_id, v_coming) then
-    perform unstuck_private.refuse(429, 'rate_limited');
+    perform unstuck_private.refuse(
+      429,
+      'rate_limited',
+      jsonb_build_object('retry_after', unstuck_private.cancelled_requests_full_for(p_user_id))
+    );
   end if;
   if v_ids is null then
     return;

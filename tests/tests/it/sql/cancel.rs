@@ -271,3 +271,40 @@ async fn a_requeue_is_refused_for_a_reason() {
     assert_eq!(error.message, "idempotency_conflict", "the new id is taken");
     db.assert_healthy().await;
 }
+
+#[tokio::test]
+async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let (user, other) = (db.user(1000).await, db.user(60).await);
+    let leave = |user: Uuid, session: &str, ids: &[Uuid]| {
+        json!({ "p_user_id": user, "p_session_id": session, "p_job_ids": ids })
+    };
+    let kept = format!("select count(*) from unstuck.cancelled_requests where user_id = '{user}'");
+    let ids: Vec<Uuid> = (0..1000).map(|_| Uuid::new_v4()).collect();
+    for ids in ids.chunks(100) {
+        db.call("session_cancel_v1", leave(user, "s", ids)).await;
+    }
+    assert_eq!(db.int(&kept).await, 1000);
+    let error = db.refusal("session_cancel_v1", leave(user, "s", &[Uuid::new_v4()])).await;
+    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT429", "rate_limited"));
+    let after = error.detail["retry_after"].as_i64().unwrap();
+    assert!((86_300..=86_400).contains(&after), "until the first of them goes: {after}");
+    // What is known already needs no room; what waits is cancelled for all that, and for good.
+    assert!(db.call("session_cancel_v1", leave(user, "s", &ids[..100])).await.is_empty());
+    let (one, two) = (db.order(user, UPSCALER, 1).await, db.order(user, UPSCALER, 1).await);
+    db.cancel(user, one).await.unwrap();
+    assert_eq!(db.call("session_cancel_v1", leave(user, "session", &[two])).await.len(), 1);
+    for job in [one, two] {
+        assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "cancelled");
+    }
+    assert_eq!(db.int(&kept).await, 1000);
+    // Others have a list of their own, and a day later there is room again.
+    db.call("session_cancel_v1", leave(other, "s", &[Uuid::new_v4()])).await;
+    db.exec("update unstuck.cancelled_requests set at = at - interval '25 hours'").await;
+    db.call("session_cancel_v1", leave(user, "s", &[ids[0], Uuid::new_v4()])).await;
+    assert_eq!(db.int(&kept).await, 2, "what is kept no longer has made room");
+    assert_eq!(db.enqueue(user, ids[0], UPSCALER, 1).await.unwrap_err().message, "already_final");
+    assert_eq!(db.enqueue(user, ids[1], UPSCALER, 1).await.unwrap()["status"], "queued", "a day has gone by");
+    db.assert_healthy().await;
+}

@@ -41,6 +41,30 @@ async fn a_purchase_arrives_once() {
 }
 
 #[tokio::test]
+async fn amounts_are_large_and_bounded() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let (user, most) = (Uuid::new_v4(), 1_000_000_000_000_i64);
+    let first = db.ask("credit_grant_v1", grant(json!(user), json!(most), json!("k1"))).await;
+    assert_eq!(first["balance"], most);
+    assert_eq!(db.refusal("credit_grant_v1", grant(json!(user), json!(most + 1), json!("k2"))).await.state, "PT400");
+    let args = |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
+    let refused = json!({ "success": false, "new_balance": null, "error_message": "Amount is too large" });
+    assert_eq!(db.ask("refund_upscaler_credits", args(most + 1)).await, refused);
+    assert_eq!(db.ask("refund_upscaler_credits", args(most)).await["new_balance"], 2 * most);
+    // What no 32 bits hold is charged, returned and counted all the same.
+    db.exec(&format!("update unstuck.tools set credit_cost = {} where tool = '{UPSCALER}'", most / 4)).await;
+    let job = db.order(user, UPSCALER, 1).await;
+    assert_eq!(db.balance(user).await, 2 * most - most / 4);
+    db.age(job, "1 hour").await;
+    assert_eq!(db.sweep().await["refunded_credits"], most / 4);
+    assert_eq!(db.balance(user).await, 2 * most);
+    let second = db.order(user, UPSCALER, 1).await;
+    assert_eq!(db.cancel(user, second).await.unwrap()["refunded_credits"], most / 4);
+    assert_eq!(db.violations().await.len(), 1, "only the adjustment beside the refunds");
+}
+
+#[tokio::test]
 async fn legacy_adjustments_never_go_below_zero() {
     let db = Database::fresh().await;
     let user = Uuid::new_v4();

@@ -1,0 +1,17 @@
+-- Seconds until the first of what a user cancelled ahead is kept no longer.
+create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
+returns int
+language sql
+stable
+set search_path = ''
+as
+$$
+  select greatest(ceil(extract(epoch from min(c.at) + r.keep - clock_timestamp())), 1)::int
+  from unstuck.cancelled_requests c
+  join unstuck.retention r on r.kind = 'cancelled_requests'
+  where c.user_id = p_user_id
+  group by r.keep
+$$;
+
+revoke all on function unstuck_private.cancelled_requests_full_for
+from public, anon, authenticated, service_role;
