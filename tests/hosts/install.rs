@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use unstuck_tests::hosts::{self, App, Host, Rights};
+use unstuck_tests::shop::UPSCALER;
 use xtask::fingerprint::{self, Change};
 
 fn beside_the_exceptions(changes: Vec<Change>) -> Vec<String> {
@@ -90,6 +91,46 @@ async fn where_something_is_not_permitted_the_rest_is_installed() {
     host.platform().await.exec("drop publication supabase_realtime").await;
     host.install().await;
     assert_eq!(host.int("select count(*) from unstuck.tools").await, 9);
+}
+
+/// Whatever the app calls its things, and wherever its search path looks first.
+#[tokio::test]
+async fn names_that_we_use_too_are_left_alone() {
+    let host = Host::fresh(App::Small, Rights::Open).await;
+    host.exec(
+        "create schema app;
+        create table app.jobs (id int);
+        create table app.tools (tool text primary key);
+        create view app.job_steps as select 1 as step;
+        create type app.app_role as enum ('owner');
+        create function app.is_live(text) returns boolean language sql as 'select false';
+        create function app.refuse(int, text) returns void language sql as '';
+        create function app.now() returns timestamptz language sql as 'select null::timestamptz';
+        create function app.clock_timestamp() returns text language sql as 'select ''never''';
+        create operator app.= (function = texteq, leftarg = text, rightarg = text);
+        create function public.jobs() returns int language sql as 'select 1';
+        create type public.upscaler_jobs as (id int);
+        create sequence public.generation_history;",
+    )
+    .await;
+    let set_path = format!("alter database {} set search_path = app, public", host.name());
+    host.exec(&set_path).await;
+    let own_path = format!("alter role postgres in database {} set search_path = app", host.name());
+    host.platform().await.exec(&own_path).await;
+
+    let before = host.state().await;
+    host.install().await;
+    let after = host.state().await;
+    let changes = before.catalog.changes(&after.catalog);
+    assert_eq!(beside_the_exceptions(changes), Vec::<String>::new());
+    let found = fronts(&host).await;
+    for taken in ["upscaler_jobs", "generation_history"] {
+        assert!(!found.iter().any(|front| front == taken), "{found:?}");
+    }
+    let user = host.user(100).await;
+    let job = host.order(user, UPSCALER, 1).await;
+    host.cancel(user, job).await.unwrap();
+    host.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
 }
 
 #[tokio::test]
