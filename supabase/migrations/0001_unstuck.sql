@@ -6459,3 +6459,20 @@ values (
 notify pgrst, 'reload schema';
 
 commit;
+
+-- pg_cron overlooks a schedule among so many changes: it is told once more, by itself.
+do $scheduled$
+declare
+  v_job bigint;
+begin
+  select j.jobid
+  into v_job
+  from cron.job j
+  where j.command = 'select unstuck.cleanup_all_stale_ai_jobs()';
+  if found then
+    perform pg_sleep(2.5);
+    perform cron.alter_job(v_job, schedule => '* * * * *');
+  end if;
+exception when undefined_table or undefined_function or insufficient_privilege then
+  null;
+end $scheduled$;

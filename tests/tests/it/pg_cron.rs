@@ -57,6 +57,8 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
     let url = server.url("postgres");
     let db = Session::connect(&url).await;
+    // The extension is the database's owner's to create; what is installed afterwards finds it.
+    db.exec("create extension pg_cron").await;
     postgres::install(&postgres::connect(&url).await.unwrap(), true).await.expect("our SQL");
     assert_eq!(db.int("select count(*) from cron.job where command like '%cleanup_all_stale_ai_jobs%'").await, 1);
 

@@ -10,6 +10,27 @@ const REMOVED: &str = "-- removed ";
 const BY_HAND: &str = "by hand";
 const HISTORY: &str = "-- history\n";
 
+/// pg_cron 1.4 overlooks a schedule that comes in one transaction with thousands of other changes:
+/// its invalidations are then dropped together, and a dropped queue is not read as a change. It
+/// looks once a second.
+const SCHEDULED: &str = "-- pg_cron overlooks a schedule among so many changes: it is told once more, by itself.
+do $scheduled$
+declare
+  v_job bigint;
+begin
+  select j.jobid
+  into v_job
+  from cron.job j
+  where j.command = 'select unstuck.cleanup_all_stale_ai_jobs()';
+  if found then
+    perform pg_sleep(2.5);
+    perform cron.alter_job(v_job, schedule => '* * * * *');
+  end if;
+exception when undefined_table or undefined_function or insufficient_privilege then
+  null;
+end $scheduled$;
+";
+
 /// A database that works is waiting behind whatever the migration waits for.
 const PATIENCE: &str =
     "-- Whoever waits for a table makes everybody else wait for it too: rather try again.
@@ -121,7 +142,8 @@ values (
 notify pgrst, 'reload schema';
 
 commit;
-",
+
+{SCHEDULED}",
         name.number, name.name
     )
 }

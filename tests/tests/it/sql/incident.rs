@@ -254,7 +254,7 @@ async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     // A balance that no refund fits into any more.
     let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 2147483647);
+        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 9223372036854775807);
          insert into unstuck.jobs (id, tool, user_id, status, credits_charged, created_at)
          values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours');
          insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60);
