@@ -39,7 +39,7 @@ enum Task {
     },
     /// The functions' sizes against their budget
     Size,
-    /// Measure: sweep, enqueue
+    /// Measure: sweep, enqueue, year
     Bench { name: String },
     /// Write supabase/schema.sql from the migrations
     DumpSchema,

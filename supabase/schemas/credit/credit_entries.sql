@@ -1,26 +1,39 @@
+-- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
+-- or given back twice.
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
   job_id uuid,
   step int,
-  kind text not null check (kind in ('grant', 'debit', 'refund', 'adjustment')),
+  kind text not null
+    check (kind in ('grant', 'debit', 'refund', 'adjustment')),
   amount bigint not null,
   balance_after bigint not null,
   reason text,
   idempotency_key text unique,
   created_at timestamptz not null default clock_timestamp(),
-  constraint credit_entries_sign check (case kind when 'debit' then amount < 0 when 'adjustment' then amount <> 0 else amount > 0 end)
+  constraint credit_entries_sign
+    check (
+      case kind
+        when 'debit' then amount < 0
+        when 'adjustment' then amount <> 0
+        else amount > 0
+      end
+    )
 );
 
-create unique index credit_entries_once_per_job on unstuck.credit_entries (job_id, step, kind) nulls not distinct
-  where kind in ('debit', 'refund') and job_id is not null;
+create unique index credit_entries_once_per_job
+on unstuck.credit_entries (job_id, step, kind) nulls not distinct
+where kind in ('debit', 'refund') and job_id is not null;
 
-create unique index credit_entries_one_debit on unstuck.credit_entries (job_id) where kind = 'debit' and job_id is not null;
+create unique index credit_entries_one_debit
+on unstuck.credit_entries (job_id)
+where kind = 'debit' and job_id is not null;
 
-create index credit_entries_by_user on unstuck.credit_entries (user_id, id);
+create index credit_entries_by_user
+on unstuck.credit_entries (user_id, id);
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
-revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;

@@ -11,7 +11,7 @@ values
   -- What final jobs were asked for: prompts, file names, provider requests.
   ('inputs', '90 days'),
   -- Unpaid rows of older clients that were never ordered.
-  ('orphans', '7 days'),
+  ('orphans', '1 day'),
   -- When each user was last served; it counts only beside others who wait.
   ('queue_turns', '1 day'),
   -- What stays of an erased user's jobs while a provider may be told to stop.

@@ -4,6 +4,7 @@
 mod cards;
 mod enqueue;
 mod sweep;
+mod year;
 
 use anyhow::{Result, bail};
 use tokio_postgres::Client;
@@ -27,7 +28,8 @@ pub async fn run(name: &str) -> Result<()> {
     match name {
         "sweep" => sweep::run(&bench).await,
         "enqueue" => enqueue::run(&bench).await,
-        _ => bail!("no bench is named {name}; there are: cards, enqueue, sweep"),
+        "year" => year::run(&bench).await,
+        _ => bail!("no bench is named {name}; there are: cards, enqueue, sweep, year"),
     }
 }
 

@@ -63,7 +63,7 @@ const KINDS: [(&str, i64, &str); 8] = [
     ("cancelled_requests", 1, "unstuck.cancelled_requests"),
     ("queue_turns", 1, "unstuck_private.queue_turns"),
     ("webhook_inbox", 7, "unstuck.webhook_inbox"),
-    ("orphans", 7, "unstuck.jobs where error_code = 'ORPHANED'"),
+    ("orphans", 1, "unstuck.jobs where error_code = 'ORPHANED'"),
     ("sweeps", 30, "unstuck.sweeps where id <> (select max(id) from unstuck.sweeps)"),
     ("inputs", 90, "unstuck.jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
     ("inputs", 90, "unstuck.job_steps where input <> '{}'"),
@@ -277,8 +277,8 @@ async fn an_orphan_that_is_gone_may_still_be_ordered() {
     db.age(job, "10 minutes").await;
     db.sweep().await;
     assert_eq!(db.job(job).await["error_code"], "ORPHANED");
-    assert_eq!(pruned(&db, "orphans", "6 days").await, 0);
-    assert_eq!(pruned(&db, "orphans", "8 days").await, 1);
+    assert_eq!(pruned(&db, "orphans", "23 hours").await, 0);
+    assert_eq!(pruned(&db, "orphans", "25 hours").await, 1);
     assert_eq!(db.int("select count(*) from unstuck.job_events").await, 0, "with its history");
     assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "queued");
     db.assert_healthy().await;
