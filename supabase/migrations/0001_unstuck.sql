@@ -68,31 +68,44 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql 5cc28a420ff8
+-- source credit/credit_entries.sql e34c67885809
+-- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
+-- or given back twice.
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
   job_id uuid,
   step int,
-  kind text not null check (kind in ('grant', 'debit', 'refund', 'adjustment')),
+  kind text not null
+    check (kind in ('grant', 'debit', 'refund', 'adjustment')),
   amount bigint not null,
   balance_after bigint not null,
   reason text,
   idempotency_key text unique,
   created_at timestamptz not null default clock_timestamp(),
-  constraint credit_entries_sign check (case kind when 'debit' then amount < 0 when 'adjustment' then amount <> 0 else amount > 0 end)
+  constraint credit_entries_sign
+    check (
+      case kind
+        when 'debit' then amount < 0
+        when 'adjustment' then amount <> 0
+        else amount > 0
+      end
+    )
 );
 
-create unique index credit_entries_once_per_job on unstuck.credit_entries (job_id, step, kind) nulls not distinct
-  where kind in ('debit', 'refund') and job_id is not null;
+create unique index credit_entries_once_per_job
+on unstuck.credit_entries (job_id, step, kind) nulls not distinct
+where kind in ('debit', 'refund') and job_id is not null;
 
-create unique index credit_entries_one_debit on unstuck.credit_entries (job_id) where kind = 'debit' and job_id is not null;
+create unique index credit_entries_one_debit
+on unstuck.credit_entries (job_id)
+where kind = 'debit' and job_id is not null;
 
-create index credit_entries_by_user on unstuck.credit_entries (user_id, id);
+create index credit_entries_by_user
+on unstuck.credit_entries (user_id, id);
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
-revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
@@ -3179,10 +3192,10 @@ end $$;
 revoke all on function unstuck_private.prune_old_rows
 from public, anon, authenticated, service_role;
 
--- source retention/prune_orphans.sql c5fd65f3afa3
+-- source retention/prune_orphans.sql a0fa0395b6f5
 -- Rows that older clients inserted and nobody ordered: cancelled, never paid, never begun, no step.
--- Only these may a user write without paying (200 an hour), so they do not stay. Their `/run` may
--- still come later: it is then a new request of that id.
+-- Only these may a user write without paying, 200 an hour of 20 KB each, so they do not stay: a day
+-- of them is 96 MB. Their `/run` may still come later: it is then a new request of that id.
 create or replace function unstuck_private.prune_orphans(
   p_before timestamptz,
   p_limit int,
@@ -6062,7 +6075,7 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- source retention/known_kinds.sql e4151f63c46d
+-- source retention/known_kinds.sql f6af5e31a57b
 insert into unstuck.retention (kind, keep)
 values
   -- Transitions, once their job is over.
@@ -6076,7 +6089,7 @@ values
   -- What final jobs were asked for: prompts, file names, provider requests.
   ('inputs', '90 days'),
   -- Unpaid rows of older clients that were never ordered.
-  ('orphans', '7 days'),
+  ('orphans', '1 day'),
   -- When each user was last served; it counts only beside others who wait.
   ('queue_turns', '1 day'),
   -- What stays of an erased user's jobs while a provider may be told to stop.
@@ -6453,7 +6466,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'a854c46b6e5cfeb9ccd205206bbb3abfbcbcb7a65574e8d2d7419bf646256d85'
+  '1714df038b78c037b86da9aa8460e31b564fcb0acd05d820332baab056fd9369'
 );
 
 notify pgrst, 'reload schema';

@@ -102,7 +102,7 @@ async fn every_query_of_the_operators_page_finds_what_it_asks_for() {
             assert!(found(&night.db, &query).await > 0, "{title}: finds nothing\n{query}");
         }
     }
-    assert_eq!(questions.len(), 10);
+    assert_eq!(questions.len(), 12);
 }
 
 #[tokio::test]
