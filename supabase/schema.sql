@@ -122,6 +122,7 @@ create table unstuck.providers (
   enabled boolean not null default true,
   synchronous boolean not null default false,
   signed_webhooks boolean not null default false,
+  retried_by_function boolean not null default false,
   limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
 create table unstuck.retention (
@@ -191,6 +192,12 @@ create table unstuck_private.retention_progress (
   error text,
   error_at timestamp with time zone
 );
+create table unstuck_private.unhealed (
+  job_id uuid not null,
+  tries integer not null default 1,
+  again_at timestamp with time zone not null,
+  reason text not null
+);
 
 -- constraints
 alter table unstuck.admin_log add constraint admin_log_pkey PRIMARY KEY (id);
@@ -210,6 +217,7 @@ alter table unstuck.erasures add constraint erasures_files_left_check CHECK ((fi
 alter table unstuck.erasures add constraint erasures_pkey PRIMARY KEY (user_id);
 alter table unstuck.job_events add constraint job_events_pkey PRIMARY KEY (id);
 alter table unstuck.job_steps add constraint job_steps_completed_at_iff_final CHECK (((completed_at IS NOT NULL) = (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text]))));
+alter table unstuck.job_steps add constraint job_steps_counts_in_reach CHECK (((run < '1000000000000000'::bigint) AND (attempts < 1000000000) AND (rescues < 1000000000)));
 alter table unstuck.job_steps add constraint job_steps_job_id_fkey FOREIGN KEY (job_id) REFERENCES unstuck.jobs(id) ON DELETE CASCADE;
 alter table unstuck.job_steps add constraint job_steps_pkey PRIMARY KEY (job_id, step);
 alter table unstuck.job_steps add constraint job_steps_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
@@ -224,6 +232,7 @@ alter table unstuck.jobs add constraint jobs_error_message_names_code CHECK (((e
 alter table unstuck.jobs add constraint jobs_pkey PRIMARY KEY (id);
 alter table unstuck.jobs add constraint jobs_refund_rule_check CHECK ((refund_rule = ANY (ARRAY['all'::text, 'per_step'::text])));
 alter table unstuck.jobs add constraint jobs_refund_within_charge CHECK (((credits_refunded >= 0) AND (credits_refunded <= credits_charged)));
+alter table unstuck.jobs add constraint jobs_retries_in_reach CHECK ((retries < 1000000000));
 alter table unstuck.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of) REFERENCES unstuck.jobs(id);
 alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
 alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
@@ -251,6 +260,7 @@ alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KE
 alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
 alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
+alter table unstuck_private.unhealed add constraint unhealed_pkey PRIMARY KEY (job_id);
 
 -- indexes
 CREATE INDEX admin_log_by_subject ON unstuck.admin_log USING btree (subject);
@@ -893,13 +903,18 @@ CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()
  SET statement_timeout TO '55s'
 AS $function$
 #variable_conflict use_column
-declare v_sweep bigint;
+declare
+  v_sweep bigint;
 begin
-  insert into unstuck.sweeps (source) values ('sql') returning id into v_sweep;
+  insert into unstuck.sweeps (source)
+  values ('sql')
+  returning id
+  into v_sweep;
   return query
-  with done as (select * from unstuck.jobs_sweep_v1(v_sweep, 20000))
   select x.table_name, x.cancelled_count, x.refunded_credits
-  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits bigint);
+  from unstuck_private.sweep_pass(v_sweep, 20000, interval '20 seconds') p
+  cross join jsonb_to_recordset(p.tables)
+    as x (table_name text, cancelled_count int, refunded_credits bigint);
   perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
 end $function$
 ;
@@ -967,8 +982,10 @@ CREATE OR REPLACE FUNCTION unstuck.generation_get_v1(p_user_id uuid, p_tool text
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
-  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
-  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g join unstuck.jobs j on j.id = g.job_id
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded,
+    case when g.status = 'completed' then g.output_url end
+  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g
+  join unstuck.jobs j on j.id = g.job_id
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
@@ -977,7 +994,12 @@ CREATE OR REPLACE FUNCTION unstuck.generation_put_back_v1(p_job_id uuid, p_run b
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  update unstuck.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
+  update unstuck.job_steps s
+  set checked_at = null
+  where s.job_id = p_job_id
+    and s.run = p_run
+    and s.status = 'running'
+  returning true
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid DEFAULT NULL::uuid)
@@ -988,34 +1010,78 @@ CREATE OR REPLACE FUNCTION unstuck.generation_retry_v1(p_job_id uuid, p_tool tex
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_max int; v_now timestamptz; v_status text; v_refunded bigint := 0;
+declare
+  v_actor text := case when p_user_id is null then 'service' else 'user' end;
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_max int;
+  v_now timestamptz;
+  v_status text;
+  v_refunded bigint := 0;
 begin
-  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
+  perform unstuck_private.act_as(v_actor);
   v_job := unstuck_private.job_lock(p_job_id);
-  if v_job.id is null or v_job.tool <> p_tool or v_job.user_id <> coalesce(p_user_id, v_job.user_id) then perform unstuck_private.refuse(404, 'not_found'); end if;
-  perform unstuck_private.refuse_final(v_job);
-  select * into v_step from unstuck.job_steps s where s.job_id = p_job_id and s.step = 1 for update;
-  v_now := clock_timestamp();
-  if not found or not unstuck_private.is_stale_attempt(v_step, v_now) then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  if v_job.id is null
+    or v_job.tool <> p_tool
+    or v_job.user_id <> coalesce(p_user_id, v_job.user_id)
+  then
+    perform unstuck_private.refuse(404, 'not_found');
   end if;
-  select attempt_max into v_max from unstuck.tools where tool = p_tool;
+  perform unstuck_private.refuse_final(v_job);
+  select *
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = 1
+  for update;
+  v_now := clock_timestamp();
+  if not found
+    or not unstuck_private.is_stale_attempt(v_step, v_now)
+    or v_job.quarantined_at is not null
+  then
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  select t.attempt_max
+  into v_max
+  from unstuck.tools t
+  where t.tool = p_tool;
   if v_step.attempts >= v_max or v_job.expires_at <= v_now then
-    select g.job_status, g.refunded into v_status, v_refunded from unstuck_private.website_fail(v_job, v_step) g;
+    select f.job_status, f.refunded
+    into v_status, v_refunded
+    from unstuck_private.website_fail(v_job, v_step) f;
   else
     -- Another attempt of the same paid job; what it is about is what the record says.
-    update unstuck.jobs set retries = retries + 1 where id = p_job_id;
-    update unstuck.job_steps s set status = 'queued', input = v_job.input || s.input, lease_until = null, claimed_at = null, sent_at = null,
-      started_at = null, not_before = null, checked_at = null, deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-    from unstuck.tools t where s.job_id = p_job_id and s.step = 1 and t.tool = p_tool;
+    update unstuck.jobs
+    set retries = retries + 1
+    where id = p_job_id;
+    update unstuck.job_steps s
+    set status = 'queued',
+      input = v_job.input || s.input,
+      lease_until = null,
+      claimed_at = null,
+      sent_at = null,
+      started_at = null,
+      not_before = null,
+      checked_at = null,
+      deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+    from unstuck.tools t
+    where s.job_id = p_job_id
+      and s.step = 1
+      and t.tool = p_tool;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-    values (p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', case when p_user_id is null then 'service' else 'user' end,
+    insert into unstuck.job_events (
+      job_id, step, run, event, from_status, to_status, actor, detail)
+    values (
+      p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', v_actor,
       jsonb_build_object('retry', v_job.retries + 1));
   end if;
   return query
-  select case when v_status is null then 'retried' else 'closed' end, j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
-  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id) where j.id = p_job_id;
+  select case when v_status is null then 'retried' else 'closed' end,
+    j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+  from unstuck.jobs j
+  left join unstuck.credit_accounts a using (user_id)
+  where j.id = p_job_id;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.generations_stale_v1(p_limit integer)
@@ -1026,28 +1092,37 @@ CREATE OR REPLACE FUNCTION unstuck.generations_stale_v1(p_limit integer)
  SET statement_timeout TO '30s'
 AS $function$
 #variable_conflict use_column
-declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_row record;
 begin
   perform unstuck_private.act_as('sweep');
   for v_row in
-    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id join unstuck.tools t using (tool)
-    where t.table_name = 'generation_history' and s.status = 'running' and unstuck_private.is_stale_attempt(s, v_now) and j.quarantined_at is null
-      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
-    order by j.user_id, s.job_id limit greatest(p_limit, 0)
+    select s.job_id, s.step,
+      greatest(count(*) over () - p_limit, 0)::int as remaining
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.providers p on p.provider = s.provider
+    where p.retried_by_function
+      and s.status = 'running'
+      and unstuck_private.is_stale_attempt(s, clock_timestamp())
+      and not unstuck_private.is_reserved_attempt(s, clock_timestamp())
+      and j.quarantined_at is null
+    order by j.user_id, s.job_id
+    limit greatest(p_limit, 0)
   loop
-    v_job := unstuck_private.job_lock(v_row.job_id);
-    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
-    v_now := clock_timestamp();
-    -- Another cleanup, or its owner, came first.
-    continue when v_step.job_id is null or not unstuck_private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
-    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
-      from unstuck_private.website_fail(v_job, v_step) g;
-    else
-      update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
-    end if;
+    exit when clock_timestamp() > v_until;
+    continue when unstuck_private.jobs_lock_free(array[v_row.job_id]) = '{}';
+    begin
+      return query
+      select v_row.job_id, s.tool, s.run, s.retries, s.action, s.refunded, v_row.remaining
+      from unstuck_private.website_settle(v_row.job_id, v_row.step) s;
+    exception
+      when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+        null;
+      when others then
+        perform unstuck_private.jobs_quarantine(array[v_row.job_id], sqlerrm);
+    end;
   end loop;
 end $function$
 ;
@@ -1073,8 +1148,14 @@ CREATE OR REPLACE FUNCTION unstuck.health_v1()
  SET search_path TO ''
 AS $function$
   select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
-  from (select 1) one left join lateral (
-    select * from unstuck.sweeps where finished_at is not null order by finished_at desc limit 1) s on true
+  from (select 1) one
+  left join lateral (
+    select *
+    from unstuck.sweeps
+    where finished_at is not null
+    order by finished_at desc
+    limit 1
+  ) s on true
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
@@ -1085,18 +1166,36 @@ CREATE OR REPLACE FUNCTION unstuck.job_cancel_admin_v1(p_actor uuid, p_table tex
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_reason text := nullif(trim(trailing '.' from trim(p_reason)), '');
+  v_message text := 'cancelled by an admin' || coalesce(': ' || v_reason, '') || '.';
+  v_job unstuck.jobs;
+  v_refused text;
 begin
-  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
   perform unstuck_private.act_as('admin:' || p_actor);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
   perform unstuck_private.refuse_final(v_job);
-  return query
-  select c.status, c.refunded, t.provider
-  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
-    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
-  join unstuck.tools t using (tool);
+  begin
+    return query
+    select c.status, c.refunded, t.provider
+    from unstuck_private.jobs_close(
+      array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
+    join unstuck.tools t using (tool);
+  exception when others then
+    -- The account takes no refund. The job is closed all the same, and the event says why.
+    v_refused := sqlerrm;
+    return query
+    select c.status, c.refunded, t.provider
+    from unstuck_private.jobs_close(
+      array[p_job_id], array['cancelled'], array['CANCELLED'],
+      array[v_message || ' What is owed could not be returned.'], false) c
+    join unstuck.tools t using (tool);
+  end;
+  perform unstuck_private.admin_cancel_note(v_job, v_refused);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
@@ -1107,26 +1206,44 @@ CREATE OR REPLACE FUNCTION unstuck.job_cancel_v1(p_user_id uuid, p_table text, p
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
 begin
   perform unstuck_private.act_as('user');
   v_job := unstuck_private.job_lock(p_job_id);
-  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  if v_job.user_id is distinct from p_user_id then
+    v_job := null;
+  end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+  select *
+  into v_tool
+  from unstuck.tools
+  where tool = v_job.tool;
+  if v_job.error_code = 'ORPHANED' then
+    -- A sweep's cancel, which its `/run` would take back: now it is its user's.
     perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
-    update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    update unstuck.jobs
+    set error_code = 'CANCELLED',
+      error_message = 'CANCELLED: cancelled by the user.'
+    where id = p_job_id;
+    return query
+    select 'cancelled', 0::bigint, v_tool.provider;
+    return;
   end if;
   perform unstuck_private.refuse_final(v_job);
-  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  if v_job.quarantined_at is not null
+    or v_job.status in ('starting', 'running') and not v_tool.user_cancel_running
+  then
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
-  select c.status, c.refunded, t.provider
-  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
-  join unstuck.tools t using (tool);
+  select c.status, c.refunded, v_tool.provider
+  from unstuck_private.jobs_close(
+    array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by the user.']) c;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
@@ -1365,80 +1482,149 @@ CREATE OR REPLACE FUNCTION unstuck.job_requeue_v1(p_actor uuid, p_table text, p_
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_job unstuck.jobs; v_tool unstuck.tools; v_now timestamptz; v_balance bigint; v_price bigint; v_live uuid; v_steps jsonb;
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
+  v_now timestamptz;
+  v_balance bigint;
+  v_price bigint := 0;
+  v_live uuid;
+  v_steps jsonb;
 begin
-  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
   perform unstuck_private.act_as('admin:' || p_actor);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  select *
+  into v_tool
+  from unstuck.tools
+  where tool = v_job.tool;
   v_now := clock_timestamp();
   if unstuck_private.is_live(v_job.status) then
-    if v_job.status = 'pending' or not exists (
-      select from unstuck.job_steps s where s.job_id = v_job.id and not unstuck_private.is_final(s.status)
-        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
-      perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+    -- A quarantined job's steps have ended for good: an admin cancels it, then it can be retried.
+    if v_job.status = 'pending'
+      or v_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = v_job.id
+          and not unstuck_private.is_final(s.status)
+          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', v_job.status));
     end if;
-    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
-    update unstuck.jobs j set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
-      retries = 0, quarantined_at = null where j.id = v_job.id;
-    update unstuck.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
-      lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
-      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
-    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
-    update unstuck.job_steps s set deadline_at = j.expires_at from unstuck.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
+    -- any, is cancelled.
+    update unstuck.jobs j
+    set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps),
+      deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0
+    where j.id = v_job.id;
+    update unstuck.job_steps s
+    set status = 'queued',
+      attempts = 0,
+      rescues = 0,
+      not_before = null,
+      sent_at = null,
+      started_at = null,
+      claimed_at = null,
+      lease_until = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s),
+      provider_task_id = null,
+      provider_done_at = null,
+      run = s.run + 1,
+      deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id
+      and s.status in ('starting', 'running', 'queued');
+    update unstuck.job_steps s
+    set deadline_at = j.expires_at
+    from unstuck.jobs j
+    where j.id = s.job_id
+      and s.job_id = v_job.id
+      and s.status = 'blocked';
     perform unstuck_private.job_sync_from_steps(array[v_job.id]);
     insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
-    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from unstuck.jobs j where j.id = v_job.id;
-    return query select v_job.id, true, null::uuid, v_tool.provider; return;
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor
+    from unstuck.jobs j
+    where j.id = v_job.id;
+    return query
+    select v_job.id, true, null::uuid, v_tool.provider;
+    return;
   end if;
   -- A second click while the first click's job lives answers with that job.
-  select j.id into v_live from unstuck.jobs j where j.retry_of = v_job.id and unstuck_private.is_live(j.status);
-  if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
-  select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
-  if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
-  -- Old requests are emptied (retention): nothing is left to run again.
-  if exists (select from unstuck.job_steps s where s.job_id = v_job.id and s.input = '{}') then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status,
-      'refundedCredits', v_job.credits_refunded, 'reason', 'its input is kept no longer'));
+  select j.id
+  into v_live
+  from unstuck.jobs j
+  where j.retry_of = v_job.id
+    and unstuck_private.is_live(j.status);
+  if found then
+    return query
+    select v_live, false, v_job.id, v_tool.provider;
+    return;
   end if;
-  if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
-      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
+  select jsonb_agg(s.input order by s.step)
+  into v_steps
+  from unstuck.job_steps s
+  where s.job_id = v_job.id;
+  if v_steps is null then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  -- Old requests are emptied (retention): nothing is left to run again.
+  if exists (
+    select
+    from unstuck.job_steps s
+    where s.job_id = v_job.id
+      and s.input = '{}'
+  ) then
+    perform unstuck_private.refuse(
+      409, 'already_final',
+      jsonb_build_object(
+        'status', v_job.status,
+        'refundedCredits', v_job.credits_refunded,
+        'reason', 'its input is kept no longer'));
+  end if;
+  if exists (
+    select
+    from unstuck.jobs j
+    where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id
+      and j.status in ('queued', 'starting', 'running')
+  ) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
   v_balance := unstuck_private.account_lock(v_job.user_id);
-  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  if p_charge then
+    v_price := v_tool.credit_cost
+      * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end;
   end if;
-  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then perform unstuck_private.refuse(409, 'idempotency_conflict'); end if;
-  perform unstuck_private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
-  return query select p_new_job_id, false, v_job.id, v_tool.provider;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(
+      402, 'insufficient_credits',
+      jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+  perform unstuck_private.job_write(
+    v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input,
+    coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query
+  select p_new_job_id, false, v_job.id, v_tool.provider;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
  RETURNS TABLE(cleaned integer, refunded_credits bigint, requeued integer, remaining integer, tables jsonb)
- LANGUAGE plpgsql
+ LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '55s'
 AS $function$
-#variable_conflict use_column
-declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded bigint; v_requeued int; v_tables jsonb; v_left int;
-begin
-  with closed as (
-    select s.*, t.table_name from unstuck_private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join unstuck.tools t using (tool)
-  )
-  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0), coalesce(sum(c.remaining), 0),
-    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
-        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
-        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
-     from (select distinct table_name from unstuck.tools) n)
-  into v_cleaned, v_refunded, v_requeued, v_left, v_tables from closed c;
-  update unstuck.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
-  where s.id = p_sweep_id;
-  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
-end $function$
+  select p.*
+  from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.queue_check_v1(p_provider text)
  RETURNS TABLE(max_concurrent integer, running integer, slots_available integer, total_queued integer, queued_by_tool jsonb, oldest_queued_seconds integer, last_sweep_at timestamp with time zone, enabled boolean)
@@ -1461,6 +1647,7 @@ AS $function$
     join unstuck.tools t using (tool)
     where t.provider = p_provider
       and j.status = 'queued'
+      and j.quarantined_at is null
     group by j.tool
   )
   select
@@ -1469,7 +1656,7 @@ AS $function$
     greatest(p.max_concurrent - l.running, 0),
     coalesce(w.total, 0),
     coalesce(w.by_tool, '{}'),
-    extract(epoch from clock_timestamp() - w.since)::int,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
     p.enabled
   from unstuck.providers p
@@ -1505,8 +1692,12 @@ AS $function$
 declare
   v_ids uuid[];
   v_coming uuid[];
+  v_count int;
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+  if p_user_id is null
+    or coalesce(p_session_id, '') = ''
+    or cardinality(p_job_ids) > 100
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('user');
@@ -1518,6 +1709,7 @@ begin
     from unstuck.jobs j
     where j.user_id = p_user_id
       and j.status in ('pending', 'queued')
+      and j.quarantined_at is null
       and (j.session_id = p_session_id or j.id = any (p_job_ids))
     order by j.id
     for update
@@ -1544,13 +1736,15 @@ begin
   end if;
   -- These end for good by their own rows, so that a full list keeps nobody's job alive.
   perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
+  v_count := cardinality(v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(
+  from unstuck_private.jobs_close_each(
     v_ids,
-    array_fill('cancelled'::text, array[cardinality(v_ids)]),
-    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+    array_fill('cancelled'::text, array[v_count]),
+    array_fill('CANCELLED'::text, array[v_count]),
+    array_fill('the page was closed.'::text, array[v_count]),
+    clock_timestamp() + interval '5 seconds'
   ) c
   join unstuck.tools t using (tool);
 end $function$
@@ -1717,7 +1911,7 @@ begin
       s.input,
       s.deadline_at,
       p.place,
-      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
+      greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
   ),
   turn as (
     -- Users served together go to the end of the line in the order in which they were served.
@@ -1739,7 +1933,7 @@ begin
         else j.started_at
       end,
       waited_in_queue = j.waited_in_queue
-        or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+        or coalesce(j.queued_at, j.created_at) < v_now - interval '2 seconds',
       current_step = case
         when t.step_order = 'sequential' then c.step
         else j.current_step
@@ -2226,54 +2420,108 @@ CREATE OR REPLACE FUNCTION unstuck.steps_due_v1(p_provider text, p_limit integer
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_now timestamptz := clock_timestamp(); v_provider unstuck.providers; v_open int;
+declare
+  v_now timestamptz := clock_timestamp();
+  v_provider unstuck.providers;
+  v_open int;
+  v_keys jsonb;
 begin
-  select * into v_provider from unstuck.providers where provider = p_provider;
-  if not found or v_provider.synchronous then return; end if;
-  select count(*) into v_open from unstuck.job_steps s
-  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_task_id is not null and s.provider_done_at is null;
-  return query
-  with mine as (
-    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
-      s.provider_task_id is null as unknown
-    from unstuck.job_steps s cross join unstuck_private.intervals() i
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
+  select *
+  into v_provider
+  from unstuck.providers
+  where provider = p_provider;
+  if not found or v_provider.synchronous then
+    return;
+  end if;
+  select count(*)
+  into v_open
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.status in ('starting', 'running')
+    and s.provider_task_id is not null
+    and s.provider_done_at is null;
+  select jsonb_agg(to_jsonb(m))
+  into v_keys
+  from (
+    select s.job_id, s.step,
+      case
+        when s.provider_done_at is not null then 'copy'
+        when s.provider_task_id is null then 'inbox'
+        else 'query'
+      end as due,
+      s.deadline_at <= v_now as overdue
+    from unstuck.job_steps s
+    cross join unstuck_private.intervals() i
+    where s.provider = p_provider
+      and s.status in ('starting', 'running')
+      and s.sent_at is not null
       and case
-        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
-        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
-        else p_all or not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
-    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
-    limit p_limit for update of s skip locked
-  ), reserved as (
-    update unstuck.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
-    from mine m, unstuck_private.intervals() i
-    where s.job_id = m.job_id and s.step = m.step
-    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, s.sent_at, m.overdue, m.done, m.unknown
-  ), owing as (
-    select s.job_id, s.step from unstuck.job_steps s
-    where s.provider = p_provider and s.provider_cancel_due <> '[]'
-      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
-      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
-    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
-  ), owed as (
-    update unstuck.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
-    returning s.job_id, s.step, s.run, s.provider_cancel_due
-  )
-  select r.job_id, r.step, r.run, j.tool, j.user_id,
-    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
-    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body,
+        when s.provider_done_at is not null then
+          coalesce(s.lease_until, '-infinity') <= v_now
+        when s.provider_task_id is null then
+          coalesce(s.lease_until, v_now) <= v_now
+          and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+        when s.deadline_at <= v_now then
+          coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+          or s.checked_at <= s.deadline_at
+        else
+          p_all
+          or not v_provider.signed_webhooks
+          and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every
+      end
+    order by
+      s.deadline_at > v_now,
+      coalesce(s.checked_at, '-infinity'),
+      s.job_id,
+      s.step
+    limit p_limit
+    for update of s skip locked
+  ) m;
+  return query
+  select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
+    r.overdue, r.output, w.body,
     -- The provider's clock may not be ours.
-    r.sent_at - interval '2 minutes', extract(epoch from v_now - r.sent_at)::int, v_open
-  from reserved r join unstuck.jobs j on j.id = r.job_id
-  -- What was said at this address about a task that is another step's says nothing of this one.
-  left join lateral (select i.task_id, i.body from unstuck.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
-      and not exists (select from unstuck.job_steps o
-        where o.provider = p_provider and o.provider_task_id = i.task_id and (o.job_id, o.step) <> (r.job_id, r.step))
-    order by i.id desc limit 1) w on true
-  union all
-  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open
-  from owed o join unstuck.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
+    r.sent_at - interval '2 minutes',
+    unstuck_private.seconds_between(r.sent_at, v_now),
+    v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) r
+  join unstuck.jobs j on j.id = r.job_id
+  -- What was said at this address about another step's task says nothing of this one.
+  left join lateral (
+    select i.task_id, i.body
+    from unstuck.webhook_inbox i
+    where i.job_id = r.job_id
+      and i.step = r.step
+      and i.run = r.run
+      and not exists (
+        select
+        from unstuck.job_steps o
+        where o.provider = p_provider
+          and o.provider_task_id = i.task_id
+          and (o.job_id, o.step) <> (r.job_id, r.step)
+      )
+    order by i.id desc
+    limit 1
+  ) w on true;
+
+  select jsonb_agg(to_jsonb(m))
+  into v_keys
+  from (
+    select s.job_id, s.step, 'cancel' as due, false as overdue
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.provider_cancel_due <> '[]'
+      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
+    order by s.checked_at nulls first, s.job_id
+    limit p_limit
+    for update of s skip locked
+  ) m;
+  return query
+  select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
+    false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) o
+  join unstuck.jobs j on j.id = o.job_id
+  cross join lateral unstuck_private.cancels_owed(o.provider_cancel_due) d;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
@@ -2310,7 +2558,11 @@ CREATE OR REPLACE FUNCTION unstuck.sweep_begin_v1(p_source text)
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
-AS $function$ insert into unstuck.sweeps (source) values (p_source) returning id $function$
+AS $function$
+  insert into unstuck.sweeps (source)
+  values (p_source)
+  returning id
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered integer, p_cleaned integer, p_refunded_credits bigint)
  RETURNS TABLE(stuck integer, violations integer, remaining integer)
@@ -2320,13 +2572,34 @@ CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered i
  SET statement_timeout TO '30s'
 AS $function$
 #variable_conflict use_column
+declare
+  v_stuck int;
+  v_violations int;
+  v_left int;
 begin
-  return query
-  update unstuck.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
-    refunded_credits = s.refunded_credits + p_refunded_credits,
-    stuck = unstuck_private.count_stuck(clock_timestamp()), violations = (select count(*) from unstuck_private.violations(clock_timestamp() - interval '1 day'))
-  where s.id = p_sweep_id
-  returning s.stuck, s.violations, unstuck_private.count_due(clock_timestamp());
+  -- What the pass healed is kept, whatever becomes of its report: also when that takes too long.
+  begin
+    v_stuck := unstuck_private.count_stuck(clock_timestamp());
+    v_left := unstuck_private.count_due(clock_timestamp());
+    select count(*)
+    into v_violations
+    from unstuck_private.violations(clock_timestamp() - interval '1 day');
+  exception when others or query_canceled then
+    raise warning 'the report of sweep % failed: %', p_sweep_id, sqlerrm;
+  end;
+  update unstuck.sweeps s
+  set finished_at = clock_timestamp(),
+    delivered = s.delivered + p_delivered,
+    cleaned = s.cleaned + p_cleaned,
+    refunded_credits = unstuck_private.credits_within(
+      s.refunded_credits::numeric + p_refunded_credits),
+    stuck = v_stuck,
+    violations = v_violations
+  where s.id = p_sweep_id;
+  if found then
+    return query
+    select v_stuck, v_violations, coalesce(v_left, 0);
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
@@ -2337,28 +2610,32 @@ CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
  SET statement_timeout TO '10s'
 AS $function$
 #variable_conflict use_column
-declare v_orphan interval;
 begin
+  -- Both have the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
-  -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
-  select orphan into v_orphan from unstuck_private.intervals();
-  perform unstuck_private.account_lock(p_user_id);
-  perform unstuck_private.orphans_cancel(array(
-    select j.id from unstuck.jobs j join unstuck.tools t using (tool)
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
-      and coalesce(j.queued_at, j.created_at) <= clock_timestamp() - v_orphan
-      and not exists (select from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'debit')
-      and not exists (select from unstuck.job_steps s where s.job_id = j.id and (s.provider_task_id is not null or s.claimed_at is not null))
-    order by j.id for update of j));
+  perform unstuck_private.orphans_cancel(p_user_id);
   return query
   select true, j.tool, t.table_name, j.id, j.status,
-    case when j.status = 'queued' then (select p."position" from unstuck_private.queue_places(t.provider) p where p.job_id = j.id) end
-  from unstuck.jobs j join unstuck.tools t using (tool)
-  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.quarantined_at is null
+    case when j.status = 'queued' then (
+      select p."position"
+      from unstuck_private.queue_places(t.provider) p
+      where p.job_id = j.id
+    ) end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.user_id = p_user_id
+    and t.exclusive_group is not null
+    and j.status in ('queued', 'starting', 'running')
+    and j.quarantined_at is null
   -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
-  order by j.status = 'queued', j.request_hash is null and j.credits_charged = 0, j.created_at limit 1;
+  order by
+    j.status = 'queued',
+    j.request_hash is null and j.credits_charged = 0,
+    j.created_at
+  limit 1;
   if not found then
-    return query select false, null::text, null::text, null::uuid, null::text, null::int;
+    return query
+    select false, null::text, null::text, null::uuid, null::text, null::int;
   end if;
 end $function$
 ;
@@ -2460,7 +2737,10 @@ CREATE OR REPLACE FUNCTION unstuck.user_heal_v1(p_user_id uuid)
  SECURITY DEFINER
  SET search_path TO ''
  SET statement_timeout TO '10s'
-AS $function$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::bigint from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $function$
+AS $function$
+  select count(s.job_id)::int, unstuck_private.credits_within(coalesce(sum(s.refunded), 0))
+  from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.webhook_applied_v1(p_inbox_id bigint)
  RETURNS TABLE(applied boolean)
@@ -2521,6 +2801,22 @@ begin
   end loop;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.account_lock_soon(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '1s'
+AS $function$
+begin
+  perform 1
+  from unstuck.credit_accounts
+  where user_id = p_user_id
+  for update;
+  return true;
+exception when lock_not_available then
+  return false;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
  RETURNS void
  LANGUAGE sql
@@ -2528,6 +2824,46 @@ CREATE OR REPLACE FUNCTION unstuck_private.act_as(p_actor text)
 AS $function$
   select set_config('unstuck.actor', p_actor, true)
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_note(p_job unstuck.jobs, p_refused text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_job unstuck.jobs;
+  v_debit numeric;
+  v_refunded numeric;
+begin
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job.id;
+  select
+    coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0),
+    coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)
+  into v_debit, v_refunded
+  from unstuck.credit_entries e
+  where e.job_id = p_job.id
+    and e.kind in ('debit', 'refund');
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+  values (
+    p_job.id, 'admin_cancelled', p_job.status, v_job.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    jsonb_strip_nulls(jsonb_build_object(
+      'row_charged', p_job.credits_charged,
+      'row_refunded', p_job.credits_refunded,
+      'ledger_debit', v_debit,
+      'ledger_refunds', v_refunded,
+      'quarantined_at', p_job.quarantined_at,
+      'not_returned', p_refused)));
+  update unstuck.jobs
+  set quarantined_at = case
+    when p_refused is not null or unstuck_private.is_money_odd(v_job) then
+      coalesce(p_job.quarantined_at, clock_timestamp())
+  end
+  where id = p_job.id;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.append_only()
  RETURNS trigger
@@ -2539,20 +2875,42 @@ begin
   using errcode = 'restrict_violation';
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.can_go_back(p_step unstuck.job_steps, p_tool unstuck.tools, p_provider unstuck.providers)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_step.lease_until is not null
+    and (
+      p_step.status = 'starting'
+        and p_step.sent_at is null
+        and p_step.rescues < 3
+      or p_step.status = 'running'
+        and p_provider.synchronous
+        and not p_provider.retried_by_function
+        and p_step.provider_done_at is null
+        and p_step.attempts < p_tool.attempt_max
+    )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_with(p_step unstuck.job_steps)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select case
-    when p_step.sent_at is not null
-      and p_step.provider_done_at is null
-      and p_step.provider_task_id is not null
-    then
-      p_step.provider_cancel_due
-      || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
-    else p_step.provider_cancel_due
-  end
+  select
+    case
+      when jsonb_typeof(p_step.provider_cancel_due) = 'array' then p_step.provider_cancel_due
+      else '[]'
+    end
+    || case
+      when p_step.sent_at is not null
+        and p_step.provider_done_at is null
+        and p_step.provider_task_id is not null
+      then jsonb_build_array(
+        jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run))
+      else '[]'
+    end
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
@@ -2561,7 +2919,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_without(p_due jsonb, p_tas
  IMMUTABLE
 AS $function$
   select coalesce(jsonb_agg(d), '[]')
-  from jsonb_array_elements(p_due) d
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
   where d ->> 'task_id' is distinct from p_task_id
 $function$
 ;
@@ -2615,16 +2974,46 @@ AS $function$
   group by r.keep
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.cancels_owed(p_due jsonb)
+ RETURNS TABLE(task_id text, run bigint)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select d ->> 'task_id', coalesce(unstuck_private.number_in(d ->> 'run'), 0)::bigint
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
+  where d ->> 'task_id' is not null
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-  select count(*)::int from unstuck_private.jobs_due(p_now, array(
-    select unnest(c.ids) from unnest(array['deadline', 'age']) as w (way)
-    cross join lateral unstuck_private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
+  select unstuck_private.count_due_of(p_now, array(
+    select unnest(c.ids)
+    from unnest(array['deadline', 'age']) as w (way)
+    cross join lateral unstuck_private.sweep_candidates(
+      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c
+  ))
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.count_due_of(p_now timestamp with time zone, p_ids uuid[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select count(*)
+    from unstuck_private.jobs_due(p_now, p_ids)
+  );
+exception when others then
+  return 0;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_stuck(p_now timestamp with time zone)
  RETURNS integer
@@ -2632,9 +3021,12 @@ CREATE OR REPLACE FUNCTION unstuck_private.count_stuck(p_now timestamp with time
  STABLE
  SET search_path TO ''
 AS $function$
-  select count(*)::int from unstuck.jobs j cross join unstuck_private.intervals() i
-  where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
-    and j.deadline_at + i.sql_wait + i.grace <= p_now
+  select count(*)::int
+  from unstuck.jobs j
+  cross join unstuck_private.intervals() i
+  where j.status in ('pending', 'queued', 'starting', 'running')
+    and j.quarantined_at is null
+    and j.deadline_at <= p_now - i.sql_wait - i.grace
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
@@ -2698,6 +3090,14 @@ begin
   return new;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.credits_within(p_sum numeric)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
@@ -2760,6 +3160,20 @@ CREATE OR REPLACE FUNCTION unstuck_private.grant_max()
  LANGUAGE sql
  IMMUTABLE
 AS $function$ select 1000000000000 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.has_money(p_job_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select
+    from unstuck.credit_entries e
+    where e.job_id = p_job_id
+      and e.kind in ('debit', 'refund')
+  )
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
  RETURNS boolean
@@ -2846,6 +3260,23 @@ AS $function$
   select p_status in ('pending', 'queued', 'starting', 'running')
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_money_odd(p_job unstuck.jobs)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
+  from (
+    select
+      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
+      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
+    from unstuck.credit_entries e
+    where e.job_id = p_job.id
+      and e.kind in ('debit', 'refund')
+  ) l
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_name_free(p_name text)
  RETURNS boolean
  LANGUAGE sql
@@ -2864,11 +3295,48 @@ AS $function$
   )
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p_job.status in ('pending', 'queued')
+    and p_job.quarantined_at is null
+    and p_job.request_hash is null
+    and p_job.started_at is null
+    and coalesce(p_job.queued_at, p_job.created_at) <= p_before
+    and not exists (
+      select
+      from unstuck.credit_entries e
+      where e.job_id = p_job.id
+        and e.kind = 'debit'
+    )
+    and not exists (
+      select
+      from unstuck.job_steps s
+      where s.job_id = p_job.id
+        and (s.provider_task_id is not null or s.claimed_at is not null)
+    )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.is_reserved_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select coalesce(p_step.checked_at > p_now - interval '45 seconds', false)
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select p_step.status = 'running' and p_step.provider_done_at is null and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now $function$
+AS $function$
+  select p_step.status = 'running'
+    and p_step.provider_done_at is null
+    and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.is_task_elsewhere(p_step unstuck.job_steps, p_task_id text)
  RETURNS boolean
@@ -2896,6 +3364,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_lock(p_job_id uuid)
  RETURNS unstuck.jobs
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET lock_timeout TO '5s'
 AS $function$
 declare
   v_user uuid;
@@ -3033,30 +3502,41 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
- LANGUAGE plpgsql
+ LANGUAGE sql
  SET search_path TO ''
 AS $function$
-begin
-  update unstuck.jobs j set
-    status = s.status,
+  update unstuck.jobs j
+  set status = s.status,
     current_step = s.current_step,
     deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
     started_at = case when s.worked then coalesce(j.started_at, s.started_at) end
   from (
     select st.job_id,
-      case when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
-           when bool_or(st.status = 'starting') then 'starting' else 'queued' end as status,
+      case
+        when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
+        when bool_or(st.status = 'starting') then 'starting'
+        else 'queued'
+      end as status,
       count(*) filter (where st.status in ('completed', 'failed'))
-        + (max(t.step_order) = 'sequential' and bool_or(st.status in ('starting', 'running')))::int as current_step,
-      coalesce(min(st.deadline_at) filter (where st.status in ('starting', 'running')),
-               max(st.deadline_at) filter (where st.status = 'queued')) as deadline_at,
+        + (
+          max(t.step_order) = 'sequential'
+          and bool_or(st.status in ('starting', 'running'))
+        )::int as current_step,
+      coalesce(
+        min(st.deadline_at) filter (where st.status in ('starting', 'running')),
+        max(st.deadline_at) filter (where st.status = 'queued')
+      ) as deadline_at,
       bool_or(st.started_at is not null or st.sent_at is not null) as worked,
       min(coalesce(st.started_at, st.sent_at)) as started_at
-    from unstuck.job_steps st join unstuck.jobs jj on jj.id = st.job_id join unstuck.tools t using (tool)
-    where st.job_id = any (p_job_ids) group by st.job_id
+    from unstuck.job_steps st
+    join unstuck.jobs jj on jj.id = st.job_id
+    join unstuck.tools t using (tool)
+    where st.job_id = any (p_job_ids)
+    group by st.job_id
   ) s
-  where j.id = s.job_id and unstuck_private.is_live(j.status);
-end $function$
+  where j.id = s.job_id
+    and unstuck_private.is_live(j.status)
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_task_id(p_job_id uuid)
  RETURNS text
@@ -3199,84 +3679,137 @@ begin
   then
     return new;
   end if;
+  -- A row by hand that was pending with a key begins to work: the key is another live job's, and a
+  -- job that is paid for does not fail for that.
+  if old.status = 'pending'
+    and new.status in ('queued', 'starting', 'running')
+    and new.exclusive_key = old.exclusive_key
+    and exists (
+      select
+      from unstuck.jobs j
+      where j.exclusive_key = new.exclusive_key
+        and j.status in ('queued', 'starting', 'running')
+    )
+  then
+    new.exclusive_key := null;
+  end if;
   new.updated_at := clock_timestamp();
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_give boolean DEFAULT true)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_now timestamptz := clock_timestamp();
+declare
+  v_now timestamptz := clock_timestamp();
+  v_ids uuid[];
+  v_statuses text[];
+  v_codes text[];
+  v_messages text[];
 begin
-  insert into unstuck.credit_accounts (user_id)
-  select distinct j.user_id from unstuck.jobs j where j.id = any (p_ids) order by 1
-  on conflict do nothing;
+  select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+  into v_ids, v_statuses, v_codes, v_messages
+  from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+  join unstuck.jobs j using (id)
+  where unstuck_private.is_live(j.status);
+
+  update unstuck.job_steps s
+  set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+    error_code = coalesce(c.code, 'CANCELLED'),
+    error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
+    completed_at = v_now,
+    lease_until = null,
+    checked_at = null,
+    provider_cancel_due = unstuck_private.cancel_due_with(s)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  where s.job_id = c.id
+    and not unstuck_private.is_final(s.status);
+
   return query
-  with closing as (
-    select j.id, j.user_id, j.tool, c.status, c.code, c.message,
-      case when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
-      coalesce(-l.debit, 0)::bigint as debit, coalesce(l.refunded, 0)::bigint as refunded
+  update unstuck.jobs j
+  set status = c.status,
+    credits_charged = r.debit,
+    credits_refunded = least(r.refunded::numeric + r.given, r.debit),
+    error_code = case when c.status <> 'completed' then c.code end,
+    error_message = case when c.status <> 'completed' then
+      c.code || ': ' || c.message
+      || case when r.given > 0 then format(' %s credits were returned.', r.given) else '' end
+      || case
+        when r.refunded::numeric + r.given > r.debit then
+          format(' The ledger shows %s credits returned of %s.',
+            r.refunded::numeric + r.given, r.debit)
+        else ''
+      end
+    end,
+    current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+    completed_at = v_now,
+    deadline_at = least(j.deadline_at, v_now)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
+  where j.id = c.id
+  returning j.id, j.tool, j.status, r.given;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_close_each(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_until timestamp with time zone)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_odd uuid[];
+  v_count int := coalesce(cardinality(p_ids), 0);
+  v_half int := v_count / 2;
+begin
+  if v_count = 0 or clock_timestamp() > p_until then
+    return;
+  end if;
+  v_odd := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and unstuck_private.is_money_odd(j)
+  );
+  if v_odd <> '{}' then
+    perform unstuck_private.jobs_quarantine(
+      v_odd, 'credits_refunded does not agree with the ledger');
+    select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+    into p_ids, p_statuses, p_codes, p_messages
     from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
-    join unstuck.jobs j on j.id = c.id
-    left join lateral (
-      select sum(e.amount) filter (where e.kind = 'debit') as debit, sum(e.amount) filter (where e.kind = 'refund') as refunded
-      from unstuck.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
-    ) l on true
-    where unstuck_private.is_live(j.status)
-  ), step_closed as (
-    update unstuck.job_steps s set
-      status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-      error_code = coalesce(c.code, 'CANCELLED'), error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message, completed_at = v_now, lease_until = null, checked_at = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
-    from closing c
-    where s.job_id = c.id and not unstuck_private.is_final(s.status)
-    returning s.job_id
-  ), part as (
-    -- Shares that do not add up to what was taken (rows written by others) are split anew.
-    select c.id, c.user_id, s.step, s.status, case when sum(s.share) over job = c.debit then s.share
-      else unstuck_private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
-    from closing c join unstuck.job_steps s on s.job_id = c.id
-    where c.rule = 'per_step' and c.debit > 0
-    window job as (partition by s.job_id)
-  ), owed as (
-    select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
-    from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
-    union all
-    select c.id, c.user_id, c.step, c.share
-    from part c
-    where c.status <> 'completed' and c.share > 0
-      and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
-  ), running as (
-    select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
-  ), entry as (
-    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
-    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far, coalesce(c.code, 'refund')
-    from running r join closing c using (id) join unstuck.credit_accounts a on a.user_id = r.user_id
-    returning user_id, job_id, amount
-  ), account as (
-    update unstuck.credit_accounts a set balance = a.balance + t.total
-    from (select user_id, sum(amount)::bigint as total from running group by 1) t
-    where a.user_id = t.user_id
-    returning a.user_id
-  ), back as (
-    select e.job_id, sum(e.amount)::bigint as amount from entry e group by 1
-  ), closed as (
-    update unstuck.jobs j set
-      status = c.status,
-      credits_charged = c.debit,
-      credits_refunded = c.refunded + coalesce(b.amount, 0),
-      error_code = case when c.status <> 'completed' then c.code end,
-      error_message = case when c.status <> 'completed' then c.code || ': ' || c.message || case when coalesce(b.amount, 0) > 0 then format(' %s credits were returned.', b.amount) else '' end end,
-      current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
-      completed_at = v_now, deadline_at = least(j.deadline_at, v_now)
-    from closing c left join back b on b.job_id = c.id
-    where j.id = c.id
-    returning j.id, j.tool, j.status, coalesce(b.amount, 0) as amount
-  )
-  select closed.id, closed.tool, closed.status, closed.amount from closed;
+    where c.id <> all (v_odd);
+    v_count := coalesce(cardinality(p_ids), 0);
+    v_half := v_count / 2;
+  end if;
+  begin
+    -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
+    return query
+    select c.job_id, c.tool, c.status, c.refunded
+    from unstuck_private.jobs_close(p_ids, p_statuses, p_codes, p_messages) c;
+    return;
+  exception
+    when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+      -- No row's fault: it is left as it is.
+      if v_count = 1 then
+        return;
+      end if;
+    when others then
+      if v_count = 1 then
+        perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+        return;
+      end if;
+  end;
+  return query
+  select c.job_id, c.tool, c.status, c.refunded
+  from unstuck_private.jobs_close_each(
+    p_ids[:v_half], p_statuses[:v_half], p_codes[:v_half], p_messages[:v_half], p_until) c;
+  return query
+  select c.job_id, c.tool, c.status, c.refunded
+  from unstuck_private.jobs_close_each(
+    p_ids[v_half + 1:], p_statuses[v_half + 1:], p_codes[v_half + 1:], p_messages[v_half + 1:],
+    p_until) c;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
@@ -3287,66 +3820,229 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zo
 AS $function$
   with judged as (
     select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) + l.span <= p_now
+      coalesce(c.started_at, c.created_at) <= p_now - l.span
         -- An admin's requeue begins its time anew.
-        and not exists (select from unstuck.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
+        and not exists (
+          select
+          from unstuck.job_events e
+          where e.job_id = c.id
+            and e.event = 'job_requeued'
+            and e.at > p_now - l.span
+        ) as too_old
     from unnest(p_ids) as n (id)
-    join unstuck.jobs c on c.id = n.id and c.status in ('pending', 'queued', 'starting', 'running') and c.quarantined_at is null
+    join unstuck.jobs c on c.id = n.id
     join unstuck.tools t using (tool)
     join unstuck.providers tp on tp.provider = t.provider
     cross join unstuck_private.intervals() i
     cross join lateral (
-      select count(*) as steps,
+      select
+        count(*) as steps,
         count(*) filter (where st.status = 'completed') as done,
         count(*) filter (where not unstuck_private.is_final(st.status)) as live,
         count(*) filter (where st.status in ('starting', 'running')) as working,
-        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
-        bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
-        bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
-        -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
-        bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
-          or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
-        -- Left for the websites' own cleanup, which calls their function; SQL cannot, and waits 3 minutes past the deadline for it.
-        bool_or(p_now < c.expires_at and st.status = 'running' and st.provider = 'llm' and st.provider_done_at is null
-          and st.lease_until is not null and st.attempts < t.attempt_max) as retryable,
-        bool_or(st.provider_done_at is not null and not unstuck_private.is_final(st.status)) as undelivered,
+        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an
+        -- edge healer to ask.
+        bool_or(
+          st.status in ('starting', 'running')
+          and st.sent_at is not null
+          and st.provider_done_at is null
+          and not p.synchronous
+        ) as asked,
+        bool_or(
+          st.status in ('starting', 'running')
+          and p.synchronous
+          and st.lease_until > p_now
+        ) as held,
+        -- Goes back to the queue instead (`steps_rescue`).
+        bool_or(p_now < c.expires_at and unstuck_private.can_go_back(st, t, p)) as rescuable,
+        -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
+        -- past the deadline for it.
+        bool_or(
+          p_now < c.expires_at
+          and st.status = 'running'
+          and p.retried_by_function
+          and st.provider_done_at is null
+          and st.lease_until is not null
+          and st.attempts < t.attempt_max
+        ) as retryable,
+        bool_or(
+          st.provider_done_at is not null
+          and not unstuck_private.is_final(st.status)
+        ) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
-      from unstuck.job_steps st join unstuck.providers p using (provider) where st.job_id = c.id
+      from unstuck.job_steps st
+      join unstuck.providers p using (provider)
+      where st.job_id = c.id
     ) s
     -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
     cross join lateral (
-      select c.status = 'pending' and c.request_hash is null
-        and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
-        coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
+      select
+        c.status = 'pending'
+          and c.request_hash is null
+          and not exists (
+            select
+            from unstuck.credit_entries e
+            where e.job_id = c.id
+              and e.kind = 'debit'
+          ) as orphan,
+        coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
     ) w
     cross join lateral (
-      select case when s.steps = 0 then t.run_timeout else unstuck_private.tool_span(t, tp, c.total_steps) end as span
+      select least(
+        case when s.steps = 0 then t.run_timeout
+          else unstuck_private.tool_span(t, tp, c.total_steps)
+        end,
+        interval '100 years') as span
     ) l
+    where unstuck_private.is_live(c.status)
+      and c.quarantined_at is null
+      and not exists (
+        select
+        from unstuck_private.unhealed u
+        where u.job_id = c.id
+          and u.again_at > p_now
+      )
   )
   select j.id, j.user_id,
-    case when j.orphan then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
-    case when j.orphan then 'ORPHANED'
-         when j.undelivered then 'DELIVERY_FAILED'
-         when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
-         else 'TIMEOUT' end,
-    case when j.orphan then 'never started; nothing was charged.'
-         when j.undelivered then 'the result could not be stored.'
-         else format('%s after %s.', case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
-           unstuck_private.minutes_text(unstuck_private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
+    case
+      when j.orphan then 'cancelled'
+      when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
+      else 'failed'
+    end,
+    case
+      when j.orphan then 'ORPHANED'
+      when j.undelivered then 'DELIVERY_FAILED'
+      when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
+      else 'TIMEOUT'
+    end,
+    case
+      when j.orphan then 'never started; nothing was charged.'
+      when j.undelivered then 'the result could not be stored.'
+      else format('%s after %s.',
+        case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
+        unstuck_private.minutes_text(unstuck_private.minutes_between(
+          coalesce(j.started_at, j.queued_at, j.created_at), p_now)))
+    end
   from judged j
   where case
     when j.too_old then true
     when j.deadline_at > p_now then false
-    when j.status = 'pending' then j.orphan or j.waits_until <= p_now
+    when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true
-    when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
+    when j.expires_at <= p_now then
+      not coalesce(j.asked, false)
+      or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
     when j.working = 0 then true
-    when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
+    when j.asked then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
     when j.held or j.rescuable then false
-    when j.retryable then j.working_deadline + j.sql_wait <= p_now
+    when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
   end
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_judge(p_now timestamp with time zone, p_ids uuid[], OUT ids uuid[], OUT statuses text[], OUT codes text[], OUT messages text[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_half int := coalesce(cardinality(p_ids), 0) / 2;
+  v_one record;
+  v_other record;
+begin
+  if coalesce(cardinality(p_ids), 0) = 0 then
+    return;
+  end if;
+  begin
+    select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message)
+    into ids, statuses, codes, messages
+    from unstuck_private.jobs_due(p_now, p_ids) d;
+    return;
+  exception when others then
+    if cardinality(p_ids) = 1 then
+      perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+      return;
+    end if;
+  end;
+  v_one := unstuck_private.jobs_judge(p_now, p_ids[:v_half]);
+  v_other := unstuck_private.jobs_judge(p_now, p_ids[v_half + 1:]);
+  ids := v_one.ids || v_other.ids;
+  statuses := v_one.statuses || v_other.statuses;
+  codes := v_one.codes || v_other.codes;
+  messages := v_one.messages || v_other.messages;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_lock_free(p_ids uuid[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '20ms'
+AS $function$
+declare
+  v_users uuid[];
+  v_jobs uuid[];
+  v_user uuid;
+begin
+  for v_user in
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_money(j.id)
+    order by 1
+  loop
+    begin
+      insert into unstuck.credit_accounts (user_id)
+      values (v_user)
+      on conflict do nothing;
+    exception when lock_not_available then
+      null;
+    end;
+  end loop;
+
+  v_users := array(
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+  );
+  v_users := array(
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id = any (v_users)
+    order by a.user_id
+    for update skip locked
+  );
+  v_jobs := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and (
+        j.user_id = any (v_users)
+        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+          and not unstuck_private.has_money(j.id)
+      )
+    order by j.id
+    for update skip locked
+  );
+  return array(
+    with held as (
+      select s.job_id, s.step
+      from unstuck.job_steps s
+      where s.job_id = any (v_jobs)
+      order by s.job_id, s.step
+      for update skip locked
+    )
+    select n.id
+    from unnest(v_jobs) as n (id)
+    where n.id not in (
+      select s.job_id
+      from unstuck.job_steps s
+      left join held h using (job_id, step)
+      where s.job_id = any (v_jobs)
+        and h.job_id is null
+    )
+  );
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_log()
  RETURNS trigger
@@ -3381,17 +4077,210 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
-  select j.id, 'quarantined', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
-  from unstuck.jobs j where j.id = any (p_ids) and j.quarantined_at is null;
-  update unstuck.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
-    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
-  where s.job_id = any (p_ids) and not unstuck_private.is_final(s.status);
-  update unstuck.jobs set quarantined_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and quarantined_at is null;
-$function$
+declare
+  v_half int := cardinality(p_ids) / 2;
+  v_step int;
+  v_now timestamptz := clock_timestamp();
+begin
+  begin
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+    select j.id, 'quarantined', j.status, j.status, 'sweep',
+      jsonb_build_object('reason', p_reason)
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and j.quarantined_at is null;
+    update unstuck.jobs
+    set quarantined_at = v_now,
+      exclusive_key = null
+    where id = any (p_ids)
+      and quarantined_at is null;
+    update unstuck.job_steps s
+    set status = 'failed',
+      error_code = 'CREDIT_ERROR',
+      error_message = 'CREDIT_ERROR: kept for an operator.',
+      completed_at = v_now,
+      lease_until = null,
+      checked_at = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s)
+    where s.job_id = any (p_ids)
+      and not unstuck_private.is_final(s.status);
+    return;
+  exception when others then
+    p_reason := case when v_half > 0 then p_reason else concat_ws('; ', p_reason, sqlerrm) end;
+  end;
+  if v_half > 0 then
+    perform unstuck_private.jobs_quarantine(p_ids[:v_half], p_reason);
+    perform unstuck_private.jobs_quarantine(p_ids[v_half + 1:], p_reason);
+    return;
+  end if;
+  begin
+    update unstuck.jobs
+    set quarantined_at = v_now,
+      exclusive_key = null
+    where id = any (p_ids)
+      and quarantined_at is null;
+  exception when others then
+    null;
+  end;
+  for v_step in
+    select s.step
+    from unstuck.job_steps s
+    where s.job_id = any (p_ids)
+      and not unstuck_private.is_final(s.status)
+  loop
+    begin
+      update unstuck.job_steps s
+      set status = 'failed',
+        error_code = 'CREDIT_ERROR',
+        error_message = 'CREDIT_ERROR: kept for an operator.',
+        completed_at = v_now,
+        lease_until = null,
+        provider_cancel_due = unstuck_private.cancel_due_with(s)
+      where s.job_id = any (p_ids)
+        and s.step = v_step;
+    exception when others then
+      null;
+    end;
+  end loop;
+  begin
+    insert into unstuck_private.unhealed as u (job_id, again_at, reason)
+    select n.id, v_now + interval '1 minute', p_reason
+    from unnest(p_ids) as n (id)
+    on conflict (job_id) do update
+    set tries = u.tries + 1,
+      again_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      reason = excluded.reason;
+    insert into unstuck.job_events (job_id, event, actor, detail)
+    select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)
+    from unnest(p_ids) as n (id);
+  exception when others then
+    null;
+  end;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund(p_ids uuid[], p_statuses text[], p_reasons text[], p_give boolean DEFAULT true)
+ RETURNS TABLE(job_id uuid, debit bigint, refunded bigint, given bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  insert into unstuck.credit_accounts (user_id)
+  select distinct j.user_id
+  from unstuck.jobs j
+  where j.id = any (p_ids)
+    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+    and unstuck_private.has_money(j.id)
+  order by 1
+  on conflict do nothing;
+
+  return query
+  with job as (
+    select j.id, j.user_id, n.status, n.reason, l.debit, l.refunded, l.has_own, l.free_step,
+      case
+        when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule
+        else 'all'
+      end as rule
+    from unnest(p_ids, p_statuses, p_reasons) as n (id, status, reason)
+    join unstuck.jobs j on j.id = n.id
+    cross join lateral (
+      select
+        unstuck_private.credits_within(
+          coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
+        unstuck_private.credits_within(
+          coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
+        coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
+        least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step
+      from unstuck.credit_entries e
+      where e.job_id = j.id
+        and e.kind in ('debit', 'refund')
+    ) l
+  ), line as (
+    -- Shares that do not add up to what was taken (rows written by others) are split anew.
+    select b.*, s.step,
+      row_number() over own_steps as nth,
+      case
+        when sum(s.share) over own = b.debit then s.share
+        else unstuck_private.share_of(
+          b.debit, (count(*) over own)::int, (row_number() over own_steps)::int)
+      end as share,
+      s.status in ('failed', 'cancelled') as without_result,
+      exists (
+        select
+        from unstuck.credit_entries e
+        where e.job_id = b.id
+          and e.step = s.step
+          and e.kind = 'refund'
+      ) as has_entry
+    from job b
+    left join unstuck.job_steps s on b.rule = 'per_step' and s.job_id = b.id
+    window own as (partition by b.id), own_steps as (partition by b.id order by s.step)
+  ), summed as (
+    select l.*,
+      greatest(
+        case
+          when l.rule = 'per_step' then
+            coalesce(sum(l.share) filter (where l.without_result) over own, 0)
+          when l.status in ('failed', 'cancelled') then l.debit
+          else 0
+        end - l.refunded, 0) as rest,
+      l.without_result and not l.has_entry as is_open,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over own, 0)
+        as open_shares,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over (
+        partition by l.id
+        order by l.step
+      ), 0) as open_so_far
+    from line l
+    window own as (partition by l.id)
+  ), owed as (
+    select s.id, s.user_id, s.reason, s.step,
+      least(s.share, s.rest - s.open_so_far + s.share) as amount
+    from summed s
+    where s.is_open
+      and s.rest > s.open_so_far - s.share
+    union all
+    select s.id, s.user_id, s.reason,
+      case when s.rule = 'per_step' or s.has_own then s.free_step end,
+      s.rest - s.open_shares
+    from summed s
+    where s.nth = 1
+      and s.rest > s.open_shares
+  ), running as (
+    select o.*,
+      sum(o.amount) over (
+        partition by o.user_id
+        order by o.id, o.step
+        rows unbounded preceding
+      ) as so_far
+    from owed o
+    where p_give
+      and o.amount > 0
+  ), entry as (
+    insert into unstuck.credit_entries (
+      user_id, job_id, step, kind, amount, balance_after, reason)
+    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far,
+      coalesce(r.reason, 'refund')
+    from running r
+    join unstuck.credit_accounts a using (user_id)
+    returning user_id, job_id, amount
+  ), account as (
+    update unstuck.credit_accounts a
+    set balance = a.balance + t.total
+    from (select user_id, sum(amount)::bigint as total from entry group by 1) t
+    where a.user_id = t.user_id
+  ), back as (
+    select e.job_id, sum(e.amount)::bigint as amount
+    from entry e
+    group by 1
+  )
+  select b.id, b.debit, b.refunded, coalesce(k.amount, 0)
+  from job b
+  left join back k on k.job_id = b.id;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_insert()
  RETURNS trigger
@@ -3474,7 +4363,9 @@ CREATE OR REPLACE FUNCTION unstuck_private.minutes_between(p_from timestamp with
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int
+  select greatest(
+    round(least(extract(epoch from p_to) - extract(epoch from p_from), 1e11) / 60),
+    1)::int
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.minutes_text(p_minutes integer)
@@ -3491,14 +4382,44 @@ CREATE OR REPLACE FUNCTION unstuck_private.number_in(p_text text)
  IMMUTABLE
 AS $function$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_ids uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-  select count(*) from unstuck_private.jobs_close(p_ids, array_fill('cancelled'::text, array[cardinality(p_ids)]),
-    array_fill('ORPHANED'::text, array[cardinality(p_ids)]), array_fill('never started; nothing was charged.'::text, array[cardinality(p_ids)]))
-$function$
+declare
+  v_before timestamptz;
+  v_ids uuid[];
+  v_count int;
+begin
+  select clock_timestamp() - i.orphan
+  into v_before
+  from unstuck_private.intervals() i;
+  v_ids := array(
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and unstuck_private.is_orphan(j, v_before)
+    limit 1000
+  );
+  if v_ids = '{}' then
+    return;
+  end if;
+  v_ids := unstuck_private.jobs_lock_free(v_ids);
+  v_ids := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (v_ids)
+      and unstuck_private.is_orphan(j, v_before)
+  );
+  v_count := cardinality(v_ids);
+  perform unstuck_private.jobs_close_each(
+    v_ids,
+    array_fill('cancelled'::text, array[v_count]),
+    array_fill('ORPHANED'::text, array[v_count]),
+    array_fill('never started; nothing was charged.'::text, array[v_count]),
+    clock_timestamp() + interval '3 seconds');
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.providers_before_update()
  RETURNS trigger
@@ -3921,6 +4842,7 @@ begin
     where s.provider = p_provider
       and s.status = 'queued'
       and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
       and (
         s.deadline_at > p_now
         -- The queue TTL is paused while another step of the job works.
@@ -3971,7 +4893,7 @@ begin
     select
       q.job_id,
       coalesce(t.seconds, 60) as seconds,
-      greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
       j.status = 'queued'
         and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
@@ -3992,7 +4914,7 @@ begin
     if v_step.is_first then
       v_position := v_position + 1;
       return query
-      select v_step.job_id, v_position, ceil(v_free[v_slot])::int;
+      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
     end if;
     v_free[v_slot] := v_free[v_slot] + v_step.seconds;
   end loop;
@@ -4042,6 +4964,16 @@ begin
     perform unstuck_private.refuse(404, 'not_found');
   end if;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_between(p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE STRICT
+AS $function$
+  select greatest(
+    least(extract(epoch from p_to) - extract(epoch from p_from), 2147483647),
+    -2147483647)::int
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.seconds_over_queue_ttl(p_job_id uuid, p_tool unstuck.tools)
  RETURNS integer
@@ -4102,10 +5034,9 @@ begin
       select
         abs(
           coalesce(t.seconds, 60)
-          - extract(
-            epoch from
+          - unstuck_private.seconds_between(
+            coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at),
             clock_timestamp()
-            - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at)
           )
         ) as seconds
       from unstuck.job_steps s
@@ -4153,47 +5084,118 @@ CREATE OR REPLACE FUNCTION unstuck_private.step_fail(p_job unstuck.jobs, p_step 
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_share bigint := 0; v_open boolean; v_any boolean;
+declare
+  v_status text := 'failed';
+  v_given bigint;
 begin
-  if p_job.refund_rule = 'all' then
-    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id], array['failed'], array[p_code], array[p_message]) c;
+  if p_job.refund_rule = 'per_step' then
+    update unstuck.job_steps s
+    set status = 'failed',
+      error_code = p_code,
+      error_message = p_code || ': ' || p_message,
+      completed_at = clock_timestamp(),
+      lease_until = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s)
+    where s.job_id = p_job.id
+      and s.step = p_step;
+    select case
+      when bool_or(not unstuck_private.is_final(s.status)) then 'running'
+      when bool_or(s.status = 'completed') then 'completed'
+      else 'failed'
+    end
+    into v_status
+    from unstuck.job_steps s
+    where s.job_id = p_job.id;
+  end if;
+  if v_status <> 'running' then
+    return query
+    select c.status, c.refunded
+    from unstuck_private.jobs_close(
+      array[p_job.id], array[v_status], array[p_code], array[p_message]) c;
     return;
   end if;
-  update unstuck.job_steps s set status = 'failed', error_code = p_code, error_message = p_code || ': ' || p_message,
-    completed_at = clock_timestamp(), lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
-  where s.job_id = p_job.id and s.step = p_step returning s.share into v_share;
-  select bool_or(not unstuck_private.is_final(s.status)), bool_or(s.status = 'completed') into v_open, v_any
-  from unstuck.job_steps s where s.job_id = p_job.id;
-  if not v_open then
-    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id],
-      array[case when v_any then 'completed' else 'failed' end], array[p_code], array[p_message]) c;
-    return;
-  end if;
-  if v_share > 0 and exists (select from unstuck.credit_entries e where e.job_id = p_job.id and e.kind = 'debit') then
-    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, reason)
-    values (p_job.user_id, p_job.id, p_step, 'refund', v_share, p_code);
-    update unstuck.jobs set credits_refunded = credits_refunded + v_share where id = p_job.id;
-  else
-    v_share := 0;
-  end if;
+  with back as (
+    select *
+    from unstuck_private.jobs_refund(array[p_job.id], array['running'], array[p_code])
+  )
+  update unstuck.jobs j
+  set credits_charged = b.debit,
+    credits_refunded = least(b.refunded::numeric + b.given, b.debit)
+  from back b
+  where j.id = b.job_id
+  returning b.given
+  into v_given;
   -- Waiting siblings' time did not run while this one worked.
-  update unstuck.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
-  from unstuck.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
+  update unstuck.job_steps s
+  set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job.id
+    and s.status = 'queued'
+    and t.tool = p_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job.id]);
-  return query select 'running', v_share;
+  return query select 'running', v_given;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.step_fail_exhausted(p_now timestamp with time zone, p_job_id uuid, p_step integer)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_job unstuck.jobs;
+  v_attempts int;
+begin
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job_id;
+  select s.attempts
+  into v_attempts
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and s.status = 'running'
+    and s.provider_done_at is null
+    and s.lease_until <= p_now;
+  if not found or v_job.quarantined_at is not null then
+    return;
+  end if;
+  if unstuck_private.is_money_odd(v_job) then
+    perform unstuck_private.jobs_quarantine(
+      array[p_job_id], 'credits_refunded does not agree with the ledger');
+    return;
+  end if;
+  return query
+  select v_job.id, v_job.tool, f.job_status, f.refunded
+  from unstuck_private.step_fail(
+    v_job, p_step, 'TIMEOUT', format('no answer after %s attempts.', v_attempts)) f;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.step_lock(p_job_id uuid, p_step integer, p_run bigint)
  RETURNS unstuck.job_steps
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET lock_timeout TO '5s'
 AS $function$
-declare v_step unstuck.job_steps;
+declare
+  v_step unstuck.job_steps;
 begin
-  perform 1 from unstuck.jobs where id = p_job_id for update;
-  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step and run = p_run
-    and status in ('starting', 'running') for update;
-  if not found then return null; end if;
+  perform 1
+  from unstuck.jobs
+  where id = p_job_id
+  for update;
+  select *
+  into v_step
+  from unstuck.job_steps
+  where job_id = p_job_id
+    and step = p_step
+    and run = p_run
+    and status in ('starting', 'running')
+  for update;
+  if not found then
+    return null;
+  end if;
   return v_step;
 end $function$
 ;
@@ -4208,30 +5210,107 @@ AS $function$
     and (j.refund_rule = 'per_step' or j.status = 'completed') and unstuck_private.may_see(j.user_id)
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
+CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps;
+declare
+  v_job uuid;
+  v_step int;
 begin
-  for v_row in
-    select s.job_id, s.step, s.run, j.user_id
+  for v_job, v_step in
+    select s.job_id, s.step
     from unstuck.job_steps s
     join unstuck.jobs j on j.id = s.job_id
     join unstuck.tools t using (tool)
     join unstuck.providers p on p.provider = s.provider
-    where s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.lease_until <= p_now and s.provider_done_at is null
-      and s.attempts >= t.attempt_max and j.quarantined_at is null and (p_user_id is null or j.user_id = p_user_id)
-    order by j.user_id, s.job_id, s.step limit p_limit
+    where s.status = 'running'
+      and p.synchronous
+      and not p.retried_by_function
+      and s.lease_until <= p_now
+      and s.provider_done_at is null
+      and s.attempts >= t.attempt_max
+      and j.quarantined_at is null
+      and (p_user_id is null or j.user_id = p_user_id)
+    order by s.lease_until, s.job_id, s.step
+    limit p_limit
   loop
-    v_job := unstuck_private.job_lock(v_row.job_id);
-    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
-    continue when v_step.job_id is null or v_step.lease_until > p_now;
-    return query select v_job.id, v_job.tool, g.job_status, g.refunded
-    from unstuck_private.step_fail(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
+    exit when clock_timestamp() > p_until;
+    continue when unstuck_private.jobs_lock_free(array[v_job]) = '{}';
+    begin
+      return query
+      select e.job_id, e.tool, e.status, e.refunded
+      from unstuck_private.step_fail_exhausted(p_now, v_job, v_step) e;
+    exception
+      when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+        null;
+      when others then
+        perform unstuck_private.jobs_quarantine(array[v_job], sqlerrm);
+    end;
   end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_put_back(p_now timestamp with time zone, p_ids uuid[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_half int := cardinality(p_ids) / 2;
+  v_jobs uuid[];
+begin
+  if p_ids = '{}' then
+    return 0;
+  end if;
+  begin
+    with back as (
+      update unstuck.job_steps s
+      set status = 'queued',
+        lease_until = null,
+        claimed_at = null,
+        started_at = null,
+        sent_at = null,
+        rescues = s.rescues + (s.status = 'starting')::int,
+        deadline_at = least(p_now + t.queue_ttl, j.expires_at)
+      from unstuck.jobs j
+      join unstuck.tools t using (tool)
+      cross join unstuck.providers p
+      where s.job_id = any (p_ids)
+        and s.status in ('starting', 'running')
+        and s.lease_until <= p_now
+        and j.id = s.job_id
+        and p.provider = s.provider
+        and unstuck_private.can_go_back(s, t, p)
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and not exists (
+          select
+          from unstuck_private.unhealed u
+          where u.job_id = j.id
+            and u.again_at > p_now
+        )
+      returning s.job_id
+    )
+    select array_agg(b.job_id)
+    into v_jobs
+    from back b;
+    perform unstuck_private.job_sync_from_steps(v_jobs);
+    return coalesce(cardinality(v_jobs), 0);
+  exception
+    when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+      if v_half = 0 then
+        return 0;
+      end if;
+    when others then
+      if v_half = 0 then
+        perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+        return 0;
+      end if;
+  end;
+  return unstuck_private.steps_put_back(p_now, p_ids[:v_half])
+    + unstuck_private.steps_put_back(p_now, p_ids[v_half + 1:]);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_rescue(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
@@ -4239,30 +5318,65 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_rescue(p_now timestamp with tim
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare v_jobs uuid[]; v_count int;
+declare
+  v_jobs uuid[];
 begin
-  with due as (
-    select s.job_id, s.step
+  v_jobs := array(
+    select s.job_id
     from unstuck.job_steps s
     join unstuck.jobs j on j.id = s.job_id
     join unstuck.tools t using (tool)
     join unstuck.providers p on p.provider = s.provider
-    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.quarantined_at is null
+    where s.status in ('starting', 'running')
+      and s.lease_until <= p_now
+      and unstuck_private.can_go_back(s, t, p)
+      and j.expires_at > p_now
+      and j.quarantined_at is null
       and (p_user_id is null or j.user_id = p_user_id)
-      and ((s.status = 'starting' and s.sent_at is null and s.rescues < 3)
-        or (s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.provider_done_at is null and s.attempts < t.attempt_max))
-    order by s.job_id, s.step limit p_limit
-    for update of j, s skip locked
-  ), back as (
-    update unstuck.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
-      rescues = s.rescues + (s.status = 'starting')::int, deadline_at = least(p_now + t.queue_ttl, j.expires_at)
-    from due d, unstuck.jobs j, unstuck.tools t
-    where s.job_id = d.job_id and s.step = d.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id
-  )
-  select array_agg(distinct b.job_id), count(*) into v_jobs, v_count from back b;
-  perform unstuck_private.job_sync_from_steps(v_jobs);
-  return v_count;
+    order by s.lease_until, s.job_id
+    limit p_limit
+  );
+  return unstuck_private.steps_put_back(p_now, unstuck_private.jobs_lock_free(v_jobs));
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_reserve(p_now timestamp with time zone, p_keys jsonb)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, due text, task_id text, overdue boolean, output jsonb, sent_at timestamp with time zone, provider_cancel_due jsonb)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_key jsonb;
+begin
+  begin
+    update unstuck.job_steps s
+    set checked_at = p_now,
+      lease_until = case when k.due = 'copy' then p_now + i.lease else s.lease_until end
+    from jsonb_to_recordset(p_keys) as k (job_id uuid, step int, due text)
+    cross join unstuck_private.intervals() i
+    where s.job_id = k.job_id
+      and s.step = k.step;
+  exception when others then
+    if jsonb_array_length(p_keys) > 1 then
+      for v_key in
+        select k.value
+        from jsonb_array_elements(p_keys) k
+      loop
+        return query
+        select *
+        from unstuck_private.steps_reserve(p_now, jsonb_build_array(v_key));
+      end loop;
+    end if;
+    return;
+  end;
+  return query
+  select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output, s.sent_at,
+    s.provider_cancel_due
+  from rows from (
+    jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
+  ) with ordinality as k (job_id, step, due, overdue, nth)
+  join unstuck.job_steps s using (job_id, step)
+  order by k.nth;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
@@ -4272,33 +5386,64 @@ CREATE OR REPLACE FUNCTION unstuck_private.sweep(p_now timestamp with time zone,
  SET plan_cache_mode TO 'force_custom_plan'
 AS $function$
 #variable_conflict use_column
-declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int; v_is_over boolean;
-  v_by text; v_ids uuid[]; v_at timestamptz; v_id uuid;
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_left int := p_limit;
+  v_got int;
+  v_is_over boolean;
+  v_by text;
+  v_ids uuid[];
+  v_at timestamptz;
+  v_id uuid;
 begin
   perform unstuck_private.act_as('sweep');
-  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
-  foreach v_by in array case when p_user_id is null then array['deadline', 'age'] else array['user'] end loop
+  -- A user's own heal has the account before anything else, as whatever else works on that user.
+  if p_user_id is not null and not unstuck_private.account_lock_soon(p_user_id) then
+    return;
+  end if;
+  foreach v_by in array
+    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+  loop
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
-      v_is_over := v_left <= 0 or clock_timestamp() - v_began > p_budget;
-      select c.ids, c.last_at, c.last_id into v_ids, v_at, v_id
-      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
+      v_is_over := v_left <= 0 or clock_timestamp() > v_until;
+      select c.ids, c.last_at, c.last_id
+      into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
+        case when v_is_over then 1000 else least(greatest(v_left, 100), 2000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query
+        select null::uuid, null::text, null::text, 0::bigint, 0,
+          unstuck_private.count_due_of(p_now, v_ids);
         exit;
       end if;
-      if v_by = 'age' then  -- nearly all of them are well and not worth a lock
-        v_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, v_ids) d);
-      end if;
-      return query select * from unstuck_private.sweep_page(p_now, p_user_id, v_ids, v_left);
-      get diagnostics v_got = row_count;
-      v_left := v_left - (v_got - 1);
+      begin
+        return query
+        select *
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_left, v_until);
+        get diagnostics v_got = row_count;
+        v_left := v_left - (v_got - 1);
+      exception when others then
+        raise warning 'a page of the sweep failed: %', sqlerrm;
+      end;
     end loop;
   end loop;
-  -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  begin
+    return query
+    select e.job_id, e.tool, e.status, e.refunded, 0, 0
+    from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200), v_until) e;
+  exception when others then
+    raise warning 'steps_fail_exhausted failed: %', sqlerrm;
+  end;
+  begin
+    return query
+    select null::uuid, null::text, null::text, 0::bigint,
+      unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  exception when others then
+    raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_candidates(p_now timestamp with time zone, p_by text, p_user_id uuid, p_at timestamp with time zone, p_id uuid, p_limit integer, OUT ids uuid[], OUT last_at timestamp with time zone, OUT last_id uuid)
@@ -4307,77 +5452,130 @@ CREATE OR REPLACE FUNCTION unstuck_private.sweep_candidates(p_now timestamp with
  STABLE
  SET search_path TO ''
 AS $function$
-declare v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
+declare
+  v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
 begin
   if p_by = 'deadline' then
-    select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, j.deadline_at as at from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
-        and j.deadline_at <= p_now and (j.deadline_at, j.id) > (p_at, p_id)
-      order by j.deadline_at, j.id limit p_limit) c;
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.deadline_at as at
+      from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running')
+        and j.quarantined_at is null
+        and j.deadline_at <= p_now
+        and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id
+      limit p_limit
+    ) c;
   elsif p_by = 'age' then
-    select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, coalesce(j.started_at, j.created_at) as at from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.deadline_at > p_now
-        and coalesce(j.started_at, j.created_at) <= v_old and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
-      order by coalesce(j.started_at, j.created_at), j.id limit p_limit) c;
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, coalesce(j.started_at, j.created_at) as at
+      from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running')
+        and j.quarantined_at is null
+        and j.deadline_at > p_now
+        and coalesce(j.started_at, j.created_at) <= v_old
+        and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
+      order by coalesce(j.started_at, j.created_at), j.id
+      limit p_limit
+    ) c;
   else
-    select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, j.deadline_at as at from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.user_id = p_user_id
-        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old) and (j.deadline_at, j.id) > (p_at, p_id)
-      order by j.deadline_at, j.id limit p_limit) c;
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.deadline_at as at
+      from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running')
+        and j.quarantined_at is null
+        and j.user_id = p_user_id
+        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old)
+        and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id
+      limit p_limit
+    ) c;
   end if;
   last_id := ids[cardinality(ids)];
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.sweep_page(p_now timestamp with time zone, p_user_id uuid, p_ids uuid[], p_limit integer)
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_page(p_now timestamp with time zone, p_by text, p_ids uuid[], p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 #variable_conflict use_column
-declare v_users uuid[]; v_locked uuid[]; v_ids uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_bad uuid[]; v_id uuid;
+declare
+  v_due record;
 begin
-  select array_agg(distinct j.user_id) into v_users from unstuck.jobs j where j.id = any (p_ids);
-  insert into unstuck.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
-  -- A user's own heal waits for its turn. A sweep over everybody waits for nobody, so that no two wait in a circle: who is
-  -- busy is healed by the next one.
-  if p_user_id is null then
-    select array_agg(l.user_id) into v_users from (
-      select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
-  else
-    perform unstuck_private.account_lock(p_user_id);
-  end if;
-  select array_agg(l.id) into v_locked from (
-    select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
-  select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
-  from unstuck_private.jobs_due(p_now, v_locked) d;
-  return query
-  select null::uuid, null::text, null::text, 0::bigint, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
-    + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
-  select array_agg(j.id) into v_bad from unstuck.jobs j
-  where j.id = any (v_ids) and j.credits_refunded <> coalesce((
-    select sum(e.amount) from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
-  if v_bad is not null then
-    perform unstuck_private.jobs_quarantine(v_bad, 'credits_refunded does not agree with the ledger');
-    select array_agg(d.id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
-    from unnest(v_ids, v_statuses, v_codes, v_messages) as d (id, status, code, message) where d.id <> all (v_bad);
-  end if;
-  begin
-    return query select c.job_id, c.tool, c.status, c.refunded, 0, 0
-    from unstuck_private.jobs_close(v_ids[:p_limit], v_statuses[:p_limit], v_codes[:p_limit], v_messages[:p_limit]) c;
-    return;
-  exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
-  end;
-  for i in 1 .. least(cardinality(v_ids), p_limit) loop
-    v_id := v_ids[i];
+  if p_by = 'age' then
     begin
-      return query select c.job_id, c.tool, c.status, c.refunded, 0, 0 from unstuck_private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+      p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      perform unstuck_private.jobs_quarantine(array[v_id], sqlerrm);
+      null;  -- One of them is odd: it is found under the locks.
     end;
-  end loop;
+  end if;
+  v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
+  return query
+  select c.job_id, c.tool, c.status, c.refunded, 0, 0
+  from unstuck_private.jobs_close_each(
+    v_due.ids[:p_limit], v_due.statuses[:p_limit], v_due.codes[:p_limit],
+    v_due.messages[:p_limit], p_until) c;
+  return query
+  select null::uuid, null::text, null::text, 0::bigint, 0,
+    unstuck_private.count_due_of(p_now, p_ids);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_pass(p_sweep_id bigint, p_limit integer, p_budget interval)
+ RETURNS TABLE(cleaned integer, refunded_credits bigint, requeued integer, remaining integer, tables jsonb)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_did record;
+begin
+  with closed as (
+    select s.*, t.table_name
+    from unstuck_private.sweep(
+      clock_timestamp(), null, least(greatest(p_limit, 1), 100000), p_budget) s
+    left join unstuck.tools t using (tool)
+  )
+  select
+    count(c.job_id)::int as cleaned,
+    unstuck_private.credits_within(coalesce(sum(c.refunded), 0)) as refunded,
+    coalesce(sum(c.requeued), 0)::int as requeued,
+    coalesce(sum(c.remaining), 0)::int as remaining,
+    (
+      select jsonb_agg(
+        jsonb_build_object(
+          'table_name', n.table_name,
+          'cancelled_count', (
+            select count(*)
+            from closed x
+            where x.table_name = n.table_name
+          ),
+          'refunded_credits', (
+            select unstuck_private.credits_within(coalesce(sum(x.refunded), 0))
+            from closed x
+            where x.table_name = n.table_name
+          )
+        )
+        order by n.table_name
+      )
+      from (select distinct t.table_name from unstuck.tools t) n
+    ) as tables
+  into v_did
+  from closed c;
+  update unstuck.sweeps s
+  set cleaned = s.cleaned + v_did.cleaned,
+    refunded_credits = unstuck_private.credits_within(
+      s.refunded_credits::numeric + v_did.refunded),
+    requeued = s.requeued + v_did.requeued
+  where s.id = p_sweep_id;
+  return query
+  select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_seconds(p_provider text)
@@ -4392,9 +5590,9 @@ begin
     select
       j.tool,
       greatest(
-        extract(
-          epoch from
-          coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)
+        unstuck_private.seconds_between(
+          least(s.claimed_at, s.started_at),
+          coalesce(s.provider_done_at, s.completed_at)
         ),
         0
       ) as seconds,
@@ -4694,9 +5892,57 @@ CREATE OR REPLACE FUNCTION unstuck_private.website_fail(p_job unstuck.jobs, p_st
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  select g.job_status, g.refunded
-  from unstuck_private.step_fail(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
+  select f.job_status, f.refunded
+  from unstuck_private.step_fail(
+    p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) f
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.website_settle(p_job_id uuid, p_step integer)
+ RETURNS TABLE(tool text, run bigint, retries integer, action text, refunded bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_now timestamptz := clock_timestamp();
+begin
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job_id;
+  select *
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if v_job.quarantined_at is not null
+    or not unstuck_private.is_stale_attempt(v_step, v_now)
+    or unstuck_private.is_reserved_attempt(v_step, v_now)
+  then
+    return;
+  end if;
+  if unstuck_private.is_money_odd(v_job) then
+    perform unstuck_private.jobs_quarantine(
+      array[p_job_id], 'credits_refunded does not agree with the ledger');
+    return;
+  end if;
+  if v_job.expires_at <= v_now
+    or v_step.attempts >= (select t.attempt_max from unstuck.tools t where t.tool = v_job.tool)
+  then
+    return query
+    select v_job.tool, v_step.run, v_job.retries, 'failed', f.refunded
+    from unstuck_private.website_fail(v_job, v_step) f;
+    return;
+  end if;
+  update unstuck.job_steps s
+  set checked_at = v_now
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select v_job.tool, v_step.run, v_job.retries, 'retry', 0::bigint;
+end $function$
 ;
 
 -- triggers
@@ -4747,9 +5993,12 @@ comment on function public.refund_upscaler_credits(uuid,bigint,text) is
 'Unstuck front of unstuck.refund_upscaler_credits.';
 comment on function unstuck.cleanup_all_stale_ai_jobs() is
 '
-Caller: pg_cron, an operator. The healer that needs no edge: closes every live job of all tools
-past its limit and returns the credits; what was sent to an asynchronous provider waits 3
-minutes past its deadline for an edge healer to ask. Always seven rows.
+Caller: pg_cron, an operator.
+
+The healer that needs no edge: closes every live job of all tools past its limit and returns the
+credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
+healer to ask. It waits for nobody, and no row stops the others. Always seven rows.
+
 Replay: zeros.
 ';
 comment on function unstuck.consume_upscaler_credits(uuid,bigint,text) is
@@ -4765,29 +6014,42 @@ Replay: same key, same grant: nothing changes, replayed = true.
 ';
 comment on function unstuck.generation_get_v1(uuid,text,uuid) is
 '
-Caller: the website functions'' GET, for the verified user. What job_get_v1 says, with retries
-and, once it is completed, where its files lie.
+Caller: the website functions'' GET, for the verified user.
+
+What job_get_v1 says, with retries and, once it is completed, where its files lie.
+
 Refuses: not_found.
 ';
 comment on function unstuck.generation_put_back_v1(uuid,bigint) is
 '
-Caller: cleanup-stale-generations, whose call failed: the reservation is undone, so that the
-next cleanup tries again at once. No row where another attempt has begun.
+Caller: cleanup-stale-generations, whose call failed.
+
+The reservation is undone, so that the next cleanup tries again at once. No row where another
+attempt has begun.
 ';
 comment on function unstuck.generation_retry_v1(uuid,text,uuid) is
 '
 Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
-record''s own). A stale attempt goes back to the queue, free, retries + 1.
-outcome retried | closed (no attempt left: failed and refunded).
-Refuses: not_found (also another''s or another tool''s), already_final, in_progress.
+record''s own).
+
+A stale attempt goes back to the queue, free, retries + 1. outcome retried | closed (no attempt
+left: failed and refunded).
+
+Refuses: not_found (also another''s or another tool''s), already_final, in_progress (also one that
+is quarantined).
+
 Replay: in_progress.
 ';
 comment on function unstuck.generations_stale_v1(integer) is
 '
-Caller: cleanup-stale-generations. Websites whose attempt stopped.
-action retry: reserved for the caller for 45 s, who calls the function of its tool | failed: no
-attempt or time left, closed and refunded here.
+Caller: cleanup-stale-generations.
+
+Websites whose attempt stopped. action retry: reserved for the caller for 45 s, who calls the
+function of its tool | failed: no attempt or time left, closed and refunded here. What somebody
+else holds is left for the next call; a row on which this fails is quarantined.
+
 remaining: stale ones beyond p_limit.
+
 Replay: what is reserved is not given out again.
 ';
 comment on function unstuck.has_role(uuid,unstuck.app_role) is
@@ -4797,22 +6059,32 @@ has_role decides where the host has one, else unstuck.user_roles.
 ';
 comment on function unstuck.health_v1() is
 '
-Caller: health of the gateway. What the last finished sweep stored; never scans. Nulls when
-there was none.
+Caller: health of the gateway.
+
+What the last finished sweep stored; never scans. Nulls when there was none.
 ';
 comment on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) is
 '
-Caller: admin-cancel-job. The role is read now, in the same transaction. Cancels a live job of
-any tool and returns what it was charged.
+Caller: admin-cancel-job. The role is read now, in the same transaction.
+
+Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
+not get back yet. The ledger decides, whatever the row says of its money: where more came back
+than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
+refund the job is closed without one. The message tells what was returned; the event
+`admin_cancelled` has the sums before and after, and the reason for an owed refund.
+
 Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
 second call returns nothing more).
 ';
 comment on function unstuck.job_cancel_v1(uuid,text,uuid) is
 '
-Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a
-running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled
-is its user''s cancel from then on.
-Refuses: bad_request, not_found, in_progress, already_final.
+Caller: cancel of the queue endpoint, for the verified user.
+
+Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
+orphan that a sweep cancelled is its user''s cancel from then on.
+
+Refuses: bad_request, not_found, in_progress (also one that is kept for an operator),
+already_final.
 ';
 comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
 '
@@ -4840,18 +6112,26 @@ Replay: reads again.
 ';
 comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) is
 '
-Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters
-(retried); a final one becomes a new job for the same user and input, free unless p_charge
-(retry_of).
-Refuses: forbidden, bad_request, not_found, in_progress, active_job_exists,
-insufficient_credits, idempotency_conflict (the new id is taken).
+Caller: admin-retry-job.
+
+A live job past its lease or deadline is requeued with fresh counters (retried); a final one
+becomes a new job for the same user and input, free unless p_charge (retry_of).
+
+Refuses: forbidden, bad_request, not_found, in_progress (also one that is quarantined: cancel it
+first), active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken).
+
 Replay while the new job lives: that job.
 ';
 comment on function unstuck.jobs_sweep_v1(bigint,integer) is
 '
-Caller: cleanup-stale-jobs. Closes and refunds, or puts back, every row whose clock ran out and
-that needs no question to a provider, up to p_limit.
+Caller: cleanup-stale-jobs.
+
+Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a
+provider, up to p_limit and for some seconds, before the caller gives the call up. It waits for
+nobody: what others hold is left for the next pass. A row that cannot be healed is quarantined.
+
 remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+
 Replay: nothing left to do.
 ';
 comment on function unstuck.queue_check_v1(text) is
@@ -4872,10 +6152,14 @@ positive or more than one may be given at once.
 ';
 comment on function unstuck.session_cancel_v1(uuid,text,uuid[]) is
 '
-Caller: cancel-session, for the verified user. Cancels the caller''s own waiting jobs of that
-session and those named; a named one that is still to come never runs.
+Caller: cancel-session, for the verified user.
+
+Cancels the caller''s own waiting jobs of that session and those named; a named one that is still
+to come never runs. A job that cannot be closed is quarantined, and stops none of the others.
+
 Refuses: bad_request (also more than 100 ids), rate_limited (a user''s list of what is still to
 come holds 1,000 ids for a day).
+
 Replay: no rows.
 ';
 comment on function unstuck.step_cancelled_v1(uuid,integer,text) is
@@ -5009,10 +6293,12 @@ Replay: running again for the same task; stale where its cancel is owed already.
 ';
 comment on function unstuck.steps_due_v1(text,integer,boolean) is
 '
-Caller: sweep; with p_all the checker, for which every running step is due. Steps to ask the
-provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no answer; copy:
-finished, not stored; cancel: owed), those first that were not asked about for longest, and how
-many are open in all. What it returns is reserved for a moment.
+Caller: sweep; with p_all the checker, for which every running step is due.
+
+Steps to ask the provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no
+answer; copy: finished, not stored; cancel: owed), those first that were not asked about for
+longest, and how many are open in all. What it returns is reserved for a moment. What somebody
+else holds is left for the next call, and so is a step that cannot be reserved.
 ';
 comment on function unstuck.steps_waiting_v1(text) is
 '
@@ -5030,14 +6316,20 @@ Caller: an edge healer, before its pass. Opens the pass''s row.
 ';
 comment on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) is
 '
-Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations
-among rows touched in the last day.
+Caller: an edge healer, after its pass.
+
+Stores what health reads: stuck rows, and violations among rows touched in the last day; nulls
+where they could not be counted.
+
 remaining: due and left over after all that the pass did, also by asking providers.
 ';
 comment on function unstuck.user_active_v1(uuid) is
 '
-Caller: check-user-active. Heals the user''s overdue rows and orphans, then looks at running
-jobs, then at queued ones. Always one row.
+Caller: check-user-active.
+
+Heals the user''s overdue rows and orphans, then looks at running jobs, then at queued ones, of
+the tools of which a user may have one job at a time. A row that is quarantined does not count.
+Always one row.
 ';
 comment on function unstuck.user_erase_v1(uuid,uuid,text) is
 '
@@ -5052,8 +6344,11 @@ Replay: zeros; the user may come back and is then somebody new.
 ';
 comment on function unstuck.user_heal_v1(uuid) is
 '
-Caller: a request of that user that was refused by the user''s own rows. Heals what is over, at
-once.
+Caller: a request of that user that was refused by the user''s own rows.
+
+Heals what is over, at once. A second at most is waited for the user''s account; who holds it for
+longer is not waited for, and nothing is healed.
+
 Replay: zeros.
 ';
 comment on function unstuck.webhook_applied_v1(bigint) is
@@ -5113,6 +6408,7 @@ alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.queue_turns enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
+alter table unstuck_private.unhealed enable row level security;
 
 -- published tables
 alter publication supabase_realtime add table unstuck.jobs;
@@ -5196,6 +6492,8 @@ grant execute on function unstuck_private.may_see(uuid) to authenticated;
 grant execute on function unstuck_private.may_see(uuid) to service_role;
 grant execute on function unstuck_private.number_in(text) to authenticated;
 grant execute on function unstuck_private.number_in(text) to service_role;
+grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to authenticated;
+grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
 grant execute on function unstuck_private.status_word(text,text) to service_role;
 grant execute on function unstuck_private.step_output_url(uuid,integer) to authenticated;

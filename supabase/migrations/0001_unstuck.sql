@@ -248,7 +248,21 @@ revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.sweeps_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;
 
--- source tool/providers.sql f55c1a2f14b5
+-- source sweep/unhealed.sql c535a6a5b96b
+-- Jobs that could not even be quarantined: a trigger or a constraint refuses every change of the
+-- row. Healers leave such a job alone for a while, longer after each try, so that any number of
+-- them costs the others nothing.
+create table unstuck_private.unhealed (
+  job_id uuid primary key,
+  tries int not null default 1,
+  again_at timestamptz not null,
+  reason text not null
+);
+
+alter table unstuck_private.unhealed enable row level security;
+revoke all on unstuck_private.unhealed from public, anon, authenticated, service_role;
+
+-- source tool/providers.sql c4e92c2cea05
 -- Who does the work, and how many steps at once.
 create table unstuck.providers (
   provider text primary key,
@@ -260,6 +274,8 @@ create table unstuck.providers (
   synchronous boolean not null default false,
   -- Where webhooks are not signed they are only hints: running steps are also asked about.
   signed_webhooks boolean not null default false,
+  -- Its tools' own cleanup calls their function again: the healers leave its attempts to it.
+  retried_by_function boolean not null default false,
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
 );
@@ -325,7 +341,7 @@ alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to authenticated, service_role;
 
--- source job/jobs.sql d4ec8f6151d9
+-- source job/jobs.sql 5e16a91f858f
 -- What users paid for: one row per order. Its work is in `job_steps`.
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
@@ -376,6 +392,8 @@ create table unstuck.jobs (
   quarantined_at timestamptz,
   constraint jobs_refund_within_charge
     check (credits_refunded between 0 and credits_charged),
+  constraint jobs_retries_in_reach
+    check (retries < 1000000000),
   constraint jobs_completed_at_iff_final
     check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
   constraint jobs_error_message_names_code
@@ -435,7 +453,7 @@ alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
--- source step/job_steps.sql da75288f8d0c
+-- source step/job_steps.sql 9be664f4a7f2
 -- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
@@ -482,6 +500,9 @@ create table unstuck.job_steps (
   completed_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
+  -- What is counted up can be counted up: one row too far would stop every claim beside it.
+  constraint job_steps_counts_in_reach
+    check (run < 1000000000000000 and attempts < 1000000000 and rescues < 1000000000),
   constraint job_steps_completed_at_iff_final
     check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
 );
@@ -660,6 +681,57 @@ $$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-inf
 revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
+-- source cancel/admin_cancel_note.sql bb9d79812e3a
+-- What an admin's cancel met and did, as an event. p_job is the row before. A row whose money now
+-- agrees with the ledger is quarantined no longer; one that cannot agree, or is still owed
+-- something, keeps the mark, so that the audit knows that an admin has seen it.
+create or replace function unstuck_private.admin_cancel_note(
+  p_job unstuck.jobs,
+  p_refused text
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_debit numeric;
+  v_refunded numeric;
+begin
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job.id;
+  select
+    coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0),
+    coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)
+  into v_debit, v_refunded
+  from unstuck.credit_entries e
+  where e.job_id = p_job.id
+    and e.kind in ('debit', 'refund');
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+  values (
+    p_job.id, 'admin_cancelled', p_job.status, v_job.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    jsonb_strip_nulls(jsonb_build_object(
+      'row_charged', p_job.credits_charged,
+      'row_refunded', p_job.credits_refunded,
+      'ledger_debit', v_debit,
+      'ledger_refunds', v_refunded,
+      'quarantined_at', p_job.quarantined_at,
+      'not_returned', p_refused)));
+  update unstuck.jobs
+  set quarantined_at = case
+    when p_refused is not null or unstuck_private.is_money_odd(v_job) then
+      coalesce(p_job.quarantined_at, clock_timestamp())
+  end
+  where id = p_job.id;
+end $$;
+
+revoke all on function unstuck_private.admin_cancel_note
+from public, anon, authenticated, service_role;
+
 -- source cancel/cancelled_requests_add.sql a8a15157ab06
 -- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
 -- The caller holds the user's account. What is kept no longer makes room first.
@@ -723,8 +795,43 @@ $$;
 revoke all on function unstuck_private.cancelled_requests_full_for
 from public, anon, authenticated, service_role;
 
--- source cancel/job_cancel_admin_v1.sql bbc8430854cb
-create or replace function unstuck.job_cancel_admin_v1(p_actor uuid, p_table text, p_job_id uuid, p_reason text)
+-- source cancel/is_orphan.sql 1b48c47eb21e
+-- A row that waits since before p_before, and that nobody paid for, asked for or works on.
+create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
+returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.status in ('pending', 'queued')
+    and p_job.quarantined_at is null
+    and p_job.request_hash is null
+    and p_job.started_at is null
+    and coalesce(p_job.queued_at, p_job.created_at) <= p_before
+    and not exists (
+      select
+      from unstuck.credit_entries e
+      where e.job_id = p_job.id
+        and e.kind = 'debit'
+    )
+    and not exists (
+      select
+      from unstuck.job_steps s
+      where s.job_id = p_job.id
+        and (s.provider_task_id is not null or s.claimed_at is not null)
+    )
+$$;
+
+revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;
+
+-- source cancel/job_cancel_admin_v1.sql 4e02a6c841a5
+create or replace function unstuck.job_cancel_admin_v1(
+  p_actor uuid,
+  p_table text,
+  p_job_id uuid,
+  p_reason text
+)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
 security definer
@@ -733,23 +840,47 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_reason text := nullif(trim(trailing '.' from trim(p_reason)), '');
+  v_message text := 'cancelled by an admin' || coalesce(': ' || v_reason, '') || '.';
+  v_job unstuck.jobs;
+  v_refused text;
 begin
-  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
   perform unstuck_private.act_as('admin:' || p_actor);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
   perform unstuck_private.refuse_final(v_job);
-  return query
-  select c.status, c.refunded, t.provider
-  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'],
-    array['cancelled by an admin' || coalesce(': ' || nullif(trim(trailing '.' from trim(p_reason)), ''), '') || '.']) c
-  join unstuck.tools t using (tool);
+  begin
+    return query
+    select c.status, c.refunded, t.provider
+    from unstuck_private.jobs_close(
+      array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
+    join unstuck.tools t using (tool);
+  exception when others then
+    -- The account takes no refund. The job is closed all the same, and the event says why.
+    v_refused := sqlerrm;
+    return query
+    select c.status, c.refunded, t.provider
+    from unstuck_private.jobs_close(
+      array[p_job_id], array['cancelled'], array['CANCELLED'],
+      array[v_message || ' What is owed could not be returned.'], false) c
+    join unstuck.tools t using (tool);
+  end;
+  perform unstuck_private.admin_cancel_note(v_job, v_refused);
 end $$;
 
 comment on function unstuck.job_cancel_admin_v1 is $c$
-Caller: admin-cancel-job. The role is read now, in the same transaction. Cancels a live job of
-any tool and returns what it was charged.
+Caller: admin-cancel-job. The role is read now, in the same transaction.
+
+Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
+not get back yet. The ledger decides, whatever the row says of its money: where more came back
+than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
+refund the job is closed without one. The message tells what was returned; the event
+`admin_cancelled` has the sums before and after, and the reason for an owed refund.
+
 Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
 second call returns nothing more).
 $c$;
@@ -757,7 +888,7 @@ $c$;
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_admin_v1 to service_role;
 
--- source cancel/job_cancel_v1.sql 3da2f502d800
+-- source cancel/job_cancel_v1.sql 3080f3937678
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -767,40 +898,67 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
 begin
   perform unstuck_private.act_as('user');
   v_job := unstuck_private.job_lock(p_job_id);
-  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  if v_job.user_id is distinct from p_user_id then
+    v_job := null;
+  end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+  select *
+  into v_tool
+  from unstuck.tools
+  where tool = v_job.tool;
+  if v_job.error_code = 'ORPHANED' then
+    -- A sweep's cancel, which its `/run` would take back: now it is its user's.
     perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
-    update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    update unstuck.jobs
+    set error_code = 'CANCELLED',
+      error_message = 'CANCELLED: cancelled by the user.'
+    where id = p_job_id;
+    return query
+    select 'cancelled', 0::bigint, v_tool.provider;
+    return;
   end if;
   perform unstuck_private.refuse_final(v_job);
-  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  if v_job.quarantined_at is not null
+    or v_job.status in ('starting', 'running') and not v_tool.user_cancel_running
+  then
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
-  select c.status, c.refunded, t.provider
-  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
-  join unstuck.tools t using (tool);
+  select c.status, c.refunded, v_tool.provider
+  from unstuck_private.jobs_close(
+    array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by the user.']) c;
 end $$;
 
 comment on function unstuck.job_cancel_v1 is $c$
-Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a
-running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled
-is its user's cancel from then on.
-Refuses: bad_request, not_found, in_progress, already_final.
+Caller: cancel of the queue endpoint, for the verified user.
+
+Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
+orphan that a sweep cancelled is its user's cancel from then on.
+
+Refuses: bad_request, not_found, in_progress (also one that is kept for an operator),
+already_final.
 $c$;
 
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
--- source cancel/job_requeue_v1.sql 307a1554f34d
-create or replace function unstuck.job_requeue_v1(p_actor uuid, p_table text, p_job_id uuid, p_charge boolean, p_new_job_id uuid)
+-- source cancel/job_requeue_v1.sql 1e81deaf0b1e
+create or replace function unstuck.job_requeue_v1(
+  p_actor uuid,
+  p_table text,
+  p_job_id uuid,
+  p_charge boolean,
+  p_new_job_id uuid
+)
 returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
 language plpgsql
 security definer
@@ -809,82 +967,200 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_job unstuck.jobs; v_tool unstuck.tools; v_now timestamptz; v_balance bigint; v_price bigint; v_live uuid; v_steps jsonb;
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
+  v_now timestamptz;
+  v_balance bigint;
+  v_price bigint := 0;
+  v_live uuid;
+  v_steps jsonb;
 begin
-  if not unstuck.has_role(p_actor, 'admin') then perform unstuck_private.refuse(403, 'forbidden'); end if;
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
   perform unstuck_private.act_as('admin:' || p_actor);
   v_job := unstuck_private.job_lock(p_job_id);
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  select * into v_tool from unstuck.tools where tool = v_job.tool;
+  select *
+  into v_tool
+  from unstuck.tools
+  where tool = v_job.tool;
   v_now := clock_timestamp();
   if unstuck_private.is_live(v_job.status) then
-    if v_job.status = 'pending' or not exists (
-      select from unstuck.job_steps s where s.job_id = v_job.id and not unstuck_private.is_final(s.status)
-        and (s.deadline_at <= v_now or s.lease_until <= v_now)) then
-      perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+    -- A quarantined job's steps have ended for good: an admin cancels it, then it can be retried.
+    if v_job.status = 'pending'
+      or v_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = v_job.id
+          and not unstuck_private.is_final(s.status)
+          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', v_job.status));
     end if;
-    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if any, is cancelled.
-    update unstuck.jobs j set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps), deadline_at = v_now + v_tool.queue_ttl,
-      retries = 0, quarantined_at = null where j.id = v_job.id;
-    update unstuck.job_steps s set status = 'queued', attempts = 0, rescues = 0, not_before = null, sent_at = null, started_at = null, claimed_at = null,
-      lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s), provider_task_id = null, provider_done_at = null,
-      run = s.run + 1, deadline_at = v_now + v_tool.queue_ttl
-    where s.job_id = v_job.id and s.status in ('starting', 'running', 'queued');
-    update unstuck.job_steps s set deadline_at = j.expires_at from unstuck.jobs j where j.id = s.job_id and s.job_id = v_job.id and s.status = 'blocked';
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
+    -- any, is cancelled.
+    update unstuck.jobs j
+    set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps),
+      deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0
+    where j.id = v_job.id;
+    update unstuck.job_steps s
+    set status = 'queued',
+      attempts = 0,
+      rescues = 0,
+      not_before = null,
+      sent_at = null,
+      started_at = null,
+      claimed_at = null,
+      lease_until = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s),
+      provider_task_id = null,
+      provider_done_at = null,
+      run = s.run + 1,
+      deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id
+      and s.status in ('starting', 'running', 'queued');
+    update unstuck.job_steps s
+    set deadline_at = j.expires_at
+    from unstuck.jobs j
+    where j.id = s.job_id
+      and s.job_id = v_job.id
+      and s.status = 'blocked';
     perform unstuck_private.job_sync_from_steps(array[v_job.id]);
     insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
-    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor from unstuck.jobs j where j.id = v_job.id;
-    return query select v_job.id, true, null::uuid, v_tool.provider; return;
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor
+    from unstuck.jobs j
+    where j.id = v_job.id;
+    return query
+    select v_job.id, true, null::uuid, v_tool.provider;
+    return;
   end if;
   -- A second click while the first click's job lives answers with that job.
-  select j.id into v_live from unstuck.jobs j where j.retry_of = v_job.id and unstuck_private.is_live(j.status);
-  if found then return query select v_live, false, v_job.id, v_tool.provider; return; end if;
-  select jsonb_agg(s.input order by s.step) into v_steps from unstuck.job_steps s where s.job_id = v_job.id;
-  if v_steps is null then perform unstuck_private.refuse(400, 'bad_request'); end if;
-  -- Old requests are emptied (retention): nothing is left to run again.
-  if exists (select from unstuck.job_steps s where s.job_id = v_job.id and s.input = '{}') then
-    perform unstuck_private.refuse(409, 'already_final', jsonb_build_object('status', v_job.status,
-      'refundedCredits', v_job.credits_refunded, 'reason', 'its input is kept no longer'));
+  select j.id
+  into v_live
+  from unstuck.jobs j
+  where j.retry_of = v_job.id
+    and unstuck_private.is_live(j.status);
+  if found then
+    return query
+    select v_live, false, v_job.id, v_tool.provider;
+    return;
   end if;
-  if v_tool.exclusive_group is not null and exists (select from unstuck.jobs j
-      where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id and j.status in ('queued', 'starting', 'running')) then
+  select jsonb_agg(s.input order by s.step)
+  into v_steps
+  from unstuck.job_steps s
+  where s.job_id = v_job.id;
+  if v_steps is null then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  -- Old requests are emptied (retention): nothing is left to run again.
+  if exists (
+    select
+    from unstuck.job_steps s
+    where s.job_id = v_job.id
+      and s.input = '{}'
+  ) then
+    perform unstuck_private.refuse(
+      409, 'already_final',
+      jsonb_build_object(
+        'status', v_job.status,
+        'refundedCredits', v_job.credits_refunded,
+        'reason', 'its input is kept no longer'));
+  end if;
+  if exists (
+    select
+    from unstuck.jobs j
+    where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id
+      and j.status in ('queued', 'starting', 'running')
+  ) then
     perform unstuck_private.refuse(409, 'active_job_exists');
   end if;
   v_balance := unstuck_private.account_lock(v_job.user_id);
-  v_price := case when p_charge then v_tool.credit_cost * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end else 0 end;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(402, 'insufficient_credits', jsonb_build_object('balance', v_balance, 'required', v_price));
+  if p_charge then
+    v_price := v_tool.credit_cost
+      * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end;
   end if;
-  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then perform unstuck_private.refuse(409, 'idempotency_conflict'); end if;
-  perform unstuck_private.job_write(v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input, coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
-  return query select p_new_job_id, false, v_job.id, v_tool.provider;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(
+      402, 'insufficient_credits',
+      jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+  perform unstuck_private.job_write(
+    v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input,
+    coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query
+  select p_new_job_id, false, v_job.id, v_tool.provider;
 end $$;
 
 comment on function unstuck.job_requeue_v1 is $c$
-Caller: admin-retry-job. A live job past its lease or deadline is requeued with fresh counters
-(retried); a final one becomes a new job for the same user and input, free unless p_charge
-(retry_of).
-Refuses: forbidden, bad_request, not_found, in_progress, active_job_exists,
-insufficient_credits, idempotency_conflict (the new id is taken).
+Caller: admin-retry-job.
+
+A live job past its lease or deadline is requeued with fresh counters (retried); a final one
+becomes a new job for the same user and input, free unless p_charge (retry_of).
+
+Refuses: forbidden, bad_request, not_found, in_progress (also one that is quarantined: cancel it
+first), active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken).
+
 Replay while the new job lives: that job.
 $c$;
 
 revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_requeue_v1 to service_role;
 
--- source cancel/orphans_cancel.sql 4ee92cf728a9
-create or replace function unstuck_private.orphans_cancel(p_ids uuid[]) returns void
-language sql
+-- source cancel/orphans_cancel.sql 0f3b2a270159
+-- Cancels this user's orphans written by somebody else's hand (live, unpaid, no task, no start),
+-- so that they hide no real job. What somebody else holds is left alone, and none stops another.
+create or replace function unstuck_private.orphans_cancel(p_user_id uuid) returns void
+language plpgsql
 set search_path = ''
 as
 $$
-  select count(*) from unstuck_private.jobs_close(p_ids, array_fill('cancelled'::text, array[cardinality(p_ids)]),
-    array_fill('ORPHANED'::text, array[cardinality(p_ids)]), array_fill('never started; nothing was charged.'::text, array[cardinality(p_ids)]))
-$$;
+declare
+  v_before timestamptz;
+  v_ids uuid[];
+  v_count int;
+begin
+  select clock_timestamp() - i.orphan
+  into v_before
+  from unstuck_private.intervals() i;
+  v_ids := array(
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id
+      and unstuck_private.is_orphan(j, v_before)
+    limit 1000
+  );
+  if v_ids = '{}' then
+    return;
+  end if;
+  v_ids := unstuck_private.jobs_lock_free(v_ids);
+  v_ids := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (v_ids)
+      and unstuck_private.is_orphan(j, v_before)
+  );
+  v_count := cardinality(v_ids);
+  perform unstuck_private.jobs_close_each(
+    v_ids,
+    array_fill('cancelled'::text, array[v_count]),
+    array_fill('ORPHANED'::text, array[v_count]),
+    array_fill('never started; nothing was charged.'::text, array[v_count]),
+    clock_timestamp() + interval '3 seconds');
+end $$;
 
-revoke all on function unstuck_private.orphans_cancel from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.orphans_cancel
+from public, anon, authenticated, service_role;
 
--- source cancel/session_cancel_v1.sql 64659cf5a35e
+-- source cancel/session_cancel_v1.sql ecaf6b1f2b9e
 create or replace function unstuck.session_cancel_v1(
   p_user_id uuid,
   p_session_id text,
@@ -901,8 +1177,12 @@ $$
 declare
   v_ids uuid[];
   v_coming uuid[];
+  v_count int;
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+  if p_user_id is null
+    or coalesce(p_session_id, '') = ''
+    or cardinality(p_job_ids) > 100
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('user');
@@ -914,6 +1194,7 @@ begin
     from unstuck.jobs j
     where j.user_id = p_user_id
       and j.status in ('pending', 'queued')
+      and j.quarantined_at is null
       and (j.session_id = p_session_id or j.id = any (p_job_ids))
     order by j.id
     for update
@@ -940,31 +1221,44 @@ begin
   end if;
   -- These end for good by their own rows, so that a full list keeps nobody's job alive.
   perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
+  v_count := cardinality(v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(
+  from unstuck_private.jobs_close_each(
     v_ids,
-    array_fill('cancelled'::text, array[cardinality(v_ids)]),
-    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+    array_fill('cancelled'::text, array[v_count]),
+    array_fill('CANCELLED'::text, array[v_count]),
+    array_fill('the page was closed.'::text, array[v_count]),
+    clock_timestamp() + interval '5 seconds'
   ) c
   join unstuck.tools t using (tool);
 end $$;
 
 comment on function unstuck.session_cancel_v1 is $c$
-Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
-session and those named; a named one that is still to come never runs.
+Caller: cancel-session, for the verified user.
+
+Cancels the caller's own waiting jobs of that session and those named; a named one that is still
+to come never runs. A job that cannot be closed is quarantined, and stops none of the others.
+
 Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
 come holds 1,000 ids for a day).
+
 Replay: no rows.
 $c$;
 
 revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.session_cancel_v1 to service_role;
 
--- source cancel/user_active_v1.sql 34a3ffd385c8
+-- source cancel/user_active_v1.sql c4b22eec6fd9
 create or replace function unstuck.user_active_v1(p_user_id uuid)
-returns table (has_active_job boolean, active_tool text, active_table text, active_job_id uuid, active_status text, "position" int)
+returns table (
+  has_active_job boolean,
+  active_tool text,
+  active_table text,
+  active_job_id uuid,
+  active_status text,
+  "position" int
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -972,34 +1266,41 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_orphan interval;
 begin
+  -- Both have the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
-  -- An orphan written by somebody else's hand: live, unpaid, no task, no start. Cancelled, so that it hides no real job.
-  select orphan into v_orphan from unstuck_private.intervals();
-  perform unstuck_private.account_lock(p_user_id);
-  perform unstuck_private.orphans_cancel(array(
-    select j.id from unstuck.jobs j join unstuck.tools t using (tool)
-    where j.user_id = p_user_id and j.status in ('pending', 'queued') and j.request_hash is null and j.started_at is null
-      and coalesce(j.queued_at, j.created_at) <= clock_timestamp() - v_orphan
-      and not exists (select from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'debit')
-      and not exists (select from unstuck.job_steps s where s.job_id = j.id and (s.provider_task_id is not null or s.claimed_at is not null))
-    order by j.id for update of j));
+  perform unstuck_private.orphans_cancel(p_user_id);
   return query
   select true, j.tool, t.table_name, j.id, j.status,
-    case when j.status = 'queued' then (select p."position" from unstuck_private.queue_places(t.provider) p where p.job_id = j.id) end
-  from unstuck.jobs j join unstuck.tools t using (tool)
-  where j.user_id = p_user_id and t.provider = 'runninghub' and j.status in ('queued', 'starting', 'running') and j.quarantined_at is null
+    case when j.status = 'queued' then (
+      select p."position"
+      from unstuck_private.queue_places(t.provider) p
+      where p.job_id = j.id
+    ) end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.user_id = p_user_id
+    and t.exclusive_group is not null
+    and j.status in ('queued', 'starting', 'running')
+    and j.quarantined_at is null
   -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
-  order by j.status = 'queued', j.request_hash is null and j.credits_charged = 0, j.created_at limit 1;
+  order by
+    j.status = 'queued',
+    j.request_hash is null and j.credits_charged = 0,
+    j.created_at
+  limit 1;
   if not found then
-    return query select false, null::text, null::text, null::uuid, null::text, null::int;
+    return query
+    select false, null::text, null::text, null::uuid, null::text, null::int;
   end if;
 end $$;
 
 comment on function unstuck.user_active_v1 is $c$
-Caller: check-user-active. Heals the user's overdue rows and orphans, then looks at running
-jobs, then at queued ones. Always one row.
+Caller: check-user-active.
+
+Heals the user's overdue rows and orphans, then looks at running jobs, then at queued ones, of
+the tools of which a user may have one job at a time. A row that is quarantined does not count.
+Always one row.
 $c$;
 
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
@@ -1034,7 +1335,7 @@ $$;
 
 revoke all on function unstuck_private.intervals from public, anon, authenticated, service_role;
 
--- source clock/minutes_between.sql aa98c75dd8b8
+-- source clock/minutes_between.sql b3da17d0bf0a
 -- Whole minutes for messages to users, at least one.
 create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz)
 returns int
@@ -1042,7 +1343,9 @@ language sql
 immutable
 as
 $$
-  select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int
+  select greatest(
+    round(least(extract(epoch from p_to) - extract(epoch from p_from), 1e11) / 60),
+    1)::int
 $$;
 
 revoke all on function unstuck_private.minutes_between
@@ -1106,6 +1409,29 @@ begin
 end $$;
 
 revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
+
+-- source credit/account_lock_soon.sql 5b9e76b5949b
+-- Locks the user's account for a heal on behalf of that user, and says whether it could. A call
+-- of the same user is waited for; somebody who holds the account for longer is not: the user's
+-- question is answered without healing. A user without an account holds nothing to lock.
+create or replace function unstuck_private.account_lock_soon(p_user_id uuid) returns boolean
+language plpgsql
+set search_path = ''
+set lock_timeout = '1s'
+as
+$$
+begin
+  perform 1
+  from unstuck.credit_accounts
+  where user_id = p_user_id
+  for update;
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
+revoke all on function unstuck_private.account_lock_soon
+from public, anon, authenticated, service_role;
 
 -- source credit/append_only.sql b3780f44fb89
 -- No entry is ever changed: what was wrong is set right by another one.
@@ -1307,6 +1633,20 @@ $c$;
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
+-- source credit/credits_within.sql 13c47230591d
+-- A sum of credits as far as a bigint holds it: amounts written by hand may add up to more, and a
+-- report must not fail for that.
+create or replace function unstuck_private.credits_within(p_sum numeric) returns bigint
+language sql
+immutable
+as
+$$
+  select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
+$$;
+
+revoke all on function unstuck_private.credits_within
+from public, anon, authenticated, service_role;
+
 -- source credit/grant_max.sql 351833e18929
 -- The most that one grant may give. Nine million of them still fit into a balance.
 create or replace function unstuck_private.grant_max()
@@ -1378,6 +1718,24 @@ $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
+-- source job/has_money.sql 470bf439b564
+-- Something was taken or returned for this job.
+create or replace function unstuck_private.has_money(p_job_id uuid) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select exists (
+    select
+    from unstuck.credit_entries e
+    where e.job_id = p_job_id
+      and e.kind in ('debit', 'refund')
+  )
+$$;
+
+revoke all on function unstuck_private.has_money from public, anon, authenticated, service_role;
+
 -- source job/is_final.sql 60ac2e6bdee8
 -- True for the states that a job or step never leaves. Inlined, like `is_live`.
 create or replace function unstuck_private.is_final(p_status text) returns boolean
@@ -1405,6 +1763,28 @@ $$;
 
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
+
+-- source job/is_money_odd.sql 60c80495c824
+-- The row and the ledger do not say the same of what came back, or more came back than was taken.
+-- No healer moves money on a guess: such a row is quarantined.
+create or replace function unstuck_private.is_money_odd(p_job unstuck.jobs) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
+  from (
+    select
+      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
+      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
+    from unstuck.credit_entries e
+    where e.job_id = p_job.id
+      and e.kind in ('debit', 'refund')
+  ) l
+$$;
+
+revoke all on function unstuck_private.is_money_odd from public, anon, authenticated, service_role;
 
 -- source job/job_get_v1.sql be8214a060e1
 create or replace function unstuck.job_get_v1(
@@ -1513,13 +1893,17 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
--- source job/job_lock.sql 9a62d3ad7f80
+-- source job/job_lock.sql 524a88993bdd
 -- One job, locked in order (account, job), for the functions that may move money. Null where there is
 -- none; an account that was made for a job that went meanwhile, with its user, goes with it.
+--
+-- A worker waits for another one's call. What is held for longer is held by an operator: then the
+-- call fails, to be tried again, before whoever made it gives up.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql
 set search_path = ''
+set lock_timeout = '5s'
 as
 $$
 declare
@@ -1547,36 +1931,49 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
--- source job/job_sync_from_steps.sql e20da9e19c24
--- What the job's own steps say it is. Only for live jobs; the closing functions write final states themselves.
+-- source job/job_sync_from_steps.sql ccbc1062d111
+-- What the jobs' own steps say they are. Only for live jobs; the closing functions write final
+-- states themselves.
 create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
-language plpgsql
+language sql
 set search_path = ''
 as
 $$
-begin
-  update unstuck.jobs j set
-    status = s.status,
+  update unstuck.jobs j
+  set status = s.status,
     current_step = s.current_step,
     deadline_at = least(coalesce(s.deadline_at, j.deadline_at), j.expires_at),
     started_at = case when s.worked then coalesce(j.started_at, s.started_at) end
   from (
     select st.job_id,
-      case when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
-           when bool_or(st.status = 'starting') then 'starting' else 'queued' end as status,
+      case
+        when bool_or(st.status in ('running', 'completed', 'failed')) then 'running'
+        when bool_or(st.status = 'starting') then 'starting'
+        else 'queued'
+      end as status,
       count(*) filter (where st.status in ('completed', 'failed'))
-        + (max(t.step_order) = 'sequential' and bool_or(st.status in ('starting', 'running')))::int as current_step,
-      coalesce(min(st.deadline_at) filter (where st.status in ('starting', 'running')),
-               max(st.deadline_at) filter (where st.status = 'queued')) as deadline_at,
+        + (
+          max(t.step_order) = 'sequential'
+          and bool_or(st.status in ('starting', 'running'))
+        )::int as current_step,
+      coalesce(
+        min(st.deadline_at) filter (where st.status in ('starting', 'running')),
+        max(st.deadline_at) filter (where st.status = 'queued')
+      ) as deadline_at,
       bool_or(st.started_at is not null or st.sent_at is not null) as worked,
       min(coalesce(st.started_at, st.sent_at)) as started_at
-    from unstuck.job_steps st join unstuck.jobs jj on jj.id = st.job_id join unstuck.tools t using (tool)
-    where st.job_id = any (p_job_ids) group by st.job_id
+    from unstuck.job_steps st
+    join unstuck.jobs jj on jj.id = st.job_id
+    join unstuck.tools t using (tool)
+    where st.job_id = any (p_job_ids)
+    group by st.job_id
   ) s
-  where j.id = s.job_id and unstuck_private.is_live(j.status);
-end $$;
+  where j.id = s.job_id
+    and unstuck_private.is_live(j.status)
+$$;
 
-revoke all on function unstuck_private.job_sync_from_steps from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.job_sync_from_steps
+from public, anon, authenticated, service_role;
 
 -- source job/jobs_before_insert.sql 057d0126aedd
 -- Fills what a writer leaves out, so that no live job is ever without a deadline.
@@ -1625,7 +2022,7 @@ execute function unstuck_private.jobs_before_insert();
 revoke all on function unstuck_private.jobs_before_insert
 from public, anon, authenticated, service_role;
 
--- source job/jobs_before_update.sql ff7e2a6e047d
+-- source job/jobs_before_update.sql 1ff572bbf253
 -- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
 -- cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
@@ -1654,6 +2051,20 @@ begin
   then
     return new;
   end if;
+  -- A row by hand that was pending with a key begins to work: the key is another live job's, and a
+  -- job that is paid for does not fail for that.
+  if old.status = 'pending'
+    and new.status in ('queued', 'starting', 'running')
+    and new.exclusive_key = old.exclusive_key
+    and exists (
+      select
+      from unstuck.jobs j
+      where j.exclusive_key = new.exclusive_key
+        and j.status in ('queued', 'starting', 'running')
+    )
+  then
+    new.exclusive_key := null;
+  end if;
   new.updated_at := clock_timestamp();
   return new;
 end $$;
@@ -1666,87 +2077,234 @@ execute function unstuck_private.jobs_before_update();
 revoke all on function unstuck_private.jobs_before_update
 from public, anon, authenticated, service_role;
 
--- source job/jobs_close.sql b040665eea24
--- Closes live jobs with everything that belongs to it in one statement: steps, refunds, balances, the rows themselves.
--- The caller has locked the accounts (by id) and then the jobs. What the ledger shows is what is returned.
-create or replace function unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[])
+-- source job/jobs_close.sql 5ef6d3fdda73
+-- Closes live jobs with everything that belongs to them: steps, refunds, balances, the rows
+-- themselves. The caller has locked the accounts (by id) and then the jobs.
+--
+-- What the row says of money does not matter: it is written anew from the ledger. Where more came
+-- back than was taken, the row shows as much as was taken, and the message tells what the ledger
+-- shows. Without p_give nothing is returned, whatever is owed.
+create or replace function unstuck_private.jobs_close(
+  p_ids uuid[],
+  p_statuses text[],
+  p_codes text[],
+  p_messages text[],
+  p_give boolean default true
+)
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
 set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_now timestamptz := clock_timestamp();
+declare
+  v_now timestamptz := clock_timestamp();
+  v_ids uuid[];
+  v_statuses text[];
+  v_codes text[];
+  v_messages text[];
 begin
-  insert into unstuck.credit_accounts (user_id)
-  select distinct j.user_id from unstuck.jobs j where j.id = any (p_ids) order by 1
-  on conflict do nothing;
+  select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+  into v_ids, v_statuses, v_codes, v_messages
+  from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+  join unstuck.jobs j using (id)
+  where unstuck_private.is_live(j.status);
+
+  update unstuck.job_steps s
+  set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+    error_code = coalesce(c.code, 'CANCELLED'),
+    error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
+    completed_at = v_now,
+    lease_until = null,
+    checked_at = null,
+    provider_cancel_due = unstuck_private.cancel_due_with(s)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  where s.job_id = c.id
+    and not unstuck_private.is_final(s.status);
+
   return query
-  with closing as (
-    select j.id, j.user_id, j.tool, c.status, c.code, c.message,
-      case when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule else 'all' end as rule,
-      coalesce(-l.debit, 0)::bigint as debit, coalesce(l.refunded, 0)::bigint as refunded
-    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
-    join unstuck.jobs j on j.id = c.id
-    left join lateral (
-      select sum(e.amount) filter (where e.kind = 'debit') as debit, sum(e.amount) filter (where e.kind = 'refund') as refunded
-      from unstuck.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')
-    ) l on true
-    where unstuck_private.is_live(j.status)
-  ), step_closed as (
-    update unstuck.job_steps s set
-      status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-      error_code = coalesce(c.code, 'CANCELLED'), error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message, completed_at = v_now, lease_until = null, checked_at = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
-    from closing c
-    where s.job_id = c.id and not unstuck_private.is_final(s.status)
-    returning s.job_id
-  ), part as (
-    -- Shares that do not add up to what was taken (rows written by others) are split anew.
-    select c.id, c.user_id, s.step, s.status, case when sum(s.share) over job = c.debit then s.share
-      else unstuck_private.share_of(c.debit, (count(*) over job)::int, (row_number() over (partition by s.job_id order by s.step))::int) end as share
-    from closing c join unstuck.job_steps s on s.job_id = c.id
-    where c.rule = 'per_step' and c.debit > 0
-    window job as (partition by s.job_id)
-  ), owed as (
-    select c.id, c.user_id, null::int as step, c.debit - c.refunded as amount
-    from closing c where c.rule = 'all' and c.status in ('failed', 'cancelled') and c.debit > c.refunded
-    union all
-    select c.id, c.user_id, c.step, c.share
-    from part c
-    where c.status <> 'completed' and c.share > 0
-      and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.step = c.step and e.kind = 'refund')
-  ), running as (
-    select o.*, sum(o.amount) over (partition by o.user_id order by o.id, o.step rows unbounded preceding) as so_far from owed o
-  ), entry as (
-    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, balance_after, reason)
-    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far, coalesce(c.code, 'refund')
-    from running r join closing c using (id) join unstuck.credit_accounts a on a.user_id = r.user_id
-    returning user_id, job_id, amount
-  ), account as (
-    update unstuck.credit_accounts a set balance = a.balance + t.total
-    from (select user_id, sum(amount)::bigint as total from running group by 1) t
-    where a.user_id = t.user_id
-    returning a.user_id
-  ), back as (
-    select e.job_id, sum(e.amount)::bigint as amount from entry e group by 1
-  ), closed as (
-    update unstuck.jobs j set
-      status = c.status,
-      credits_charged = c.debit,
-      credits_refunded = c.refunded + coalesce(b.amount, 0),
-      error_code = case when c.status <> 'completed' then c.code end,
-      error_message = case when c.status <> 'completed' then c.code || ': ' || c.message || case when coalesce(b.amount, 0) > 0 then format(' %s credits were returned.', b.amount) else '' end end,
-      current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
-      completed_at = v_now, deadline_at = least(j.deadline_at, v_now)
-    from closing c left join back b on b.job_id = c.id
-    where j.id = c.id
-    returning j.id, j.tool, j.status, coalesce(b.amount, 0) as amount
-  )
-  select closed.id, closed.tool, closed.status, closed.amount from closed;
+  update unstuck.jobs j
+  set status = c.status,
+    credits_charged = r.debit,
+    credits_refunded = least(r.refunded::numeric + r.given, r.debit),
+    error_code = case when c.status <> 'completed' then c.code end,
+    error_message = case when c.status <> 'completed' then
+      c.code || ': ' || c.message
+      || case when r.given > 0 then format(' %s credits were returned.', r.given) else '' end
+      || case
+        when r.refunded::numeric + r.given > r.debit then
+          format(' The ledger shows %s credits returned of %s.',
+            r.refunded::numeric + r.given, r.debit)
+        else ''
+      end
+    end,
+    current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+    completed_at = v_now,
+    deadline_at = least(j.deadline_at, v_now)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
+  where j.id = c.id
+  returning j.id, j.tool, j.status, r.given;
 end $$;
 
 revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
+
+-- source job/jobs_close_each.sql a8b437e7cafa
+-- Closes jobs, locked as for `jobs_close`, so that none can stop another. One with odd money is
+-- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
+-- the one that cannot be closed is found and quarantined, and all the others are closed. What is
+-- not closed by p_until is left for the next pass.
+create or replace function unstuck_private.jobs_close_each(
+  p_ids uuid[],
+  p_statuses text[],
+  p_codes text[],
+  p_messages text[],
+  p_until timestamptz
+)
+returns table (job_id uuid, tool text, status text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_odd uuid[];
+  v_count int := coalesce(cardinality(p_ids), 0);
+  v_half int := v_count / 2;
+begin
+  if v_count = 0 or clock_timestamp() > p_until then
+    return;
+  end if;
+  v_odd := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and unstuck_private.is_money_odd(j)
+  );
+  if v_odd <> '{}' then
+    perform unstuck_private.jobs_quarantine(
+      v_odd, 'credits_refunded does not agree with the ledger');
+    select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+    into p_ids, p_statuses, p_codes, p_messages
+    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+    where c.id <> all (v_odd);
+    v_count := coalesce(cardinality(p_ids), 0);
+    v_half := v_count / 2;
+  end if;
+  begin
+    -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
+    return query
+    select c.job_id, c.tool, c.status, c.refunded
+    from unstuck_private.jobs_close(p_ids, p_statuses, p_codes, p_messages) c;
+    return;
+  exception
+    when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+      -- No row's fault: it is left as it is.
+      if v_count = 1 then
+        return;
+      end if;
+    when others then
+      if v_count = 1 then
+        perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+        return;
+      end if;
+  end;
+  return query
+  select c.job_id, c.tool, c.status, c.refunded
+  from unstuck_private.jobs_close_each(
+    p_ids[:v_half], p_statuses[:v_half], p_codes[:v_half], p_messages[:v_half], p_until) c;
+  return query
+  select c.job_id, c.tool, c.status, c.refunded
+  from unstuck_private.jobs_close_each(
+    p_ids[v_half + 1:], p_statuses[v_half + 1:], p_codes[v_half + 1:], p_messages[v_half + 1:],
+    p_until) c;
+end $$;
+
+revoke all on function unstuck_private.jobs_close_each
+from public, anon, authenticated, service_role;
+
+-- source job/jobs_lock_free.sql 8608f8e676bf
+-- Locks, for a healer, those of these jobs that nobody else holds: the account, the job and each
+-- of its steps, in this order. It waits for nobody: who is busy is healed by the next pass.
+-- Returns the jobs that are locked in full.
+--
+-- A user without an account holds nothing that could be locked, and has nothing to get back.
+-- Where rows by hand left a ledger without its account, the account is made here. An insert of
+-- the same key that is not committed yet would be waited for: hence the limit.
+create or replace function unstuck_private.jobs_lock_free(p_ids uuid[]) returns uuid[]
+language plpgsql
+set search_path = ''
+set lock_timeout = '20ms'
+as
+$$
+declare
+  v_users uuid[];
+  v_jobs uuid[];
+  v_user uuid;
+begin
+  for v_user in
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_money(j.id)
+    order by 1
+  loop
+    begin
+      insert into unstuck.credit_accounts (user_id)
+      values (v_user)
+      on conflict do nothing;
+    exception when lock_not_available then
+      null;
+    end;
+  end loop;
+
+  v_users := array(
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+  );
+  v_users := array(
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id = any (v_users)
+    order by a.user_id
+    for update skip locked
+  );
+  v_jobs := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and (
+        j.user_id = any (v_users)
+        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+          and not unstuck_private.has_money(j.id)
+      )
+    order by j.id
+    for update skip locked
+  );
+  return array(
+    with held as (
+      select s.job_id, s.step
+      from unstuck.job_steps s
+      where s.job_id = any (v_jobs)
+      order by s.job_id, s.step
+      for update skip locked
+    )
+    select n.id
+    from unnest(v_jobs) as n (id)
+    where n.id not in (
+      select s.job_id
+      from unstuck.job_steps s
+      left join held h using (job_id, step)
+      where s.job_id = any (v_jobs)
+        and h.job_id is null
+    )
+  );
+end $$;
+
+revoke all on function unstuck_private.jobs_lock_free
+from public, anon, authenticated, service_role;
 
 -- source job/jobs_log.sql 00a17dbd3bff
 -- Writes the history: one event per transition, for all rows of a statement at once. The planner
@@ -1796,6 +2354,148 @@ for each statement
 execute function unstuck_private.jobs_log();
 
 revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
+
+-- source job/jobs_refund.sql 087c87e1dd67
+-- Returns what these jobs are owed in the state that they are about to have, and says what the
+-- ledger shows. The caller has locked the accounts (by id) and the jobs, and has closed the steps.
+--
+-- The ledger alone decides. Owed is the whole debit (rule `all`, failed or cancelled) or the
+-- shares of the steps that ended without a result (rule `per_step`), less what came back before,
+-- whoever wrote it. So the refunds of a job never add up to more than its debit.
+--
+-- Each entry stands under the step that it is for; a job's own has no step. What is left where
+-- that entry exists already (a part was returned by hand, and an entry is never changed) is one
+-- more refund, under step 0, then -1 and so on: a number that no step has and the unique index
+-- knows. It stays a refund, so that the row, the ledger and the audit agree; an adjustment would
+-- belong to no job.
+create or replace function unstuck_private.jobs_refund(
+  p_ids uuid[],
+  p_statuses text[],
+  p_reasons text[],
+  p_give boolean default true
+)
+returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  insert into unstuck.credit_accounts (user_id)
+  select distinct j.user_id
+  from unstuck.jobs j
+  where j.id = any (p_ids)
+    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+    and unstuck_private.has_money(j.id)
+  order by 1
+  on conflict do nothing;
+
+  return query
+  with job as (
+    select j.id, j.user_id, n.status, n.reason, l.debit, l.refunded, l.has_own, l.free_step,
+      case
+        when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule
+        else 'all'
+      end as rule
+    from unnest(p_ids, p_statuses, p_reasons) as n (id, status, reason)
+    join unstuck.jobs j on j.id = n.id
+    cross join lateral (
+      select
+        unstuck_private.credits_within(
+          coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
+        unstuck_private.credits_within(
+          coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
+        coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
+        least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step
+      from unstuck.credit_entries e
+      where e.job_id = j.id
+        and e.kind in ('debit', 'refund')
+    ) l
+  ), line as (
+    -- Shares that do not add up to what was taken (rows written by others) are split anew.
+    select b.*, s.step,
+      row_number() over own_steps as nth,
+      case
+        when sum(s.share) over own = b.debit then s.share
+        else unstuck_private.share_of(
+          b.debit, (count(*) over own)::int, (row_number() over own_steps)::int)
+      end as share,
+      s.status in ('failed', 'cancelled') as without_result,
+      exists (
+        select
+        from unstuck.credit_entries e
+        where e.job_id = b.id
+          and e.step = s.step
+          and e.kind = 'refund'
+      ) as has_entry
+    from job b
+    left join unstuck.job_steps s on b.rule = 'per_step' and s.job_id = b.id
+    window own as (partition by b.id), own_steps as (partition by b.id order by s.step)
+  ), summed as (
+    select l.*,
+      greatest(
+        case
+          when l.rule = 'per_step' then
+            coalesce(sum(l.share) filter (where l.without_result) over own, 0)
+          when l.status in ('failed', 'cancelled') then l.debit
+          else 0
+        end - l.refunded, 0) as rest,
+      l.without_result and not l.has_entry as is_open,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over own, 0)
+        as open_shares,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over (
+        partition by l.id
+        order by l.step
+      ), 0) as open_so_far
+    from line l
+    window own as (partition by l.id)
+  ), owed as (
+    select s.id, s.user_id, s.reason, s.step,
+      least(s.share, s.rest - s.open_so_far + s.share) as amount
+    from summed s
+    where s.is_open
+      and s.rest > s.open_so_far - s.share
+    union all
+    select s.id, s.user_id, s.reason,
+      case when s.rule = 'per_step' or s.has_own then s.free_step end,
+      s.rest - s.open_shares
+    from summed s
+    where s.nth = 1
+      and s.rest > s.open_shares
+  ), running as (
+    select o.*,
+      sum(o.amount) over (
+        partition by o.user_id
+        order by o.id, o.step
+        rows unbounded preceding
+      ) as so_far
+    from owed o
+    where p_give
+      and o.amount > 0
+  ), entry as (
+    insert into unstuck.credit_entries (
+      user_id, job_id, step, kind, amount, balance_after, reason)
+    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far,
+      coalesce(r.reason, 'refund')
+    from running r
+    join unstuck.credit_accounts a using (user_id)
+    returning user_id, job_id, amount
+  ), account as (
+    update unstuck.credit_accounts a
+    set balance = a.balance + t.total
+    from (select user_id, sum(amount)::bigint as total from entry group by 1) t
+    where a.user_id = t.user_id
+  ), back as (
+    select e.job_id, sum(e.amount)::bigint as amount
+    from entry e
+    group by 1
+  )
+  select b.id, b.debit, b.refunded, coalesce(k.amount, 0)
+  from job b
+  left join back k on k.job_id = b.id;
+end $$;
+
+revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
 -- source job/refuse.sql 81185cb0b9da
 -- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz, the message is the API's
@@ -2298,7 +2998,7 @@ $$;
 revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.job_position to authenticated, service_role;
 
--- source queue/queue_check_v1.sql 60b3f5ce2242
+-- source queue/queue_check_v1.sql 58d1c5292251
 create or replace function unstuck.queue_check_v1(p_provider text)
 returns table (
   max_concurrent int,
@@ -2331,6 +3031,7 @@ $$
     join unstuck.tools t using (tool)
     where t.provider = p_provider
       and j.status = 'queued'
+      and j.quarantined_at is null
     group by j.tool
   )
   select
@@ -2339,7 +3040,7 @@ $$
     greatest(p.max_concurrent - l.running, 0),
     coalesce(w.total, 0),
     coalesce(w.by_tool, '{}'),
-    extract(epoch from clock_timestamp() - w.since)::int,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
     p.enabled
   from unstuck.providers p
@@ -2367,7 +3068,7 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
--- source queue/queue_order.sql e80cdec47fff
+-- source queue/queue_order.sql 0ff9b6a5b1e5
 -- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
 -- the line once, since that user began to wait or was last served, and goes to its end when served:
 -- a thousand jobs of one user let everybody else through after each of them. The order does not
@@ -2394,6 +3095,7 @@ begin
     where s.provider = p_provider
       and s.status = 'queued'
       and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
       and (
         s.deadline_at > p_now
         -- The queue TTL is paused while another step of the job works.
@@ -2430,7 +3132,7 @@ end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
--- source queue/queue_places.sql bf89e4f71c56
+-- source queue/queue_places.sql f6ceafcc7deb
 -- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
 -- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
 create or replace function unstuck_private.queue_places(p_provider text)
@@ -2450,7 +3152,7 @@ begin
     select
       q.job_id,
       coalesce(t.seconds, 60) as seconds,
-      greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
       j.status = 'queued'
         and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
@@ -2471,7 +3173,7 @@ begin
     if v_step.is_first then
       v_position := v_position + 1;
       return query
-      select v_step.job_id, v_position, ceil(v_free[v_slot])::int;
+      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
     end if;
     v_free[v_slot] := v_free[v_slot] + v_step.seconds;
   end loop;
@@ -2479,7 +3181,7 @@ end $$;
 
 revoke all on function unstuck_private.queue_places from public, anon, authenticated, service_role;
 
--- source queue/slots_free_in.sql a95d5442be47
+-- source queue/slots_free_in.sql 0c895de90885
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
 -- longer than its tool usually does is expected to need as long again as it is late.
 create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
@@ -2494,10 +3196,9 @@ begin
       select
         abs(
           coalesce(t.seconds, 60)
-          - extract(
-            epoch from
+          - unstuck_private.seconds_between(
+            coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at),
             clock_timestamp()
-            - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at)
           )
         ) as seconds
       from unstuck.job_steps s
@@ -2528,7 +3229,7 @@ end $$;
 
 revoke all on function unstuck_private.slots_free_in from public, anon, authenticated, service_role;
 
--- source queue/step_claim_v1.sql 5660b815dbe9
+-- source queue/step_claim_v1.sql 235a7b50622c
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -2631,7 +3332,7 @@ begin
       s.input,
       s.deadline_at,
       p.place,
-      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
+      greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
   ),
   turn as (
     -- Users served together go to the end of the line in the order in which they were served.
@@ -2653,7 +3354,7 @@ begin
         else j.started_at
       end,
       waited_in_queue = j.waited_in_queue
-        or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+        or coalesce(j.queued_at, j.created_at) < v_now - interval '2 seconds',
       current_step = case
         when t.step_order = 'sequential' then c.step
         else j.current_step
@@ -2747,7 +3448,7 @@ $c$;
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
--- source queue/tool_seconds.sql d4fda72a7ae5
+-- source queue/tool_seconds.sql d191f239e10b
 -- How long a step of each tool held its slot lately: the mean of the tool's last 20 among the
 -- provider's last 200. A tool without any takes the mean of the others. With nothing measured at
 -- all it is a minute, so that there is always an answer.
@@ -2764,9 +3465,9 @@ begin
     select
       j.tool,
       greatest(
-        extract(
-          epoch from
-          coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)
+        unstuck_private.seconds_between(
+          least(s.claimed_at, s.started_at),
+          coalesce(s.provider_done_at, s.completed_at)
         ),
         0
       ) as seconds,
@@ -3677,30 +4378,34 @@ $$;
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.may_see to authenticated, service_role;
 
--- source step/cancel_due_with.sql 42f079ce2698
--- The cancels owed to the provider once this step is closed: those owed before, and its own task if
--- the provider has one and is not done with it.
+-- source step/cancel_due_with.sql a08005f04a68
+-- The cancels owed to the provider once this step is closed: its task, if the provider has one
+-- and is still at it. What is no list, by hand, counts as none.
 create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable
 as
 $$
-  select case
-    when p_step.sent_at is not null
-      and p_step.provider_done_at is null
-      and p_step.provider_task_id is not null
-    then
-      p_step.provider_cancel_due
-      || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
-    else p_step.provider_cancel_due
-  end
+  select
+    case
+      when jsonb_typeof(p_step.provider_cancel_due) = 'array' then p_step.provider_cancel_due
+      else '[]'
+    end
+    || case
+      when p_step.sent_at is not null
+        and p_step.provider_done_at is null
+        and p_step.provider_task_id is not null
+      then jsonb_build_array(
+        jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run))
+      else '[]'
+    end
 $$;
 
 revoke all on function unstuck_private.cancel_due_with
 from public, anon, authenticated, service_role;
 
--- source step/cancel_due_without.sql 6e7f4d18ccec
--- The cancels owed to the provider, without those of one task.
+-- source step/cancel_due_without.sql 4a69a3ebcb6c
+-- The cancels owed but for this task's. What is no list, by hand, counts as none.
 create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
 returns jsonb
 language sql
@@ -3708,12 +4413,30 @@ immutable
 as
 $$
   select coalesce(jsonb_agg(d), '[]')
-  from jsonb_array_elements(p_due) d
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
   where d ->> 'task_id' is distinct from p_task_id
 $$;
 
 revoke all on function unstuck_private.cancel_due_without
 from public, anon, authenticated, service_role;
+
+-- source step/cancels_owed.sql f8ced5a464cc
+-- The cancels that a step owes to its provider. What is no such list, or names no task, owes none.
+create or replace function unstuck_private.cancels_owed(p_due jsonb)
+returns table (task_id text, run bigint)
+language sql
+immutable
+set search_path = ''
+as
+$$
+  select d ->> 'task_id', coalesce(unstuck_private.number_in(d ->> 'run'), 0)::bigint
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
+  where d ->> 'task_id' is not null
+$$;
+
+revoke all on function unstuck_private.cancels_owed from public, anon, authenticated, service_role;
 
 -- source step/holds_slot.sql 12c65613653a
 -- True while a step takes one of its provider's slots: from the claim until the provider is done.
@@ -4227,43 +4950,71 @@ $c$;
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v1 to service_role;
 
--- source step/step_fail.sql d196632579d0
--- A step that is given up: the whole job (rule all), or its own share (rule per_step). Account and job are locked.
-create or replace function unstuck_private.step_fail(p_job unstuck.jobs, p_step int, p_code text, p_message text)
+-- source step/step_fail.sql c2262c9ff654
+-- A step that is given up: the whole job (rule `all`), or its own share (rule `per_step`). The
+-- account and the job are locked. What the job's row says of money is written from the ledger.
+create or replace function unstuck_private.step_fail(
+  p_job unstuck.jobs,
+  p_step int,
+  p_code text,
+  p_message text
+)
 returns table (job_status text, refunded bigint)
 language plpgsql
 set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_share bigint := 0; v_open boolean; v_any boolean;
+declare
+  v_status text := 'failed';
+  v_given bigint;
 begin
-  if p_job.refund_rule = 'all' then
-    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id], array['failed'], array[p_code], array[p_message]) c;
+  if p_job.refund_rule = 'per_step' then
+    update unstuck.job_steps s
+    set status = 'failed',
+      error_code = p_code,
+      error_message = p_code || ': ' || p_message,
+      completed_at = clock_timestamp(),
+      lease_until = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s)
+    where s.job_id = p_job.id
+      and s.step = p_step;
+    select case
+      when bool_or(not unstuck_private.is_final(s.status)) then 'running'
+      when bool_or(s.status = 'completed') then 'completed'
+      else 'failed'
+    end
+    into v_status
+    from unstuck.job_steps s
+    where s.job_id = p_job.id;
+  end if;
+  if v_status <> 'running' then
+    return query
+    select c.status, c.refunded
+    from unstuck_private.jobs_close(
+      array[p_job.id], array[v_status], array[p_code], array[p_message]) c;
     return;
   end if;
-  update unstuck.job_steps s set status = 'failed', error_code = p_code, error_message = p_code || ': ' || p_message,
-    completed_at = clock_timestamp(), lease_until = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
-  where s.job_id = p_job.id and s.step = p_step returning s.share into v_share;
-  select bool_or(not unstuck_private.is_final(s.status)), bool_or(s.status = 'completed') into v_open, v_any
-  from unstuck.job_steps s where s.job_id = p_job.id;
-  if not v_open then
-    return query select c.status, c.refunded from unstuck_private.jobs_close(array[p_job.id],
-      array[case when v_any then 'completed' else 'failed' end], array[p_code], array[p_message]) c;
-    return;
-  end if;
-  if v_share > 0 and exists (select from unstuck.credit_entries e where e.job_id = p_job.id and e.kind = 'debit') then
-    insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, reason)
-    values (p_job.user_id, p_job.id, p_step, 'refund', v_share, p_code);
-    update unstuck.jobs set credits_refunded = credits_refunded + v_share where id = p_job.id;
-  else
-    v_share := 0;
-  end if;
+  with back as (
+    select *
+    from unstuck_private.jobs_refund(array[p_job.id], array['running'], array[p_code])
+  )
+  update unstuck.jobs j
+  set credits_charged = b.debit,
+    credits_refunded = least(b.refunded::numeric + b.given, b.debit)
+  from back b
+  where j.id = b.job_id
+  returning b.given
+  into v_given;
   -- Waiting siblings' time did not run while this one worked.
-  update unstuck.job_steps s set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
-  from unstuck.tools t where s.job_id = p_job.id and s.status = 'queued' and t.tool = p_job.tool;
+  update unstuck.job_steps s
+  set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job.id
+    and s.status = 'queued'
+    and t.tool = p_job.tool;
   perform unstuck_private.job_sync_from_steps(array[p_job.id]);
-  return query select 'running', v_share;
+  return query select 'running', v_given;
 end $$;
 
 revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
@@ -4415,19 +5166,33 @@ $c$;
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_heartbeat_v1 to service_role;
 
--- source step/step_lock.sql bfea9067f04a
--- The step of a live run, its job locked first. Null fields where the run is stale or the step final.
-create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint) returns unstuck.job_steps
+-- source step/step_lock.sql 73cc8f89ba7d
+-- The step of a live run, its job locked first. Null where the run is stale or the step final.
+create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
+returns unstuck.job_steps
 language plpgsql
 set search_path = ''
+set lock_timeout = '5s'
 as
 $$
-declare v_step unstuck.job_steps;
+declare
+  v_step unstuck.job_steps;
 begin
-  perform 1 from unstuck.jobs where id = p_job_id for update;
-  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step and run = p_run
-    and status in ('starting', 'running') for update;
-  if not found then return null; end if;
+  perform 1
+  from unstuck.jobs
+  where id = p_job_id
+  for update;
+  select *
+  into v_step
+  from unstuck.job_steps
+  where job_id = p_job_id
+    and step = p_step
+    and run = p_run
+    and status in ('starting', 'running')
+  for update;
+  if not found then
+    return null;
+  end if;
   return v_step;
 end $$;
 
@@ -4673,11 +5438,27 @@ $c$;
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
--- source step/steps_due_v1.sql 6a603610e4e4
--- What only a question to the provider can settle, reserved so that two healers never ask twice at once.
-create or replace function unstuck.steps_due_v1(p_provider text, p_limit int, p_all boolean default false)
-returns table (job_id uuid, step int, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb,
-  sent_since timestamptz, sent_seconds int, open int)
+-- source step/steps_due_v1.sql f4c41c4ee684
+create or replace function unstuck.steps_due_v1(
+  p_provider text,
+  p_limit int,
+  p_all boolean default false
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  due text,
+  task_id text,
+  overdue boolean,
+  output jsonb,
+  inbox jsonb,
+  sent_since timestamptz,
+  sent_seconds int,
+  open int
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -4685,67 +5466,209 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_now timestamptz := clock_timestamp(); v_provider unstuck.providers; v_open int;
+declare
+  v_now timestamptz := clock_timestamp();
+  v_provider unstuck.providers;
+  v_open int;
+  v_keys jsonb;
 begin
-  select * into v_provider from unstuck.providers where provider = p_provider;
-  if not found or v_provider.synchronous then return; end if;
-  select count(*) into v_open from unstuck.job_steps s
-  where s.provider = p_provider and s.status in ('starting', 'running') and s.provider_task_id is not null and s.provider_done_at is null;
-  return query
-  with mine as (
-    select s.job_id, s.step, s.status, s.deadline_at <= v_now as overdue, s.provider_done_at is not null as done,
-      s.provider_task_id is null as unknown
-    from unstuck.job_steps s cross join unstuck_private.intervals() i
-    where s.provider = p_provider and s.status in ('starting', 'running') and s.sent_at is not null
+  select *
+  into v_provider
+  from unstuck.providers
+  where provider = p_provider;
+  if not found or v_provider.synchronous then
+    return;
+  end if;
+  select count(*)
+  into v_open
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.status in ('starting', 'running')
+    and s.provider_task_id is not null
+    and s.provider_done_at is null;
+  select jsonb_agg(to_jsonb(m))
+  into v_keys
+  from (
+    select s.job_id, s.step,
+      case
+        when s.provider_done_at is not null then 'copy'
+        when s.provider_task_id is null then 'inbox'
+        else 'query'
+      end as due,
+      s.deadline_at <= v_now as overdue
+    from unstuck.job_steps s
+    cross join unstuck_private.intervals() i
+    where s.provider = p_provider
+      and s.status in ('starting', 'running')
+      and s.sent_at is not null
       and case
-        when s.provider_done_at is not null then coalesce(s.lease_until, '-infinity') <= v_now
-        when s.provider_task_id is null then coalesce(s.lease_until, v_now) <= v_now and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-        when s.deadline_at <= v_now then coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds' or s.checked_at <= s.deadline_at
-        else p_all or not v_provider.signed_webhooks and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every end
-    order by s.deadline_at > v_now, coalesce(s.checked_at, '-infinity'), s.job_id, s.step
-    limit p_limit for update of s skip locked
-  ), reserved as (
-    update unstuck.job_steps s set checked_at = v_now, lease_until = case when m.done then v_now + i.lease else s.lease_until end
-    from mine m, unstuck_private.intervals() i
-    where s.job_id = m.job_id and s.step = m.step
-    returning s.job_id, s.step, s.run, s.provider_task_id, s.output, s.sent_at, m.overdue, m.done, m.unknown
-  ), owing as (
-    select s.job_id, s.step from unstuck.job_steps s
-    where s.provider = p_provider and s.provider_cancel_due <> '[]'
-      and not exists (select from mine m where m.job_id = s.job_id and m.step = s.step)
-      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
-    order by s.checked_at nulls first, s.job_id limit p_limit for update of s skip locked
-  ), owed as (
-    update unstuck.job_steps s set checked_at = v_now from owing o where s.job_id = o.job_id and s.step = o.step
-    returning s.job_id, s.step, s.run, s.provider_cancel_due
-  )
-  select r.job_id, r.step, r.run, j.tool, j.user_id,
-    case when r.done then 'copy' when r.unknown then 'inbox' else 'query' end,
-    coalesce(r.provider_task_id, w.task_id), r.overdue, r.output, w.body,
+        when s.provider_done_at is not null then
+          coalesce(s.lease_until, '-infinity') <= v_now
+        when s.provider_task_id is null then
+          coalesce(s.lease_until, v_now) <= v_now
+          and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+        when s.deadline_at <= v_now then
+          coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
+          or s.checked_at <= s.deadline_at
+        else
+          p_all
+          or not v_provider.signed_webhooks
+          and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every
+      end
+    order by
+      s.deadline_at > v_now,
+      coalesce(s.checked_at, '-infinity'),
+      s.job_id,
+      s.step
+    limit p_limit
+    for update of s skip locked
+  ) m;
+  return query
+  select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
+    r.overdue, r.output, w.body,
     -- The provider's clock may not be ours.
-    r.sent_at - interval '2 minutes', extract(epoch from v_now - r.sent_at)::int, v_open
-  from reserved r join unstuck.jobs j on j.id = r.job_id
-  -- What was said at this address about a task that is another step's says nothing of this one.
-  left join lateral (select i.task_id, i.body from unstuck.webhook_inbox i where i.job_id = r.job_id and i.step = r.step and i.run = r.run
-      and not exists (select from unstuck.job_steps o
-        where o.provider = p_provider and o.provider_task_id = i.task_id and (o.job_id, o.step) <> (r.job_id, r.step))
-    order by i.id desc limit 1) w on true
-  union all
-  select o.job_id, o.step, (d ->> 'run')::bigint, j.tool, j.user_id, 'cancel', d ->> 'task_id', false, null, null, null, null, v_open
-  from owed o join unstuck.jobs j on j.id = o.job_id cross join lateral jsonb_array_elements(o.provider_cancel_due) d;
+    r.sent_at - interval '2 minutes',
+    unstuck_private.seconds_between(r.sent_at, v_now),
+    v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) r
+  join unstuck.jobs j on j.id = r.job_id
+  -- What was said at this address about another step's task says nothing of this one.
+  left join lateral (
+    select i.task_id, i.body
+    from unstuck.webhook_inbox i
+    where i.job_id = r.job_id
+      and i.step = r.step
+      and i.run = r.run
+      and not exists (
+        select
+        from unstuck.job_steps o
+        where o.provider = p_provider
+          and o.provider_task_id = i.task_id
+          and (o.job_id, o.step) <> (r.job_id, r.step)
+      )
+    order by i.id desc
+    limit 1
+  ) w on true;
+
+  select jsonb_agg(to_jsonb(m))
+  into v_keys
+  from (
+    select s.job_id, s.step, 'cancel' as due, false as overdue
+    from unstuck.job_steps s
+    where s.provider = p_provider
+      and s.provider_cancel_due <> '[]'
+      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
+    order by s.checked_at nulls first, s.job_id
+    limit p_limit
+    for update of s skip locked
+  ) m;
+  return query
+  select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
+    false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
+  from unstuck_private.steps_reserve(v_now, v_keys) o
+  join unstuck.jobs j on j.id = o.job_id
+  cross join lateral unstuck_private.cancels_owed(o.provider_cancel_due) d;
 end $$;
 
 comment on function unstuck.steps_due_v1 is $c$
-Caller: sweep; with p_all the checker, for which every running step is due. Steps to ask the
-provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no answer; copy:
-finished, not stored; cancel: owed), those first that were not asked about for longest, and how
-many are open in all. What it returns is reserved for a moment.
+Caller: sweep; with p_all the checker, for which every running step is due.
+
+Steps to ask the provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no
+answer; copy: finished, not stored; cancel: owed), those first that were not asked about for
+longest, and how many are open in all. What it returns is reserved for a moment. What somebody
+else holds is left for the next call, and so is a step that cannot be reserved.
 $c$;
 
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
--- source sweep/cleanup_all_stale_ai_jobs.sql 04932844d2df
+-- source step/steps_reserve.sql 48dd5b52c302
+-- Reserves steps, which are locked, for whoever asks about them: their keys with what is due and
+-- whether it is overdue. Returns those that could be reserved. A step that cannot even be noted
+-- (a trigger refuses it) is left out.
+create or replace function unstuck_private.steps_reserve(p_now timestamptz, p_keys jsonb)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  due text,
+  task_id text,
+  overdue boolean,
+  output jsonb,
+  sent_at timestamptz,
+  provider_cancel_due jsonb
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_key jsonb;
+begin
+  begin
+    update unstuck.job_steps s
+    set checked_at = p_now,
+      lease_until = case when k.due = 'copy' then p_now + i.lease else s.lease_until end
+    from jsonb_to_recordset(p_keys) as k (job_id uuid, step int, due text)
+    cross join unstuck_private.intervals() i
+    where s.job_id = k.job_id
+      and s.step = k.step;
+  exception when others then
+    if jsonb_array_length(p_keys) > 1 then
+      for v_key in
+        select k.value
+        from jsonb_array_elements(p_keys) k
+      loop
+        return query
+        select *
+        from unstuck_private.steps_reserve(p_now, jsonb_build_array(v_key));
+      end loop;
+    end if;
+    return;
+  end;
+  return query
+  select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output, s.sent_at,
+    s.provider_cancel_due
+  from rows from (
+    jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
+  ) with ordinality as k (job_id, step, due, overdue, nth)
+  join unstuck.job_steps s using (job_id, step)
+  order by k.nth;
+end $$;
+
+revoke all on function unstuck_private.steps_reserve from public, anon, authenticated, service_role;
+
+-- source sweep/can_go_back.sql 418d9f90e73f
+-- Once its lease is over, this step goes back to the queue: it was handed over and never sent (a
+-- rescue), or it is a synchronous attempt whose worker died. Without a lease nobody held it: it
+-- was written by others. Some tools are retried by their own cleanup, which calls their function.
+create or replace function unstuck_private.can_go_back(
+  p_step unstuck.job_steps,
+  p_tool unstuck.tools,
+  p_provider unstuck.providers
+)
+returns boolean
+language sql
+immutable
+as
+$$
+  select p_step.lease_until is not null
+    and (
+      p_step.status = 'starting'
+        and p_step.sent_at is null
+        and p_step.rescues < 3
+      or p_step.status = 'running'
+        and p_provider.synchronous
+        and not p_provider.retried_by_function
+        and p_step.provider_done_at is null
+        and p_step.attempts < p_tool.attempt_max
+    )
+$$;
+
+revoke all on function unstuck_private.can_go_back from public, anon, authenticated, service_role;
+
+-- source sweep/cleanup_all_stale_ai_jobs.sql 52e3a20daeba
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
@@ -4755,56 +5678,92 @@ set statement_timeout = '55s'
 as
 $$
 #variable_conflict use_column
-declare v_sweep bigint;
+declare
+  v_sweep bigint;
 begin
-  insert into unstuck.sweeps (source) values ('sql') returning id into v_sweep;
+  insert into unstuck.sweeps (source)
+  values ('sql')
+  returning id
+  into v_sweep;
   return query
-  with done as (select * from unstuck.jobs_sweep_v1(v_sweep, 20000))
   select x.table_name, x.cancelled_count, x.refunded_credits
-  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits bigint);
+  from unstuck_private.sweep_pass(v_sweep, 20000, interval '20 seconds') p
+  cross join jsonb_to_recordset(p.tables)
+    as x (table_name text, cancelled_count int, refunded_credits bigint);
   perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
 end $$;
 
 comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
-Caller: pg_cron, an operator. The healer that needs no edge: closes every live job of all tools
-past its limit and returns the credits; what was sent to an asynchronous provider waits 3
-minutes past its deadline for an edge healer to ask. Always seven rows.
+Caller: pg_cron, an operator.
+
+The healer that needs no edge: closes every live job of all tools past its limit and returns the
+credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
+healer to ask. It waits for nobody, and no row stops the others. Always seven rows.
+
 Replay: zeros.
 $c$;
 
-revoke all on function unstuck.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
+revoke all on function unstuck.cleanup_all_stale_ai_jobs
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
 
--- source sweep/count_due.sql 971d5f125a63
--- What the rules above would still close, looking one page ahead.
+-- source sweep/count_due.sql d239ed99033a
+-- What the healers' rules would still close, looking one page ahead.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language sql
 stable
 set search_path = ''
 as
 $$
-  select count(*)::int from unstuck_private.jobs_due(p_now, array(
-    select unnest(c.ids) from unnest(array['deadline', 'age']) as w (way)
-    cross join lateral unstuck_private.sweep_candidates(p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c))
+  select unstuck_private.count_due_of(p_now, array(
+    select unnest(c.ids)
+    from unnest(array['deadline', 'age']) as w (way)
+    cross join lateral unstuck_private.sweep_candidates(
+      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c
+  ))
 $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
 
--- source sweep/count_stuck.sql dbfb09a91bdd
+-- source sweep/count_due_of.sql b2c39bfaa771
+-- How many of these jobs are over; 0 where that cannot be told of one of them.
+create or replace function unstuck_private.count_due_of(p_now timestamptz, p_ids uuid[])
+returns int
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    select count(*)
+    from unstuck_private.jobs_due(p_now, p_ids)
+  );
+exception when others then
+  return 0;
+end $$;
+
+revoke all on function unstuck_private.count_due_of from public, anon, authenticated, service_role;
+
+-- source sweep/count_stuck.sql 9fab2a1ce8d2
+-- Live jobs that every healer should have closed by now.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
 stable
 set search_path = ''
 as
 $$
-  select count(*)::int from unstuck.jobs j cross join unstuck_private.intervals() i
-  where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
-    and j.deadline_at + i.sql_wait + i.grace <= p_now
+  select count(*)::int
+  from unstuck.jobs j
+  cross join unstuck_private.intervals() i
+  where j.status in ('pending', 'queued', 'starting', 'running')
+    and j.quarantined_at is null
+    and j.deadline_at <= p_now - i.sql_wait - i.grace
 $$;
 
 revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
 
--- source sweep/health_v1.sql 51b85e8f5d20
+-- source sweep/health_v1.sql ad46b626b519
 create or replace function unstuck.health_v1()
 returns table (last_sweep_seconds int, stuck int, violations int)
 language sql
@@ -4814,20 +5773,29 @@ set search_path = ''
 as
 $$
   select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
-  from (select 1) one left join lateral (
-    select * from unstuck.sweeps where finished_at is not null order by finished_at desc limit 1) s on true
+  from (select 1) one
+  left join lateral (
+    select *
+    from unstuck.sweeps
+    where finished_at is not null
+    order by finished_at desc
+    limit 1
+  ) s on true
 $$;
 
 comment on function unstuck.health_v1 is $c$
-Caller: health of the gateway. What the last finished sweep stored; never scans. Nulls when
-there was none.
+Caller: health of the gateway.
+
+What the last finished sweep stored; never scans. Nulls when there was none.
 $c$;
 
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v1 to service_role;
 
--- source sweep/jobs_due.sql 29b06e991690
--- Which of these jobs are over, and how they end. The only place that knows the clocks' rules (DATA, "Clocks").
+-- source sweep/jobs_due.sql 1b7ed84e8349
+-- Which of these jobs are over, and how they end. The only place that knows the clocks' rules
+-- (DATA, "Clocks"). Times are compared with what lies before now: a time by hand may be so far
+-- off that nothing can be added to it.
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)
 language sql
@@ -4837,242 +5805,610 @@ as
 $$
   with judged as (
     select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) + l.span <= p_now
+      coalesce(c.started_at, c.created_at) <= p_now - l.span
         -- An admin's requeue begins its time anew.
-        and not exists (select from unstuck.job_events e where e.job_id = c.id and e.event = 'job_requeued' and e.at + l.span > p_now) as too_old
+        and not exists (
+          select
+          from unstuck.job_events e
+          where e.job_id = c.id
+            and e.event = 'job_requeued'
+            and e.at > p_now - l.span
+        ) as too_old
     from unnest(p_ids) as n (id)
-    join unstuck.jobs c on c.id = n.id and c.status in ('pending', 'queued', 'starting', 'running') and c.quarantined_at is null
+    join unstuck.jobs c on c.id = n.id
     join unstuck.tools t using (tool)
     join unstuck.providers tp on tp.provider = t.provider
     cross join unstuck_private.intervals() i
     cross join lateral (
-      select count(*) as steps,
+      select
+        count(*) as steps,
         count(*) filter (where st.status = 'completed') as done,
         count(*) filter (where not unstuck_private.is_final(st.status)) as live,
         count(*) filter (where st.status in ('starting', 'running')) as working,
-        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an edge healer to ask.
-        bool_or(st.status in ('starting', 'running') and st.sent_at is not null and st.provider_done_at is null and not p.synchronous) as asked,
-        bool_or(st.status in ('starting', 'running') and p.synchronous and st.lease_until > p_now) as held,
-        -- Goes back to the queue instead (`steps_rescue`). Without a lease nobody held it: it was written by others.
-        bool_or(p_now < c.expires_at and st.lease_until is not null and (st.status = 'starting' and st.sent_at is null and st.rescues < 3
-          or st.status = 'running' and p.synchronous and st.provider <> 'llm' and st.provider_done_at is null and st.attempts < t.attempt_max)) as rescuable,
-        -- Left for the websites' own cleanup, which calls their function; SQL cannot, and waits 3 minutes past the deadline for it.
-        bool_or(p_now < c.expires_at and st.status = 'running' and st.provider = 'llm' and st.provider_done_at is null
-          and st.lease_until is not null and st.attempts < t.attempt_max) as retryable,
-        bool_or(st.provider_done_at is not null and not unstuck_private.is_final(st.status)) as undelivered,
+        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an
+        -- edge healer to ask.
+        bool_or(
+          st.status in ('starting', 'running')
+          and st.sent_at is not null
+          and st.provider_done_at is null
+          and not p.synchronous
+        ) as asked,
+        bool_or(
+          st.status in ('starting', 'running')
+          and p.synchronous
+          and st.lease_until > p_now
+        ) as held,
+        -- Goes back to the queue instead (`steps_rescue`).
+        bool_or(p_now < c.expires_at and unstuck_private.can_go_back(st, t, p)) as rescuable,
+        -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
+        -- past the deadline for it.
+        bool_or(
+          p_now < c.expires_at
+          and st.status = 'running'
+          and p.retried_by_function
+          and st.provider_done_at is null
+          and st.lease_until is not null
+          and st.attempts < t.attempt_max
+        ) as retryable,
+        bool_or(
+          st.provider_done_at is not null
+          and not unstuck_private.is_final(st.status)
+        ) as undelivered,
         min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
-      from unstuck.job_steps st join unstuck.providers p using (provider) where st.job_id = c.id
+      from unstuck.job_steps st
+      join unstuck.providers p using (provider)
+      where st.job_id = c.id
     ) s
     -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
     cross join lateral (
-      select c.status = 'pending' and c.request_hash is null
-        and not exists (select from unstuck.credit_entries e where e.job_id = c.id and e.kind = 'debit') as orphan,
-        coalesce(c.queued_at, c.created_at) + t.queue_ttl as waits_until
+      select
+        c.status = 'pending'
+          and c.request_hash is null
+          and not exists (
+            select
+            from unstuck.credit_entries e
+            where e.job_id = c.id
+              and e.kind = 'debit'
+          ) as orphan,
+        coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
     ) w
     cross join lateral (
-      select case when s.steps = 0 then t.run_timeout else unstuck_private.tool_span(t, tp, c.total_steps) end as span
+      select least(
+        case when s.steps = 0 then t.run_timeout
+          else unstuck_private.tool_span(t, tp, c.total_steps)
+        end,
+        interval '100 years') as span
     ) l
+    where unstuck_private.is_live(c.status)
+      and c.quarantined_at is null
+      and not exists (
+        select
+        from unstuck_private.unhealed u
+        where u.job_id = c.id
+          and u.again_at > p_now
+      )
   )
   select j.id, j.user_id,
-    case when j.orphan then 'cancelled' when j.refund_rule = 'per_step' and j.done > 0 then 'completed' else 'failed' end,
-    case when j.orphan then 'ORPHANED'
-         when j.undelivered then 'DELIVERY_FAILED'
-         when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
-         else 'TIMEOUT' end,
-    case when j.orphan then 'never started; nothing was charged.'
-         when j.undelivered then 'the result could not be stored.'
-         else format('%s after %s.', case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
-           unstuck_private.minutes_text(unstuck_private.minutes_between(coalesce(j.started_at, j.queued_at, j.created_at), p_now))) end
+    case
+      when j.orphan then 'cancelled'
+      when j.refund_rule = 'per_step' and j.done > 0 then 'completed'
+      else 'failed'
+    end,
+    case
+      when j.orphan then 'ORPHANED'
+      when j.undelivered then 'DELIVERY_FAILED'
+      when j.status in ('pending', 'queued') and j.steps > 0 then 'QUEUE_TIMEOUT'
+      else 'TIMEOUT'
+    end,
+    case
+      when j.orphan then 'never started; nothing was charged.'
+      when j.undelivered then 'the result could not be stored.'
+      else format('%s after %s.',
+        case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
+        unstuck_private.minutes_text(unstuck_private.minutes_between(
+          coalesce(j.started_at, j.queued_at, j.created_at), p_now)))
+    end
   from judged j
   where case
     when j.too_old then true
     when j.deadline_at > p_now then false
-    when j.status = 'pending' then j.orphan or j.waits_until <= p_now
+    when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true
-    when j.expires_at <= p_now then not coalesce(j.asked, false) or coalesce(j.working_deadline, j.expires_at) + j.sql_wait <= p_now
+    when j.expires_at <= p_now then
+      not coalesce(j.asked, false)
+      or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
     when j.working = 0 then true
-    when j.asked then least(j.working_deadline, j.deadline_at) + j.sql_wait <= p_now
+    when j.asked then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
     when j.held or j.rescuable then false
-    when j.retryable then j.working_deadline + j.sql_wait <= p_now
+    when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
   end
 $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
--- source sweep/jobs_quarantine.sql 6a32060289d2
--- A row whose money does not agree with the ledger is kept for an operator. It blocks neither its user nor the others: its
--- steps end, so that they hold no slot and are not run, and the provider is told.
-create or replace function unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text) returns void
-language sql
+-- source sweep/jobs_judge.sql cc076ae8a0f9
+-- What `jobs_due` says of these jobs, which are locked, as arrays side by side. A row on which it
+-- fails is found by halves and quarantined.
+create or replace function unstuck_private.jobs_judge(
+  p_now timestamptz,
+  p_ids uuid[],
+  out ids uuid[],
+  out statuses text[],
+  out codes text[],
+  out messages text[]
+)
+language plpgsql
 set search_path = ''
 as
 $$
-  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
-  select j.id, 'quarantined', j.status, j.status, 'sweep', jsonb_build_object('reason', p_reason)
-  from unstuck.jobs j where j.id = any (p_ids) and j.quarantined_at is null;
-  update unstuck.job_steps s set status = 'failed', error_code = 'CREDIT_ERROR', error_message = 'CREDIT_ERROR: kept for an operator.',
-    completed_at = clock_timestamp(), lease_until = null, checked_at = null, provider_cancel_due = unstuck_private.cancel_due_with(s)
-  where s.job_id = any (p_ids) and not unstuck_private.is_final(s.status);
-  update unstuck.jobs set quarantined_at = clock_timestamp(), exclusive_key = null where id = any (p_ids) and quarantined_at is null;
-$$;
+declare
+  v_half int := coalesce(cardinality(p_ids), 0) / 2;
+  v_one record;
+  v_other record;
+begin
+  if coalesce(cardinality(p_ids), 0) = 0 then
+    return;
+  end if;
+  begin
+    select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message)
+    into ids, statuses, codes, messages
+    from unstuck_private.jobs_due(p_now, p_ids) d;
+    return;
+  exception when others then
+    if cardinality(p_ids) = 1 then
+      perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+      return;
+    end if;
+  end;
+  v_one := unstuck_private.jobs_judge(p_now, p_ids[:v_half]);
+  v_other := unstuck_private.jobs_judge(p_now, p_ids[v_half + 1:]);
+  ids := v_one.ids || v_other.ids;
+  statuses := v_one.statuses || v_other.statuses;
+  codes := v_one.codes || v_other.codes;
+  messages := v_one.messages || v_other.messages;
+end $$;
 
-revoke all on function unstuck_private.jobs_quarantine from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_judge from public, anon, authenticated, service_role;
 
--- source sweep/jobs_sweep_v1.sql a0eea607435b
-create or replace function unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
-returns table (cleaned int, refunded_credits bigint, requeued int, remaining int, tables jsonb)
+-- source sweep/jobs_quarantine.sql 6b49f2954344
+-- A row that cannot be healed is kept for an operator. It blocks neither its user nor the others:
+-- its steps end, so that they hold no slot and are not run, and the provider is told. The caller
+-- has locked the jobs.
+--
+-- This never fails. Where it cannot be written for all, it is written for halves; where it cannot
+-- be written for one job, each part of it that can be is, and `unhealed` remembers the job.
+create or replace function unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text)
+returns void
 language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_half int := cardinality(p_ids) / 2;
+  v_step int;
+  v_now timestamptz := clock_timestamp();
+begin
+  begin
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+    select j.id, 'quarantined', j.status, j.status, 'sweep',
+      jsonb_build_object('reason', p_reason)
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and j.quarantined_at is null;
+    update unstuck.jobs
+    set quarantined_at = v_now,
+      exclusive_key = null
+    where id = any (p_ids)
+      and quarantined_at is null;
+    update unstuck.job_steps s
+    set status = 'failed',
+      error_code = 'CREDIT_ERROR',
+      error_message = 'CREDIT_ERROR: kept for an operator.',
+      completed_at = v_now,
+      lease_until = null,
+      checked_at = null,
+      provider_cancel_due = unstuck_private.cancel_due_with(s)
+    where s.job_id = any (p_ids)
+      and not unstuck_private.is_final(s.status);
+    return;
+  exception when others then
+    p_reason := case when v_half > 0 then p_reason else concat_ws('; ', p_reason, sqlerrm) end;
+  end;
+  if v_half > 0 then
+    perform unstuck_private.jobs_quarantine(p_ids[:v_half], p_reason);
+    perform unstuck_private.jobs_quarantine(p_ids[v_half + 1:], p_reason);
+    return;
+  end if;
+  begin
+    update unstuck.jobs
+    set quarantined_at = v_now,
+      exclusive_key = null
+    where id = any (p_ids)
+      and quarantined_at is null;
+  exception when others then
+    null;
+  end;
+  for v_step in
+    select s.step
+    from unstuck.job_steps s
+    where s.job_id = any (p_ids)
+      and not unstuck_private.is_final(s.status)
+  loop
+    begin
+      update unstuck.job_steps s
+      set status = 'failed',
+        error_code = 'CREDIT_ERROR',
+        error_message = 'CREDIT_ERROR: kept for an operator.',
+        completed_at = v_now,
+        lease_until = null,
+        provider_cancel_due = unstuck_private.cancel_due_with(s)
+      where s.job_id = any (p_ids)
+        and s.step = v_step;
+    exception when others then
+      null;
+    end;
+  end loop;
+  begin
+    insert into unstuck_private.unhealed as u (job_id, again_at, reason)
+    select n.id, v_now + interval '1 minute', p_reason
+    from unnest(p_ids) as n (id)
+    on conflict (job_id) do update
+    set tries = u.tries + 1,
+      again_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      reason = excluded.reason;
+    insert into unstuck.job_events (job_id, event, actor, detail)
+    select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)
+    from unnest(p_ids) as n (id);
+  exception when others then
+    null;
+  end;
+end $$;
+
+revoke all on function unstuck_private.jobs_quarantine
+from public, anon, authenticated, service_role;
+
+-- source sweep/jobs_sweep_v1.sql dde209bf5471
+create or replace function unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
+returns table (
+  cleaned int,
+  refunded_credits bigint,
+  requeued int,
+  remaining int,
+  tables jsonb
+)
+language sql
 security definer
 set search_path = ''
 set statement_timeout = '55s'
 as
 $$
-#variable_conflict use_column
-declare v_now timestamptz := clock_timestamp(); v_cleaned int; v_refunded bigint; v_requeued int; v_tables jsonb; v_left int;
-begin
-  with closed as (
-    select s.*, t.table_name from unstuck_private.sweep(v_now, null, least(greatest(p_limit, 1), 100000), interval '20 seconds') s left join unstuck.tools t using (tool)
-  )
-  select count(c.job_id), coalesce(sum(c.refunded), 0), coalesce(sum(c.requeued), 0), coalesce(sum(c.remaining), 0),
-    (select jsonb_agg(jsonb_build_object('table_name', n.table_name,
-        'cancelled_count', (select count(*) from closed x where x.table_name = n.table_name),
-        'refunded_credits', (select coalesce(sum(x.refunded), 0) from closed x where x.table_name = n.table_name)) order by n.table_name)
-     from (select distinct table_name from unstuck.tools) n)
-  into v_cleaned, v_refunded, v_requeued, v_left, v_tables from closed c;
-  update unstuck.sweeps s set cleaned = s.cleaned + v_cleaned, refunded_credits = s.refunded_credits + v_refunded, requeued = s.requeued + v_requeued
-  where s.id = p_sweep_id;
-  return query select v_cleaned, v_refunded, v_requeued, v_left, v_tables;
-end $$;
+  select p.*
+  from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
+$$;
 
 comment on function unstuck.jobs_sweep_v1 is $c$
-Caller: cleanup-stale-jobs. Closes and refunds, or puts back, every row whose clock ran out and
-that needs no question to a provider, up to p_limit.
+Caller: cleanup-stale-jobs.
+
+Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a
+provider, up to p_limit and for some seconds, before the caller gives the call up. It waits for
+nobody: what others hold is left for the next pass. A row that cannot be healed is quarantined.
+
 remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+
 Replay: nothing left to do.
 $c$;
 
 revoke all on function unstuck.jobs_sweep_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_sweep_v1 to service_role;
 
--- source sweep/steps_fail_exhausted.sql badade6ee838
--- A synchronous step with no attempt left fails alone where its siblings may still finish.
-create or replace function unstuck_private.steps_fail_exhausted(p_now timestamptz, p_user_id uuid, p_limit int)
+-- source sweep/step_fail_exhausted.sql 448cf148f069
+-- Fails one step without an attempt left, of a job that is locked. No row where somebody was
+-- faster. A job with odd money is quarantined instead.
+create or replace function unstuck_private.step_fail_exhausted(
+  p_now timestamptz,
+  p_job_id uuid,
+  p_step int
+)
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
 set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps;
+declare
+  v_job unstuck.jobs;
+  v_attempts int;
 begin
-  for v_row in
-    select s.job_id, s.step, s.run, j.user_id
-    from unstuck.job_steps s
-    join unstuck.jobs j on j.id = s.job_id
-    join unstuck.tools t using (tool)
-    join unstuck.providers p on p.provider = s.provider
-    where s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.lease_until <= p_now and s.provider_done_at is null
-      and s.attempts >= t.attempt_max and j.quarantined_at is null and (p_user_id is null or j.user_id = p_user_id)
-    order by j.user_id, s.job_id, s.step limit p_limit
-  loop
-    v_job := unstuck_private.job_lock(v_row.job_id);
-    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
-    continue when v_step.job_id is null or v_step.lease_until > p_now;
-    return query select v_job.id, v_job.tool, g.job_status, g.refunded
-    from unstuck_private.step_fail(v_job, v_row.step, 'TIMEOUT', format('no answer after %s attempts.', v_step.attempts)) g;
-  end loop;
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job_id;
+  select s.attempts
+  into v_attempts
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step
+    and s.status = 'running'
+    and s.provider_done_at is null
+    and s.lease_until <= p_now;
+  if not found or v_job.quarantined_at is not null then
+    return;
+  end if;
+  if unstuck_private.is_money_odd(v_job) then
+    perform unstuck_private.jobs_quarantine(
+      array[p_job_id], 'credits_refunded does not agree with the ledger');
+    return;
+  end if;
+  return query
+  select v_job.id, v_job.tool, f.job_status, f.refunded
+  from unstuck_private.step_fail(
+    v_job, p_step, 'TIMEOUT', format('no answer after %s attempts.', v_attempts)) f;
 end $$;
 
-revoke all on function unstuck_private.steps_fail_exhausted from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.step_fail_exhausted
+from public, anon, authenticated, service_role;
 
--- source sweep/steps_rescue.sql c677e9ab8b07
--- Steps whose lease ran out and that go back to the queue: handed over but never sent (a rescue), or a synchronous
--- attempt whose worker died. Websites are left for their own cleanup, which calls the function with the service key.
-create or replace function unstuck_private.steps_rescue(p_now timestamptz, p_user_id uuid, p_limit int) returns int
+-- source sweep/steps_fail_exhausted.sql 91149711cf50
+-- A synchronous step with no attempt left fails alone where its siblings may still finish. What
+-- somebody else holds is left for the next pass; a job on which this fails is quarantined.
+create or replace function unstuck_private.steps_fail_exhausted(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int,
+  p_until timestamptz
+)
+returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
 set search_path = ''
 as
 $$
-declare v_jobs uuid[]; v_count int;
+#variable_conflict use_column
+declare
+  v_job uuid;
+  v_step int;
 begin
-  with due as (
+  for v_job, v_step in
     select s.job_id, s.step
     from unstuck.job_steps s
     join unstuck.jobs j on j.id = s.job_id
     join unstuck.tools t using (tool)
     join unstuck.providers p on p.provider = s.provider
-    where s.status in ('starting', 'running') and s.lease_until <= p_now and j.expires_at > p_now and j.quarantined_at is null
+    where s.status = 'running'
+      and p.synchronous
+      and not p.retried_by_function
+      and s.lease_until <= p_now
+      and s.provider_done_at is null
+      and s.attempts >= t.attempt_max
+      and j.quarantined_at is null
       and (p_user_id is null or j.user_id = p_user_id)
-      and ((s.status = 'starting' and s.sent_at is null and s.rescues < 3)
-        or (s.status = 'running' and p.synchronous and s.provider <> 'llm' and s.provider_done_at is null and s.attempts < t.attempt_max))
-    order by s.job_id, s.step limit p_limit
-    for update of j, s skip locked
-  ), back as (
-    update unstuck.job_steps s set status = 'queued', lease_until = null, claimed_at = null, started_at = null, sent_at = null,
-      rescues = s.rescues + (s.status = 'starting')::int, deadline_at = least(p_now + t.queue_ttl, j.expires_at)
-    from due d, unstuck.jobs j, unstuck.tools t
-    where s.job_id = d.job_id and s.step = d.step and j.id = s.job_id and t.tool = j.tool
-    returning s.job_id
-  )
-  select array_agg(distinct b.job_id), count(*) into v_jobs, v_count from back b;
-  perform unstuck_private.job_sync_from_steps(v_jobs);
-  return v_count;
+    order by s.lease_until, s.job_id, s.step
+    limit p_limit
+  loop
+    exit when clock_timestamp() > p_until;
+    continue when unstuck_private.jobs_lock_free(array[v_job]) = '{}';
+    begin
+      return query
+      select e.job_id, e.tool, e.status, e.refunded
+      from unstuck_private.step_fail_exhausted(p_now, v_job, v_step) e;
+    exception
+      when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+        null;
+      when others then
+        perform unstuck_private.jobs_quarantine(array[v_job], sqlerrm);
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.steps_fail_exhausted
+from public, anon, authenticated, service_role;
+
+-- source sweep/steps_put_back.sql bd8bdfc90601
+-- Puts the steps of these jobs, which are locked, back into the queue where they may go back, and
+-- says how many. A job on which this fails is found by halves and quarantined.
+create or replace function unstuck_private.steps_put_back(p_now timestamptz, p_ids uuid[])
+returns int
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_half int := cardinality(p_ids) / 2;
+  v_jobs uuid[];
+begin
+  if p_ids = '{}' then
+    return 0;
+  end if;
+  begin
+    with back as (
+      update unstuck.job_steps s
+      set status = 'queued',
+        lease_until = null,
+        claimed_at = null,
+        started_at = null,
+        sent_at = null,
+        rescues = s.rescues + (s.status = 'starting')::int,
+        deadline_at = least(p_now + t.queue_ttl, j.expires_at)
+      from unstuck.jobs j
+      join unstuck.tools t using (tool)
+      cross join unstuck.providers p
+      where s.job_id = any (p_ids)
+        and s.status in ('starting', 'running')
+        and s.lease_until <= p_now
+        and j.id = s.job_id
+        and p.provider = s.provider
+        and unstuck_private.can_go_back(s, t, p)
+        and unstuck_private.is_live(j.status)
+        and j.quarantined_at is null
+        and not exists (
+          select
+          from unstuck_private.unhealed u
+          where u.job_id = j.id
+            and u.again_at > p_now
+        )
+      returning s.job_id
+    )
+    select array_agg(b.job_id)
+    into v_jobs
+    from back b;
+    perform unstuck_private.job_sync_from_steps(v_jobs);
+    return coalesce(cardinality(v_jobs), 0);
+  exception
+    when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+      if v_half = 0 then
+        return 0;
+      end if;
+    when others then
+      if v_half = 0 then
+        perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+        return 0;
+      end if;
+  end;
+  return unstuck_private.steps_put_back(p_now, p_ids[:v_half])
+    + unstuck_private.steps_put_back(p_now, p_ids[v_half + 1:]);
+end $$;
+
+revoke all on function unstuck_private.steps_put_back
+from public, anon, authenticated, service_role;
+
+-- source sweep/steps_rescue.sql 776efd58e42a
+-- Steps whose lease ran out and that go back to the queue (`can_go_back`), of jobs that nobody
+-- else holds. Returns how many.
+create or replace function unstuck_private.steps_rescue(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int
+)
+returns int
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_jobs uuid[];
+begin
+  v_jobs := array(
+    select s.job_id
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.tools t using (tool)
+    join unstuck.providers p on p.provider = s.provider
+    where s.status in ('starting', 'running')
+      and s.lease_until <= p_now
+      and unstuck_private.can_go_back(s, t, p)
+      and j.expires_at > p_now
+      and j.quarantined_at is null
+      and (p_user_id is null or j.user_id = p_user_id)
+    order by s.lease_until, s.job_id
+    limit p_limit
+  );
+  return unstuck_private.steps_put_back(p_now, unstuck_private.jobs_lock_free(v_jobs));
 end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
--- source sweep/sweep.sql 7df45cb71d35
--- Everything SQL can heal, up to p_limit jobs and a time budget, page by page. Rows without a job count what went back to the
--- queue and what is left over, looking one page ahead. `p_now` is an argument so that tests need not sleep. Planned anew for
--- each page: from the sixth on, one plan for pages of any size would read whole tables.
-create or replace function unstuck_private.sweep(p_now timestamptz, p_user_id uuid, p_limit int, p_budget interval)
-returns table (job_id uuid, tool text, status text, refunded bigint, requeued int, remaining int)
+-- source sweep/sweep.sql 9090fc43b0cb
+-- Everything SQL can heal, up to p_limit jobs and a time budget: first what is over, page by page,
+-- then steps without an attempt left, then steps that go back to the queue. None of the three
+-- stops another, and no row stops the others.
+--
+-- Rows without a job count what went back to the queue and what is left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not sleep. Planned anew for each page: from the
+-- sixth on, one plan for pages of any size would read whole tables.
+create or replace function unstuck_private.sweep(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  job_id uuid,
+  tool text,
+  status text,
+  refunded bigint,
+  requeued int,
+  remaining int
+)
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 as
 $$
 #variable_conflict use_column
-declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int; v_is_over boolean;
-  v_by text; v_ids uuid[]; v_at timestamptz; v_id uuid;
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_left int := p_limit;
+  v_got int;
+  v_is_over boolean;
+  v_by text;
+  v_ids uuid[];
+  v_at timestamptz;
+  v_id uuid;
 begin
   perform unstuck_private.act_as('sweep');
-  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
-  foreach v_by in array case when p_user_id is null then array['deadline', 'age'] else array['user'] end loop
+  -- A user's own heal has the account before anything else, as whatever else works on that user.
+  if p_user_id is not null and not unstuck_private.account_lock_soon(p_user_id) then
+    return;
+  end if;
+  foreach v_by in array
+    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+  loop
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
-      v_is_over := v_left <= 0 or clock_timestamp() - v_began > p_budget;
-      select c.ids, c.last_at, c.last_id into v_ids, v_at, v_id
-      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
+      v_is_over := v_left <= 0 or clock_timestamp() > v_until;
+      select c.ids, c.last_at, c.last_id
+      into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
+        case when v_is_over then 1000 else least(greatest(v_left, 100), 2000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query
+        select null::uuid, null::text, null::text, 0::bigint, 0,
+          unstuck_private.count_due_of(p_now, v_ids);
         exit;
       end if;
-      if v_by = 'age' then  -- nearly all of them are well and not worth a lock
-        v_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, v_ids) d);
-      end if;
-      return query select * from unstuck_private.sweep_page(p_now, p_user_id, v_ids, v_left);
-      get diagnostics v_got = row_count;
-      v_left := v_left - (v_got - 1);
+      begin
+        return query
+        select *
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_left, v_until);
+        get diagnostics v_got = row_count;
+        v_left := v_left - (v_got - 1);
+      exception when others then
+        raise warning 'a page of the sweep failed: %', sqlerrm;
+      end;
     end loop;
   end loop;
-  -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  begin
+    return query
+    select e.job_id, e.tool, e.status, e.refunded, 0, 0
+    from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200), v_until) e;
+  exception when others then
+    raise warning 'steps_fail_exhausted failed: %', sqlerrm;
+  end;
+  begin
+    return query
+    select null::uuid, null::text, null::text, 0::bigint,
+      unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  exception when others then
+    raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
 end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
 
--- source sweep/sweep_begin_v1.sql 87e12c0ad352
+-- source sweep/sweep_begin_v1.sql bc3ea0ed61df
 create or replace function unstuck.sweep_begin_v1(p_source text)
 returns table (sweep_id bigint)
 language sql
 security definer
 set search_path = ''
 as
-$$ insert into unstuck.sweeps (source) values (p_source) returning id $$;
+$$
+  insert into unstuck.sweeps (source)
+  values (p_source)
+  returning id
+$$;
 
 comment on function unstuck.sweep_begin_v1 is $c$
 Caller: an edge healer, before its pass. Opens the pass's row.
@@ -5081,44 +6417,84 @@ $c$;
 revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_begin_v1 to service_role;
 
--- source sweep/sweep_candidates.sql bed78fcc59f5
--- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline, or ('age') as old as the
--- hard limit of A5 whatever their deadline says. A page costs what it holds, not what the backlog holds.
-create or replace function unstuck_private.sweep_candidates(p_now timestamptz, p_by text, p_user_id uuid, p_at timestamptz, p_id uuid, p_limit int,
-  out ids uuid[], out last_at timestamptz, out last_id uuid)
+-- source sweep/sweep_candidates.sql 418b24d9108a
+-- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline,
+-- or ('age') as old as the hard limit of A5 whatever their deadline says. A page costs what it
+-- holds, not what the backlog holds.
+create or replace function unstuck_private.sweep_candidates(
+  p_now timestamptz,
+  p_by text,
+  p_user_id uuid,
+  p_at timestamptz,
+  p_id uuid,
+  p_limit int,
+  out ids uuid[],
+  out last_at timestamptz,
+  out last_id uuid
+)
 language plpgsql
 stable
 set search_path = ''
 as
 $$
-declare v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
+declare
+  v_old timestamptz := p_now - (select min(t.run_timeout) from unstuck.tools t);
 begin
   if p_by = 'deadline' then
-    select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, j.deadline_at as at from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null
-        and j.deadline_at <= p_now and (j.deadline_at, j.id) > (p_at, p_id)
-      order by j.deadline_at, j.id limit p_limit) c;
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.deadline_at as at
+      from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running')
+        and j.quarantined_at is null
+        and j.deadline_at <= p_now
+        and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id
+      limit p_limit
+    ) c;
   elsif p_by = 'age' then
-    select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, coalesce(j.started_at, j.created_at) as at from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.deadline_at > p_now
-        and coalesce(j.started_at, j.created_at) <= v_old and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
-      order by coalesce(j.started_at, j.created_at), j.id limit p_limit) c;
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, coalesce(j.started_at, j.created_at) as at
+      from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running')
+        and j.quarantined_at is null
+        and j.deadline_at > p_now
+        and coalesce(j.started_at, j.created_at) <= v_old
+        and (coalesce(j.started_at, j.created_at), j.id) > (p_at, p_id)
+      order by coalesce(j.started_at, j.created_at), j.id
+      limit p_limit
+    ) c;
   else
-    select array_agg(c.id), max(c.at) into ids, last_at from (
-      select j.id, j.deadline_at as at from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running') and j.quarantined_at is null and j.user_id = p_user_id
-        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old) and (j.deadline_at, j.id) > (p_at, p_id)
-      order by j.deadline_at, j.id limit p_limit) c;
+    select array_agg(c.id), max(c.at)
+    into ids, last_at
+    from (
+      select j.id, j.deadline_at as at
+      from unstuck.jobs j
+      where j.status in ('pending', 'queued', 'starting', 'running')
+        and j.quarantined_at is null
+        and j.user_id = p_user_id
+        and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old)
+        and (j.deadline_at, j.id) > (p_at, p_id)
+      order by j.deadline_at, j.id
+      limit p_limit
+    ) c;
   end if;
   last_id := ids[cardinality(ids)];
 end $$;
 
-revoke all on function unstuck_private.sweep_candidates from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.sweep_candidates
+from public, anon, authenticated, service_role;
 
--- source sweep/sweep_end_v1.sql 9473228317d7
-create or replace function unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered int, p_cleaned int, p_refunded_credits bigint)
+-- source sweep/sweep_end_v1.sql fcdfa780e5c2
+create or replace function unstuck.sweep_end_v1(
+  p_sweep_id bigint,
+  p_delivered int,
+  p_cleaned int,
+  p_refunded_credits bigint
+)
 returns table (stuck int, violations int, remaining int)
 language plpgsql
 security definer
@@ -5127,80 +6503,162 @@ set statement_timeout = '30s'
 as
 $$
 #variable_conflict use_column
+declare
+  v_stuck int;
+  v_violations int;
+  v_left int;
 begin
-  return query
-  update unstuck.sweeps s set finished_at = clock_timestamp(), delivered = s.delivered + p_delivered, cleaned = s.cleaned + p_cleaned,
-    refunded_credits = s.refunded_credits + p_refunded_credits,
-    stuck = unstuck_private.count_stuck(clock_timestamp()), violations = (select count(*) from unstuck_private.violations(clock_timestamp() - interval '1 day'))
-  where s.id = p_sweep_id
-  returning s.stuck, s.violations, unstuck_private.count_due(clock_timestamp());
+  -- What the pass healed is kept, whatever becomes of its report: also when that takes too long.
+  begin
+    v_stuck := unstuck_private.count_stuck(clock_timestamp());
+    v_left := unstuck_private.count_due(clock_timestamp());
+    select count(*)
+    into v_violations
+    from unstuck_private.violations(clock_timestamp() - interval '1 day');
+  exception when others or query_canceled then
+    raise warning 'the report of sweep % failed: %', p_sweep_id, sqlerrm;
+  end;
+  update unstuck.sweeps s
+  set finished_at = clock_timestamp(),
+    delivered = s.delivered + p_delivered,
+    cleaned = s.cleaned + p_cleaned,
+    refunded_credits = unstuck_private.credits_within(
+      s.refunded_credits::numeric + p_refunded_credits),
+    stuck = v_stuck,
+    violations = v_violations
+  where s.id = p_sweep_id;
+  if found then
+    return query
+    select v_stuck, v_violations, coalesce(v_left, 0);
+  end if;
 end $$;
 
 comment on function unstuck.sweep_end_v1 is $c$
-Caller: an edge healer, after its pass. Stores what health reads: stuck rows and violations
-among rows touched in the last day.
+Caller: an edge healer, after its pass.
+
+Stores what health reads: stuck rows, and violations among rows touched in the last day; nulls
+where they could not be counted.
+
 remaining: due and left over after all that the pass did, also by asking providers.
 $c$;
 
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
--- source sweep/sweep_page.sql d7715fb64247
--- One page: accounts locked by id, jobs locked, judged under the locks (asking first would ask twice), closed. The last row
--- counts what is due and left over: locked by others, or beyond p_limit.
-create or replace function unstuck_private.sweep_page(p_now timestamptz, p_user_id uuid, p_ids uuid[], p_limit int)
-returns table (job_id uuid, tool text, status text, refunded bigint, requeued int, remaining int)
+-- source sweep/sweep_page.sql 51d3343a8b72
+-- One page: what nobody else holds is locked, judged under the locks (asking first would ask
+-- twice) and closed. The last row counts what is due and left over: held by others, or beyond
+-- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
+create or replace function unstuck_private.sweep_page(
+  p_now timestamptz,
+  p_by text,
+  p_ids uuid[],
+  p_limit int,
+  p_until timestamptz
+)
+returns table (
+  job_id uuid,
+  tool text,
+  status text,
+  refunded bigint,
+  requeued int,
+  remaining int
+)
 language plpgsql
 set search_path = ''
 as
 $$
 #variable_conflict use_column
-declare v_users uuid[]; v_locked uuid[]; v_ids uuid[]; v_statuses text[]; v_codes text[]; v_messages text[]; v_bad uuid[]; v_id uuid;
+declare
+  v_due record;
 begin
-  select array_agg(distinct j.user_id) into v_users from unstuck.jobs j where j.id = any (p_ids);
-  insert into unstuck.credit_accounts (user_id) select u.id from unnest(v_users) as u (id) order by 1 on conflict do nothing;
-  -- A user's own heal waits for its turn. A sweep over everybody waits for nobody, so that no two wait in a circle: who is
-  -- busy is healed by the next one.
-  if p_user_id is null then
-    select array_agg(l.user_id) into v_users from (
-      select a.user_id from unstuck.credit_accounts a where a.user_id = any (v_users) order by a.user_id for update skip locked) l;
-  else
-    perform unstuck_private.account_lock(p_user_id);
-  end if;
-  select array_agg(l.id) into v_locked from (
-    select j.id from unstuck.jobs j where j.id = any (p_ids) and j.user_id = any (v_users) order by j.id for update skip locked) l;
-  select array_agg(d.job_id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
-  from unstuck_private.jobs_due(p_now, v_locked) d;
-  return query
-  select null::uuid, null::text, null::text, 0::bigint, 0, greatest(coalesce(cardinality(v_ids), 0) - p_limit, 0)
-    + (select count(*)::int from unstuck_private.jobs_due(p_now, array(select i.id from unnest(p_ids) as i (id) except select l.id from unnest(v_locked) as l (id))));
-  select array_agg(j.id) into v_bad from unstuck.jobs j
-  where j.id = any (v_ids) and j.credits_refunded <> coalesce((
-    select sum(e.amount) from unstuck.credit_entries e where e.job_id = j.id and e.kind = 'refund'), 0);
-  if v_bad is not null then
-    perform unstuck_private.jobs_quarantine(v_bad, 'credits_refunded does not agree with the ledger');
-    select array_agg(d.id), array_agg(d.status), array_agg(d.code), array_agg(d.message) into v_ids, v_statuses, v_codes, v_messages
-    from unnest(v_ids, v_statuses, v_codes, v_messages) as d (id, status, code, message) where d.id <> all (v_bad);
-  end if;
-  begin
-    return query select c.job_id, c.tool, c.status, c.refunded, 0, 0
-    from unstuck_private.jobs_close(v_ids[:p_limit], v_statuses[:p_limit], v_codes[:p_limit], v_messages[:p_limit]) c;
-    return;
-  exception when others then null;  -- one bad row fails the statement: close them one by one and set that one aside
-  end;
-  for i in 1 .. least(cardinality(v_ids), p_limit) loop
-    v_id := v_ids[i];
+  if p_by = 'age' then
     begin
-      return query select c.job_id, c.tool, c.status, c.refunded, 0, 0 from unstuck_private.jobs_close(array[v_id], v_statuses[i:i], v_codes[i:i], v_messages[i:i]) c;
+      p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      perform unstuck_private.jobs_quarantine(array[v_id], sqlerrm);
+      null;  -- One of them is odd: it is found under the locks.
     end;
-  end loop;
+  end if;
+  v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
+  return query
+  select c.job_id, c.tool, c.status, c.refunded, 0, 0
+  from unstuck_private.jobs_close_each(
+    v_due.ids[:p_limit], v_due.statuses[:p_limit], v_due.codes[:p_limit],
+    v_due.messages[:p_limit], p_until) c;
+  return query
+  select null::uuid, null::text, null::text, 0::bigint, 0,
+    unstuck_private.count_due_of(p_now, p_ids);
 end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
--- source sweep/user_heal_v1.sql 360428fb3384
+-- source sweep/sweep_pass.sql 91f24cbca287
+-- One pass over everybody, with what it did in all and by table, added to its row.
+create or replace function unstuck_private.sweep_pass(
+  p_sweep_id bigint,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  cleaned int,
+  refunded_credits bigint,
+  requeued int,
+  remaining int,
+  tables jsonb
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_did record;
+begin
+  with closed as (
+    select s.*, t.table_name
+    from unstuck_private.sweep(
+      clock_timestamp(), null, least(greatest(p_limit, 1), 100000), p_budget) s
+    left join unstuck.tools t using (tool)
+  )
+  select
+    count(c.job_id)::int as cleaned,
+    unstuck_private.credits_within(coalesce(sum(c.refunded), 0)) as refunded,
+    coalesce(sum(c.requeued), 0)::int as requeued,
+    coalesce(sum(c.remaining), 0)::int as remaining,
+    (
+      select jsonb_agg(
+        jsonb_build_object(
+          'table_name', n.table_name,
+          'cancelled_count', (
+            select count(*)
+            from closed x
+            where x.table_name = n.table_name
+          ),
+          'refunded_credits', (
+            select unstuck_private.credits_within(coalesce(sum(x.refunded), 0))
+            from closed x
+            where x.table_name = n.table_name
+          )
+        )
+        order by n.table_name
+      )
+      from (select distinct t.table_name from unstuck.tools t) n
+    ) as tables
+  into v_did
+  from closed c;
+  update unstuck.sweeps s
+  set cleaned = s.cleaned + v_did.cleaned,
+    refunded_credits = unstuck_private.credits_within(
+      s.refunded_credits::numeric + v_did.refunded),
+    requeued = s.requeued + v_did.requeued
+  where s.id = p_sweep_id;
+  return query
+  select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
+end $$;
+
+revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
+
+-- source sweep/user_heal_v1.sql b22c6b41b790
 create or replace function unstuck.user_heal_v1(p_user_id uuid)
 returns table (healed int, refunded_credits bigint)
 language sql
@@ -5208,11 +6666,17 @@ security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
-$$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::bigint from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $$;
+$$
+  select count(s.job_id)::int, unstuck_private.credits_within(coalesce(sum(s.refunded), 0))
+  from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
+$$;
 
 comment on function unstuck.user_heal_v1 is $c$
-Caller: a request of that user that was refused by the user's own rows. Heals what is over, at
-once.
+Caller: a request of that user that was refused by the user's own rows.
+
+Heals what is over, at once. A second at most is waited for the user's account; who holds it for
+longer is not waited for, and nothing is healed.
+
 Replay: zeros.
 $c$;
 
@@ -5380,6 +6844,25 @@ $$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
 revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.number_in to authenticated, service_role;
 
+-- source view/seconds_between.sql b94f9e6c1493
+-- Whole seconds from one time to another. A time written by hand may be any, also infinite; the
+-- answer stays a number that an int holds, so that one odd row makes no list unreadable.
+create or replace function unstuck_private.seconds_between(p_from timestamptz, p_to timestamptz)
+returns int
+language sql
+immutable
+strict
+as
+$$
+  select greatest(
+    least(extract(epoch from p_to) - extract(epoch from p_from), 2147483647),
+    -2147483647)::int
+$$;
+
+revoke all on function unstuck_private.seconds_between
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.seconds_between to authenticated, service_role;
+
 -- source view/status_word.sql 27e155fdbbec
 -- Status words by front end (API, "Status words"). The table name decides.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
@@ -5489,29 +6972,40 @@ $c$;
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v1 to service_role;
 
--- source website/generation_get_v1.sql 865a3df8ceef
+-- source website/generation_get_v1.sql fab9897768c4
 create or replace function unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
-returns table (job_id uuid, status text, error_message text, retries int, credits_refunded bigint, output_url text)
+returns table (
+  job_id uuid,
+  status text,
+  error_message text,
+  retries int,
+  credits_refunded bigint,
+  output_url text
+)
 language sql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
-  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g join unstuck.jobs j on j.id = g.job_id
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded,
+    case when g.status = 'completed' then g.output_url end
+  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g
+  join unstuck.jobs j on j.id = g.job_id
 $$;
 
 comment on function unstuck.generation_get_v1 is $c$
-Caller: the website functions' GET, for the verified user. What job_get_v1 says, with retries
-and, once it is completed, where its files lie.
+Caller: the website functions' GET, for the verified user.
+
+What job_get_v1 says, with retries and, once it is completed, where its files lie.
+
 Refuses: not_found.
 $c$;
 
 revoke all on function unstuck.generation_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_get_v1 to service_role;
 
--- source website/generation_put_back_v1.sql 4bc3f71799f4
+-- source website/generation_put_back_v1.sql 700c901a1849
 create or replace function unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
 returns table (applied boolean)
 language sql
@@ -5519,20 +7013,39 @@ security definer
 set search_path = ''
 as
 $$
-  update unstuck.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
+  update unstuck.job_steps s
+  set checked_at = null
+  where s.job_id = p_job_id
+    and s.run = p_run
+    and s.status = 'running'
+  returning true
 $$;
 
 comment on function unstuck.generation_put_back_v1 is $c$
-Caller: cleanup-stale-generations, whose call failed: the reservation is undone, so that the
-next cleanup tries again at once. No row where another attempt has begun.
+Caller: cleanup-stale-generations, whose call failed.
+
+The reservation is undone, so that the next cleanup tries again at once. No row where another
+attempt has begun.
 $c$;
 
-revoke all on function unstuck.generation_put_back_v1 from public, anon, authenticated, service_role;
+revoke all on function unstuck.generation_put_back_v1
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_put_back_v1 to service_role;
 
--- source website/generation_retry_v1.sql 59a33cc0af6c
-create or replace function unstuck.generation_retry_v1(p_job_id uuid, p_tool text, p_user_id uuid default null)
-returns table (outcome text, user_id uuid, status text, retries int, refunded bigint, balance bigint)
+-- source website/generation_retry_v1.sql d240092a0431
+create or replace function unstuck.generation_retry_v1(
+  p_job_id uuid,
+  p_tool text,
+  p_user_id uuid default null
+)
+returns table (
+  outcome text,
+  user_id uuid,
+  status text,
+  retries int,
+  refunded bigint,
+  balance bigint
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -5540,50 +7053,107 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_job unstuck.jobs; v_step unstuck.job_steps; v_max int; v_now timestamptz; v_status text; v_refunded bigint := 0;
+declare
+  v_actor text := case when p_user_id is null then 'service' else 'user' end;
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_max int;
+  v_now timestamptz;
+  v_status text;
+  v_refunded bigint := 0;
 begin
-  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
+  perform unstuck_private.act_as(v_actor);
   v_job := unstuck_private.job_lock(p_job_id);
-  if v_job.id is null or v_job.tool <> p_tool or v_job.user_id <> coalesce(p_user_id, v_job.user_id) then perform unstuck_private.refuse(404, 'not_found'); end if;
-  perform unstuck_private.refuse_final(v_job);
-  select * into v_step from unstuck.job_steps s where s.job_id = p_job_id and s.step = 1 for update;
-  v_now := clock_timestamp();
-  if not found or not unstuck_private.is_stale_attempt(v_step, v_now) then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  if v_job.id is null
+    or v_job.tool <> p_tool
+    or v_job.user_id <> coalesce(p_user_id, v_job.user_id)
+  then
+    perform unstuck_private.refuse(404, 'not_found');
   end if;
-  select attempt_max into v_max from unstuck.tools where tool = p_tool;
+  perform unstuck_private.refuse_final(v_job);
+  select *
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = 1
+  for update;
+  v_now := clock_timestamp();
+  if not found
+    or not unstuck_private.is_stale_attempt(v_step, v_now)
+    or v_job.quarantined_at is not null
+  then
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end if;
+  select t.attempt_max
+  into v_max
+  from unstuck.tools t
+  where t.tool = p_tool;
   if v_step.attempts >= v_max or v_job.expires_at <= v_now then
-    select g.job_status, g.refunded into v_status, v_refunded from unstuck_private.website_fail(v_job, v_step) g;
+    select f.job_status, f.refunded
+    into v_status, v_refunded
+    from unstuck_private.website_fail(v_job, v_step) f;
   else
     -- Another attempt of the same paid job; what it is about is what the record says.
-    update unstuck.jobs set retries = retries + 1 where id = p_job_id;
-    update unstuck.job_steps s set status = 'queued', input = v_job.input || s.input, lease_until = null, claimed_at = null, sent_at = null,
-      started_at = null, not_before = null, checked_at = null, deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-    from unstuck.tools t where s.job_id = p_job_id and s.step = 1 and t.tool = p_tool;
+    update unstuck.jobs
+    set retries = retries + 1
+    where id = p_job_id;
+    update unstuck.job_steps s
+    set status = 'queued',
+      input = v_job.input || s.input,
+      lease_until = null,
+      claimed_at = null,
+      sent_at = null,
+      started_at = null,
+      not_before = null,
+      checked_at = null,
+      deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
+    from unstuck.tools t
+    where s.job_id = p_job_id
+      and s.step = 1
+      and t.tool = p_tool;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
-    values (p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', case when p_user_id is null then 'service' else 'user' end,
+    insert into unstuck.job_events (
+      job_id, step, run, event, from_status, to_status, actor, detail)
+    values (
+      p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', v_actor,
       jsonb_build_object('retry', v_job.retries + 1));
   end if;
   return query
-  select case when v_status is null then 'retried' else 'closed' end, j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
-  from unstuck.jobs j left join unstuck.credit_accounts a using (user_id) where j.id = p_job_id;
+  select case when v_status is null then 'retried' else 'closed' end,
+    j.user_id, j.status, j.retries, v_refunded, coalesce(a.balance, 0)
+  from unstuck.jobs j
+  left join unstuck.credit_accounts a using (user_id)
+  where j.id = p_job_id;
 end $$;
 
 comment on function unstuck.generation_retry_v1 is $c$
 Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
-record's own). A stale attempt goes back to the queue, free, retries + 1.
-outcome retried | closed (no attempt left: failed and refunded).
-Refuses: not_found (also another's or another tool's), already_final, in_progress.
+record's own).
+
+A stale attempt goes back to the queue, free, retries + 1. outcome retried | closed (no attempt
+left: failed and refunded).
+
+Refuses: not_found (also another's or another tool's), already_final, in_progress (also one that
+is quarantined).
+
 Replay: in_progress.
 $c$;
 
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
--- source website/generations_stale_v1.sql e6657726a4c8
+-- source website/generations_stale_v1.sql 42d92b3437b2
 create or replace function unstuck.generations_stale_v1(p_limit int)
-returns table (job_id uuid, tool text, run bigint, retries int, action text, refunded bigint, remaining int)
+returns table (
+  job_id uuid,
+  tool text,
+  run bigint,
+  retries int,
+  action text,
+  refunded bigint,
+  remaining int
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -5591,66 +7161,166 @@ set statement_timeout = '30s'
 as
 $$
 #variable_conflict use_column
-declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_row record;
 begin
   perform unstuck_private.act_as('sweep');
   for v_row in
-    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id join unstuck.tools t using (tool)
-    where t.table_name = 'generation_history' and s.status = 'running' and unstuck_private.is_stale_attempt(s, v_now) and j.quarantined_at is null
-      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
-    order by j.user_id, s.job_id limit greatest(p_limit, 0)
+    select s.job_id, s.step,
+      greatest(count(*) over () - p_limit, 0)::int as remaining
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.providers p on p.provider = s.provider
+    where p.retried_by_function
+      and s.status = 'running'
+      and unstuck_private.is_stale_attempt(s, clock_timestamp())
+      and not unstuck_private.is_reserved_attempt(s, clock_timestamp())
+      and j.quarantined_at is null
+    order by j.user_id, s.job_id
+    limit greatest(p_limit, 0)
   loop
-    v_job := unstuck_private.job_lock(v_row.job_id);
-    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
-    v_now := clock_timestamp();
-    -- Another cleanup, or its owner, came first.
-    continue when v_step.job_id is null or not unstuck_private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
-    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
-      from unstuck_private.website_fail(v_job, v_step) g;
-    else
-      update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
-    end if;
+    exit when clock_timestamp() > v_until;
+    continue when unstuck_private.jobs_lock_free(array[v_row.job_id]) = '{}';
+    begin
+      return query
+      select v_row.job_id, s.tool, s.run, s.retries, s.action, s.refunded, v_row.remaining
+      from unstuck_private.website_settle(v_row.job_id, v_row.step) s;
+    exception
+      when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+        null;
+      when others then
+        perform unstuck_private.jobs_quarantine(array[v_row.job_id], sqlerrm);
+    end;
   end loop;
 end $$;
 
 comment on function unstuck.generations_stale_v1 is $c$
-Caller: cleanup-stale-generations. Websites whose attempt stopped.
-action retry: reserved for the caller for 45 s, who calls the function of its tool | failed: no
-attempt or time left, closed and refunded here.
+Caller: cleanup-stale-generations.
+
+Websites whose attempt stopped. action retry: reserved for the caller for 45 s, who calls the
+function of its tool | failed: no attempt or time left, closed and refunded here. What somebody
+else holds is left for the next call; a row on which this fails is quarantined.
+
 remaining: stale ones beyond p_limit.
+
 Replay: what is reserved is not given out again.
 $c$;
 
-revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
+revoke all on function unstuck.generations_stale_v1
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;
 
--- source website/is_stale_attempt.sql c1c35d5313b8
--- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others have no lease; their deadline
--- says when.
-create or replace function unstuck_private.is_stale_attempt(p_step unstuck.job_steps, p_now timestamptz) returns boolean
+-- source website/is_reserved_attempt.sql 40962d00948e
+-- A cleanup was given this stale attempt a moment ago, to call its function.
+create or replace function unstuck_private.is_reserved_attempt(
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns boolean
 language sql
 immutable
 as
-$$ select p_step.status = 'running' and p_step.provider_done_at is null and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now $$;
+$$
+  select coalesce(p_step.checked_at > p_now - interval '45 seconds', false)
+$$;
 
-revoke all on function unstuck_private.is_stale_attempt from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.is_reserved_attempt
+from public, anon, authenticated, service_role;
 
--- source website/website_fail.sql 66381406db9a
--- No attempt or no time left: the website is given up, in the caller's transaction, which has locked account, job and step.
-create or replace function unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
+-- source website/is_stale_attempt.sql 06a0329e179a
+-- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others
+-- have no lease; their deadline says when.
+create or replace function unstuck_private.is_stale_attempt(
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns boolean
+language sql
+immutable
+as
+$$
+  select p_step.status = 'running'
+    and p_step.provider_done_at is null
+    and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now
+$$;
+
+revoke all on function unstuck_private.is_stale_attempt
+from public, anon, authenticated, service_role;
+
+-- source website/website_fail.sql f6969e62b11f
+-- No attempt or no time left: the website is given up, in the caller's transaction, which has
+-- locked account, job and step.
+create or replace function unstuck_private.website_fail(
+  p_job unstuck.jobs,
+  p_step unstuck.job_steps
+)
 returns table (job_status text, refunded bigint)
 language sql
 set search_path = ''
 as
 $$
-  select g.job_status, g.refunded
-  from unstuck_private.step_fail(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
+  select f.job_status, f.refunded
+  from unstuck_private.step_fail(
+    p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) f
 $$;
 
 revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;
+
+-- source website/website_settle.sql 518b945291b8
+-- What becomes of a website whose attempt stopped: failed and refunded where no attempt or no time
+-- is left, else reserved for whoever asks. Its account, job and step are locked. No row where
+-- another cleanup, or its owner, came first, and where its money is odd: then it is quarantined.
+create or replace function unstuck_private.website_settle(p_job_id uuid, p_step int)
+returns table (tool text, run bigint, retries int, action text, refunded bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_job unstuck.jobs;
+  v_step unstuck.job_steps;
+  v_now timestamptz := clock_timestamp();
+begin
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job_id;
+  select *
+  into v_step
+  from unstuck.job_steps s
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  if v_job.quarantined_at is not null
+    or not unstuck_private.is_stale_attempt(v_step, v_now)
+    or unstuck_private.is_reserved_attempt(v_step, v_now)
+  then
+    return;
+  end if;
+  if unstuck_private.is_money_odd(v_job) then
+    perform unstuck_private.jobs_quarantine(
+      array[p_job_id], 'credits_refunded does not agree with the ledger');
+    return;
+  end if;
+  if v_job.expires_at <= v_now
+    or v_step.attempts >= (select t.attempt_max from unstuck.tools t where t.tool = v_job.tool)
+  then
+    return query
+    select v_job.tool, v_step.run, v_job.retries, 'failed', f.refunded
+    from unstuck_private.website_fail(v_job, v_step) f;
+    return;
+  end if;
+  update unstuck.job_steps s
+  set checked_at = v_now
+  where s.job_id = p_job_id
+    and s.step = p_step;
+  return query
+  select v_job.tool, v_step.run, v_job.retries, 'retry', 0::bigint;
+end $$;
+
+revoke all on function unstuck_private.website_settle
+from public, anon, authenticated, service_role;
 
 -- source audit/invariant_violations.sql 9e71fac0b006
 create view unstuck.invariant_violations with (security_invoker = true) as
@@ -6101,14 +7771,16 @@ values
   ('results', null)
 on conflict do nothing;
 
--- source tool/known_providers.sql eabfeb2e620e
+-- source tool/known_providers.sql 5b3b389fc24b
 -- One row per provider. An operator's own limits stay when this is applied again.
-insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks)
+insert into unstuck.providers (
+  provider, max_concurrent, synchronous, signed_webhooks, retried_by_function
+)
 values
-  ('runninghub',  3, false, false),
-  ('replicate',  10, false, true),
-  ('gemini',      5, true,  false),
-  ('llm',        10, true,  false)
+  ('runninghub',  3, false, false, false),
+  ('replicate',  10, false, true,  false),
+  ('gemini',      5, true,  false, false),
+  ('llm',        10, true,  false, true)
 on conflict do nothing;
 
 -- source tool/known_tools.sql 73b9d1d5398c
@@ -6466,7 +8138,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '1714df038b78c037b86da9aa8460e31b564fcb0acd05d820332baab056fd9369'
+  'dcf9e9e881dfe546a5d1a8570d5cfaf6d2af0eae99f081372ff4babcb01d57e4'
 );
 
 notify pgrst, 'reload schema';

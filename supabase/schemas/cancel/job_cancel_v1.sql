@@ -7,33 +7,54 @@ set statement_timeout = '10s'
 as
 $$
 #variable_conflict use_column
-declare v_job unstuck.jobs;
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
 begin
   perform unstuck_private.act_as('user');
   v_job := unstuck_private.job_lock(p_job_id);
-  if v_job.user_id is distinct from p_user_id then v_job := null; end if;
+  if v_job.user_id is distinct from p_user_id then
+    v_job := null;
+  end if;
   perform unstuck_private.refuse_other_table(v_job, p_table);
-  if v_job.error_code = 'ORPHANED' then  -- a sweep's cancel, which its `/run` would take back: now it is its user's
+  select *
+  into v_tool
+  from unstuck.tools
+  where tool = v_job.tool;
+  if v_job.error_code = 'ORPHANED' then
+    -- A sweep's cancel, which its `/run` would take back: now it is its user's.
     perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
-    update unstuck.jobs set error_code = 'CANCELLED', error_message = 'CANCELLED: cancelled by the user.' where id = p_job_id;
-    return query select 'cancelled', 0::bigint, t.provider from unstuck.tools t where t.tool = v_job.tool; return;
+    update unstuck.jobs
+    set error_code = 'CANCELLED',
+      error_message = 'CANCELLED: cancelled by the user.'
+    where id = p_job_id;
+    return query
+    select 'cancelled', 0::bigint, v_tool.provider;
+    return;
   end if;
   perform unstuck_private.refuse_final(v_job);
-  if v_job.status in ('starting', 'running') and not (select t.user_cancel_running from unstuck.tools t where t.tool = v_job.tool) then
-    perform unstuck_private.refuse(409, 'in_progress', jsonb_build_object('status', v_job.status));
+  if v_job.quarantined_at is not null
+    or v_job.status in ('starting', 'running') and not v_tool.user_cancel_running
+  then
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
   return query
-  select c.status, c.refunded, t.provider
-  from unstuck_private.jobs_close(array[p_job_id], array['cancelled'], array['CANCELLED'], array['cancelled by the user.']) c
-  join unstuck.tools t using (tool);
+  select c.status, c.refunded, v_tool.provider
+  from unstuck_private.jobs_close(
+    array[p_job_id], array['cancelled'], array['CANCELLED'],
+    array['cancelled by the user.']) c;
 end $$;
 
 comment on function unstuck.job_cancel_v1 is $c$
-Caller: cancel of the queue endpoint, for the verified user. Cancels an own waiting job (a
-running one where the tool allows it) and returns its credits; an orphan that a sweep cancelled
-is its user's cancel from then on.
-Refuses: bad_request, not_found, in_progress, already_final.
+Caller: cancel of the queue endpoint, for the verified user.
+
+Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
+orphan that a sweep cancelled is its user's cancel from then on.
+
+Refuses: bad_request, not_found, in_progress (also one that is kept for an operator),
+already_final.
 $c$;
 
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;

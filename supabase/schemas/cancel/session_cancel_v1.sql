@@ -14,8 +14,12 @@ $$
 declare
   v_ids uuid[];
   v_coming uuid[];
+  v_count int;
 begin
-  if p_user_id is null or coalesce(p_session_id, '') = '' or cardinality(p_job_ids) > 100 then
+  if p_user_id is null
+    or coalesce(p_session_id, '') = ''
+    or cardinality(p_job_ids) > 100
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   perform unstuck_private.act_as('user');
@@ -27,6 +31,7 @@ begin
     from unstuck.jobs j
     where j.user_id = p_user_id
       and j.status in ('pending', 'queued')
+      and j.quarantined_at is null
       and (j.session_id = p_session_id or j.id = any (p_job_ids))
     order by j.id
     for update
@@ -53,22 +58,28 @@ begin
   end if;
   -- These end for good by their own rows, so that a full list keeps nobody's job alive.
   perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
+  v_count := cardinality(v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close(
+  from unstuck_private.jobs_close_each(
     v_ids,
-    array_fill('cancelled'::text, array[cardinality(v_ids)]),
-    array_fill('CANCELLED'::text, array[cardinality(v_ids)]),
-    array_fill('the page was closed.'::text, array[cardinality(v_ids)])
+    array_fill('cancelled'::text, array[v_count]),
+    array_fill('CANCELLED'::text, array[v_count]),
+    array_fill('the page was closed.'::text, array[v_count]),
+    clock_timestamp() + interval '5 seconds'
   ) c
   join unstuck.tools t using (tool);
 end $$;
 
 comment on function unstuck.session_cancel_v1 is $c$
-Caller: cancel-session, for the verified user. Cancels the caller's own waiting jobs of that
-session and those named; a named one that is still to come never runs.
+Caller: cancel-session, for the verified user.
+
+Cancels the caller's own waiting jobs of that session and those named; a named one that is still
+to come never runs. A job that cannot be closed is quarantined, and stops none of the others.
+
 Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
 come holds 1,000 ids for a day).
+
 Replay: no rows.
 $c$;
 

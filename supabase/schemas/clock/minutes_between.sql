@@ -5,7 +5,9 @@ language sql
 immutable
 as
 $$
-  select greatest(round(extract(epoch from p_to - p_from) / 60), 1)::int
+  select greatest(
+    round(least(extract(epoch from p_to) - extract(epoch from p_from), 1e11) / 60),
+    1)::int
 $$;
 
 revoke all on function unstuck_private.minutes_between

@@ -1,9 +1,13 @@
 -- One job, locked in order (account, job), for the functions that may move money. Null where there is
 -- none; an account that was made for a job that went meanwhile, with its user, goes with it.
+--
+-- A worker waits for another one's call. What is held for longer is held by an operator: then the
+-- call fails, to be tried again, before whoever made it gives up.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql
 set search_path = ''
+set lock_timeout = '5s'
 as
 $$
 declare

@@ -48,6 +48,8 @@ create table unstuck.jobs (
   quarantined_at timestamptz,
   constraint jobs_refund_within_charge
     check (credits_refunded between 0 and credits_charged),
+  constraint jobs_retries_in_reach
+    check (retries < 1000000000),
   constraint jobs_completed_at_iff_final
     check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled'))),
   constraint jobs_error_message_names_code

@@ -26,6 +26,20 @@ begin
   then
     return new;
   end if;
+  -- A row by hand that was pending with a key begins to work: the key is another live job's, and a
+  -- job that is paid for does not fail for that.
+  if old.status = 'pending'
+    and new.status in ('queued', 'starting', 'running')
+    and new.exclusive_key = old.exclusive_key
+    and exists (
+      select
+      from unstuck.jobs j
+      where j.exclusive_key = new.exclusive_key
+        and j.status in ('queued', 'starting', 'running')
+    )
+  then
+    new.exclusive_key := null;
+  end if;
   new.updated_at := clock_timestamp();
   return new;
 end $$;

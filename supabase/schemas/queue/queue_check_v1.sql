@@ -30,6 +30,7 @@ $$
     join unstuck.tools t using (tool)
     where t.provider = p_provider
       and j.status = 'queued'
+      and j.quarantined_at is null
     group by j.tool
   )
   select
@@ -38,7 +39,7 @@ $$
     greatest(p.max_concurrent - l.running, 0),
     coalesce(w.total, 0),
     coalesce(w.by_tool, '{}'),
-    extract(epoch from clock_timestamp() - w.since)::int,
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
     p.enabled
   from unstuck.providers p

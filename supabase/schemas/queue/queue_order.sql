@@ -24,6 +24,7 @@ begin
     where s.provider = p_provider
       and s.status = 'queued'
       and unstuck_private.is_live(j.status)
+      and j.quarantined_at is null
       and (
         s.deadline_at > p_now
         -- The queue TTL is paused while another step of the job works.

@@ -17,7 +17,7 @@ begin
     select
       q.job_id,
       coalesce(t.seconds, 60) as seconds,
-      greatest(extract(epoch from s.not_before - clock_timestamp()), 1) as not_in,
+      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
       j.status = 'queued'
         and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
@@ -38,7 +38,7 @@ begin
     if v_step.is_first then
       v_position := v_position + 1;
       return query
-      select v_step.job_id, v_position, ceil(v_free[v_slot])::int;
+      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
     end if;
     v_free[v_slot] := v_free[v_slot] + v_step.seconds;
   end loop;

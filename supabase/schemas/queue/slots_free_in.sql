@@ -12,10 +12,9 @@ begin
       select
         abs(
           coalesce(t.seconds, 60)
-          - extract(
-            epoch from
+          - unstuck_private.seconds_between(
+            coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at),
             clock_timestamp()
-            - coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at)
           )
         ) as seconds
       from unstuck.job_steps s

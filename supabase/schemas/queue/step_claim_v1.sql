@@ -100,7 +100,7 @@ begin
       s.input,
       s.deadline_at,
       p.place,
-      greatest(least(t.run_timeout, j.expires_at - v_now), '0') as run_for
+      greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
   ),
   turn as (
     -- Users served together go to the end of the line in the order in which they were served.
@@ -122,7 +122,7 @@ begin
         else j.started_at
       end,
       waited_in_queue = j.waited_in_queue
-        or v_now - coalesce(j.queued_at, j.created_at) > interval '2 seconds',
+        or coalesce(j.queued_at, j.created_at) < v_now - interval '2 seconds',
       current_step = case
         when t.step_order = 'sequential' then c.step
         else j.current_step

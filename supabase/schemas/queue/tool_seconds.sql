@@ -14,9 +14,9 @@ begin
     select
       j.tool,
       greatest(
-        extract(
-          epoch from
-          coalesce(s.provider_done_at, s.completed_at) - least(s.claimed_at, s.started_at)
+        unstuck_private.seconds_between(
+          least(s.claimed_at, s.started_at),
+          coalesce(s.provider_done_at, s.completed_at)
         ),
         0
       ) as seconds,

@@ -1,19 +1,23 @@
--- The cancels owed to the provider once this step is closed: those owed before, and its own task if
--- the provider has one and is not done with it.
+-- The cancels owed to the provider once this step is closed: its task, if the provider has one
+-- and is still at it. What is no list, by hand, counts as none.
 create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable
 as
 $$
-  select case
-    when p_step.sent_at is not null
-      and p_step.provider_done_at is null
-      and p_step.provider_task_id is not null
-    then
-      p_step.provider_cancel_due
-      || jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run)
-    else p_step.provider_cancel_due
-  end
+  select
+    case
+      when jsonb_typeof(p_step.provider_cancel_due) = 'array' then p_step.provider_cancel_due
+      else '[]'
+    end
+    || case
+      when p_step.sent_at is not null
+        and p_step.provider_done_at is null
+        and p_step.provider_task_id is not null
+      then jsonb_build_array(
+        jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run))
+      else '[]'
+    end
 $$;
 
 revoke all on function unstuck_private.cancel_due_with

@@ -1,4 +1,4 @@
--- The cancels owed to the provider, without those of one task.
+-- The cancels owed but for this task's. What is no list, by hand, counts as none.
 create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
 returns jsonb
 language sql
@@ -6,7 +6,8 @@ immutable
 as
 $$
   select coalesce(jsonb_agg(d), '[]')
-  from jsonb_array_elements(p_due) d
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
   where d ->> 'task_id' is distinct from p_task_id
 $$;
 

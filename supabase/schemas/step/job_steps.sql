@@ -44,6 +44,9 @@ create table unstuck.job_steps (
   completed_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
+  -- What is counted up can be counted up: one row too far would stop every claim beside it.
+  constraint job_steps_counts_in_reach
+    check (run < 1000000000000000 and attempts < 1000000000 and rescues < 1000000000),
   constraint job_steps_completed_at_iff_final
     check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
 );

@@ -1,15 +1,29 @@
--- The step of a live run, its job locked first. Null fields where the run is stale or the step final.
-create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint) returns unstuck.job_steps
+-- The step of a live run, its job locked first. Null where the run is stale or the step final.
+create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
+returns unstuck.job_steps
 language plpgsql
 set search_path = ''
+set lock_timeout = '5s'
 as
 $$
-declare v_step unstuck.job_steps;
+declare
+  v_step unstuck.job_steps;
 begin
-  perform 1 from unstuck.jobs where id = p_job_id for update;
-  select * into v_step from unstuck.job_steps where job_id = p_job_id and step = p_step and run = p_run
-    and status in ('starting', 'running') for update;
-  if not found then return null; end if;
+  perform 1
+  from unstuck.jobs
+  where id = p_job_id
+  for update;
+  select *
+  into v_step
+  from unstuck.job_steps
+  where job_id = p_job_id
+    and step = p_step
+    and run = p_run
+    and status in ('starting', 'running')
+  for update;
+  if not found then
+    return null;
+  end if;
   return v_step;
 end $$;
 

@@ -7,22 +7,31 @@ set statement_timeout = '55s'
 as
 $$
 #variable_conflict use_column
-declare v_sweep bigint;
+declare
+  v_sweep bigint;
 begin
-  insert into unstuck.sweeps (source) values ('sql') returning id into v_sweep;
+  insert into unstuck.sweeps (source)
+  values ('sql')
+  returning id
+  into v_sweep;
   return query
-  with done as (select * from unstuck.jobs_sweep_v1(v_sweep, 20000))
   select x.table_name, x.cancelled_count, x.refunded_credits
-  from done, jsonb_to_recordset(done.tables) as x (table_name text, cancelled_count int, refunded_credits bigint);
+  from unstuck_private.sweep_pass(v_sweep, 20000, interval '20 seconds') p
+  cross join jsonb_to_recordset(p.tables)
+    as x (table_name text, cancelled_count int, refunded_credits bigint);
   perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
 end $$;
 
 comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
-Caller: pg_cron, an operator. The healer that needs no edge: closes every live job of all tools
-past its limit and returns the credits; what was sent to an asynchronous provider waits 3
-minutes past its deadline for an edge healer to ask. Always seven rows.
+Caller: pg_cron, an operator.
+
+The healer that needs no edge: closes every live job of all tools past its limit and returns the
+credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
+healer to ask. It waits for nobody, and no row stops the others. Always seven rows.
+
 Replay: zeros.
 $c$;
 
-revoke all on function unstuck.cleanup_all_stale_ai_jobs from public, anon, authenticated, service_role;
+revoke all on function unstuck.cleanup_all_stale_ai_jobs
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;

@@ -1,41 +1,88 @@
--- Everything SQL can heal, up to p_limit jobs and a time budget, page by page. Rows without a job count what went back to the
--- queue and what is left over, looking one page ahead. `p_now` is an argument so that tests need not sleep. Planned anew for
--- each page: from the sixth on, one plan for pages of any size would read whole tables.
-create or replace function unstuck_private.sweep(p_now timestamptz, p_user_id uuid, p_limit int, p_budget interval)
-returns table (job_id uuid, tool text, status text, refunded bigint, requeued int, remaining int)
+-- Everything SQL can heal, up to p_limit jobs and a time budget: first what is over, page by page,
+-- then steps without an attempt left, then steps that go back to the queue. None of the three
+-- stops another, and no row stops the others.
+--
+-- Rows without a job count what went back to the queue and what is left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not sleep. Planned anew for each page: from the
+-- sixth on, one plan for pages of any size would read whole tables.
+create or replace function unstuck_private.sweep(
+  p_now timestamptz,
+  p_user_id uuid,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  job_id uuid,
+  tool text,
+  status text,
+  refunded bigint,
+  requeued int,
+  remaining int
+)
 language plpgsql
 set search_path = ''
 set plan_cache_mode = 'force_custom_plan'
 as
 $$
 #variable_conflict use_column
-declare v_began timestamptz := clock_timestamp(); v_left int := p_limit; v_got int; v_is_over boolean;
-  v_by text; v_ids uuid[]; v_at timestamptz; v_id uuid;
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_left int := p_limit;
+  v_got int;
+  v_is_over boolean;
+  v_by text;
+  v_ids uuid[];
+  v_at timestamptz;
+  v_id uuid;
 begin
   perform unstuck_private.act_as('sweep');
-  return query select e.job_id, e.tool, e.status, e.refunded, 0, 0 from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200)) e;
-  foreach v_by in array case when p_user_id is null then array['deadline', 'age'] else array['user'] end loop
+  -- A user's own heal has the account before anything else, as whatever else works on that user.
+  if p_user_id is not null and not unstuck_private.account_lock_soon(p_user_id) then
+    return;
+  end if;
+  foreach v_by in array
+    case when p_user_id is null then array['deadline', 'age'] else array['user'] end
+  loop
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
-      v_is_over := v_left <= 0 or clock_timestamp() - v_began > p_budget;
-      select c.ids, c.last_at, c.last_id into v_ids, v_at, v_id
-      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id, case when v_is_over then 1000 else least(greatest(v_left, 100), 10000) end) c;
+      v_is_over := v_left <= 0 or clock_timestamp() > v_until;
+      select c.ids, c.last_at, c.last_id
+      into v_ids, v_at, v_id
+      from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
+        case when v_is_over then 1000 else least(greatest(v_left, 100), 2000) end) c;
       exit when v_ids is null;
       if v_is_over then
-        return query select null::uuid, null::text, null::text, 0::bigint, 0, count(*)::int from unstuck_private.jobs_due(p_now, v_ids);
+        return query
+        select null::uuid, null::text, null::text, 0::bigint, 0,
+          unstuck_private.count_due_of(p_now, v_ids);
         exit;
       end if;
-      if v_by = 'age' then  -- nearly all of them are well and not worth a lock
-        v_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, v_ids) d);
-      end if;
-      return query select * from unstuck_private.sweep_page(p_now, p_user_id, v_ids, v_left);
-      get diagnostics v_got = row_count;
-      v_left := v_left - (v_got - 1);
+      begin
+        return query
+        select *
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_left, v_until);
+        get diagnostics v_got = row_count;
+        v_left := v_left - (v_got - 1);
+      exception when others then
+        raise warning 'a page of the sweep failed: %', sqlerrm;
+      end;
     end loop;
   end loop;
-  -- Last: it locks jobs without their accounts, and nothing may wait for an account after that.
-  return query select null::uuid, null::text, null::text, 0::bigint, unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  begin
+    return query
+    select e.job_id, e.tool, e.status, e.refunded, 0, 0
+    from unstuck_private.steps_fail_exhausted(p_now, p_user_id, least(p_limit, 200), v_until) e;
+  exception when others then
+    raise warning 'steps_fail_exhausted failed: %', sqlerrm;
+  end;
+  begin
+    return query
+    select null::uuid, null::text, null::text, 0::bigint,
+      unstuck_private.steps_rescue(p_now, p_user_id, p_limit), 0;
+  exception when others then
+    raise warning 'steps_rescue failed: %', sqlerrm;
+  end;
 end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;

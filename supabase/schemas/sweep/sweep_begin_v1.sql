@@ -4,7 +4,11 @@ language sql
 security definer
 set search_path = ''
 as
-$$ insert into unstuck.sweeps (source) values (p_source) returning id $$;
+$$
+  insert into unstuck.sweeps (source)
+  values (p_source)
+  returning id
+$$;
 
 comment on function unstuck.sweep_begin_v1 is $c$
 Caller: an edge healer, before its pass. Opens the pass's row.

@@ -5,11 +5,17 @@ security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
-$$ select count(s.job_id)::int, coalesce(sum(s.refunded), 0)::bigint from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '5 seconds') s $$;
+$$
+  select count(s.job_id)::int, unstuck_private.credits_within(coalesce(sum(s.refunded), 0))
+  from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
+$$;
 
 comment on function unstuck.user_heal_v1 is $c$
-Caller: a request of that user that was refused by the user's own rows. Heals what is over, at
-once.
+Caller: a request of that user that was refused by the user's own rows.
+
+Heals what is over, at once. A second at most is waited for the user's account; who holds it for
+longer is not waited for, and nothing is healed.
+
 Replay: zeros.
 $c$;
 

@@ -1,8 +1,10 @@
 -- One row per provider. An operator's own limits stay when this is applied again.
-insert into unstuck.providers (provider, max_concurrent, synchronous, signed_webhooks)
+insert into unstuck.providers (
+  provider, max_concurrent, synchronous, signed_webhooks, retried_by_function
+)
 values
-  ('runninghub',  3, false, false),
-  ('replicate',  10, false, true),
-  ('gemini',      5, true,  false),
-  ('llm',        10, true,  false)
+  ('runninghub',  3, false, false, false),
+  ('replicate',  10, false, true,  false),
+  ('gemini',      5, true,  false, false),
+  ('llm',        10, true,  false, true)
 on conflict do nothing;

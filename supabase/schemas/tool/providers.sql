@@ -9,6 +9,8 @@ create table unstuck.providers (
   synchronous boolean not null default false,
   -- Where webhooks are not signed they are only hints: running steps are also asked about.
   signed_webhooks boolean not null default false,
+  -- Its tools' own cleanup calls their function again: the healers leave its attempts to it.
+  retried_by_function boolean not null default false,
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
 );

@@ -1,18 +1,29 @@
 create or replace function unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
-returns table (job_id uuid, status text, error_message text, retries int, credits_refunded bigint, output_url text)
+returns table (
+  job_id uuid,
+  status text,
+  error_message text,
+  retries int,
+  credits_refunded bigint,
+  output_url text
+)
 language sql
 security definer
 set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded, case when g.status = 'completed' then g.output_url end
-  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g join unstuck.jobs j on j.id = g.job_id
+  select g.job_id, g.status, g.error_message, j.retries, g.credits_refunded,
+    case when g.status = 'completed' then g.output_url end
+  from unstuck.job_get_v1(p_job_id, p_user_id, p_tool) g
+  join unstuck.jobs j on j.id = g.job_id
 $$;
 
 comment on function unstuck.generation_get_v1 is $c$
-Caller: the website functions' GET, for the verified user. What job_get_v1 says, with retries
-and, once it is completed, where its files lie.
+Caller: the website functions' GET, for the verified user.
+
+What job_get_v1 says, with retries and, once it is completed, where its files lie.
+
 Refuses: not_found.
 $c$;
 

@@ -5,13 +5,21 @@ security definer
 set search_path = ''
 as
 $$
-  update unstuck.job_steps s set checked_at = null where s.job_id = p_job_id and s.run = p_run and s.status = 'running' returning true
+  update unstuck.job_steps s
+  set checked_at = null
+  where s.job_id = p_job_id
+    and s.run = p_run
+    and s.status = 'running'
+  returning true
 $$;
 
 comment on function unstuck.generation_put_back_v1 is $c$
-Caller: cleanup-stale-generations, whose call failed: the reservation is undone, so that the
-next cleanup tries again at once. No row where another attempt has begun.
+Caller: cleanup-stale-generations, whose call failed.
+
+The reservation is undone, so that the next cleanup tries again at once. No row where another
+attempt has begun.
 $c$;
 
-revoke all on function unstuck.generation_put_back_v1 from public, anon, authenticated, service_role;
+revoke all on function unstuck.generation_put_back_v1
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_put_back_v1 to service_role;

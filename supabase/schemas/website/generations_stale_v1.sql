@@ -1,5 +1,13 @@
 create or replace function unstuck.generations_stale_v1(p_limit int)
-returns table (job_id uuid, tool text, run bigint, retries int, action text, refunded bigint, remaining int)
+returns table (
+  job_id uuid,
+  tool text,
+  run bigint,
+  retries int,
+  action text,
+  refunded bigint,
+  remaining int
+)
 language plpgsql
 security definer
 set search_path = ''
@@ -7,38 +15,52 @@ set statement_timeout = '30s'
 as
 $$
 #variable_conflict use_column
-declare v_row record; v_job unstuck.jobs; v_step unstuck.job_steps; v_now timestamptz := clock_timestamp(); v_reserved interval := interval '45 seconds';
+declare
+  v_until timestamptz := clock_timestamp() + interval '6 seconds';
+  v_row record;
 begin
   perform unstuck_private.act_as('sweep');
   for v_row in
-    select s.job_id, s.step, s.run, t.attempt_max, greatest(count(*) over () - p_limit, 0)::int as remaining
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id join unstuck.tools t using (tool)
-    where t.table_name = 'generation_history' and s.status = 'running' and unstuck_private.is_stale_attempt(s, v_now) and j.quarantined_at is null
-      and coalesce(s.checked_at, '-infinity') <= v_now - v_reserved
-    order by j.user_id, s.job_id limit greatest(p_limit, 0)
+    select s.job_id, s.step,
+      greatest(count(*) over () - p_limit, 0)::int as remaining
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    join unstuck.providers p on p.provider = s.provider
+    where p.retried_by_function
+      and s.status = 'running'
+      and unstuck_private.is_stale_attempt(s, clock_timestamp())
+      and not unstuck_private.is_reserved_attempt(s, clock_timestamp())
+      and j.quarantined_at is null
+    order by j.user_id, s.job_id
+    limit greatest(p_limit, 0)
   loop
-    v_job := unstuck_private.job_lock(v_row.job_id);
-    v_step := unstuck_private.step_lock(v_row.job_id, v_row.step, v_row.run);
-    v_now := clock_timestamp();
-    -- Another cleanup, or its owner, came first.
-    continue when v_step.job_id is null or not unstuck_private.is_stale_attempt(v_step, v_now) or v_step.checked_at > v_now - v_reserved;
-    if v_step.attempts >= v_row.attempt_max or v_job.expires_at <= v_now then
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'failed', g.refunded, v_row.remaining
-      from unstuck_private.website_fail(v_job, v_step) g;
-    else
-      update unstuck.job_steps s set checked_at = v_now where s.job_id = v_row.job_id and s.step = v_row.step;
-      return query select v_job.id, v_job.tool, v_row.run, v_job.retries, 'retry', 0::bigint, v_row.remaining;
-    end if;
+    exit when clock_timestamp() > v_until;
+    continue when unstuck_private.jobs_lock_free(array[v_row.job_id]) = '{}';
+    begin
+      return query
+      select v_row.job_id, s.tool, s.run, s.retries, s.action, s.refunded, v_row.remaining
+      from unstuck_private.website_settle(v_row.job_id, v_row.step) s;
+    exception
+      when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+        null;
+      when others then
+        perform unstuck_private.jobs_quarantine(array[v_row.job_id], sqlerrm);
+    end;
   end loop;
 end $$;
 
 comment on function unstuck.generations_stale_v1 is $c$
-Caller: cleanup-stale-generations. Websites whose attempt stopped.
-action retry: reserved for the caller for 45 s, who calls the function of its tool | failed: no
-attempt or time left, closed and refunded here.
+Caller: cleanup-stale-generations.
+
+Websites whose attempt stopped. action retry: reserved for the caller for 45 s, who calls the
+function of its tool | failed: no attempt or time left, closed and refunded here. What somebody
+else holds is left for the next call; a row on which this fails is quarantined.
+
 remaining: stale ones beyond p_limit.
+
 Replay: what is reserved is not given out again.
 $c$;
 
-revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
+revoke all on function unstuck.generations_stale_v1
+from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;

@@ -1,12 +1,17 @@
--- No attempt or no time left: the website is given up, in the caller's transaction, which has locked account, job and step.
-create or replace function unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
+-- No attempt or no time left: the website is given up, in the caller's transaction, which has
+-- locked account, job and step.
+create or replace function unstuck_private.website_fail(
+  p_job unstuck.jobs,
+  p_step unstuck.job_steps
+)
 returns table (job_status text, refunded bigint)
 language sql
 set search_path = ''
 as
 $$
-  select g.job_status, g.refunded
-  from unstuck_private.step_fail(p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) g
+  select f.job_status, f.refunded
+  from unstuck_private.step_fail(
+    p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) f
 $$;
 
 revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;

@@ -202,6 +202,7 @@ async fn what_runs_is_told_before_what_waits() {
     db.open_all_tools().await;
     let user = db.user(1000).await;
     let (first, second) = (db.order(user, UPSCALER, 1).await, db.order(user, VIDEO, 1).await);
+    db.exec(&format!("update unstuck.tools set exclusive_group = 'runninghub' where provider = '{PROVIDER}'")).await;
     db.exec(&format!("update unstuck.jobs set queued_at = queued_at + interval '1 second' where id = '{first}'")).await;
     assert_eq!(db.run(PROVIDER, "t1").await.job, second);
     let seen = active(&db, user).await;

@@ -1,0 +1,28 @@
+-- A row that waits since before p_before, and that nobody paid for, asked for or works on.
+create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
+returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.status in ('pending', 'queued')
+    and p_job.quarantined_at is null
+    and p_job.request_hash is null
+    and p_job.started_at is null
+    and coalesce(p_job.queued_at, p_job.created_at) <= p_before
+    and not exists (
+      select
+      from unstuck.credit_entries e
+      where e.job_id = p_job.id
+        and e.kind = 'debit'
+    )
+    and not exists (
+      select
+      from unstuck.job_steps s
+      where s.job_id = p_job.id
+        and (s.provider_task_id is not null or s.claimed_at is not null)
+    )
+$$;
+
+revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;

@@ -1,0 +1,64 @@
+-- One pass over everybody, with what it did in all and by table, added to its row.
+create or replace function unstuck_private.sweep_pass(
+  p_sweep_id bigint,
+  p_limit int,
+  p_budget interval
+)
+returns table (
+  cleaned int,
+  refunded_credits bigint,
+  requeued int,
+  remaining int,
+  tables jsonb
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_did record;
+begin
+  with closed as (
+    select s.*, t.table_name
+    from unstuck_private.sweep(
+      clock_timestamp(), null, least(greatest(p_limit, 1), 100000), p_budget) s
+    left join unstuck.tools t using (tool)
+  )
+  select
+    count(c.job_id)::int as cleaned,
+    unstuck_private.credits_within(coalesce(sum(c.refunded), 0)) as refunded,
+    coalesce(sum(c.requeued), 0)::int as requeued,
+    coalesce(sum(c.remaining), 0)::int as remaining,
+    (
+      select jsonb_agg(
+        jsonb_build_object(
+          'table_name', n.table_name,
+          'cancelled_count', (
+            select count(*)
+            from closed x
+            where x.table_name = n.table_name
+          ),
+          'refunded_credits', (
+            select unstuck_private.credits_within(coalesce(sum(x.refunded), 0))
+            from closed x
+            where x.table_name = n.table_name
+          )
+        )
+        order by n.table_name
+      )
+      from (select distinct t.table_name from unstuck.tools t) n
+    ) as tables
+  into v_did
+  from closed c;
+  update unstuck.sweeps s
+  set cleaned = s.cleaned + v_did.cleaned,
+    refunded_credits = unstuck_private.credits_within(
+      s.refunded_credits::numeric + v_did.refunded),
+    requeued = s.requeued + v_did.requeued
+  where s.id = p_sweep_id;
+  return query
+  select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
+end $$;
+
+revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;

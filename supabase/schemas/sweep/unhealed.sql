@@ -1,0 +1,12 @@
+-- Jobs that could not even be quarantined: a trigger or a constraint refuses every change of the
+-- row. Healers leave such a job alone for a while, longer after each try, so that any number of
+-- them costs the others nothing.
+create table unstuck_private.unhealed (
+  job_id uuid primary key,
+  tries int not null default 1,
+  again_at timestamptz not null,
+  reason text not null
+);
+
+alter table unstuck_private.unhealed enable row level security;
+revoke all on unstuck_private.unhealed from public, anon, authenticated, service_role;

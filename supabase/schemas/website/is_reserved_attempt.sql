@@ -1,0 +1,15 @@
+-- A cleanup was given this stale attempt a moment ago, to call its function.
+create or replace function unstuck_private.is_reserved_attempt(
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns boolean
+language sql
+immutable
+as
+$$
+  select coalesce(p_step.checked_at > p_now - interval '45 seconds', false)
+$$;
+
+revoke all on function unstuck_private.is_reserved_attempt
+from public, anon, authenticated, service_role;
