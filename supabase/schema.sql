@@ -859,7 +859,8 @@ CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.cleanup_all_stale_ai_jobs()
+    select *
+    from unstuck.cleanup_all_stale_ai_jobs()
   $function$
 ;
 CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
@@ -867,7 +868,8 @@ CREATE OR REPLACE FUNCTION public.consume_upscaler_credits(_user_id uuid, _amoun
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $function$
 ;
 CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount bigint, p_reason text, p_idempotency_key text)
@@ -875,7 +877,8 @@ CREATE OR REPLACE FUNCTION public.credit_grant_v1(p_user_id uuid, p_amount bigin
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+    select *
+    from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
   $function$
 ;
 CREATE OR REPLACE FUNCTION public.has_role(_user_id uuid, _role unstuck.app_role)
@@ -892,7 +895,8 @@ CREATE OR REPLACE FUNCTION public.refund_upscaler_credits(_user_id uuid, _amount
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.cleanup_all_stale_ai_jobs()
@@ -2747,7 +2751,12 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_applied_v1(p_inbox_id bigint)
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
-AS $function$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $function$
+AS $function$
+  update unstuck.webhook_inbox w set
+    applied_at = coalesce(w.applied_at, clock_timestamp())
+  where w.id = p_inbox_id
+  returning true
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
  RETURNS TABLE(recorded boolean, inbox_id bigint)
@@ -2756,14 +2765,23 @@ CREATE OR REPLACE FUNCTION unstuck.webhook_record_v1(p_provider text, p_job_id u
  SET search_path TO ''
  SET statement_timeout TO '5s'
 AS $function$
-#variable_conflict use_column
-declare v_id bigint;
+declare
+  v_id bigint;
 begin
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
-  on conflict (provider, dedup_key) do nothing returning id into v_id;
-  if found then return query select true, v_id; return; end if;
-  return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
+  on conflict (provider, dedup_key) do nothing
+  returning id into v_id;
+  if found then
+    return query
+    select true, v_id;
+    return;
+  end if;
+  return query
+  select false, w.id
+  from unstuck.webhook_inbox w
+  where w.provider = p_provider
+    and w.dedup_key = p_dedup_key;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.account_drop_empty(p_user_id uuid)
@@ -6353,12 +6371,23 @@ Replay: zeros.
 ';
 comment on function unstuck.webhook_applied_v1(bigint) is
 '
-Caller: the webhook consumer. Marks an inbox row as dealt with.
+Caller: the webhook consumer.
+
+Effect: marks a recorded call as dealt with.
+
+Refuses: nothing; no row where there is no such call.
+
+Replay: keeps the first time.
 ';
 comment on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) is
 '
-Caller: provider-webhook, after the token was verified. Keeps the call; changes no job.
-Replay: recorded = false.
+Caller: provider-webhook, after it has verified the token.
+
+Effect: keeps the call; changes no job.
+
+Refuses: nothing.
+
+Replay: recorded = false, with the id of the call that was kept.
 ';
 comment on view public.generation_history is
 'Unstuck front of unstuck.generation_history.';

@@ -6929,24 +6929,43 @@ $$;
 revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_hours to authenticated, service_role;
 
--- source webhook/webhook_applied_v1.sql 9ec15f91cc77
+-- source webhook/webhook_applied_v1.sql 36b22eafc724
 create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
 returns table (applied boolean)
 language sql
 security definer
 set search_path = ''
 as
-$$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $$;
+$$
+  update unstuck.webhook_inbox w set
+    applied_at = coalesce(w.applied_at, clock_timestamp())
+  where w.id = p_inbox_id
+  returning true
+$$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer. Marks an inbox row as dealt with.
+Caller: the webhook consumer.
+
+Effect: marks a recorded call as dealt with.
+
+Refuses: nothing; no row where there is no such call.
+
+Replay: keeps the first time.
 $c$;
 
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_applied_v1 to service_role;
 
--- source webhook/webhook_record_v1.sql cf367c9ca370
-create or replace function unstuck.webhook_record_v1(p_provider text, p_job_id uuid, p_step int, p_run bigint, p_task_id text, p_dedup_key text, p_body jsonb)
+-- source webhook/webhook_record_v1.sql 2ad82930c235
+create or replace function unstuck.webhook_record_v1(
+  p_provider text,
+  p_job_id uuid,
+  p_step int,
+  p_run bigint,
+  p_task_id text,
+  p_dedup_key text,
+  p_body jsonb
+)
 returns table (recorded boolean, inbox_id bigint)
 language plpgsql
 security definer
@@ -6954,19 +6973,33 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
-#variable_conflict use_column
-declare v_id bigint;
+declare
+  v_id bigint;
 begin
   insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body)
   values (p_provider, p_job_id, p_step, p_run, nullif(p_task_id, ''), p_dedup_key, p_body)
-  on conflict (provider, dedup_key) do nothing returning id into v_id;
-  if found then return query select true, v_id; return; end if;
-  return query select false, w.id from unstuck.webhook_inbox w where w.provider = p_provider and w.dedup_key = p_dedup_key;
+  on conflict (provider, dedup_key) do nothing
+  returning id into v_id;
+  if found then
+    return query
+    select true, v_id;
+    return;
+  end if;
+  return query
+  select false, w.id
+  from unstuck.webhook_inbox w
+  where w.provider = p_provider
+    and w.dedup_key = p_dedup_key;
 end $$;
 
 comment on function unstuck.webhook_record_v1 is $c$
-Caller: provider-webhook, after the token was verified. Keeps the call; changes no job.
-Replay: recorded = false.
+Caller: provider-webhook, after it has verified the token.
+
+Effect: keeps the call; changes no job.
+
+Refuses: nothing.
+
+Replay: recorded = false, with the id of the call that was kept.
 $c$;
 
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
@@ -7852,7 +7885,7 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
--- source front/cleanup_all_stale_ai_jobs.sql 7887f8940f95
+-- source front/cleanup_all_stale_ai_jobs.sql c811c28c4247
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7864,7 +7897,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.cleanup_all_stale_ai_jobs()
+    select *
+    from unstuck.cleanup_all_stale_ai_jobs()
   $fn$;
   comment on function public.cleanup_all_stale_ai_jobs
   is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';
@@ -7873,7 +7907,7 @@ begin
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
--- source front/consume_upscaler_credits.sql 12d2ffb60dc6
+-- source front/consume_upscaler_credits.sql 4aa62d46b00b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7885,7 +7919,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.consume_upscaler_credits
   is 'Unstuck front of unstuck.consume_upscaler_credits.';
@@ -7894,7 +7929,7 @@ begin
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
--- source front/credit_grant_v1.sql c1ee873f46de
+-- source front/credit_grant_v1.sql 0d1a6bc94b88
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7911,14 +7946,15 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+    select *
+    from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
   $fn$;
   comment on function public.credit_grant_v1 is 'Unstuck front of unstuck.credit_grant_v1.';
   revoke all on function public.credit_grant_v1 from public, anon, authenticated, service_role;
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
--- source front/generation_history.sql af1472ef3aa8
+-- source front/generation_history.sql 8b07cb00127b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7927,13 +7963,14 @@ begin
   end if;
   create view public.generation_history
   with (security_invoker = true) as
-  select * from unstuck.generation_history;
+  select *
+  from unstuck.generation_history;
   comment on view public.generation_history is 'Unstuck front of unstuck.generation_history.';
   revoke all on public.generation_history from public, anon, authenticated, service_role;
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
--- source front/generation_jobs.sql 1214a28802d0
+-- source front/generation_jobs.sql fb641d6a21c6
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7942,13 +7979,14 @@ begin
   end if;
   create view public.generation_jobs
   with (security_invoker = true) as
-  select * from unstuck.generation_jobs;
+  select *
+  from unstuck.generation_jobs;
   comment on view public.generation_jobs is 'Unstuck front of unstuck.generation_jobs.';
   revoke all on public.generation_jobs from public, anon, authenticated, service_role;
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
--- source front/generation_tasks.sql 760da12cfecd
+-- source front/generation_tasks.sql 99e52d1b13da
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7957,7 +7995,8 @@ begin
   end if;
   create view public.generation_tasks
   with (security_invoker = true) as
-  select * from unstuck.generation_tasks;
+  select *
+  from unstuck.generation_tasks;
   comment on view public.generation_tasks is 'Unstuck front of unstuck.generation_tasks.';
   revoke all on public.generation_tasks from public, anon, authenticated, service_role;
   grant select on public.generation_tasks to authenticated, service_role;
@@ -7983,7 +8022,7 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
--- source front/pose_changer_jobs.sql ab94121864f3
+-- source front/pose_changer_jobs.sql 1ae586fcfa52
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -7992,14 +8031,15 @@ begin
   end if;
   create view public.pose_changer_jobs
   with (security_invoker = true) as
-  select * from unstuck.pose_changer_jobs;
+  select *
+  from unstuck.pose_changer_jobs;
   comment on view public.pose_changer_jobs is 'Unstuck front of unstuck.pose_changer_jobs.';
   revoke all on public.pose_changer_jobs from public, anon, authenticated, service_role;
   grant select on public.pose_changer_jobs to authenticated, service_role;
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
--- source front/refund_upscaler_credits.sql 94cf805028e5
+-- source front/refund_upscaler_credits.sql 8aa50ce3f8af
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -8011,7 +8051,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.refund_upscaler_credits
   is 'Unstuck front of unstuck.refund_upscaler_credits.';
@@ -8020,7 +8061,7 @@ begin
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
--- source front/replicate_tasks.sql 30e78b87cd6f
+-- source front/replicate_tasks.sql 03d77c39dfec
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -8029,13 +8070,14 @@ begin
   end if;
   create view public.replicate_tasks
   with (security_invoker = true) as
-  select * from unstuck.replicate_tasks;
+  select *
+  from unstuck.replicate_tasks;
   comment on view public.replicate_tasks is 'Unstuck front of unstuck.replicate_tasks.';
   revoke all on public.replicate_tasks from public, anon, authenticated, service_role;
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
--- source front/upscaler_jobs.sql 0ee0b0b043ec
+-- source front/upscaler_jobs.sql 72baf9c0cca0
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -8044,14 +8086,15 @@ begin
   end if;
   create view public.upscaler_jobs
   with (security_invoker = true) as
-  select * from unstuck.upscaler_jobs;
+  select *
+  from unstuck.upscaler_jobs;
   comment on view public.upscaler_jobs is 'Unstuck front of unstuck.upscaler_jobs.';
   revoke all on public.upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.upscaler_jobs to authenticated, service_role;
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
--- source front/user_roles.sql bf70d10426b1
+-- source front/user_roles.sql 6ed3baf3929b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -8060,13 +8103,14 @@ begin
   end if;
   create view public.user_roles
   with (security_invoker = true) as
-  select * from unstuck.user_roles;
+  select *
+  from unstuck.user_roles;
   comment on view public.user_roles is 'Unstuck front of unstuck.user_roles.';
   revoke all on public.user_roles from public, anon, authenticated, service_role;
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
--- source front/veste_ai_jobs.sql 979be9e2f0d1
+-- source front/veste_ai_jobs.sql 70f67267f1bd
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -8075,14 +8119,15 @@ begin
   end if;
   create view public.veste_ai_jobs
   with (security_invoker = true) as
-  select * from unstuck.veste_ai_jobs;
+  select *
+  from unstuck.veste_ai_jobs;
   comment on view public.veste_ai_jobs is 'Unstuck front of unstuck.veste_ai_jobs.';
   revoke all on public.veste_ai_jobs from public, anon, authenticated, service_role;
   grant select on public.veste_ai_jobs to authenticated, service_role;
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
--- source front/video_upscaler_jobs.sql aee97c0467e1
+-- source front/video_upscaler_jobs.sql 369094b0d5a2
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -8091,7 +8136,8 @@ begin
   end if;
   create view public.video_upscaler_jobs
   with (security_invoker = true) as
-  select * from unstuck.video_upscaler_jobs;
+  select *
+  from unstuck.video_upscaler_jobs;
   comment on view public.video_upscaler_jobs is 'Unstuck front of unstuck.video_upscaler_jobs.';
   revoke all on public.video_upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.video_upscaler_jobs to authenticated, service_role;
@@ -8138,7 +8184,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'dcf9e9e881dfe546a5d1a8570d5cfaf6d2af0eae99f081372ff4babcb01d57e4'
+  '27309a32e1ec5647a01c87a182e3d05e6e3b107b6048be24b70c031c173ad7e3'
 );
 
 notify pgrst, 'reload schema';

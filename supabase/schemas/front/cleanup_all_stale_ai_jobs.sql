@@ -9,7 +9,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.cleanup_all_stale_ai_jobs()
+    select *
+    from unstuck.cleanup_all_stale_ai_jobs()
   $fn$;
   comment on function public.cleanup_all_stale_ai_jobs
   is 'Unstuck front of unstuck.cleanup_all_stale_ai_jobs.';

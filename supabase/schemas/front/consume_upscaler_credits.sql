@@ -9,7 +9,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.consume_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.consume_upscaler_credits
   is 'Unstuck front of unstuck.consume_upscaler_credits.';

@@ -14,7 +14,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
+    select *
+    from unstuck.credit_grant_v1(p_user_id, p_amount, p_reason, p_idempotency_key)
   $fn$;
   comment on function public.credit_grant_v1 is 'Unstuck front of unstuck.credit_grant_v1.';
   revoke all on function public.credit_grant_v1 from public, anon, authenticated, service_role;

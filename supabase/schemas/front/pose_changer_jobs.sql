@@ -6,7 +6,8 @@ begin
   end if;
   create view public.pose_changer_jobs
   with (security_invoker = true) as
-  select * from unstuck.pose_changer_jobs;
+  select *
+  from unstuck.pose_changer_jobs;
   comment on view public.pose_changer_jobs is 'Unstuck front of unstuck.pose_changer_jobs.';
   revoke all on public.pose_changer_jobs from public, anon, authenticated, service_role;
   grant select on public.pose_changer_jobs to authenticated, service_role;

@@ -9,7 +9,8 @@ begin
   language sql
   set search_path = ''
   as $fn$
-    select * from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
+    select *
+    from unstuck.refund_upscaler_credits(_user_id, _amount, _description)
   $fn$;
   comment on function public.refund_upscaler_credits
   is 'Unstuck front of unstuck.refund_upscaler_credits.';

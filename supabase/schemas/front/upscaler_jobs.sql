@@ -6,7 +6,8 @@ begin
   end if;
   create view public.upscaler_jobs
   with (security_invoker = true) as
-  select * from unstuck.upscaler_jobs;
+  select *
+  from unstuck.upscaler_jobs;
   comment on view public.upscaler_jobs is 'Unstuck front of unstuck.upscaler_jobs.';
   revoke all on public.upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.upscaler_jobs to authenticated, service_role;

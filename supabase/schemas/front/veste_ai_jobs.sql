@@ -6,7 +6,8 @@ begin
   end if;
   create view public.veste_ai_jobs
   with (security_invoker = true) as
-  select * from unstuck.veste_ai_jobs;
+  select *
+  from unstuck.veste_ai_jobs;
   comment on view public.veste_ai_jobs is 'Unstuck front of unstuck.veste_ai_jobs.';
   revoke all on public.veste_ai_jobs from public, anon, authenticated, service_role;
   grant select on public.veste_ai_jobs to authenticated, service_role;

@@ -6,7 +6,8 @@ begin
   end if;
   create view public.video_upscaler_jobs
   with (security_invoker = true) as
-  select * from unstuck.video_upscaler_jobs;
+  select *
+  from unstuck.video_upscaler_jobs;
   comment on view public.video_upscaler_jobs is 'Unstuck front of unstuck.video_upscaler_jobs.';
   revoke all on public.video_upscaler_jobs from public, anon, authenticated, service_role;
   grant select on public.video_upscaler_jobs to authenticated, service_role;

@@ -4,10 +4,21 @@ language sql
 security definer
 set search_path = ''
 as
-$$ update unstuck.webhook_inbox set applied_at = coalesce(applied_at, clock_timestamp()) where id = p_inbox_id returning true $$;
+$$
+  update unstuck.webhook_inbox w set
+    applied_at = coalesce(w.applied_at, clock_timestamp())
+  where w.id = p_inbox_id
+  returning true
+$$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer. Marks an inbox row as dealt with.
+Caller: the webhook consumer.
+
+Effect: marks a recorded call as dealt with.
+
+Refuses: nothing; no row where there is no such call.
+
+Replay: keeps the first time.
 $c$;
 
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;

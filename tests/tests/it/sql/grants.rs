@@ -33,40 +33,43 @@ async fn only_the_service_calls_a_function() {
     assert!(names(&db, &private.replace("{role}", "anon")).await.is_empty());
     let readers = names(&db, &private.replace("{role}", "authenticated")).await;
     let allowed = [
-        "hours_seen",
         "is_admin",
         "is_final",
         "is_live",
         "job_position",
         "job_task_id",
-        "load_seen",
         "may_see",
         "number_in",
-        "places_seen",
         "status_word",
         "step_output_url",
-        "violations_seen",
+        "visible_hours",
+        "visible_load",
+        "visible_positions",
+        "visible_violations",
     ];
     let found: Vec<&str> =
-        readers.iter().map(|name| name.trim_start_matches("private.").split('(').next().unwrap()).collect();
+        readers.iter().map(|name| name.trim_start_matches("unstuck_private.").split('(').next().unwrap()).collect();
     assert_eq!(found, allowed, "what the views compute with more rights, and nothing else");
 }
 
 #[tokio::test]
-async fn a_new_function_or_table_is_nobodys_by_default() {
+async fn a_new_table_is_nobodys_by_default_and_a_stranger_reaches_no_function() {
     let db = Database::fresh().await;
     db.exec("create function unstuck.oops() returns int language sql as 'select 1'; create table unstuck.oops (id int)")
         .await;
-    for role in ["anon", "authenticated"] {
-        assert_eq!(
-            db.value(&format!("select has_function_privilege('{role}', 'unstuck.oops()', 'execute')")).await,
-            false,
-            "{role}"
-        );
+    for role in ["anon", "authenticated", "service_role"] {
         assert_eq!(
             db.value(&format!("select has_table_privilege('{role}', 'unstuck.oops', 'select')")).await,
             false,
             "{role}"
+        );
+    }
+    // Postgres lets everybody execute a new function: who may not use its schema does not get that far.
+    for schema in ["unstuck", "unstuck_private"] {
+        assert_eq!(
+            db.value(&format!("select has_schema_privilege('anon', '{schema}', 'usage')")).await,
+            false,
+            "{schema}"
         );
     }
 }
@@ -76,7 +79,7 @@ async fn every_function_is_described_pinned_and_the_only_one_of_its_name() {
     let db = Database::fresh().await;
     let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('unstuck', 'unstuck_private')";
     let undescribed = format!(
-        "select p.proname as name {ours} and n.nspname = 'unstuck' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^Caller: '"
+        "select p.proname as name {ours} and n.nspname = 'unstuck' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^\\s*Caller: '"
     );
     assert_eq!(names(&db, &undescribed).await, [""; 0], "a comment says caller, effect, refusals, replay");
     let twice = format!("select n.nspname || '.' || p.proname as name {ours} group by 1 having count(*) > 1");
@@ -99,7 +102,7 @@ async fn nobody_writes_a_table() {
         for role in ["anon", "authenticated", "service_role"] {
             for right in ["select", "insert", "update", "delete", "truncate", "references", "trigger"] {
                 let may =
-                    db.value(&format!("select has_table_privilege('{role}', 'public.{relation}', '{right}')")).await;
+                    db.value(&format!("select has_table_privilege('{role}', 'unstuck.{relation}', '{right}')")).await;
                 let view_write = role == "authenticated"
                     && old_names.contains(&relation.as_str())
                     && ["insert", "update", "delete"].contains(&right);
@@ -149,13 +152,13 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
     let mut with_owner = 0;
     for relation in relations {
         let readable =
-            db.value(&format!("select has_any_column_privilege('authenticated', 'public.{relation}', 'select')")).await;
+            db.value(&format!("select has_any_column_privilege('authenticated', 'unstuck.{relation}', 'select')")).await;
         caller.become_caller("authenticated", Some(user)).await;
         let columns = db.rows(&format!("select column_name as name from information_schema.columns where table_schema = 'unstuck' and table_name = '{relation}'")).await;
         let has = |name: &str| columns.iter().any(|column| column["name"] == name);
         if readable == false {
             assert_eq!(
-                caller.try_rows(&format!("select 1 as x from public.{relation}")).await.unwrap_err().state,
+                caller.try_rows(&format!("select 1 as x from unstuck.{relation}")).await.unwrap_err().state,
                 "42501",
                 "{relation}"
             );
@@ -164,7 +167,7 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
         if has("user_id") {
             with_owner += 1;
             let owners = async |session: &Session| {
-                let rows = session.rows(&format!("select distinct user_id from public.{relation}")).await;
+                let rows = session.rows(&format!("select distinct user_id from unstuck.{relation}")).await;
                 let mut owners: Vec<Uuid> = rows.iter().map(|row| id(&row["user_id"])).collect();
                 owners.sort();
                 owners
@@ -179,7 +182,7 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
         } else if has("job_id") {
             let jobs = db.rows(&format!("select id from unstuck.jobs where user_id = '{other}'")).await;
             let jobs: Vec<String> = jobs.iter().map(|row| format!("'{}'", id(&row["id"]))).collect();
-            let of_others = format!("select count(*) from public.{relation} where job_id in ({})", jobs.join(", "));
+            let of_others = format!("select count(*) from unstuck.{relation} where job_id in ({})", jobs.join(", "));
             assert_eq!(caller.int(&of_others).await, 0, "{relation}");
         }
     }
@@ -206,7 +209,7 @@ async fn what_is_for_admins_stays_with_them() {
     caller.become_caller("authenticated", Some(user)).await;
     for table in ["webhook_inbox", "sweeps", "cancelled_requests"] {
         assert_eq!(
-            caller.try_rows(&format!("select * from public.{table}")).await.unwrap_err().state,
+            caller.try_rows(&format!("select * from unstuck.{table}")).await.unwrap_err().state,
             "42501",
             "{table}"
         );
@@ -215,7 +218,7 @@ async fn what_is_for_admins_stays_with_them() {
     caller.become_caller("anon", None).await;
     for relation in ["jobs", "upscaler_jobs", "job_receipts", "queue_positions", "tools", "credit_accounts"] {
         assert_eq!(
-            caller.try_rows(&format!("select * from public.{relation}")).await.unwrap_err().state,
+            caller.try_rows(&format!("select * from unstuck.{relation}")).await.unwrap_err().state,
             "42501",
             "{relation}"
         );
