@@ -16,3 +16,5 @@ mod race;
 mod sql;
 #[path = "it/tidy.rs"]
 mod tidy;
+#[path = "it/upgrade.rs"]
+mod upgrade;

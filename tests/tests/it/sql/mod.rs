@@ -16,6 +16,6 @@ mod operations;
 mod queue;
 mod reads;
 mod retention;
-mod schema;
+pub(crate) mod schema;
 mod sources;
 mod steps;
