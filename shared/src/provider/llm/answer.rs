@@ -35,6 +35,8 @@ pub struct Reader {
     events: Events,
     /// Everything, while it looks like one JSON object instead of events.
     whole: Option<Vec<u8>>,
+    /// So much of it is known to be white space.
+    blank: usize,
     taken: usize,
     said: Said,
 }
@@ -49,7 +51,7 @@ struct Said {
 
 impl Reader {
     pub fn new(api: Api) -> Self {
-        Self { api, events: Events::default(), whole: Some(Vec::new()), taken: 0, said: Said::default() }
+        Self { api, events: Events::default(), whole: Some(Vec::new()), blank: 0, taken: 0, said: Said::default() }
     }
 
     /// Takes what has arrived. False: nothing that follows can matter.
@@ -63,7 +65,11 @@ impl Reader {
         match &mut self.whole {
             Some(whole) => {
                 whole.extend_from_slice(bytes);
-                if is_object(whole) == Some(false) {
+                let is_object = is_object(whole.get(self.blank..).unwrap_or_default());
+                if is_object.is_none() {
+                    self.blank = whole.len();
+                }
+                if is_object == Some(false) {
                     let begun = self.whole.take().unwrap_or_default();
                     self.events.feed(&begun, |data| self.said.event(api, data));
                 }

@@ -181,6 +181,14 @@ fn a_server_that_does_not_stream_is_understood() {
     ] {
         assert_eq!(class(&read(api, &body.to_string())), expected, "{body}");
     }
+    let blank = format!("{}{}", " \n".repeat(50), chunk("a", Some("stop")));
+    assert_eq!(class(&read(Api::OpenAi, &blank)), "ok a");
+    let blank = format!(
+        "{}{}",
+        " \r\n".repeat(50),
+        json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]})
+    );
+    assert_eq!(class(&read(Api::OpenAi, &blank)), "ok a");
     assert_eq!(class(&read(Api::OpenAi, "{half")), "again 0 the answer could not be read");
 }
 
