@@ -21,6 +21,9 @@ const SCHEMA: &str = "unstuck";
 /// The least wait before the one repetition.
 const RETRY_MS: u32 = 150;
 
+/// How long whoever meets a cap waits, where the SQL function does not say.
+const RATE_LIMITED_S: u32 = 60;
+
 /// Calls SQL functions as the service role.
 pub struct Db<'a, T: Transport> {
     pub transport: &'a T,
@@ -55,6 +58,9 @@ impl From<DbError> for ApiError {
                 let retry_after = fields.remove("retry_after").and_then(|seconds| seconds.as_u64());
                 let mut error = ApiError::of(code);
                 error.retry_after_s = retry_after.and_then(|seconds| u32::try_from(seconds).ok());
+                if code == ErrorCode::RateLimited {
+                    error.retry_after_s.get_or_insert(RATE_LIMITED_S);
+                }
                 error.fields = fields;
                 error
             }
@@ -186,6 +192,7 @@ fn judge(function: &str, response: HttpResponse) -> Result<String, Failure> {
             let error = ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY").with_internal(detail);
             Err(DbError::Config(error).into())
         }
+        "PGRST106" => Err(DbError::Config(not_exposed(detail)).into()),
         // Serialization failure, deadlock, lock and statement time-outs: rolled back.
         "40001" | "40P01" | "55P03" | "57014" => Err(DbError::Unavailable(detail).into()),
         _ if code.starts_with("53") => Err(DbError::Unavailable(detail).into()),
@@ -195,6 +202,14 @@ fn judge(function: &str, response: HttpResponse) -> Result<String, Failure> {
         _ if code.starts_with("08") || code.starts_with("57P") => Err(DbError::Unknown(detail).into()),
         _ => Err(DbError::Bug(detail).into()),
     }
+}
+
+/// PostgREST serves a schema only once it is told to, and nothing works until then.
+fn not_exposed(detail: String) -> ApiError {
+    let message = "The database's API does not expose the schema `unstuck`. In Supabase's dashboard add it under \
+        Settings, API, Exposed schemas; elsewhere run: alter role authenticator set pgrst.db_schemas = \
+        'public, unstuck'; notify pgrst, 'reload config'; (keep what that list names today).";
+    ApiError::new(ErrorCode::Misconfigured, message).with_internal(detail)
 }
 
 /// A refusal by the contract: the message is the code, the details are the extra fields as JSON.
@@ -227,22 +242,6 @@ fn stripped(value: Value) -> Value {
             fields.into_iter().map(|(name, value)| (name.replace('\0', ""), stripped(value))).collect()
         }
         other => other,
-    }
-}
-
-/// Does any text in here hold a NUL?
-#[cfg(feature = "edge")]
-pub(crate) fn has_nul(fields: &Map<String, Value>) -> bool {
-    fields.iter().any(|(name, value)| name.contains('\0') || value_has_nul(value))
-}
-
-#[cfg(feature = "edge")]
-fn value_has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(value_has_nul),
-        Value::Object(fields) => has_nul(fields),
-        _ => false,
     }
 }
 

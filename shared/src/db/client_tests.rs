@@ -163,6 +163,28 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
 }
 
 #[test]
+fn a_schema_that_is_not_exposed_is_named_with_what_to_do() {
+    let body = json!({"code": "PGRST106", "message": "Invalid schema: unstuck", "details": null,
+        "hint": "Only the following schemas are exposed: public"});
+    let (outcome, sent) = call(&config("k"), &json!({}), vec![answer(406, &body.to_string())]);
+    let error = ApiError::from(outcome.unwrap_err());
+    assert_eq!((error.code, error.code.http_status()), (ErrorCode::Misconfigured, 500));
+    for part in ["`unstuck`", "Exposed schemas", "pgrst.db_schemas", "notify pgrst, 'reload config'"] {
+        assert!(error.message.contains(part), "{part}: {}", error.message);
+    }
+    assert!(error.internal.unwrap().contains("PGRST106"));
+    assert_eq!(sent.len(), 1, "asking again changes nothing");
+}
+
+#[test]
+fn a_cap_in_the_database_says_when_to_come_again() {
+    let limited = |details: Value| ApiError::from(error_of("PT429", "rate_limited", details));
+    assert_eq!(limited(Value::Null).retry_after_s, Some(60));
+    assert_eq!(limited(json!("{\"retry_after\":7}")).retry_after_s, Some(7));
+    assert_eq!(limited(Value::Null).code.http_status(), 429);
+}
+
+#[test]
 fn only_what_proves_that_nothing_was_done_is_repeated_and_only_once() {
     let down = |code: &str| answer(503, &json!({"code": code, "message": "m"}).to_string());
     let refused = || Err(TransportError::NotSent("refused".to_owned()));
