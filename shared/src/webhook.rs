@@ -20,6 +20,15 @@ pub struct Subject<'a> {
     pub run: Run,
 }
 
+impl<'a> Subject<'a> {
+    /// What `<provider>/<job>/<step>/<run>/<token>` names, and its token, which is not looked at.
+    pub fn of_path(segments: &'a [String]) -> Option<(Self, &'a str)> {
+        let [provider, job, step, run, token] = segments else { return None };
+        let (job, step, run) = (JobId::parse(job)?, Step(step.parse().ok()?), Run(run.parse().ok()?));
+        Some((Self { provider, job, step, run }, token))
+    }
+}
+
 /// What the headers of a signed call say; empty where they are not there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signature {
@@ -106,6 +115,20 @@ mod tests {
         };
         assert!(!verify(&["", ""], subject(1), &forged));
         assert!(!verify(&[], subject(1), &forged));
+    }
+
+    #[test]
+    fn an_address_is_read_back() {
+        let url = url("http://x", "s", subject(9)).unwrap();
+        let path: Vec<String> = url.split('/').skip(4).map(str::to_owned).collect();
+        assert_eq!(Subject::of_path(&path), Some((subject(9), token("s", subject(9)).unwrap().as_str())));
+        for (place, text) in [(1, "x"), (2, "x"), (2, "99999999999"), (3, ""), (3, "9.0")] {
+            let mut other = path.clone();
+            other[place] = text.to_owned();
+            assert_eq!(Subject::of_path(&other), None, "{other:?}");
+        }
+        assert_eq!(Subject::of_path(&path[..4]), None);
+        assert_eq!(Subject::of_path(&[path.clone(), path.clone()].concat()), None);
     }
 
     #[test]

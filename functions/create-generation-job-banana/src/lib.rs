@@ -22,7 +22,7 @@ const NAME: &str = "create-generation-job-banana";
 
 static SPEC: Spec = Spec {
     name: NAME,
-    ops: &[Op::new("", &["GET"], Policy::User), Op::new("", &["POST"], Policy::User).charging()],
+    ops: &[Op::new("", &["GET"], Policy::User).reading(), Op::new("", &["POST"], Policy::User).charging()],
     body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
 };

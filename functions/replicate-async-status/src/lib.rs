@@ -13,7 +13,7 @@ const TOOL: &str = "replicate-async-start";
 
 static SPEC: Spec = Spec {
     name: "replicate-async-status",
-    ops: &[Op::new("", &["GET"], Policy::User)],
+    ops: &[Op::new("", &["GET"], Policy::User).reading()],
     body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
 };

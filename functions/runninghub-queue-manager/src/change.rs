@@ -5,9 +5,15 @@ use serde_json::{Value, json};
 use shared::edge::{Call, Reply};
 use shared::error::ApiError;
 use shared::flow::dispatch::{Dispatched, Outcome, dispatch};
+use shared::flow::input::at_most;
 use shared::flow::{cancel as at_provider, finalise, reconcile as repair};
 use shared::id::JobId;
 use shared::provider::runninghub::NAME;
+
+/// How many jobs one call may name.
+const IDS_MAX: usize = 100;
+/// No order has a session of a longer name.
+const SESSION_CHARS_MAX: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,11 +51,17 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_field("sessionId", "is empty"));
     }
     let named = session.job_ids.unwrap_or_default();
+    if named.len() > IDS_MAX {
+        return Err(ApiError::bad_field("jobIds", &format!("must name at most {IDS_MAX} jobs")));
+    }
+    at_most("sessionId", Some(&session.session_id), SESSION_CHARS_MAX)?;
     let jobs: Vec<JobId> = named.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
     let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
     let refunded: i32 = cancelled.iter().map(|job| job.refunded_credits).sum();
     let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
-    follow_up(call, NAME.to_owned(), None);
+    if !list.is_empty() {
+        follow_up(call, NAME.to_owned(), None);
+    }
     Reply::ok(json!({
         "success": true,
         "cancelledCount": list.len(),

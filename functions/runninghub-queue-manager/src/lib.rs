@@ -14,13 +14,14 @@ use worker::{Context, Env, Request, Response, event};
 static SPEC: Spec = Spec {
     name: "runninghub-queue-manager",
     ops: &[
-        Op::new("check", &["GET", "POST"], Policy::User),
+        Op::new("check", &["GET", "POST"], Policy::User).reading(),
+        // It heals the caller's own stale jobs first, so it is no mere look.
         Op::new("check-user-active", &["GET", "POST"], Policy::UserOrService),
         Op::new("cancel", &["POST"], Policy::User),
         Op::new("cancel-session", &["POST"], Policy::User),
         Op::new("process-next", &["POST"], Policy::Service),
         Op::new("reconcile", &["POST"], Policy::ServiceOrAdmin),
-        Op::new("status", &["GET", "POST"], Policy::ServiceOrAdmin),
+        Op::new("status", &["GET", "POST"], Policy::ServiceOrAdmin).reading(),
     ],
     body_bytes_max: BODY_BYTES_MAX,
     requires: &[

@@ -61,7 +61,7 @@ pub enum Caller {
     Scheduler,
     /// The platform's own event: cron or queue.
     Platform,
-    /// Anybody: a public address, or one whose handler checks a proof of its own.
+    /// Anybody: a public address, or one that holds its own proof.
     Public,
 }
 

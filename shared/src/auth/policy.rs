@@ -10,7 +10,7 @@ use crate::error::ApiError;
 pub enum Policy {
     /// Anybody; credentials are not looked at.
     Public,
-    /// A webhook: the handler checks the token in the path.
+    /// A webhook: what counts is the token in the path.
     Provider,
     User,
     /// `check-user-active`: the service may ask for a user it names.

@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::auth::Caller;
 use crate::config::Config;
 use crate::edge::fetch::Fetch;
+use crate::edge::rate;
+use crate::edge::spec::Quota;
 use crate::error::ApiError;
 use crate::flow::Cx;
 use crate::id::UserId;
@@ -72,6 +74,14 @@ impl Call {
     /// The user this call works for. A function whose policy lets only users in always has one.
     pub fn user(&self) -> Result<UserId, ApiError> {
         self.caller.user_id().ok_or_else(ApiError::forbidden)
+    }
+
+    /// Counts this call against another limit too: it does more than its operation's own promises.
+    pub async fn count_as(&self, quota: Quota) -> Result<(), ApiError> {
+        match self.caller.user_id() {
+            Some(user) => rate::count(self.cx.fetch.env(), quota, user).await,
+            None => Ok(()),
+        }
     }
 
     /// Names the job in the log line.

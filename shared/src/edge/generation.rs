@@ -9,7 +9,7 @@ use crate::auth::Policy;
 use crate::auth::retry::{Asked, asked};
 use crate::db::job::JobView;
 use crate::edge::call::{Call, OwnedCx, Reply};
-use crate::edge::spec::Op;
+use crate::edge::spec::{Op, Quota};
 use crate::error::{ApiError, ErrorCode};
 use crate::flow::attempt::{self, Bounds};
 use crate::flow::{generations, hint, input, site, start};
@@ -22,7 +22,8 @@ use crate::site::{Kind, status_word};
 use crate::transport::Transport;
 
 /// The operations, for a website function's `Spec`.
-pub const OPS: &[Op] = &[Op::new("", &["POST"], Policy::UserOrService).charging(), Op::new("", &["GET"], Policy::User)];
+pub const OPS: &[Op] =
+    &[Op::new("", &["POST"], Policy::UserOrService).charging(), Op::new("", &["GET"], Policy::User).reading()];
 
 /// What no call of a website function can work without.
 pub const REQUIRES: &[&str] = &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
@@ -108,6 +109,10 @@ async fn show(call: &Call, kind: Kind) -> Result<Reply, ApiError> {
         Some("zip") => true,
         Some(_) => return Err(ApiError::bad_field("format", "is `json` or `zip`")),
     };
+    if as_zip {
+        // Packing 5 MB is more than a look.
+        call.count_as(Quota::Other).await?;
+    }
     let generation = call.cx().db().generation_get_v1(call.user()?, kind.tool(), id).await?;
     let files = match &generation.output_url {
         Some(url) => site::load(&call.cx(), url).await?,

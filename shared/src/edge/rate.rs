@@ -1,20 +1,29 @@
-//! The platform's rate limit on operations that cost credits. `serve` applies it: no handler does.
+//! The platform's rate limits, per user. `serve` applies them: a handler only adds what it does beyond its operation.
 
 use worker::Env;
 
-use crate::auth::Caller;
+use crate::auth::Identity;
+use crate::edge::spec::Quota;
 use crate::error::{ApiError, ErrorCode};
+use crate::id::UserId;
 
-/// The binding's name and its period: the platform says yes or no, never how long to wait.
-const BINDING: &str = "RATE_LIMIT";
+/// The period of every limiter: the platform says yes or no, never how long to wait.
 const PERIOD_S: u32 = 60;
 
-/// Refuses a user who is over the limit; a service call only repeats what a user was let through
-/// with. A limiter that fails lets pass, because the hard caps live in the database; one that is
-/// not declared was forgotten.
-pub(super) async fn rate_limit(env: &Env, caller: &Caller) -> Result<(), ApiError> {
-    let Some(user) = caller.user_id() else { return Ok(()) };
-    let limiter = env.rate_limiter(BINDING).map_err(|_| ApiError::misconfigured(BINDING))?;
+/// Refuses whoever is over the limit of an operation. The service is not counted: its calls only
+/// repeat what a user was let through with.
+pub(super) async fn admitted(env: &Env, quota: Quota, identity: Identity) -> Result<(), ApiError> {
+    match identity {
+        Identity::User { id, .. } => count(env, quota, id).await,
+        Identity::Nobody | Identity::Invalid | Identity::Service | Identity::Scheduler => Ok(()),
+    }
+}
+
+/// Counts one call. A limiter that fails lets pass, because the hard caps live in the database; one
+/// that is not declared was forgotten.
+pub(super) async fn count(env: &Env, quota: Quota, user: UserId) -> Result<(), ApiError> {
+    let binding = quota.binding();
+    let limiter = env.rate_limiter(binding).map_err(|_| ApiError::misconfigured(binding))?;
     match limiter.limit(user.to_string()).await {
         Ok(outcome) if !outcome.success => Err(ApiError::of(ErrorCode::RateLimited).with_retry_after(PERIOD_S)),
         _ => Ok(()),

@@ -19,7 +19,7 @@ use crate::edge::{body, config, cors, identity, rate};
 use crate::error::{ApiError, ErrorCode};
 use crate::id;
 use crate::transport::Transport;
-use crate::webhook::Signature;
+use crate::webhook::{self, Signature};
 
 /// What the log line needs, filled in as it becomes known.
 struct Trace {
@@ -70,7 +70,8 @@ where
     Ok(answer(outcome, &request_id))
 }
 
-/// Everything before the handler. Credentials come before the body: nobody unknown makes us read.
+/// Everything before the handler. Credentials come before the body, also a webhook's, which are in
+/// its address: nobody unknown makes us read.
 async fn prepare(
     spec: &'static Spec,
     request: &mut Request,
@@ -84,11 +85,12 @@ async fn prepare(
     trace.op = route.op.op;
     let config = config::config(fetch.env(), spec.requires)?;
     let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
-    let caller = admitted(route.op, request.headers(), &cx, trace).await?;
+    let caller = match route.op.policy {
+        Policy::Public => Caller::Public,
+        Policy::Provider => addressed(&route.tail, &cx)?,
+        _ => admitted(route.op, request.headers(), &cx, trace).await?,
+    };
     trace.caller = caller.kind();
-    if route.op.charges {
-        rate::rate_limit(fetch.env(), &caller).await?;
-    }
     let raw_body = match method.as_str() {
         "GET" | "HEAD" => String::new(),
         _ => body::read(request, spec.body_bytes_max).await?,
@@ -114,22 +116,33 @@ async fn prepare(
     })
 }
 
-/// The caller the policy admits; being an admin is asked of the database at this moment.
-async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx, trace: &mut Trace) -> Result<Caller, ApiError> {
-    if matches!(op.policy, Policy::Public | Policy::Provider) {
-        return Ok(Caller::Public);
+/// Whoever calls an address that we made.
+fn addressed(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
+    let secrets = cx.config.webhook_secrets()?;
+    match webhook::Subject::of_path(tail) {
+        Some((subject, token)) if webhook::verify(&secrets, subject, token) => Ok(Caller::Public),
+        _ => Err(ApiError::unauthorized()),
     }
+}
+
+/// The caller the policy admits; being an admin is asked of the database at this moment, and by
+/// nobody more often than the operation may be called.
+async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx, trace: &mut Trace) -> Result<Caller, ApiError> {
     let authorization = header(headers, "authorization");
     let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
     let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
     trace.caller = identity.kind();
-    match admit(identity, op.policy, op.charges, cx.config.allow_anonymous_users) {
+    let admission = admit(identity, op.policy, op.charges(), cx.config.allow_anonymous_users);
+    if let Admission::Refused(error) = admission {
+        return Err(error);
+    }
+    rate::admitted(cx.fetch.env(), op.quota, identity).await?;
+    match admission {
         Admission::Granted(caller) => Ok(caller),
-        Admission::Refused(error) => Err(error),
         Admission::IfAdmin(Caller::User { id, anonymous, .. }) if identity::is_admin(id, cx).await? => {
             Ok(Caller::User { id, anonymous, admin: true })
         }
-        Admission::IfAdmin(_) => Err(ApiError::forbidden()),
+        Admission::IfAdmin(_) | Admission::Refused(_) => Err(ApiError::forbidden()),
     }
 }
 

@@ -30,6 +30,29 @@ pub const REPLICATE_SETTINGS: &[&str] = &[
     "REPLICATE_API_TOKEN",
 ];
 
+/// How often a user may call an operation: every one that lets users in counts against exactly one
+/// of these. Calls of the service are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Costs credits; anonymous users are refused unless the configuration allows them.
+    Order,
+    /// Reads how something stands and changes nothing.
+    Read,
+    /// Everything else.
+    Other,
+}
+
+impl Quota {
+    /// The rate limiter's binding in wrangler.toml.
+    pub const fn binding(self) -> &'static str {
+        match self {
+            Quota::Order => "RATE_LIMIT",
+            Quota::Read => "READ_LIMIT",
+            Quota::Other => "OTHER_LIMIT",
+        }
+    }
+}
+
 /// One operation of a function.
 #[derive(Debug)]
 pub struct Op {
@@ -37,22 +60,33 @@ pub struct Op {
     pub op: &'static str,
     pub methods: &'static [&'static str],
     pub policy: Policy,
-    /// Costs credits: users are rate limited (binding `RATE_LIMIT`), anonymous ones refused unless
-    /// the configuration allows them.
-    pub charges: bool,
+    /// What a user's call is counted as.
+    pub quota: Quota,
     /// More path segments may follow; the handler gets them as `path_tail`.
     pub tail: bool,
 }
 
 impl Op {
     pub const fn new(op: &'static str, methods: &'static [&'static str], policy: Policy) -> Op {
-        Op { op, methods, policy, charges: false, tail: false }
+        Op { op, methods, policy, quota: Quota::Other, tail: false }
     }
 
+    /// It costs credits.
     #[must_use]
     pub const fn charging(mut self) -> Op {
-        self.charges = true;
+        self.quota = Quota::Order;
         self
+    }
+
+    /// It only reads.
+    #[must_use]
+    pub const fn reading(mut self) -> Op {
+        self.quota = Quota::Read;
+        self
+    }
+
+    pub fn charges(&self) -> bool {
+        self.quota == Quota::Order
     }
 
     #[must_use]

@@ -18,8 +18,10 @@ use crate::provider::runninghub;
 use crate::provider::runninghub::apps::{self, Input};
 use crate::transport::Transport;
 
-const OPS: &[Op] =
-    &[Op::new("run", &["POST"], Policy::User).charging(), Op::new("queue-status", &["GET", "POST"], Policy::User)];
+const OPS: &[Op] = &[
+    Op::new("run", &["POST"], Policy::User).charging(),
+    Op::new("queue-status", &["GET", "POST"], Policy::User).reading(),
+];
 
 /// What no call of a tool can work without.
 const REQUIRES: &[&str] = &[
