@@ -1,7 +1,9 @@
 //! Asks the provider about a task with our own key and acts on the answer.
 //!
-//! Used by the webhook consumer, the sweep and reconcile. A webhook's body is never believed; what
-//! it names is asked about, and a task that another step owns is refused by the database.
+//! Used by the webhook consumer, the sweep and reconcile. A webhook's body is never believed: what
+//! it names is asked about, and only an end is taken as this step's, unless another step owns the
+//! task. On a webhook's word alone nothing is ever cancelled at the provider: its address proves
+//! that the provider was told of our step, not that the task it names is that step's.
 
 use super::{Cx, cancel, dispatch, finalise, lease, save};
 use crate::db::DbError;
@@ -22,10 +24,20 @@ pub struct Subject<'a> {
     pub attempt: Attempt,
     pub user: UserId,
     pub task_id: &'a str,
-    /// The task is recorded for this run; else only a webhook says that it is its.
-    pub known: bool,
-    /// The run is the step's present one.
+    pub witness: Witness,
+    /// The run is the step's present one, and at work.
     pub current: bool,
+}
+
+/// Who says that a task is this run's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// The database: we submitted it and were answered.
+    Recorded,
+    /// The provider's own list, which our key was shown: we submitted it.
+    Listed,
+    /// Whoever called this run's webhook address.
+    Called,
 }
 
 /// What came of asking.
@@ -65,7 +77,7 @@ pub async fn confirm<T: Transport>(
         let status = answer.as_ref().map(|response| response.status).ok();
         cx.log("no_answer", json!({"job_id": subject.attempt.job, "provider": remote.name(), "status": status}));
     }
-    if !subject.known
+    if subject.witness != Witness::Recorded
         && let Some(settled) = adopt(cx, remote, subject, &reading.said).await?
     {
         return Ok(settled);
@@ -106,7 +118,7 @@ pub async fn silent<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, answered: bo
     })
 }
 
-/// A task that only a webhook names becomes the step's before anything is done in its name.
+/// A task that is not recorded becomes the step's before anything is done in its name.
 /// `None`: go on with the answer.
 async fn adopt<T: Transport>(
     cx: &Cx<'_, T>,
@@ -114,16 +126,28 @@ async fn adopt<T: Transport>(
     subject: &Subject<'_>,
     answer: &Answer,
 ) -> Result<Option<Settled>, DbError> {
+    let called = subject.witness == Witness::Called;
     match answer {
         // A finished task is adopted, or refused, by what records that it is done.
         Answer::Done(_) => return Ok(None),
         Answer::Lost | Answer::Silent => return silent(cx, subject.attempt, false).await.map(Some),
+        Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running if called && !subject.current => {
+            return Ok(Some(Settled::Left));
+        }
+        // Providers call at the end. What is still at work may be anybody's, and would be cancelled
+        // with this step: it is asked about again.
+        Answer::Running if called => return silent(cx, subject.attempt, false).await.map(Some),
         Answer::Failed(_) | Answer::Interrupted(_) if !subject.current => return Ok(Some(Settled::Left)),
         Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running => {}
     }
     let Attempt { job, step, .. } = subject.attempt;
     match cx.db().step_started_v1(subject.attempt, subject.task_id).await?.outcome {
         StartedOutcome::Running => Ok(None),
+        // Closed a moment ago, and the task is over: nothing is owed on a webhook's word.
+        StartedOutcome::CancelDue if called => {
+            cx.db().step_cancelled_v1(job, step, subject.task_id).await?;
+            Ok(Some(Settled::Left))
+        }
         StartedOutcome::CancelDue => {
             cancel::at_provider(cx, remote, job, step, subject.task_id).await;
             Ok(Some(Settled::Left))

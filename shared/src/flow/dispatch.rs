@@ -244,8 +244,8 @@ async fn confirm_early<T: Transport>(
         let Outcome::Started { task_id, webhook_waiting: true } = &dispatched.outcome else {
             continue;
         };
-        let subject =
-            confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, known: true, current: true };
+        let witness = confirm::Witness::Recorded;
+        let subject = confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, witness, current: true };
         match confirm::confirm(cx, remote, &subject).await {
             Ok(settled) => has_settled |= !settled.is_open(),
             Err(error) => {

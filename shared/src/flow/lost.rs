@@ -1,7 +1,7 @@
 //! Finds a task whose submit had no answer in the provider's own list, before anything is submitted
 //! twice. Where the provider has no such list, only webhook and clock can settle the step.
 
-use super::confirm::{self, Settled, Subject};
+use super::confirm::{self, Settled, Subject, Witness};
 use super::{Cx, finalise};
 use crate::db::DbError;
 use crate::db::step::RequeueOutcome;
@@ -30,8 +30,9 @@ pub async fn find<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueS
     match search(cx, remote, step).await {
         Found::Task(task_id) => {
             cx.log("lost_task_found", json!({"job_id": step.attempt.job, "provider": remote.name()}));
+            let witness = Witness::Listed;
             let subject =
-                Subject { attempt: step.attempt, user: step.user_id, task_id: &task_id, known: false, current: true };
+                Subject { attempt: step.attempt, user: step.user_id, task_id: &task_id, witness, current: true };
             confirm::confirm(cx, remote, &subject).await
         }
         Found::Nowhere if step.sent_seconds.is_some_and(|seconds| seconds >= SETTLED_S) => {

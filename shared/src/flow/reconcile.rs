@@ -1,6 +1,6 @@
 //! Settles one job now, by asking its provider, instead of waiting for webhook or sweep.
 
-use super::confirm::{self, Settled, Subject};
+use super::confirm::{self, Settled, Subject, Witness};
 use super::{Cx, hint};
 use crate::db::step::StepRow;
 use crate::error::{ApiError, ErrorCode};
@@ -69,6 +69,7 @@ async fn ask<T: Transport>(cx: &Cx<'_, T>, step: &StepRow) -> Result<Option<Sett
         return Ok(None);
     };
     let remote = Remote::of(&step.provider, cx.config)?;
-    let subject = Subject { attempt: step.attempt, user: step.user_id, task_id, known: true, current: true };
+    let subject =
+        Subject { attempt: step.attempt, user: step.user_id, task_id, witness: Witness::Recorded, current: true };
     Ok(Some(confirm::confirm(cx, &remote, &subject).await?))
 }

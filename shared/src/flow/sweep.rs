@@ -1,7 +1,7 @@
 //! One pass of the edge's healer: what SQL can close, then what only the provider can tell, then
 //! what may start. Each part runs whatever became of the one before; a bad row stops nothing.
 
-use super::confirm::{self, Settled, Subject};
+use super::confirm::{self, Settled, Subject, Witness};
 use super::{Cx, cancel, finalise, hint, lost};
 use crate::db::DbError;
 use crate::db::sweep::{Due, DueStep, Source, Swept, TableCount};
@@ -187,7 +187,7 @@ pub(super) async fn settle_all<'s, T: Transport>(
 }
 
 async fn settle<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Result<Settled, DbError> {
-    let known = step.due != Due::Inbox;
+    let witness = if step.due == Due::Inbox { Witness::Called } else { Witness::Recorded };
     match (step.due, &step.task_id, &step.output) {
         (Due::Copy, _, Some(output)) => confirm::copy(cx, remote, step.user_id, step.attempt, output).await,
         (Due::Cancel, Some(task_id), _) => {
@@ -195,7 +195,7 @@ async fn settle<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueSte
             Ok(Settled::Left)
         }
         (Due::Query | Due::Inbox, Some(task_id), _) => {
-            let subject = Subject { attempt: step.attempt, user: step.user_id, task_id, known, current: true };
+            let subject = Subject { attempt: step.attempt, user: step.user_id, task_id, witness, current: true };
             confirm::confirm(cx, remote, &subject).await
         }
         (Due::Query | Due::Inbox, None, _) => lost::find(cx, remote, step).await,

@@ -3,13 +3,14 @@
 //! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the
 //! sweep finds the same work in the database.
 
-use super::confirm::{Settled, Subject, confirm};
+use super::confirm::{Settled, Subject, Witness, confirm};
 use super::start::sha256_hex;
 use super::{Cx, dispatch};
 use crate::db::step::{Attempt, StepRow};
 use crate::db::webhook::Received;
 use crate::error::ApiError;
 use crate::id::{JobId, Run, Step};
+use crate::job::State;
 use crate::provider::Remote;
 use crate::transport::Transport;
 use crate::webhook::Signature;
@@ -98,7 +99,7 @@ fn subject<'a>(hint: &'a Hint, step: &'a StepRow) -> Option<Subject<'a>> {
         attempt: Attempt { run: hint.run, ..step.attempt },
         user: step.user_id,
         task_id: recorded.or(hint.task_id.as_deref())?,
-        known: recorded.is_some(),
-        current,
+        witness: if recorded.is_some() { Witness::Recorded } else { Witness::Called },
+        current: current && matches!(step.status, State::Starting | State::Running),
     })
 }
