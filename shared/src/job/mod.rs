@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod decide;
+mod wording;
 
 use serde::{Deserialize, Serialize};
 
@@ -86,11 +87,11 @@ impl Failure {
         Self { code, text: text.into() }
     }
 
-    /// The text as rows take it: one sentence, not longer than a screen. The database puts the code
-    /// before it and what was returned after it.
+    /// The text as rows take it, whoever worded it: one sentence, not longer than a screen, without
+    /// addresses and control characters. The database puts the code before it and what was returned
+    /// after it.
     pub fn sentence(&self) -> String {
-        let text: String = self.text.chars().take(500).collect();
-        format!("{}.", text.trim().trim_end_matches('.'))
+        wording::sentence(&self.text)
     }
 }
 
