@@ -96,7 +96,9 @@ fn allowed(url: &Url, hosts: &[String]) -> bool {
     };
     hosts.iter().any(|entry| {
         let entry = entry.trim_start_matches('.');
-        host == entry || host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'))
+        // A name without a dot is a whole top-level domain, or this machine: it stands for itself alone.
+        let is_suffix = || entry.contains('.') && host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'));
+        !entry.is_empty() && (host == entry || is_suffix())
     })
 }
 
@@ -109,10 +111,30 @@ fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
     if ["%2f", "%5c", "%2e", "%00", "\\", "//"].iter().any(|bad| lower.contains(bad)) {
         return None;
     }
+    if !is_readable(path) {
+        return None;
+    }
     let (bucket, rest) = path.split_once('/')?;
     let (owner, name) = rest.split_once('/')?;
     let own = (bucket == UPLOADS || bucket == results) && owner == caller.to_string() && !name.is_empty();
     own.then(|| path.to_owned())
+}
+
+/// Whether this path, as a URL spells it, is one text to everybody: whole escapes, of UTF-8, without control characters.
+/// Storage cannot name anything else, and what it makes of it is anybody's guess.
+fn is_readable(path: &str) -> bool {
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.bytes());
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        match byte {
+            b'%' => match (digit(rest.next()), digit(rest.next())) {
+                (Some(high), Some(low)) => bytes.push((high << 4) | low),
+                _ => return false,
+            },
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).is_ok_and(|text| !text.contains(char::is_control))
 }
 
 #[cfg(test)]
@@ -167,6 +189,51 @@ mod tests {
             String::new(),
         ] {
             assert!(check(&format!("https://p.supabase.test{path}")).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_names_nothing() {
+        for odd in [
+            "%c0%ae",
+            "%C0%AF",
+            "%",
+            "%2",
+            "%zz",
+            "%+1",
+            "a%",
+            "%00",
+            "%01",
+            "%0a",
+            "%7f",
+            "%c2%85",
+            "%ff",
+            "%fe%ff",
+            "%ed%a0%80",
+            "%f5%80%80%80",
+            "%e2%82",
+            "%80",
+            "%u0041",
+            "%2G",
+            "a%e4.png",
+        ] {
+            let text = format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{odd}");
+            assert_eq!(check(&text), Err("is not one of your own uploads"), "{odd}");
+        }
+        for good in ["a%20b.png", "%C3%A4.png", "%F0%9F%98%80.png", "100%25.png", "%252e%252e", "a+b.png", "ä.png"] {
+            let text = format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{good}");
+            assert!(check(&text).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_name_allows_a_host() {
+        let me = UserId::parse(ME).unwrap();
+        for hosts in [".", "..", "", "com", ".com", "localhost", "127"] {
+            let config = config("https://p.supabase.test", &[hosts]);
+            for host in ["evil.example", "evil.example.", "evil.com", "evil.com.", "a.localhost", "10.0.0.127", "x.."] {
+                assert!(input(&format!("https://{host}/a.png"), me, &config).is_err(), "{hosts:?} allows {host}");
+            }
         }
     }
 

@@ -73,8 +73,8 @@ impl Config {
             functions_url: read("FUNCTIONS_URL").map(without_slash),
             webhook_secret: read("WEBHOOK_SECRET"),
             webhook_secret_previous: read("WEBHOOK_SECRET_PREVIOUS"),
-            allowed_input_hosts: hosts(read("ALLOWED_INPUT_HOSTS")),
-            provider_output_hosts: hosts(read("PROVIDER_OUTPUT_HOSTS")),
+            allowed_input_hosts: hosts("ALLOWED_INPUT_HOSTS", read("ALLOWED_INPUT_HOSTS"))?,
+            provider_output_hosts: hosts("PROVIDER_OUTPUT_HOSTS", read("PROVIDER_OUTPUT_HOSTS"))?,
             allow_anonymous_users: flag("ALLOW_ANONYMOUS_USERS", read("ALLOW_ANONYMOUS_USERS"))?,
             results_bucket: read("RESULTS_BUCKET").unwrap_or_else(|| "results".to_owned()),
             subrequest_budget: number("SUBREQUEST_BUDGET", read("SUBREQUEST_BUDGET"))?,
@@ -191,9 +191,15 @@ fn without_slash(url: String) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-fn hosts(list: Option<String>) -> Vec<String> {
+/// Host names, each meant with everything below it. Dots alone name nothing and are left out: as a
+/// suffix they would allow every host. What can be no host (a URL, a pattern) was meant otherwise.
+fn hosts(name: &str, list: Option<String>) -> Result<Vec<String>, ApiError> {
     let list = list.unwrap_or_default();
-    list.split([',', ' ']).map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty()).collect()
+    let entries = list.split(|c: char| c == ',' || c.is_whitespace());
+    let entries = entries.map(|host| host.trim_end_matches('.').to_ascii_lowercase()).filter(|host| !host.is_empty());
+    let is_host = |host: &String| host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
+    let entries: Vec<String> = entries.collect();
+    if entries.iter().all(is_host) { Ok(entries) } else { Err(ApiError::misconfigured(name)) }
 }
 
 fn flag(name: &str, value: Option<String>) -> Result<bool, ApiError> {
@@ -262,10 +268,26 @@ mod tests {
             ("SUBREQUEST_BUDGET", "many"),
             ("LLM_STALL_MS", "a minute"),
             ("ALLOW_ANONYMOUS_USERS", "perhaps"),
+            ("ALLOWED_INPUT_HOSTS", "*"),
+            ("ALLOWED_INPUT_HOSTS", "*."),
+            ("ALLOWED_INPUT_HOSTS", "a.example,*.b.example"),
+            ("PROVIDER_OUTPUT_HOSTS", "https://cdn.example"),
+            ("PROVIDER_OUTPUT_HOSTS", "cdn.example/files"),
         ] {
             let error = parse(&[(name, value)], &[]).err().unwrap();
             assert!(error.message.contains(name) && !error.message.contains(value), "{error}");
         }
+    }
+
+    #[test]
+    fn dots_alone_name_no_host() {
+        for value in [".", "..", "...", " ", ",", ". , ..", "\t.\n", ".,"] {
+            let config = parse(&[("ALLOWED_INPUT_HOSTS", value), ("PROVIDER_OUTPUT_HOSTS", value)], &[]).unwrap();
+            assert!(config.allowed_input_hosts.is_empty(), "{value:?}: {:?}", config.allowed_input_hosts);
+            assert!(config.provider_output_hosts.is_empty(), "{value:?}: {:?}", config.provider_output_hosts);
+        }
+        let config = parse(&[("ALLOWED_INPUT_HOSTS", "., a.example. ,[::1]:8080 127.0.0.1:1")], &[]).unwrap();
+        assert_eq!(config.allowed_input_hosts, ["a.example", "[::1]:8080", "127.0.0.1:1"]);
     }
 
     #[test]

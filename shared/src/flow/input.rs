@@ -40,34 +40,91 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
         timeout_ms: INFO_MS,
     };
     match cx.transport.send(request).await {
-        Ok(HttpResponse { status: 200..=299, .. }) => Ok(()),
-        Ok(response) if is_missing(&response) => {
-            Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
-        }
-        Ok(response) => Err(ApiError::upstream(format!("storage answered {}", response.status))),
+        Ok(response) => match found(&response) {
+            Presence::Yes => Ok(()),
+            Presence::No => Err(ApiError::bad_field(field, "is not in our storage; upload it first")),
+            Presence::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
+                .with_internal(format!("storage answered {}", response.status))),
+            Presence::Unsaid => Err(ApiError::upstream(format!("storage answered {}", response.status))),
+        },
         Err(TransportError::NotSent(detail) | TransportError::Unknown(detail)) => {
             Err(ApiError::upstream(format!("storage: {detail}")))
         }
     }
 }
 
-/// Storage says "not found" as a 404, or as a 400 whose body carries the status.
-fn is_missing(response: &HttpResponse) -> bool {
-    let inner = || serde_json::from_str::<Value>(&response.body).ok()?.get("statusCode").cloned();
-    response.status == 404 || (response.status == 400 && inner().is_some_and(|status| status == "404" || status == 404))
+/// What storage says of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Yes,
+    /// There is none, or nothing can have such a name: asking again changes nothing.
+    No,
+    KeyRefused,
+    Unsaid,
+}
+
+/// Storage answers 400 to nearly everything and says in the body which status is meant.
+fn found(response: &HttpResponse) -> Presence {
+    let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
+    let inner = match body.get("statusCode") {
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(number) => number.as_u64(),
+        None => None,
+    };
+    let meant = if response.status == 400 { inner.unwrap_or(400) } else { u64::from(response.status) };
+    let code = body.get("code").or_else(|| body.get("error")).and_then(Value::as_str).unwrap_or_default();
+    match meant {
+        200..=299 => Presence::Yes,
+        401 => Presence::KeyRefused,
+        400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => Presence::KeyRefused,
+        408 | 425 | 429 => Presence::Unsaid,
+        400..=499 => Presence::No,
+        _ => Presence::Unsaid,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_missing;
+    use super::{Presence, found};
     use crate::transport::HttpResponse;
 
     #[test]
-    fn storage_has_two_ways_to_say_not_found() {
-        let missing = |status, body: &str| is_missing(&HttpResponse { status, headers: Vec::new(), body: body.into() });
-        assert!(missing(404, ""));
-        assert!(missing(400, r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#));
-        assert!(!missing(400, r#"{"statusCode":"400","error":"InvalidKey","message":"404.png"}"#));
-        assert!(!missing(503, "404"));
+    fn only_an_outage_is_worth_another_try() {
+        let found = |status, body: &str| found(&HttpResponse { status, headers: Vec::new(), body: body.into() });
+        let says = |status: &str, code: &str| format!(r#"{{"statusCode":"{status}","code":"{code}","message":"404"}}"#);
+        for (status, body) in [
+            (404, String::new()),
+            (400, r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#.to_owned()),
+            (400, r#"{"statusCode":404}"#.to_owned()),
+            (400, says("404", "NoSuchBucket")),
+            (400, says("400", "InvalidKey")),
+            (400, "Invalid URL: Invalid UTF-8".to_owned()),
+            (400, String::new()),
+            (403, "<html>refused by a firewall".to_owned()),
+            (400, says("403", "AccessDenied")),
+            (414, String::new()),
+            (422, String::new()),
+        ] {
+            assert_eq!(found(status, &body), Presence::No, "{status} {body}");
+        }
+        for (status, body) in [
+            (500, String::new()),
+            (503, "404".to_owned()),
+            (504, says("404", "x")),
+            (544, says("544", "DatabaseTimeout")),
+            (429, String::new()),
+            (408, String::new()),
+            (400, says("500", "InternalError")),
+            (400, says("503", "SlowDown")),
+            (400, says("429", "TooManyRequests")),
+            (302, String::new()),
+        ] {
+            assert_eq!(found(status, &body), Presence::Unsaid, "{status} {body}");
+        }
+        for (status, body) in [(401, String::new()), (403, says("403", "InvalidJWT")), (400, says("403", "InvalidJWT"))]
+        {
+            assert_eq!(found(status, &body), Presence::KeyRefused, "{status} {body}");
+        }
+        assert_eq!(found(200, "{}"), Presence::Yes);
     }
 }
