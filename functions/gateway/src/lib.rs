@@ -3,25 +3,15 @@
 //!
 //! It knows no function by name, looks at no credential and changes no request.
 
+mod health;
 mod pages;
 
-use serde::{Deserialize, Serialize};
-use shared::auth::Policy;
-use shared::db::DbError;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Fetch, Op, Reply, Spec};
+use health::{HEALTH, health};
+use shared::edge::{self, Fetch};
 use shared::error::ApiError;
 use worker::{Context, Env, Request, Response, event};
 
 const FUNCTIONS: &str = "/functions/v1/";
-/// Two periods of the sweep: later than this, it does not run.
-const SWEEP_LATE_S: i32 = 120;
-
-static HEALTH: Spec = Spec {
-    name: "health",
-    ops: &[Op::new("", &["GET", "HEAD"], Policy::Public)],
-    body_bytes_max: BODY_BYTES_MAX,
-    requires: &["SUPABASE_URL"],
-};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -69,29 +59,4 @@ fn binding(name: &str) -> Option<String> {
 /// An answer of ours; the platform's own, for pages and for a crashed function, has no CORS headers.
 fn has_cors(response: &Response) -> bool {
     response.headers().has("access-control-allow-origin").unwrap_or(false)
-}
-
-/// What the last finished sweep stored.
-#[derive(Deserialize)]
-struct Stored {
-    last_sweep_seconds: Option<i32>,
-    stuck: Option<i32>,
-    violations: Option<i32>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Health {
-    ok: bool,
-    last_sweep_seconds: Option<i32>,
-    stuck: Option<i32>,
-    violations: Option<i32>,
-}
-
-async fn health(call: Call) -> Result<Reply, ApiError> {
-    let stored: Result<Stored, DbError> = call.cx().db().rpc_one("health_v1", &serde_json::Map::new()).await;
-    let Stored { last_sweep_seconds, stuck, violations } = stored?;
-    let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);
-    let ok = swept && stuck == Some(0) && violations == Some(0);
-    Reply::with_status(if ok { 200 } else { 503 }, Health { ok, last_sweep_seconds, stuck, violations })
 }
