@@ -3,7 +3,7 @@
 
 import { chart } from "./chart.js";
 import { healthStrip } from "./health.js";
-import { ask, badge, brand, confirmed, duration, explain, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
+import { ask, badge, brand, confirmed, duration, explain, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast, unread } from "./page.js";
 import { t } from "./words.js";
 
 const PAGE = 25;
@@ -19,7 +19,9 @@ const root = document.getElementById("root");
 const user = await signedIn(root);
 const top = (...end) => h("header", { class: "top" }, brand(), h("div", { class: "top-end" }, end, h("button", { type: "button", class: "button quiet", onclick: signOut, title: user.email }, t("sign_out"))));
 
-if (await isAdmin(user)) await start();
+const admin = await isAdmin(user).catch((error) => error);
+if (admin === true) await start();
+else if (admin !== false) root.replaceChildren(top(), h("main", { class: "notice" }, h("p", { class: "problem", role: "alert" }, unread(admin))));
 else root.replaceChildren(top(), h("main", { class: "notice" }, h("div", { class: "panel" }, icon("alert", 32), h("h1", {}, t("not_allowed")), h("p", { class: "muted" }, t("not_allowed_text")), h("a", { class: "button", href: "/" }, t("studio")))));
 
 async function start() {
@@ -55,7 +57,8 @@ async function start() {
     const { data, error } = await filtered(supabase.from("jobs").select("id, tool, user_id, status, credits_charged, credits_refunded, created_at, completed_at, deadline_at")).order("created_at", { ascending: false }).range(page * PAGE, page * PAGE + PAGE);
     if (error) return body.replaceChildren(message(t("error_network")));
     const rows = data.slice(0, PAGE);
-    const { data: steps } = await supabase.from("job_steps").select("job_id, step, provider_task_id").in("job_id", rows.map(({ id }) => id)).order("step");
+    const { data: steps, error: unknown } = await supabase.from("job_steps").select("job_id, step, provider_task_id").in("job_id", rows.map(({ id }) => id)).order("step");
+    if (unknown) toast(unread(unknown), "bad");
     const task = new Map((steps ?? []).filter((step) => step.provider_task_id).map((step) => [step.job_id, step.provider_task_id]));
     body.replaceChildren(...(rows.length ? rows.map((job) => row(job, task.get(job.id))) : [message(t("no_jobs"))]));
     pages.textContent = t("page", { n: page + 1 });
@@ -64,6 +67,7 @@ async function start() {
     cancelAll.disabled = !rows.some(({ status }) => LIVE.includes(status));
   }
 
+  const problem = (error) => h("p", { class: "problem", role: "alert" }, unread(error));
   const message = (text) => h("tr", {}, h("td", { colspan: 7, class: "empty muted" }, text));
 
   function row(job, task) {
@@ -105,8 +109,12 @@ async function start() {
     const queue = [...data];
     const worker = async () => {
       for (let job = queue.pop(); job; job = queue.pop()) {
-        const { ok, answer } = await act("admin-cancel-job", job);
-        if (ok) [cancelled, refunded] = [cancelled + 1, refunded + answer.refundedCredits];
+        const { ok, answer, retryAfter } = await act("admin-cancel-job", job);
+        // So many calls a minute and no more: the rest follows then.
+        if (answer.code === "rate_limited") {
+          queue.push(job);
+          await new Promise((resolve) => setTimeout(resolve, Math.max(1, retryAfter) * 1000));
+        } else if (ok) [cancelled, refunded] = [cancelled + 1, refunded + answer.refundedCredits];
       }
     };
     await Promise.all(Array.from({ length: CANCELS_AT_ONCE }, worker));
@@ -124,7 +132,7 @@ async function start() {
 
   /** Everything that happened to a job, and its money. */
   async function open(job) {
-    const [{ data: events }, { data: receipt }] = await Promise.all([
+    const [{ data: events, error: noEvents }, { data: receipt, error: noReceipt }] = await Promise.all([
       supabase.from("job_events").select("id, at, step, run, event, from_status, to_status, actor").eq("job_id", job.id).order("id"),
       supabase.from("job_receipts").select("entries, output_url, error_message").eq("job_id", job.id).maybeSingle(),
     ]);
@@ -136,9 +144,9 @@ async function start() {
         h("button", { type: "button", class: "button quiet", "aria-label": t("close"), onclick: () => drawer.close() }, icon("close"))),
       receipt?.error_message && h("p", { class: "problem" }, receipt.error_message),
       h("h3", {}, t("ledger")),
-      receipt?.entries ? table(["ledger", "entry_at", "entry_what", "entry_amount", "entry_balance", "entry_reason"], receipt.entries.map(entry)) : h("p", { class: "muted" }, t("not_charged")),
+      noReceipt ? problem(noReceipt) : receipt?.entries ? table(["ledger", "entry_at", "entry_what", "entry_amount", "entry_balance", "entry_reason"], receipt.entries.map(entry)) : h("p", { class: "muted" }, t("not_charged")),
       h("h3", {}, t("events")),
-      table(["events", "entry_at", "event", "step", "run", "change", "actor"], (events ?? []).map(event)),
+      noEvents ? problem(noEvents) : table(["events", "entry_at", "event", "step", "run", "change", "actor"], events.map(event)),
       receipt?.output_url ? h("p", {}, h("a", { href: receipt.output_url, target: "_blank", rel: "noopener" }, t("result"))) : "");
     drawer.showModal();
   }

@@ -295,9 +295,13 @@ export function createJobs(supabase, options = {}) {
         try {
           this.apply(await call(this.syntax.look + this.id));
         } catch (error) {
-          const { status } = /** @type {JobError} */ (error);
+          const { status, details } = /** @type {JobError} */ (error);
           // What may pass is asked again; a job that is not there is not.
           if ([400, 403, 404].includes(status)) return this.fail(error);
+          if (details?.retryAfter) {
+            wait = details.retryAfter * 1000;
+            continue;
+          }
         }
         const now = this.update;
         const moved = now.state !== state || now.position !== position || now.step !== step;

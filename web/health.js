@@ -1,6 +1,6 @@
 // How the system is, at a glance: what is stuck, what waits, each provider's slots, the sweep, the invariants.
 
-import { confirmed, duration, functionsUrl, h, icon, number, supabase } from "./page.js";
+import { confirmed, duration, functionsUrl, h, icon, number, supabase, unread } from "./page.js";
 import { t } from "./words.js";
 
 /** Two periods of the sweep: later than this, it does not run. */
@@ -47,7 +47,7 @@ function slots(providers) {
 }
 
 async function offences() {
-  const { data } = await supabase.from("invariant_violations").select("*").limit(20);
-  const text = (data ?? []).map(({ invariant, subject, detail }) => `${invariant} · ${subject} · ${detail}`).join("\n");
+  const { data, error } = await supabase.from("invariant_violations").select("*").limit(20);
+  const text = error ? unread(error) : data.map(({ invariant, subject, detail }) => `${invariant} · ${subject} · ${detail}`).join("\n");
   await confirmed(t("invariants"), text, t("close"));
 }

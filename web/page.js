@@ -120,13 +120,17 @@ export async function ask(path, body) {
   const headers = { authorization: `Bearer ${data.session?.access_token}`, apikey: supabase.supabaseKey, "content-type": "application/json" };
   const response = await fetch(`${functionsUrl}/${path}`, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
   const answer = await response.json().catch(() => ({ code: "internal", message: response.statusText }));
-  return { ok: response.ok, answer };
+  return { ok: response.ok, answer, retryAfter: Number(response.headers.get("retry-after")) || 0 };
 }
+
+/** Why there is nothing to show, in words: an empty list would say that all is well. */
+export const unread = (error) => t("read_failed", { why: error.message || error.code || t("error_network") });
 
 /** Nobody is an admin by this page's word: it only saves others from empty tables. */
 export async function isAdmin(user) {
-  const { data } = await supabase.from("user_roles").select("role").eq("user_id", user.id).eq("role", "admin");
-  return Boolean(data?.length);
+  const { data, error } = await supabase.from("user_roles").select("role").eq("user_id", user.id).eq("role", "admin");
+  if (error) throw error;
+  return data.length > 0;
 }
 
 /** An error of the API in the reader's language, where there is one. */

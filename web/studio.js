@@ -2,7 +2,7 @@
 
 import { createJobs } from "./client.js";
 import { toolForm } from "./form.js";
-import { ask, badge, brand, explain, functionsUrl, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast } from "./page.js";
+import { ask, badge, brand, explain, functionsUrl, h, icon, isAdmin, number, signedIn, signOut, supabase, time, toast, unread } from "./page.js";
 import { nothing, spoken, stage } from "./stage.js";
 import { FORMS } from "./tools.js";
 import { t } from "./words.js";
@@ -40,8 +40,8 @@ function show(update, possible) {
 }
 
 async function refreshBalance() {
-  const { data } = await supabase.from("credit_accounts").select("balance").eq("user_id", user.id).maybeSingle();
-  balance.textContent = number(data?.balance ?? 0);
+  const { data, error } = await supabase.from("credit_accounts").select("balance").eq("user_id", user.id).maybeSingle();
+  balance.textContent = error ? "–" : number(data?.balance ?? 0);
 }
 
 /** What can be done with a job on the stage. */
@@ -118,7 +118,8 @@ async function reopen(receipt) {
   const job = live.get(receipt.job_id);
   if (job) show(job.update, actions(job));
   else {
-    const { data } = await supabase.from("jobs").select("input, tool").eq("id", receipt.job_id).single();
+    const { data, error } = await supabase.from("jobs").select("input, tool").eq("id", receipt.job_id).single();
+    if (error) toast(unread(error), "bad");
     const [, code, text] = receipt.error_message?.match(/^([A-Z_]+): ?(.*)$/s) ?? [];
     const state = { completed: "done", failed: "failed", cancelled: "cancelled" }[receipt.status] ?? "running";
     const answer = state === "done" && (await look(receipt));
@@ -136,7 +137,7 @@ async function look({ tool, job_id: id }) {
   return name && (await ask(name)).answer;
 }
 
-const admin = await isAdmin(user);
+const admin = await isAdmin(user).catch(() => false);
 root.replaceChildren(
   h("header", { class: "top" }, brand(),
     h("div", { class: "top-end" },

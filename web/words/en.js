@@ -34,6 +34,7 @@ export const words = {
   entry_debit: "Charged", entry_refund: "Returned", entry_grant: "Bought", entry_adjustment: "Adjusted",
   status_pending: "Unpaid", status_queued: "Waiting", status_starting: "Starting", status_running: "Running", status_completed: "Done", status_failed: "Failed", status_cancelled: "Cancelled", status_live: "All live",
   // Errors
+  read_failed: "This could not be read: {why}",
   error_network: "The server cannot be reached. Try again in a moment.", error_upload_failed: "The upload did not arrive.", error_unauthorized: "Sign in again.", error_forbidden: "Not allowed.",
   error_insufficient_credits: "This costs {required} credits; you have {balance}.", error_active_job_exists: "You already have a job at work. Wait for it or cancel it.", error_rate_limited: "Too many requests. Try again in a minute.",
   error_queue_full: "The queue is too long at the moment. Try again later.", error_tool_disabled: "This tool is not on sale at the moment.", error_upstream_unavailable: "A service we need does not answer. Try again in a moment.",

@@ -29,6 +29,7 @@ export const words = {
   history_empty: "Ainda não há nada aqui.", receipt: "Recibo", open: "Mostrar {what}", entry_at: "Hora", entry_what: "Lançamento", entry_amount: "Créditos", entry_balance: "Saldo", entry_reason: "Motivo",
   entry_debit: "Cobrado", entry_refund: "Devolvido", entry_grant: "Comprado", entry_adjustment: "Ajustado",
   status_pending: "Não pago", status_queued: "Na fila", status_starting: "Iniciando", status_running: "Em andamento", status_completed: "Pronto", status_failed: "Falhou", status_cancelled: "Cancelado", status_live: "Todos ativos",
+  read_failed: "Não foi possível ler: {why}",
   error_network: "O servidor não responde. Tente de novo em instantes.", error_upload_failed: "O envio não chegou.", error_unauthorized: "Entre novamente.", error_forbidden: "Não permitido.",
   error_insufficient_credits: "Isto custa {required} créditos; você tem {balance}.", error_active_job_exists: "Você já tem um trabalho em andamento. Espere ou cancele.", error_rate_limited: "Pedidos demais. Tente em um minuto.",
   error_queue_full: "A fila está longa demais agora. Tente mais tarde.", error_tool_disabled: "Esta ferramenta não está à venda no momento.", error_upstream_unavailable: "Um serviço necessário não responde. Tente em instantes.",

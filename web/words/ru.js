@@ -29,6 +29,7 @@ export const words = {
   history_empty: "Пока пусто.", receipt: "Чек", open: "Показать: {what}", entry_at: "Время", entry_what: "Запись", entry_amount: "Кредиты", entry_balance: "Баланс", entry_reason: "Причина",
   entry_debit: "Списано", entry_refund: "Возвращено", entry_grant: "Куплено", entry_adjustment: "Поправка",
   status_pending: "Не оплачено", status_queued: "В очереди", status_starting: "Запуск", status_running: "В работе", status_completed: "Готово", status_failed: "Ошибка", status_cancelled: "Отменено", status_live: "Все активные",
+  read_failed: "Не удалось прочитать: {why}",
   error_network: "Сервер не отвечает. Попробуйте чуть позже.", error_upload_failed: "Файл не загрузился.", error_unauthorized: "Войдите снова.", error_forbidden: "Нельзя.",
   error_insufficient_credits: "Это стоит {required} кредитов, у вас {balance}.", error_active_job_exists: "У вас уже есть задание в работе. Дождитесь его или отмените.", error_rate_limited: "Слишком часто. Попробуйте через минуту.",
   error_queue_full: "Очередь сейчас слишком длинная. Попробуйте позже.", error_tool_disabled: "Этот инструмент сейчас не продаётся.", error_upstream_unavailable: "Нужная служба не отвечает. Попробуйте чуть позже.",

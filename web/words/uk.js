@@ -29,6 +29,7 @@ export const words = {
   history_empty: "Поки порожньо.", receipt: "Чек", open: "Показати: {what}", entry_at: "Час", entry_what: "Запис", entry_amount: "Кредити", entry_balance: "Баланс", entry_reason: "Причина",
   entry_debit: "Списано", entry_refund: "Повернено", entry_grant: "Куплено", entry_adjustment: "Поправка",
   status_pending: "Не оплачено", status_queued: "У черзі", status_starting: "Запуск", status_running: "У роботі", status_completed: "Готово", status_failed: "Помилка", status_cancelled: "Скасовано", status_live: "Усі активні",
+  read_failed: "Не вдалося прочитати: {why}",
   error_network: "Сервер не відповідає. Спробуйте трохи згодом.", error_upload_failed: "Файл не завантажився.", error_unauthorized: "Увійдіть знову.", error_forbidden: "Не можна.",
   error_insufficient_credits: "Це коштує {required} кредитів, у вас {balance}.", error_active_job_exists: "У вас уже є завдання в роботі. Дочекайтеся або скасуйте його.", error_rate_limited: "Надто часто. Спробуйте за хвилину.",
   error_queue_full: "Черга зараз надто довга. Спробуйте пізніше.", error_tool_disabled: "Цей інструмент зараз не продається.", error_upstream_unavailable: "Потрібна служба не відповідає. Спробуйте трохи згодом.",
