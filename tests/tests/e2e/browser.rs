@@ -211,6 +211,24 @@ fn an_admin_cancels_a_running_job_by_clicking() {
 }
 
 #[test]
+fn an_admin_is_told_what_could_not_be_read() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let (job, _) = world.order(&user).await;
+        world.until_status(job, "completed").await;
+        let seen = world.browser("unread.mjs", &json!({ "job": job }));
+        let why = "This could not be read: canceling statement due to statement timeout";
+        for place in ["toast", "offences", "drawer", "role"] {
+            let text = seen[place].as_str().unwrap_or_default();
+            assert!(text.contains(why), "{place}: {text:?}");
+        }
+        let drawer = seen["drawer"].as_str().unwrap_or_default();
+        assert_eq!(drawer.matches(why).count(), 2, "neither ledger nor events: {drawer:?}");
+        assert!(!drawer.contains("Nothing was charged"), "{drawer:?}");
+    });
+}
+
+#[test]
 fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
     e2e::run(async |world| {
         world

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
-use unstuck_tests::e2e::{self, World};
+use unstuck_tests::e2e::{self, Call, User, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
@@ -42,16 +43,21 @@ async fn health(world: &World) -> (u16, Value) {
     (answer.status, answer.json)
 }
 
+/// An answer is kept for some seconds: the one that comes after it.
+async fn until_health(world: &World, what: &str, is_so: impl Fn(u16, &Value) -> bool) -> Value {
+    let look = async || Some(health(world).await).filter(|(status, body)| is_so(*status, body)).map(|(_, body)| body);
+    world.until(&format!("health tells: {what}"), look).await
+}
+
 #[test]
 fn health_is_what_the_last_sweep_stored() {
     e2e::run(async |world| {
-        let (status, body) = health(world).await;
-        assert_eq!(
-            (status, &body["ok"], &body["stuck"], &body["violations"]),
-            (200, &json!(true), &json!(0), &json!(0)),
-            "{body}"
-        );
-        assert!(body["lastSweepSeconds"].as_i64().is_some_and(|age| age < 120), "{body}");
+        let good = |status, body: &Value| {
+            let age = body["lastSweepSeconds"].as_i64();
+            let none = body["stuck"] == 0 && body["violations"] == 0;
+            status == 200 && body["ok"] == true && none && age.is_some_and(|age| age < 120)
+        };
+        until_health(world, "all is well", good).await;
 
         for (change, field, value) in [
             ("finished_at = clock_timestamp() - interval '125 seconds'", "stuck", json!(0)),
@@ -59,16 +65,50 @@ fn health_is_what_the_last_sweep_stored() {
             ("stuck = 0, violations = 2", "violations", json!(2)),
         ] {
             world.db().exec(&format!("update unstuck.sweeps set {change}")).await;
-            let (status, body) = health(world).await;
-            assert_eq!((status, &body["ok"], &body[field]), (503, &json!(false), &value), "{change}: {body}");
+            let told = |status, body: &Value| status == 503 && body["ok"] == false && body[field] == value;
+            until_health(world, change, told).await;
         }
         world.db().exec("update unstuck.sweeps set finished_at = null").await;
-        let (status, body) = health(world).await;
-        assert_eq!((status, &body["ok"], &body["lastSweepSeconds"]), (503, &json!(false), &Value::Null), "{body}");
+        let never = |status, body: &Value| status == 503 && body["ok"] == false && body["lastSweepSeconds"].is_null();
+        until_health(world, "no sweep has ended", never).await;
 
         world.sweep().await;
-        let (status, body) = health(world).await;
-        assert_eq!((status, &body["ok"]), (200, &json!(true)), "{body}");
+        until_health(world, "all is well again", good).await;
+    });
+}
+
+#[test]
+fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
+    e2e::run(async |world| {
+        // What each answer tells is a number that the database gives to one question alone.
+        world
+            .db()
+            .exec(
+                "create sequence unstuck.asked; grant usage on sequence unstuck.asked to public;
+             alter function unstuck.health_v1() rename to health_before;
+             create function unstuck.health_v1() returns table (last_sweep_seconds int, stuck int, violations int)
+             language sql security definer set search_path = '' as
+             $$ select 1, nextval('unstuck.asked')::int, 0 from pg_sleep(0.3) $$;
+             grant execute on function unstuck.health_v1() to service_role",
+            )
+            .await;
+        let asked = async || world.db().int("select last_value from unstuck.asked where is_called").await;
+        let began = std::time::Instant::now();
+        let mut told = std::collections::BTreeSet::new();
+        while began.elapsed().as_secs() < 4 {
+            let all = join_all((0..40).map(|_| health(world))).await;
+            told.extend(all.into_iter().filter_map(|(_, body)| body["stuck"].as_i64()));
+        }
+        let times = asked().await;
+        // Four seconds are at most two answers, and one that was kept from before.
+        assert!(told.len() <= 3 && times <= 2, "asked {times} times: {told:?}");
+        world
+            .db()
+            .exec(
+                "drop function unstuck.health_v1(); alter function unstuck.health_before() rename to health_v1;
+             drop sequence unstuck.asked",
+            )
+            .await;
     });
 }
 
@@ -77,6 +117,7 @@ fn health_shows_what_a_sweep_found() {
     e2e::run(async |world| {
         world.expect_violations();
         let user = world.user(1).await;
+        until_health(world, "all is well", |status, _| status == 200).await;
         world
             .db()
             .exec(&format!("update unstuck.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id))
@@ -84,8 +125,7 @@ fn health_shows_what_a_sweep_found() {
         let (status, _) = health(world).await;
         assert_eq!(status, 200, "it never scans");
         world.sweep().await;
-        let (status, body) = health(world).await;
-        assert_eq!((status, &body["violations"]), (503, &json!(1)), "{body}");
+        until_health(world, "one offence", |status, body| status == 503 && body["violations"] == 1).await;
     });
 }
 
@@ -323,7 +363,7 @@ fn a_panic_is_an_answer_and_the_next_request_works() {
             assert_eq!(world.call("panicking").ok().await["ok"], true);
         }
         let requests = (0..8).map(|number| world.call("panicking").json(&json!({ "panic": number == 3 })).try_send());
-        for answer in futures::future::join_all(requests).await.into_iter().flatten() {
+        for answer in join_all(requests).await.into_iter().flatten() {
             assert!(answer.status == 200 || answer.json["code"] == "internal", "{} {}", answer.status, answer.text);
         }
         assert_eq!(world.call("panicking").ok().await["ok"], true);
@@ -344,6 +384,112 @@ fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
         run(&other).await.expect_refusal(400, "bad_request");
         assert_eq!(world.get("runninghub-queue-manager/check").by(&fast).send().await.status, 200);
         assert_eq!(world.balance(&fast).await, 60);
+    });
+}
+
+/// How many of these calls are let through before the first is refused, in one minute of the limiter.
+async fn let_through<'w>(world: &'w World, call: impl Fn(User) -> Call<'w>) -> (User, usize) {
+    let minute = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60;
+    loop {
+        let (user, began, mut passed) = (world.new_user(60).await, minute(), 0);
+        loop {
+            let answers = join_all((0..20).map(|_| call(user.clone()).send())).await;
+            let good = answers.iter().filter(|answer| answer.status == 200).count();
+            passed += good;
+            if good < answers.len() {
+                for refused in answers.into_iter().filter(|answer| answer.status != 200) {
+                    assert_eq!(refused.header("retry-after"), "60");
+                    refused.expect_refusal(429, "rate_limited");
+                }
+                break;
+            }
+        }
+        if minute() == began {
+            return (user, passed);
+        }
+    }
+}
+
+#[test]
+fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
+    e2e::run(async |world| {
+        let close = json!({ "sessionId": "a page" });
+        let cancel = |user: User| world.call("runninghub-queue-manager/cancel-session").by(&user).json(&close);
+        let (user, passed) = let_through(world, cancel).await;
+        assert_eq!(passed, 240);
+        // Whatever it does: it is one number over all functions, and over all ways to fail.
+        let named = json!({ "table": "upscaler_jobs", "jobId": Uuid::new_v4() });
+        for other in [
+            "runninghub-queue-manager/cancel",
+            "runninghub-queue-manager/check-user-active",
+            "admin-cancel-job",
+            "admin-retry-job",
+        ] {
+            world.call(other).by(&user).json(&named).refused(429, "rate_limited").await;
+        }
+        let zip = format!("generate-website?id={}&format=zip", Uuid::new_v4());
+        world.get(&zip).by(&user).refused(429, "rate_limited").await;
+        // Looking goes on, ordering too, and so does everybody else.
+        world.get("runninghub-queue-manager/check").by(&user).ok().await;
+        world.get(&format!("generate-website?id={}", Uuid::new_v4())).by(&user).refused(404, "not_found").await;
+        world.order(&user).await;
+        let other = world.user(1).await;
+        world.call("runninghub-queue-manager/cancel-session").by(&other).json(&close).ok().await;
+        let body = json!({ "userId": user.id });
+        for _ in 0..10 {
+            world.call("runninghub-queue-manager/check-user-active").by_service().json(&body).ok().await;
+        }
+    });
+}
+
+#[test]
+fn looks_are_limited_over_all_functions() {
+    e2e::run(async |world| {
+        let look = |user: User| world.get("runninghub-queue-manager/check").by(&user);
+        let (user, passed) = let_through(world, look).await;
+        assert_eq!(passed, 600);
+        let job = json!({ "jobId": Uuid::new_v4() });
+        world.call("runninghub-upscaler/queue-status").by(&user).json(&job).refused(429, "rate_limited").await;
+        world
+            .get(&format!("replicate-async-status?task_id={}", Uuid::new_v4()))
+            .by(&user)
+            .refused(429, "rate_limited")
+            .await;
+        world
+            .get(&format!("create-generation-job-banana?jobId={}", Uuid::new_v4()))
+            .by(&user)
+            .refused(429, "rate_limited")
+            .await;
+        world.call("runninghub-queue-manager/check-user-active").by(&user).ok().await;
+    });
+}
+
+#[test]
+fn a_body_of_nothing_but_fields_costs_no_more_than_one_of_text() {
+    e2e::run(async |world| {
+        let user = world.user(1).await;
+        let fields: Vec<String> = (0..21_000).map(|number| format!("\"f{number}\":1")).collect();
+        let flat = format!("{{{}}}", fields.join(","));
+        assert!((240 * 1024..256 * 1024).contains(&flat.len()), "{}", flat.len());
+        let nested = format!("{{\"table\":\"upscaler_jobs\",\"x\":[[{}]]}}", &flat[..flat.len()]);
+        for target in ["runninghub-queue-manager/cancel", "runninghub-upscaler/run", "replicate-async-start"] {
+            for body in [&flat, &nested] {
+                let within = async || {
+                    let began = std::time::Instant::now();
+                    let answer = world.call(target).by(&user).body(body.clone()).send().await;
+                    let took = began.elapsed();
+                    assert_eq!(
+                        answer.expect_refusal(400, "bad_request")["message"]
+                            .as_str()
+                            .map(|text| text.contains("100 fields")),
+                        Some(true)
+                    );
+                    (took < std::time::Duration::from_millis(50)).then_some(())
+                };
+                // On a machine that does nothing else it is 10 ms; by the square of the fields it would be a minute.
+                world.until("it is refused within 50 ms", within).await;
+            }
+        }
     });
 }
 
@@ -373,6 +519,10 @@ fn the_contract_is_served_valid_and_names_every_function() {
 fn pages_are_confined_to_this_origin_and_the_project() {
     e2e::run(async |world| {
         let info = world.stack().info();
+        for path in ["/tsconfig.json", "/.assetsignore", "/build/../tsconfig.json", "/%74sconfig.json"] {
+            let answer = world.http().get(format!("{}{path}", info.url)).send().await.unwrap();
+            assert_eq!(answer.status(), 404, "{path} is for no page");
+        }
         for path in ["/", "/admin", "/studio.js", "/style.css", "/build/supabase.js"] {
             let answer = world.http().get(format!("{}{path}", info.url)).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{path}");

@@ -281,6 +281,13 @@ fn odd_bodies_are_kept_and_answered() {
             assert_eq!(answer.json, json!({ "ok": true }));
         }
         world.call(&target).body("x".repeat(1_100_000)).refused(413, "payload_too_large").await;
+        // Whoever does not know the address is told so, however much is sent: nothing of it is kept.
+        let token = target.rsplit('/').next().expect("a token").to_owned();
+        for stranger in [target.replace(&token, &"0".repeat(32)), target.replace(&format!("/{token}"), "")] {
+            for bytes in [0, 1_100_000, 2_000_000] {
+                world.call(&stranger).body("x".repeat(bytes)).refused(401, "unauthorized").await;
+            }
+        }
         world.get(&target).refused(405, "method_not_allowed").await;
         assert_eq!(order.row(world).await["status"], "running");
     });
@@ -352,6 +359,90 @@ fn a_success_after_a_cancel_of_a_lost_answer_is_recorded_and_not_shown() {
         world.until("the late success is recorded", recorded).await;
         order.assert_returned(world, "cancelled", "CANCELLED").await;
         assert_eq!(order.submits(world).await, 1);
+    });
+}
+
+/// The task that the provider gave to a submit, whether or not its answer arrived.
+async fn given_task(world: &World, order: &Order) -> String {
+    let look = async || {
+        let submits = world.submits_of(order.job).await;
+        submits.first().and_then(|submit| submit["task_id"].as_str().map(str::to_owned))
+    };
+    world.until("the provider has taken it", look).await
+}
+
+/// Everything that was called at this step's address has been dealt with.
+async fn until_dealt_with(world: &World, order: &Order, calls: usize) {
+    let look = async || {
+        let kept = inbox(world, order).await;
+        (kept.len() >= calls && kept.iter().take(calls).all(|row| !row["applied_at"].is_null())).then_some(())
+    };
+    world.until("the calls are dealt with", look).await;
+}
+
+async fn assert_never_cancelled(world: &World, task: &str) {
+    let calls = world.provider_calls("/task/openapi/cancel").await;
+    assert!(calls.iter().all(|call| call["body"]["taskId"] != task), "{calls:#?}");
+    let owed = format!("select count(*) from unstuck.job_steps where provider_cancel_due::text like '%{task}%'");
+    assert_eq!(world.db().int(&owed).await, 0, "nobody is owed a cancel of {task}");
+}
+
+#[test]
+fn the_address_of_an_ended_step_touches_no_other_step_s_task() {
+    e2e::run(async |world| {
+        ask_at_every_sweep(world).await;
+        for status in ["RUNNING", "SUCCESS", "FAILED"] {
+            let (ended, lost, other) = (Order::new(world).await, Order::new(world).await, Order::new(world).await);
+            // Neither submit was answered: nothing says whose task is whose.
+            world
+                .script(json!({ "reset": true, "runninghub": [
+                { "match": ended.job, "lost_answer": true, "work_ms": 4000 },
+                { "match": lost.job, "lost_answer": true, "work_ms": 4000 },
+                { "match": other.job, "work_ms": 4000 },
+            ] }))
+                .await;
+            ended.run(world).ok().await;
+            lost.run(world).ok().await;
+            other.starts(world).await;
+            cancel(world, &ended).await;
+            let (theirs, unknown) = (other.task(world).await, given_task(world, &lost).await);
+            let address = ended.webhook(world).await;
+            for task in [&theirs, &unknown] {
+                assert_eq!(deliver(world, &address, &body(task, status, &json!([]))).await.status, 200);
+            }
+            until_dealt_with(world, &ended, 2).await;
+            world.sweep().await;
+            for (order, task) in [(&other, &theirs), (&lost, &unknown)] {
+                order.assert_completed(world).await;
+                assert_never_cancelled(world, task).await;
+            }
+            ended.assert_returned(world, "cancelled", "CANCELLED").await;
+        }
+    });
+}
+
+#[test]
+fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
+    e2e::run(async |world| {
+        ask_at_every_sweep(world).await;
+        let (misled, other) = (Order::new(world).await, Order::new(world).await);
+        world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 5000 } })).await;
+        misled.run(world).ok().await;
+        other.run(world).ok().await;
+        let task = given_task(world, &other).await;
+        let address = misled.webhook(world).await;
+        assert_eq!(deliver(world, &address, &body(&task, "SUCCESS", &json!([]))).await.status, 200);
+        let asked = async || {
+            world.provider_calls("/query").await.iter().any(|call| call["body"]["taskId"] == json!(task)).then_some(())
+        };
+        world.until("the provider was asked", asked).await;
+        // Past its deadline the misled one ends, and takes nothing with it.
+        lease_is_over(world, misled.job).await;
+        overdue(world, misled.job).await;
+        sweep_until(world, "the deadline ends it", async |_| misled.row(world).await["status"] == "failed").await;
+        misled.assert_returned(world, "failed", "TIMEOUT").await;
+        other.assert_completed(world).await;
+        assert_never_cancelled(world, &task).await;
     });
 }
 

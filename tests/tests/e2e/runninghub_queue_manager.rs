@@ -183,6 +183,34 @@ fn check_user_active_sees_running_before_queued() {
     });
 }
 
+#[test]
+fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing() {
+    e2e::run(async |world| {
+        let user = world.user(4).await;
+        let close = |body: Value| world.call(&op("cancel-session")).by(&user).json(&body);
+        let ids = |count: usize| (0..count).map(|_| Uuid::new_v4().to_string()).collect::<Vec<_>>();
+        let refusal = close(json!({ "sessionId": "a page", "jobIds": ids(101) })).refused(400, "bad_request").await;
+        assert_eq!(refusal["field"], "jobIds", "{refusal}");
+        assert_eq!(close(json!({ "sessionId": "a page", "jobIds": ids(100) })).ok().await["cancelledCount"], 0);
+        let long = json!({ "sessionId": "x".repeat(201) });
+        assert_eq!(close(long).refused(400, "bad_request").await["field"], "sessionId");
+
+        // What waits could start now, and somebody would start it.
+        let open = |enabled| format!("update unstuck.providers set enabled = {enabled} where provider = 'runninghub'");
+        world.db().exec(&open(false)).await;
+        let (job, _) = world.order(&world.user(5).await).await;
+        world.db().exec(&open(true)).await;
+        for _ in 0..10 {
+            close(json!({ "sessionId": "another page" })).ok().await;
+            close(json!({ "sessionId": "" })).refused(400, "bad_request").await;
+            world.call(&op("cancel")).by(&user).json(&of(job)).refused(404, "not_found").await;
+        }
+        assert_eq!(world.job(job).await["status"], "queued");
+        world.call(&op("process-next")).by_service().ok().await;
+        world.until_status(job, "completed").await;
+    });
+}
+
 /// What an older client does: it writes its own row before it uploads.
 async fn old_row(world: &World, user: &User) -> Uuid {
     let id = Uuid::new_v4();

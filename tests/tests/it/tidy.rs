@@ -263,6 +263,155 @@ async fn what_costs_credits_says_so_and_is_rate_limited() {
     }
 }
 
+/// The code of a function with that of the parts of `edge` that it is made of.
+fn whole_code(function: &str) -> String {
+    let files = shipped(&format!("functions/{function}"));
+    let mut all: String = files.iter().map(|file| code(file)).collect();
+    for part in ["tool", "generation"] {
+        // `tool::job_param` alone is no operation.
+        if ["spec(", "OPS", "handle", "consume"].iter().any(|name| all.contains(&format!("{part}::{name}"))) {
+            all += &code(Path::new(&format!("shared/src/edge/{part}.rs")));
+        }
+    }
+    all
+}
+
+/// The limiter of every operation that a user may call: `Op::new` counts as another call unless it says otherwise.
+fn limiters(code: &str) -> BTreeSet<&'static str> {
+    let ops = code.split("Op::new(").skip(1).map(|rest| rest.split(']').take(2).collect::<Vec<_>>().join("]"));
+    let users = ["Policy::User", "Policy::UserOrService", "Policy::Admin", "Policy::ServiceOrAdmin"];
+    let is_for_users = |op: &String| {
+        let policy = op.split("Policy::").nth(1).unwrap_or_default();
+        let policy: String = policy.chars().take_while(|c| c.is_alphanumeric()).collect();
+        users.contains(&format!("Policy::{policy}").as_str())
+    };
+    let mut found: BTreeSet<&'static str> = ops
+        .filter(is_for_users)
+        .map(|op| match (op.contains(".charging()"), op.contains(".reading()")) {
+            (true, false) => "RATE_LIMIT",
+            (false, true) => "READ_LIMIT",
+            (false, false) => "OTHER_LIMIT",
+            (true, true) => panic!("an order is no look: {op}"),
+        })
+        .collect();
+    for (limit, binding) in
+        [("Quota::Order", "RATE_LIMIT"), ("Quota::Read", "READ_LIMIT"), ("Quota::Other", "OTHER_LIMIT")]
+    {
+        if code.contains(&format!("count_as({limit})")) {
+            found.insert(binding);
+        }
+    }
+    found
+}
+
+#[test]
+fn whatever_a_user_may_call_has_its_limiter() {
+    let spec = code(Path::new("shared/src/edge/spec.rs"));
+    for binding in ["RATE_LIMIT", "READ_LIMIT", "OTHER_LIMIT"] {
+        assert!(spec.contains(binding), "`Quota` no longer names {binding}; correct this list");
+    }
+    let mut limited = 0;
+    for function in Wrangler::load().unwrap().functions {
+        let declared: BTreeSet<&str> = function.ratelimits.iter().map(|limit| limit.name.as_str()).collect();
+        assert_eq!(declared.len(), function.ratelimits.len(), "[env.{}] names a limiter twice", function.name);
+        assert_eq!(limiters(&whole_code(&function.name)), declared, "[env.{}] ratelimits", function.name);
+        limited += usize::from(!declared.is_empty());
+        for limit in &function.ratelimits {
+            // One limiter over all functions is one `namespace_id`.
+            let expected = match limit.name.as_str() {
+                "READ_LIMIT" => Some(("1101", 600)),
+                "OTHER_LIMIT" => Some(("1102", 240)),
+                _ => None,
+            };
+            let (id, most) = (limit.namespace_id.as_str(), &limit.simple["limit"]);
+            assert_eq!(limit.simple["period"], 60, "[env.{}]", function.name);
+            match expected {
+                Some((namespace, limit)) => {
+                    assert_eq!((id, most), (namespace, &limit.into()), "[env.{}]", function.name)
+                }
+                None => assert!(!["1101", "1102"].contains(&id), "[env.{}]", function.name),
+            }
+        }
+    }
+    assert!(limited >= 13, "{limited}");
+}
+
+/// What follows up for whichever provider a job was at.
+const FOLLOWING: [&str; 4] = ["cancel", "reconcile", "retry", "sweep"];
+
+/// The queues of synchronous providers that a function may have to wake: by name where it names the provider, all of
+/// them where it follows up for whichever provider a job was at.
+fn hints(function: &str) -> BTreeSet<&'static str> {
+    let whole = whole_code(function);
+    let flow = |module: &str| code(&Path::new("shared/src/flow").join(module).with_extension("rs"));
+    let imports =
+        whole.split("use ").filter(|rest| rest.starts_with("shared::flow") || rest.starts_with("crate::flow"));
+    let imports: String = imports.filter_map(|rest| rest.split(';').next()).collect::<Vec<_>>().join(" ");
+    let named: BTreeSet<&str> = imports.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let any = FOLLOWING.into_iter().any(|module| named.contains(module) && flow(module).contains("hint::start_next("));
+    let all = any || whole.contains("hint::start_next(");
+    let mut code = whole.clone();
+    for module in ["attempt", "generations"].into_iter().filter(|module| named.contains(module)) {
+        code += &flow(module);
+    }
+    let sends = code.contains("hint::send(") || code.contains("run_all(");
+    let names = |provider: &str| sends && code.contains(&format!("{provider}::NAME"));
+    let queues = [("gemini", "GEMINI_HINTS"), ("llm", "LLM_HINTS")];
+    queues.into_iter().filter(|(provider, _)| all || names(provider)).map(|(_, queue)| queue).collect()
+}
+
+#[test]
+fn whoever_can_send_a_hint_has_its_queue() {
+    let hint = code(Path::new("shared/src/flow/hint.rs"));
+    assert!(hint.contains("GEMINI_HINTS") && hint.contains("LLM_HINTS"));
+    for module in sources::rust_files("shared/src/flow") {
+        let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let leads = code(&module).contains("hint::start_next(") && !is_test(&module);
+        assert!(!leads || FOLLOWING.contains(&name.as_str()), "flow::{name} follows up for any provider: name it here");
+    }
+    let mut senders = 0;
+    for function in Wrangler::load().unwrap().functions {
+        let producers = function.producers.iter().map(|producer| producer.binding.as_str());
+        let declared: BTreeSet<&str> = producers.filter(|binding| *binding != "HINTS").collect();
+        assert_eq!(hints(&function.name), declared, "[env.{}.queues] producers", function.name);
+        senders += usize::from(!declared.is_empty());
+    }
+    assert!(senders >= 8, "{senders}");
+}
+
+/// The names that a file of words gives to its texts; the forms of a plural differ by language.
+fn words(language: &str) -> BTreeSet<String> {
+    let text = sources::read(format!("web/words/{language}.js"));
+    let lines = text.lines().filter(|line| line.starts_with("  ") && !line.trim_start().starts_with("//"));
+    let names = lines.flat_map(|line| line.match_indices(": ").map(|(at, _)| &line[..at]));
+    let name = |before: &str| -> String {
+        let name: String =
+            before.chars().rev().take_while(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').collect();
+        name.chars().rev().collect()
+    };
+    let mark = |before: &str, name: &str| {
+        before.strip_suffix(name).is_some_and(|rest| {
+            rest.trim_end().is_empty()
+                || rest.ends_with(", ") && !rest.trim_end_matches(", ").ends_with(|c: char| c.is_alphanumeric())
+        })
+    };
+    let found =
+        names.map(|before| (before, name(before))).filter(|(before, name)| !name.is_empty() && mark(before, name));
+    let plural = ["one", "few", "many", "other", "two", "zero"];
+    found.map(|(_, name)| name).filter(|name| !plural.contains(&name.as_str())).collect()
+}
+
+#[test]
+fn every_language_has_every_word() {
+    let english = words("en");
+    assert!(english.contains("read_failed") && english.len() > 100, "{english:?}");
+    for language in ["pt", "ru", "uk"] {
+        let other = words(language);
+        let missing: Vec<_> = english.difference(&other).collect();
+        assert!(missing.is_empty(), "web/words/{language}.js has no {missing:?}");
+    }
+}
+
 #[test]
 fn every_secret_is_used_and_every_setting_declared() {
     let config = code(Path::new("shared/src/config.rs"));

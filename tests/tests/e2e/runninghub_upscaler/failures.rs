@@ -279,6 +279,38 @@ fn work_that_fails_is_returned_with_the_reason() {
     });
 }
 
+/// What a provider says may quote what we sent, and with it the address that only the provider may know.
+#[test]
+fn what_a_provider_says_names_no_address() {
+    e2e::run(async |world| {
+        const SECRET: &str = "0123456789abcdef0123456789abcdef";
+        let quoted = format!(
+            "cannot call https://gate.example/functions/v1/provider-webhook/runninghub/x/1/1/{SECRET}, \u{202e}see\u{0}\n\
+             www.a.example or gate.example/functions/v1/{SECRET}"
+        );
+        let told = |row: &Value, code: &str| {
+            let message = row["error_message"].as_str().unwrap_or_default();
+            assert!(message.starts_with(code) && message.contains('…') && message.contains("60 credits"), "{message}");
+            for part in ["://", "example", SECRET, "provider-webhook", "\u{202e}", "\n"] {
+                assert!(!message.contains(part), "{part:?} in {message}");
+            }
+        };
+        world.script(json!({ "runninghub": { "fail": quoted } })).await;
+        let failed = Order::running(world).await;
+        told(&failed.assert_returned(world, "failed", "PROVIDER_FAILED").await, "PROVIDER_FAILED");
+        for shape in [json!({ "code": 301, "msg": quoted }), json!({ "errorCode": "1007", "errorMessage": quoted })] {
+            world.script(json!({ "reset": true, "runninghub": { "status": 200, "body": shape } })).await;
+            let refused = Order::new(world).await;
+            let refusal = refused.run(world).refused(422, "provider_rejected").await;
+            assert!(!refusal.to_string().contains(SECRET) && !refusal.to_string().contains("://"), "{refusal}");
+            told(&refused.assert_returned(world, "failed", "PROVIDER_REJECTED").await, "PROVIDER_REJECTED");
+        }
+        let kept = "select string_agg(e::text, ' ') from unstuck.job_events e";
+        let kept = world.db().value(kept).await.to_string();
+        assert!(!kept.contains(SECRET), "{kept}");
+    });
+}
+
 #[test]
 fn content_found_out_later_is_refused_and_a_passing_fault_then_is_tried_again() {
     e2e::run(async |world| {
