@@ -1,7 +1,8 @@
 //! Which of the presented credentials counts, and what it proves without cryptography on tokens.
 //!
 //! `Authorization` alone decides where it is present; `apikey` counts only without it. Nothing here
-//! falls back from one to the other.
+//! falls back from one to the other. An `Authorization` without a value is refused too, wherever it
+//! is seen: the platform drops it before a Worker runs, as it does with every empty header it knows.
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
