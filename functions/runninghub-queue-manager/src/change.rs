@@ -57,7 +57,7 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
     at_most("sessionId", Some(&session.session_id), SESSION_CHARS_MAX)?;
     let jobs: Vec<JobId> = named.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
     let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
-    let refunded: i32 = cancelled.iter().map(|job| job.refunded_credits).sum();
+    let refunded: i64 = cancelled.iter().map(|job| job.refunded_credits).sum();
     let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
     if !list.is_empty() {
         follow_up(call, NAME.to_owned(), None);

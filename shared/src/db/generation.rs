@@ -15,7 +15,7 @@ pub struct Generation {
     pub status: State,
     pub error_message: Option<String>,
     pub retries: i32,
-    pub credits_refunded: i32,
+    pub credits_refunded: i64,
     /// Where its files lie, once there are any.
     pub output_url: Option<String>,
 }
@@ -34,8 +34,8 @@ pub struct Retry {
     pub user_id: UserId,
     pub status: State,
     pub retries: i32,
-    pub refunded: i32,
-    pub balance: i32,
+    pub refunded: i64,
+    pub balance: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -54,7 +54,7 @@ pub struct Stale {
     pub run: Run,
     pub retries: i32,
     pub action: StaleAction,
-    pub refunded: i32,
+    pub refunded: i64,
     /// How many more there are.
     pub remaining: i32,
 }

@@ -27,9 +27,9 @@ pub struct JobView {
     pub status: State,
     #[serde(default)]
     pub replayed: bool,
-    pub credits_charged: i32,
-    pub credits_refunded: i32,
-    pub balance: i32,
+    pub credits_charged: i64,
+    pub credits_refunded: i64,
+    pub balance: i64,
     pub position: Option<i32>,
     pub eta_seconds: Option<i32>,
     pub task_id: Option<String>,
@@ -52,7 +52,7 @@ pub struct JobRow {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CancelledJob {
-    pub refunded_credits: i32,
+    pub refunded_credits: i64,
     /// Whose queue moves up.
     pub provider: String,
 }
@@ -61,7 +61,7 @@ pub struct CancelledJob {
 pub struct CancelledInSession {
     pub table_name: String,
     pub job_id: JobId,
-    pub refunded_credits: i32,
+    pub refunded_credits: i64,
 }
 
 /// One step of a job, as its owner sees it.

@@ -62,7 +62,7 @@ pub enum RequeueOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Requeued {
     pub outcome: RequeueOutcome,
-    pub refunded: i32,
+    pub refunded: i64,
 }
 
 /// What a heartbeat did.
@@ -114,7 +114,7 @@ pub enum FailOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Failed {
     pub outcome: FailOutcome,
-    pub refunded: i32,
+    pub refunded: i64,
 }
 
 /// What asking the provider gave, where nothing ended.
@@ -136,7 +136,7 @@ pub enum CheckedOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Checked {
     pub outcome: CheckedOutcome,
-    pub refunded: i32,
+    pub refunded: i64,
 }
 
 /// A snapshot of one step.

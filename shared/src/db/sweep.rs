@@ -20,13 +20,13 @@ pub enum Source {
 pub struct TableCount {
     pub table_name: String,
     pub cancelled_count: i32,
-    pub refunded_credits: i32,
+    pub refunded_credits: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Swept {
     pub cleaned: i32,
-    pub refunded_credits: i32,
+    pub refunded_credits: i64,
     pub requeued: i32,
     pub remaining: i32,
     pub tables: Vec<TableCount>,
@@ -105,14 +105,14 @@ impl<T: Transport> Db<'_, T> {
         sweep_id: i64,
         delivered: i32,
         cleaned: i32,
-        refunded_credits: i32,
+        refunded_credits: i64,
     ) -> Result<i32, DbError> {
         #[derive(Serialize)]
         struct Args {
             p_sweep_id: i64,
             p_delivered: i32,
             p_cleaned: i32,
-            p_refunded_credits: i32,
+            p_refunded_credits: i64,
         }
         #[derive(Deserialize)]
         struct Row {

@@ -50,7 +50,7 @@ pub enum Settled {
     /// Completed with its result in our storage; with the last step, so is the job.
     Delivered { last: bool },
     /// Ended without a result.
-    Failed { refunded: i32 },
+    Failed { refunded: i64 },
     /// Back in the queue.
     Requeued,
     /// Somebody else settled it, or it is not this step's task.

@@ -25,7 +25,7 @@ pub struct Report {
     pub processed: u32,
     pub retried: u32,
     pub failed: u32,
-    pub refunded_credits: i32,
+    pub refunded_credits: i64,
     pub remaining: i32,
 }
 

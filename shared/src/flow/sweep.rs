@@ -33,7 +33,7 @@ const STEPS_MAX: u32 = 100;
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub cleaned: i32,
-    pub refunded_credits: i32,
+    pub refunded_credits: i64,
     pub delivered: i32,
     pub requeued: i32,
     pub remaining: i32,
@@ -122,7 +122,7 @@ struct Edge {
     requeued: i32,
     skipped: i32,
     /// Table and refund of each job that was failed.
-    failed: Vec<(String, i32)>,
+    failed: Vec<(String, i64)>,
 }
 
 impl Edge {
@@ -137,7 +137,7 @@ impl Edge {
         i32::try_from(self.failed.len()).unwrap_or(i32::MAX)
     }
 
-    fn refunded(&self) -> i32 {
+    fn refunded(&self) -> i64 {
         self.failed.iter().map(|(_, refunded)| refunded).sum()
     }
 }
