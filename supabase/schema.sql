@@ -2648,6 +2648,7 @@ CREATE OR REPLACE FUNCTION unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET lock_timeout TO '5s'
  SET statement_timeout TO '60s'
 AS $function$
 #variable_conflict use_column

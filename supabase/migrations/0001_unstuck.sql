@@ -4102,12 +4102,13 @@ end $$;
 revoke all on function unstuck_private.user_close_jobs
 from public, anon, authenticated, service_role;
 
--- source retention/user_erase_v1.sql a6b172f993d1
+-- source retention/user_erase_v1.sql 4cf69236c046
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
 security definer
 set search_path = ''
+set lock_timeout = '5s'
 set statement_timeout = '60s'
 as
 $$
@@ -8184,7 +8185,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '27309a32e1ec5647a01c87a182e3d05e6e3b107b6048be24b70c031c173ad7e3'
+  '618c0cd9e78ccb5852c49143f2dac5b56f516553261c578eb474689806829680'
 );
 
 notify pgrst, 'reload schema';

@@ -3,6 +3,7 @@ returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
 security definer
 set search_path = ''
+set lock_timeout = '5s'
 set statement_timeout = '60s'
 as
 $$

@@ -41,7 +41,7 @@ async fn traffic(db: &Database) {
     page.become_caller("authenticated", Some(user)).await;
     page.exec("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')").await;
     db.exec(&format!(
-        "select unstuck_private.orphans_cancel(array(select id from unstuck.jobs where user_id = '{user}' and status = 'pending'))"
+        "update unstuck.jobs set deadline_at = clock_timestamp() where user_id = '{user}' and status = 'pending'"
     ))
     .await;
     let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
@@ -341,9 +341,9 @@ begin
     end loop;
   end loop;
   perform unstuck.session_cancel_v1(v_user, 's', array(select gen_random_uuid() from generate_series(1, 20)));
-  insert into unstuck.jobs (tool, user_id, status)
-  select 'runninghub-upscaler', v_user, 'pending' from generate_series(1, 3);
-  perform unstuck_private.orphans_cancel(array(select id from unstuck.jobs where status = 'pending'));
+  insert into unstuck.jobs (tool, user_id, status, created_at)
+  select 'runninghub-upscaler', v_user, 'pending', clock_timestamp() - interval '3 minutes' from generate_series(1, 3);
+  perform unstuck.jobs_sweep_v1(null, 100);
   perform unstuck.sweep_end_v1(b.sweep_id, 0, 0, 0) from unstuck.sweep_begin_v1('cron') b;
   perform unstuck.sweep_begin_v1('cron');
   -- No row is changed but in its age.
