@@ -295,6 +295,7 @@ begin
         and command like '%unstuck.cleanup_all_stale_ai_jobs%'
     loop
       perform cron.unschedule(v_job);
+      perform set_config('unstuck.unscheduled', 'yes', false);
       begin
         delete from cron.job_run_details
         where jobid = v_job;
@@ -344,3 +345,13 @@ drop schema if exists unstuck, unstuck_private cascade;
 
 notify pgrst, 'reload schema';
 commit;
+
+-- pg_cron may overlook one change among so many, and go on: it is told once more, by itself.
+do $uninstall$
+begin
+  if current_setting('unstuck.unscheduled', true) = 'yes' then
+    perform pg_sleep(2.5);
+    perform cron.unschedule(cron.schedule('unstuck-gone', '0 0 1 1 *', 'select 1'));
+    perform set_config('unstuck.unscheduled', '', false);
+  end if;
+end $uninstall$;

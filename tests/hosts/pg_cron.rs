@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 use unstuck_tests::Session;
@@ -11,6 +12,9 @@ use xtask::migration::{Project, apply::migrate};
 use xtask::postgres::{self, Installed, Options, Postgres};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
+/// pg_cron 1.4 knows whole minutes only.
+const PATIENCE: Duration = Duration::from_secs(150);
+const POLL: Duration = Duration::from_millis(500);
 const EXTENSION: &str = "/usr/share/postgresql/15/extension/pg_cron.control";
 
 /// Not printed by the test's own means: those are shown of failed tests only.
@@ -28,7 +32,11 @@ async fn our_row_comes_and_goes_and_the_hosts_stays() {
     if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
         return not_run("postgresql-15-cron is not installed here");
     }
-    let settings = ["shared_preload_libraries=pg_cron", "cron.database_name=postgres"];
+    let settings = [
+        "shared_preload_libraries=pg_cron",
+        "cron.database_name=postgres",
+        "cron.use_background_workers=on",
+    ];
     let settings = settings.map(str::to_owned).to_vec();
     let installed = Some(Installed { bin: PathBuf::from(BIN), settings });
     let options = Options { installed, ..Options::for_tests().expect("a port") };
@@ -40,7 +48,7 @@ async fn our_row_comes_and_goes_and_the_hosts_stays() {
     let host = Session::connect(&url).await;
     host.exec(
         "create extension pg_cron;
-        select cron.schedule('nightly', '0 3 * * *', 'select 1');
+        select cron.schedule('each minute', '* * * * *', 'select 1');
         select cron.schedule('0 4 * * *', 'select 2')",
     )
     .await;
@@ -58,15 +66,30 @@ async fn our_row_comes_and_goes_and_the_hosts_stays() {
     // What its runs left is ours; what the host's left is not.
     host.exec(
         "insert into cron.job_run_details (jobid, runid, command, status)
-        select jobid, jobid, command, 'succeeded' from cron.job",
+        select jobid, -jobid, command, 'past' from cron.job",
     )
     .await;
-    let uninstall = unstuck_tests::hosts::uninstall();
-    client.batch_execute(&uninstall).await.unwrap();
+    client.batch_execute(&unstuck_tests::hosts::uninstall()).await.unwrap();
     assert_eq!(before.changes(&catalog(&url).await), []);
-    let left = "select command from cron.job_run_details order by 1";
+    let past = "select command from cron.job_run_details where status = 'past' order by 1";
     assert_eq!(
-        host.rows(left).await,
+        host.rows(past).await,
         [json!({ "command": "select 1" }), json!({ "command": "select 2" })]
     );
+
+    // pg_cron knows it: at the next minute it runs the host's job, and nothing of ours.
+    let gone = host.value("select clock_timestamp()").await;
+    let ran = format!(
+        "select count(*) from cron.job_run_details
+        where command = 'select 1' and status = 'succeeded' and start_time > {gone}::timestamptz",
+        gone = gone.to_string().replace('"', "'")
+    );
+    let next_minute = async {
+        while host.int(&ran).await == 0 {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, next_minute).await.expect("pg_cron runs the host's job");
+    let ours = "select * from cron.job_run_details where command ~ 'unstuck'";
+    assert_eq!(host.rows(ours).await, Vec::<serde_json::Value>::new());
 }
