@@ -5593,6 +5593,13 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
+  -- Old rows go with the pass; what fails at that undoes nothing.
+  begin
+    perform 1
+    from unstuck_private.prune_old_rows(clock_timestamp());
+  exception when others or query_canceled then
+    raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
+  end;
   return query
   select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $function$

@@ -6593,7 +6593,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
--- source sweep/sweep_pass.sql 91f24cbca287
+-- source sweep/sweep_pass.sql 1a79574bad2f
 -- One pass over everybody, with what it did in all and by table, added to its row.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
@@ -6653,6 +6653,13 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
+  -- Old rows go with the pass; what fails at that undoes nothing.
+  begin
+    perform 1
+    from unstuck_private.prune_old_rows(clock_timestamp());
+  exception when others or query_canceled then
+    raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
+  end;
   return query
   select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $$;
@@ -8185,7 +8192,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '618c0cd9e78ccb5852c49143f2dac5b56f516553261c578eb474689806829680'
+  '15e96e898250de47900a541f74c72bcfb10d4010424516a30a393ddb5a59ff89'
 );
 
 notify pgrst, 'reload schema';

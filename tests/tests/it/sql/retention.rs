@@ -396,3 +396,37 @@ async fn after_many_days_only_what_was_sold_has_grown() {
     assert_eq!(grown, sold);
     db.assert_healthy().await;
 }
+
+#[tokio::test]
+async fn every_healer_prunes_and_heals_also_where_pruning_fails() {
+    let db = Database::fresh().await;
+    let old = "insert into unstuck.cancelled_requests
+        values (gen_random_uuid(), gen_random_uuid(), clock_timestamp() - interval '2 days')";
+    let left = "select count(*) from unstuck.cancelled_requests";
+    let by_sql = "select * from unstuck.cleanup_all_stale_ai_jobs()";
+    db.exec(old).await;
+    db.sweep().await;
+    assert_eq!(db.int(left).await, 0, "the edge's");
+    db.exec(old).await;
+    db.exec(by_sql).await;
+    assert_eq!(db.int(left).await, 0, "pg_cron's");
+
+    db.exec(
+        "create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
+         returns table (kind text, pruned int, error text) language plpgsql as $$ begin raise exception 'broken'; end $$",
+    )
+    .await;
+    let finished = "select count(*) from unstuck.sweeps where finished_at is not null and stuck = 0 and violations = 0";
+    let before = db.int(finished).await;
+    for by_edge in [true, false] {
+        let job = db.order(db.user(60).await, UPSCALER, 1).await;
+        db.age(job, "1 hour").await;
+        if by_edge {
+            db.sweep().await;
+        } else {
+            db.exec(by_sql).await;
+        }
+        db.assert_closed(job, "failed", Some("QUEUE_TIMEOUT"), 60).await;
+    }
+    assert_eq!(db.int(finished).await, before + 2);
+}
