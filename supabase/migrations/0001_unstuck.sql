@@ -68,7 +68,7 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql e34c67885809
+-- source credit/credit_entries.sql 2f7ac615db4c
 -- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
 -- or given back twice.
 create table unstuck.credit_entries (
@@ -106,6 +106,7 @@ on unstuck.credit_entries (user_id, id);
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
@@ -8192,7 +8193,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '15e96e898250de47900a541f74c72bcfb10d4010424516a30a393ddb5a59ff89'
+  'cdabc7454abeae6c698cbcd451a9098d96bc5052426f871415f595e3044a45d9'
 );
 
 notify pgrst, 'reload schema';

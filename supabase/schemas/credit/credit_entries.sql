@@ -35,5 +35,6 @@ on unstuck.credit_entries (user_id, id);
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;

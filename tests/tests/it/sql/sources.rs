@@ -130,6 +130,26 @@ fn every_functions_file_takes_the_rights_away_itself() {
     }
 }
 
+/// Projects that grant everything by default grant it on sequences too.
+#[test]
+fn every_tables_file_takes_the_rights_on_its_sequence_away() {
+    for source in Project::here().sources().unwrap() {
+        if source.kind != Kind::Table || !source.text.contains("as identity") {
+            continue;
+        }
+        let revoke = format!(
+            "revoke all on sequence {}_id_seq from public, anon, authenticated, service_role;",
+            source.creates[0]
+        );
+        let words = source.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.contains(&revoke),
+            "supabase/schemas/{}: `{revoke}` is missing",
+            source.path
+        );
+    }
+}
+
 #[test]
 fn a_file_is_named_after_what_it_creates() {
     for source in Project::here().sources().unwrap() {
