@@ -161,6 +161,16 @@ create table unstuck.user_roles (
   user_id uuid not null,
   role unstuck.app_role not null
 );
+create table unstuck.violations_found (
+  invariant text not null,
+  subject text not null,
+  detail text not null,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint,
+  found_at timestamp with time zone not null default clock_timestamp(),
+  checked_at timestamp with time zone not null default clock_timestamp()
+);
 create table unstuck.webhook_inbox (
   id bigint not null generated always as identity,
   provider text not null,
@@ -173,6 +183,10 @@ create table unstuck.webhook_inbox (
   received_at timestamp with time zone not null default clock_timestamp(),
   applied_at timestamp with time zone
 );
+create table unstuck_private.audit_turn (
+  only_one boolean not null default true,
+  audited_at timestamp with time zone
+);
 create table unstuck_private.migrations (
   number integer not null,
   name text not null,
@@ -184,6 +198,11 @@ create table unstuck_private.queue_turns (
   user_id uuid not null,
   served_at timestamp with time zone not null
 );
+create table unstuck_private.removals (
+  user_id uuid not null,
+  jobs_removed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  ledger_removed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+);
 create table unstuck_private.retention_progress (
   kind text not null,
   pruned bigint not null default 0,
@@ -192,6 +211,12 @@ create table unstuck_private.retention_progress (
   error text,
   error_at timestamp with time zone
 );
+create table unstuck_private.unaudited (
+  id bigint not null generated always as identity,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000);
 create table unstuck_private.unhealed (
   job_id uuid not null,
   tries integer not null default 1,
@@ -254,12 +279,18 @@ alter table unstuck.tools add constraint tools_start_timeout_check CHECK ((start
 alter table unstuck.tools add constraint tools_step_order_check CHECK ((step_order = ANY (ARRAY['sequential'::text, 'parallel'::text])));
 alter table unstuck.tools add constraint tools_table_name_check CHECK ((table_name = ANY (ARRAY['upscaler_jobs'::text, 'video_upscaler_jobs'::text, 'pose_changer_jobs'::text, 'veste_ai_jobs'::text, 'generation_jobs'::text, 'replicate_tasks'::text, 'generation_history'::text])));
 alter table unstuck.user_roles add constraint user_roles_pkey PRIMARY KEY (user_id, role);
+alter table unstuck.violations_found add constraint violations_found_one_key CHECK (((job_id IS NULL) <> (user_id IS NULL)));
+alter table unstuck.violations_found add constraint violations_found_pkey PRIMARY KEY (invariant, subject);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
+alter table unstuck_private.audit_turn add constraint audit_turn_only_one_check CHECK (only_one);
+alter table unstuck_private.audit_turn add constraint audit_turn_pkey PRIMARY KEY (only_one);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
 alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
+alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
+alter table unstuck_private.unaudited add constraint unaudited_pkey PRIMARY KEY (id);
 alter table unstuck_private.unhealed add constraint unhealed_pkey PRIMARY KEY (job_id);
 
 -- indexes
@@ -269,11 +300,13 @@ CREATE INDEX cancelled_requests_by_time ON unstuck.cancelled_requests USING btre
 CREATE INDEX credit_entries_by_user ON unstuck.credit_entries USING btree (user_id, id);
 CREATE UNIQUE INDEX credit_entries_once_per_job ON unstuck.credit_entries USING btree (job_id, step, kind) NULLS NOT DISTINCT WHERE ((kind = ANY (ARRAY['debit'::text, 'refund'::text])) AND (job_id IS NOT NULL));
 CREATE UNIQUE INDEX credit_entries_one_debit ON unstuck.credit_entries USING btree (job_id) WHERE ((kind = 'debit'::text) AND (job_id IS NOT NULL));
+CREATE INDEX credit_entries_returned ON unstuck.credit_entries USING btree (user_id, kind, created_at) WHERE (kind = ANY (ARRAY['adjustment'::text, 'refund'::text]));
 CREATE INDEX erasures_open ON unstuck.erasures USING btree (at) WHERE (files_left IS DISTINCT FROM 0);
 CREATE INDEX job_events_by_job ON unstuck.job_events USING btree (job_id, id);
 CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
+CREATE INDEX job_steps_freed ON unstuck.job_steps USING btree (COALESCE(provider_done_at, completed_at));
 CREATE INDEX job_steps_queued ON unstuck.job_steps USING btree (provider) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
@@ -291,6 +324,9 @@ CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) W
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
 CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
 CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
+CREATE INDEX violations_found_by_check ON unstuck.violations_found USING btree (checked_at);
+CREATE INDEX violations_found_by_job ON unstuck.violations_found USING btree (job_id) WHERE (job_id IS NOT NULL);
+CREATE INDEX violations_found_by_user ON unstuck.violations_found USING btree (user_id) WHERE (user_id IS NOT NULL);
 CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
 CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
 CREATE INDEX queue_turns_by_time ON unstuck_private.queue_turns USING btree (served_at);
@@ -524,10 +560,14 @@ create view unstuck.generation_history with (security_invoker=true) as
     tool,
     unstuck_private.status_word('generation_history'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
+    ( SELECT s.provider_task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) AS task_id,
     COALESCE(input #>> '{prompt}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{prompt}'::text[] AS input_url,
     output_url,
@@ -557,10 +597,14 @@ create view unstuck.generation_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('generation_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
+    ( SELECT s.provider_task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) AS task_id,
     COALESCE(input #>> '{productImages,0,url}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{productImages,0,url}'::text[] AS input_url,
     output_url,
@@ -596,7 +640,7 @@ create view unstuck.generation_tasks with (security_invoker=true) as
             ELSE unstuck_private.status_word('generation_tasks'::text, s.status)
         END AS status,
     unstuck_private.number_in((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
-    unstuck_private.step_output_url(s.job_id, s.step) AS image_url,
+    p.output_url AS image_url,
     s.attempts,
     s.not_before,
     s.error_code,
@@ -606,13 +650,13 @@ create view unstuck.generation_tasks with (security_invoker=true) as
     s.completed_at,
     md5((s.job_id || '/'::text) || s.step)::uuid AS id,
         CASE
-            WHEN s.status = 'queued'::text THEN unstuck_private.job_position(s.job_id)
+            WHEN s.status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> s.job_id::text)::integer
             ELSE NULL::integer
         END AS "position",
     s.provider_task_id AS task_id,
     COALESCE(j.input #>> '{productImages,0,url}'::text[], j.input ->> 'input_file_name'::text) AS input_file_name,
     j.input #>> '{productImages,0,url}'::text[] AS input_url,
-    unstuck_private.step_output_url(s.job_id, s.step) AS output_url,
+    p.output_url,
     s.share AS user_credit_cost,
     s.error_message,
     j.queued_at,
@@ -620,6 +664,7 @@ create view unstuck.generation_tasks with (security_invoker=true) as
     j.waited_in_queue
    FROM unstuck.job_steps s
      JOIN unstuck.jobs j ON j.id = s.job_id
+     LEFT JOIN unstuck_private.delivered_pictures p ON p.job_id = s.job_id AND p.step = s.step
   WHERE (j.tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'generation_jobs'::text));
@@ -633,13 +678,15 @@ create view unstuck.job_health with (security_invoker=true) as
     count(j.id) AS live,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AS waiting,
     count(j.id) FILTER (WHERE j.status = ANY (ARRAY['starting'::text, 'running'::text])) AS running,
-    count(j.id) FILTER (WHERE (j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AND COALESCE(j.queued_at, j.created_at) < (now() - '00:02:00'::interval) AND unstuck_private.job_task_id(j.id) IS NULL AND NOT (j.id IN ( SELECT p.job_id
+    count(j.id) FILTER (WHERE (j.status = ANY (ARRAY['pending'::text, 'queued'::text])) AND COALESCE(j.queued_at, j.created_at) < (now() - '00:02:00'::interval) AND NOT (EXISTS ( SELECT
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL)) AND NOT (j.id IN ( SELECT p.job_id
            FROM unstuck_private.visible_positions() p(job_id, provider, "position", eta_seconds)))) AS old_queued_without_task_or_position,
     count(j.id) FILTER (WHERE t.table_name = 'video_upscaler_jobs'::text AND COALESCE(j.input ->> 'videoUrl'::text, j.input ->> 'input_file_name'::text, ''::text) !~ '^https?://'::text) AS video_input_not_a_url,
     count(j.id) FILTER (WHERE j.updated_at < (now() - '00:10:00'::interval)) AS unchanged_for_10_minutes,
-    avg(EXTRACT(epoch FROM now() - j.created_at))::integer AS mean_age_seconds,
-    max(EXTRACT(epoch FROM now() - j.created_at))::integer AS oldest_seconds,
-    max(EXTRACT(epoch FROM now() - j.updated_at))::integer AS longest_unchanged_seconds
+    avg(unstuck_private.seconds_between(j.created_at, now()))::integer AS mean_age_seconds,
+    max(unstuck_private.seconds_between(j.created_at, now())) AS oldest_seconds,
+    max(unstuck_private.seconds_between(j.updated_at, now())) AS longest_unchanged_seconds
    FROM unstuck.tools t
      LEFT JOIN unstuck.jobs j ON j.tool = t.tool AND (j.status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]))
   WHERE ( SELECT unstuck_private.may_see(NULL::uuid) AS may_see)
@@ -682,10 +729,14 @@ create view unstuck.pose_changer_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('pose_changer_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
+    ( SELECT s.provider_task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) AS task_id,
     COALESCE(input #>> '{personImageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
@@ -720,39 +771,44 @@ create view unstuck.queue_positions with (security_invoker=true) as
     eta_seconds
    FROM unstuck_private.visible_positions() s(job_id, provider, "position", eta_seconds);
 create view unstuck.replicate_tasks with (security_invoker=true) as
- SELECT id,
-    user_id,
-    session_id,
-    tool,
-    unstuck_private.status_word('replicate_tasks'::text, status) AS status,
+ SELECT j.id,
+    j.user_id,
+    j.session_id,
+    j.tool,
+    unstuck_private.status_word('replicate_tasks'::text, j.status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN j.status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> j.id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
-    COALESCE(input #>> '{person_image}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
-    input #>> '{person_image}'::text[] AS input_url,
-    output_url,
-    credits_charged AS user_credit_cost,
-    credits_refunded,
-    error_code,
-    error_message,
-    created_at,
-    queued_at,
-    started_at,
-    completed_at,
-    updated_at,
-    waited_in_queue,
-    input ->> 'person_image'::text AS person_image,
-    input -> 'garments'::text AS garments,
-    input ->> 'prompt_hints'::text AS prompt_hints,
-    unstuck_private.job_task_id(id) AS prediction_id,
-    output_url AS result_url,
-    current_step,
-    total_steps,
-    EXTRACT(epoch FROM now() - updated_at)::integer AS seconds_since_change
+    k.task_id,
+    COALESCE(j.input #>> '{person_image}'::text[], j.input ->> 'input_file_name'::text) AS input_file_name,
+    j.input #>> '{person_image}'::text[] AS input_url,
+    j.output_url,
+    j.credits_charged AS user_credit_cost,
+    j.credits_refunded,
+    j.error_code,
+    j.error_message,
+    j.created_at,
+    j.queued_at,
+    j.started_at,
+    j.completed_at,
+    j.updated_at,
+    j.waited_in_queue,
+    j.input ->> 'person_image'::text AS person_image,
+    j.input -> 'garments'::text AS garments,
+    j.input ->> 'prompt_hints'::text AS prompt_hints,
+    k.task_id AS prediction_id,
+    j.output_url AS result_url,
+    j.current_step,
+    j.total_steps,
+    unstuck_private.seconds_between(j.updated_at, now()) AS seconds_since_change
    FROM unstuck.jobs j
-  WHERE (tool IN ( SELECT t.tool
+     LEFT JOIN LATERAL ( SELECT s.provider_task_id AS task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) k ON true
+  WHERE (j.tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'replicate_tasks'::text));
 create view unstuck.upscaler_jobs with (security_invoker=true) as
@@ -762,10 +818,14 @@ create view unstuck.upscaler_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('upscaler_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
+    ( SELECT s.provider_task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) AS task_id,
     COALESCE(input #>> '{imageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{imageUrl}'::text[] AS input_url,
     output_url,
@@ -797,10 +857,14 @@ create view unstuck.veste_ai_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('veste_ai_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
+    ( SELECT s.provider_task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) AS task_id,
     COALESCE(input #>> '{personImageUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{personImageUrl}'::text[] AS input_url,
     output_url,
@@ -827,10 +891,14 @@ create view unstuck.video_upscaler_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('video_upscaler_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN unstuck_private.job_position(id)
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
-    unstuck_private.job_task_id(id) AS task_id,
+    ( SELECT s.provider_task_id
+           FROM unstuck.job_steps s
+          WHERE s.job_id = j.id AND s.provider_task_id IS NOT NULL
+          ORDER BY s.step DESC
+         LIMIT 1) AS task_id,
     COALESCE(input #>> '{videoUrl}'::text[], input ->> 'input_file_name'::text) AS input_file_name,
     input #>> '{videoUrl}'::text[] AS input_url,
     output_url,
@@ -852,6 +920,15 @@ create view unstuck.video_upscaler_jobs with (security_invoker=true) as
   WHERE (tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'video_upscaler_jobs'::text));
+create view unstuck_private.delivered_pictures as
+ SELECT s.job_id,
+    s.step,
+        CASE
+            WHEN s.status = 'completed'::text AND (j.refund_rule = 'per_step'::text OR j.status = 'completed'::text) AND (j.user_id = (( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.may_see(NULL::uuid) AS may_see)) THEN s.output_url
+            ELSE NULL::text
+        END AS output_url
+   FROM unstuck.job_steps s
+     JOIN unstuck.jobs j ON j.id = s.job_id;
 
 -- functions
 CREATE OR REPLACE FUNCTION public.cleanup_all_stale_ai_jobs()
@@ -912,14 +989,14 @@ declare
 begin
   insert into unstuck.sweeps (source)
   values ('sql')
-  returning id
-  into v_sweep;
+  returning id into v_sweep;
   return query
   select x.table_name, x.cancelled_count, x.refunded_credits
   from unstuck_private.sweep_pass(v_sweep, 20000, interval '20 seconds') p
   cross join jsonb_to_recordset(p.tables)
     as x (table_name text, cancelled_count int, refunded_credits bigint);
-  perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
+  -- One transaction with the healing, which no failure of the report undoes.
+  perform unstuck_private.sweep_finish(v_sweep);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.consume_upscaler_credits(_user_id uuid, _amount bigint, _description text)
@@ -1151,13 +1228,13 @@ CREATE OR REPLACE FUNCTION unstuck.health_v1()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
+  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
   from (select 1) one
   left join lateral (
     select *
-    from unstuck.sweeps
-    where finished_at is not null
-    order by finished_at desc
+    from unstuck.sweeps w
+    where w.finished_at is not null
+    order by w.finished_at desc
     limit 1
   ) s on true
 $function$
@@ -2576,33 +2653,18 @@ CREATE OR REPLACE FUNCTION unstuck.sweep_end_v1(p_sweep_id bigint, p_delivered i
  SET statement_timeout TO '30s'
 AS $function$
 #variable_conflict use_column
-declare
-  v_stuck int;
-  v_violations int;
-  v_left int;
 begin
-  -- What the pass healed is kept, whatever becomes of its report: also when that takes too long.
-  begin
-    v_stuck := unstuck_private.count_stuck(clock_timestamp());
-    v_left := unstuck_private.count_due(clock_timestamp());
-    select count(*)
-    into v_violations
-    from unstuck_private.violations(clock_timestamp() - interval '1 day');
-  exception when others or query_canceled then
-    raise warning 'the report of sweep % failed: %', p_sweep_id, sqlerrm;
-  end;
   update unstuck.sweeps s
-  set finished_at = clock_timestamp(),
-    delivered = s.delivered + p_delivered,
-    cleaned = s.cleaned + p_cleaned,
+  set delivered = s.delivered + coalesce(p_delivered, 0),
+    cleaned = s.cleaned + coalesce(p_cleaned, 0),
     refunded_credits = unstuck_private.credits_within(
-      s.refunded_credits::numeric + p_refunded_credits),
-    stuck = v_stuck,
-    violations = v_violations
+      s.refunded_credits::numeric + coalesce(p_refunded_credits, 0)
+    )
   where s.id = p_sweep_id;
   if found then
     return query
-    select v_stuck, v_violations, coalesce(v_left, 0);
+    select *
+    from unstuck_private.sweep_finish(p_sweep_id);
   end if;
 end $function$
 ;
@@ -2894,6 +2956,111 @@ begin
   using errcode = 'restrict_violation';
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.audit(p_budget interval)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_ids bigint[];
+  v_last bigint := 0;
+  v_jobs uuid[];
+  v_users uuid[];
+  v_entries bigint[];
+begin
+  perform 1
+  from unstuck_private.audit_turn
+  for update skip locked;
+  if not found then
+    return;
+  end if;
+  select array_agg(f.job_id) filter (where f.job_id is not null),
+    array_agg(f.user_id) filter (where f.user_id is not null)
+  into v_jobs, v_users
+  from (
+    select distinct c.job_id, c.user_id
+    from (
+      select *
+      from unstuck.violations_found s
+      order by s.checked_at
+      limit 100
+    ) c
+  ) f;
+  if v_jobs is not null or v_users is not null then
+    perform unstuck_private.audit_page(v_jobs, v_users, '{}');
+  end if;
+  loop
+    select array_agg(u.id),
+      max(u.id),
+      array_agg(distinct u.job_id) filter (where u.job_id is not null),
+      array_agg(distinct u.user_id) filter (where u.user_id is not null),
+      array_agg(u.entry_id) filter (where u.entry_id is not null)
+    into v_ids, v_last, v_jobs, v_users, v_entries
+    from (
+      select *
+      from unstuck_private.unaudited n
+      where n.id > v_last
+      order by n.id
+      limit 500
+    ) u;
+    exit when v_ids is null;
+    perform unstuck_private.audit_page(v_jobs, v_users, v_entries);
+    delete from unstuck_private.unaudited u
+    where u.id = any (v_ids);
+    exit when clock_timestamp() > v_until;
+  end loop;
+  update unstuck_private.audit_turn
+  set audited_at = clock_timestamp();
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.audit_everything()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform unstuck_private.unaudited_list_all();
+  perform unstuck_private.audit(interval '1 day');
+  return (select count(*) from unstuck.violations_found);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.audit_page(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  with found as materialized (
+    select *
+    from unstuck_private.offences_of_each(p_jobs, p_users, p_entries)
+  ), stored as (
+    select f.invariant, f.subject
+    from unnest(p_jobs) as n (id)
+    join unstuck.violations_found f on f.job_id = n.id
+    union
+    select f.invariant, f.subject
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+  ), mended as (
+    delete from unstuck.violations_found f
+    using stored s
+    where f.invariant = s.invariant
+      and f.subject = s.subject
+      and not exists (
+        select from found o
+        where o.invariant = f.invariant and o.subject = f.subject
+      )
+  )
+  insert into unstuck.violations_found
+    (invariant, subject, detail, job_id, user_id, entry_id)
+  select o.invariant, o.subject, o.detail, o.job_id, o.user_id, o.entry_id
+  from found o
+  on conflict (invariant, subject) do update set
+    detail = excluded.detail,
+    checked_at = excluded.checked_at;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.can_go_back(p_step unstuck.job_steps, p_tool unstuck.tools, p_provider unstuck.providers)
  RETURNS boolean
  LANGUAGE sql
@@ -2993,6 +3160,27 @@ AS $function$
   group by r.keep
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.cancelled_requests_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if tg_op = 'DELETE' then
+    insert into unstuck_private.unaudited (job_id)
+    select o.job_id
+    from old_rows o
+    join unstuck.violations_found f on f.job_id = o.job_id;
+  else
+    insert into unstuck_private.unaudited (job_id)
+    select n.job_id
+    from new_rows n
+    join unstuck.jobs j on j.id = n.job_id
+    where unstuck_private.is_live(j.status);
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.cancels_owed(p_due jsonb)
  RETURNS TABLE(task_id text, run bigint)
  LANGUAGE sql
@@ -3007,17 +3195,40 @@ $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select unstuck_private.count_due_of(p_now, array(
-    select unnest(c.ids)
+declare
+  v_ids uuid[];
+  v_id uuid;
+  v_due int := 0;
+begin
+  v_ids := array(
+    select distinct i.id
     from unnest(array['deadline', 'age']) as w (way)
     cross join lateral unstuck_private.sweep_candidates(
-      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c
-  ))
-$function$
+      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000
+    ) c
+    cross join lateral unnest(c.ids) as i (id)
+  );
+  begin
+    return (
+      select count(*)
+      from unstuck_private.jobs_due(p_now, v_ids)
+    );
+  exception when others then
+    null;
+  end;
+  foreach v_id in array v_ids loop
+    begin
+      v_due := v_due + (select count(*) from unstuck_private.jobs_due(p_now, array[v_id]));
+    exception when others then
+      v_due := v_due + 1;
+    end;
+  end loop;
+  return v_due;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due_of(p_now timestamp with time zone, p_ids uuid[])
  RETURNS integer
@@ -3041,12 +3252,34 @@ CREATE OR REPLACE FUNCTION unstuck_private.count_stuck(p_now timestamp with time
  SET search_path TO ''
 AS $function$
   select count(*)::int
-  from unstuck.jobs j
-  cross join unstuck_private.intervals() i
-  where j.status in ('pending', 'queued', 'starting', 'running')
-    and j.quarantined_at is null
-    and j.deadline_at <= p_now - i.sql_wait - i.grace
+  from (
+    select
+    from unstuck.jobs j
+    cross join unstuck_private.intervals() i
+    where j.status in ('pending', 'queued', 'starting', 'running')
+      and j.quarantined_at is null
+      and j.deadline_at <= p_now - i.sql_wait - i.grace
+    limit 10000
+  ) s
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.credit_accounts_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if tg_op = 'DELETE' then
+    insert into unstuck_private.unaudited (user_id)
+    select o.user_id
+    from old_rows o;
+  else
+    insert into unstuck_private.unaudited (user_id)
+    select n.user_id
+    from new_rows n;
+  end if;
+  return null;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.credit_adjust(p_user_id uuid, p_amount bigint, p_reason text)
  RETURNS TABLE(success boolean, new_balance bigint, error_message text)
@@ -3109,6 +3342,27 @@ begin
   return new;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.credit_entries_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if tg_op = 'INSERT' then
+    insert into unstuck_private.unaudited (job_id, user_id, entry_id)
+    select n.job_id, n.user_id, n.id
+    from new_rows n;
+  else
+    insert into unstuck_private.unaudited (job_id, user_id)
+    select distinct o.job_id, o.user_id
+    from old_rows o;
+    perform unstuck_private.removals_note(
+      array(select distinct o.user_id from old_rows o)
+    );
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.credits_within(p_sum numeric)
  RETURNS bigint
  LANGUAGE sql
@@ -3116,6 +3370,16 @@ CREATE OR REPLACE FUNCTION unstuck_private.credits_within(p_sum numeric)
 AS $function$
   select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.emptied_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform unstuck_private.unaudited_list_all();
+  return null;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
@@ -3408,17 +3672,6 @@ begin
   return v_job;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_position(p_job_id uuid)
- RETURNS integer
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select p."position" from unstuck.jobs j join unstuck.tools t using (tool)
-  cross join lateral unstuck_private.queue_places(t.provider) p
-  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and unstuck_private.may_see(j.user_id)
-$function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.job_span(p_tool text, p_steps integer)
  RETURNS interval
  LANGUAGE sql
@@ -3519,6 +3772,31 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_steps_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  if tg_op = 'UPDATE' then
+    insert into unstuck_private.unaudited (job_id)
+    select distinct job_id
+    from old_rows o
+    full join new_rows n using (job_id, step)
+    where row(n.status, n.share) is distinct from row(o.status, o.share);
+  elsif tg_op = 'DELETE' then
+    insert into unstuck_private.unaudited (job_id)
+    select distinct o.job_id
+    from old_rows o;
+  else
+    insert into unstuck_private.unaudited (job_id)
+    select distinct n.job_id
+    from new_rows n;
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
  LANGUAGE sql
@@ -3555,16 +3833,6 @@ AS $function$
   ) s
   where j.id = s.job_id
     and unstuck_private.is_live(j.status)
-$function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.job_task_id(p_job_id uuid)
- RETURNS text
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select s.provider_task_id from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-  where s.job_id = p_job_id and s.provider_task_id is not null and unstuck_private.may_see(j.user_id) order by s.step desc limit 1
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid)
@@ -4301,42 +4569,122 @@ begin
   left join back k on k.job_id = b.id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_nestloop TO 'off'
+AS $function$
+begin
+  if tg_op = 'UPDATE' then
+    insert into unstuck_private.unaudited (job_id)
+    select id
+    from old_rows o
+    full join new_rows n using (id)
+    where row(
+        n.status, n.user_id, n.credits_charged, n.credits_refunded, n.refund_rule,
+        n.quarantined_at
+      )
+      is distinct from row(
+        o.status, o.user_id, o.credits_charged, o.credits_refunded, o.refund_rule,
+        o.quarantined_at
+      );
+  elsif tg_op = 'INSERT' then
+    insert into unstuck_private.unaudited (job_id, user_id)
+    select n.id, n.user_id
+    from new_rows n;
+  else
+    insert into unstuck_private.unaudited (job_id, user_id)
+    select o.id, o.user_id
+    from old_rows o;
+    perform unstuck_private.removals_note(
+      array(select distinct o.user_id from old_rows o)
+    );
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_insert()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-declare v_tool unstuck.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
+declare
+  v_user uuid := auth.uid();
+  v_row jsonb := to_jsonb(new);
+  v_tool text;
+  v_input jsonb;
 begin
-  select * into v_tool from unstuck.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
+  select t.tool
+  into v_tool
+  from unstuck.tools t
+  where t.table_name = tg_table_name;
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
   perform unstuck_private.account_lock(v_user);
-  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
-  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
-      where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
+  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
+  -- counts no more.
+  if (
+    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
+    from unstuck.jobs j
+    where j.user_id = v_user
+      and j.request_hash is null
+      and j.created_at > clock_timestamp() - interval '1 hour'
+  ) then
     perform unstuck_private.refuse(429, 'rate_limited');
   end if;
-  v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
-    "category": "category", "framing_mode": "framingMode", "video_url": "videoUrl", "width": "width", "height": "height",
-    "duration_seconds": "durationSeconds", "person_image_url": "personImageUrl", "reference_image_url": "referenceImageUrl",
-    "clothing_image_url": "clothingImageUrl", "input_file_name": "input_file_name"}';
-  for v_key in select jsonb_object_keys(v_keys) loop
-    if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
-  end loop;
-  if octet_length(v_input::text) > 20000 then perform unstuck_private.refuse(413, 'payload_too_large'); end if;
+  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
+  into v_input
+  from (
+    values
+      ('image_url', 'imageUrl'),
+      ('resolution', 'resolution'),
+      ('detail_denoise', 'detailDenoise'),
+      ('prompt', 'prompt'),
+      ('version', 'version'),
+      ('category', 'category'),
+      ('framing_mode', 'framingMode'),
+      ('video_url', 'videoUrl'),
+      ('width', 'width'),
+      ('height', 'height'),
+      ('duration_seconds', 'durationSeconds'),
+      ('person_image_url', 'personImageUrl'),
+      ('reference_image_url', 'referenceImageUrl'),
+      ('clothing_image_url', 'clothingImageUrl'),
+      ('input_file_name', 'input_file_name')
+  ) as k (column_name, field)
+  where v_row ->> k.column_name is not null;
+  if octet_length(v_input::text) > 20000 then
+    perform unstuck_private.refuse(413, 'payload_too_large');
+  end if;
   perform unstuck_private.act_as('client');
   begin
     insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
-    values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
+    values (
+      coalesce(new.id, gen_random_uuid()),
+      v_tool,
+      v_user,
+      left(new.session_id, 200),
+      'pending',
+      v_input
+    )
     returning id into new.id;
   exception when unique_violation then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   -- The row as it is, not as it was written, is what the client is answered with.
-  execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using new.id;
+  case tg_table_name
+    when 'upscaler_jobs' then
+      select * into new from unstuck.upscaler_jobs v where v.id = new.id;
+    when 'video_upscaler_jobs' then
+      select * into new from unstuck.video_upscaler_jobs v where v.id = new.id;
+    when 'pose_changer_jobs' then
+      select * into new from unstuck.pose_changer_jobs v where v.id = new.id;
+    when 'veste_ai_jobs' then
+      select * into new from unstuck.veste_ai_jobs v where v.id = new.id;
+  end case;
   return new;
 end $function$
 ;
@@ -4346,14 +4694,31 @@ CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_update()
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-declare v_user uuid := auth.uid();
+declare
+  v_user uuid := auth.uid();
 begin
-  if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
+  if v_user is null
+    or old.user_id <> v_user
+    or new.id <> old.id
+    or new.user_id <> old.user_id
+  then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  if new.status in ('failed', 'cancelled') and (new.status is distinct from old.status or old.error_code = 'ORPHANED') then
-    perform 1 from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
-    execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using old.id;
+  if new.status in ('failed', 'cancelled')
+    and (new.status is distinct from old.status or old.error_code = 'ORPHANED')
+  then
+    perform 1
+    from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
+    case tg_table_name
+      when 'upscaler_jobs' then
+        select * into new from unstuck.upscaler_jobs v where v.id = old.id;
+      when 'video_upscaler_jobs' then
+        select * into new from unstuck.video_upscaler_jobs v where v.id = old.id;
+      when 'pose_changer_jobs' then
+        select * into new from unstuck.pose_changer_jobs v where v.id = old.id;
+      when 'veste_ai_jobs' then
+        select * into new from unstuck.veste_ai_jobs v where v.id = old.id;
+    end case;
     return new;
   end if;
   return null;
@@ -4363,7 +4728,10 @@ CREATE OR REPLACE FUNCTION unstuck_private.legacy_write_refuse()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO ''
-AS $function$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $function$
+AS $function$
+begin
+  raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.may_see(p_user_id uuid)
  RETURNS boolean
@@ -4395,11 +4763,374 @@ AS $function$
   select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.my_places()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  if unstuck_private.may_see(null) then
+    v_ids := array(
+      select j.id
+      from unstuck.jobs j
+      where j.status = 'queued'
+    );
+  else
+    v_ids := array(
+      select j.id
+      from unstuck.jobs j
+      where j.status = 'queued' and j.user_id = auth.uid()
+    );
+  end if;
+  return (
+    with waiting as materialized (
+      select j.id, t.provider
+      from unnest(v_ids) as n (id)
+      join unstuck.jobs j on j.id = n.id
+      join unstuck.tools t on t.tool = j.tool
+    )
+    select coalesce(jsonb_object_agg(w.id, q."position"), '{}')
+    from (
+      select distinct provider
+      from waiting
+    ) p
+    cross join lateral unstuck_private.queue_places(p.provider) q
+    join waiting w on w.id = q.job_id and w.provider = p.provider
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.number_in(p_text text)
  RETURNS numeric
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $function$
+AS $function$
+  select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.offences()
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_jobs uuid[];
+  v_users uuid[];
+  v_entries bigint[];
+begin
+  select array_agg(distinct u.job_id) filter (where u.job_id is not null),
+    array_agg(distinct u.user_id) filter (where u.user_id is not null),
+    array_agg(u.entry_id) filter (where u.entry_id is not null)
+  into v_jobs, v_users, v_entries
+  from (
+    select *
+    from unstuck_private.unaudited n
+    order by n.id desc
+    limit 2000
+  ) u;
+  return query
+  select f.invariant, f.subject, f.detail
+  from unstuck.violations_found f
+  where not exists (select from unnest(v_jobs) as n (id) where n.id = f.job_id)
+    and not exists (select from unnest(v_users) as n (id) where n.id = f.user_id)
+  order by f.found_at;
+  return query
+  select o.invariant, o.subject, o.detail
+  from unstuck_private.offences_of_each(v_jobs, v_users, v_entries) o;
+  return query
+  select o.invariant, o.subject, o.detail
+  from unstuck_private.offences_now() o;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.offences_now()
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+  with provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
+    from unstuck.providers p
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), freed as materialized (
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by s.provider
+  ), idle as materialized (
+    select p.provider
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
+  )
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
+  cross join lateral (
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows written by others were not claimed; they hold a slot all the same.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
+  -- free.
+  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.offences_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+  with job as (
+    select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
+      j.refund_rule = 'per_step' as is_per_step,
+      unstuck_private.is_final(j.status) as is_final,
+      exists (
+        select from unstuck_private.removals r
+        where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
+      ) as has_no_ledger,
+      s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
+    from unnest(p_jobs) as n (id)
+    join unstuck.jobs j on j.id = n.id
+    cross join lateral (
+      select count(*) as steps,
+        count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
+        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
+        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
+      from unstuck.job_steps st
+      where st.job_id = j.id
+    ) s
+    cross join lateral (
+      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit,
+        coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
+      from unstuck.credit_entries c
+      where c.job_id = j.id and c.kind in ('debit', 'refund')
+    ) e
+  ), changed as (
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      -- Times by hand may be so far off that an hour more is no time any more.
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01') as at
+    from unstuck.credit_entries e
+    where e.id = any (p_entries)
+    union
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+    join unstuck.credit_entries e on e.id = f.entry_id
+    union
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+    from unnest(p_jobs) as n (id)
+    join unstuck.credit_entries e on e.job_id = n.id and e.kind in ('debit', 'refund')
+    where not exists (select from unstuck.jobs j where j.id = n.id)
+  ), adjustment as (
+    select c.id, c.user_id, c.amount, c.at
+    from changed c
+    where c.kind = 'adjustment' and c.amount > 0
+    union
+    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
+    from changed c
+    join unstuck.credit_entries a on a.user_id = c.user_id and a.kind = 'adjustment'
+    where c.kind = 'refund'
+      and a.amount > 0
+      and a.created_at between c.at - interval '1 hour' and c.at + interval '1 hour'
+  )
+  select 'steps_final_iff_job_final', j.id::text,
+    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps),
+    j.id, null::uuid, null::bigint
+  from job j
+  where j.steps > 0
+    and (
+      j.is_final and j.live_steps > 0
+      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
+    )
+  union all
+  select 'cancelled_request_never_runs', j.id::text,
+    format('job is %s, its user cancelled it at %s', j.status, c.at),
+    j.id, null, null
+  from job j
+  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
+    j.id, null, null
+  from job j
+  where j.refunded > j.debit
+  union all
+  select 'job_money_equals_ledger', j.id::text,
+    format(
+      'row: %s charged, %s refunded; ledger: %s, %s',
+      j.credits_charged, j.credits_refunded, j.debit, j.refunded
+    ),
+    j.id, null, null
+  from job j
+  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
+    and not j.has_no_ledger
+  union all
+  select 'final_refund_exact', j.id::text,
+    format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
+    j.id, null, null
+  from job j
+  where j.quarantined_at is null
+    and not j.has_no_ledger
+    and case
+      -- Rows written by others may have shares that do not add up; closing them splits anew.
+      when j.status = 'completed' and j.is_per_step
+        and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.status = 'completed' then
+        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+      when j.is_final then
+        j.refunded <> j.debit
+          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
+      else false
+    end
+  union all
+  select 'quarantined', j.id::text,
+    format('live %s, quarantined at %s', j.status, j.quarantined_at),
+    j.id, null, null
+  from job j
+  where j.quarantined_at is not null and not j.is_final
+  union all
+  select 'entry_without_job', e.id::text,
+    format('%s of %s for job %s', e.kind, e.amount, e.job_id),
+    null, e.user_id, e.id
+  from changed e
+  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
+    and not exists (
+      select from unstuck_private.removals r
+      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
+    )
+  union all
+  select 'balance_equals_entries', n.id::text,
+    case when a.user_id is null
+      then format('no account, entries %s', t.total)
+      else format('balance %s, entries %s', a.balance, t.total)
+    end,
+    null, n.id, null
+  from unnest(p_users) as n (id)
+  left join unstuck.credit_accounts a on a.user_id = n.id
+  cross join lateral (
+    select count(*) as entries, coalesce(sum(e.amount), 0) as total
+    from unstuck.credit_entries e
+    where e.user_id = n.id
+  ) t
+  where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
+  union all
+  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it
+  -- back settles it, by name: older code also takes for reasons of its own.
+  select 'adjustment_beside_refund', a.id::text,
+    format('adjustment of %s near the refund of job %s', a.amount, r.job_id),
+    null, a.user_id, a.id
+  from adjustment a
+  cross join lateral (
+    select c.job_id
+    from unstuck.credit_entries c
+    where c.user_id = a.user_id
+      and c.kind = 'refund'
+      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
+    order by c.id desc
+    limit 1
+  ) r
+  where not exists (
+    select from unstuck.credit_entries x
+    where x.user_id = a.user_id
+      and x.kind = 'adjustment'
+      and x.amount = -a.amount
+      and x.reason = 'settles ' || a.id
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.offences_of_each(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_id uuid;
+begin
+  begin
+    return query
+    select *
+    from unstuck_private.offences_of(p_jobs, p_users, p_entries);
+    return;
+  exception when others then
+    null;
+  end;
+  foreach v_id in array coalesce(p_jobs, '{}') loop
+    begin
+      return query
+      select *
+      from unstuck_private.offences_of(array[v_id], '{}', '{}');
+    exception when others then
+      return query
+      select 'row_can_be_audited', v_id::text, sqlerrm, v_id, null::uuid, null::bigint;
+    end;
+  end loop;
+  foreach v_id in array coalesce(p_users, '{}') loop
+    begin
+      return query
+      select *
+      from unstuck_private.offences_of(
+        '{}',
+        array[v_id],
+        array(
+          select e.id
+          from unstuck.credit_entries e
+          where e.user_id = v_id and e.id = any (p_entries)
+        )
+      );
+    exception when others then
+      return query
+      select 'row_can_be_audited', v_id::text, sqlerrm, null::uuid, v_id, null::bigint;
+    end;
+  end loop;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
  RETURNS void
@@ -4984,6 +5715,36 @@ begin
   end if;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.removals_note(p_users uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  with left_over as (
+    select u.id as user_id,
+      exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
+      exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
+    from unnest(p_users) as u (id)
+  ), forgotten as (
+    delete from unstuck_private.removals r
+    using left_over l
+    where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
+  )
+  insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
+  select l.user_id,
+    case when not l.has_jobs then clock_timestamp() else '-infinity' end,
+    case when not l.has_ledger then clock_timestamp() else '-infinity' end
+  from left_over l
+  where l.has_jobs and not l.has_ledger
+    or not l.has_jobs and exists (
+      select from unstuck.credit_entries e
+      where e.user_id = l.user_id and e.job_id is not null
+    )
+  on conflict (user_id) do update set
+    jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.seconds_between(p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
@@ -5091,10 +5852,17 @@ CREATE OR REPLACE FUNCTION unstuck_private.status_word(p_table text, p_status te
 AS $function$
   select case
     when p_status in ('completed', 'failed', 'cancelled') then p_status
-    when p_status in ('pending', 'queued', 'blocked') then case when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history') then 'pending' else 'queued' end
+    when p_status in ('pending', 'queued', 'blocked') then
+      case
+        when p_table in (
+          'generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history'
+        ) then 'pending'
+        else 'queued'
+      end
     when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks') then 'processing'
     when p_table = 'generation_history' then 'generating'
-    else 'running' end
+    else 'running'
+  end
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.step_fail(p_job unstuck.jobs, p_step integer, p_code text, p_message text)
@@ -5217,17 +5985,6 @@ begin
   end if;
   return v_step;
 end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.step_output_url(p_job_id uuid, p_step integer)
- RETURNS text
- LANGUAGE sql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-  select s.output_url from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-  where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
-    and (j.refund_rule = 'per_step' or j.status = 'completed') and unstuck_private.may_see(j.user_id)
-$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
@@ -5519,6 +6276,36 @@ begin
   last_id := ids[cardinality(ids)];
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.sweep_finish(p_sweep_id bigint)
+ RETURNS TABLE(stuck integer, violations integer, remaining integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_stuck int;
+  v_violations int;
+  v_remaining int := 0;
+begin
+  begin
+    v_stuck := unstuck_private.count_stuck(clock_timestamp());
+    v_remaining := unstuck_private.count_due(clock_timestamp());
+  exception when query_canceled or others then
+    raise warning 'sweep %: what is left could not be counted: %', p_sweep_id, sqlerrm;
+  end;
+  begin
+    perform unstuck_private.audit(interval '500 milliseconds');
+    v_violations := (select count(*) from unstuck.violations_found)
+      + (select count(*) from unstuck_private.offences_now());
+  exception when query_canceled or others then
+    raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
+  end;
+  update unstuck.sweeps s
+  set finished_at = clock_timestamp(), stuck = v_stuck, violations = v_violations
+  where s.id = p_sweep_id;
+  return query
+  select v_stuck, v_violations, v_remaining;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_page(p_now timestamp with time zone, p_by text, p_ids uuid[], p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
  LANGUAGE plpgsql
@@ -5662,6 +6449,28 @@ AS $function$
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.unaudited_list_all()
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into unstuck_private.unaudited (job_id)
+  select j.id
+  from unstuck.jobs j;
+
+  insert into unstuck_private.unaudited (job_id, user_id, entry_id)
+  select e.job_id, e.user_id, e.id
+  from unstuck.credit_entries e;
+
+  insert into unstuck_private.unaudited (user_id)
+  select a.user_id
+  from unstuck.credit_accounts a;
+
+  insert into unstuck_private.unaudited (job_id, user_id)
+  select f.job_id, f.user_id
+  from unstuck.violations_found f
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.user_close_jobs(p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -5757,123 +6566,44 @@ begin
   where j.id = any (p_kept);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.violations(p_since timestamp with time zone)
- RETURNS TABLE(invariant text, subject text, detail text)
- LANGUAGE sql
- STABLE
- SET search_path TO ''
- SET jit TO 'off'
-AS $function$
-  with job as (
-    select j.*, s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
-    from unstuck.jobs j
-    cross join lateral (
-      select count(*) as steps, count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
-        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
-        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
-      from unstuck.job_steps st where st.job_id = j.id
-    ) s
-    cross join lateral (
-      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit, coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from unstuck.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
-    ) e
-    where j.updated_at >= p_since
-  ), freed as materialized (
-    select s.provider, count(*) as slots from unstuck.job_steps s
-    where coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '4 minutes'
-      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
-    group by 1
-  )
-  select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
-  from job j where j.steps > 0 and (unstuck_private.is_final(j.status) and j.live_steps > 0 or unstuck_private.is_live(j.status) and j.live_steps = 0 and j.quarantined_at is null)
-  union all
-  select 'cancelled_request_never_runs', j.id::text, format('job is %s, its user cancelled it at %s', j.status, c.at)
-  from job j join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
-  where j.status in ('queued', 'starting', 'running')
-  union all
-  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
-  union all
-  select 'job_money_equals_ledger', j.id::text, format('row: %s charged, %s refunded; ledger: %s, %s', j.credits_charged, j.credits_refunded, j.debit, j.refunded)
-  from job j where j.credits_charged <> j.debit or j.credits_refunded <> j.refunded
-  union all
-  select 'final_refund_exact', j.id::text, format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
-  from job j where j.quarantined_at is null and case
-    -- Rows written by others may have shares that do not add up; closing them splits anew.
-    when j.status = 'completed' and j.refund_rule = 'per_step' and j.delivered_share + j.undelivered_share <> j.debit then false
-    when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' then j.undelivered_share else 0 end
-    when unstuck_private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
-    else false end
-  union all
-  select 'quarantined', j.id::text, format('live %s, set aside at %s', j.status, j.quarantined_at) from job j where j.quarantined_at is not null and unstuck_private.is_live(j.status)
-  union all
-  select 'entry_without_job', e.id::text, format('%s of %s for job %s', e.kind, e.amount, e.job_id)
-  from unstuck.credit_entries e where e.created_at >= p_since and (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
-    and not exists (select from unstuck.jobs j where j.id = e.job_id)
-  union all
-  select 'balance_equals_entries', a.user_id::text, format('balance %s, entries %s', a.balance, coalesce(t.total, 0))
-  from unstuck.credit_accounts a
-  left join lateral (select sum(e.amount) as total from unstuck.credit_entries e where e.user_id = a.user_id) t on true
-  where a.balance <> coalesce(t.total, 0)
-    and (p_since = '-infinity' or exists (select from unstuck.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
-  union all
-  select 'balance_equals_entries', e.user_id::text, format('no account, entries %s', sum(e.amount))
-  from unstuck.credit_entries e where e.created_at >= p_since and not exists (select from unstuck.credit_accounts a where a.user_id = e.user_id)
-  group by e.user_id
-  union all
-  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it back settles it, by name:
-  -- older code also takes for reasons of its own.
-  select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
-  from unstuck.credit_entries e
-  cross join lateral (
-    select c.job_id from unstuck.credit_entries c where c.user_id = e.user_id and c.kind = 'refund'
-      and c.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour' order by c.id desc limit 1
-  ) r
-  where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
-    and not exists (select from unstuck.credit_entries x where x.user_id = e.user_id and x.kind = 'adjustment'
-      and x.amount = -e.amount and x.reason = 'settles ' || e.id)
-  union all
-  select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
-  from unstuck.providers p join unstuck.job_steps s on s.provider = p.provider join unstuck.jobs j on j.id = s.job_id
-  where s.status in ('starting', 'running') and s.provider_done_at is null
-    -- Rows written by others were not claimed; they hold a slot all the same.
-    and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
-  group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
-  union all
-  select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
-  from unstuck.providers p
-  cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
-  join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
-  join unstuck.jobs j on j.id = q.job_id
-  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot free.
-  where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
-    and p.max_concurrent > coalesce((select f.slots from freed f where f.provider = p.provider), 0)
-      + (select count(*) from unstuck.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
-    and not exists (select from unstuck.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
-      and e.at >= clock_timestamp() - interval '4 minutes')
-$function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
-  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
-  from recent r
-  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
-  left join (
-    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::bigint as charged
-    from unstuck.jobs j, recent where j.created_at >= recent.since group by 1
-  ) o using (hour)
-  left join (
-    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
-      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
-      sum(j.credits_refunded)::bigint as refunded
+  with recent as (
+    select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since,
+      date_trunc('hour', clock_timestamp()) + interval '1 hour' as until
+  ), ordered as (
+    select date_trunc('hour', j.created_at) as hour,
+      count(*)::int as jobs,
+      sum(j.credits_charged) as charged
+    from unstuck.jobs j, recent r
+    where j.created_at >= r.since and j.created_at < r.until
+    group by 1
+  ), ended as (
+    select date_trunc('hour', j.completed_at) as hour,
+      count(*) filter (where j.status = 'completed')::int as completed,
+      count(*) filter (where j.status = 'failed')::int as failed,
+      count(*) filter (where j.status = 'cancelled')::int as cancelled,
+      sum(j.credits_refunded) as refunded
+    from unstuck.jobs j, recent r
     -- A row is last updated when it ends or later, so the index by update finds what ended.
-    from unstuck.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
-  ) e using (hour)
-  where unstuck_private.may_see(null)
+    where j.updated_at >= r.since and j.completed_at >= r.since and j.completed_at < r.until
+    group by 1
+  )
+  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0),
+    coalesce(e.cancelled, 0),
+    unstuck_private.credits_within(coalesce(o.charged, 0)),
+    unstuck_private.credits_within(coalesce(e.refunded, 0))
+  from recent r
+  cross join lateral generate_series(
+    r.since, r.since + interval '23 hours', interval '1 hour'
+  ) h (hour)
+  left join ordered o using (hour)
+  left join ended e using (hour)
+  where (select unstuck_private.may_see(null))
   order by h.hour
 $function$
 ;
@@ -5883,17 +6613,22 @@ CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp())
   from unstuck.providers p
   cross join lateral (
-    select count(*)::int as steps from unstuck.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
   ) r
   cross join lateral (
-    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
   ) w
-  where unstuck_private.may_see(null)
+  where (select unstuck_private.may_see(null))
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_positions()
@@ -5903,15 +6638,24 @@ CREATE OR REPLACE FUNCTION unstuck_private.visible_positions()
  SET search_path TO ''
 AS $function$
   select q.job_id, p.provider, q."position", q.eta_seconds
-  from unstuck.providers p cross join lateral unstuck_private.queue_places(p.provider) q where unstuck_private.may_see(null)
+  from unstuck.providers p
+  cross join lateral unstuck_private.queue_places(p.provider) q
+  where (select unstuck_private.may_see(null))
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_violations()
  RETURNS TABLE(invariant text, subject text, detail text)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-infinity') v where unstuck_private.may_see(null) $function$
+AS $function$
+begin
+  if unstuck_private.may_see(null) then
+    return query
+    select o.invariant, o.subject, o.detail
+    from unstuck_private.offences() o;
+  end if;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.website_fail(p_job unstuck.jobs, p_step unstuck.job_steps)
  RETURNS TABLE(job_status text, refunded bigint)
@@ -5972,30 +6716,41 @@ end $function$
 ;
 
 -- triggers
+CREATE TRIGGER cancelled_requests_unaudited_delete AFTER DELETE ON unstuck.cancelled_requests REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
+CREATE TRIGGER cancelled_requests_unaudited_insert AFTER INSERT ON unstuck.cancelled_requests REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
+CREATE TRIGGER credit_accounts_emptied AFTER TRUNCATE ON unstuck.credit_accounts FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
+CREATE TRIGGER credit_accounts_unaudited_delete AFTER DELETE ON unstuck.credit_accounts REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
+CREATE TRIGGER credit_accounts_unaudited_insert AFTER INSERT ON unstuck.credit_accounts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
+CREATE TRIGGER credit_accounts_unaudited_update AFTER UPDATE ON unstuck.credit_accounts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
 CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.append_only();
 CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.credit_entries_before_insert();
+CREATE TRIGGER credit_entries_emptied AFTER TRUNCATE ON unstuck.credit_entries FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
+CREATE TRIGGER credit_entries_unaudited_delete AFTER DELETE ON unstuck.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_unaudited();
+CREATE TRIGGER credit_entries_unaudited_insert AFTER INSERT ON unstuck.credit_entries REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_unaudited();
 CREATE TRIGGER credit_entries_whole AFTER DELETE ON unstuck.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_after_delete();
-CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
-CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
-CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
-CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
-CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
-CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.generation_history FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.generation_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.generation_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER job_steps_before_insert BEFORE INSERT ON unstuck.job_steps FOR EACH ROW EXECUTE FUNCTION unstuck_private.job_steps_before_insert();
 CREATE TRIGGER job_steps_before_update BEFORE UPDATE ON unstuck.job_steps FOR EACH ROW EXECUTE FUNCTION unstuck_private.job_steps_before_update();
+CREATE TRIGGER job_steps_emptied AFTER TRUNCATE ON unstuck.job_steps FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
 CREATE TRIGGER job_steps_log AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_log();
+CREATE TRIGGER job_steps_unaudited_delete AFTER DELETE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
+CREATE TRIGGER job_steps_unaudited_insert AFTER INSERT ON unstuck.job_steps REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
+CREATE TRIGGER job_steps_unaudited_update AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_insert();
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
+CREATE TRIGGER jobs_emptied AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
 CREATE TRIGGER jobs_log_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
 CREATE TRIGGER jobs_log_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
+CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
+CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
+CREATE TRIGGER jobs_unaudited_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
-CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
-CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
-CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
+CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -6023,7 +6778,8 @@ Caller: pg_cron, an operator.
 
 The healer that needs no edge: closes every live job of all tools past its limit and returns the
 credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. Always seven rows.
+healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed whatever
+becomes of its report. Always seven rows.
 
 Replay: zeros.
 ';
@@ -6087,7 +6843,8 @@ comment on function unstuck.health_v1() is
 '
 Caller: health of the gateway.
 
-What the last finished sweep stored; never scans. Nulls when there was none.
+What the last finished sweep stored; never scans. Nulls when there was none, or where that sweep
+could not count.
 ';
 comment on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) is
 '
@@ -6344,8 +7101,9 @@ comment on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) is
 '
 Caller: an edge healer, after its pass.
 
-Stores what health reads: stuck rows, and violations among rows touched in the last day; nulls
-where they could not be counted.
+Audits what has changed since the last audit, for at most about half a second, and stores what health
+reads: stuck rows and offences. A count that failed is stored as null, which is not healthy; the pass
+is finished all the same.
 
 remaining: due and left over after all that the pass did, also by asking providers.
 ';
@@ -6430,7 +7188,7 @@ create policy job_events_read on unstuck.job_events as permissive for select to 
 alter table unstuck.job_steps enable row level security;
 create policy job_steps_read on unstuck.job_steps as permissive for select to authenticated using ((EXISTS ( SELECT
    FROM unstuck.jobs j
-  WHERE ((j.id = job_steps.job_id) AND ((j.user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin))))));
+  WHERE (j.id = job_steps.job_id))));
 alter table unstuck.jobs enable row level security;
 create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.providers enable row level security;
@@ -6441,10 +7199,14 @@ alter table unstuck.tools enable row level security;
 create policy tools_read on unstuck.tools as permissive for select to authenticated using (true);
 alter table unstuck.user_roles enable row level security;
 create policy user_roles_read on unstuck.user_roles as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
+alter table unstuck_private.audit_turn enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.queue_turns enable row level security;
+alter table unstuck_private.removals enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
+alter table unstuck_private.unaudited enable row level security;
 alter table unstuck_private.unhealed enable row level security;
 
 -- published tables
@@ -6521,20 +7283,16 @@ grant execute on function unstuck_private.is_final(text) to authenticated;
 grant execute on function unstuck_private.is_final(text) to service_role;
 grant execute on function unstuck_private.is_live(text) to authenticated;
 grant execute on function unstuck_private.is_live(text) to service_role;
-grant execute on function unstuck_private.job_position(uuid) to authenticated;
-grant execute on function unstuck_private.job_position(uuid) to service_role;
-grant execute on function unstuck_private.job_task_id(uuid) to authenticated;
-grant execute on function unstuck_private.job_task_id(uuid) to service_role;
 grant execute on function unstuck_private.may_see(uuid) to authenticated;
 grant execute on function unstuck_private.may_see(uuid) to service_role;
+grant execute on function unstuck_private.my_places() to authenticated;
+grant execute on function unstuck_private.my_places() to service_role;
 grant execute on function unstuck_private.number_in(text) to authenticated;
 grant execute on function unstuck_private.number_in(text) to service_role;
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to authenticated;
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
 grant execute on function unstuck_private.status_word(text,text) to service_role;
-grant execute on function unstuck_private.step_output_url(uuid,integer) to authenticated;
-grant execute on function unstuck_private.step_output_url(uuid,integer) to service_role;
 grant execute on function unstuck_private.visible_hours() to authenticated;
 grant execute on function unstuck_private.visible_hours() to service_role;
 grant execute on function unstuck_private.visible_load() to authenticated;
@@ -6618,4 +7376,7 @@ grant delete, insert, select, update on table unstuck.veste_ai_jobs to authentic
 grant select on table unstuck.veste_ai_jobs to service_role;
 grant delete, insert, select, update on table unstuck.video_upscaler_jobs to authenticated;
 grant select on table unstuck.video_upscaler_jobs to service_role;
+grant select on table unstuck.violations_found to service_role;
 grant select on table unstuck.webhook_inbox to service_role;
+grant select on table unstuck_private.delivered_pictures to authenticated;
+grant select on table unstuck_private.delivered_pictures to service_role;

@@ -40,6 +40,73 @@ create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
 grant usage on type unstuck.app_role to public;
 
+-- source audit/audit_turn.sql 9a3f21ab9582
+-- One row: whoever holds its lock audits, so that two healers never audit the same change.
+create table unstuck_private.audit_turn (
+  only_one boolean primary key default true check (only_one),
+  audited_at timestamptz
+);
+
+alter table unstuck_private.audit_turn enable row level security;
+revoke all on unstuck_private.audit_turn from public, anon, authenticated, service_role;
+
+-- source audit/removals.sql c189603be968
+-- When all jobs, or the whole ledger, of a user were removed while the other was kept: what was
+-- removed together is missing from the other side and is no offence. The row goes with the rest.
+create table unstuck_private.removals (
+  user_id uuid primary key,
+  jobs_removed_at timestamptz not null default '-infinity',
+  ledger_removed_at timestamptz not null default '-infinity'
+);
+
+alter table unstuck_private.removals enable row level security;
+revoke all on unstuck_private.removals from public, anon, authenticated, service_role;
+
+-- source audit/unaudited.sql 783b7cee4888
+-- What has changed and was not audited yet: written by the statement that changed it, taken off by
+-- the audit that looked at it. So an audit costs what has changed, a change that commits late is
+-- never missed, and a row written by hand counts whatever times it carries.
+create table unstuck_private.unaudited (
+  id bigint generated always as identity primary key,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint
+)
+-- Its rows come and go within a minute.
+with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+alter table unstuck_private.unaudited enable row level security;
+revoke all on unstuck_private.unaudited from public, anon, authenticated, service_role;
+
+-- source audit/violations_found.sql 55674ccdf84b
+-- Offences against the invariants, found once and kept until they are mended. Exactly one of
+-- `job_id` and `user_id` says whose change has this offence looked at again; `entry_id` is set
+-- where the offence is one entry of that user.
+create table unstuck.violations_found (
+  invariant text not null,
+  subject text not null,
+  detail text not null,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint,
+  found_at timestamptz not null default clock_timestamp(),
+  checked_at timestamptz not null default clock_timestamp(),
+  primary key (invariant, subject),
+  constraint violations_found_one_key check ((job_id is null) <> (user_id is null))
+);
+
+create index violations_found_by_job on unstuck.violations_found (job_id)
+where job_id is not null;
+
+create index violations_found_by_user on unstuck.violations_found (user_id)
+where user_id is not null;
+
+create index violations_found_by_check on unstuck.violations_found (checked_at);
+
+alter table unstuck.violations_found enable row level security;
+revoke all on unstuck.violations_found from public, anon, authenticated, service_role;
+grant select on unstuck.violations_found to service_role;
+
 -- source cancel/cancelled_requests.sql 59786908c64f
 -- What users cancelled, also before it arrived: a request named here is refused while its row is
 -- kept, a day. At most 1,000 rows a user.
@@ -68,7 +135,7 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql 2f7ac615db4c
+-- source credit/credit_entries.sql bc8878bd6ac5
 -- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
 -- or given back twice.
 create table unstuck.credit_entries (
@@ -104,9 +171,12 @@ where kind = 'debit' and job_id is not null;
 create index credit_entries_by_user
 on unstuck.credit_entries (user_id, id);
 
+-- The audit asks which adjustment lies near which refund.
+create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)
+where kind in ('adjustment', 'refund');
+
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
-revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
@@ -454,7 +524,7 @@ alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
--- source step/job_steps.sql 9be664f4a7f2
+-- source step/job_steps.sql 68adaf88ff58
 -- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
@@ -525,6 +595,10 @@ create index job_steps_cancel_due
 on unstuck.job_steps (provider)
 where provider_cancel_due <> '[]';
 
+-- Which slots were freed lately.
+create index job_steps_freed
+on unstuck.job_steps ((coalesce(provider_done_at, completed_at)));
+
 create index job_steps_durations
 on unstuck.job_steps (provider, completed_at desc)
 where status = 'completed';
@@ -570,9 +644,410 @@ revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_ro
 revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
--- source audit/violations.sql dee6c4a9aef7
--- One row per offence against DATA's invariants among rows touched since p_since; empty is healthy.
-create or replace function unstuck_private.violations(p_since timestamptz)
+-- source audit/audit.sql 045deb9c1a07
+-- Audits what has changed since the last audit, page by page within a time budget; what is left is
+-- the next one's. Each change is looked at once, by whichever healer comes first; a healer that meets
+-- another at it waits for nothing. A few stored offences are looked at again each time, so that none
+-- outlives its cause.
+create or replace function unstuck_private.audit(p_budget interval) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_ids bigint[];
+  v_last bigint := 0;
+  v_jobs uuid[];
+  v_users uuid[];
+  v_entries bigint[];
+begin
+  perform 1
+  from unstuck_private.audit_turn
+  for update skip locked;
+  if not found then
+    return;
+  end if;
+  select array_agg(f.job_id) filter (where f.job_id is not null),
+    array_agg(f.user_id) filter (where f.user_id is not null)
+  into v_jobs, v_users
+  from (
+    select distinct c.job_id, c.user_id
+    from (
+      select *
+      from unstuck.violations_found s
+      order by s.checked_at
+      limit 100
+    ) c
+  ) f;
+  if v_jobs is not null or v_users is not null then
+    perform unstuck_private.audit_page(v_jobs, v_users, '{}');
+  end if;
+  loop
+    select array_agg(u.id),
+      max(u.id),
+      array_agg(distinct u.job_id) filter (where u.job_id is not null),
+      array_agg(distinct u.user_id) filter (where u.user_id is not null),
+      array_agg(u.entry_id) filter (where u.entry_id is not null)
+    into v_ids, v_last, v_jobs, v_users, v_entries
+    from (
+      select *
+      from unstuck_private.unaudited n
+      where n.id > v_last
+      order by n.id
+      limit 500
+    ) u;
+    exit when v_ids is null;
+    perform unstuck_private.audit_page(v_jobs, v_users, v_entries);
+    delete from unstuck_private.unaudited u
+    where u.id = any (v_ids);
+    exit when clock_timestamp() > v_until;
+  end loop;
+  update unstuck_private.audit_turn
+  set audited_at = clock_timestamp();
+end $$;
+
+revoke all on function unstuck_private.audit
+from public, anon, authenticated, service_role;
+
+-- source audit/audit_everything.sql 3a6b559fad60
+-- For an operator, after a restore or work with triggers off: audits every job, user and entry there
+-- is, however long that takes, and says how many offences are stored then.
+create or replace function unstuck_private.audit_everything() returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.unaudited_list_all();
+  perform unstuck_private.audit(interval '1 day');
+  return (select count(*) from unstuck.violations_found);
+end $$;
+
+revoke all on function unstuck_private.audit_everything
+from public, anon, authenticated, service_role;
+
+-- source audit/audit_page.sql c844f5eae755
+-- Looks at these jobs, users and entries: stores the offences found, takes away the mended ones.
+create or replace function unstuck_private.audit_page(
+  p_jobs uuid[],
+  p_users uuid[],
+  p_entries bigint[]
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  with found as materialized (
+    select *
+    from unstuck_private.offences_of_each(p_jobs, p_users, p_entries)
+  ), stored as (
+    select f.invariant, f.subject
+    from unnest(p_jobs) as n (id)
+    join unstuck.violations_found f on f.job_id = n.id
+    union
+    select f.invariant, f.subject
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+  ), mended as (
+    delete from unstuck.violations_found f
+    using stored s
+    where f.invariant = s.invariant
+      and f.subject = s.subject
+      and not exists (
+        select from found o
+        where o.invariant = f.invariant and o.subject = f.subject
+      )
+  )
+  insert into unstuck.violations_found
+    (invariant, subject, detail, job_id, user_id, entry_id)
+  select o.invariant, o.subject, o.detail, o.job_id, o.user_id, o.entry_id
+  from found o
+  on conflict (invariant, subject) do update set
+    detail = excluded.detail,
+    checked_at = excluded.checked_at;
+end $$;
+
+revoke all on function unstuck_private.audit_page
+from public, anon, authenticated, service_role;
+
+-- source audit/cancelled_requests_unaudited.sql bf58f6343836
+-- A request that its user cancelled matters to the audit while its job lives, and a forgotten one
+-- where it was an offence.
+create or replace function unstuck_private.cancelled_requests_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if tg_op = 'DELETE' then
+    insert into unstuck_private.unaudited (job_id)
+    select o.job_id
+    from old_rows o
+    join unstuck.violations_found f on f.job_id = o.job_id;
+  else
+    insert into unstuck_private.unaudited (job_id)
+    select n.job_id
+    from new_rows n
+    join unstuck.jobs j on j.id = n.job_id
+    where unstuck_private.is_live(j.status);
+  end if;
+  return null;
+end $$;
+
+create or replace trigger cancelled_requests_unaudited_insert
+after insert on unstuck.cancelled_requests
+referencing new table as new_rows
+for each statement execute function unstuck_private.cancelled_requests_unaudited();
+
+create or replace trigger cancelled_requests_unaudited_delete
+after delete on unstuck.cancelled_requests
+referencing old table as old_rows
+for each statement execute function unstuck_private.cancelled_requests_unaudited();
+
+revoke all on function unstuck_private.cancelled_requests_unaudited
+from public, anon, authenticated, service_role;
+
+-- source audit/credit_accounts_unaudited.sql 2ab160a1db36
+-- Lists users whose balance changed for the audit.
+create or replace function unstuck_private.credit_accounts_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if tg_op = 'DELETE' then
+    insert into unstuck_private.unaudited (user_id)
+    select o.user_id
+    from old_rows o;
+  else
+    insert into unstuck_private.unaudited (user_id)
+    select n.user_id
+    from new_rows n;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger credit_accounts_unaudited_insert after insert on unstuck.credit_accounts
+referencing new table as new_rows
+for each statement execute function unstuck_private.credit_accounts_unaudited();
+
+create or replace trigger credit_accounts_unaudited_update after update on unstuck.credit_accounts
+referencing new table as new_rows
+for each statement execute function unstuck_private.credit_accounts_unaudited();
+
+create or replace trigger credit_accounts_unaudited_delete after delete on unstuck.credit_accounts
+referencing old table as old_rows
+for each statement execute function unstuck_private.credit_accounts_unaudited();
+
+revoke all on function unstuck_private.credit_accounts_unaudited
+from public, anon, authenticated, service_role;
+
+-- source audit/credit_entries_unaudited.sql 1237a4b18458
+-- Lists new entries, and what a removed ledger belonged to, for the audit.
+create or replace function unstuck_private.credit_entries_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if tg_op = 'INSERT' then
+    insert into unstuck_private.unaudited (job_id, user_id, entry_id)
+    select n.job_id, n.user_id, n.id
+    from new_rows n;
+  else
+    insert into unstuck_private.unaudited (job_id, user_id)
+    select distinct o.job_id, o.user_id
+    from old_rows o;
+    perform unstuck_private.removals_note(
+      array(select distinct o.user_id from old_rows o)
+    );
+  end if;
+  return null;
+end $$;
+
+create or replace trigger credit_entries_unaudited_insert after insert on unstuck.credit_entries
+referencing new table as new_rows
+for each statement execute function unstuck_private.credit_entries_unaudited();
+
+create or replace trigger credit_entries_unaudited_delete after delete on unstuck.credit_entries
+referencing old table as old_rows
+for each statement execute function unstuck_private.credit_entries_unaudited();
+
+revoke all on function unstuck_private.credit_entries_unaudited
+from public, anon, authenticated, service_role;
+
+-- source audit/emptied_unaudited.sql 39dad3b9febd
+-- A table that was emptied says nothing of its rows: everything is audited anew.
+create or replace function unstuck_private.emptied_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.unaudited_list_all();
+  return null;
+end $$;
+
+create or replace trigger jobs_emptied after truncate on unstuck.jobs
+for each statement execute function unstuck_private.emptied_unaudited();
+
+create or replace trigger job_steps_emptied after truncate on unstuck.job_steps
+for each statement execute function unstuck_private.emptied_unaudited();
+
+create or replace trigger credit_entries_emptied after truncate on unstuck.credit_entries
+for each statement execute function unstuck_private.emptied_unaudited();
+
+create or replace trigger credit_accounts_emptied after truncate on unstuck.credit_accounts
+for each statement execute function unstuck_private.emptied_unaudited();
+
+revoke all on function unstuck_private.emptied_unaudited
+from public, anon, authenticated, service_role;
+
+-- source audit/job_steps_unaudited.sql 5651a3cb69b0
+-- Lists jobs for the audit whose steps changed in what an invariant speaks of.
+create or replace function unstuck_private.job_steps_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as
+$$
+begin
+  if tg_op = 'UPDATE' then
+    insert into unstuck_private.unaudited (job_id)
+    select distinct job_id
+    from old_rows o
+    full join new_rows n using (job_id, step)
+    where row(n.status, n.share) is distinct from row(o.status, o.share);
+  elsif tg_op = 'DELETE' then
+    insert into unstuck_private.unaudited (job_id)
+    select distinct o.job_id
+    from old_rows o;
+  else
+    insert into unstuck_private.unaudited (job_id)
+    select distinct n.job_id
+    from new_rows n;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger job_steps_unaudited_insert after insert on unstuck.job_steps
+referencing new table as new_rows
+for each statement execute function unstuck_private.job_steps_unaudited();
+
+create or replace trigger job_steps_unaudited_update after update on unstuck.job_steps
+referencing old table as old_rows new table as new_rows
+for each statement execute function unstuck_private.job_steps_unaudited();
+
+create or replace trigger job_steps_unaudited_delete after delete on unstuck.job_steps
+referencing old table as old_rows
+for each statement execute function unstuck_private.job_steps_unaudited();
+
+revoke all on function unstuck_private.job_steps_unaudited
+from public, anon, authenticated, service_role;
+
+-- source audit/jobs_unaudited.sql 8c2fe1e0213e
+-- Lists jobs for the audit of which something changed that an invariant speaks of. The planner cannot
+-- know how many rows a transition table will hold; nested loops over two would cost the square.
+create or replace function unstuck_private.jobs_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+set enable_nestloop = off
+as
+$$
+begin
+  if tg_op = 'UPDATE' then
+    insert into unstuck_private.unaudited (job_id)
+    select id
+    from old_rows o
+    full join new_rows n using (id)
+    where row(
+        n.status, n.user_id, n.credits_charged, n.credits_refunded, n.refund_rule,
+        n.quarantined_at
+      )
+      is distinct from row(
+        o.status, o.user_id, o.credits_charged, o.credits_refunded, o.refund_rule,
+        o.quarantined_at
+      );
+  elsif tg_op = 'INSERT' then
+    insert into unstuck_private.unaudited (job_id, user_id)
+    select n.id, n.user_id
+    from new_rows n;
+  else
+    insert into unstuck_private.unaudited (job_id, user_id)
+    select o.id, o.user_id
+    from old_rows o;
+    perform unstuck_private.removals_note(
+      array(select distinct o.user_id from old_rows o)
+    );
+  end if;
+  return null;
+end $$;
+
+create or replace trigger jobs_unaudited_insert after insert on unstuck.jobs
+referencing new table as new_rows
+for each statement execute function unstuck_private.jobs_unaudited();
+
+create or replace trigger jobs_unaudited_update after update on unstuck.jobs
+referencing old table as old_rows new table as new_rows
+for each statement execute function unstuck_private.jobs_unaudited();
+
+create or replace trigger jobs_unaudited_delete after delete on unstuck.jobs
+referencing old table as old_rows
+for each statement execute function unstuck_private.jobs_unaudited();
+
+revoke all on function unstuck_private.jobs_unaudited
+from public, anon, authenticated, service_role;
+
+-- source audit/offences.sql 51f1d92ce7a3
+-- Every offence there is now: the stored ones, but for those whose subject has changed since; what
+-- has changed since the last audit, looked at now; and the two that hold by the clock. Behind a
+-- mountain of changes the newest are shown, so that reading never takes long.
+create or replace function unstuck_private.offences()
+returns table (invariant text, subject text, detail text)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_jobs uuid[];
+  v_users uuid[];
+  v_entries bigint[];
+begin
+  select array_agg(distinct u.job_id) filter (where u.job_id is not null),
+    array_agg(distinct u.user_id) filter (where u.user_id is not null),
+    array_agg(u.entry_id) filter (where u.entry_id is not null)
+  into v_jobs, v_users, v_entries
+  from (
+    select *
+    from unstuck_private.unaudited n
+    order by n.id desc
+    limit 2000
+  ) u;
+  return query
+  select f.invariant, f.subject, f.detail
+  from unstuck.violations_found f
+  where not exists (select from unnest(v_jobs) as n (id) where n.id = f.job_id)
+    and not exists (select from unnest(v_users) as n (id) where n.id = f.user_id)
+  order by f.found_at;
+  return query
+  select o.invariant, o.subject, o.detail
+  from unstuck_private.offences_of_each(v_jobs, v_users, v_entries) o;
+  return query
+  select o.invariant, o.subject, o.detail
+  from unstuck_private.offences_now() o;
+end $$;
+
+revoke all on function unstuck_private.offences
+from public, anon, authenticated, service_role;
+
+-- source audit/offences_now.sql 57ff6669cfaa
+-- The two invariants about this moment: they hold or not by the clock, so they are never stored.
+create or replace function unstuck_private.offences_now()
 returns table (invariant text, subject text, detail text)
 language sql
 stable
@@ -580,106 +1055,406 @@ set search_path = ''
 set jit = off
 as
 $$
-  with job as (
-    select j.*, s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
-    from unstuck.jobs j
+  with provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
+    from unstuck.providers p
     cross join lateral (
-      select count(*) as steps, count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
-        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
-        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
-      from unstuck.job_steps st where st.job_id = j.id
-    ) s
-    cross join lateral (
-      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit, coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from unstuck.credit_entries c where c.job_id = j.id and c.kind in ('debit', 'refund')
-    ) e
-    where j.updated_at >= p_since
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
   ), freed as materialized (
-    select s.provider, count(*) as slots from unstuck.job_steps s
-    where coalesce(s.provider_done_at, s.completed_at) > clock_timestamp() - interval '4 minutes'
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
       and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
-    group by 1
+    group by s.provider
+  ), idle as materialized (
+    select p.provider
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
   )
-  select 'steps_final_iff_job_final', j.id::text, format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
-  from job j where j.steps > 0 and (unstuck_private.is_final(j.status) and j.live_steps > 0 or unstuck_private.is_live(j.status) and j.live_steps = 0 and j.quarantined_at is null)
-  union all
-  select 'cancelled_request_never_runs', j.id::text, format('job is %s, its user cancelled it at %s', j.status, c.at)
-  from job j join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
-  where j.status in ('queued', 'starting', 'running')
-  union all
-  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit) from job j where j.refunded > j.debit
-  union all
-  select 'job_money_equals_ledger', j.id::text, format('row: %s charged, %s refunded; ledger: %s, %s', j.credits_charged, j.credits_refunded, j.debit, j.refunded)
-  from job j where j.credits_charged <> j.debit or j.credits_refunded <> j.refunded
-  union all
-  select 'final_refund_exact', j.id::text, format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
-  from job j where j.quarantined_at is null and case
-    -- Rows written by others may have shares that do not add up; closing them splits anew.
-    when j.status = 'completed' and j.refund_rule = 'per_step' and j.delivered_share + j.undelivered_share <> j.debit then false
-    when j.status = 'completed' then j.refunded <> case when j.refund_rule = 'per_step' then j.undelivered_share else 0 end
-    when unstuck_private.is_final(j.status) then j.refunded <> j.debit - case when j.refund_rule = 'per_step' and j.debit > 0 then j.delivered_share else 0 end
-    else false end
-  union all
-  select 'quarantined', j.id::text, format('live %s, set aside at %s', j.status, j.quarantined_at) from job j where j.quarantined_at is not null and unstuck_private.is_live(j.status)
-  union all
-  select 'entry_without_job', e.id::text, format('%s of %s for job %s', e.kind, e.amount, e.job_id)
-  from unstuck.credit_entries e where e.created_at >= p_since and (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
-    and not exists (select from unstuck.jobs j where j.id = e.job_id)
-  union all
-  select 'balance_equals_entries', a.user_id::text, format('balance %s, entries %s', a.balance, coalesce(t.total, 0))
-  from unstuck.credit_accounts a
-  left join lateral (select sum(e.amount) as total from unstuck.credit_entries e where e.user_id = a.user_id) t on true
-  where a.balance <> coalesce(t.total, 0)
-    and (p_since = '-infinity' or exists (select from unstuck.credit_entries e where e.user_id = a.user_id and e.created_at >= p_since))
-  union all
-  select 'balance_equals_entries', e.user_id::text, format('no account, entries %s', sum(e.amount))
-  from unstuck.credit_entries e where e.created_at >= p_since and not exists (select from unstuck.credit_accounts a where a.user_id = e.user_id)
-  group by e.user_id
-  union all
-  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it back settles it, by name:
-  -- older code also takes for reasons of its own.
-  select 'adjustment_beside_refund', e.id::text, format('adjustment of %s near the refund of job %s', e.amount, r.job_id)
-  from unstuck.credit_entries e
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
   cross join lateral (
-    select c.job_id from unstuck.credit_entries c where c.user_id = e.user_id and c.kind = 'refund'
-      and c.created_at between e.created_at - interval '1 hour' and e.created_at + interval '1 hour' order by c.id desc limit 1
-  ) r
-  where e.kind = 'adjustment' and e.amount > 0 and e.created_at >= p_since
-    and not exists (select from unstuck.credit_entries x where x.user_id = e.user_id and x.kind = 'adjustment'
-      and x.amount = -e.amount and x.reason = 'settles ' || e.id)
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows written by others were not claimed; they hold a slot all the same.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
   union all
-  select 'slots_within_limit', p.provider, format('%s live, limit %s', count(*), p.max_concurrent)
-  from unstuck.providers p join unstuck.job_steps s on s.provider = p.provider join unstuck.jobs j on j.id = s.job_id
-  where s.status in ('starting', 'running') and s.provider_done_at is null
-    -- Rows written by others were not claimed; they hold a slot all the same.
-    and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
-  group by p.provider, p.max_concurrent having count(*) > p.max_concurrent
-  union all
-  select 'work_waits_for_a_reason', q.job_id::text, format('step %s waits while %s has a free slot', q.step, p.provider)
-  from unstuck.providers p
-  cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
-  join unstuck.job_steps s on s.job_id = q.job_id and s.step = q.step
-  join unstuck.jobs j on j.id = q.job_id
-  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot free.
-  where p.enabled and q.ready and greatest(coalesce(j.queued_at, j.created_at), s.not_before) < clock_timestamp() - interval '4 minutes'
-    and p.max_concurrent > coalesce((select f.slots from freed f where f.provider = p.provider), 0)
-      + (select count(*) from unstuck.job_steps x where x.provider = p.provider and x.status in ('starting', 'running') and x.provider_done_at is null)
-    and not exists (select from unstuck.job_events e where e.job_id = s.job_id and e.step = s.step and e.to_status = 'queued'
-      and e.at >= clock_timestamp() - interval '4 minutes')
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
+  -- free.
+  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
 $$;
 
-revoke all on function unstuck_private.violations from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.offences_now
+from public, anon, authenticated, service_role;
 
--- source audit/visible_violations.sql 5ffc38e502f5
-create or replace function unstuck_private.visible_violations() returns table (invariant text, subject text, detail text)
+-- source audit/offences_of.sql 3d8d0be35cba
+-- One row per offence against DATA's invariants among these jobs, users and entries, and among what
+-- hangs on them. Of a user, the offences stored for single entries are looked at again.
+create or replace function unstuck_private.offences_of(
+  p_jobs uuid[],
+  p_users uuid[],
+  p_entries bigint[]
+)
+returns table (
+  invariant text,
+  subject text,
+  detail text,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint
+)
 language sql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+  with job as (
+    select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
+      j.refund_rule = 'per_step' as is_per_step,
+      unstuck_private.is_final(j.status) as is_final,
+      exists (
+        select from unstuck_private.removals r
+        where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
+      ) as has_no_ledger,
+      s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
+    from unnest(p_jobs) as n (id)
+    join unstuck.jobs j on j.id = n.id
+    cross join lateral (
+      select count(*) as steps,
+        count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
+        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
+        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
+      from unstuck.job_steps st
+      where st.job_id = j.id
+    ) s
+    cross join lateral (
+      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit,
+        coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
+      from unstuck.credit_entries c
+      where c.job_id = j.id and c.kind in ('debit', 'refund')
+    ) e
+  ), changed as (
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      -- Times by hand may be so far off that an hour more is no time any more.
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01') as at
+    from unstuck.credit_entries e
+    where e.id = any (p_entries)
+    union
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+    join unstuck.credit_entries e on e.id = f.entry_id
+    union
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+    from unnest(p_jobs) as n (id)
+    join unstuck.credit_entries e on e.job_id = n.id and e.kind in ('debit', 'refund')
+    where not exists (select from unstuck.jobs j where j.id = n.id)
+  ), adjustment as (
+    select c.id, c.user_id, c.amount, c.at
+    from changed c
+    where c.kind = 'adjustment' and c.amount > 0
+    union
+    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
+    from changed c
+    join unstuck.credit_entries a on a.user_id = c.user_id and a.kind = 'adjustment'
+    where c.kind = 'refund'
+      and a.amount > 0
+      and a.created_at between c.at - interval '1 hour' and c.at + interval '1 hour'
+  )
+  select 'steps_final_iff_job_final', j.id::text,
+    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps),
+    j.id, null::uuid, null::bigint
+  from job j
+  where j.steps > 0
+    and (
+      j.is_final and j.live_steps > 0
+      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
+    )
+  union all
+  select 'cancelled_request_never_runs', j.id::text,
+    format('job is %s, its user cancelled it at %s', j.status, c.at),
+    j.id, null, null
+  from job j
+  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
+    j.id, null, null
+  from job j
+  where j.refunded > j.debit
+  union all
+  select 'job_money_equals_ledger', j.id::text,
+    format(
+      'row: %s charged, %s refunded; ledger: %s, %s',
+      j.credits_charged, j.credits_refunded, j.debit, j.refunded
+    ),
+    j.id, null, null
+  from job j
+  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
+    and not j.has_no_ledger
+  union all
+  select 'final_refund_exact', j.id::text,
+    format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
+    j.id, null, null
+  from job j
+  where j.quarantined_at is null
+    and not j.has_no_ledger
+    and case
+      -- Rows written by others may have shares that do not add up; closing them splits anew.
+      when j.status = 'completed' and j.is_per_step
+        and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.status = 'completed' then
+        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+      when j.is_final then
+        j.refunded <> j.debit
+          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
+      else false
+    end
+  union all
+  select 'quarantined', j.id::text,
+    format('live %s, quarantined at %s', j.status, j.quarantined_at),
+    j.id, null, null
+  from job j
+  where j.quarantined_at is not null and not j.is_final
+  union all
+  select 'entry_without_job', e.id::text,
+    format('%s of %s for job %s', e.kind, e.amount, e.job_id),
+    null, e.user_id, e.id
+  from changed e
+  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
+    and not exists (
+      select from unstuck_private.removals r
+      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
+    )
+  union all
+  select 'balance_equals_entries', n.id::text,
+    case when a.user_id is null
+      then format('no account, entries %s', t.total)
+      else format('balance %s, entries %s', a.balance, t.total)
+    end,
+    null, n.id, null
+  from unnest(p_users) as n (id)
+  left join unstuck.credit_accounts a on a.user_id = n.id
+  cross join lateral (
+    select count(*) as entries, coalesce(sum(e.amount), 0) as total
+    from unstuck.credit_entries e
+    where e.user_id = n.id
+  ) t
+  where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
+  union all
+  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it
+  -- back settles it, by name: older code also takes for reasons of its own.
+  select 'adjustment_beside_refund', a.id::text,
+    format('adjustment of %s near the refund of job %s', a.amount, r.job_id),
+    null, a.user_id, a.id
+  from adjustment a
+  cross join lateral (
+    select c.job_id
+    from unstuck.credit_entries c
+    where c.user_id = a.user_id
+      and c.kind = 'refund'
+      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
+    order by c.id desc
+    limit 1
+  ) r
+  where not exists (
+    select from unstuck.credit_entries x
+    where x.user_id = a.user_id
+      and x.kind = 'adjustment'
+      and x.amount = -a.amount
+      and x.reason = 'settles ' || a.id
+  )
+$$;
+
+revoke all on function unstuck_private.offences_of
+from public, anon, authenticated, service_role;
+
+-- source audit/offences_of_each.sql f40ceb063df2
+-- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and the
+-- one that cannot be audited is an offence itself.
+create or replace function unstuck_private.offences_of_each(
+  p_jobs uuid[],
+  p_users uuid[],
+  p_entries bigint[]
+)
+returns table (
+  invariant text,
+  subject text,
+  detail text,
+  job_id uuid,
+  user_id uuid,
+  entry_id bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+declare
+  v_id uuid;
+begin
+  begin
+    return query
+    select *
+    from unstuck_private.offences_of(p_jobs, p_users, p_entries);
+    return;
+  exception when others then
+    null;
+  end;
+  foreach v_id in array coalesce(p_jobs, '{}') loop
+    begin
+      return query
+      select *
+      from unstuck_private.offences_of(array[v_id], '{}', '{}');
+    exception when others then
+      return query
+      select 'row_can_be_audited', v_id::text, sqlerrm, v_id, null::uuid, null::bigint;
+    end;
+  end loop;
+  foreach v_id in array coalesce(p_users, '{}') loop
+    begin
+      return query
+      select *
+      from unstuck_private.offences_of(
+        '{}',
+        array[v_id],
+        array(
+          select e.id
+          from unstuck.credit_entries e
+          where e.user_id = v_id and e.id = any (p_entries)
+        )
+      );
+    exception when others then
+      return query
+      select 'row_can_be_audited', v_id::text, sqlerrm, null::uuid, v_id, null::bigint;
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.offences_of_each
+from public, anon, authenticated, service_role;
+
+-- source audit/removals_note.sql 5b9f49928747
+-- Of these users some jobs or the ledger have just been removed: notes what is gone altogether while
+-- the other is still there, and forgets a user of whom nothing is left.
+create or replace function unstuck_private.removals_note(p_users uuid[]) returns void
+language sql
+set search_path = ''
+as
+$$
+  with left_over as (
+    select u.id as user_id,
+      exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
+      exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
+    from unnest(p_users) as u (id)
+  ), forgotten as (
+    delete from unstuck_private.removals r
+    using left_over l
+    where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
+  )
+  insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
+  select l.user_id,
+    case when not l.has_jobs then clock_timestamp() else '-infinity' end,
+    case when not l.has_ledger then clock_timestamp() else '-infinity' end
+  from left_over l
+  where l.has_jobs and not l.has_ledger
+    or not l.has_jobs and exists (
+      select from unstuck.credit_entries e
+      where e.user_id = l.user_id and e.job_id is not null
+    )
+  on conflict (user_id) do update set
+    jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
+$$;
+
+revoke all on function unstuck_private.removals_note
+from public, anon, authenticated, service_role;
+
+-- source audit/unaudited_list_all.sql 8ffc92462bb0
+-- Lists everything there is, and every stored offence, for the audit.
+create or replace function unstuck_private.unaudited_list_all() returns void
+language sql
+set search_path = ''
+as
+$$
+  insert into unstuck_private.unaudited (job_id)
+  select j.id
+  from unstuck.jobs j;
+
+  insert into unstuck_private.unaudited (job_id, user_id, entry_id)
+  select e.job_id, e.user_id, e.id
+  from unstuck.credit_entries e;
+
+  insert into unstuck_private.unaudited (user_id)
+  select a.user_id
+  from unstuck.credit_accounts a;
+
+  insert into unstuck_private.unaudited (job_id, user_id)
+  select f.job_id, f.user_id
+  from unstuck.violations_found f
+$$;
+
+revoke all on function unstuck_private.unaudited_list_all
+from public, anon, authenticated, service_role;
+
+-- source audit/visible_violations.sql 8fcc6a013bcf
+create or replace function unstuck_private.visible_violations()
+returns table (invariant text, subject text, detail text)
+language plpgsql
 stable
 security definer
 set search_path = ''
 as
-$$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-infinity') v where unstuck_private.may_see(null) $$;
+$$
+begin
+  if unstuck_private.may_see(null) then
+    return query
+    select o.invariant, o.subject, o.detail
+    from unstuck_private.offences() o;
+  end if;
+end $$;
 
-revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.visible_violations
+from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
 -- source cancel/admin_cancel_note.sql bb9d79812e3a
@@ -2983,21 +3758,52 @@ $$;
 
 revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
 
--- source queue/job_position.sql 45cebf910364
-create or replace function unstuck_private.job_position(p_job_id uuid) returns int
-language sql
+-- source queue/my_places.sql 723299a86ae4
+-- The positions of the caller's own waiting jobs ({job id: position}); an admin and the service see
+-- all. A position costs the provider's whole queue, so it is asked for once a query, never once a
+-- row.
+create or replace function unstuck_private.my_places() returns jsonb
+language plpgsql
 stable
 security definer
 set search_path = ''
 as
 $$
-  select p."position" from unstuck.jobs j join unstuck.tools t using (tool)
-  cross join lateral unstuck_private.queue_places(t.provider) p
-  where j.id = p_job_id and j.status = 'queued' and p.job_id = j.id and unstuck_private.may_see(j.user_id)
-$$;
+declare
+  v_ids uuid[];
+begin
+  if unstuck_private.may_see(null) then
+    v_ids := array(
+      select j.id
+      from unstuck.jobs j
+      where j.status = 'queued'
+    );
+  else
+    v_ids := array(
+      select j.id
+      from unstuck.jobs j
+      where j.status = 'queued' and j.user_id = auth.uid()
+    );
+  end if;
+  return (
+    with waiting as materialized (
+      select j.id, t.provider
+      from unnest(v_ids) as n (id)
+      join unstuck.jobs j on j.id = n.id
+      join unstuck.tools t on t.tool = j.tool
+    )
+    select coalesce(jsonb_object_agg(w.id, q."position"), '{}')
+    from (
+      select distinct provider
+      from waiting
+    ) p
+    cross join lateral unstuck_private.queue_places(p.provider) q
+    join waiting w on w.id = q.job_id and w.provider = p.provider
+  );
+end $$;
 
-revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.job_position to authenticated, service_role;
+revoke all on function unstuck_private.my_places from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.my_places to authenticated, service_role;
 
 -- source queue/queue_check_v1.sql 58d1c5292251
 create or replace function unstuck.queue_check_v1(p_provider text)
@@ -3502,34 +4308,46 @@ end $$;
 
 revoke all on function unstuck_private.tool_seconds from public, anon, authenticated, service_role;
 
--- source queue/visible_load.sql 936660c30570
--- What the admin page shows at a glance: each provider's slots and queue, and a day by the hour.
+-- source queue/visible_load.sql eb1411421203
 create or replace function unstuck_private.visible_load()
-returns table (provider text, enabled boolean, max_concurrent int, running int, waiting int, oldest_waiting_seconds int)
+returns table (
+  provider text,
+  enabled boolean,
+  max_concurrent int,
+  running int,
+  waiting int,
+  oldest_waiting_seconds int
+)
 language sql
 stable
 security definer
 set search_path = ''
 as
 $$
-  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp())
   from unstuck.providers p
   cross join lateral (
-    select count(*)::int as steps from unstuck.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
   ) r
   cross join lateral (
-    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
   ) w
-  where unstuck_private.may_see(null)
+  where (select unstuck_private.may_see(null))
 $$;
 
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
--- source queue/visible_positions.sql 09f05ea02643
-create or replace function unstuck_private.visible_positions() returns table (job_id uuid, provider text, "position" int, eta_seconds int)
+-- source queue/visible_positions.sql 2811cb31c7ef
+create or replace function unstuck_private.visible_positions()
+returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql
 stable
 security definer
@@ -3537,10 +4355,13 @@ set search_path = ''
 as
 $$
   select q.job_id, p.provider, q."position", q.eta_seconds
-  from unstuck.providers p cross join lateral unstuck_private.queue_places(p.provider) q where unstuck_private.may_see(null)
+  from unstuck.providers p
+  cross join lateral unstuck_private.queue_places(p.provider) q
+  where (select unstuck_private.may_see(null))
 $$;
 
-revoke all on function unstuck_private.visible_positions from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.visible_positions
+from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;
 
 -- source retention/erased_user.sql 46399bf85154
@@ -4103,13 +4924,12 @@ end $$;
 revoke all on function unstuck_private.user_close_jobs
 from public, anon, authenticated, service_role;
 
--- source retention/user_erase_v1.sql 4cf69236c046
+-- source retention/user_erase_v1.sql a6b172f993d1
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
 security definer
 set search_path = ''
-set lock_timeout = '5s'
 set statement_timeout = '60s'
 as
 $$
@@ -5670,12 +6490,14 @@ $$;
 
 revoke all on function unstuck_private.can_go_back from public, anon, authenticated, service_role;
 
--- source sweep/cleanup_all_stale_ai_jobs.sql 52e3a20daeba
+-- source sweep/cleanup_all_stale_ai_jobs.sql abe5d9e60f87
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
 security definer
 set search_path = ''
+-- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing and
+-- of its report are what bounds this function.
 set statement_timeout = '55s'
 as
 $$
@@ -5685,14 +6507,14 @@ declare
 begin
   insert into unstuck.sweeps (source)
   values ('sql')
-  returning id
-  into v_sweep;
+  returning id into v_sweep;
   return query
   select x.table_name, x.cancelled_count, x.refunded_credits
   from unstuck_private.sweep_pass(v_sweep, 20000, interval '20 seconds') p
   cross join jsonb_to_recordset(p.tables)
     as x (table_name text, cancelled_count int, refunded_credits bigint);
-  perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
+  -- One transaction with the healing, which no failure of the report undoes.
+  perform unstuck_private.sweep_finish(v_sweep);
 end $$;
 
 comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
@@ -5700,7 +6522,8 @@ Caller: pg_cron, an operator.
 
 The healer that needs no edge: closes every live job of all tools past its limit and returns the
 credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. Always seven rows.
+healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed whatever
+becomes of its report. Always seven rows.
 
 Replay: zeros.
 $c$;
@@ -5709,21 +6532,45 @@ revoke all on function unstuck.cleanup_all_stale_ai_jobs
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
 
--- source sweep/count_due.sql d239ed99033a
--- What the healers' rules would still close, looking one page ahead.
+-- source sweep/count_due.sql 36b7c9bbb9d9
+-- What the rules above would still close, looking one page ahead. A row that cannot be judged is left
+-- over too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
-  select unstuck_private.count_due_of(p_now, array(
-    select unnest(c.ids)
+declare
+  v_ids uuid[];
+  v_id uuid;
+  v_due int := 0;
+begin
+  v_ids := array(
+    select distinct i.id
     from unnest(array['deadline', 'age']) as w (way)
     cross join lateral unstuck_private.sweep_candidates(
-      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c
-  ))
-$$;
+      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000
+    ) c
+    cross join lateral unnest(c.ids) as i (id)
+  );
+  begin
+    return (
+      select count(*)
+      from unstuck_private.jobs_due(p_now, v_ids)
+    );
+  exception when others then
+    null;
+  end;
+  foreach v_id in array v_ids loop
+    begin
+      v_due := v_due + (select count(*) from unstuck_private.jobs_due(p_now, array[v_id]));
+    exception when others then
+      v_due := v_due + 1;
+    end;
+  end loop;
+  return v_due;
+end $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
 
@@ -5747,8 +6594,8 @@ end $$;
 
 revoke all on function unstuck_private.count_due_of from public, anon, authenticated, service_role;
 
--- source sweep/count_stuck.sql 9fab2a1ce8d2
--- Live jobs that every healer should have closed by now.
+-- source sweep/count_stuck.sql 7c67301e9973
+-- How many live rows are past every healer's patience; past 10,000 it stops counting.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
 stable
@@ -5756,16 +6603,20 @@ set search_path = ''
 as
 $$
   select count(*)::int
-  from unstuck.jobs j
-  cross join unstuck_private.intervals() i
-  where j.status in ('pending', 'queued', 'starting', 'running')
-    and j.quarantined_at is null
-    and j.deadline_at <= p_now - i.sql_wait - i.grace
+  from (
+    select
+    from unstuck.jobs j
+    cross join unstuck_private.intervals() i
+    where j.status in ('pending', 'queued', 'starting', 'running')
+      and j.quarantined_at is null
+      and j.deadline_at <= p_now - i.sql_wait - i.grace
+    limit 10000
+  ) s
 $$;
 
 revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
 
--- source sweep/health_v1.sql ad46b626b519
+-- source sweep/health_v1.sql 366242f67b34
 create or replace function unstuck.health_v1()
 returns table (last_sweep_seconds int, stuck int, violations int)
 language sql
@@ -5774,13 +6625,13 @@ security definer
 set search_path = ''
 as
 $$
-  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
+  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
   from (select 1) one
   left join lateral (
     select *
-    from unstuck.sweeps
-    where finished_at is not null
-    order by finished_at desc
+    from unstuck.sweeps w
+    where w.finished_at is not null
+    order by w.finished_at desc
     limit 1
   ) s on true
 $$;
@@ -5788,7 +6639,8 @@ $$;
 comment on function unstuck.health_v1 is $c$
 Caller: health of the gateway.
 
-What the last finished sweep stored; never scans. Nulls when there was none.
+What the last finished sweep stored; never scans. Nulls when there was none, or where that sweep
+could not count.
 $c$;
 
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
@@ -6490,7 +7342,7 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
--- source sweep/sweep_end_v1.sql fcdfa780e5c2
+-- source sweep/sweep_end_v1.sql 3e1495d3a0eb
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
@@ -6501,51 +7353,75 @@ returns table (stuck int, violations int, remaining int)
 language plpgsql
 security definer
 set search_path = ''
+-- PostgREST sets it for the call; elsewhere a limit that is set here bounds nothing.
 set statement_timeout = '30s'
 as
 $$
 #variable_conflict use_column
-declare
-  v_stuck int;
-  v_violations int;
-  v_left int;
 begin
-  -- What the pass healed is kept, whatever becomes of its report: also when that takes too long.
-  begin
-    v_stuck := unstuck_private.count_stuck(clock_timestamp());
-    v_left := unstuck_private.count_due(clock_timestamp());
-    select count(*)
-    into v_violations
-    from unstuck_private.violations(clock_timestamp() - interval '1 day');
-  exception when others or query_canceled then
-    raise warning 'the report of sweep % failed: %', p_sweep_id, sqlerrm;
-  end;
   update unstuck.sweeps s
-  set finished_at = clock_timestamp(),
-    delivered = s.delivered + p_delivered,
-    cleaned = s.cleaned + p_cleaned,
+  set delivered = s.delivered + coalesce(p_delivered, 0),
+    cleaned = s.cleaned + coalesce(p_cleaned, 0),
     refunded_credits = unstuck_private.credits_within(
-      s.refunded_credits::numeric + p_refunded_credits),
-    stuck = v_stuck,
-    violations = v_violations
+      s.refunded_credits::numeric + coalesce(p_refunded_credits, 0)
+    )
   where s.id = p_sweep_id;
   if found then
     return query
-    select v_stuck, v_violations, coalesce(v_left, 0);
+    select *
+    from unstuck_private.sweep_finish(p_sweep_id);
   end if;
 end $$;
 
 comment on function unstuck.sweep_end_v1 is $c$
 Caller: an edge healer, after its pass.
 
-Stores what health reads: stuck rows, and violations among rows touched in the last day; nulls
-where they could not be counted.
+Audits what has changed since the last audit, for at most about half a second, and stores what health
+reads: stuck rows and offences. A count that failed is stored as null, which is not healthy; the pass
+is finished all the same.
 
 remaining: due and left over after all that the pass did, also by asking providers.
 $c$;
 
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
+
+-- source sweep/sweep_finish.sql ba9426250a4f
+-- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
+-- finished all the same, without the count that failed, and nothing that it healed is undone: health
+-- is not good while a count is missing.
+create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
+returns table (stuck int, violations int, remaining int)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_stuck int;
+  v_violations int;
+  v_remaining int := 0;
+begin
+  begin
+    v_stuck := unstuck_private.count_stuck(clock_timestamp());
+    v_remaining := unstuck_private.count_due(clock_timestamp());
+  exception when query_canceled or others then
+    raise warning 'sweep %: what is left could not be counted: %', p_sweep_id, sqlerrm;
+  end;
+  begin
+    perform unstuck_private.audit(interval '500 milliseconds');
+    v_violations := (select count(*) from unstuck.violations_found)
+      + (select count(*) from unstuck_private.offences_now());
+  exception when query_canceled or others then
+    raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
+  end;
+  update unstuck.sweeps s
+  set finished_at = clock_timestamp(), stuck = v_stuck, violations = v_violations
+  where s.id = p_sweep_id;
+  return query
+  select v_stuck, v_violations, v_remaining;
+end $$;
+
+revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
 
 -- source sweep/sweep_page.sql 51d3343a8b72
 -- One page: what nobody else holds is locked, judged under the locks (asking first would ask
@@ -6594,7 +7470,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
--- source sweep/sweep_pass.sql 1a79574bad2f
+-- source sweep/sweep_pass.sql 91f24cbca287
 -- One pass over everybody, with what it did in all and by table, added to its row.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
@@ -6654,13 +7530,6 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
-  -- Old rows go with the pass; what fails at that undoes nothing.
-  begin
-    perform 1
-    from unstuck_private.prune_old_rows(clock_timestamp());
-  exception when others or query_canceled then
-    raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
-  end;
   return query
   select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $$;
@@ -6752,103 +7621,160 @@ $$;
 
 revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
 
--- source view/job_task_id.sql a0f156e883b5
-create or replace function unstuck_private.job_task_id(p_job_id uuid) returns text
-language sql
-stable
-security definer
-set search_path = ''
-as
-$$
-  select s.provider_task_id from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-  where s.job_id = p_job_id and s.provider_task_id is not null and unstuck_private.may_see(j.user_id) order by s.step desc limit 1
-$$;
-
-revoke all on function unstuck_private.job_task_id from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.job_task_id to authenticated, service_role;
-
--- source view/legacy_job_insert.sql af701a8713d0
--- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it. Forged columns are not read.
+-- source view/legacy_job_insert.sql 13d6b5b43ed8
+-- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
+-- Forged columns are not read.
 create or replace function unstuck_private.legacy_job_insert() returns trigger
 language plpgsql
 security definer
 set search_path = ''
 as
 $$
-declare v_tool unstuck.tools; v_row jsonb := to_jsonb(new); v_input jsonb := '{}'; v_key text; v_keys jsonb; v_user uuid := auth.uid();
+declare
+  v_user uuid := auth.uid();
+  v_row jsonb := to_jsonb(new);
+  v_tool text;
+  v_input jsonb;
 begin
-  select * into v_tool from unstuck.tools t where t.table_name = tg_table_name and t.provider = 'runninghub';
+  select t.tool
+  into v_tool
+  from unstuck.tools t
+  where t.table_name = tg_table_name;
   if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
   perform unstuck_private.account_lock(v_user);
-  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run` counts no more.
-  if (select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200 from unstuck.jobs j
-      where j.user_id = v_user and j.request_hash is null and j.created_at > clock_timestamp() - interval '1 hour') then
+  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
+  -- counts no more.
+  if (
+    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
+    from unstuck.jobs j
+    where j.user_id = v_user
+      and j.request_hash is null
+      and j.created_at > clock_timestamp() - interval '1 hour'
+  ) then
     perform unstuck_private.refuse(429, 'rate_limited');
   end if;
-  v_keys := '{"image_url": "imageUrl", "resolution": "resolution", "detail_denoise": "detailDenoise", "prompt": "prompt", "version": "version",
-    "category": "category", "framing_mode": "framingMode", "video_url": "videoUrl", "width": "width", "height": "height",
-    "duration_seconds": "durationSeconds", "person_image_url": "personImageUrl", "reference_image_url": "referenceImageUrl",
-    "clothing_image_url": "clothingImageUrl", "input_file_name": "input_file_name"}';
-  for v_key in select jsonb_object_keys(v_keys) loop
-    if v_row ->> v_key is not null then v_input := v_input || jsonb_build_object(v_keys ->> v_key, v_row -> v_key); end if;
-  end loop;
-  if octet_length(v_input::text) > 20000 then perform unstuck_private.refuse(413, 'payload_too_large'); end if;
+  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
+  into v_input
+  from (
+    values
+      ('image_url', 'imageUrl'),
+      ('resolution', 'resolution'),
+      ('detail_denoise', 'detailDenoise'),
+      ('prompt', 'prompt'),
+      ('version', 'version'),
+      ('category', 'category'),
+      ('framing_mode', 'framingMode'),
+      ('video_url', 'videoUrl'),
+      ('width', 'width'),
+      ('height', 'height'),
+      ('duration_seconds', 'durationSeconds'),
+      ('person_image_url', 'personImageUrl'),
+      ('reference_image_url', 'referenceImageUrl'),
+      ('clothing_image_url', 'clothingImageUrl'),
+      ('input_file_name', 'input_file_name')
+  ) as k (column_name, field)
+  where v_row ->> k.column_name is not null;
+  if octet_length(v_input::text) > 20000 then
+    perform unstuck_private.refuse(413, 'payload_too_large');
+  end if;
   perform unstuck_private.act_as('client');
   begin
     insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
-    values (coalesce(new.id, gen_random_uuid()), v_tool.tool, v_user, left(new.session_id, 200), 'pending', v_input)
+    values (
+      coalesce(new.id, gen_random_uuid()),
+      v_tool,
+      v_user,
+      left(new.session_id, 200),
+      'pending',
+      v_input
+    )
     returning id into new.id;
   exception when unique_violation then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   -- The row as it is, not as it was written, is what the client is answered with.
-  execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using new.id;
+  case tg_table_name
+    when 'upscaler_jobs' then
+      select * into new from unstuck.upscaler_jobs v where v.id = new.id;
+    when 'video_upscaler_jobs' then
+      select * into new from unstuck.video_upscaler_jobs v where v.id = new.id;
+    when 'pose_changer_jobs' then
+      select * into new from unstuck.pose_changer_jobs v where v.id = new.id;
+    when 'veste_ai_jobs' then
+      select * into new from unstuck.veste_ai_jobs v where v.id = new.id;
+  end case;
   return new;
 end $$;
 
-revoke all on function unstuck_private.legacy_job_insert from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.legacy_job_insert
+from public, anon, authenticated, service_role;
 
--- source view/legacy_job_update.sql 92d48ccba9e1
--- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and returned if paid.
+-- source view/legacy_job_update.sql 7e8519456627
+-- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and
+-- returned if paid.
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
 security definer
 set search_path = ''
 as
 $$
-declare v_user uuid := auth.uid();
+declare
+  v_user uuid := auth.uid();
 begin
-  if v_user is null or old.user_id <> v_user or new.id <> old.id or new.user_id <> old.user_id then
+  if v_user is null
+    or old.user_id <> v_user
+    or new.id <> old.id
+    or new.user_id <> old.user_id
+  then
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  if new.status in ('failed', 'cancelled') and (new.status is distinct from old.status or old.error_code = 'ORPHANED') then
-    perform 1 from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
-    execute format('select * from unstuck.%I where id = $1', tg_table_name) into new using old.id;
+  if new.status in ('failed', 'cancelled')
+    and (new.status is distinct from old.status or old.error_code = 'ORPHANED')
+  then
+    perform 1
+    from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
+    case tg_table_name
+      when 'upscaler_jobs' then
+        select * into new from unstuck.upscaler_jobs v where v.id = old.id;
+      when 'video_upscaler_jobs' then
+        select * into new from unstuck.video_upscaler_jobs v where v.id = old.id;
+      when 'pose_changer_jobs' then
+        select * into new from unstuck.pose_changer_jobs v where v.id = old.id;
+      when 'veste_ai_jobs' then
+        select * into new from unstuck.veste_ai_jobs v where v.id = old.id;
+    end case;
     return new;
   end if;
   return null;
 end $$;
 
-revoke all on function unstuck_private.legacy_job_update from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.legacy_job_update
+from public, anon, authenticated, service_role;
 
--- source view/legacy_write_refuse.sql d852acb16f6d
+-- source view/legacy_write_refuse.sql 328302bdfdf4
 create or replace function unstuck_private.legacy_write_refuse() returns trigger
 language plpgsql
 set search_path = ''
 as
-$$ begin raise exception 'permission denied for %', tg_table_name using errcode = '42501'; end $$;
+$$
+begin
+  raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+end $$;
 
-revoke all on function unstuck_private.legacy_write_refuse from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.legacy_write_refuse
+from public, anon, authenticated, service_role;
 
--- source view/number_in.sql 60dc64585a6a
+-- source view/number_in.sql ad40eaa137db
 -- A number of a request, or null: one odd row must not make a whole view unreadable.
 create or replace function unstuck_private.number_in(p_text text) returns numeric
 language sql
 immutable
 as
-$$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
+$$
+  select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
+$$;
 
 revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.number_in to authenticated, service_role;
@@ -6872,7 +7798,7 @@ revoke all on function unstuck_private.seconds_between
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.seconds_between to authenticated, service_role;
 
--- source view/status_word.sql 27e155fdbbec
+-- source view/status_word.sql b9f33e25b1b1
 -- Status words by front end (API, "Status words"). The table name decides.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
@@ -6881,57 +7807,71 @@ as
 $$
   select case
     when p_status in ('completed', 'failed', 'cancelled') then p_status
-    when p_status in ('pending', 'queued', 'blocked') then case when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history') then 'pending' else 'queued' end
+    when p_status in ('pending', 'queued', 'blocked') then
+      case
+        when p_table in (
+          'generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history'
+        ) then 'pending'
+        else 'queued'
+      end
     when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks') then 'processing'
     when p_table = 'generation_history' then 'generating'
-    else 'running' end
+    else 'running'
+  end
 $$;
 
 revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.status_word to authenticated, service_role;
 
--- source view/step_output_url.sql 699afbcb9513
--- A picture is shown to its owner once it was delivered: its step completed, and the job did not fail as a whole.
-create or replace function unstuck_private.step_output_url(p_job_id uuid, p_step int) returns text
-language sql
-stable
-security definer
-set search_path = ''
-as
-$$
-  select s.output_url from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-  where s.job_id = p_job_id and s.step = p_step and s.status = 'completed'
-    and (j.refund_rule = 'per_step' or j.status = 'completed') and unstuck_private.may_see(j.user_id)
-$$;
-
-revoke all on function unstuck_private.step_output_url from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.step_output_url to authenticated, service_role;
-
--- source view/visible_hours.sql 4ea68bf0055f
+-- source view/visible_hours.sql 3ea3620749bf
 create or replace function unstuck_private.visible_hours()
-returns table (hour timestamptz, ordered int, completed int, failed int, cancelled int, credits_charged bigint, credits_refunded bigint)
+returns table (
+  hour timestamptz,
+  ordered int,
+  completed int,
+  failed int,
+  cancelled int,
+  credits_charged bigint,
+  credits_refunded bigint
+)
 language sql
 stable
 security definer
 set search_path = ''
 as
 $$
-  with recent as (select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since)
-  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0), coalesce(e.cancelled, 0), coalesce(o.charged, 0), coalesce(e.refunded, 0)
-  from recent r
-  cross join lateral generate_series(r.since, r.since + interval '23 hours', interval '1 hour') h (hour)
-  left join (
-    select date_trunc('hour', j.created_at) as hour, count(*)::int as jobs, sum(j.credits_charged)::bigint as charged
-    from unstuck.jobs j, recent where j.created_at >= recent.since group by 1
-  ) o using (hour)
-  left join (
-    select date_trunc('hour', j.completed_at) as hour, count(*) filter (where j.status = 'completed')::int as completed,
-      count(*) filter (where j.status = 'failed')::int as failed, count(*) filter (where j.status = 'cancelled')::int as cancelled,
-      sum(j.credits_refunded)::bigint as refunded
+  with recent as (
+    select date_trunc('hour', clock_timestamp()) - interval '23 hours' as since,
+      date_trunc('hour', clock_timestamp()) + interval '1 hour' as until
+  ), ordered as (
+    select date_trunc('hour', j.created_at) as hour,
+      count(*)::int as jobs,
+      sum(j.credits_charged) as charged
+    from unstuck.jobs j, recent r
+    where j.created_at >= r.since and j.created_at < r.until
+    group by 1
+  ), ended as (
+    select date_trunc('hour', j.completed_at) as hour,
+      count(*) filter (where j.status = 'completed')::int as completed,
+      count(*) filter (where j.status = 'failed')::int as failed,
+      count(*) filter (where j.status = 'cancelled')::int as cancelled,
+      sum(j.credits_refunded) as refunded
+    from unstuck.jobs j, recent r
     -- A row is last updated when it ends or later, so the index by update finds what ended.
-    from unstuck.jobs j, recent where j.updated_at >= recent.since and j.completed_at >= recent.since group by 1
-  ) e using (hour)
-  where unstuck_private.may_see(null)
+    where j.updated_at >= r.since and j.completed_at >= r.since and j.completed_at < r.until
+    group by 1
+  )
+  select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0),
+    coalesce(e.cancelled, 0),
+    unstuck_private.credits_within(coalesce(o.charged, 0)),
+    unstuck_private.credits_within(coalesce(e.refunded, 0))
+  from recent r
+  cross join lateral generate_series(
+    r.since, r.since + interval '23 hours', interval '1 hour'
+  ) h (hour)
+  left join ordered o using (hour)
+  left join ended e using (hour)
+  where (select unstuck_private.may_see(null))
   order by h.hour
 $$;
 
@@ -7364,28 +8304,65 @@ end $$;
 revoke all on function unstuck_private.website_settle
 from public, anon, authenticated, service_role;
 
--- source audit/invariant_violations.sql 9e71fac0b006
-create view unstuck.invariant_violations with (security_invoker = true) as
-select v.invariant, v.subject, v.detail from unstuck_private.visible_violations() v;
+-- source audit/invariant_violations.sql ad748d10e501
+-- A row per offence against DATA's invariants, for the service and admins; empty is healthy.
+create view unstuck.invariant_violations
+with (security_invoker = true) as
+select v.invariant, v.subject, v.detail
+from unstuck_private.visible_violations() v;
 
 revoke all on unstuck.invariant_violations from public, anon, authenticated, service_role;
 grant select on unstuck.invariant_violations to authenticated, service_role;
 
--- source queue/provider_load.sql a0dfe240cc52
-create view unstuck.provider_load with (security_invoker = true) as
-select l.provider, l.enabled, l.max_concurrent, l.running, l.waiting, l.oldest_waiting_seconds from unstuck_private.visible_load() l;
+-- source queue/provider_load.sql e2dc46278901
+-- Each provider's slots and queue at a glance, for the admin page.
+create view unstuck.provider_load
+with (security_invoker = true) as
+select
+  l.provider,
+  l.enabled,
+  l.max_concurrent,
+  l.running,
+  l.waiting,
+  l.oldest_waiting_seconds
+from unstuck_private.visible_load() l;
 
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;
 
--- source queue/queue_positions.sql 820416c47b19
-create view unstuck.queue_positions with (security_invoker = true) as
-select s.job_id, s.provider, s."position", s.eta_seconds from unstuck_private.visible_positions() s;
+-- source queue/queue_positions.sql ca53831281a3
+-- Who waits where, and for how long yet; for the service and admins.
+create view unstuck.queue_positions
+with (security_invoker = true) as
+select s.job_id, s.provider, s."position", s.eta_seconds
+from unstuck_private.visible_positions() s;
 
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
 
--- source view/generation_history.sql 4d8be82099fb
+-- source view/delivered_pictures.sql 47746200ad70
+-- The picture of each step, for who may see it: its owner once it was delivered (the step completed,
+-- and the job did not fail as a whole), an admin and the service. It reads with its owner's rights,
+-- so the one protected column is guarded in itself, whatever is asked beside it.
+create view unstuck_private.delivered_pictures as
+select
+  s.job_id,
+  s.step,
+  case
+    when s.status = 'completed'
+      and (j.refund_rule = 'per_step' or j.status = 'completed')
+      and (j.user_id = (select auth.uid()) or (select unstuck_private.may_see(null)))
+    then s.output_url
+  end as output_url
+from unstuck.job_steps s
+join unstuck.jobs j on j.id = s.job_id;
+
+revoke all on unstuck_private.delivered_pictures
+from public, anon, authenticated, service_role;
+grant select on unstuck_private.delivered_pictures to authenticated, service_role;
+
+-- source view/generation_history.sql 0477939c0317
+-- An older page's jobs: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -7394,8 +8371,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('generation_history', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{prompt}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{prompt}' as input_url,
   j.output_url,
@@ -7415,19 +8400,21 @@ select
   'retry:' || j.retries as admin_note,
   j.retries
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_history');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'generation_history'
+);
 
-create trigger legacy_job_insert instead of insert on unstuck.generation_history
-for each row execute function unstuck_private.legacy_job_insert();
-create trigger legacy_job_update instead of update on unstuck.generation_history
-for each row execute function unstuck_private.legacy_job_update();
-create trigger legacy_job_delete instead of delete on unstuck.generation_history
+-- Written by nobody but the functions.
+create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_history
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;
 
--- source view/generation_jobs.sql a6da64434019
+-- source view/generation_jobs.sql 0dad8bb386e4
+-- An older page's jobs: sets of cards.
 create view unstuck.generation_jobs
 with (security_invoker = true) as
 select
@@ -7436,8 +8423,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('generation_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{productImages,0,url}' as input_url,
   j.output_url,
@@ -7459,78 +8454,171 @@ select
   j.input ->> 'aspectRatio' as aspect_ratio,
   j.total_steps as total_cards
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'generation_jobs'
+);
 
-create trigger legacy_job_insert instead of insert on unstuck.generation_jobs
-for each row execute function unstuck_private.legacy_job_insert();
-create trigger legacy_job_update instead of update on unstuck.generation_jobs
-for each row execute function unstuck_private.legacy_job_update();
-create trigger legacy_job_delete instead of delete on unstuck.generation_jobs
+-- Written by nobody but the functions.
+create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;
 
--- source view/generation_tasks.sql 0ccd65a9f883
-create view unstuck.generation_tasks with (security_invoker = true) as
-select j.id as job_id, s.step, s.step - 1 as task_index, j.user_id, j.session_id,
-  case when s.status = 'queued' and s.not_before > now() then 'retrying' else unstuck_private.status_word('generation_tasks', s.status) end as status,
+-- source view/generation_tasks.sql cdbf0ba02a0b
+-- An older page's cards: one row a step of a set.
+create view unstuck.generation_tasks
+with (security_invoker = true) as
+select
+  j.id as job_id,
+  s.step,
+  s.step - 1 as task_index,
+  j.user_id,
+  j.session_id,
+  case
+    when s.status = 'queued' and s.not_before > now() then 'retrying'
+    else unstuck_private.status_word('generation_tasks', s.status)
+  end as status,
   unstuck_private.number_in(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
-  unstuck_private.step_output_url(s.job_id, s.step) as image_url, s.attempts, s.not_before, s.error_code, s.error_message as last_error,
-  j.created_at, s.started_at, s.completed_at,
-  md5(s.job_id || '/' || s.step)::uuid as id, case when s.status = 'queued' then unstuck_private.job_position(s.job_id) end as "position",
-  s.provider_task_id as task_id, coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name') as input_file_name,
-  j.input #>> '{productImages,0,url}' as input_url, unstuck_private.step_output_url(s.job_id, s.step) as output_url, s.share as user_credit_cost,
-  s.error_message, j.queued_at, j.updated_at, j.waited_in_queue
-from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_jobs');
+  p.output_url as image_url,
+  s.attempts,
+  s.not_before,
+  s.error_code,
+  s.error_message as last_error,
+  j.created_at,
+  s.started_at,
+  s.completed_at,
+  md5(s.job_id || '/' || s.step)::uuid as id,
+  case when s.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> s.job_id::text)::int
+  end as "position",
+  s.provider_task_id as task_id,
+  coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name')
+    as input_file_name,
+  j.input #>> '{productImages,0,url}' as input_url,
+  p.output_url,
+  s.share as user_credit_cost,
+  s.error_message,
+  j.queued_at,
+  j.updated_at,
+  j.waited_in_queue
+from unstuck.job_steps s
+join unstuck.jobs j on j.id = s.job_id
+left join unstuck_private.delivered_pictures p on p.job_id = s.job_id and p.step = s.step
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'generation_jobs'
+);
 
--- Cards are written by nobody but the functions.
+-- Written by nobody but the functions.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;
 
--- source view/job_health.sql 079003a4deb1
+-- source view/job_health.sql 2826b5e37cf1
 -- A row per table: what is live there, how old it is, and the three things that should be 0.
-create view unstuck.job_health with (security_invoker = true) as
-select t.table_name, count(j.id) as live,
+create view unstuck.job_health
+with (security_invoker = true) as
+select
+  t.table_name,
+  count(j.id) as live,
   count(j.id) filter (where j.status in ('pending', 'queued')) as waiting,
   count(j.id) filter (where j.status in ('starting', 'running')) as running,
-  count(j.id) filter (where j.status in ('pending', 'queued') and coalesce(j.queued_at, j.created_at) < now() - interval '2 minutes'
-    and unstuck_private.job_task_id(j.id) is null and j.id not in (select p.job_id from unstuck_private.visible_positions() p)) as old_queued_without_task_or_position,
-  count(j.id) filter (where t.table_name = 'video_upscaler_jobs'
-    and coalesce(j.input ->> 'videoUrl', j.input ->> 'input_file_name', '') !~ '^https?://') as video_input_not_a_url,
-  count(j.id) filter (where j.updated_at < now() - interval '10 minutes') as unchanged_for_10_minutes,
-  avg(extract(epoch from now() - j.created_at))::int as mean_age_seconds,
-  max(extract(epoch from now() - j.created_at))::int as oldest_seconds,
-  max(extract(epoch from now() - j.updated_at))::int as longest_unchanged_seconds
-from unstuck.tools t left join unstuck.jobs j on j.tool = t.tool and j.status in ('pending', 'queued', 'starting', 'running')
-where (select unstuck_private.may_see(null)) group by t.table_name;
+  count(j.id) filter (
+    where j.status in ('pending', 'queued')
+      and coalesce(j.queued_at, j.created_at) < now() - interval '2 minutes'
+      and not exists (
+        select from unstuck.job_steps s
+        where s.job_id = j.id and s.provider_task_id is not null
+      )
+      -- Asked once for all rows: a place costs the whole queue.
+      and j.id not in (select p.job_id from unstuck_private.visible_positions() p)
+  ) as old_queued_without_task_or_position,
+  count(j.id) filter (
+    where t.table_name = 'video_upscaler_jobs'
+      and coalesce(j.input ->> 'videoUrl', j.input ->> 'input_file_name', '') !~ '^https?://'
+  ) as video_input_not_a_url,
+  count(j.id) filter (where j.updated_at < now() - interval '10 minutes')
+    as unchanged_for_10_minutes,
+  avg(unstuck_private.seconds_between(j.created_at, now()))::int as mean_age_seconds,
+  max(unstuck_private.seconds_between(j.created_at, now())) as oldest_seconds,
+  max(unstuck_private.seconds_between(j.updated_at, now())) as longest_unchanged_seconds
+from unstuck.tools t
+left join unstuck.jobs j
+  on j.tool = t.tool
+  and j.status in ('pending', 'queued', 'starting', 'running')
+where (select unstuck_private.may_see(null))
+group by t.table_name;
 
 revoke all on unstuck.job_health from public, anon, authenticated, service_role;
 grant select on unstuck.job_health to authenticated, service_role;
 
--- source view/job_receipts.sql 573e902aac3b
-create view unstuck.job_receipts with (security_invoker = true) as
-select j.id as job_id, j.user_id, j.tool, j.status, j.credits_charged, j.credits_refunded, j.credits_charged - j.credits_refunded as credits_paid,
-  j.total_steps, j.output_url, j.error_code, j.error_message, j.retries, j.retry_of, j.created_at, j.queued_at, j.started_at, j.completed_at,
-  (select jsonb_agg(jsonb_build_object('at', e.created_at, 'kind', e.kind, 'amount', e.amount, 'balance_after', e.balance_after, 'step', e.step, 'reason', e.reason) order by e.id)
-   from unstuck.credit_entries e where e.job_id = j.id and e.kind in ('debit', 'refund')) as entries
+-- source view/job_receipts.sql c662177fa28a
+-- What a job cost and why: every entry of its own. Owners see theirs.
+create view unstuck.job_receipts
+with (security_invoker = true) as
+select
+  j.id as job_id,
+  j.user_id,
+  j.tool,
+  j.status,
+  j.credits_charged,
+  j.credits_refunded,
+  j.credits_charged - j.credits_refunded as credits_paid,
+  j.total_steps,
+  j.output_url,
+  j.error_code,
+  j.error_message,
+  j.retries,
+  j.retry_of,
+  j.created_at,
+  j.queued_at,
+  j.started_at,
+  j.completed_at,
+  (
+    select jsonb_agg(
+      jsonb_build_object(
+        'at', e.created_at,
+        'kind', e.kind,
+        'amount', e.amount,
+        'balance_after', e.balance_after,
+        'step', e.step,
+        'reason', e.reason
+      )
+      order by e.id
+    )
+    from unstuck.credit_entries e
+    where e.job_id = j.id and e.kind in ('debit', 'refund')
+  ) as entries
 from unstuck.jobs j;
 
 revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
 grant select on unstuck.job_receipts to authenticated, service_role;
 
--- source view/jobs_by_hour.sql 62099068604b
-create view unstuck.jobs_by_hour with (security_invoker = true) as
-select h.hour, h.ordered, h.completed, h.failed, h.cancelled, h.credits_charged, h.credits_refunded from unstuck_private.visible_hours() h;
+-- source view/jobs_by_hour.sql 157f140d268f
+-- The last 24 hours, a row each, for the admin page.
+create view unstuck.jobs_by_hour
+with (security_invoker = true) as
+select
+  h.hour,
+  h.ordered,
+  h.completed,
+  h.failed,
+  h.cancelled,
+  h.credits_charged,
+  h.credits_refunded
+from unstuck_private.visible_hours() h;
 
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;
 
--- source view/pose_changer_jobs.sql 7faa9179119f
+-- source view/pose_changer_jobs.sql 156d8e4ea2e2
+-- An older page's jobs: the pose changer.
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
 select
@@ -7539,8 +8627,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('pose_changer_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{personImageUrl}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{personImageUrl}' as input_url,
   j.output_url,
@@ -7557,7 +8653,11 @@ select
   j.input ->> 'personImageUrl' as person_image_url,
   j.input ->> 'referenceImageUrl' as reference_image_url
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'pose_changer_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'pose_changer_jobs'
+);
 
 create trigger legacy_job_insert instead of insert on unstuck.pose_changer_jobs
 for each row execute function unstuck_private.legacy_job_insert();
@@ -7570,7 +8670,8 @@ revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, servic
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
 
--- source view/replicate_tasks.sql 93fcaa03665d
+-- source view/replicate_tasks.sql 693408b6cc99
+-- An older page's jobs: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -7579,8 +8680,10 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('replicate_tasks', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  k.task_id,
   coalesce(j.input #>> '{person_image}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{person_image}' as input_url,
   j.output_url,
@@ -7597,25 +8700,34 @@ select
   j.input ->> 'person_image' as person_image,
   j.input -> 'garments' as garments,
   j.input ->> 'prompt_hints' as prompt_hints,
-  unstuck_private.job_task_id(j.id) as prediction_id,
+  k.task_id as prediction_id,
   j.output_url as result_url,
   j.current_step,
   j.total_steps,
-  extract(epoch from now() - j.updated_at)::int as seconds_since_change
+  unstuck_private.seconds_between(j.updated_at, now()) as seconds_since_change
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'replicate_tasks');
+left join lateral (
+  select s.provider_task_id as task_id
+  from unstuck.job_steps s
+  where s.job_id = j.id and s.provider_task_id is not null
+  order by s.step desc
+  limit 1
+) k on true
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'replicate_tasks'
+);
 
-create trigger legacy_job_insert instead of insert on unstuck.replicate_tasks
-for each row execute function unstuck_private.legacy_job_insert();
-create trigger legacy_job_update instead of update on unstuck.replicate_tasks
-for each row execute function unstuck_private.legacy_job_update();
-create trigger legacy_job_delete instead of delete on unstuck.replicate_tasks
+-- Written by nobody but the functions.
+create trigger legacy_job_write instead of insert or update or delete on unstuck.replicate_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;
 
--- source view/upscaler_jobs.sql c22edfcfa914
+-- source view/upscaler_jobs.sql a4c969c63d52
+-- An older page's jobs: the picture upscaler.
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
 select
@@ -7624,8 +8736,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('upscaler_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{imageUrl}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{imageUrl}' as input_url,
   j.output_url,
@@ -7647,7 +8767,11 @@ select
   j.input ->> 'category' as category,
   j.input ->> 'framingMode' as framing_mode
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'upscaler_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'upscaler_jobs'
+);
 
 create trigger legacy_job_insert instead of insert on unstuck.upscaler_jobs
 for each row execute function unstuck_private.legacy_job_insert();
@@ -7660,7 +8784,8 @@ revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
 
--- source view/veste_ai_jobs.sql 036c5e91ce89
+-- source view/veste_ai_jobs.sql 7f12a1d7483f
+-- An older page's jobs: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select
@@ -7669,8 +8794,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('veste_ai_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{personImageUrl}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{personImageUrl}' as input_url,
   j.output_url,
@@ -7687,7 +8820,11 @@ select
   j.input ->> 'personImageUrl' as person_image_url,
   j.input ->> 'clothingImageUrl' as clothing_image_url
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'veste_ai_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'veste_ai_jobs'
+);
 
 create trigger legacy_job_insert instead of insert on unstuck.veste_ai_jobs
 for each row execute function unstuck_private.legacy_job_insert();
@@ -7700,7 +8837,8 @@ revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
 
--- source view/video_upscaler_jobs.sql 41c68fdffa09
+-- source view/video_upscaler_jobs.sql aab7707e1517
+-- An older page's jobs: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select
@@ -7709,8 +8847,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('video_upscaler_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{videoUrl}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{videoUrl}' as input_url,
   j.output_url,
@@ -7729,7 +8875,11 @@ select
   unstuck_private.number_in(j.input ->> 'height')::int as height,
   unstuck_private.number_in(j.input ->> 'durationSeconds') as duration_seconds
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'video_upscaler_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'video_upscaler_jobs'
+);
 
 create trigger legacy_job_insert instead of insert on unstuck.video_upscaler_jobs
 for each row execute function unstuck_private.legacy_job_insert();
@@ -7742,7 +8892,7 @@ revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, serv
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.video_upscaler_jobs to authenticated;
 
--- source policy/read_own_rows.sql dcc64417164a
+-- source policy/read_own_rows.sql 73b1a8bc37e9
 -- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
@@ -7757,15 +8907,10 @@ create policy jobs_read on unstuck.jobs
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
+-- Whoever may read the job: its own policy holds inside.
 create policy job_steps_read on unstuck.job_steps
 for select to authenticated
-using (
-  exists (
-    select from unstuck.jobs j
-    where j.id = job_id
-      and (j.user_id = (select auth.uid()) or (select unstuck_private.is_admin()))
-  )
-);
+using (exists (select from unstuck.jobs j where j.id = job_id));
 
 create policy job_events_read on unstuck.job_events
 for select to authenticated
@@ -7786,6 +8931,11 @@ using ((select unstuck_private.is_admin()));
 create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
+
+-- source audit/audit_turn_row.sql abc345005fe9
+insert into unstuck_private.audit_turn
+default values
+on conflict do nothing;
 
 -- source retention/known_kinds.sql f6af5e31a57b
 insert into unstuck.retention (kind, keep)
@@ -8193,7 +9343,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'cdabc7454abeae6c698cbcd451a9098d96bc5052426f871415f595e3044a45d9'
+  '1fc6c369ab936cce124fa1aceb2be4fe3b54b79f378d73b6dee3bc97deb0c702'
 );
 
 notify pgrst, 'reload schema';

@@ -1,10 +1,19 @@
-create or replace function unstuck_private.visible_violations() returns table (invariant text, subject text, detail text)
-language sql
+create or replace function unstuck_private.visible_violations()
+returns table (invariant text, subject text, detail text)
+language plpgsql
 stable
 security definer
 set search_path = ''
 as
-$$ select v.invariant, v.subject, v.detail from unstuck_private.violations('-infinity') v where unstuck_private.may_see(null) $$;
+$$
+begin
+  if unstuck_private.may_see(null) then
+    return query
+    select o.invariant, o.subject, o.detail
+    from unstuck_private.offences() o;
+  end if;
+end $$;
 
-revoke all on function unstuck_private.visible_violations from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.visible_violations
+from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;

@@ -33,6 +33,10 @@ where kind = 'debit' and job_id is not null;
 create index credit_entries_by_user
 on unstuck.credit_entries (user_id, id);
 
+-- The audit asks which adjustment lies near which refund.
+create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)
+where kind in ('adjustment', 'refund');
+
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;

@@ -12,15 +12,10 @@ create policy jobs_read on unstuck.jobs
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
+-- Whoever may read the job: its own policy holds inside.
 create policy job_steps_read on unstuck.job_steps
 for select to authenticated
-using (
-  exists (
-    select from unstuck.jobs j
-    where j.id = job_id
-      and (j.user_id = (select auth.uid()) or (select unstuck_private.is_admin()))
-  )
-);
+using (exists (select from unstuck.jobs j where j.id = job_id));
 
 create policy job_events_read on unstuck.job_events
 for select to authenticated

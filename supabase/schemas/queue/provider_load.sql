@@ -1,5 +1,14 @@
-create view unstuck.provider_load with (security_invoker = true) as
-select l.provider, l.enabled, l.max_concurrent, l.running, l.waiting, l.oldest_waiting_seconds from unstuck_private.visible_load() l;
+-- Each provider's slots and queue at a glance, for the admin page.
+create view unstuck.provider_load
+with (security_invoker = true) as
+select
+  l.provider,
+  l.enabled,
+  l.max_concurrent,
+  l.running,
+  l.waiting,
+  l.oldest_waiting_seconds
+from unstuck_private.visible_load() l;
 
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;

@@ -1,5 +1,8 @@
-create view unstuck.queue_positions with (security_invoker = true) as
-select s.job_id, s.provider, s."position", s.eta_seconds from unstuck_private.visible_positions() s;
+-- Who waits where, and for how long yet; for the service and admins.
+create view unstuck.queue_positions
+with (security_invoker = true) as
+select s.job_id, s.provider, s."position", s.eta_seconds
+from unstuck_private.visible_positions() s;
 
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;

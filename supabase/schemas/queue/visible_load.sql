@@ -1,23 +1,34 @@
--- What the admin page shows at a glance: each provider's slots and queue, and a day by the hour.
 create or replace function unstuck_private.visible_load()
-returns table (provider text, enabled boolean, max_concurrent int, running int, waiting int, oldest_waiting_seconds int)
+returns table (
+  provider text,
+  enabled boolean,
+  max_concurrent int,
+  running int,
+  waiting int,
+  oldest_waiting_seconds int
+)
 language sql
 stable
 security definer
 set search_path = ''
 as
 $$
-  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps, w.oldest
+  select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
+    unstuck_private.seconds_between(w.since, clock_timestamp())
   from unstuck.providers p
   cross join lateral (
-    select count(*)::int as steps from unstuck.job_steps s
-    where s.provider = p.provider and s.status in ('starting', 'running') and s.provider_done_at is null
+    select count(*)::int as steps
+    from unstuck.job_steps s
+    where s.provider = p.provider and unstuck_private.holds_slot(s)
   ) r
   cross join lateral (
-    select count(*)::int as steps, extract(epoch from clock_timestamp() - min(coalesce(j.queued_at, j.created_at)))::int as oldest
-    from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.provider = p.provider and s.status = 'queued'
+    select count(*)::int as steps,
+      min(coalesce(j.queued_at, j.created_at)) as since
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider and s.status = 'queued'
   ) w
-  where unstuck_private.may_see(null)
+  where (select unstuck_private.may_see(null))
 $$;
 
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;

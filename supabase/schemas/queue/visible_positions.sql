@@ -1,4 +1,5 @@
-create or replace function unstuck_private.visible_positions() returns table (job_id uuid, provider text, "position" int, eta_seconds int)
+create or replace function unstuck_private.visible_positions()
+returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql
 stable
 security definer
@@ -6,8 +7,11 @@ set search_path = ''
 as
 $$
   select q.job_id, p.provider, q."position", q.eta_seconds
-  from unstuck.providers p cross join lateral unstuck_private.queue_places(p.provider) q where unstuck_private.may_see(null)
+  from unstuck.providers p
+  cross join lateral unstuck_private.queue_places(p.provider) q
+  where (select unstuck_private.may_see(null))
 $$;
 
-revoke all on function unstuck_private.visible_positions from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.visible_positions
+from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;

@@ -68,6 +68,10 @@ create index job_steps_cancel_due
 on unstuck.job_steps (provider)
 where provider_cancel_due <> '[]';
 
+-- Which slots were freed lately.
+create index job_steps_freed
+on unstuck.job_steps ((coalesce(provider_done_at, completed_at)));
+
 create index job_steps_durations
 on unstuck.job_steps (provider, completed_at desc)
 where status = 'completed';

@@ -3,6 +3,8 @@ returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
 security definer
 set search_path = ''
+-- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing and
+-- of its report are what bounds this function.
 set statement_timeout = '55s'
 as
 $$
@@ -12,14 +14,14 @@ declare
 begin
   insert into unstuck.sweeps (source)
   values ('sql')
-  returning id
-  into v_sweep;
+  returning id into v_sweep;
   return query
   select x.table_name, x.cancelled_count, x.refunded_credits
   from unstuck_private.sweep_pass(v_sweep, 20000, interval '20 seconds') p
   cross join jsonb_to_recordset(p.tables)
     as x (table_name text, cancelled_count int, refunded_credits bigint);
-  perform unstuck.sweep_end_v1(v_sweep, 0, 0, 0);
+  -- One transaction with the healing, which no failure of the report undoes.
+  perform unstuck_private.sweep_finish(v_sweep);
 end $$;
 
 comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
@@ -27,7 +29,8 @@ Caller: pg_cron, an operator.
 
 The healer that needs no edge: closes every live job of all tools past its limit and returns the
 credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. Always seven rows.
+healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed whatever
+becomes of its report. Always seven rows.
 
 Replay: zeros.
 $c$;

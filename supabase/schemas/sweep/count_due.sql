@@ -1,16 +1,40 @@
--- What the healers' rules would still close, looking one page ahead.
+-- What the rules above would still close, looking one page ahead. A row that cannot be judged is left
+-- over too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
-language sql
+language plpgsql
 stable
 set search_path = ''
 as
 $$
-  select unstuck_private.count_due_of(p_now, array(
-    select unnest(c.ids)
+declare
+  v_ids uuid[];
+  v_id uuid;
+  v_due int := 0;
+begin
+  v_ids := array(
+    select distinct i.id
     from unnest(array['deadline', 'age']) as w (way)
     cross join lateral unstuck_private.sweep_candidates(
-      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000) c
-  ))
-$$;
+      p_now, w.way, null, '-infinity', '00000000-0000-0000-0000-000000000000', 1000
+    ) c
+    cross join lateral unnest(c.ids) as i (id)
+  );
+  begin
+    return (
+      select count(*)
+      from unstuck_private.jobs_due(p_now, v_ids)
+    );
+  exception when others then
+    null;
+  end;
+  foreach v_id in array v_ids loop
+    begin
+      v_due := v_due + (select count(*) from unstuck_private.jobs_due(p_now, array[v_id]));
+    exception when others then
+      v_due := v_due + 1;
+    end;
+  end loop;
+  return v_due;
+end $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;

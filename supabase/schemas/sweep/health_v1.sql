@@ -6,13 +6,13 @@ security definer
 set search_path = ''
 as
 $$
-  select extract(epoch from clock_timestamp() - s.finished_at)::int, s.stuck, s.violations
+  select unstuck_private.seconds_between(s.finished_at, clock_timestamp()), s.stuck, s.violations
   from (select 1) one
   left join lateral (
     select *
-    from unstuck.sweeps
-    where finished_at is not null
-    order by finished_at desc
+    from unstuck.sweeps w
+    where w.finished_at is not null
+    order by w.finished_at desc
     limit 1
   ) s on true
 $$;
@@ -20,7 +20,8 @@ $$;
 comment on function unstuck.health_v1 is $c$
 Caller: health of the gateway.
 
-What the last finished sweep stored; never scans. Nulls when there was none.
+What the last finished sweep stored; never scans. Nulls when there was none, or where that sweep
+could not count.
 $c$;
 
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;

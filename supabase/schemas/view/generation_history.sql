@@ -1,3 +1,4 @@
+-- An older page's jobs: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -6,8 +7,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('generation_history', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{prompt}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{prompt}' as input_url,
   j.output_url,
@@ -27,13 +36,14 @@ select
   'retry:' || j.retries as admin_note,
   j.retries
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'generation_history');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'generation_history'
+);
 
-create trigger legacy_job_insert instead of insert on unstuck.generation_history
-for each row execute function unstuck_private.legacy_job_insert();
-create trigger legacy_job_update instead of update on unstuck.generation_history
-for each row execute function unstuck_private.legacy_job_update();
-create trigger legacy_job_delete instead of delete on unstuck.generation_history
+-- Written by nobody but the functions.
+create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_history
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;

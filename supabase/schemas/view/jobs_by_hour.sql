@@ -1,5 +1,15 @@
-create view unstuck.jobs_by_hour with (security_invoker = true) as
-select h.hour, h.ordered, h.completed, h.failed, h.cancelled, h.credits_charged, h.credits_refunded from unstuck_private.visible_hours() h;
+-- The last 24 hours, a row each, for the admin page.
+create view unstuck.jobs_by_hour
+with (security_invoker = true) as
+select
+  h.hour,
+  h.ordered,
+  h.completed,
+  h.failed,
+  h.cancelled,
+  h.credits_charged,
+  h.credits_refunded
+from unstuck_private.visible_hours() h;
 
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;

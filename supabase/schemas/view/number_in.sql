@@ -3,7 +3,9 @@ create or replace function unstuck_private.number_in(p_text text) returns numeri
 language sql
 immutable
 as
-$$ select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric $$;
+$$
+  select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
+$$;
 
 revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.number_in to authenticated, service_role;

@@ -1,3 +1,4 @@
+-- An older page's jobs: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -6,8 +7,10 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('replicate_tasks', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  k.task_id,
   coalesce(j.input #>> '{person_image}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{person_image}' as input_url,
   j.output_url,
@@ -24,19 +27,27 @@ select
   j.input ->> 'person_image' as person_image,
   j.input -> 'garments' as garments,
   j.input ->> 'prompt_hints' as prompt_hints,
-  unstuck_private.job_task_id(j.id) as prediction_id,
+  k.task_id as prediction_id,
   j.output_url as result_url,
   j.current_step,
   j.total_steps,
-  extract(epoch from now() - j.updated_at)::int as seconds_since_change
+  unstuck_private.seconds_between(j.updated_at, now()) as seconds_since_change
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'replicate_tasks');
+left join lateral (
+  select s.provider_task_id as task_id
+  from unstuck.job_steps s
+  where s.job_id = j.id and s.provider_task_id is not null
+  order by s.step desc
+  limit 1
+) k on true
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'replicate_tasks'
+);
 
-create trigger legacy_job_insert instead of insert on unstuck.replicate_tasks
-for each row execute function unstuck_private.legacy_job_insert();
-create trigger legacy_job_update instead of update on unstuck.replicate_tasks
-for each row execute function unstuck_private.legacy_job_update();
-create trigger legacy_job_delete instead of delete on unstuck.replicate_tasks
+-- Written by nobody but the functions.
+create trigger legacy_job_write instead of insert or update or delete on unstuck.replicate_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;

@@ -6,10 +6,17 @@ as
 $$
   select case
     when p_status in ('completed', 'failed', 'cancelled') then p_status
-    when p_status in ('pending', 'queued', 'blocked') then case when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history') then 'pending' else 'queued' end
+    when p_status in ('pending', 'queued', 'blocked') then
+      case
+        when p_table in (
+          'generation_jobs', 'generation_tasks', 'replicate_tasks', 'generation_history'
+        ) then 'pending'
+        else 'queued'
+      end
     when p_table in ('generation_jobs', 'generation_tasks', 'replicate_tasks') then 'processing'
     when p_table = 'generation_history' then 'generating'
-    else 'running' end
+    else 'running'
+  end
 $$;
 
 revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;

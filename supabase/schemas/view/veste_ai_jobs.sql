@@ -1,3 +1,4 @@
+-- An older page's jobs: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select
@@ -6,8 +7,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('veste_ai_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{personImageUrl}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{personImageUrl}' as input_url,
   j.output_url,
@@ -24,7 +33,11 @@ select
   j.input ->> 'personImageUrl' as person_image_url,
   j.input ->> 'clothingImageUrl' as clothing_image_url
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'veste_ai_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'veste_ai_jobs'
+);
 
 create trigger legacy_job_insert instead of insert on unstuck.veste_ai_jobs
 for each row execute function unstuck_private.legacy_job_insert();

@@ -1,3 +1,4 @@
+-- An older page's jobs: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select
@@ -6,8 +7,16 @@ select
   j.session_id,
   j.tool,
   unstuck_private.status_word('video_upscaler_jobs', j.status) as status,
-  case when j.status = 'queued' then unstuck_private.job_position(j.id) end as "position",
-  unstuck_private.job_task_id(j.id) as task_id,
+  case when j.status = 'queued' then
+    ((select unstuck_private.my_places()) ->> j.id::text)::int
+  end as "position",
+  (
+    select s.provider_task_id
+    from unstuck.job_steps s
+    where s.job_id = j.id and s.provider_task_id is not null
+    order by s.step desc
+    limit 1
+  ) as task_id,
   coalesce(j.input #>> '{videoUrl}', j.input ->> 'input_file_name') as input_file_name,
   j.input #>> '{videoUrl}' as input_url,
   j.output_url,
@@ -26,7 +35,11 @@ select
   unstuck_private.number_in(j.input ->> 'height')::int as height,
   unstuck_private.number_in(j.input ->> 'durationSeconds') as duration_seconds
 from unstuck.jobs j
-where j.tool in (select t.tool from unstuck.tools t where t.table_name = 'video_upscaler_jobs');
+where j.tool in (
+  select t.tool
+  from unstuck.tools t
+  where t.table_name = 'video_upscaler_jobs'
+);
 
 create trigger legacy_job_insert instead of insert on unstuck.video_upscaler_jobs
 for each row execute function unstuck_private.legacy_job_insert();

@@ -1,0 +1,64 @@
+-- Audits what has changed since the last audit, page by page within a time budget; what is left is
+-- the next one's. Each change is looked at once, by whichever healer comes first; a healer that meets
+-- another at it waits for nothing. A few stored offences are looked at again each time, so that none
+-- outlives its cause.
+create or replace function unstuck_private.audit(p_budget interval) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_until timestamptz := clock_timestamp() + p_budget;
+  v_ids bigint[];
+  v_last bigint := 0;
+  v_jobs uuid[];
+  v_users uuid[];
+  v_entries bigint[];
+begin
+  perform 1
+  from unstuck_private.audit_turn
+  for update skip locked;
+  if not found then
+    return;
+  end if;
+  select array_agg(f.job_id) filter (where f.job_id is not null),
+    array_agg(f.user_id) filter (where f.user_id is not null)
+  into v_jobs, v_users
+  from (
+    select distinct c.job_id, c.user_id
+    from (
+      select *
+      from unstuck.violations_found s
+      order by s.checked_at
+      limit 100
+    ) c
+  ) f;
+  if v_jobs is not null or v_users is not null then
+    perform unstuck_private.audit_page(v_jobs, v_users, '{}');
+  end if;
+  loop
+    select array_agg(u.id),
+      max(u.id),
+      array_agg(distinct u.job_id) filter (where u.job_id is not null),
+      array_agg(distinct u.user_id) filter (where u.user_id is not null),
+      array_agg(u.entry_id) filter (where u.entry_id is not null)
+    into v_ids, v_last, v_jobs, v_users, v_entries
+    from (
+      select *
+      from unstuck_private.unaudited n
+      where n.id > v_last
+      order by n.id
+      limit 500
+    ) u;
+    exit when v_ids is null;
+    perform unstuck_private.audit_page(v_jobs, v_users, v_entries);
+    delete from unstuck_private.unaudited u
+    where u.id = any (v_ids);
+    exit when clock_timestamp() > v_until;
+  end loop;
+  update unstuck_private.audit_turn
+  set audited_at = clock_timestamp();
+end $$;
+
+revoke all on function unstuck_private.audit
+from public, anon, authenticated, service_role;

@@ -1,0 +1,15 @@
+-- For an operator, after a restore or work with triggers off: audits every job, user and entry there
+-- is, however long that takes, and says how many offences are stored then.
+create or replace function unstuck_private.audit_everything() returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.unaudited_list_all();
+  perform unstuck_private.audit(interval '1 day');
+  return (select count(*) from unstuck.violations_found);
+end $$;
+
+revoke all on function unstuck_private.audit_everything
+from public, anon, authenticated, service_role;

@@ -1,0 +1,10 @@
+-- When all jobs, or the whole ledger, of a user were removed while the other was kept: what was
+-- removed together is missing from the other side and is no offence. The row goes with the rest.
+create table unstuck_private.removals (
+  user_id uuid primary key,
+  jobs_removed_at timestamptz not null default '-infinity',
+  ledger_removed_at timestamptz not null default '-infinity'
+);
+
+alter table unstuck_private.removals enable row level security;
+revoke all on unstuck_private.removals from public, anon, authenticated, service_role;

@@ -1,0 +1,35 @@
+-- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
+-- finished all the same, without the count that failed, and nothing that it healed is undone: health
+-- is not good while a count is missing.
+create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
+returns table (stuck int, violations int, remaining int)
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_stuck int;
+  v_violations int;
+  v_remaining int := 0;
+begin
+  begin
+    v_stuck := unstuck_private.count_stuck(clock_timestamp());
+    v_remaining := unstuck_private.count_due(clock_timestamp());
+  exception when query_canceled or others then
+    raise warning 'sweep %: what is left could not be counted: %', p_sweep_id, sqlerrm;
+  end;
+  begin
+    perform unstuck_private.audit(interval '500 milliseconds');
+    v_violations := (select count(*) from unstuck.violations_found)
+      + (select count(*) from unstuck_private.offences_now());
+  exception when query_canceled or others then
+    raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
+  end;
+  update unstuck.sweeps s
+  set finished_at = clock_timestamp(), stuck = v_stuck, violations = v_violations
+  where s.id = p_sweep_id;
+  return query
+  select v_stuck, v_violations, v_remaining;
+end $$;
+
+revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
