@@ -210,10 +210,13 @@ impl Session {
         self.rows("select * from unstuck.invariant_violations").await
     }
 
-    /// No invariant is broken.
+    /// No invariant is broken: as the view shows it, and as it shows it when everything was audited.
     pub async fn assert_healthy(&self) {
         let violations = self.violations().await;
         assert!(violations.is_empty(), "invariants: {violations:#?}");
+        self.exec("select unstuck_private.audit_everything()").await;
+        let violations = self.violations().await;
+        assert!(violations.is_empty(), "invariants that no change told of: {violations:#?}");
     }
 
     /// The job is final in that state, its money is exact, and it tells a reason that begins with its code.

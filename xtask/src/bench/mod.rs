@@ -1,6 +1,7 @@
 //! `cargo xtask bench <name>`: measurements on a Postgres of their own. Every figure stands beside a plain transaction that
 //! writes the same rows in the same run, because this hardware is shared and only ratios hold. Never asserts a time.
 
+mod audit;
 mod cards;
 mod enqueue;
 mod sweep;
@@ -26,10 +27,11 @@ pub async fn run(name: &str) -> Result<()> {
     postgres::install(&postgres::connect(&server.url("template_unstuck")).await?, true).await?;
     let bench = Bench { server, admin };
     match name {
+        "audit" => audit::run(&bench).await,
         "sweep" => sweep::run(&bench).await,
         "enqueue" => enqueue::run(&bench).await,
         "year" => year::run(&bench).await,
-        _ => bail!("no bench is named {name}; there are: cards, enqueue, sweep, year"),
+        _ => bail!("no bench is named {name}; there are: audit, cards, enqueue, sweep, year"),
     }
 }
 
@@ -45,6 +47,13 @@ impl Bench {
         self.admin.batch_execute(end).await?;
         self.admin.batch_execute(&format!("drop database if exists {name} with (force)")).await?;
         self.admin.batch_execute(&format!("create database {name} template template_unstuck")).await?;
+        let path = format!("alter role current_user in database {name} set search_path = unstuck, public");
+        self.admin.batch_execute(&path).await?;
         Ok(self.server.url(name))
     }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
 
-use super::Bench;
+use super::{Bench, median};
 use crate::postgres;
 
 const STALE: &str = "
@@ -81,9 +81,4 @@ async fn sweep(client: &Client, jobs: i32) -> Result<(u32, i32)> {
         }
     }
     Ok((calls, cleaned))
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

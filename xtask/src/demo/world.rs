@@ -242,7 +242,7 @@ impl World {
     }
 
     pub(super) async fn violations(&self) -> Result<Vec<String>> {
-        let sql = "select concat_ws(' · ', invariant, subject, detail) from unstuck_private.violations('-infinity')";
+        let sql = "select concat_ws(' · ', invariant, subject, detail) from unstuck.invariant_violations";
         Ok(self.db.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
     }
 

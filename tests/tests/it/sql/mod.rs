@@ -1,6 +1,7 @@
 //! Every SQL function: done, refused, repeated; the clocks; who may do what.
 
 mod active;
+mod audit;
 mod cancel;
 mod cards;
 mod chains;

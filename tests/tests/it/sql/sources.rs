@@ -8,14 +8,12 @@ use xtask::migration::source::{Kind, Source};
 use super::schema::{assert_same, dump};
 
 /// Internal functions that run with their owner's rights, and why they must.
-const DEFINERS: [(&str, &str); 11] = [
+const DEFINERS: [(&str, &str); 9] = [
     ("is_admin", "policies ask it, and a user does not read everybody's roles"),
-    ("job_position", "a place counts the jobs of others"),
-    ("job_task_id", "a step's task is shown, the step is not"),
     ("legacy_job_insert", "an older client writes a view, never the table"),
     ("legacy_job_update", "an older client writes a view, never the table"),
     ("may_see", "policies ask it, and a user does not read everybody's roles"),
-    ("step_output_url", "a delivered picture is shown, the step's output is not"),
+    ("my_places", "a place counts the jobs of others"),
     ("visible_hours", "an admin's numbers are of everybody's jobs"),
     ("visible_load", "an admin's numbers are of everybody's jobs"),
     ("visible_positions", "a place counts the jobs of others"),

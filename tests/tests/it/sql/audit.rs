@@ -1,0 +1,405 @@
+//! The audit: offences are found once, kept and shown until they are mended, at a price that depends
+//! on what has changed; and what reading a page of jobs costs.
+
+use serde_json::{Value, json};
+use unstuck_tests::shop::{CARDS, UPSCALER};
+use unstuck_tests::{Database, Session};
+use uuid::Uuid;
+
+const STORED: &str = "select invariant, subject, detail, found_at from unstuck.violations_found";
+
+async fn offences(db: &Session) -> Vec<String> {
+    let rows = db.violations().await;
+    let mut names: Vec<String> =
+        rows.iter().map(|row| row["invariant"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The report of one pass.
+async fn report(db: &Session) -> Value {
+    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
+    let end = json!({
+        "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0,
+    });
+    db.ask("sweep_end_v1", end).await
+}
+
+/// A job by hand that says it was paid, while the ledger knows nothing of it.
+async fn unpaid(db: &Session, user: Uuid) -> Uuid {
+    let job = Uuid::new_v4();
+    db.exec(&format!(
+        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, updated_at)
+         values ('{job}', '{UPSCALER}', '{user}', 'queued', 60, '2020-01-01')"
+    ))
+    .await;
+    job
+}
+
+async fn set_charged(db: &Session, job: Uuid, credits: i64) {
+    db.exec(&format!("update unstuck.jobs set credits_charged = {credits} where id = '{job}'"))
+        .await;
+}
+
+#[tokio::test]
+async fn an_offence_is_shown_at_once_kept_once_found_and_gone_once_mended() {
+    let db = Database::fresh().await;
+    let job = unpaid(&db, Uuid::new_v4()).await;
+    assert_eq!(offences(&db).await, ["job_money_equals_ledger"], "before any audit");
+    assert_eq!(report(&db).await["violations"], 1);
+    let stored = db.row(STORED).await;
+    assert_eq!(stored["subject"], json!(job));
+    assert_eq!(offences(&db).await, ["job_money_equals_ledger"], "from where it is kept");
+    assert_eq!(db.int("select count(*) from unstuck_private.unaudited").await, 0);
+
+    set_charged(&db, job, 59).await;
+    assert!(db.violations().await[0]["detail"].as_str().unwrap().starts_with("row: 59 charged"));
+    assert_eq!(report(&db).await["violations"], 1);
+    assert_eq!(db.row(STORED).await["found_at"], stored["found_at"], "found once");
+
+    set_charged(&db, job, 0).await;
+    assert_eq!(db.violations().await, Vec::<Value>::new(), "mended, before any audit");
+    assert_eq!(report(&db).await["violations"], 0);
+    assert_eq!(db.rows(STORED).await, Vec::<Value>::new());
+    assert_eq!(db.ask("health_v1", json!({})).await["violations"], 0);
+}
+
+#[tokio::test]
+async fn a_stored_offence_does_not_outlive_its_cause() {
+    let db = Database::fresh().await;
+    let job = unpaid(&db, Uuid::new_v4()).await;
+    report(&db).await;
+    // As a restore does it: nobody tells the audit.
+    db.exec(&format!(
+        "set session_replication_role = replica;
+         update unstuck.jobs set credits_charged = 0 where id = '{job}';
+         set session_replication_role = origin"
+    ))
+    .await;
+    assert_eq!(report(&db).await["violations"], 0);
+    db.exec(&format!(
+        "set session_replication_role = replica;
+         update unstuck.jobs set credits_charged = 1 where id = '{job}';
+         set session_replication_role = origin"
+    ))
+    .await;
+    assert_eq!(db.int("select unstuck_private.audit_everything()").await, 1);
+    assert_eq!(offences(&db).await, ["job_money_equals_ledger"]);
+}
+
+#[tokio::test]
+async fn a_change_that_commits_late_is_not_missed() {
+    let db = Database::fresh().await;
+    let late = db.connect().await;
+    late.exec("begin").await;
+    unpaid(&late, Uuid::new_v4()).await;
+    for _ in 0..3 {
+        unpaid(&db, Uuid::new_v4()).await;
+    }
+    assert_eq!(report(&db).await["violations"], 3);
+    late.exec("commit").await;
+    assert_eq!(db.violations().await.len(), 4);
+    assert_eq!(report(&db).await["violations"], 4);
+}
+
+#[tokio::test]
+async fn a_healer_that_meets_another_at_the_audit_does_not_wait() {
+    let db = Database::fresh().await;
+    unpaid(&db, Uuid::new_v4()).await;
+    assert_eq!(report(&db).await["violations"], 1);
+    unpaid(&db, Uuid::new_v4()).await;
+    let other = db.connect().await;
+    other.exec("begin; select 1 from unstuck_private.audit_turn for update").await;
+    db.exec("set lock_timeout = '100ms'").await;
+    assert_eq!(report(&db).await["violations"], 1, "what was found so far");
+    assert_eq!(db.violations().await.len(), 2);
+    other.exec("rollback").await;
+    assert_eq!(report(&db).await["violations"], 2);
+}
+
+#[tokio::test]
+async fn what_was_removed_with_its_user_is_no_offence() {
+    let db = Database::fresh().await;
+    let mut users = Vec::new();
+    for _ in 0..3 {
+        let user = db.user(120).await;
+        let job = db.order(user, UPSCALER, 1).await;
+        db.cancel(user, job).await.unwrap();
+        let other = db.order(user, UPSCALER, 1).await;
+        db.cancel(user, other).await.unwrap();
+        users.push((user, job));
+    }
+    report(&db).await;
+    // The ledger without the jobs, the jobs without the ledger.
+    let [(ledger, _), (jobs, _), (user, job)] = users[..] else { unreachable!() };
+    db.exec(&format!("delete from unstuck.credit_entries where user_id = '{ledger}'")).await;
+    db.exec(&format!("delete from unstuck.jobs where user_id = '{jobs}'")).await;
+    db.assert_healthy().await;
+    assert_eq!(report(&db).await["violations"], 0);
+    // One job out of the middle is missed.
+    db.exec(&format!("delete from unstuck.jobs where id = '{job}'")).await;
+    assert_eq!(offences(&db).await, ["entry_without_job", "entry_without_job"]);
+    // With the rest gone too nothing is left to say, nor of whom.
+    db.exec(&format!("delete from unstuck.jobs where user_id in ('{ledger}', '{user}')")).await;
+    db.exec(&format!("delete from unstuck.credit_entries where user_id in ('{jobs}', '{user}')"))
+        .await;
+    db.assert_healthy().await;
+    assert_eq!(db.int("select count(*) from unstuck_private.removals").await, 0);
+}
+
+#[tokio::test]
+async fn an_emptied_table_is_audited_anew() {
+    let db = Database::fresh().await;
+    let user = db.user(60).await;
+    db.order(user, UPSCALER, 1).await;
+    unpaid(&db, user).await;
+    report(&db).await;
+    db.exec("truncate unstuck.credit_entries").await;
+    assert!(offences(&db).await.contains(&"job_money_equals_ledger".to_owned()));
+    db.exec("truncate unstuck.jobs cascade; truncate unstuck.credit_accounts").await;
+    db.assert_healthy().await;
+}
+
+/// Times that no sum may touch, sums that no bigint holds.
+#[tokio::test]
+async fn odd_rows_break_no_read() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    for at in ["infinity", "-infinity", "294276-12-31", "4700-01-01 BC"] {
+        let user = Uuid::new_v4();
+        db.exec(&format!(
+            "insert into unstuck.jobs
+               (tool, user_id, status, created_at, queued_at, updated_at, deadline_at, expires_at)
+             values ('{UPSCALER}', '{user}', 'queued', '{at}', '{at}', '{at}', '{at}', '{at}');
+             insert into unstuck.jobs
+               (tool, user_id, status, credits_charged, created_at, updated_at, completed_at,
+                 deadline_at, expires_at)
+             values ('{UPSCALER}', '{user}', 'completed', 9223372036854775807, now(), '{at}', now(),
+               '{at}', '{at}');
+             insert into unstuck.job_steps (job_id, step, status, deadline_at, not_before)
+             select id, 1, 'queued', '{at}', '{at}' from unstuck.jobs where user_id = '{user}';
+             insert into unstuck.credit_entries (user_id, kind, amount, created_at)
+             values ('{user}', 'adjustment', 5, '{at}'), ('{user}', 'refund', 5, '{at}')"
+        ))
+        .await;
+    }
+    assert!(db.violations().await.len() >= 8);
+    assert!(report(&db).await["violations"].as_i64().unwrap() >= 8);
+    for view in ["job_health", "provider_load", "jobs_by_hour", "job_receipts", "upscaler_jobs"] {
+        assert!(!db.rows(&format!("select * from unstuck.{view}")).await.is_empty(), "{view}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_audited_is_an_offence_and_hides_no_other() {
+    let db = Database::fresh().await;
+    let (bad, other) = (unpaid(&db, Uuid::new_v4()).await, unpaid(&db, Uuid::new_v4()).await);
+    db.exec(&format!(
+        "alter function unstuck_private.offences_of rename to offences_of_good;
+         create function unstuck_private.offences_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+         returns table (invariant text, subject text, detail text, job_id uuid, user_id uuid,
+           entry_id bigint)
+         language plpgsql stable as $$
+         begin
+           if '{bad}' = any (p_jobs) then raise 'odd'; end if;
+           return query select * from unstuck_private.offences_of_good(p_jobs, p_users, p_entries);
+         end $$"
+    ))
+    .await;
+    let expected = ["job_money_equals_ledger", "row_can_be_audited"];
+    assert_eq!(offences(&db).await, expected);
+    assert_eq!(report(&db).await["violations"], 2);
+    assert_eq!(offences(&db).await, expected);
+    let subject = "select subject from unstuck.violations_found where invariant like 'row_can%'";
+    assert_eq!(db.value(subject).await, json!(bad));
+    assert_eq!(db.job(other).await["status"], "queued");
+}
+
+/// The report of a pass that fails in three ways; what was healed before it stays.
+#[tokio::test]
+async fn no_failure_of_the_report_undoes_the_healing() {
+    for (broken, body) in [
+        ("audit(p_budget interval) returns void", "begin raise 'broken'; end"),
+        ("audit(p_budget interval) returns void", "begin perform pg_sleep(20); end"),
+        ("count_due(p_now timestamptz) returns int", "begin perform pg_sleep(20); end"),
+        ("count_stuck(p_now timestamptz) returns int", "begin return 1 / 0; end"),
+    ] {
+        let db = Database::fresh().await;
+        let user = db.user(60).await;
+        let job = db.order(user, UPSCALER, 1).await;
+        db.age(job, "11 minutes").await;
+        db.exec(&format!(
+            "create or replace function unstuck_private.{broken} language plpgsql as $$ {body} $$;
+             set statement_timeout = '2s'"
+        ))
+        .await;
+        db.exec("select unstuck.cleanup_all_stale_ai_jobs()").await;
+        assert_eq!(db.job(job).await["error_code"], "QUEUE_TIMEOUT", "{broken}");
+        assert_eq!(db.balance(user).await, 60, "{broken}");
+        let row = db.row("select finished_at, stuck, violations from unstuck.sweeps").await;
+        assert!(!row["finished_at"].is_null(), "{broken}: {row}");
+        let health = db.ask("health_v1", json!({})).await;
+        for (count, part) in [("violations", "audit"), ("stuck", "count_stuck")] {
+            assert_eq!(row[count].is_null(), broken.starts_with(part), "{broken}: {row}");
+            assert_eq!(row[count], health[count], "{broken}");
+        }
+    }
+}
+
+/// A town of `jobs` finished jobs, each paid for, of a tenth as many users, all audited.
+async fn town(jobs: i64) -> Database {
+    let db = Database::fresh().await;
+    db.exec(&format!(
+        "insert into unstuck.credit_entries (user_id, kind, amount)
+         select md5('user ' || n)::uuid, 'grant', 1000 from generate_series(1, {jobs} / 10) n;
+         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, request_hash)
+         select md5('job ' || n)::uuid, '{UPSCALER}', md5('user ' || 1 + n % ({jobs} / 10))::uuid,
+           'completed', 60, 'h'
+         from generate_series(1, {jobs}) n;
+         insert into unstuck.job_steps (job_id, step, status, share, claimed_at, completed_at)
+         select id, 1, 'completed', 60, now() - interval '1 hour', now() - interval '1 hour'
+         from unstuck.jobs;
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         select user_id, id, 'debit', -60 from unstuck.jobs;
+         select unstuck_private.audit_everything()"
+    ))
+    .await;
+    db.exec("vacuum analyze").await;
+    db
+}
+
+const TOUCHED: &str = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint
+    from pg_stat_xact_user_tables where schemaname like 'unstuck%'";
+
+/// How many rows of our tables a statement touches, done for that user (the owner: none).
+async fn touched(db: &Session, sql: &str, user: Option<Uuid>) -> i64 {
+    db.exec("begin").await;
+    let before = db.int(TOUCHED).await;
+    if user.is_some() {
+        db.become_caller("authenticated", user).await;
+    }
+    db.exec(sql).await;
+    db.become_owner().await;
+    let after = db.int(TOUCHED).await;
+    db.exec("commit").await;
+    after - before
+}
+
+#[tokio::test]
+async fn an_audit_costs_what_has_changed_not_what_there_is() {
+    let mut seen = Vec::new();
+    for jobs in [1_000, 20_000] {
+        let db = town(jobs).await;
+        db.assert_healthy().await;
+        let change = "update unstuck.jobs set credits_charged = 59 where id = md5('job 7')::uuid";
+        db.exec(change).await;
+        let list = "select * from unstuck.invariant_violations";
+        let fresh = touched(&db, list, None).await;
+        assert_eq!(offences(&db).await.len(), 1);
+        report(&db).await;
+        db.exec(&change.replace("59", "58")).await;
+        let audit = touched(&db, "select unstuck_private.audit('1 second')", None).await;
+        let stored = touched(&db, list, None).await;
+        assert_eq!(db.violations().await.len(), 1);
+        seen.push([fresh, audit, stored]);
+    }
+    for (small, large) in seen[0].iter().zip(&seen[1]) {
+        assert!(*large <= small + 10 && *large < 200, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_works_off_a_mountain_page_by_page() {
+    let db = town(2_000).await;
+    db.exec("update unstuck.jobs set credits_charged = 1").await;
+    assert!(db.violations().await.len() >= 2_000, "the newest are shown");
+    db.exec("select unstuck_private.audit('0 seconds')").await;
+    assert_eq!(db.int("select count(*) from unstuck.violations_found").await, 500, "one page");
+    db.exec("select unstuck_private.audit('1 minute')").await;
+    assert_eq!(db.int("select count(*) from unstuck.violations_found").await, 2_000);
+    assert_eq!(db.violations().await.len(), 2_000);
+    db.exec("update unstuck.jobs set credits_charged = 60").await;
+    db.exec("select unstuck_private.audit('1 minute')").await;
+    db.assert_healthy().await;
+}
+
+/// How often `function` ran while `sql` was read by that user.
+async fn calls(db: &Session, function: &str, sql: &str, user: Uuid) -> (usize, i64) {
+    let counted = format!(
+        "select coalesce(sum(calls), 0)::int from pg_stat_xact_user_functions
+         where funcname = '{function}'"
+    );
+    db.exec("begin; set local track_functions = 'all'").await;
+    let before = db.int(&counted).await;
+    db.become_caller("authenticated", Some(user)).await;
+    let rows = db.rows(sql).await.len();
+    db.become_owner().await;
+    let count = db.int(&counted).await - before;
+    db.exec("rollback").await;
+    (rows, count)
+}
+
+#[tokio::test]
+async fn places_are_asked_for_once_a_query_whatever_waits() {
+    let db = Database::fresh().await;
+    db.open_all_tools().await;
+    let (user, other) = (db.user(10_000).await, db.user(1_000).await);
+    db.order(other, CARDS, 7).await;
+    for _ in 0..40 {
+        db.order(user, CARDS, 7).await;
+    }
+    let reader = db.connect().await;
+    let jobs = "select * from unstuck.generation_jobs";
+    let cards = "select * from unstuck.generation_tasks";
+    assert_eq!(calls(&reader, "queue_places", jobs, user).await, (40, 1));
+    assert_eq!(calls(&reader, "queue_places", cards, user).await, (280, 1));
+    assert_eq!(calls(&reader, "queue_places", cards, other).await, (7, 1));
+    assert_eq!(calls(&reader, "queue_places", cards, db.admin().await).await, (287, 1));
+    // Who asks for no place, or waits nowhere, pays for none.
+    let plain = "select id, status, image_url, task_id from unstuck.generation_tasks";
+    assert_eq!(calls(&reader, "queue_places", plain, user).await, (280, 0));
+    let nobody = Uuid::new_v4();
+    assert_eq!(calls(&reader, "queue_places", cards, nobody).await, (0, 0));
+    // Nor does who may see what cost a question a row.
+    let admin = db.admin().await;
+    for function in ["is_admin", "may_see"] {
+        for relation in [
+            "jobs", "job_steps", "generation_jobs", "generation_tasks", "job_receipts",
+            "upscaler_jobs", "job_health", "credit_entries",
+        ] {
+            let sql = match relation {
+                "job_steps" => "select job_id, status from unstuck.job_steps".to_owned(),
+                _ => format!("select * from unstuck.{relation}"),
+            };
+            let (_, count) = calls(&reader, function, &sql, admin).await;
+            assert!(count <= 12, "{function} ran {count} times for {relation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_users_page_costs_what_the_user_has() {
+    let mut seen = Vec::new();
+    for jobs in [1_000, 20_000] {
+        let db = town(jobs).await;
+        let user = db.user(1_000).await;
+        db.open_all_tools().await;
+        // Nothing waits: a place costs the queue.
+        for _ in 0..4 {
+            db.order(user, CARDS, 1).await;
+        }
+        for attempt in db.claim("gemini", 4).await {
+            db.complete(attempt).await;
+        }
+        db.exec("analyze").await;
+        let mut costs = Vec::new();
+        for view in ["generation_jobs", "generation_tasks", "job_receipts", "upscaler_jobs"] {
+            let sql = format!("select * from unstuck.{view} where user_id = '{user}'");
+            costs.push(touched(&db, &sql, Some(user)).await);
+        }
+        seen.push(costs);
+    }
+    for (small, large) in seen[0].iter().zip(&seen[1]) {
+        assert!(*large <= small + 10, "{seen:?}");
+    }
+}
