@@ -62,7 +62,7 @@ create table unstuck_private.removals (
 alter table unstuck_private.removals enable row level security;
 revoke all on unstuck_private.removals from public, anon, authenticated, service_role;
 
--- source audit/unaudited.sql 783b7cee4888
+-- source audit/unaudited.sql c6910278e9c0
 -- What has changed and was not audited yet: written by the statement that changed it, taken off by
 -- the audit that looked at it. So an audit costs what has changed, a change that commits late is
 -- never missed, and a row written by hand counts whatever times it carries.
@@ -77,6 +77,8 @@ with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 alter table unstuck_private.unaudited enable row level security;
 revoke all on unstuck_private.unaudited from public, anon, authenticated, service_role;
+revoke all on sequence unstuck_private.unaudited_id_seq
+from public, anon, authenticated, service_role;
 
 -- source audit/violations_found.sql 55674ccdf84b
 -- Offences against the invariants, found once and kept until they are mended. Exactly one of
@@ -135,7 +137,7 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql bc8878bd6ac5
+-- source credit/credit_entries.sql 58af5cafc5f8
 -- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
 -- or given back twice.
 create table unstuck.credit_entries (
@@ -177,6 +179,7 @@ where kind in ('adjustment', 'refund');
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
@@ -4924,12 +4927,13 @@ end $$;
 revoke all on function unstuck_private.user_close_jobs
 from public, anon, authenticated, service_role;
 
--- source retention/user_erase_v1.sql a6b172f993d1
+-- source retention/user_erase_v1.sql 4cf69236c046
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
 security definer
 set search_path = ''
+set lock_timeout = '5s'
 set statement_timeout = '60s'
 as
 $$
@@ -7470,7 +7474,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
--- source sweep/sweep_pass.sql 91f24cbca287
+-- source sweep/sweep_pass.sql 1a79574bad2f
 -- One pass over everybody, with what it did in all and by table, added to its row.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
@@ -7530,6 +7534,13 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
+  -- Old rows go with the pass; what fails at that undoes nothing.
+  begin
+    perform 1
+    from unstuck_private.prune_old_rows(clock_timestamp());
+  exception when others or query_canceled then
+    raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
+  end;
   return query
   select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $$;
@@ -9343,7 +9354,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '1fc6c369ab936cce124fa1aceb2be4fe3b54b79f378d73b6dee3bc97deb0c702'
+  'd0884a999e2e758c9e98f8f6ed1c269c87b11de66b4b29f52eb61f16b07553ef'
 );
 
 notify pgrst, 'reload schema';
