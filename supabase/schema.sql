@@ -1047,7 +1047,8 @@ begin
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
     values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
-  exception when unique_violation then  -- the same key for another user at the same moment
+  exception when unique_violation then
+    -- The same key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   return query
@@ -4677,13 +4678,25 @@ begin
   -- The row as it is, not as it was written, is what the client is answered with.
   case tg_table_name
     when 'upscaler_jobs' then
-      select * into new from unstuck.upscaler_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.upscaler_jobs v
+      where v.id = new.id;
     when 'video_upscaler_jobs' then
-      select * into new from unstuck.video_upscaler_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.video_upscaler_jobs v
+      where v.id = new.id;
     when 'pose_changer_jobs' then
-      select * into new from unstuck.pose_changer_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.pose_changer_jobs v
+      where v.id = new.id;
     when 'veste_ai_jobs' then
-      select * into new from unstuck.veste_ai_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.veste_ai_jobs v
+      where v.id = new.id;
   end case;
   return new;
 end $function$
@@ -4711,13 +4724,25 @@ begin
     from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
     case tg_table_name
       when 'upscaler_jobs' then
-        select * into new from unstuck.upscaler_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.upscaler_jobs v
+        where v.id = old.id;
       when 'video_upscaler_jobs' then
-        select * into new from unstuck.video_upscaler_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.video_upscaler_jobs v
+        where v.id = old.id;
       when 'pose_changer_jobs' then
-        select * into new from unstuck.pose_changer_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.pose_changer_jobs v
+        where v.id = old.id;
       when 'veste_ai_jobs' then
-        select * into new from unstuck.veste_ai_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.veste_ai_jobs v
+        where v.id = old.id;
     end case;
     return new;
   end if;
@@ -5376,7 +5401,8 @@ begin
     when 'erased_jobs' then
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
-    else 0  -- files, which SQL must not delete, and kinds of a later version
+    -- Files, which SQL must not delete, and kinds of a later version.
+    else 0
   end;
 end $function$
 ;
@@ -6319,7 +6345,8 @@ begin
     begin
       p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      null;  -- One of them is odd: it is found under the locks.
+      -- One of them is odd: it is found under the locks.
+      null;
     end;
   end if;
   v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
@@ -6498,7 +6525,8 @@ begin
     );
     return;
   exception when others then
-    null;  -- one bad row fails the statement
+    -- One bad row fails the statement: each is closed alone below.
+    null;
   end;
   foreach v_id in array v_live loop
     begin
@@ -6509,7 +6537,8 @@ begin
         array['the user was erased.']
       );
     exception when others then
-      null;  -- the caller takes the row and its ledger away all the same
+      -- The caller takes the row and its ledger away all the same.
+      null;
     end;
   end loop;
 end $function$
@@ -6778,8 +6807,8 @@ Caller: pg_cron, an operator.
 
 The healer that needs no edge: closes every live job of all tools past its limit and returns the
 credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed whatever
-becomes of its report. Always seven rows.
+healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed
+whatever becomes of its report. Always seven rows.
 
 Replay: zeros.
 ';
@@ -7101,9 +7130,9 @@ comment on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) is
 '
 Caller: an edge healer, after its pass.
 
-Audits what has changed since the last audit, for at most about half a second, and stores what health
-reads: stuck rows and offences. A count that failed is stored as null, which is not healthy; the pass
-is finished all the same.
+Audits what has changed since the last audit, for at most about half a second, and stores what
+health reads: stuck rows and offences. A count that failed is stored as null, which is not healthy;
+the pass is finished all the same.
 
 remaining: due and left over after all that the pass did, also by asking providers.
 ';

@@ -1,11 +1,18 @@
--- What a Supabase project brings with it, for a plain local Postgres: roles, the auth schema's claim readers, default
--- privileges, the realtime publication. Never applied to a hosted project, and never holds anything of ours.
+-- What a Supabase project brings with it, for a plain local Postgres: roles, the auth schema's
+-- claim readers, default privileges, the realtime publication. Never applied to a hosted project,
+-- and never holds anything of ours.
 
 do $$
 begin
-  if not exists (select from pg_roles where rolname = 'anon') then create role anon nologin; end if;
-  if not exists (select from pg_roles where rolname = 'authenticated') then create role authenticated nologin; end if;
-  if not exists (select from pg_roles where rolname = 'service_role') then create role service_role nologin bypassrls; end if;
+  if not exists (select from pg_roles where rolname = 'anon') then
+    create role anon nologin;
+  end if;
+  if not exists (select from pg_roles where rolname = 'authenticated') then
+    create role authenticated nologin;
+  end if;
+  if not exists (select from pg_roles where rolname = 'service_role') then
+    create role service_role nologin bypassrls;
+  end if;
   if not exists (select from pg_roles where rolname = 'authenticator') then
     create role authenticator login noinherit password 'authenticator';
   end if;
@@ -23,9 +30,12 @@ create or replace function auth.role() returns text language sql stable as
 $$ select auth.jwt() ->> 'role' $$;
 
 grant usage on schema public to anon, authenticated, service_role;
-alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
-alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
-alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
+alter default privileges in schema public
+grant all on tables to anon, authenticated, service_role;
+alter default privileges in schema public
+grant all on functions to anon, authenticated, service_role;
+alter default privileges in schema public
+grant all on sequences to anon, authenticated, service_role;
 
 do $$
 begin

@@ -245,7 +245,7 @@ revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated
 grant select on unstuck.admin_log to service_role;
 grant select on unstuck.admin_log to authenticated;
 
--- source retention/erasures.sql 59ccf9d84c25
+-- source retention/erasures.sql 733104a4ebd8
 -- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
 -- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
 create table unstuck.erasures (
@@ -254,7 +254,8 @@ create table unstuck.erasures (
   files_left bigint check (files_left >= 0)
 );
 
-create index erasures_open on unstuck.erasures (at) where files_left is distinct from 0;
+create index erasures_open on unstuck.erasures (at)
+where files_left is distinct from 0;
 
 alter table unstuck.erasures enable row level security;
 revoke all on unstuck.erasures from public, anon, authenticated, service_role;
@@ -299,7 +300,7 @@ alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
 grant select on unstuck.user_roles to authenticated, service_role;
 
--- source sweep/sweeps.sql d41db4c5dc66
+-- source sweep/sweeps.sql fae389a0cbe1
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -315,7 +316,8 @@ create table unstuck.sweeps (
 
 create index sweeps_by_time on unstuck.sweeps (started_at);
 
-create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
+create index sweeps_finished on unstuck.sweeps (finished_at desc)
+where finished_at is not null;
 
 alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
@@ -647,11 +649,11 @@ revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_ro
 revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
--- source audit/audit.sql 045deb9c1a07
+-- source audit/audit.sql 061133d5291c
 -- Audits what has changed since the last audit, page by page within a time budget; what is left is
--- the next one's. Each change is looked at once, by whichever healer comes first; a healer that meets
--- another at it waits for nothing. A few stored offences are looked at again each time, so that none
--- outlives its cause.
+-- the next one's. Each change is looked at once, by whichever healer comes first; a healer that
+-- meets another at it waits for nothing. A few stored offences are looked at again each time, so
+-- that none outlives its cause.
 create or replace function unstuck_private.audit(p_budget interval) returns void
 language plpgsql
 set search_path = ''
@@ -713,9 +715,9 @@ end $$;
 revoke all on function unstuck_private.audit
 from public, anon, authenticated, service_role;
 
--- source audit/audit_everything.sql 3a6b559fad60
--- For an operator, after a restore or work with triggers off: audits every job, user and entry there
--- is, however long that takes, and says how many offences are stored then.
+-- source audit/audit_everything.sql b13aa40ecc8d
+-- For an operator, after a restore or work with triggers off: audits every job, user and entry
+-- there is, however long that takes, and says how many offences are stored then.
 create or replace function unstuck_private.audit_everything() returns bigint
 language plpgsql
 set search_path = ''
@@ -951,9 +953,10 @@ for each statement execute function unstuck_private.job_steps_unaudited();
 revoke all on function unstuck_private.job_steps_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/jobs_unaudited.sql 8c2fe1e0213e
--- Lists jobs for the audit of which something changed that an invariant speaks of. The planner cannot
--- know how many rows a transition table will hold; nested loops over two would cost the square.
+-- source audit/jobs_unaudited.sql 5d5751ef8dbb
+-- Lists jobs for the audit of which something changed that an invariant speaks of. The planner
+-- cannot know how many rows a transition table will hold; nested loops over two would cost the
+-- square.
 create or replace function unstuck_private.jobs_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1310,9 +1313,9 @@ $$;
 revoke all on function unstuck_private.offences_of
 from public, anon, authenticated, service_role;
 
--- source audit/offences_of_each.sql f40ceb063df2
--- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and the
--- one that cannot be audited is an offence itself.
+-- source audit/offences_of_each.sql 2d22ced9577b
+-- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
+-- the one that cannot be audited is an offence itself.
 create or replace function unstuck_private.offences_of_each(
   p_jobs uuid[],
   p_users uuid[],
@@ -1376,9 +1379,9 @@ end $$;
 revoke all on function unstuck_private.offences_of_each
 from public, anon, authenticated, service_role;
 
--- source audit/removals_note.sql 5b9f49928747
--- Of these users some jobs or the ledger have just been removed: notes what is gone altogether while
--- the other is still there, and forgets a user of whom nothing is left.
+-- source audit/removals_note.sql 60c04133aaa6
+-- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
+-- while the other is still there, and forgets a user of whom nothing is left.
 create or replace function unstuck_private.removals_note(p_users uuid[]) returns void
 language sql
 set search_path = ''
@@ -2349,7 +2352,7 @@ for each row execute function unstuck_private.credit_entries_before_insert();
 revoke all on function unstuck_private.credit_entries_before_insert
 from public, anon, authenticated, service_role;
 
--- source credit/credit_grant_v1.sql 02922b3aaeb3
+-- source credit/credit_grant_v1.sql fafcc60f2523
 create or replace function unstuck.credit_grant_v1(
   p_user_id uuid,
   p_amount bigint,
@@ -2394,7 +2397,8 @@ begin
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
     values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
-  exception when unique_violation then  -- the same key for another user at the same moment
+  exception when unique_violation then
+    -- The same key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   return query
@@ -2672,9 +2676,9 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
--- source job/job_lock.sql 524a88993bdd
--- One job, locked in order (account, job), for the functions that may move money. Null where there is
--- none; an account that was made for a job that went meanwhile, with its user, goes with it.
+-- source job/job_lock.sql 445237e78a0c
+-- One job, locked in order (account, job), for the functions that may move money. Null where there
+-- is none; an account that was made for a job that went meanwhile, with its user, goes with it.
 --
 -- A worker waits for another one's call. What is held for longer is held by an operator: then the
 -- call fails, to be tried again, before whoever made it gives up.
@@ -4600,7 +4604,7 @@ end $$;
 revoke all on function unstuck_private.prune_job_events
 from public, anon, authenticated, service_role;
 
--- source retention/prune_kind.sql 1328b608a289
+-- source retention/prune_kind.sql e1e30494c59f
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them; says how many.
 create or replace function unstuck_private.prune_kind(
   p_kind text,
@@ -4629,7 +4633,8 @@ begin
     when 'erased_jobs' then
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
-    else 0  -- files, which SQL must not delete, and kinds of a later version
+    -- Files, which SQL must not delete, and kinds of a later version.
+    else 0
   end;
 end $$;
 
@@ -4876,7 +4881,7 @@ end $$;
 revoke all on function unstuck_private.prune_webhook_inbox
 from public, anon, authenticated, service_role;
 
--- source retention/user_close_jobs.sql bd4c222bdb3e
+-- source retention/user_close_jobs.sql 34cf82c12f7a
 -- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
 -- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
 -- are locked.
@@ -4908,7 +4913,8 @@ begin
     );
     return;
   exception when others then
-    null;  -- one bad row fails the statement
+    -- One bad row fails the statement: each is closed alone below.
+    null;
   end;
   foreach v_id in array v_live loop
     begin
@@ -4919,7 +4925,8 @@ begin
         array['the user was erased.']
       );
     exception when others then
-      null;  -- the caller takes the row and its ledger away all the same
+      -- The caller takes the row and its ledger away all the same.
+      null;
     end;
   end loop;
 end $$;
@@ -6494,14 +6501,14 @@ $$;
 
 revoke all on function unstuck_private.can_go_back from public, anon, authenticated, service_role;
 
--- source sweep/cleanup_all_stale_ai_jobs.sql abe5d9e60f87
+-- source sweep/cleanup_all_stale_ai_jobs.sql 886d38437084
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
 security definer
 set search_path = ''
--- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing and
--- of its report are what bounds this function.
+-- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing
+-- and of its report are what bounds this function.
 set statement_timeout = '55s'
 as
 $$
@@ -6526,8 +6533,8 @@ Caller: pg_cron, an operator.
 
 The healer that needs no edge: closes every live job of all tools past its limit and returns the
 credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed whatever
-becomes of its report. Always seven rows.
+healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed
+whatever becomes of its report. Always seven rows.
 
 Replay: zeros.
 $c$;
@@ -6536,9 +6543,9 @@ revoke all on function unstuck.cleanup_all_stale_ai_jobs
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
 
--- source sweep/count_due.sql 36b7c9bbb9d9
--- What the rules above would still close, looking one page ahead. A row that cannot be judged is left
--- over too.
+-- source sweep/count_due.sql bbe0004ea912
+-- What the rules above would still close, looking one page ahead. A row that cannot be judged is
+-- left over too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language plpgsql
 stable
@@ -7346,7 +7353,7 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
--- source sweep/sweep_end_v1.sql 3e1495d3a0eb
+-- source sweep/sweep_end_v1.sql 04204cb550f8
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
@@ -7380,9 +7387,9 @@ end $$;
 comment on function unstuck.sweep_end_v1 is $c$
 Caller: an edge healer, after its pass.
 
-Audits what has changed since the last audit, for at most about half a second, and stores what health
-reads: stuck rows and offences. A count that failed is stored as null, which is not healthy; the pass
-is finished all the same.
+Audits what has changed since the last audit, for at most about half a second, and stores what
+health reads: stuck rows and offences. A count that failed is stored as null, which is not healthy;
+the pass is finished all the same.
 
 remaining: due and left over after all that the pass did, also by asking providers.
 $c$;
@@ -7390,10 +7397,10 @@ $c$;
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
--- source sweep/sweep_finish.sql ba9426250a4f
+-- source sweep/sweep_finish.sql eefffa85a7e7
 -- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
--- finished all the same, without the count that failed, and nothing that it healed is undone: health
--- is not good while a count is missing.
+-- finished all the same, without the count that failed, and nothing that it healed is undone:
+-- health is not good while a count is missing.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
 returns table (stuck int, violations int, remaining int)
 language plpgsql
@@ -7427,7 +7434,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
 
--- source sweep/sweep_page.sql 51d3343a8b72
+-- source sweep/sweep_page.sql fc8efa8b0ce6
 -- One page: what nobody else holds is locked, judged under the locks (asking first would ask
 -- twice) and closed. The last row counts what is due and left over: held by others, or beyond
 -- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
@@ -7458,7 +7465,8 @@ begin
     begin
       p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      null;  -- One of them is odd: it is found under the locks.
+      -- One of them is odd: it is found under the locks.
+      null;
     end;
   end if;
   v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
@@ -7632,7 +7640,7 @@ $$;
 
 revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
 
--- source view/legacy_job_insert.sql 13d6b5b43ed8
+-- source view/legacy_job_insert.sql 403be6f1443c
 -- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
 -- Forged columns are not read.
 create or replace function unstuck_private.legacy_job_insert() returns trigger
@@ -7708,13 +7716,25 @@ begin
   -- The row as it is, not as it was written, is what the client is answered with.
   case tg_table_name
     when 'upscaler_jobs' then
-      select * into new from unstuck.upscaler_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.upscaler_jobs v
+      where v.id = new.id;
     when 'video_upscaler_jobs' then
-      select * into new from unstuck.video_upscaler_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.video_upscaler_jobs v
+      where v.id = new.id;
     when 'pose_changer_jobs' then
-      select * into new from unstuck.pose_changer_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.pose_changer_jobs v
+      where v.id = new.id;
     when 'veste_ai_jobs' then
-      select * into new from unstuck.veste_ai_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.veste_ai_jobs v
+      where v.id = new.id;
   end case;
   return new;
 end $$;
@@ -7722,9 +7742,9 @@ end $$;
 revoke all on function unstuck_private.legacy_job_insert
 from public, anon, authenticated, service_role;
 
--- source view/legacy_job_update.sql 7e8519456627
--- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and
--- returned if paid.
+-- source view/legacy_job_update.sql dfb5cc3997b2
+-- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
+-- and returned if paid.
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
 security definer
@@ -7748,13 +7768,25 @@ begin
     from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
     case tg_table_name
       when 'upscaler_jobs' then
-        select * into new from unstuck.upscaler_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.upscaler_jobs v
+        where v.id = old.id;
       when 'video_upscaler_jobs' then
-        select * into new from unstuck.video_upscaler_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.video_upscaler_jobs v
+        where v.id = old.id;
       when 'pose_changer_jobs' then
-        select * into new from unstuck.pose_changer_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.pose_changer_jobs v
+        where v.id = old.id;
       when 'veste_ai_jobs' then
-        select * into new from unstuck.veste_ai_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.veste_ai_jobs v
+        where v.id = old.id;
     end case;
     return new;
   end if;
@@ -8351,10 +8383,10 @@ from unstuck_private.visible_positions() s;
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
 
--- source view/delivered_pictures.sql 47746200ad70
--- The picture of each step, for who may see it: its owner once it was delivered (the step completed,
--- and the job did not fail as a whole), an admin and the service. It reads with its owner's rights,
--- so the one protected column is guarded in itself, whatever is asked beside it.
+-- source view/delivered_pictures.sql b16cdc748ddc
+-- The picture of each step, for who may see it: its owner once it was delivered (the step
+-- completed, and the job did not fail as a whole), an admin and the service. It reads with its
+-- owner's rights, so the one protected column is guarded in itself, whatever is asked beside it.
 create view unstuck_private.delivered_pictures as
 select
   s.job_id,
@@ -9354,7 +9386,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'd0884a999e2e758c9e98f8f6ed1c269c87b11de66b4b29f52eb61f16b07553ef'
+  '2e3459744c84eb15926bc177d035d8ddc4cb958f0f43c737581ca51dd8048265'
 );
 
 notify pgrst, 'reload schema';

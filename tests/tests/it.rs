@@ -14,6 +14,8 @@ mod pg_cron;
 mod race;
 #[path = "it/sql/mod.rs"]
 mod sql;
+#[path = "it/sql_text.rs"]
+mod sql_text;
 #[path = "it/tidy.rs"]
 mod tidy;
 #[path = "it/upgrade.rs"]

@@ -1,5 +1,6 @@
--- Lists jobs for the audit of which something changed that an invariant speaks of. The planner cannot
--- know how many rows a transition table will hold; nested loops over two would cost the square.
+-- Lists jobs for the audit of which something changed that an invariant speaks of. The planner
+-- cannot know how many rows a transition table will hold; nested loops over two would cost the
+-- square.
 create or replace function unstuck_private.jobs_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,5 +1,5 @@
--- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and the
--- one that cannot be audited is an offence itself.
+-- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
+-- the one that cannot be audited is an offence itself.
 create or replace function unstuck_private.offences_of_each(
   p_jobs uuid[],
   p_users uuid[],

@@ -42,7 +42,8 @@ begin
   begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
     values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
-  exception when unique_violation then  -- the same key for another user at the same moment
+  exception when unique_violation then
+    -- The same key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   return query

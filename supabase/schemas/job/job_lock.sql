@@ -1,5 +1,5 @@
--- One job, locked in order (account, job), for the functions that may move money. Null where there is
--- none; an account that was made for a job that went meanwhile, with its user, goes with it.
+-- One job, locked in order (account, job), for the functions that may move money. Null where there
+-- is none; an account that was made for a job that went meanwhile, with its user, goes with it.
 --
 -- A worker waits for another one's call. What is held for longer is held by an operator: then the
 -- call fails, to be tried again, before whoever made it gives up.

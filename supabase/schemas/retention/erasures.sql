@@ -6,7 +6,8 @@ create table unstuck.erasures (
   files_left bigint check (files_left >= 0)
 );
 
-create index erasures_open on unstuck.erasures (at) where files_left is distinct from 0;
+create index erasures_open on unstuck.erasures (at)
+where files_left is distinct from 0;
 
 alter table unstuck.erasures enable row level security;
 revoke all on unstuck.erasures from public, anon, authenticated, service_role;

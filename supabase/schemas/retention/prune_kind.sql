@@ -26,7 +26,8 @@ begin
     when 'erased_jobs' then
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
-    else 0  -- files, which SQL must not delete, and kinds of a later version
+    -- Files, which SQL must not delete, and kinds of a later version.
+    else 0
   end;
 end $$;
 

@@ -29,7 +29,8 @@ begin
     );
     return;
   exception when others then
-    null;  -- one bad row fails the statement
+    -- One bad row fails the statement: each is closed alone below.
+    null;
   end;
   foreach v_id in array v_live loop
     begin
@@ -40,7 +41,8 @@ begin
         array['the user was erased.']
       );
     exception when others then
-      null;  -- the caller takes the row and its ledger away all the same
+      -- The caller takes the row and its ledger away all the same.
+      null;
     end;
   end loop;
 end $$;

@@ -3,8 +3,8 @@ returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
 security definer
 set search_path = ''
--- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing and
--- of its report are what bounds this function.
+-- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing
+-- and of its report are what bounds this function.
 set statement_timeout = '55s'
 as
 $$
@@ -29,8 +29,8 @@ Caller: pg_cron, an operator.
 
 The healer that needs no edge: closes every live job of all tools past its limit and returns the
 credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed whatever
-becomes of its report. Always seven rows.
+healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed
+whatever becomes of its report. Always seven rows.
 
 Replay: zeros.
 $c$;

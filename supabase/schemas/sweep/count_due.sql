@@ -1,5 +1,5 @@
--- What the rules above would still close, looking one page ahead. A row that cannot be judged is left
--- over too.
+-- What the rules above would still close, looking one page ahead. A row that cannot be judged is
+-- left over too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language plpgsql
 stable

@@ -31,9 +31,9 @@ end $$;
 comment on function unstuck.sweep_end_v1 is $c$
 Caller: an edge healer, after its pass.
 
-Audits what has changed since the last audit, for at most about half a second, and stores what health
-reads: stuck rows and offences. A count that failed is stored as null, which is not healthy; the pass
-is finished all the same.
+Audits what has changed since the last audit, for at most about half a second, and stores what
+health reads: stuck rows and offences. A count that failed is stored as null, which is not healthy;
+the pass is finished all the same.
 
 remaining: due and left over after all that the pass did, also by asking providers.
 $c$;

@@ -28,7 +28,8 @@ begin
     begin
       p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      null;  -- One of them is odd: it is found under the locks.
+      -- One of them is odd: it is found under the locks.
+      null;
     end;
   end if;
   v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));

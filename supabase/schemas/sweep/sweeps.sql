@@ -13,7 +13,8 @@ create table unstuck.sweeps (
 
 create index sweeps_by_time on unstuck.sweeps (started_at);
 
-create index sweeps_finished on unstuck.sweeps (finished_at desc) where finished_at is not null;
+create index sweeps_finished on unstuck.sweeps (finished_at desc)
+where finished_at is not null;
 
 alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
--- The picture of each step, for who may see it: its owner once it was delivered (the step completed,
--- and the job did not fail as a whole), an admin and the service. It reads with its owner's rights,
--- so the one protected column is guarded in itself, whatever is asked beside it.
+-- The picture of each step, for who may see it: its owner once it was delivered (the step
+-- completed, and the job did not fail as a whole), an admin and the service. It reads with its
+-- owner's rights, so the one protected column is guarded in itself, whatever is asked beside it.
 create view unstuck_private.delivered_pictures as
 select
   s.job_id,

@@ -73,13 +73,25 @@ begin
   -- The row as it is, not as it was written, is what the client is answered with.
   case tg_table_name
     when 'upscaler_jobs' then
-      select * into new from unstuck.upscaler_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.upscaler_jobs v
+      where v.id = new.id;
     when 'video_upscaler_jobs' then
-      select * into new from unstuck.video_upscaler_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.video_upscaler_jobs v
+      where v.id = new.id;
     when 'pose_changer_jobs' then
-      select * into new from unstuck.pose_changer_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.pose_changer_jobs v
+      where v.id = new.id;
     when 'veste_ai_jobs' then
-      select * into new from unstuck.veste_ai_jobs v where v.id = new.id;
+      select *
+      into new
+      from unstuck.veste_ai_jobs v
+      where v.id = new.id;
   end case;
   return new;
 end $$;

@@ -1,5 +1,5 @@
--- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled and
--- returned if paid.
+-- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
+-- and returned if paid.
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
 security definer
@@ -23,13 +23,25 @@ begin
     from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
     case tg_table_name
       when 'upscaler_jobs' then
-        select * into new from unstuck.upscaler_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.upscaler_jobs v
+        where v.id = old.id;
       when 'video_upscaler_jobs' then
-        select * into new from unstuck.video_upscaler_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.video_upscaler_jobs v
+        where v.id = old.id;
       when 'pose_changer_jobs' then
-        select * into new from unstuck.pose_changer_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.pose_changer_jobs v
+        where v.id = old.id;
       when 'veste_ai_jobs' then
-        select * into new from unstuck.veste_ai_jobs v where v.id = old.id;
+        select *
+        into new
+        from unstuck.veste_ai_jobs v
+        where v.id = old.id;
     end case;
     return new;
   end if;

@@ -1,0 +1,149 @@
+//! How our SQL is written: lines that a reader sees whole, one statement on each, and no statements
+//! put together out of strings.
+
+use std::path::PathBuf;
+
+use unstuck_tests::sources;
+use xtask::migration::text;
+
+/// What a string that becomes a statement must not begin with.
+const DDL: [&str; 6] = ["create", "alter", "drop", "grant", "revoke", "comment"];
+
+fn files() -> impl Iterator<Item = (PathBuf, String)> {
+    let files = sources::committed().into_iter().filter(|file| {
+        let sql = file.extension().is_some_and(|extension| extension == "sql");
+        // The golden dump is written as Postgres writes it.
+        sql && file.starts_with("supabase") && !file.ends_with("schema.sql")
+    });
+    files.map(|file| {
+        let text = sources::read(&file);
+        (file, text)
+    })
+}
+
+/// Every rule that a file breaks, with its line.
+fn broken(sql: &str) -> Vec<(usize, &'static str)> {
+    let mut broken = Vec::new();
+    let code = text::with_bodies(sql);
+    for (at, (line, code)) in sql.lines().zip(code.lines()).enumerate() {
+        let mut rule = |holds: bool, rule| {
+            if !holds {
+                broken.push((at + 1, rule));
+            }
+        };
+        rule(line.chars().count() <= 100, "at most 100 columns");
+        rule(!line.contains('\t'), "no tabs");
+        rule(line.trim_end() == line, "no blanks at the end");
+        rule(code.matches(';').count() <= 1, "one statement a line");
+        let declares = text::words(code).first().is_some_and(|word| word == "declare");
+        rule(!declares || line.trim() == "declare", "`declare` stands alone on its line");
+    }
+    broken
+}
+
+/// What begins a line of its own wherever it stands outside parentheses.
+const CLAUSES: [&str; 9] = [
+    "from", "where", "group by", "having", "order by", "limit", "returning", "on conflict", "union all",
+];
+
+/// What of a line stands outside its parentheses and its strings.
+fn outside(line: &str) -> String {
+    let (mut depth, mut quoted, mut outside) = (0_usize, false, String::new());
+    for letter in line.chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ if depth == 0 && !quoted => outside.push(letter),
+            _ => {}
+        }
+    }
+    outside.trim().to_owned()
+}
+
+/// Lines on which a clause stands behind another one.
+fn crowded(sql: &str) -> Vec<(usize, &'static str)> {
+    // These begin one clause, not two.
+    let one = [
+        "select from ", "delete from ", "revoke ", "grant ", "partition by ", "not exists", "exists",
+        "from rows from",
+    ];
+    let mut crowded = Vec::new();
+    for (at, line) in text::with_bodies(sql).lines().enumerate() {
+        let line = outside(line);
+        let begins_one = one.iter().any(|start| line.starts_with(start));
+        let line = line.replace("distinct from", "distinct-from").replace("epoch from", "epoch-from");
+        let is_second = |clause: &&str| line.contains(&format!(" {clause} "));
+        if CLAUSES.iter().filter(|clause| !begins_one || **clause != "from").any(is_second) {
+            crowded.push((at + 1, "one clause a line"));
+        }
+    }
+    crowded
+}
+
+/// Statements that are built, by `execute format` or in a loop. What is ours is written down; only
+/// leaving a database must look for what is there.
+fn built(sql: &str) -> Vec<(usize, &'static str)> {
+    let mut built = Vec::new();
+    let lower = sql.to_lowercase();
+    for (at, found) in lower.match_indices("execute format(") {
+        let first =
+            lower[at + found.len()..].trim_start_matches(|letter: char| !letter.is_alphabetic());
+        if DDL.iter().any(|word| first.starts_with(word)) {
+            built.push((lower[..at].lines().count(), "no DDL inside strings"));
+        }
+    }
+    let mut depth = 0;
+    let mut before = String::new();
+    for (at, line) in text::with_bodies(sql).lines().enumerate() {
+        for word in text::words(line) {
+            match word.as_str() {
+                "loop" if before == "end" => depth -= 1,
+                "loop" => depth += 1,
+                "execute" if depth > 0 => built.push((at + 1, "no loop over statements")),
+                _ => {}
+            }
+            before = word;
+        }
+    }
+    built
+}
+
+#[test]
+fn sql_is_written_for_its_readers() {
+    let mut all = Vec::new();
+    for (file, text) in files() {
+        let mut lines = broken(&text);
+        if file.starts_with("supabase/schemas") {
+            lines.extend(built(&text));
+            lines.extend(crowded(&text));
+        }
+        let lines = lines.into_iter();
+        all.extend(lines.map(|(line, rule)| format!("{}:{line}: {rule}", file.display())));
+    }
+    assert!(all.is_empty(), "{} lines:\n{}", all.len(), all.join("\n"));
+}
+
+#[test]
+fn the_rules_see_what_they_are_for() {
+    let rules = |sql: &str| {
+        let all = broken(sql).into_iter().chain(built(sql)).chain(crowded(sql));
+        all.map(|(_, rule)| rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules("select 1; select 2;"), ["one statement a line"]);
+    assert_eq!(rules("do $$\nbegin\n  a; b;\nend\n$$;"), ["one statement a line"]);
+    assert_eq!(rules("comment on t is $c$ One; two; it's three. $c$;"), [""; 0]);
+    assert_eq!(rules("do $$\ndeclare a int;\nbegin\nend $$;").len(), 1);
+    assert_eq!(rules("do $$\ndeclare\n  a int;\nbegin\n  b;\nend;\n$$;"), [""; 0]);
+    assert_eq!(rules("select 1 \n\tfrom t;"), ["no blanks at the end", "no tabs"]);
+    assert_eq!(rules("  where a = 1 order by b;"), ["one clause a line"]);
+    assert_eq!(rules("  where a is distinct from b;"), [""; 0]);
+    assert_eq!(rules("  row_number() over (partition by a order by b) as nth,"), [""; 0]);
+    assert_eq!(rules(&format!("-- {}", "x".repeat(98))), ["at most 100 columns"]);
+    assert_eq!(
+        rules("do $$\nbegin\n  execute format('grant select on %I', t);\nend\n$$;").len(),
+        1
+    );
+    let looped = "do $$\nbegin\n  for a in select 1\n  loop\n    execute a;\n  end loop;\nend\n$$;";
+    assert_eq!(rules(looped), ["no loop over statements"]);
+}
