@@ -4041,7 +4041,7 @@ begin
   returning j.id, j.tool, j.status, r.given;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_close_each(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_until timestamp with time zone)
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_close_each(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_until timestamp with time zone, p_limit integer DEFAULT 2147483647)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4049,10 +4049,10 @@ AS $function$
 #variable_conflict use_column
 declare
   v_odd uuid[];
-  v_count int := coalesce(cardinality(p_ids), 0);
-  v_half int := v_count / 2;
+  v_count int;
+  v_half int;
 begin
-  if v_count = 0 or clock_timestamp() > p_until then
+  if coalesce(cardinality(p_ids), 0) = 0 or clock_timestamp() > p_until then
     return;
   end if;
   v_odd := array(
@@ -4068,9 +4068,10 @@ begin
     into p_ids, p_statuses, p_codes, p_messages
     from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
     where c.id <> all (v_odd);
-    v_count := coalesce(cardinality(p_ids), 0);
-    v_half := v_count / 2;
   end if;
+  p_ids := p_ids[:p_limit];
+  v_count := coalesce(cardinality(p_ids), 0);
+  v_half := v_count / 2;
   begin
     -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
     return query
@@ -6353,8 +6354,7 @@ begin
   return query
   select c.job_id, c.tool, c.status, c.refunded, 0, 0
   from unstuck_private.jobs_close_each(
-    v_due.ids[:p_limit], v_due.statuses[:p_limit], v_due.codes[:p_limit],
-    v_due.messages[:p_limit], p_until) c;
+    v_due.ids, v_due.statuses, v_due.codes, v_due.messages, p_until, p_limit) c;
   return query
   select null::uuid, null::text, null::text, 0::bigint, 0,
     unstuck_private.count_due_of(p_now, p_ids);

@@ -2932,17 +2932,18 @@ end $$;
 
 revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
 
--- source job/jobs_close_each.sql a8b437e7cafa
+-- source job/jobs_close_each.sql df2a728c9714
 -- Closes jobs, locked as for `jobs_close`, so that none can stop another. One with odd money is
 -- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
 -- the one that cannot be closed is found and quarantined, and all the others are closed. What is
--- not closed by p_until is left for the next pass.
+-- not closed by p_until, or is more than p_limit, is left for the next pass.
 create or replace function unstuck_private.jobs_close_each(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
   p_messages text[],
-  p_until timestamptz
+  p_until timestamptz,
+  p_limit int default 2147483647
 )
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
@@ -2952,10 +2953,10 @@ $$
 #variable_conflict use_column
 declare
   v_odd uuid[];
-  v_count int := coalesce(cardinality(p_ids), 0);
-  v_half int := v_count / 2;
+  v_count int;
+  v_half int;
 begin
-  if v_count = 0 or clock_timestamp() > p_until then
+  if coalesce(cardinality(p_ids), 0) = 0 or clock_timestamp() > p_until then
     return;
   end if;
   v_odd := array(
@@ -2971,9 +2972,10 @@ begin
     into p_ids, p_statuses, p_codes, p_messages
     from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
     where c.id <> all (v_odd);
-    v_count := coalesce(cardinality(p_ids), 0);
-    v_half := v_count / 2;
   end if;
+  p_ids := p_ids[:p_limit];
+  v_count := coalesce(cardinality(p_ids), 0);
+  v_half := v_count / 2;
   begin
     -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
     return query
@@ -7434,7 +7436,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
 
--- source sweep/sweep_page.sql fc8efa8b0ce6
+-- source sweep/sweep_page.sql 641a70240458
 -- One page: what nobody else holds is locked, judged under the locks (asking first would ask
 -- twice) and closed. The last row counts what is due and left over: held by others, or beyond
 -- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
@@ -7473,8 +7475,7 @@ begin
   return query
   select c.job_id, c.tool, c.status, c.refunded, 0, 0
   from unstuck_private.jobs_close_each(
-    v_due.ids[:p_limit], v_due.statuses[:p_limit], v_due.codes[:p_limit],
-    v_due.messages[:p_limit], p_until) c;
+    v_due.ids, v_due.statuses, v_due.codes, v_due.messages, p_until, p_limit) c;
   return query
   select null::uuid, null::text, null::text, 0::bigint, 0,
     unstuck_private.count_due_of(p_now, p_ids);
@@ -9386,7 +9387,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '2e3459744c84eb15926bc177d035d8ddc4cb958f0f43c737581ca51dd8048265'
+  '83d6d554a125f2f9f1f99f2503acad261f87f53194ca6d3c612ef35a14e0db47'
 );
 
 notify pgrst, 'reload schema';

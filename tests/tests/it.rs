@@ -1,5 +1,7 @@
 //! The tests that need no running functions: the repository's rules, the SQL core, races, hammer, model.
 
+#[path = "it/by_hand/mod.rs"]
+mod by_hand;
 #[path = "it/contract.rs"]
 mod contract;
 #[path = "it/deploy.rs"]

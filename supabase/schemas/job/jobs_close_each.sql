@@ -1,13 +1,14 @@
 -- Closes jobs, locked as for `jobs_close`, so that none can stop another. One with odd money is
 -- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
 -- the one that cannot be closed is found and quarantined, and all the others are closed. What is
--- not closed by p_until is left for the next pass.
+-- not closed by p_until, or is more than p_limit, is left for the next pass.
 create or replace function unstuck_private.jobs_close_each(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
   p_messages text[],
-  p_until timestamptz
+  p_until timestamptz,
+  p_limit int default 2147483647
 )
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
@@ -17,10 +18,10 @@ $$
 #variable_conflict use_column
 declare
   v_odd uuid[];
-  v_count int := coalesce(cardinality(p_ids), 0);
-  v_half int := v_count / 2;
+  v_count int;
+  v_half int;
 begin
-  if v_count = 0 or clock_timestamp() > p_until then
+  if coalesce(cardinality(p_ids), 0) = 0 or clock_timestamp() > p_until then
     return;
   end if;
   v_odd := array(
@@ -36,9 +37,10 @@ begin
     into p_ids, p_statuses, p_codes, p_messages
     from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
     where c.id <> all (v_odd);
-    v_count := coalesce(cardinality(p_ids), 0);
-    v_half := v_count / 2;
   end if;
+  p_ids := p_ids[:p_limit];
+  v_count := coalesce(cardinality(p_ids), 0);
+  v_half := v_count / 2;
   begin
     -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
     return query

@@ -36,8 +36,7 @@ begin
   return query
   select c.job_id, c.tool, c.status, c.refunded, 0, 0
   from unstuck_private.jobs_close_each(
-    v_due.ids[:p_limit], v_due.statuses[:p_limit], v_due.codes[:p_limit],
-    v_due.messages[:p_limit], p_until) c;
+    v_due.ids, v_due.statuses, v_due.codes, v_due.messages, p_until, p_limit) c;
   return query
   select null::uuid, null::text, null::text, 0::bigint, 0,
     unstuck_private.count_due_of(p_now, p_ids);
