@@ -277,9 +277,7 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
     let (user, other) = (db.user(1000).await, db.user(60).await);
-    let leave = |user: Uuid, session: &str, ids: &[Uuid]| {
-        json!({ "p_user_id": user, "p_session_id": session, "p_job_ids": ids })
-    };
+    let leave = |user: Uuid, session: &str, ids: &[Uuid]| json!({ "p_user_id": user, "p_session_id": session, "p_job_ids": ids });
     let kept = format!("select count(*) from unstuck.cancelled_requests where user_id = '{user}'");
     let ids: Vec<Uuid> = (0..1000).map(|_| Uuid::new_v4()).collect();
     for ids in ids.chunks(100) {

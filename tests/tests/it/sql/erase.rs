@@ -44,9 +44,8 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
     page.exec("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')").await;
-    let pending = db
-        .value(&format!("select id from unstuck.jobs where user_id = '{user}' and status = 'pending'"))
-        .await;
+    let pending =
+        db.value(&format!("select id from unstuck.jobs where user_id = '{user}' and status = 'pending'")).await;
     (user, vec![failed, done, cards, chain, site, queued, unstuck_tests::shop::id(&pending)])
 }
 
@@ -149,7 +148,10 @@ async fn a_provider_at_work_is_still_told_to_stop() {
     db.cancel_as_admin(admin, owed).await.unwrap();
 
     db.ask("user_erase_v1", args(admin, user)).await;
-    assert_eq!(traces(&db, &user.to_string()).await.iter().filter(|table| *table != "unstuck_private.unaudited").count(), 2);
+    assert_eq!(
+        traces(&db, &user.to_string()).await.iter().filter(|table| *table != "unstuck_private.unaudited").count(),
+        2
+    );
     assert_eq!(db.int("select count(*) from unstuck.jobs where input <> '{}' or session_id is not null").await, 0);
     db.assert_healthy().await;
     // The answer of the submit comes after all: that task is owed a cancel too.
@@ -194,7 +196,10 @@ async fn rows_that_nobody_can_close_are_removed_too() {
     assert_eq!(db.ask("user_erase_v1", args(admin, user)).await["jobs"], 3);
     let of_user = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
     assert_eq!(db.int(&of_user).await, 0);
-    assert_eq!(db.int(&format!("select count(*) from unstuck.jobs where user_id = '{other}' and retry_of is null")).await, 1);
+    assert_eq!(
+        db.int(&format!("select count(*) from unstuck.jobs where user_id = '{other}' and retry_of is null")).await,
+        1
+    );
     assert_eq!(db.due("runninghub").await[0]["task_id"], "t1");
     db.assert_healthy().await;
 }

@@ -271,7 +271,9 @@ async fn an_orphan_that_is_gone_may_still_be_ordered() {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
     let row = page
-        .returned("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png') returning id")
+        .returned(
+            "insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png') returning id",
+        )
         .await;
     let job = unstuck_tests::shop::id(&row["id"]);
     db.age(job, "10 minutes").await;
@@ -391,8 +393,7 @@ async fn after_many_days_only_what_was_sold_has_grown() {
         .map(|((name, before), (_, after))| (*name, *before, *after))
         .collect();
     // Two jobs a day; a grant, two debits and a refund.
-    let sold =
-        [("unstuck.credit_entries", 80, 160), ("unstuck.job_steps", 40, 80), ("unstuck.jobs", 40, 80)];
+    let sold = [("unstuck.credit_entries", 80, 160), ("unstuck.job_steps", 40, 80), ("unstuck.jobs", 40, 80)];
     assert_eq!(grown, sold);
     db.assert_healthy().await;
 }
