@@ -6485,13 +6485,22 @@ AS $function$
   select j.id
   from unstuck.jobs j;
 
-  insert into unstuck_private.unaudited (job_id, user_id, entry_id)
-  select e.job_id, e.user_id, e.id
-  from unstuck.credit_entries e;
-
   insert into unstuck_private.unaudited (user_id)
   select a.user_id
-  from unstuck.credit_accounts a;
+  from unstuck.credit_accounts a
+  union
+  select e.user_id
+  from unstuck.credit_entries e;
+
+  -- The other entries are looked at with their jobs.
+  insert into unstuck_private.unaudited (user_id, entry_id)
+  select e.user_id, e.id
+  from unstuck.credit_entries e
+  where e.kind in ('adjustment', 'refund')
+    or e.kind = 'debit' and e.job_id is not null and not exists (
+      select from unstuck.jobs j
+      where j.id = e.job_id
+    );
 
   insert into unstuck_private.unaudited (job_id, user_id)
   select f.job_id, f.user_id

@@ -1415,7 +1415,7 @@ $$;
 revoke all on function unstuck_private.removals_note
 from public, anon, authenticated, service_role;
 
--- source audit/unaudited_list_all.sql 8ffc92462bb0
+-- source audit/unaudited_list_all.sql e362c9c1f232
 -- Lists everything there is, and every stored offence, for the audit.
 create or replace function unstuck_private.unaudited_list_all() returns void
 language sql
@@ -1426,13 +1426,22 @@ $$
   select j.id
   from unstuck.jobs j;
 
-  insert into unstuck_private.unaudited (job_id, user_id, entry_id)
-  select e.job_id, e.user_id, e.id
-  from unstuck.credit_entries e;
-
   insert into unstuck_private.unaudited (user_id)
   select a.user_id
-  from unstuck.credit_accounts a;
+  from unstuck.credit_accounts a
+  union
+  select e.user_id
+  from unstuck.credit_entries e;
+
+  -- The other entries are looked at with their jobs.
+  insert into unstuck_private.unaudited (user_id, entry_id)
+  select e.user_id, e.id
+  from unstuck.credit_entries e
+  where e.kind in ('adjustment', 'refund')
+    or e.kind = 'debit' and e.job_id is not null and not exists (
+      select from unstuck.jobs j
+      where j.id = e.job_id
+    );
 
   insert into unstuck_private.unaudited (job_id, user_id)
   select f.job_id, f.user_id
@@ -9387,7 +9396,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '83d6d554a125f2f9f1f99f2503acad261f87f53194ca6d3c612ef35a14e0db47'
+  'bb528c4b270f1b9f32293aaeb93fb77ae99daf987bef3bce4547abfbe49c7b24'
 );
 
 notify pgrst, 'reload schema';

@@ -39,7 +39,8 @@ from (select distinct user_id from credit_entries) u;
 insert into credit_accounts (user_id, balance)
 select user_id, sum(amount)
 from credit_entries
-group by user_id;
+group by user_id
+on conflict (user_id) do update set balance = excluded.balance;
 set session_replication_role = origin;
 ";
 
@@ -77,6 +78,7 @@ select set_config(
 set role authenticated;
 ";
 
+const OWN: &str = "user_id = md5('user 1')::uuid";
 const END: &str = "select * from sweep_end_v1((select max(id) from sweeps), 0, 0, 0)";
 const LIST: &str = "select * from invariant_violations";
 
@@ -91,10 +93,8 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         let name = format!("a pass's report, {jobs} jobs changed since the last");
         timed(&client, &name, END, &touched(jobs)).await?;
     }
-    let everything = Instant::now();
-    client.batch_execute("select unstuck_private.audit_everything()").await?;
-    show("everything, as after a restore", everything.elapsed().as_secs_f64() * 1000.0);
-    client.batch_execute("vacuum analyze unstuck_private.unaudited").await?;
+    // Until nothing is left.
+    client.batch_execute("select unstuck_private.audit('1 minute')").await?;
     client.batch_execute(OFFENCES).await?;
     client.batch_execute(END).await?;
     ensure!(count(&client, "select count(*) from violations_found").await? == 100, "100 offences");
@@ -109,7 +109,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     client.batch_execute(AS_USER).await?;
     for view in ["generation_jobs", "generation_tasks", "job_receipts"] {
         let name = format!("{view}, 150 sets of cards, 1,050 cards waiting");
-        timed(&client, &name, &format!("select * from {view}"), "").await?;
+        timed(&client, &name, &format!("select * from {view} where {OWN}"), "").await?;
     }
     println!("medians of five; the server is this machine's, whatever else runs on it");
     Ok(())
