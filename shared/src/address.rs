@@ -42,7 +42,8 @@ pub fn input(text: &str, caller: UserId, config: &Config) -> Result<Input, &'sta
     if own.origin() != url.origin() {
         return Err("is not on an allowed host");
     }
-    let object = own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
+    let object =
+        own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
     let url = format!("{}/storage/v1/object/public/{object}", own.as_str().trim_end_matches('/'));
     Ok(Input::Own { object, url })
 }
@@ -50,7 +51,11 @@ pub fn input(text: &str, caller: UserId, config: &Config) -> Result<Input, &'sta
 /// Whether a URL that a provider returned may be fetched.
 pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
     let url = parse(text, &config.provider_output_hosts)?;
-    if allowed(&url, &config.provider_output_hosts) { Ok(url) } else { Err("is not on an allowed host") }
+    if allowed(&url, &config.provider_output_hosts) {
+        Ok(url)
+    } else {
+        Err("is not on an allowed host")
+    }
 }
 
 /// `https` on the default port, or loopback `http` where the setting names host and port.
@@ -97,7 +102,9 @@ fn allowed(url: &Url, hosts: &[String]) -> bool {
     hosts.iter().any(|entry| {
         let entry = entry.trim_start_matches('.');
         // A name without a dot is a whole top-level domain, or this machine: it stands for itself alone.
-        let is_suffix = || entry.contains('.') && host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'));
+        let is_suffix = || {
+            entry.contains('.') && host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'))
+        };
         !entry.is_empty() && (host == entry || is_suffix())
     })
 }
@@ -116,7 +123,8 @@ fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
     }
     let (bucket, rest) = path.split_once('/')?;
     let (owner, name) = rest.split_once('/')?;
-    let own = (bucket == UPLOADS || bucket == results) && owner == caller.to_string() && !name.is_empty();
+    let own =
+        (bucket == UPLOADS || bucket == results) && owner == caller.to_string() && !name.is_empty();
     own.then(|| path.to_owned())
 }
 
@@ -125,7 +133,9 @@ fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
 fn is_readable(path: &str) -> bool {
     let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.bytes());
     while let Some(byte) = rest.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let digit = |byte: Option<u8>| {
+            char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+        };
         match byte {
             b'%' => match (digit(rest.next()), digit(rest.next())) {
                 (Some(high), Some(low)) => bytes.push((high << 4) | low),
@@ -157,14 +167,20 @@ mod tests {
     }
 
     fn check(text: &str) -> Result<Input, &'static str> {
-        input(text, UserId::parse(ME).unwrap(), &config("https://p.supabase.test", &["pics.example"]))
+        input(
+            text,
+            UserId::parse(ME).unwrap(),
+            &config("https://p.supabase.test", &["pics.example"]),
+        )
     }
 
     #[test]
     fn own_objects_pass_in_both_spellings_and_become_readable_urls() {
         for prefix in ["", "public/"] {
             for bucket in ["uploads", "results"] {
-                let text = format!("https://p.supabase.test/storage/v1/object/{prefix}{bucket}/{ME}/j/a%20b.png?x=1");
+                let text = format!(
+                    "https://p.supabase.test/storage/v1/object/{prefix}{bucket}/{ME}/j/a%20b.png?x=1"
+                );
                 let object = format!("{bucket}/{ME}/j/a%20b.png");
                 let url = format!("https://p.supabase.test/storage/v1/object/public/{object}");
                 assert_eq!(check(&text), Ok(Input::Own { object, url }), "{text}");
@@ -217,11 +233,21 @@ mod tests {
             "%2G",
             "a%e4.png",
         ] {
-            let text = format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{odd}");
+            let text =
+                format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{odd}");
             assert_eq!(check(&text), Err("is not one of your own uploads"), "{odd}");
         }
-        for good in ["a%20b.png", "%C3%A4.png", "%F0%9F%98%80.png", "100%25.png", "%252e%252e", "a+b.png", "ä.png"] {
-            let text = format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{good}");
+        for good in [
+            "a%20b.png",
+            "%C3%A4.png",
+            "%F0%9F%98%80.png",
+            "100%25.png",
+            "%252e%252e",
+            "a+b.png",
+            "ä.png",
+        ] {
+            let text =
+                format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{good}");
             assert!(check(&text).is_ok(), "{good}");
         }
     }
@@ -231,15 +257,30 @@ mod tests {
         let me = UserId::parse(ME).unwrap();
         for hosts in [".", "..", "", "com", ".com", "localhost", "127"] {
             let config = config("https://p.supabase.test", &[hosts]);
-            for host in ["evil.example", "evil.example.", "evil.com", "evil.com.", "a.localhost", "10.0.0.127", "x.."] {
-                assert!(input(&format!("https://{host}/a.png"), me, &config).is_err(), "{hosts:?} allows {host}");
+            for host in [
+                "evil.example",
+                "evil.example.",
+                "evil.com",
+                "evil.com.",
+                "a.localhost",
+                "10.0.0.127",
+                "x..",
+            ] {
+                assert!(
+                    input(&format!("https://{host}/a.png"), me, &config).is_err(),
+                    "{hosts:?} allows {host}"
+                );
             }
         }
     }
 
     #[test]
     fn other_hosts_pass_only_by_name() {
-        for good in ["https://pics.example/a.png", "https://eu.pics.example/a.png", "https://PICS.example/a.png"] {
+        for good in [
+            "https://pics.example/a.png",
+            "https://eu.pics.example/a.png",
+            "https://PICS.example/a.png",
+        ] {
             assert!(matches!(check(good), Ok(Input::Other { .. })), "{good}");
         }
         for bad in [
@@ -259,7 +300,10 @@ mod tests {
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }
-        assert_eq!(check(&format!("https://pics.example/{}", "a".repeat(2_048))), Err("is too long"));
+        assert_eq!(
+            check(&format!("https://pics.example/{}", "a".repeat(2_048))),
+            Err("is too long")
+        );
     }
 
     #[test]
@@ -276,9 +320,11 @@ mod tests {
     #[test]
     fn outputs_come_from_named_hosts() {
         let config = config("https://p.supabase.test", &[]);
-        for good in
-            ["https://cdn.example/a.png", "https://eu.cdn.example/a.png?sig=1", "http://127.0.0.1:54323/files/a.png"]
-        {
+        for good in [
+            "https://cdn.example/a.png",
+            "https://eu.cdn.example/a.png?sig=1",
+            "http://127.0.0.1:54323/files/a.png",
+        ] {
             assert!(output(good, &config).is_ok(), "{good}");
         }
         for bad in [

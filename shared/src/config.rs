@@ -56,8 +56,13 @@ pub struct Config {
 
 impl Config {
     /// Reads every variable once and checks that those in `required` are there.
-    pub fn parse(lookup: impl Fn(&str) -> Option<String>, required: &[&str]) -> Result<Config, ApiError> {
-        let read = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    pub fn parse(
+        lookup: impl Fn(&str) -> Option<String>,
+        required: &[&str],
+    ) -> Result<Config, ApiError> {
+        let read = |name: &str| {
+            lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
         if let Some(missing) = required.iter().find(|name| read(name).is_none()) {
             return Err(ApiError::misconfigured(missing));
         }
@@ -196,8 +201,11 @@ fn without_slash(url: String) -> String {
 fn hosts(name: &str, list: Option<String>) -> Result<Vec<String>, ApiError> {
     let list = list.unwrap_or_default();
     let entries = list.split(|c: char| c == ',' || c.is_whitespace());
-    let entries = entries.map(|host| host.trim_end_matches('.').to_ascii_lowercase()).filter(|host| !host.is_empty());
-    let is_host = |host: &String| host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
+    let entries = entries
+        .map(|host| host.trim_end_matches('.').to_ascii_lowercase())
+        .filter(|host| !host.is_empty());
+    let is_host =
+        |host: &String| host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
     let entries: Vec<String> = entries.collect();
     if entries.iter().all(is_host) { Ok(entries) } else { Err(ApiError::misconfigured(name)) }
 }
@@ -215,11 +223,15 @@ fn number(name: &str, value: Option<String>) -> Result<Option<u32>, ApiError> {
 }
 
 fn json(name: &str, value: Option<String>) -> Result<Option<Value>, ApiError> {
-    value.map(|value| serde_json::from_str(&value).map_err(|_| ApiError::misconfigured(name))).transpose()
+    value
+        .map(|value| serde_json::from_str(&value).map_err(|_| ApiError::misconfigured(name)))
+        .transpose()
 }
 
 fn llm_kind(value: Option<String>) -> Result<Option<Api>, ApiError> {
-    value.map(|value| Api::parse(&value).ok_or_else(|| ApiError::misconfigured("LLM_KIND"))).transpose()
+    value
+        .map(|value| Api::parse(&value).ok_or_else(|| ApiError::misconfigured("LLM_KIND")))
+        .transpose()
 }
 
 fn secret_keys(value: Option<String>) -> Result<Vec<String>, ApiError> {
@@ -244,13 +256,16 @@ mod tests {
     use crate::error::ErrorCode;
 
     fn parse(vars: &[(&str, &str)], required: &[&str]) -> Result<Config, ApiError> {
-        let find = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let find = |name: &str| {
+            vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
         Config::parse(find, required)
     }
 
     #[test]
     fn an_empty_value_is_a_missing_one() {
-        let config = parse(&[("CRON_SECRET", " "), ("SUPABASE_SECRET_KEYS", "{\"a\":\"\"}")], &[]).unwrap();
+        let config =
+            parse(&[("CRON_SECRET", " "), ("SUPABASE_SECRET_KEYS", "{\"a\":\"\"}")], &[]).unwrap();
         assert_eq!(config.cron_secret, None);
         assert!(config.secret_keys.is_empty());
         assert_eq!(config.llm_stall_ms, 60_000);
@@ -282,11 +297,23 @@ mod tests {
     #[test]
     fn dots_alone_name_no_host() {
         for value in [".", "..", "...", " ", ",", ". , ..", "\t.\n", ".,"] {
-            let config = parse(&[("ALLOWED_INPUT_HOSTS", value), ("PROVIDER_OUTPUT_HOSTS", value)], &[]).unwrap();
-            assert!(config.allowed_input_hosts.is_empty(), "{value:?}: {:?}", config.allowed_input_hosts);
-            assert!(config.provider_output_hosts.is_empty(), "{value:?}: {:?}", config.provider_output_hosts);
+            let config =
+                parse(&[("ALLOWED_INPUT_HOSTS", value), ("PROVIDER_OUTPUT_HOSTS", value)], &[])
+                    .unwrap();
+            assert!(
+                config.allowed_input_hosts.is_empty(),
+                "{value:?}: {:?}",
+                config.allowed_input_hosts
+            );
+            assert!(
+                config.provider_output_hosts.is_empty(),
+                "{value:?}: {:?}",
+                config.provider_output_hosts
+            );
         }
-        let config = parse(&[("ALLOWED_INPUT_HOSTS", "., a.example. ,[::1]:8080 127.0.0.1:1")], &[]).unwrap();
+        let config =
+            parse(&[("ALLOWED_INPUT_HOSTS", "., a.example. ,[::1]:8080 127.0.0.1:1")], &[])
+                .unwrap();
         assert_eq!(config.allowed_input_hosts, ["a.example", "[::1]:8080", "127.0.0.1:1"]);
     }
 

@@ -72,7 +72,13 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Map::new(), retry_after_s: None, internal: None }
+        Self {
+            code,
+            message: message.into(),
+            fields: Map::new(),
+            retry_after_s: None,
+            internal: None,
+        }
     }
 
     /// The code with its default message.
@@ -166,7 +172,8 @@ mod tests {
 
     #[test]
     fn the_body_has_the_fixed_names_and_hides_the_internal_part() {
-        let body = ApiError::internal("select * from secrets").with_field("code", "fake").to_body("r-1");
+        let body =
+            ApiError::internal("select * from secrets").with_field("code", "fake").to_body("r-1");
         assert_eq!(
             body,
             serde_json::json!({"error": "Internal error", "message": "Internal error", "code": "internal", "request_id": "r-1"})

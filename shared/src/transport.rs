@@ -86,9 +86,14 @@ pub trait Transport {
     fn now_ms(&self) -> u64;
     fn random(&self) -> u128;
     /// Sends bytes as the request's body; its own `body` is not used.
-    async fn upload(&self, request: HttpRequest, bytes: Vec<u8>) -> Result<HttpResponse, TransportError>;
+    async fn upload(
+        &self,
+        request: HttpRequest,
+        bytes: Vec<u8>,
+    ) -> Result<HttpResponse, TransportError>;
     /// Reads a file of at most that many bytes. Redirects are not followed.
-    async fn download(&self, url: &str, bytes_max: u64, timeout_ms: u32) -> Result<File, CopyError>;
+    async fn download(&self, url: &str, bytes_max: u64, timeout_ms: u32)
+    -> Result<File, CopyError>;
     /// Sends a JSON text to the queue bound under `queue`, to arrive after a delay.
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
     fn log(&self, line: &Value);
@@ -111,5 +116,9 @@ pub trait Streams: Transport {
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait Functions: Transport {
     /// Calls the function of that name; the request's host does not count.
-    async fn call(&self, function: &str, request: HttpRequest) -> Result<HttpResponse, TransportError>;
+    async fn call(
+        &self,
+        function: &str,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, TransportError>;
 }

@@ -24,7 +24,8 @@ impl<'a> Subject<'a> {
     /// What `<provider>/<job>/<step>/<run>/<token>` names, and its token, which is not looked at.
     pub fn of_path(segments: &'a [String]) -> Option<(Self, &'a str)> {
         let [provider, job, step, run, token] = segments else { return None };
-        let (job, step, run) = (JobId::parse(job)?, Step(step.parse().ok()?), Run(run.parse().ok()?));
+        let (job, step, run) =
+            (JobId::parse(job)?, Step(step.parse().ok()?), Run(run.parse().ok()?));
         Some((Self { provider, job, step, run }, token))
     }
 }
@@ -111,7 +112,12 @@ mod tests {
         let forged = {
             let mut mac = Hmac::<Sha256>::new_from_slice(b"").unwrap();
             mac.update(format!("runninghub/{}/1/1", JobId::from_random(7)).as_bytes());
-            mac.finalize().into_bytes().iter().take(16).map(|b| format!("{b:02x}")).collect::<String>()
+            mac.finalize()
+                .into_bytes()
+                .iter()
+                .take(16)
+                .map(|b| format!("{b:02x}"))
+                .collect::<String>()
         };
         assert!(!verify(&["", ""], subject(1), &forged));
         assert!(!verify(&[], subject(1), &forged));
@@ -121,7 +127,10 @@ mod tests {
     fn an_address_is_read_back() {
         let url = url("http://x", "s", subject(9)).unwrap();
         let path: Vec<String> = url.split('/').skip(4).map(str::to_owned).collect();
-        assert_eq!(Subject::of_path(&path), Some((subject(9), token("s", subject(9)).unwrap().as_str())));
+        assert_eq!(
+            Subject::of_path(&path),
+            Some((subject(9), token("s", subject(9)).unwrap().as_str()))
+        );
         for (place, text) in [(1, "x"), (2, "x"), (2, "99999999999"), (3, ""), (3, "9.0")] {
             let mut other = path.clone();
             other[place] = text.to_owned();
@@ -145,7 +154,10 @@ mod tests {
         let token = token("s", subject(9)).unwrap();
         assert_eq!(
             url,
-            format!("http://x/functions/v1/provider-webhook/runninghub/{}/1/9/{token}", JobId::from_random(7))
+            format!(
+                "http://x/functions/v1/provider-webhook/runninghub/{}/1/9/{token}",
+                JobId::from_random(7)
+            )
         );
     }
 }

@@ -19,9 +19,11 @@ pub(crate) struct Client(Legacy<HttpsConnector<HttpConnector>, Body>);
 
 impl Client {
     pub(crate) fn new() -> Self {
-        let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+        let connector =
+            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         // Without idle connections a restarted peer can never be met on a dead one.
-        let client = Legacy::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client =
+            Legacy::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Self(client)
     }
 
@@ -60,8 +62,8 @@ impl Client {
         body: String,
         limit: Duration,
     ) -> anyhow::Result<(u16, String)> {
-        let mut request =
-            Request::post(url.parse::<Uri>().context("not a URL")?).header(header::CONTENT_TYPE, "application/json");
+        let mut request = Request::post(url.parse::<Uri>().context("not a URL")?)
+            .header(header::CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -70,7 +72,9 @@ impl Client {
             let response = self.send(request).await?;
             let status = response.status().as_u16();
             let collected = Limited::new(response.into_body(), 65_536).collect().await;
-            let text = collected.map(|all| String::from_utf8_lossy(&all.to_bytes()).into_owned()).unwrap_or_default();
+            let text = collected
+                .map(|all| String::from_utf8_lossy(&all.to_bytes()).into_owned())
+                .unwrap_or_default();
             Ok((status, text))
         };
         tokio::time::timeout(limit, post).await.context("timed out")?

@@ -10,6 +10,7 @@ async fn main() -> anyhow::Result<()> {
         _ => bail!("usage: stand-ins --config <file.json>"),
     };
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let config = serde_json::from_str(&text).with_context(|| format!("{path} is not a configuration"))?;
+    let config =
+        serde_json::from_str(&text).with_context(|| format!("{path} is not a configuration"))?;
     stand_ins::run(config).await
 }

@@ -27,13 +27,18 @@ pub async fn serve(listener: TcpListener, router: Router) -> anyhow::Result<()> 
             let _ = stream.set_nodelay(true);
             let service = service_fn(move |request| answer(router.clone(), request));
             // A peer that goes away is an everyday event here, and nobody is left to tell.
-            let _ =
-                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
 
-async fn answer(router: Router, request: hyper::Request<hyper::body::Incoming>) -> std::io::Result<Response> {
+async fn answer(
+    router: Router,
+    request: hyper::Request<hyper::body::Incoming>,
+) -> std::io::Result<Response> {
     let response = match router.oneshot(request.map(Body::new)).await {
         Ok(response) => response,
         Err(never) => match never {},

@@ -43,13 +43,16 @@ impl Database {
 
     async fn create(template: Option<&str>) -> Self {
         let server = server();
-        let name = format!("unstuck_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("unstuck_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let template = template.unwrap_or("template1");
         let sql = format!("create database {name} template {template}");
         let admin = Session::connect(&url(&server.base, "postgres")).await;
         admin.exec(&sql).await;
         admin
-            .exec(&format!("alter role current_user in database {name} set search_path = unstuck, public"))
+            .exec(&format!(
+                "alter role current_user in database {name} set search_path = unstuck, public"
+            ))
             .await;
         let session = Session::connect(&url(&server.base, &name)).await;
         Self { name, session }
@@ -97,7 +100,10 @@ fn server() -> &'static Server {
 pub(crate) fn apart<T: Send>(future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(future)
         });
         thread.join().expect("the thread ends")
@@ -125,8 +131,13 @@ async fn start() -> Result<Server> {
     postgres::install(&client, false).await?;
     drop(client);
     run(&admin, &format!("alter database {template} with allow_connections false")).await?;
-    run(&admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'"))
-        .await?;
+    run(
+        &admin,
+        &format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'"
+        ),
+    )
+    .await?;
     Ok(Server { base, template, _postgres: postgres })
 }
 
@@ -136,7 +147,14 @@ pub(crate) async fn embedded() -> Result<(u16, Postgres)> {
     let mut failure = None;
     for _ in 0..3 {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        match Postgres::start(Options { port, fsync: false, installed: None, log_dir: log_dir.clone() }).await {
+        match Postgres::start(Options {
+            port,
+            fsync: false,
+            installed: None,
+            log_dir: log_dir.clone(),
+        })
+        .await
+        {
             Ok(postgres) => return Ok((port, postgres)),
             Err(error) => failure = Some(error),
         }

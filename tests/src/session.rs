@@ -23,9 +23,15 @@ impl std::fmt::Display for SqlError {
 impl From<tokio_postgres::Error> for SqlError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            return Self { state: "connection".into(), message: error.to_string(), detail: Value::Null };
+            return Self {
+                state: "connection".into(),
+                message: error.to_string(),
+                detail: Value::Null,
+            };
         };
-        let detail = db.detail().map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+        let detail = db
+            .detail()
+            .map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
         Self { state: db.code().code().into(), message: db.message().into(), detail }
     }
 }
@@ -36,7 +42,8 @@ pub struct Session {
 
 impl Session {
     pub async fn connect(url: &str) -> Self {
-        let client = xtask::postgres::connect(url).await.expect("the test server accepts a connection");
+        let client =
+            xtask::postgres::connect(url).await.expect("the test server accepts a connection");
         Self { client }
     }
 
@@ -118,7 +125,10 @@ impl Session {
     /// From now on this session is what PostgREST makes of a caller with that role (and user).
     pub async fn become_caller(&self, role: &str, user: Option<Uuid>) {
         let claims = serde_json::json!({ "role": role, "sub": user });
-        self.exec(&format!("select set_config('request.jwt.claims', '{claims}', false); set role {role}")).await;
+        self.exec(&format!(
+            "select set_config('request.jwt.claims', '{claims}', false); set role {role}"
+        ))
+        .await;
     }
 
     /// The database's owner again.
@@ -134,7 +144,8 @@ impl Session {
 /// The SQL of an RPC; arguments are untyped literals, which the one function of that name resolves.
 pub fn call_sql(function: &str, args: &Value) -> String {
     let args = args.as_object().expect("arguments are an object");
-    let args: Vec<String> = args.iter().map(|(name, value)| format!("{name} => {}", literal(name, value))).collect();
+    let args: Vec<String> =
+        args.iter().map(|(name, value)| format!("{name} => {}", literal(name, value))).collect();
     format!("select * from unstuck.{function}({})", args.join(", "))
 }
 

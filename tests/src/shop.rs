@@ -37,12 +37,17 @@ impl Attempt {
 }
 
 fn merge(args: &mut Value, more: Value) {
-    let (Some(args), Value::Object(more)) = (args.as_object_mut(), more) else { panic!("arguments are objects") };
+    let (Some(args), Value::Object(more)) = (args.as_object_mut(), more) else {
+        panic!("arguments are objects")
+    };
     args.extend(more);
 }
 
 pub fn id(value: &Value) -> Uuid {
-    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("not an id: {value}"))
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("not an id: {value}"))
 }
 
 impl Session {
@@ -73,7 +78,13 @@ impl Session {
     }
 
     /// A request for a job of `steps` steps, as its function sends it.
-    pub async fn enqueue(&self, user: Uuid, job: Uuid, tool: &str, steps: usize) -> Result<Value, SqlError> {
+    pub async fn enqueue(
+        &self,
+        user: Uuid,
+        job: Uuid,
+        tool: &str,
+        steps: usize,
+    ) -> Result<Value, SqlError> {
         let rows = self.try_call("job_enqueue_v1", enqueue_args(user, job, tool, steps)).await?;
         assert_eq!(rows.len(), 1, "enqueue answers with one row");
         Ok(rows[0].clone())
@@ -82,14 +93,17 @@ impl Session {
     /// A new job that must be accepted.
     pub async fn order(&self, user: Uuid, tool: &str, steps: usize) -> Uuid {
         let job = Uuid::new_v4();
-        let answer =
-            self.enqueue(user, job, tool, steps).await.unwrap_or_else(|error| panic!("order refused: {error}"));
+        let answer = self
+            .enqueue(user, job, tool, steps)
+            .await
+            .unwrap_or_else(|error| panic!("order refused: {error}"));
         assert_eq!(answer["status"], "queued");
         job
     }
 
     pub async fn claim(&self, provider: &str, limit: i64) -> Vec<Attempt> {
-        let rows = self.call("step_claim_v1", json!({ "p_provider": provider, "p_limit": limit })).await;
+        let rows =
+            self.call("step_claim_v1", json!({ "p_provider": provider, "p_limit": limit })).await;
         rows.iter().map(attempt).collect()
     }
 
@@ -117,17 +131,29 @@ impl Session {
     }
 
     pub async fn done(&self, attempt: Attempt, task: &str) -> Value {
-        self.ask("step_done_v1", attempt.with(json!({ "p_task_id": task, "p_output": { "files": [task] } }))).await
+        self.ask(
+            "step_done_v1",
+            attempt.with(json!({ "p_task_id": task, "p_output": { "files": [task] } })),
+        )
+        .await
     }
 
     pub async fn complete(&self, attempt: Attempt) -> Value {
-        let url = format!("https://files.invalid/{}/{}-{}.png", attempt.job, attempt.step, attempt.run);
-        self.ask("step_complete_v1", attempt.with(json!({ "p_output": { "ok": true }, "p_output_url": url }))).await
+        let url =
+            format!("https://files.invalid/{}/{}-{}.png", attempt.job, attempt.step, attempt.run);
+        self.ask(
+            "step_complete_v1",
+            attempt.with(json!({ "p_output": { "ok": true }, "p_output_url": url })),
+        )
+        .await
     }
 
     pub async fn fail(&self, attempt: Attempt, code: &str) -> Value {
-        self.ask("step_fail_v1", attempt.with(json!({ "p_error_code": code, "p_error_message": "it did not work." })))
-            .await
+        self.ask(
+            "step_fail_v1",
+            attempt.with(json!({ "p_error_code": code, "p_error_message": "it did not work." })),
+        )
+        .await
     }
 
     pub async fn requeue(&self, attempt: Attempt, kind: &str, delay_ms: i64) -> Value {
@@ -152,14 +178,18 @@ impl Session {
     }
 
     async fn table_of(&self, job: Uuid) -> Value {
-        self.value(&format!("select table_name from unstuck.jobs join unstuck.tools using (tool) where id = '{job}'"))
-            .await
+        self.value(&format!(
+            "select table_name from unstuck.jobs join unstuck.tools using (tool) where id = '{job}'"
+        ))
+        .await
     }
 
     /// One pass of the SQL healer as the edge runs it.
     pub async fn sweep(&self) -> Value {
         let sweep = self.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await;
-        let swept = self.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep["sweep_id"], "p_limit": 1000 })).await;
+        let swept = self
+            .ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep["sweep_id"], "p_limit": 1000 }))
+            .await;
         let end = json!({ "p_sweep_id": sweep["sweep_id"], "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
         self.ask("sweep_end_v1", end).await;
         swept
@@ -174,7 +204,10 @@ impl Session {
     }
 
     pub async fn step(&self, job: Uuid, step: i64) -> Value {
-        self.row(&format!("select * from unstuck.job_steps where job_id = '{job}' and step = {step}")).await
+        self.row(&format!(
+            "select * from unstuck.job_steps where job_id = '{job}' and step = {step}"
+        ))
+        .await
     }
 
     pub async fn balance(&self, user: Uuid) -> i64 {
@@ -186,8 +219,11 @@ impl Session {
 
     /// The signed amounts of a job's entries, in order.
     pub async fn entries(&self, job: Uuid) -> Vec<i64> {
-        let rows =
-            self.rows(&format!("select amount from unstuck.credit_entries where job_id = '{job}' order by id")).await;
+        let rows = self
+            .rows(&format!(
+                "select amount from unstuck.credit_entries where job_id = '{job}' order by id"
+            ))
+            .await;
         rows.iter().filter_map(|row| row["amount"].as_i64()).collect()
     }
 
@@ -203,7 +239,10 @@ impl Session {
         for table in ["jobs", "job_steps"] {
             self.exec(&aged(table, by, "true")).await;
         }
-        self.exec(&format!("update unstuck_private.queue_turns set served_at = served_at - interval '{by}'")).await;
+        self.exec(&format!(
+            "update unstuck_private.queue_turns set served_at = served_at - interval '{by}'"
+        ))
+        .await;
     }
 
     pub async fn violations(&self) -> Vec<Value> {
@@ -234,15 +273,18 @@ impl Session {
             "select coalesce(sum(amount), 0) from unstuck.credit_entries where job_id = '{job}' and kind = 'refund'"
         );
         assert_eq!(self.int(&refunds).await, refunded);
-        let live = format!("select count(*) from unstuck.job_steps where job_id = '{job}' and completed_at is null");
+        let live = format!(
+            "select count(*) from unstuck.job_steps where job_id = '{job}' and completed_at is null"
+        );
         assert_eq!(self.int(&live).await, 0, "a closed job has no live step");
         self.assert_healthy().await;
     }
 }
 
 pub fn enqueue_args(user: Uuid, job: Uuid, tool: &str, steps: usize) -> Value {
-    let requests: Vec<Value> =
-        (1..=steps).map(|step| json!({ "url": "https://provider.invalid/run", "body": { "step": step } })).collect();
+    let requests: Vec<Value> = (1..=steps)
+        .map(|step| json!({ "url": "https://provider.invalid/run", "body": { "step": step } }))
+        .collect();
     json!({
         "p_user_id": user, "p_job_id": job, "p_tool": tool, "p_session_id": "session", "p_input": { "imageUrl": "https://files.invalid/in.png" },
         "p_request_hash": format!("{tool}/{steps}"), "p_steps": requests,
@@ -256,7 +298,9 @@ fn attempt(row: &Value) -> Attempt {
 
 fn aged(table: &str, by: &str, of: &str) -> String {
     let columns: &[&str] = match table {
-        "jobs" => &["created_at", "queued_at", "started_at", "deadline_at", "expires_at", "completed_at"],
+        "jobs" => {
+            &["created_at", "queued_at", "started_at", "deadline_at", "expires_at", "completed_at"]
+        }
         _ => &[
             "not_before",
             "claimed_at",
@@ -269,6 +313,7 @@ fn aged(table: &str, by: &str, of: &str) -> String {
             "completed_at",
         ],
     };
-    let moved: Vec<String> = columns.iter().map(|column| format!("{column} = {column} - interval '{by}'")).collect();
+    let moved: Vec<String> =
+        columns.iter().map(|column| format!("{column} = {column} - interval '{by}'")).collect();
     format!("update unstuck.{table} set {} where {of}", moved.join(", "))
 }

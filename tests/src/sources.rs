@@ -32,7 +32,9 @@ pub fn read(file: impl AsRef<Path>) -> String {
 pub fn rust_files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = committed()
         .into_iter()
-        .filter(|file| file.starts_with(folder) && file.extension().is_some_and(|extension| extension == "rs"))
+        .filter(|file| {
+            file.starts_with(folder) && file.extension().is_some_and(|extension| extension == "rs")
+        })
         .collect();
     files.sort();
     files

@@ -60,7 +60,8 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     // Another checkout's build writes files of the same names.
     let _one_checkout = tools::lock("target-wasm")?;
     forget_another_checkout(profile)?;
-    let args = ["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile];
+    let args =
+        ["build", "--quiet", "--lib", "--target", "wasm32-unknown-unknown", "--profile", profile];
     let mut build = tools::wasm_cargo(&args);
     for dir in dirs {
         build.args(["--package", &name(dir)?]);
@@ -73,7 +74,9 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     let mut changed = Vec::new();
     for dir in dirs {
         let hash = wasm_hash(dir, profile)?;
-        if std::fs::read_to_string(stamp(dir)).ok().as_ref() != Some(&hash) || !dir.join("build/index.js").exists() {
+        if std::fs::read_to_string(stamp(dir)).ok().as_ref() != Some(&hash)
+            || !dir.join("build/index.js").exists()
+        {
             changed.push((dir, hash));
         }
     }
@@ -91,9 +94,9 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
                 })
             })
             .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a build thread panicked"))))
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err(anyhow!("a build thread panicked")))
+        })
     })
 }
 
@@ -105,8 +108,16 @@ fn forget_another_checkout(profile: &str) -> Result<()> {
     if std::fs::read_to_string(&owner).is_ok_and(|built_for| built_for == root) {
         return Ok(());
     }
-    let args =
-        ["clean", "--quiet", "--target", "wasm32-unknown-unknown", "--profile", profile, "--package", "unstuck-shared"];
+    let args = [
+        "clean",
+        "--quiet",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--profile",
+        profile,
+        "--package",
+        "unstuck-shared",
+    ];
     let advice = "remove the folder target-wasm in the cache";
     run_quiet("forget what another checkout compiled", &mut tools::wasm_cargo(&args), advice)?;
     std::fs::create_dir_all(paths::target_wasm())?;
@@ -142,7 +153,8 @@ fn shim(dir: &Path, profile: &str) -> Result<()> {
 
 /// A function's package is named as its folder.
 fn name(dir: &Path) -> Result<String> {
-    let name = dir.file_name().with_context(|| format!("not a function's folder: {}", dir.display()))?;
+    let name =
+        dir.file_name().with_context(|| format!("not a function's folder: {}", dir.display()))?;
     Ok(name.to_string_lossy().into_owned())
 }
 
@@ -154,8 +166,8 @@ fn wasm_hash(dir: &Path, profile: &str) -> Result<String> {
     let folder = if profile == "dev" { "debug" } else { profile };
     let file = format!("wasm32-unknown-unknown/{folder}/{}.wasm", name(dir)?.replace('-', "_"));
     let path = paths::target_wasm().join(file);
-    let wasm =
-        std::fs::read(&path).with_context(|| format!("cargo has not made {}: is it a cdylib?", path.display()))?;
+    let wasm = std::fs::read(&path)
+        .with_context(|| format!("cargo has not made {}: is it a cdylib?", path.display()))?;
     Ok(format!("{:x} {profile}", Sha256::digest(wasm)))
 }
 
@@ -163,13 +175,18 @@ fn wasm_hash(dir: &Path, profile: &str) -> Result<String> {
 fn pages() -> Result<()> {
     let mut node = Command::new(paths::node_bin("node"));
     node.arg(paths::root().join("xtask/pages.mjs")).current_dir(paths::root());
-    run_quiet("pages: bundle", &mut node, "run `cargo xtask setup` if a package is missing").map(drop)
+    run_quiet("pages: bundle", &mut node, "run `cargo xtask setup` if a package is missing")
+        .map(drop)
 }
 
 /// Builds the program that stands for Supabase and the providers.
 pub fn stand_ins() -> Result<()> {
     let advice = "fix the error above";
-    run_quiet("compile the stand-ins", &mut cargo(&["build", "--quiet", "--package", "stand-ins"]), advice)?;
+    run_quiet(
+        "compile the stand-ins",
+        &mut cargo(&["build", "--quiet", "--package", "stand-ins"]),
+        advice,
+    )?;
     if !stand_ins_binary().exists() {
         bail!("{} is missing after its build", stand_ins_binary().display());
     }

@@ -16,7 +16,8 @@ pub fn run(step: &str, command: &mut Command, advice: &str) -> Result<()> {
     let start = Instant::now();
     say(step);
     let shown = shown(command);
-    let status = command.status().with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
+    let status =
+        command.status().with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
     if !status.success() {
         bail!("{step}: `{shown}` ended with {status}; {advice}");
     }
@@ -29,11 +30,17 @@ pub fn run(step: &str, command: &mut Command, advice: &str) -> Result<()> {
 /// Like [`run`], but silent unless it fails: for steps that are usually instant.
 pub fn run_quiet(step: &str, command: &mut Command, advice: &str) -> Result<String> {
     let shown = shown(command);
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{step}: cannot start `{shown}`; {advice}"))?;
     if !output.status.success() {
         let text = [output.stdout, output.stderr].concat();
-        bail!("{step}: `{shown}` ended with {}; {advice}\n{}", output.status, String::from_utf8_lossy(&text));
+        bail!(
+            "{step}: `{shown}` ended with {}; {advice}\n{}",
+            output.status,
+            String::from_utf8_lossy(&text)
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -45,7 +52,10 @@ pub fn cargo(args: &[&str]) -> Command {
     // What the `cargo` that runs us says of this package is nobody else's; build scripts that look at it would run again, and
     // with them half of the dependencies be compiled anew.
     for (name, _) in std::env::vars_os() {
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix))
+        {
             command.env_remove(name);
         }
     }

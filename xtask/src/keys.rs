@@ -41,8 +41,9 @@ impl Keys {
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("keys.json");
         if let Ok(text) = std::fs::read_to_string(&path) {
-            return serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged; delete it, a new one is made", path.display()));
+            return serde_json::from_str(&text).with_context(|| {
+                format!("{} is damaged; delete it, a new one is made", path.display())
+            });
         }
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let keys = Self::generate()?;
@@ -64,7 +65,8 @@ impl Keys {
         let mut public: Value = serde_json::from_str(&key.public_key().to_jwk_string())?;
         public["alg"] = "ES256".into();
         public["use"] = "sig".into();
-        let secret = json!({ "kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(&self.jwt_secret) });
+        let secret =
+            json!({ "kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(&self.jwt_secret) });
         Ok(json!({ "keys": [public, secret] }).to_string())
     }
 
@@ -96,14 +98,17 @@ impl Keys {
 pub fn sign_hs256(secret: &str, claims: &Value) -> String {
     let head = URL_SAFE_NO_PAD.encode(json!({ "alg": "HS256", "typ": "JWT" }).to_string());
     let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
 /// As Supabase makes its two legacy keys: ten years, no `sub`, no `aud`.
 fn project_jwt(secret: &str, role: &str) -> String {
-    let issued = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let issued = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs());
     let claims = json!({ "iss": "supabase", "ref": "local", "role": role, "iat": issued, "exp": issued + 315_360_000 });
     sign_hs256(secret, &claims)
 }

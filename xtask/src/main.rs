@@ -65,11 +65,12 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
-        let result = runtime.block_on(perform(Cli::parse().task));
-        runtime.shutdown_background();
-        result
-    });
+    let result =
+        tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
+            let result = runtime.block_on(perform(Cli::parse().task));
+            runtime.shutdown_background();
+            result
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -93,7 +94,8 @@ async fn perform(task: Task) -> Result<()> {
         Task::Test { args } => test(&args),
         Task::Ci => {
             run("formatting", &mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`")?;
-            let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+            let lints =
+                ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
             run("lints", &mut cargo(&lints), "fix the warnings above")?;
             test(&[])
         }
@@ -146,10 +148,15 @@ fn test(args: &[String]) -> Result<()> {
     build::functions(&build::all_with(&test_only)?)?;
     build::stand_ins()?;
     // Libraries and integration tests; there are no doc tests, and the programs have none of their own.
-    let mut command: Command = cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
+    let mut command: Command =
+        cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
     // Just built; nothing that a test starts needs to look again.
     command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
-    run("tests", &mut command, "the failed tests are named above; one alone: `cargo test -p <package> <name>`")
+    run(
+        "tests",
+        &mut command,
+        "the failed tests are named above; one alone: `cargo test -p <package> <name>`",
+    )
 }
 
 /// Functions that exist for tests alone.

@@ -13,7 +13,8 @@ pub fn root() -> PathBuf {
 
 /// Outside the checkout, so that a fresh clone finds what an earlier one installed.
 pub fn cache() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base =
+        std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
     base.unwrap_or_else(home).join("unstuck")
 }

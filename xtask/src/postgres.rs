@@ -103,7 +103,8 @@ fn url(port: u16, database: &str) -> String {
 pub async fn connect(url: &str) -> Result<Client> {
     let mut config: Config = url.parse().with_context(|| format!("not a database URL: {url}"))?;
     config.connect_timeout(Duration::from_secs(5));
-    let (client, connection) = config.connect(NoTls).await.with_context(|| format!("cannot connect to {url}"))?;
+    let (client, connection) =
+        config.connect(NoTls).await.with_context(|| format!("cannot connect to {url}"))?;
     tokio::spawn(async move {
         let _ = connection.await;
     });
@@ -124,7 +125,8 @@ pub async fn install(client: &Client, seeded: bool) -> Result<()> {
 /// Applies each file as one batch; a failure names the file and the line.
 pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
     for file in files {
-        let sql = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let sql = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         let applied = client.batch_execute(&sql).await;
         applied.map_err(|error| failed(&shown(file), &sql, &error))?;
     }
@@ -151,7 +153,11 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
         }
         _ => String::new(),
     };
-    let detail = [db.detail(), db.hint(), db.where_()].into_iter().flatten().collect::<Vec<_>>().join("\n  ");
+    let detail = [db.detail(), db.hint(), db.where_()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n  ");
     format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
 }
 
@@ -177,7 +183,8 @@ fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
         "jit=off".into(),
     ];
     settings.extend(options.installed.iter().flat_map(|installed| installed.settings.clone()));
-    let mut args: Vec<OsString> = vec!["-c".into(), INIT_AND_SERVE.into(), "sh".into(), data.into()];
+    let mut args: Vec<OsString> =
+        vec!["-c".into(), INIT_AND_SERVE.into(), "sh".into(), data.into()];
     args.extend(["initdb", "postgres"].map(|program| bin.join(program).into()));
     args.push(if options.installed.is_none() { BUILTIN_LOCALE } else { "" }.into());
     args.extend(settings.iter().flat_map(|setting| ["-c".into(), setting.into()]));
@@ -201,7 +208,8 @@ fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
         let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     });
-    ids.map(Some).context("Postgres does not run as root, and there is no user `nobody` to run it as")
+    ids.map(Some)
+        .context("Postgres does not run as root, and there is no user `nobody` to run it as")
 }
 
 /// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home folder), so for that
@@ -223,11 +231,13 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
     if !for_other_user || world_readable(&native) {
         return Ok(native);
     }
-    let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(package.join("package.json"))?)?;
+    let manifest: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(package.join("package.json"))?)?;
     let version = manifest["version"].as_str().unwrap_or("unknown");
     let copy = std::env::temp_dir().join(format!("unstuck-postgres-{version}"));
     if !copy.exists() {
-        let draft = std::env::temp_dir().join(format!("unstuck-postgres-{version}.{}", keys::random_hex(4)?));
+        let draft = std::env::temp_dir()
+            .join(format!("unstuck-postgres-{version}.{}", keys::random_hex(4)?));
         run_quiet(
             "copy Postgres",
             Command::new("cp").arg("-a").arg(&native).arg(&draft),
@@ -247,5 +257,6 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
 }
 
 fn world_readable(path: &Path) -> bool {
-    path.ancestors().all(|dir| std::fs::metadata(dir).is_ok_and(|info| info.mode() & 0o005 == 0o005))
+    path.ancestors()
+        .all(|dir| std::fs::metadata(dir).is_ok_and(|info| info.mode() & 0o005 == 0o005))
 }

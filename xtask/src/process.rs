@@ -51,8 +51,8 @@ pub struct Process {
 
 impl Process {
     pub fn spawn(spec: Spec) -> Result<Self> {
-        let log =
-            File::create(&spec.log).with_context(|| format!("{}: cannot write {}", spec.name, spec.log.display()))?;
+        let log = File::create(&spec.log)
+            .with_context(|| format!("{}: cannot write {}", spec.name, spec.log.display()))?;
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", WATCHED, "sh"])
@@ -68,13 +68,18 @@ impl Process {
         if let Some((user, group)) = spec.owner {
             command.uid(user).gid(group).current_dir("/");
         }
-        let child =
-            command.spawn().with_context(|| format!("{}: cannot start {}", spec.name, spec.program.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("{}: cannot start {}", spec.name, spec.program.display()))?;
         Ok(Self { name: spec.name, log: spec.log, child })
     }
 
     /// Waits until `ready` says so; fails at once when the process has ended.
-    pub async fn wait_ready<F>(&mut self, limit: Duration, mut ready: impl FnMut() -> F) -> Result<()>
+    pub async fn wait_ready<F>(
+        &mut self,
+        limit: Duration,
+        mut ready: impl FnMut() -> F,
+    ) -> Result<()>
     where
         F: Future<Output = bool>,
     {
@@ -84,7 +89,12 @@ impl Process {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended at start ({status}); its log, {}:\n{}", self.name, self.log.display(), self.log_tail());
+                bail!(
+                    "{} ended at start ({status}); its log, {}:\n{}",
+                    self.name,
+                    self.log.display(),
+                    self.log_tail()
+                );
             }
             if start.elapsed() > limit {
                 bail!(
@@ -103,7 +113,12 @@ impl Process {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => {
-                bail!("{} ended ({status}); its log, {}:\n{}", self.name, self.log.display(), self.log_tail())
+                bail!(
+                    "{} ended ({status}); its log, {}:\n{}",
+                    self.name,
+                    self.log.display(),
+                    self.log_tail()
+                )
             }
         }
     }

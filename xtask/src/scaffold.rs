@@ -25,7 +25,9 @@ pub fn new_function(name: &str) -> Result<()> {
     std::fs::write(dir.join("Cargo.toml"), MANIFEST.replace("{name}", name))?;
     std::fs::write(dir.join("src/lib.rs"), SOURCE.replace("{name}", name))?;
     std::fs::write(path, config)?;
-    say(format_args!("functions/{name} and its environment are there; next: its input and mapping, a row in `tools`"));
+    say(format_args!(
+        "functions/{name} and its environment are there; next: its input and mapping, a row in `tools`"
+    ));
     Ok(())
 }
 
@@ -39,10 +41,18 @@ fn with_environment(config: &str, name: &str) -> Result<String> {
     let head = "[env.gateway]\n";
     let list = "services = [\n";
     let gateway = config.find(head).context("wrangler.toml has no [env.gateway]")?;
-    let services = config[gateway..].find(list).context("[env.gateway] has no list `services`")? + gateway;
-    let end = config[services..].find("\n]").context("the gateway's `services` do not end")? + services + 1;
+    let services =
+        config[gateway..].find(list).context("[env.gateway] has no list `services`")? + gateway;
+    let end = config[services..].find("\n]").context("the gateway's `services` do not end")?
+        + services
+        + 1;
     let line = format!("  {{ binding = \"{}\", service = \"{name}\" }},\n", binding(name));
-    let edited = format!("{}{line}{}{}", &config[..end], &config[end..], ENVIRONMENT.replace("{name}", name));
+    let edited = format!(
+        "{}{line}{}{}",
+        &config[..end],
+        &config[end..],
+        ENVIRONMENT.replace("{name}", name)
+    );
     Wrangler::parse(&edited)?;
     Ok(edited)
 }

@@ -54,7 +54,9 @@ impl StackOptions {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let port_base = match var("UNSTUCK_PORT_BASE") {
             None => PORT_BASE,
-            Some(text) => text.parse().with_context(|| format!("UNSTUCK_PORT_BASE={text} is not a port"))?,
+            Some(text) => {
+                text.parse().with_context(|| format!("UNSTUCK_PORT_BASE={text} is not a port"))?
+            }
         };
         let signing = match var("UNSTUCK_SIGNING").as_deref() {
             None | Some("hs256") => Signing::Hs256,
@@ -66,7 +68,10 @@ impl StackOptions {
             state_dir: state_dir(port_base),
             cron: var("UNSTUCK_CRON").as_deref() != Some("off"),
             signing,
-            extra_functions: var("UNSTUCK_EXTRA_FUNCTIONS").into_iter().flat_map(|list| split(&list)).collect(),
+            extra_functions: var("UNSTUCK_EXTRA_FUNCTIONS")
+                .into_iter()
+                .flat_map(|list| split(&list))
+                .collect(),
             fsync: true,
             overrides: BTreeMap::new(),
             build: var("UNSTUCK_SKIP_BUILD").is_none(),
@@ -104,7 +109,10 @@ pub fn free_port_base() -> Result<u16> {
     let start = u16::from_str_radix(&keys::random_hex(2)?, 16)? % 800;
     (0..800)
         .map(|step| 20_000 + (start + step) % 800 * 10)
-        .find(|base| (1..=PORT_CONTROL).all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok()))
+        .find(|base| {
+            (1..=PORT_CONTROL)
+                .all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok())
+        })
         .context("no ten free ports in a row between 20000 and 28000")
 }
 
@@ -140,7 +148,8 @@ impl Stack {
     pub async fn start(options: StackOptions) -> Result<Self> {
         let state = options.state_dir.clone();
         let log_dir = state.join("log");
-        std::fs::create_dir_all(&log_dir).with_context(|| format!("cannot create {}", log_dir.display()))?;
+        std::fs::create_dir_all(&log_dir)
+            .with_context(|| format!("cannot create {}", log_dir.display()))?;
         ports_free(options.port_base)?;
         if options.build {
             build::stand_ins()?;
@@ -239,7 +248,8 @@ impl Stack {
     pub fn stop(self) {}
 
     async fn control(&self, path: &str) -> Result<()> {
-        post(&format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL), None).await
+        post(&format!("http://127.0.0.1:{}{path}", self.options.port_base + PORT_CONTROL), None)
+            .await
     }
 }
 
@@ -285,7 +295,9 @@ fn ports_free(base: u16) -> Result<()> {
     for offset in 1..=PORT_CONTROL {
         let port = base + offset;
         std::net::TcpListener::bind(("127.0.0.1", port)).with_context(|| {
-            format!("port {port} is taken, perhaps by another stack: end it or set UNSTUCK_PORT_BASE")
+            format!(
+                "port {port} is taken, perhaps by another stack: end it or set UNSTUCK_PORT_BASE"
+            )
         })?;
     }
     Ok(())
@@ -298,7 +310,13 @@ async fn listens(port: u16) -> bool {
 async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
     let base = options.port_base;
     let env = [
-        ("PGRST_DB_URI", format!("postgres://authenticator:authenticator@127.0.0.1:{}/postgres", base + PORT_POSTGRES)),
+        (
+            "PGRST_DB_URI",
+            format!(
+                "postgres://authenticator:authenticator@127.0.0.1:{}/postgres",
+                base + PORT_POSTGRES
+            ),
+        ),
         ("PGRST_DB_SCHEMAS", "public,unstuck".into()),
         ("PGRST_DB_ANON_ROLE", "anon".into()),
         ("PGRST_DB_POOL", "60".into()),
@@ -338,7 +356,8 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
     let storage = options.state_dir.join("storage");
     // The database is new, so what it knows of stored objects is nothing.
     if storage.exists() {
-        std::fs::remove_dir_all(&storage).with_context(|| format!("cannot empty {}", storage.display()))?;
+        std::fs::remove_dir_all(&storage)
+            .with_context(|| format!("cannot empty {}", storage.display()))?;
     }
     std::fs::create_dir_all(&storage)?;
     let mut config = json!({
@@ -366,7 +385,8 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
         remove: None,
         owner: None,
     })?;
-    let ready = || async { listens(base + PORT_ORIGIN).await && listens(base + PORT_PROVIDERS).await };
+    let ready =
+        || async { listens(base + PORT_ORIGIN).await && listens(base + PORT_PROVIDERS).await };
     process.wait_ready(Duration::from_secs(30), ready).await?;
     Ok(process)
 }
@@ -393,7 +413,8 @@ async fn start_workers(options: &StackOptions, keys: &Keys) -> Result<Process> {
         remove: None,
         owner: None,
     })?;
-    let ready = || async { listens(base + PORT_CONTROL).await && listens(base + PORT_WORKERS).await };
+    let ready =
+        || async { listens(base + PORT_CONTROL).await && listens(base + PORT_WORKERS).await };
     process.wait_ready(Duration::from_secs(60), ready).await?;
     Ok(process)
 }
@@ -405,9 +426,11 @@ fn script() -> PathBuf {
 /// Prints what a user of the stack needs.
 pub fn announce(info: &StackInfo) {
     say(format_args!("the stack serves at {} (.local/stack.json has every key)", info.url));
-    for (label, value) in
-        [("functions", &info.functions_url), ("database", &info.db_url), ("providers", &info.providers_url)]
-    {
+    for (label, value) in [
+        ("functions", &info.functions_url),
+        ("database", &info.db_url),
+        ("providers", &info.providers_url),
+    ] {
         println!("  {label:<10} {value}");
     }
     for (label, value) in [

@@ -20,11 +20,13 @@ const DEBIAN_TOOLCHAIN: &str = "debian-web";
 
 /// The browser, and a typeface for pages that ask for the system's.
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "fonts-inter"];
-pub const BROWSER_ADVICE: &str = "install Chromium (Debian: `apt-get install chromium`), or set CHROMIUM to its path";
+pub const BROWSER_ADVICE: &str =
+    "install Chromium (Debian: `apt-get install chromium`), or set CHROMIUM to its path";
 
 pub fn setup() -> Result<()> {
     let cache = paths::cache();
-    std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("cannot create {}", cache.display()))?;
     let _one_at_a_time = lock("setup")?;
     npm_packages()?;
     wasm_target()?;
@@ -37,7 +39,8 @@ pub fn setup() -> Result<()> {
 pub fn lock(name: &str) -> Result<std::fs::File> {
     let path = paths::cache().join(format!("{name}.lock"));
     std::fs::create_dir_all(paths::cache())?;
-    let file = std::fs::File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
         say(format_args!("waiting for another xtask ({name})"));
         file.lock()?;
@@ -57,8 +60,10 @@ pub fn browser() -> Result<()> {
         command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
         run(&format!("browser: apt-get {}", args.join(" ")), &mut command, BROWSER_ADVICE)
     };
-    let install: Vec<&str> =
-        ["install", "--yes", "--no-install-recommends"].into_iter().chain(BROWSER_PACKAGES).collect();
+    let install: Vec<&str> = ["install", "--yes", "--no-install-recommends"]
+        .into_iter()
+        .chain(BROWSER_PACKAGES)
+        .collect();
     // A machine that has never looked up its packages' lists finds nothing at first.
     if let Err(error) = apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))) {
         say(format_args!("no browser, so the tests of the pages will fail: {error}"));
@@ -72,7 +77,9 @@ pub fn chromium() -> Option<PathBuf> {
     named.or_else(|| {
         let path = std::env::var_os("PATH")?;
         let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-        std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name))).find(|program| program.exists())
+        std::env::split_paths(&path)
+            .flat_map(|dir| names.map(|name| dir.join(name)))
+            .find(|program| program.exists())
     })
 }
 
@@ -119,13 +126,18 @@ fn tool(name: &str, version: &str) -> PathBuf {
 
 /// The bindings generator must be exactly as old as the crate in Cargo.lock.
 fn wasm_bindgen_version() -> Result<String> {
-    let text = std::fs::read_to_string(paths::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let text = std::fs::read_to_string(paths::root().join("Cargo.lock"))
+        .context("cannot read Cargo.lock")?;
     let lock: toml::Table = toml::from_str(&text).context("Cargo.lock")?;
-    let packages =
-        lock.get("package").and_then(|packages| packages.as_array()).context("Cargo.lock has no packages")?;
-    let found =
-        packages.iter().find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
-    let version = found.and_then(|package| package.get("version")).and_then(|version| version.as_str());
+    let packages = lock
+        .get("package")
+        .and_then(|packages| packages.as_array())
+        .context("Cargo.lock has no packages")?;
+    let found = packages
+        .iter()
+        .find(|package| package.get("name").and_then(|name| name.as_str()) == Some("wasm-bindgen"));
+    let version =
+        found.and_then(|package| package.get("version")).and_then(|version| version.as_str());
     version.map(str::to_owned).context("Cargo.lock has no wasm-bindgen")
 }
 
@@ -144,8 +156,11 @@ fn npm_packages() -> Result<()> {
     let mut command = Command::new("npm");
     command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&root);
     run("npm packages: npm ci", &mut command, "npm must be installed and reach its registry")?;
-    let node =
-        run_quiet("node", Command::new(paths::node_bin("node")).arg("--version"), "its install script did not run")?;
+    let node = run_quiet(
+        "node",
+        Command::new(paths::node_bin("node")).arg("--version"),
+        "its install script did not run",
+    )?;
     say(format_args!("npm packages: installed, Node {}", node.trim()));
     std::fs::write(stamp, wanted)?;
     Ok(())
@@ -159,7 +174,10 @@ fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
     }
     let install = |locked: &[&str]| {
         let mut command = Command::new("cargo");
-        command.args(["install", name, "--version", &format!("={version}"), "--root"]).arg(&dir).args(locked);
+        command
+            .args(["install", name, "--version", &format!("={version}"), "--root"])
+            .arg(&dir)
+            .args(locked);
         // Its build must not land among ours.
         command.current_dir(paths::cache()).env_remove("CARGO_TARGET_DIR");
         command
@@ -186,9 +204,11 @@ fn wasm_target() -> Result<()> {
         return Ok(());
     }
     let step = format!("{WASM_TARGET}: rustup target add");
-    let Err(error) =
-        run(&step, Command::new("rustup").args(["target", "add", WASM_TARGET]), "trying Debian's packages next")
-    else {
+    let Err(error) = run(
+        &step,
+        Command::new("rustup").args(["target", "add", WASM_TARGET]),
+        "trying Debian's packages next",
+    ) else {
         return Ok(());
     };
     say(format_args!("{error}"));
@@ -201,7 +221,9 @@ fn wasm_target() -> Result<()> {
 
 fn has_target(toolchain: Option<&str>) -> Result<bool> {
     Ok(std_library(toolchain)?.read_dir().is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+        entries.any(|entry| {
+            entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+        })
     }))
 }
 
@@ -226,7 +248,11 @@ fn debian_toolchain() -> Result<()> {
     }
     let mut apt = Command::new("apt-get");
     apt.args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES);
-    run("Debian's wasm tool chain: apt-get install", apt.env("DEBIAN_FRONTEND", "noninteractive"), "run it as root")?;
+    run(
+        "Debian's wasm tool chain: apt-get install",
+        apt.env("DEBIAN_FRONTEND", "noninteractive"),
+        "run it as root",
+    )?;
     let mut link = Command::new("rustup");
     run(
         "Debian's wasm tool chain: rustup toolchain link",
@@ -243,11 +269,20 @@ fn debian_toolchain() -> Result<()> {
 fn build_std() -> Result<()> {
     let dir = paths::cache().join("std-wasm");
     std::fs::create_dir_all(dir.join("src"))?;
-    std::fs::write(dir.join("Cargo.toml"), "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n")?;
+    std::fs::write(
+        dir.join("Cargo.toml"),
+        "[package]\nname = \"empty\"\nedition = \"2021\"\n[workspace]\n",
+    )?;
     std::fs::write(dir.join("src/lib.rs"), "")?;
     let mut build = Command::new("cargo");
     build
-        .args(["build", "--release", "--target", WASM_TARGET, "-Zbuild-std=std,panic_abort,proc_macro"])
+        .args([
+            "build",
+            "--release",
+            "--target",
+            WASM_TARGET,
+            "-Zbuild-std=std,panic_abort,proc_macro",
+        ])
         .current_dir(&dir)
         .env("RUSTC_BOOTSTRAP", "1")
         // Link-time optimisation needs the bitcode.
@@ -265,7 +300,8 @@ fn build_std() -> Result<()> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".rlib") && !name.starts_with("libempty-") {
-            std::fs::copy(&path, library.join(&name)).with_context(|| format!("cannot write {}", library.display()))?;
+            std::fs::copy(&path, library.join(&name))
+                .with_context(|| format!("cannot write {}", library.display()))?;
         }
     }
     Ok(())

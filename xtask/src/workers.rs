@@ -32,12 +32,15 @@ pub fn config(local: &Local<'_>) -> Result<Value> {
     let mut functions = wrangler.functions;
     let extras = local.extra_functions.iter().map(|dir| extra(dir)).collect::<Result<Vec<_>>>()?;
     if let Some(gateway) = functions.iter_mut().find(|function| function.name == "gateway") {
-        gateway
-            .services
-            .extend(extras.iter().map(|function| (wrangler::binding(&function.name), function.name.clone())));
+        gateway.services.extend(
+            extras
+                .iter()
+                .map(|function| (wrangler::binding(&function.name), function.name.clone())),
+        );
     }
     functions.extend(extras);
-    let workers = functions.iter().map(|function| worker(function, local)).collect::<Result<Vec<_>>>()?;
+    let workers =
+        functions.iter().map(|function| worker(function, local)).collect::<Result<Vec<_>>>()?;
     Ok(json!({
         "port": local.port_base + PORT_WORKERS,
         "controlPort": local.port_base + PORT_CONTROL,
@@ -53,7 +56,8 @@ pub fn config(local: &Local<'_>) -> Result<Value> {
 /// A test-only function: no environment, every local value.
 fn extra(dir: &Path) -> Result<Function> {
     let dir = crate::paths::root().join(dir);
-    let name = dir.file_name().context("an extra function is a folder")?.to_string_lossy().into_owned();
+    let name =
+        dir.file_name().context("an extra function is a folder")?.to_string_lossy().into_owned();
     Ok(Function {
         name,
         dir,
@@ -96,7 +100,12 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let ratelimits: Map<String, Value> = function
         .ratelimits
         .iter()
-        .map(|limit| (limit.name.clone(), json!({ "namespace_id": limit.namespace_id, "simple": limit.simple })))
+        .map(|limit| {
+            (
+                limit.name.clone(),
+                json!({ "namespace_id": limit.namespace_id, "simple": limit.simple }),
+            )
+        })
         .collect();
     Ok(json!({
         "name": function.name,
@@ -112,7 +121,11 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
 }
 
 /// What an override says of a name, if anything.
-fn overridden<'a>(function: &Function, local: &'a Local<'_>, name: &str) -> Option<&'a Option<String>> {
+fn overridden<'a>(
+    function: &Function,
+    local: &'a Local<'_>,
+    name: &str,
+) -> Option<&'a Option<String>> {
     local.overrides.get(&function.name)?.get(name)
 }
 
@@ -131,7 +144,10 @@ fn bindings(function: &Function, local: &Local<'_>) -> Result<BTreeMap<String, S
         match values.get(name.as_str()) {
             Some(value) => drop(bindings.insert(name.clone(), value.clone())),
             None if function.vars.contains_key(name) => {}
-            None => bail!("{}: no local value for the secret {name}; add one in xtask/src/workers.rs", function.name),
+            None => bail!(
+                "{}: no local value for the secret {name}; add one in xtask/src/workers.rs",
+                function.name
+            ),
         }
     }
     for (name, value) in local.overrides.get(&function.name).into_iter().flatten() {

@@ -117,7 +117,8 @@ struct Triggers {
 impl Wrangler {
     pub fn load() -> Result<Self> {
         let path = paths::root().join("wrangler.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).context("wrangler.toml")
     }
 
@@ -142,7 +143,10 @@ impl Wrangler {
                 assets: env.assets,
             })
         });
-        Ok(Self { compatibility_date: file.compatibility_date, functions: functions.collect::<Result<_>>()? })
+        Ok(Self {
+            compatibility_date: file.compatibility_date,
+            functions: functions.collect::<Result<_>>()?,
+        })
     }
 }
 
@@ -158,11 +162,15 @@ fn optional_secrets(text: &str) -> Result<BTreeMap<String, Vec<String>>> {
     let mut section = "";
     for line in text.lines() {
         if let Some(header) = line.strip_prefix('[') {
-            section = header.strip_suffix(".secrets]").and_then(|name| name.strip_prefix("env.")).unwrap_or_default();
+            section = header
+                .strip_suffix(".secrets]")
+                .and_then(|name| name.strip_prefix("env."))
+                .unwrap_or_default();
         } else if let Some(list) = line.strip_prefix("# optional = ")
             && !section.is_empty()
         {
-            let names = serde_json::from_str(list).with_context(|| format!("[env.{section}.secrets]: `{line}`"))?;
+            let names = serde_json::from_str(list)
+                .with_context(|| format!("[env.{section}.secrets]: `{line}`"))?;
             found.insert(section.to_owned(), names);
         }
     }
@@ -181,7 +189,8 @@ mod tests {
     #[test]
     fn the_gateway_is_bound_to_every_other_function() {
         let wrangler = Wrangler::load().unwrap();
-        let gateway = wrangler.functions.iter().find(|function| function.name == "gateway").unwrap();
+        let gateway =
+            wrangler.functions.iter().find(|function| function.name == "gateway").unwrap();
         let others: BTreeMap<_, _> = wrangler
             .functions
             .iter()
@@ -194,7 +203,11 @@ mod tests {
     #[test]
     fn optional_secrets_are_read_from_their_comment() {
         let wrangler = Wrangler::load().unwrap();
-        let sweeper = wrangler.functions.iter().find(|function| function.name == "cleanup-stale-jobs").unwrap();
+        let sweeper = wrangler
+            .functions
+            .iter()
+            .find(|function| function.name == "cleanup-stale-jobs")
+            .unwrap();
         assert!(sweeper.secrets_optional.contains(&"CRON_SECRET".to_owned()));
         assert!(!sweeper.secrets_required.contains(&"CRON_SECRET".to_owned()));
     }

@@ -34,15 +34,20 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let body: Body = call.json()?;
-    let job = JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
+    let job =
+        JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
     call.log_job(job);
     if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
         return Err(ApiError::bad_field("reason", "must have at most 500 characters"));
     }
     let actor = call.user()?;
-    let cancelled = finalise::cancel_by_admin(&call.cx(), actor, &body.table, job, body.reason.as_deref()).await?;
+    let cancelled =
+        finalise::cancel_by_admin(&call.cx(), actor, &body.table, job, body.reason.as_deref())
+            .await?;
     let owned = call.cx.clone();
-    call.background(async move { cancel::follow_up(&owned.cx(), &cancelled.provider, Some(job)).await });
+    call.background(
+        async move { cancel::follow_up(&owned.cx(), &cancelled.provider, Some(job)).await },
+    );
     let refunded = cancelled.refunded_credits;
     Reply::ok(json!({
         "success": true,

@@ -34,7 +34,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let body: Body = call.json()?;
-    let job = JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
+    let job =
+        JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
     call.log_job(job);
     let charge = body.charge.unwrap_or(false);
     let requeued = retry::by_admin(&call.cx(), call.user()?, &body.table, job, charge).await?;

@@ -36,7 +36,8 @@ async fn clean_up(cx: OwnedCx) -> Result<(), ApiError> {
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let report = generations::clean_up(&call.cx(), LIMIT).await?;
-    let mut body = serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
+    let mut body =
+        serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Value::Object(fields) = &mut body {
         fields.insert("success".to_owned(), json!(true));
     }

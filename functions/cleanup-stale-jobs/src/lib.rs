@@ -40,7 +40,8 @@ async fn passes(cx: OwnedCx) -> Result<(), ApiError> {
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let limit = limit(call.param("limit"))?;
     let report = sweep::pass(&call.cx(), Source::Http, 1, limit).await?;
-    let mut body = serde_json::to_value(&report).map_err(|error| ApiError::internal(error.to_string()))?;
+    let mut body =
+        serde_json::to_value(&report).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Value::Object(fields) = &mut body {
         fields.insert("success".to_owned(), json!(true));
     }
@@ -54,6 +55,8 @@ fn limit(given: Option<Value>) -> Result<u32, ApiError> {
         Some(Value::String(text)) => text.parse().ok(),
         Some(value) => value.as_u64(),
     };
-    let number = number.and_then(|number| u32::try_from(number).ok()).filter(|number| (1..=LIMIT_MAX).contains(number));
+    let number = number
+        .and_then(|number| u32::try_from(number).ok())
+        .filter(|number| (1..=LIMIT_MAX).contains(number));
     number.ok_or_else(|| ApiError::bad_field("limit", "must be a number from 1 to 10000"))
 }

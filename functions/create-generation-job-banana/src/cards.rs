@@ -7,7 +7,10 @@ use std::fmt::Write;
 
 /// What each card is for, and what it must show.
 const CARDS: [(&str, &str); 7] = [
-    ("cover", "the product large and centred, its name as the headline, a clean background that suits it"),
+    (
+        "cover",
+        "the product large and centred, its name as the headline, a clean background that suits it",
+    ),
     ("benefits", "the product beside three short benefits, each with a simple icon"),
     ("details", "two or three close-ups of material and workmanship with short captions"),
     ("size", "the product with its dimensions as thin measuring lines"),
@@ -18,13 +21,19 @@ const CARDS: [(&str, &str); 7] = [
 
 /// One complete provider request per selected card.
 pub(crate) fn steps(input: &Input, urls: &[String]) -> Vec<Value> {
-    let cards = input.selected_cards.iter().filter_map(|number| Some((number, CARDS.get(usize::from(*number))?)));
+    let cards = input
+        .selected_cards
+        .iter()
+        .filter_map(|number| Some((number, CARDS.get(usize::from(*number))?)));
     let prompts = cards.map(|(number, (title, shows))| prompt(input, *number, title, shows));
     prompts.map(|prompt| gemini::stored_request(urls, &prompt, &input.aspect_ratio)).collect()
 }
 
 fn prompt(input: &Input, number: u8, title: &str, shows: &str) -> String {
-    let mut text = format!("Product card {number} ({title}) for a shop listing of \"{}\".", input.product_name);
+    let mut text = format!(
+        "Product card {number} ({title}) for a shop listing of \"{}\".",
+        input.product_name
+    );
     // Writing into a String does not fail.
     if let Some(category) = &input.category {
         let _ = write!(text, " Category: {category}.");
@@ -32,7 +41,9 @@ fn prompt(input: &Input, number: u8, title: &str, shows: &str) -> String {
     if let Some(description) = &input.description {
         let _ = write!(text, " About it: {description}");
     }
-    let _ =
-        write!(text, "\nShow {shows}. Keep the product exactly as it is in the pictures. Answer with the image only.");
+    let _ = write!(
+        text,
+        "\nShow {shows}. Keep the product exactly as it is in the pictures. Answer with the image only."
+    );
     text
 }

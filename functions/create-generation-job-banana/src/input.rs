@@ -43,8 +43,10 @@ const DESCRIPTION_MAX: usize = 2_000;
 const IMAGES_MAX: usize = 5;
 const CARD_MAX: u8 = 6;
 /// What the image models take.
-const RATIOS: [&str; 14] =
-    ["1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"];
+const RATIOS: [&str; 14] = [
+    "1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9",
+    "21:9",
+];
 const RATIO: &str = "3:4";
 
 impl Input {
@@ -76,8 +78,14 @@ impl Input {
         let mut distinct = body.selected_cards.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        if distinct.is_empty() || distinct.len() < body.selected_cards.len() || distinct.last() > Some(&CARD_MAX) {
-            return bad("selectedCards", "must name at least one card, each from 0 to 6 and none twice");
+        if distinct.is_empty()
+            || distinct.len() < body.selected_cards.len()
+            || distinct.last() > Some(&CARD_MAX)
+        {
+            return bad(
+                "selectedCards",
+                "must name at least one card, each from 0 to 6 and none twice",
+            );
         }
         let aspect_ratio = body.aspect_ratio.clone().unwrap_or_else(|| RATIO.to_owned());
         if !RATIOS.contains(&aspect_ratio.as_str()) {

@@ -41,11 +41,15 @@ fn each_card_is_a_request_of_its_own() {
     let input = check(|body| body["description"] = json!("keeps water cold")).unwrap();
     let steps = steps(&input, &["https://p.test/a.png".to_owned()]);
     assert_eq!(steps.len(), 2);
-    let text = |step: &Value| step["body"]["contents"][0]["parts"][1]["text"].as_str().unwrap().to_owned();
+    let text =
+        |step: &Value| step["body"]["contents"][0]["parts"][1]["text"].as_str().unwrap().to_owned();
     assert!(text(&steps[0]).starts_with("Product card 4 ("), "{}", text(&steps[0]));
     assert!(text(&steps[1]).starts_with("Product card 0 ("));
     for step in &steps {
         assert!(text(step).contains("Steel bottle") && text(step).contains("keeps water cold"));
-        assert_eq!(step["body"]["contents"][0]["parts"][0]["fileData"]["fileUri"], "https://p.test/a.png");
+        assert_eq!(
+            step["body"]["contents"][0]["parts"][0]["fileData"]["fileUri"],
+            "https://p.test/a.png"
+        );
     }
 }

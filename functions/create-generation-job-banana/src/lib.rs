@@ -22,7 +22,10 @@ const NAME: &str = "create-generation-job-banana";
 
 static SPEC: Spec = Spec {
     name: NAME,
-    ops: &[Op::new("", &["GET"], Policy::User).reading(), Op::new("", &["POST"], Policy::User).charging()],
+    ops: &[
+        Op::new("", &["GET"], Policy::User).reading(),
+        Op::new("", &["POST"], Policy::User).charging(),
+    ],
     body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
 };
@@ -44,10 +47,12 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     let input = Input::check(&body)?;
     let cx = call.cx();
     let random = cx.transport.random();
-    let job = start::job_id("jobId", body.job_id.as_deref(), call.idempotency_key.as_deref(), random)?;
+    let job =
+        start::job_id("jobId", body.job_id.as_deref(), call.idempotency_key.as_deref(), random)?;
     call.log_job(job);
     let mut order = start::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
-    let images = input.product_images.iter().map(|image| ("productImages".to_owned(), image.url.as_str()));
+    let images =
+        input.product_images.iter().map(|image| ("productImages".to_owned(), image.url.as_str()));
     let urls = start::files(&cx, &order, &images.collect::<Vec<_>>()).await?;
     order.p_steps = cards::steps(&input, &urls);
     let view = start::enqueue(&cx, &order).await?;

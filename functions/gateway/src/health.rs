@@ -65,11 +65,15 @@ struct Health {
 }
 
 async fn ask(call: &Call) -> Result<Reply, ApiError> {
-    let stored: Result<Stored, DbError> = call.cx().db().rpc_one("health_v1", &serde_json::Map::new()).await;
+    let stored: Result<Stored, DbError> =
+        call.cx().db().rpc_one("health_v1", &serde_json::Map::new()).await;
     let Stored { last_sweep_seconds, stuck, violations } = stored?;
     let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);
     let ok = swept && stuck == Some(0) && violations == Some(0);
-    Reply::with_status(if ok { 200 } else { 503 }, Health { ok, last_sweep_seconds, stuck, violations })
+    Reply::with_status(
+        if ok { 200 } else { 503 },
+        Health { ok, last_sweep_seconds, stuck, violations },
+    )
 }
 
 /// One answer and its age.
@@ -93,7 +97,9 @@ impl<A: Clone> Kept<A> {
 
     fn look(&mut self, now_ms: u64) -> Look<A> {
         match (&self.answer, self.asking_since) {
-            (Some((at, answer)), _) if now_ms.saturating_sub(*at) < KEPT_MS => Look::Use(answer.clone()),
+            (Some((at, answer)), _) if now_ms.saturating_sub(*at) < KEPT_MS => {
+                Look::Use(answer.clone())
+            }
             (_, Some(since)) if now_ms.saturating_sub(since) < ASKING_MS => Look::Wait,
             _ => {
                 self.asking_since = Some(now_ms);

@@ -40,7 +40,9 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     };
     let detail = match answer {
         Ok(response) if has_cors(&response) => return Ok(response),
-        Ok(response) if response.status_code() < 500 => return Ok(pages::page(response, &env, &request_id)),
+        Ok(response) if response.status_code() < 500 => {
+            return Ok(pages::page(response, &env, &request_id));
+        }
         Ok(response) => format!("status {} from the platform", response.status_code()),
         Err(error) => error.to_string(),
     };
@@ -51,7 +53,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 
 /// The binding of a function's name, where it can be one.
 fn binding(name: &str) -> Option<String> {
-    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_name = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let binding = name.to_ascii_uppercase().replace('-', "_");
     (is_name && binding != pages::BINDING).then_some(binding)
 }

@@ -32,7 +32,10 @@ struct Settings<'a> {
 /// Where the project is, and its public key.
 pub(crate) async fn settings(call: Call) -> Result<Reply, ApiError> {
     let config = &call.cx().config;
-    Reply::ok(Settings { supabase_url: config.supabase_url()?, supabase_key: config.supabase_anon_key()? })
+    Reply::ok(Settings {
+        supabase_url: config.supabase_url()?,
+        supabase_key: config.supabase_anon_key()?,
+    })
 }
 
 /// The same request for the contract's file.

@@ -16,7 +16,13 @@ static SPEC: Spec = Spec {
     name: "process-generation-tasks-banana",
     ops: &[Op::new("", &["GET", "POST"], Policy::Scheduled)],
     body_bytes_max: BODY_BYTES_MAX,
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "GEMINI_BASE_URL", "GEMINI_API_KEY", "GEMINI_MODEL"],
+    requires: &[
+        "SUPABASE_URL",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "GEMINI_BASE_URL",
+        "GEMINI_API_KEY",
+        "GEMINI_MODEL",
+    ],
 };
 
 /// Five calls and one connection for heartbeats.
@@ -33,7 +39,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    edge::serve_scheduled(&SPEC, env, |cx| async move { run(&cx, BY_CRON_MS).await.map(|_| ()) }).await;
+    edge::serve_scheduled(&SPEC, env, |cx| async move { run(&cx, BY_CRON_MS).await.map(|_| ()) })
+        .await;
 }
 
 #[event(queue)]

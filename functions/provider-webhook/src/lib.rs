@@ -46,7 +46,8 @@ async fn receive(call: Call) -> Result<Reply, ApiError> {
     let (subject, _) = Subject::of_path(&call.path_tail).ok_or_else(ApiError::unauthorized)?;
     let Subject { provider, job, step, run } = subject;
     call.log_job(job);
-    record(&call.cx(), provider, Attempt { job, step, run }, &call.signature, &call.raw_body).await?;
+    record(&call.cx(), provider, Attempt { job, step, run }, &call.signature, &call.raw_body)
+        .await?;
     Reply::ok(json!({"ok": true}))
 }
 

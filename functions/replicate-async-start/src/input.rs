@@ -60,10 +60,14 @@ impl Input {
         for (number, garment) in body.garments.iter().enumerate() {
             if !CATEGORIES.contains(&garment.category.as_str()) {
                 let field = format!("garments[{number}].category");
-                return Err(ApiError::bad_field(&field, &format!("must be one of {}", CATEGORIES.join(", "))));
+                return Err(ApiError::bad_field(
+                    &field,
+                    &format!("must be one of {}", CATEGORIES.join(", ")),
+                ));
             }
         }
-        if matches!(&body.prompt_hints, Some(Hints::Each(texts)) if texts.len() > body.garments.len()) {
+        if matches!(&body.prompt_hints, Some(Hints::Each(texts)) if texts.len() > body.garments.len())
+        {
             return Err(ApiError::bad_field("prompt_hints", "has more entries than `garments`"));
         }
         for number in 0..body.garments.len() {
@@ -81,20 +85,36 @@ impl Input {
     /// `(field, URL)` of every picture, the person first.
     pub(crate) fn files(&self) -> Vec<(String, &str)> {
         let garments = self.garments.iter().enumerate();
-        let garments = garments.map(|(number, garment)| (format!("garments[{number}].image"), garment.image.as_str()));
-        std::iter::once(("person_image".to_owned(), self.person_image.as_str())).chain(garments).collect()
+        let garments = garments
+            .map(|(number, garment)| (format!("garments[{number}].image"), garment.image.as_str()));
+        std::iter::once(("person_image".to_owned(), self.person_image.as_str()))
+            .chain(garments)
+            .collect()
     }
 
     /// One request for each garment, from the pictures' checked URLs.
-    pub(crate) fn provider_requests(&self, versions: Option<&Value>, urls: &[String]) -> Result<Vec<Value>, ApiError> {
-        let (person, images) = urls.split_first().ok_or_else(|| ApiError::internal("no pictures"))?;
-        let garments = self.garments.iter().zip(images).enumerate().map(|(number, (garment, image_url))| Garment {
-            image_url,
-            category: &garment.category,
-            description: self.prompt_hints.as_ref().and_then(|hints| hints.of(number)).unwrap_or_default(),
-        });
+    pub(crate) fn provider_requests(
+        &self,
+        versions: Option<&Value>,
+        urls: &[String],
+    ) -> Result<Vec<Value>, ApiError> {
+        let (person, images) =
+            urls.split_first().ok_or_else(|| ApiError::internal("no pictures"))?;
+        let garments =
+            self.garments.iter().zip(images).enumerate().map(|(number, (garment, image_url))| {
+                Garment {
+                    image_url,
+                    category: &garment.category,
+                    description: self
+                        .prompt_hints
+                        .as_ref()
+                        .and_then(|hints| hints.of(number))
+                        .unwrap_or_default(),
+                }
+            });
         let garments: Vec<Garment<'_>> = garments.collect();
-        stored_requests(versions, person, &garments).ok_or_else(|| ApiError::misconfigured("REPLICATE_VERSIONS"))
+        stored_requests(versions, person, &garments)
+            .ok_or_else(|| ApiError::misconfigured("REPLICATE_VERSIONS"))
     }
 }
 
@@ -141,7 +161,8 @@ mod tests {
     fn hints_are_one_for_all_or_one_for_each() {
         let described = |hints: Value| {
             let urls = ["p", "a", "b"].map(str::to_owned);
-            let steps = check(with("prompt_hints", hints)).unwrap().provider_requests(None, &urls).unwrap();
+            let steps =
+                check(with("prompt_hints", hints)).unwrap().provider_requests(None, &urls).unwrap();
             steps.iter().map(|step| step["input"]["garment_des"].clone()).collect::<Vec<_>>()
         };
         assert_eq!(described(json!(null)), [json!(""), json!("")]);

@@ -39,7 +39,8 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
     let cx = call.cx();
     let user = call.user()?;
     let random = cx.transport.random();
-    let job = start::job_id("job_id", body.job_id.as_deref(), call.idempotency_key.as_deref(), random)?;
+    let job =
+        start::job_id("job_id", body.job_id.as_deref(), call.idempotency_key.as_deref(), random)?;
     call.log_job(job);
     let mut order = start::order(user, job, NAME, body.session_id.as_deref(), &input)?;
     let urls = start::files(&cx, &order, &input.files()).await?;
@@ -47,7 +48,9 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
     let view = start::enqueue(&cx, &order).await?;
     if view.status == State::Queued {
         let owned = call.cx.clone();
-        call.background(async move { dispatch::dispatch_logged(&owned.cx(), replicate::NAME, |_| {}).await });
+        call.background(async move {
+            dispatch::dispatch_logged(&owned.cx(), replicate::NAME, |_| {}).await
+        });
     }
     Reply::ok(answer(&view, order.p_steps.len()))
 }

@@ -24,8 +24,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 }
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
-    let named = call.param("task_id").ok_or_else(|| ApiError::bad_field("task_id", "is missing"))?;
-    let job = named.as_str().and_then(JobId::parse).ok_or_else(|| ApiError::bad_field("task_id", "is not a UUID"))?;
+    let named =
+        call.param("task_id").ok_or_else(|| ApiError::bad_field("task_id", "is missing"))?;
+    let job = named
+        .as_str()
+        .and_then(JobId::parse)
+        .ok_or_else(|| ApiError::bad_field("task_id", "is not a UUID"))?;
     call.log_job(job);
     let row = call.cx().db().job_get_v1(Some(call.user()?), Some(TOOL), job).await?;
     Reply::ok(json!({

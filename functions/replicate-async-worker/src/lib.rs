@@ -36,7 +36,9 @@ async fn work(cx: OwnedCx) -> Result<(), ApiError> {
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let dispatched = dispatch_within(&call.cx(), NAME, BUDGET_MS, |_| {}).await?;
     let started = dispatched.iter().filter_map(|step| match step {
-        Dispatched { attempt, outcome: Outcome::Started { task_id, .. }, .. } => Some((attempt, task_id)),
+        Dispatched { attempt, outcome: Outcome::Started { task_id, .. }, .. } => {
+            Some((attempt, task_id))
+        }
         _ => None,
     });
     let started: Vec<_> = started.collect();

@@ -36,9 +36,11 @@ async fn runs(cx: OwnedCx) -> Result<(), ApiError> {
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let report = check::pass(&call.cx(), NAME, 1).await?;
-    let mut body = serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
+    let mut body =
+        serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Some(fields) = body.as_object_mut() {
-        fields.insert("message".to_owned(), format!("Checked {} predictions", report.checked).into());
+        fields
+            .insert("message".to_owned(), format!("Checked {} predictions", report.checked).into());
     }
     Reply::ok(body)
 }

@@ -42,7 +42,9 @@ pub(crate) async fn cancel(call: &Call) -> Result<Reply, ApiError> {
     let (table, job) = Named::of(call)?;
     let cancelled = finalise::cancel_by_user(&call.cx(), call.user()?, &table, job).await?;
     follow_up(call, cancelled.provider, Some(job));
-    Reply::ok(json!({"success": true, "status": "cancelled", "refundedCredits": cancelled.refunded_credits}))
+    Reply::ok(
+        json!({"success": true, "status": "cancelled", "refundedCredits": cancelled.refunded_credits}),
+    )
 }
 
 pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
@@ -56,9 +58,11 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
     }
     at_most("sessionId", Some(&session.session_id), SESSION_CHARS_MAX)?;
     let jobs: Vec<JobId> = named.iter().map(|id| uuid("jobIds", id)).collect::<Result<_, _>>()?;
-    let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
+    let cancelled =
+        finalise::cancel_session(&call.cx(), call.user()?, &session.session_id, &jobs).await?;
     let refunded: i64 = cancelled.iter().map(|job| job.refunded_credits).sum();
-    let list: Vec<Value> = cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
+    let list: Vec<Value> =
+        cancelled.iter().map(|job| json!({"table": job.table_name, "id": job.job_id})).collect();
     if !list.is_empty() {
         follow_up(call, NAME.to_owned(), None);
     }
@@ -87,7 +91,9 @@ pub(crate) async fn process_next(call: &Call) -> Result<Reply, ApiError> {
         }
     }
     if dispatched.is_empty() {
-        return Reply::ok(json!({"processed": 0, "started": started, "reason": nothing_started(call).await?}));
+        return Reply::ok(
+            json!({"processed": 0, "started": started, "reason": nothing_started(call).await?}),
+        );
     }
     Reply::ok(json!({"processed": dispatched.len(), "started": started}))
 }

@@ -36,7 +36,10 @@ pub(crate) async fn check_user_active(call: &Call) -> Result<Reply, ApiError> {
 
 fn named_user(call: &Call) -> Result<UserId, ApiError> {
     let named = call.param("userId").ok_or_else(|| ApiError::bad_field("userId", "is missing"))?;
-    named.as_str().and_then(UserId::parse).ok_or_else(|| ApiError::bad_field("userId", "is not a UUID"))
+    named
+        .as_str()
+        .and_then(UserId::parse)
+        .ok_or_else(|| ApiError::bad_field("userId", "is not a UUID"))
 }
 
 pub(crate) async fn status(call: &Call) -> Result<Reply, ApiError> {

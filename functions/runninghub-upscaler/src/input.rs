@@ -59,11 +59,19 @@ impl apps::Input for Input {
     /// The nodes are those of our documented app; not every app takes the last two.
     fn fields(&self) -> Vec<Field> {
         let mut fields = vec![Field::file("imageUrl", &self.image_url, ("1", "image"))];
-        fields.extend(self.resolution.map(|side| Field::value("resolution", side, Some(("2", "value")))));
-        fields.extend(self.detail_denoise.map(|share| Field::value("detailDenoise", share, Some(("3", "value")))));
-        fields.extend(self.prompt.as_ref().map(|text| Field::value("prompt", text, Some(("4", "text")))));
+        fields.extend(
+            self.resolution.map(|side| Field::value("resolution", side, Some(("2", "value")))),
+        );
+        fields.extend(
+            self.detail_denoise
+                .map(|share| Field::value("detailDenoise", share, Some(("3", "value")))),
+        );
+        fields.extend(
+            self.prompt.as_ref().map(|text| Field::value("prompt", text, Some(("4", "text")))),
+        );
         fields.extend(self.category.as_ref().map(|word| Field::value("category", word, None)));
-        fields.extend(self.framing_mode.as_ref().map(|word| Field::value("framingMode", word, None)));
+        fields
+            .extend(self.framing_mode.as_ref().map(|word| Field::value("framingMode", word, None)));
         fields
     }
 }

@@ -11,7 +11,10 @@ fn check(body: Value) -> Result<Input, String> {
 
 #[test]
 fn limits_name_their_field() {
-    assert!(check(json!({"imageUrl": "x", "resolution": 512, "detailDenoise": 1, "unknown": []})).is_ok());
+    assert!(
+        check(json!({"imageUrl": "x", "resolution": 512, "detailDenoise": 1, "unknown": []}))
+            .is_ok()
+    );
     for (field, value) in [
         ("resolution", json!(511)),
         ("resolution", json!(8193)),
@@ -19,7 +22,10 @@ fn limits_name_their_field() {
         ("prompt", json!("x".repeat(2_001))),
         ("category", json!("x".repeat(201))),
     ] {
-        assert!(check(json!({"imageUrl": "x", field: value})).unwrap_err().contains(field), "{field}");
+        assert!(
+            check(json!({"imageUrl": "x", field: value})).unwrap_err().contains(field),
+            "{field}"
+        );
     }
     assert!(check(json!({"imageUrl": "x", "version": "ultra"})).is_err());
 }
@@ -33,14 +39,16 @@ fn a_default_is_the_same_request_as_the_value_spelt_out() {
 
 #[test]
 fn the_version_picks_the_app() {
-    let apps =
-        json!({Input::TOOL: {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
-    let request = |input: Input| stored_request(&apps, Input::TOOL, input.variant(), &input.fields()).unwrap();
+    let apps = json!({Input::TOOL: {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
+    let request = |input: Input| {
+        stored_request(&apps, Input::TOOL, input.variant(), &input.fields()).unwrap()
+    };
     let standard = request(check(json!({"imageUrl": "https://x/a.png"})).unwrap());
     assert_eq!(standard["path"], "/openapi/v2/run/ai-app/1");
     assert_eq!(standard["body"]["nodeInfoList"][0]["fieldValue"], "https://x/a.png");
     assert_eq!(standard["body"]["nodeInfoList"][1]["fieldValue"], "2048");
-    let pro = request(check(json!({"imageUrl": "x", "version": "pro", "category": "people"})).unwrap());
+    let pro =
+        request(check(json!({"imageUrl": "x", "version": "pro", "category": "people"})).unwrap());
     assert_eq!(pro["path"], "/openapi/v2/run/ai-app/2");
     assert_eq!(pro["body"]["nodeInfoList"][2]["nodeId"], "9");
 }

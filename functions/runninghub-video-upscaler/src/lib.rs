@@ -36,7 +36,10 @@ impl apps::Input for Input {
             }
         }
         if self.duration_seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= SECONDS_MAX)) {
-            return Err(ApiError::bad_field("durationSeconds", "must be more than 0 and at most 900"));
+            return Err(ApiError::bad_field(
+                "durationSeconds",
+                "must be more than 0 and at most 900",
+            ));
         }
         Ok(self)
     }
@@ -46,7 +49,9 @@ impl apps::Input for Input {
         let mut fields = vec![Field::file("videoUrl", &self.video_url, ("1", "video"))];
         fields.extend(self.width.map(|side| Field::value("width", side, None)));
         fields.extend(self.height.map(|side| Field::value("height", side, None)));
-        fields.extend(self.duration_seconds.map(|seconds| Field::value("durationSeconds", seconds, None)));
+        fields.extend(
+            self.duration_seconds.map(|seconds| Field::value("durationSeconds", seconds, None)),
+        );
         fields
     }
 }
@@ -81,7 +86,10 @@ mod tests {
             ("durationSeconds", json!(-1.5)),
             ("durationSeconds", json!(900.5)),
         ] {
-            assert!(check(json!({"videoUrl": "x", field: value})).unwrap_err().contains(field), "{field}");
+            assert!(
+                check(json!({"videoUrl": "x", field: value})).unwrap_err().contains(field),
+                "{field}"
+            );
         }
     }
 }

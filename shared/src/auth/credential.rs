@@ -24,7 +24,9 @@ pub enum Presented<'a> {
 pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Presented<'a> {
     if let Some(authorization) = authorization {
         return match authorization.trim().split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Some((scheme, token))
+                if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() =>
+            {
                 Presented::Bearer(token.trim())
             }
             _ => Presented::Malformed,
@@ -51,7 +53,9 @@ pub fn prove<'a>(presented: Presented<'a>, config: &Config) -> Proof<'a> {
         Presented::Apikey(key) if is_service_key(key, config) => Proof::Settled(Identity::Service),
         // The anon and publishable keys say which project is meant, not who is calling.
         Presented::Apikey(_) => Proof::Settled(Identity::Nobody),
-        Presented::Bearer(token) if is_service_key(token, config) => Proof::Settled(Identity::Service),
+        Presented::Bearer(token) if is_service_key(token, config) => {
+            Proof::Settled(Identity::Service)
+        }
         Presented::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
             Proof::Settled(Identity::Scheduler)
         }
@@ -98,10 +102,16 @@ mod tests {
     #[test]
     fn authorization_alone_decides_where_it_is_present() {
         assert_eq!(proof(Some("Bearer x.y.z"), Some("sb_secret_a")), Proof::Token("x.y.z"));
-        assert_eq!(proof(Some("Basic abc"), Some("sb_secret_a")), Proof::Settled(Identity::Invalid));
+        assert_eq!(
+            proof(Some("Basic abc"), Some("sb_secret_a")),
+            Proof::Settled(Identity::Invalid)
+        );
         assert_eq!(proof(Some(""), Some("sb_secret_a")), Proof::Settled(Identity::Invalid));
         assert_eq!(proof(Some("Bearer "), Some("sb_secret_a")), Proof::Settled(Identity::Invalid));
-        assert_eq!(proof(Some("Bearer sb_publishable_x"), Some("sb_secret_a")), Proof::Settled(Identity::Nobody));
+        assert_eq!(
+            proof(Some("Bearer sb_publishable_x"), Some("sb_secret_a")),
+            Proof::Settled(Identity::Nobody)
+        );
         assert_eq!(proof(None, Some("sb_secret_a")), Proof::Settled(Identity::Service));
     }
 

@@ -13,8 +13,11 @@ use signature::{Error as BadSignature, Verifier};
 
 use crate::auth::rsa;
 
-static PROVIDER: CryptoProvider =
-    CryptoProvider { signer_factory: no_signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: no_signer,
+    verifier_factory: verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
 
 /// Makes `jsonwebtoken` use this module. Without it the crate panics at the first well-formed
 /// token. Once per process is enough; again does nothing.
@@ -28,12 +31,15 @@ fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     match (algorithm, key.family(), key.kind()) {
-        (Algorithm::HS256, AlgorithmFamily::Hmac, DecodingKeyKind::SecretOrDer(secret)) if !secret.is_empty() => {
+        (Algorithm::HS256, AlgorithmFamily::Hmac, DecodingKeyKind::SecretOrDer(secret))
+            if !secret.is_empty() =>
+        {
             let mac = Hmac::new_from_slice(secret).map_err(|_| ErrorKind::InvalidKeyFormat)?;
             Ok(Box::new(Hs256(mac)))
         }
         (Algorithm::ES256, AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => {
-            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| ErrorKind::InvalidEcdsaKey)?;
+            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
+                .map_err(|_| ErrorKind::InvalidEcdsaKey)?;
             Ok(Box::new(Es256(key)))
         }
         (Algorithm::RS256, AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
@@ -47,7 +53,11 @@ struct Hs256(Hmac<Sha256>);
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), BadSignature> {
-        self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| BadSignature::new())
+        self.0
+            .clone()
+            .chain_update(message)
+            .verify_slice(signature)
+            .map_err(|_| BadSignature::new())
     }
 }
 
@@ -61,7 +71,8 @@ struct Es256(p256::ecdsa::VerifyingKey);
 
 impl Verifier<Vec<u8>> for Es256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), BadSignature> {
-        let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature::new())?;
+        let signature =
+            p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature::new())?;
         self.0.verify(message, &signature).map_err(|_| BadSignature::new())
     }
 }
@@ -77,8 +88,10 @@ impl JwtVerifier for Es256 {
 struct Rs256(rsa::PublicKey);
 
 /// DER of "this is a SHA-256 digest of 32 bytes" (RFC 8017, 9.2, note 1).
-const SHA256_PREFIX: [u8; 19] =
-    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+const SHA256_PREFIX: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
+];
 
 /// The encoding of a message's digest in `length` bytes.
 fn encoded(message: &[u8], length: usize) -> Vec<u8> {

@@ -123,12 +123,16 @@ fn usable(jwk: Jwk) -> Option<(String, Key)> {
         return None;
     }
     let (algorithm, name, decoding) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("EC", Some("P-256")) => {
-            (Algorithm::ES256, "ES256", DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?))
-        }
-        ("RSA", _) => {
-            (Algorithm::RS256, "RS256", DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?))
-        }
+        ("EC", Some("P-256")) => (
+            Algorithm::ES256,
+            "ES256",
+            DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?),
+        ),
+        ("RSA", _) => (
+            Algorithm::RS256,
+            "RS256",
+            DecodingKey::from_rsa_components(jwk.n.as_deref()?, jwk.e.as_deref()?),
+        ),
         _ => return None,
     };
     if jwk.alg.as_deref().is_some_and(|alg| alg != name) {

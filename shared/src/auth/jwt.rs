@@ -85,7 +85,11 @@ fn valid_until(claims: &Claims, now_s: u64) -> Option<u64> {
     if !claims.exp.is_finite() || claims.exp < 0.0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite, not negative; huge saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "finite, not negative; huge saturates"
+    )]
     let until_s = (claims.exp as u64).saturating_add(LEEWAY_S);
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in f64")]
     let latest_start = now_s.saturating_add(LEEWAY_S) as f64;

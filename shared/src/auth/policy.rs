@@ -33,7 +33,12 @@ pub enum Admission {
 }
 
 /// The table of API.md, row by column. `charges`: an anonymous user is refused unless allowed.
-pub fn admit(identity: Identity, policy: Policy, charges: bool, allow_anonymous: bool) -> Admission {
+pub fn admit(
+    identity: Identity,
+    policy: Policy,
+    charges: bool,
+    allow_anonymous: bool,
+) -> Admission {
     if matches!(policy, Policy::Public | Policy::Provider) {
         return Admission::Granted(Caller::Public);
     }
@@ -43,15 +48,18 @@ pub fn admit(identity: Identity, policy: Policy, charges: bool, allow_anonymous:
         // Good for the scheduled functions and nothing else: elsewhere it proves nothing.
         Identity::Scheduler => Admission::Refused(ApiError::unauthorized()),
         Identity::Service => match policy {
-            Policy::Scheduled | Policy::Service | Policy::ServiceOrAdmin | Policy::UserOrService => {
-                Admission::Granted(Caller::Service)
-            }
+            Policy::Scheduled
+            | Policy::Service
+            | Policy::ServiceOrAdmin
+            | Policy::UserOrService => Admission::Granted(Caller::Service),
             _ => Admission::Refused(ApiError::forbidden()),
         },
         Identity::User { id, anonymous } => {
             let caller = Caller::User { id, anonymous, admin: false };
             match policy {
-                Policy::User | Policy::UserOrService if charges && anonymous && !allow_anonymous => {
+                Policy::User | Policy::UserOrService
+                    if charges && anonymous && !allow_anonymous =>
+                {
                     Admission::Refused(ApiError::forbidden())
                 }
                 Policy::User | Policy::UserOrService => Admission::Granted(caller),
@@ -72,7 +80,12 @@ mod tests {
         Identity::User { id: UserId::from_random(1), anonymous }
     }
 
-    fn answer(identity: Identity, policy: Policy, charges: bool, allow_anonymous: bool) -> &'static str {
+    fn answer(
+        identity: Identity,
+        policy: Policy,
+        charges: bool,
+        allow_anonymous: bool,
+    ) -> &'static str {
         match admit(identity, policy, charges, allow_anonymous) {
             Admission::Granted(caller) => caller.kind(),
             Admission::IfAdmin(_) => "if admin",
@@ -98,7 +111,11 @@ mod tests {
         ];
         for (identity, expected) in rows {
             for (policy, expected) in columns.iter().zip(expected) {
-                assert_eq!(answer(identity, *policy, false, false), expected, "{identity:?} × {policy:?}");
+                assert_eq!(
+                    answer(identity, *policy, false, false),
+                    expected,
+                    "{identity:?} × {policy:?}"
+                );
             }
             for policy in [Public, Provider] {
                 assert_eq!(answer(identity, policy, false, false), "public");

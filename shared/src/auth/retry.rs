@@ -49,7 +49,8 @@ mod tests {
         let id = UserId::from_random(1);
         let user = Caller::User { id, anonymous: false, admin: false };
         let history = JobId::from_random(2);
-        let body = json!({"retryHistoryId": history, "userId": UserId::from_random(3), "prompt": "x"});
+        let body =
+            json!({"retryHistoryId": history, "userId": UserId::from_random(3), "prompt": "x"});
         assert_eq!(asked(&user, &json!({})), Ok(Asked::Order(id)));
         assert_eq!(asked(&user, &json!({"retryHistoryId": null})), Ok(Asked::Order(id)));
         assert_eq!(asked(&user, &body), Ok(Asked::Retry { history, owner: Some(id) }));
@@ -60,12 +61,24 @@ mod tests {
     fn what_names_no_record_is_refused() {
         let user = Caller::User { id: UserId::from_random(1), anonymous: false, admin: false };
         for caller in [user, Caller::Service] {
-            for bad in [json!(""), json!("7"), json!(7), json!({}), json!("00000000-0000-4000-8000-00000000000")] {
+            for bad in [
+                json!(""),
+                json!("7"),
+                json!(7),
+                json!({}),
+                json!("00000000-0000-4000-8000-00000000000"),
+            ] {
                 let refused = asked(&caller, &json!({"retryHistoryId": bad})).unwrap_err();
-                assert_eq!((refused.code, &refused.fields["field"]), (ErrorCode::BadRequest, &json!("retryHistoryId")));
+                assert_eq!(
+                    (refused.code, &refused.fields["field"]),
+                    (ErrorCode::BadRequest, &json!("retryHistoryId"))
+                );
             }
         }
-        assert_eq!(asked(&Caller::Service, &json!({"prompt": "x"})).unwrap_err().code, ErrorCode::BadRequest);
+        assert_eq!(
+            asked(&Caller::Service, &json!({"prompt": "x"})).unwrap_err().code,
+            ErrorCode::BadRequest
+        );
         for caller in [Caller::Scheduler, Caller::Public, Caller::Platform] {
             assert_eq!(asked(&caller, &json!({})).unwrap_err().code, ErrorCode::Forbidden);
         }

@@ -53,7 +53,9 @@ impl PublicKey {
     {
         // Odd, as `new` has seen: an even modulus would be refused by a panic here.
         let modulus = DynResidueParams::new(&wide(&self.modulus)?);
-        let power = DynResidue::new(&wide(signature)?, modulus).pow_bounded_exp(&self.exponent, 32).retrieve();
+        let power = DynResidue::new(&wide(signature)?, modulus)
+            .pow_bounded_exp(&self.exponent, 32)
+            .retrieve();
         let bytes = power.to_be_bytes();
         let bytes = bytes.as_ref();
         bytes.get(bytes.len().checked_sub(self.length())?..).map(<[u8]>::to_vec)
@@ -129,7 +131,10 @@ mod tests {
         assert_eq!(key.open(&modulus), None, "not below the modulus");
         assert_eq!(key.open(&modulus[1..]), None, "too short");
         assert_eq!(key.open(&[&[0][..], &modulus].concat()), None, "too long");
-        assert!(PublicKey::new(&[&[0, 0][..], &modulus].concat(), &[0, 0, 0, 0, 1, 0, 1]).is_some(), "zeros in front");
+        assert!(
+            PublicKey::new(&[&[0, 0][..], &modulus].concat(), &[0, 0, 0, 0, 1, 0, 1]).is_some(),
+            "zeros in front"
+        );
     }
 
     #[test]

@@ -115,7 +115,11 @@ fn a_changed_signature_or_another_key_proves_nothing() {
         assert_eq!(check(&format!("{head}.{}", URL_SAFE_NO_PAD.encode(&bytes[1..])), &key), None);
         let (_, rest) = token.split_once('.').unwrap();
         let other = encode(&with("sub", json!("00000000-0000-4000-8000-000000000002")));
-        let forged = format!("{}.{other}.{}", token.split('.').next().unwrap(), rest.split_once('.').unwrap().1);
+        let forged = format!(
+            "{}.{other}.{}",
+            token.split('.').next().unwrap(),
+            rest.split_once('.').unwrap().1
+        );
         assert_eq!(check(&forged, &key), None);
     }
     assert_eq!(check(&hs256(&claims()), &Key::hs256("another project's")), None);
@@ -136,7 +140,10 @@ fn the_algorithm_is_our_keys_and_never_the_tokens() {
     }
     assert_eq!(check(&es256(&claims(), "rsa-1", 7), &key_of(rsa_jwk())), None);
     assert_eq!(check(&es256(&claims(), "a", 7), &secret_key()), None);
-    assert_eq!(check(&hs256_with(json!({"alg": "HS512"}), &claims(), "secret"), &secret_key()), None);
+    assert_eq!(
+        check(&hs256_with(json!({"alg": "HS512"}), &claims(), "secret"), &secret_key()),
+        None
+    );
     let empty = Key::hs256("");
     assert_eq!(check(&hs256_with(json!({"alg": "HS256"}), &claims(), ""), &empty), None);
 }
@@ -176,7 +183,9 @@ fn what_a_users_token_must_say() {
 #[test]
 fn the_issuer_counts_where_it_is_configured() {
     crypto::install();
-    let judge = |claims: &Value, issuer| jwt::verify(&hs256(claims), &secret_key(), issuer, NOW_S).map(|v| v.identity);
+    let judge = |claims: &Value, issuer| {
+        jwt::verify(&hs256(claims), &secret_key(), issuer, NOW_S).map(|v| v.identity)
+    };
     assert_eq!(judge(&claims(), Some("https://x/auth/v1")), user(false));
     assert_eq!(judge(&claims(), Some("https://y/auth/v1")), None);
     assert_eq!(judge(&without("iss"), Some("https://x/auth/v1")), None);
@@ -197,7 +206,8 @@ fn service_and_anon_keys_are_tokens_without_a_user() {
 #[test]
 fn garbage_is_refused_without_a_panic() {
     let deep = format!("{}.{}.x", encode(&json!({"alg": "HS256"})), "A".repeat(10_000));
-    let critical = hs256_with(json!({"alg": "HS256", "crit": ["b64"], "b64": false}), &claims(), "secret");
+    let critical =
+        hs256_with(json!({"alg": "HS256", "crit": ["b64"], "b64": false}), &claims(), "secret");
     assert!(jwt::header(&critical).is_none());
     for garbage in ["", ".", "..", "...", "a.b.c", "ä.ö.ü", "\0.\0.\0", "eyJ.eyJ.x", &deep] {
         assert_eq!(check(garbage, &secret_key()), None, "{garbage:?}");
@@ -228,7 +238,9 @@ fn keys_we_cannot_use_do_not_take_the_others_away() {
 #[test]
 fn weak_and_malformed_keys_verify_nothing() {
     crypto::install();
-    for (n, e) in [("AQAB", "AQAB"), (RSA_MODULUS, "AQ"), (RSA_MODULUS, "Ag"), (RSA_MODULUS, ""), ("", "")] {
+    for (n, e) in
+        [("AQAB", "AQAB"), (RSA_MODULUS, "AQ"), (RSA_MODULUS, "Ag"), (RSA_MODULUS, ""), ("", "")]
+    {
         let jwk = json!({"kty": "RSA", "kid": "rsa-1", "n": n, "e": e});
         assert_eq!(check(RSA_TOKEN, &key_of(jwk)), None, "{n} {e}");
     }
@@ -255,7 +267,11 @@ fn keys_are_fresh_for_ten_minutes() {
     assert!(jwks.fetched(&set(&[ec_jwk("a", 7)]), 100));
     assert_eq!(look(&mut jwks, "a", 10 * MINUTE), "use");
     assert_eq!(look(&mut jwks, "a", 10 * MINUTE + 100), "fetch");
-    assert_eq!(look(&mut jwks, "a", 10 * MINUTE + 101), "use", "stale keys serve while one request fetches");
+    assert_eq!(
+        look(&mut jwks, "a", 10 * MINUTE + 101),
+        "use",
+        "stale keys serve while one request fetches"
+    );
 }
 
 #[test]
@@ -288,7 +304,11 @@ fn when_the_server_is_down_known_keys_serve_for_a_bounded_time() {
     assert_eq!(look(&mut jwks, "a", 11 * MINUTE), "fetch");
     jwks.failed(11 * MINUTE + 5);
     assert_eq!(look(&mut jwks, "a", 11 * MINUTE + 6), "use");
-    assert_eq!(look(&mut jwks, "b", 11 * MINUTE + 6), "unavailable", "nothing can be said about an unknown key");
+    assert_eq!(
+        look(&mut jwks, "b", 11 * MINUTE + 6),
+        "unavailable",
+        "nothing can be said about an unknown key"
+    );
     assert_eq!(look(&mut jwks, "a", 12 * MINUTE), "fetch", "asked again after the pause");
     assert!(!jwks.fetched("<html>", 12 * MINUTE + 5), "an answer that is no key set is a failure");
     assert_eq!(look(&mut jwks, "a", 12 * MINUTE + 6), "use");

@@ -75,7 +75,11 @@ type Answer<'c> = dyn Future<Output = Result<String, DbError>> + 'c;
 
 impl<T: Transport> Db<'_, T> {
     /// All rows of a set-returning function.
-    pub async fn rpc<A: Serialize, R: DeserializeOwned>(&self, function: &str, args: &A) -> Result<Vec<R>, DbError> {
+    pub async fn rpc<A: Serialize, R: DeserializeOwned>(
+        &self,
+        function: &str,
+        args: &A,
+    ) -> Result<Vec<R>, DbError> {
         let body = self.call(function, serde_json::to_string(args)).await?;
         // A function that returns nothing answers with nothing.
         if body.is_empty() {
@@ -85,7 +89,11 @@ impl<T: Transport> Db<'_, T> {
     }
 
     /// The one row of a function that always returns one.
-    pub async fn rpc_one<A: Serialize, R: DeserializeOwned>(&self, function: &str, args: &A) -> Result<R, DbError> {
+    pub async fn rpc_one<A: Serialize, R: DeserializeOwned>(
+        &self,
+        function: &str,
+        args: &A,
+    ) -> Result<R, DbError> {
         let mut rows = self.rpc(function, args).await?;
         match (rows.pop(), rows.is_empty()) {
             (Some(row), true) => Ok(row),
@@ -94,23 +102,36 @@ impl<T: Transport> Db<'_, T> {
     }
 
     /// The value of a function that returns no set.
-    pub async fn scalar<A: Serialize, R: DeserializeOwned>(&self, function: &str, args: &A) -> Result<R, DbError> {
+    pub async fn scalar<A: Serialize, R: DeserializeOwned>(
+        &self,
+        function: &str,
+        args: &A,
+    ) -> Result<R, DbError> {
         let body = self.call(function, serde_json::to_string(args)).await?;
         serde_json::from_str(&body).map_err(|error| DbError::Bug(format!("{function}: {error}")))
     }
 
     /// Boxed, and the same for all functions: inlined into each caller it would be most of the wasm.
-    fn call<'c>(&'c self, function: &'c str, args: serde_json::Result<String>) -> Pin<Box<Answer<'c>>> {
+    fn call<'c>(
+        &'c self,
+        function: &'c str,
+        args: serde_json::Result<String>,
+    ) -> Pin<Box<Answer<'c>>> {
         Box::pin(self.call_twice(function, args))
     }
 
     /// Sends the call, and once more where the first answer proves that nothing was done.
-    async fn call_twice(&self, function: &str, args: serde_json::Result<String>) -> Result<String, DbError> {
+    async fn call_twice(
+        &self,
+        function: &str,
+        args: serde_json::Result<String>,
+    ) -> Result<String, DbError> {
         let args = args.map_err(|error| DbError::Bug(format!("{function}: {error}")))?;
         let request = self.request(function, args)?;
         match self.attempt(function, request.clone()).await {
             Err(Failure { error: _, nothing_done: true }) => {
-                let jitter = u32::try_from(self.transport.random() % u128::from(RETRY_MS)).unwrap_or(RETRY_MS);
+                let jitter = u32::try_from(self.transport.random() % u128::from(RETRY_MS))
+                    .unwrap_or(RETRY_MS);
                 self.transport.sleep(RETRY_MS + jitter).await;
                 self.attempt(function, request).await.map_err(|failure| failure.error)
             }
@@ -121,10 +142,13 @@ impl<T: Transport> Db<'_, T> {
     async fn attempt(&self, function: &str, request: HttpRequest) -> Result<String, Failure> {
         match self.transport.send(request).await {
             Ok(response) => judge(function, response),
-            Err(TransportError::NotSent(detail)) => {
-                Err(Failure { error: DbError::Unavailable(format!("{function}: {detail}")), nothing_done: true })
+            Err(TransportError::NotSent(detail)) => Err(Failure {
+                error: DbError::Unavailable(format!("{function}: {detail}")),
+                nothing_done: true,
+            }),
+            Err(TransportError::Unknown(detail)) => {
+                Err(DbError::Unknown(format!("{function}: {detail}")).into())
             }
-            Err(TransportError::Unknown(detail)) => Err(DbError::Unknown(format!("{function}: {detail}")).into()),
         }
     }
 
@@ -143,7 +167,8 @@ impl<T: Transport> Db<'_, T> {
             let value = value.to_str().map_err(|error| bug(error.to_string()))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
-        let body = built.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec).unwrap_or_default();
+        let body =
+            built.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec).unwrap_or_default();
         let body = String::from_utf8(body).map_err(|error| bug(error.to_string()))?;
         Ok(HttpRequest {
             method: "POST",
@@ -199,7 +224,9 @@ fn judge(function: &str, response: HttpResponse) -> Result<String, Failure> {
         "" if response.status == 429 => Err(DbError::Unavailable(detail).into()),
         // Something between us and the database answered, or the connection broke at any point.
         "" => Err(DbError::Unknown(detail).into()),
-        _ if code.starts_with("08") || code.starts_with("57P") => Err(DbError::Unknown(detail).into()),
+        _ if code.starts_with("08") || code.starts_with("57P") => {
+            Err(DbError::Unknown(detail).into())
+        }
         _ => Err(DbError::Bug(detail).into()),
     }
 }
@@ -238,9 +265,10 @@ fn stripped(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => items.into_iter().map(stripped).collect(),
-        Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (name.replace('\0', ""), stripped(value))).collect()
-        }
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.replace('\0', ""), stripped(value)))
+            .collect(),
         other => other,
     }
 }

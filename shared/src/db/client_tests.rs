@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::{Db, DbError};
 use crate::config::Config;
 use crate::error::{ApiError, ErrorCode};
-use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{
+    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+};
 
 type Answer = Result<HttpResponse, TransportError>;
 
@@ -62,7 +64,11 @@ fn config(key: &str) -> Config {
 }
 
 /// Calls `f` with `args` against these answers.
-fn call(config: &Config, args: &Value, answers: Vec<Answer>) -> (Result<Vec<Value>, DbError>, Vec<HttpRequest>) {
+fn call(
+    config: &Config,
+    args: &Value,
+    answers: Vec<Answer>,
+) -> (Result<Vec<Value>, DbError>, Vec<HttpRequest>) {
     let script = Script { answers: RefCell::new(answers.into()), sent: RefCell::default() };
     let db = Db { transport: &script, config };
     let outcome = {
@@ -80,7 +86,10 @@ fn outcome(status: u16, body: &str) -> DbError {
 }
 
 fn error(status: u16, code: &str) -> DbError {
-    outcome(status, &json!({"code": code, "message": "m", "details": null, "hint": null}).to_string())
+    outcome(
+        status,
+        &json!({"code": code, "message": "m", "details": null, "hint": null}).to_string(),
+    )
 }
 
 #[test]
@@ -91,7 +100,9 @@ fn the_request_is_an_rpc_with_our_key_and_a_time_limit() {
     assert_eq!((request.method, request.url.as_str()), ("POST", "https://p.test/rest/v1/rpc/f"));
     assert_eq!(request.body.as_deref(), Some("{\"p\":1}"));
     assert!(request.timeout_ms > 0);
-    let header = |name: &str| request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| {
+        request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
     assert_eq!(header("apikey"), Some("a.b.c"));
     assert_eq!(header("authorization"), Some("Bearer a.b.c"));
     assert_eq!(header("content-type"), Some("application/json"));
@@ -132,9 +143,15 @@ fn a_refusal_carries_its_code_and_fields() {
     let body = json!({"code": "PT503", "message": "queue_full", "details": "{\"retry_after\":90}"});
     let error = ApiError::from(outcome(503, &body.to_string()));
     assert_eq!((error.code, error.retry_after_s), (ErrorCode::QueueFull, Some(90)));
-    assert!(matches!(error_of("PT402", "insufficient_credits", Value::Null), DbError::Refused { .. }));
+    assert!(matches!(
+        error_of("PT402", "insufficient_credits", Value::Null),
+        DbError::Refused { .. }
+    ));
     assert!(matches!(error_of("PT418", "nonsense", Value::Null), DbError::Bug(_)));
-    assert!(matches!(error_of("PT402", "insufficient_credits", json!("not json")), DbError::Refused { .. }));
+    assert!(matches!(
+        error_of("PT402", "insufficient_credits", json!("not json")),
+        DbError::Refused { .. }
+    ));
 }
 
 fn error_of(code: &str, message: &str, details: Value) -> DbError {
@@ -143,7 +160,9 @@ fn error_of(code: &str, message: &str, details: Value) -> DbError {
 
 #[test]
 fn other_answers_are_told_apart_by_what_may_have_happened() {
-    for (status, code) in [(500, "40001"), (500, "40P01"), (500, "55P03"), (500, "57014"), (503, "53300")] {
+    for (status, code) in
+        [(500, "40001"), (500, "40P01"), (500, "55P03"), (500, "57014"), (503, "53300")]
+    {
         assert!(matches!(error(status, code), DbError::Unavailable(_)), "{code}");
     }
     for (status, code) in [(503, "08006"), (503, "57P01")] {
@@ -152,10 +171,16 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
     for (status, body) in [(502, "<html>"), (520, ""), (503, "{}"), (504, "timeout")] {
         assert!(matches!(outcome(status, body), DbError::Unknown(_)), "{status}");
     }
-    for (status, code) in [(404, "PGRST202"), (401, "42501"), (409, "23505"), (400, "22P05"), (500, "XX000")] {
+    for (status, code) in
+        [(404, "PGRST202"), (401, "42501"), (409, "23505"), (400, "22P05"), (500, "XX000")]
+    {
         let error = error(status, code);
         assert!(matches!(error, DbError::Bug(_)), "{code}");
-        assert_eq!(ApiError::from(error).message, "Internal error", "nothing of it reaches the caller");
+        assert_eq!(
+            ApiError::from(error).message,
+            "Internal error",
+            "nothing of it reaches the caller"
+        );
     }
     assert!(matches!(error(401, "PGRST301"), DbError::Config(_)));
     assert!(matches!(outcome(429, ""), DbError::Unavailable(_)));
@@ -169,7 +194,9 @@ fn a_schema_that_is_not_exposed_is_named_with_what_to_do() {
     let (outcome, sent) = call(&config("k"), &json!({}), vec![answer(406, &body.to_string())]);
     let error = ApiError::from(outcome.unwrap_err());
     assert_eq!((error.code, error.code.http_status()), (ErrorCode::Misconfigured, 500));
-    for part in ["`unstuck`", "Exposed schemas", "pgrst.db_schemas", "notify pgrst, 'reload config'"] {
+    for part in
+        ["`unstuck`", "Exposed schemas", "pgrst.db_schemas", "notify pgrst, 'reload config'"]
+    {
         assert!(error.message.contains(part), "{part}: {}", error.message);
     }
     assert!(error.internal.unwrap().contains("PGRST106"));

@@ -60,18 +60,29 @@ pub struct Stale {
 }
 
 impl<T: Transport> Db<'_, T> {
-    pub async fn generation_get_v1(&self, user: UserId, tool: &str, job: JobId) -> Result<Generation, DbError> {
+    pub async fn generation_get_v1(
+        &self,
+        user: UserId,
+        tool: &str,
+        job: JobId,
+    ) -> Result<Generation, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_user_id: UserId,
             p_tool: &'a str,
             p_job_id: JobId,
         }
-        self.rpc_one("generation_get_v1", &Args { p_user_id: user, p_tool: tool, p_job_id: job }).await
+        self.rpc_one("generation_get_v1", &Args { p_user_id: user, p_tool: tool, p_job_id: job })
+            .await
     }
 
     /// `owner`: whose it must be; none: the service asks.
-    pub async fn generation_retry_v1(&self, job: JobId, tool: &str, owner: Option<UserId>) -> Result<Retry, DbError> {
+    pub async fn generation_retry_v1(
+        &self,
+        job: JobId,
+        tool: &str,
+        owner: Option<UserId>,
+    ) -> Result<Retry, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_job_id: JobId,
@@ -79,7 +90,8 @@ impl<T: Transport> Db<'_, T> {
             #[serde(skip_serializing_if = "Option::is_none")]
             p_user_id: Option<UserId>,
         }
-        self.rpc_one("generation_retry_v1", &Args { p_job_id: job, p_tool: tool, p_user_id: owner }).await
+        self.rpc_one("generation_retry_v1", &Args { p_job_id: job, p_tool: tool, p_user_id: owner })
+            .await
     }
 
     pub async fn generations_stale_v1(&self, limit: u32) -> Result<Vec<Stale>, DbError> {
@@ -98,6 +110,8 @@ impl<T: Transport> Db<'_, T> {
         }
         #[derive(Deserialize)]
         struct Row {}
-        self.rpc::<_, Row>("generation_put_back_v1", &Args { p_job_id: job, p_run: run }).await.map(|_| ())
+        self.rpc::<_, Row>("generation_put_back_v1", &Args { p_job_id: job, p_run: run })
+            .await
+            .map(|_| ())
     }
 }

@@ -92,7 +92,12 @@ impl<T: Transport> Db<'_, T> {
     }
 
     /// `user`: only that user's job. `tool`: only a job of that tool.
-    pub async fn job_get_v1(&self, user: Option<UserId>, tool: Option<&str>, job: JobId) -> Result<JobRow, DbError> {
+    pub async fn job_get_v1(
+        &self,
+        user: Option<UserId>,
+        tool: Option<&str>,
+        job: JobId,
+    ) -> Result<JobRow, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_job_id: JobId,
@@ -104,14 +109,20 @@ impl<T: Transport> Db<'_, T> {
         self.rpc_one("job_get_v1", &Args { p_job_id: job, p_user_id: user, p_tool: tool }).await
     }
 
-    pub async fn job_cancel_v1(&self, user: UserId, table: &str, job: JobId) -> Result<CancelledJob, DbError> {
+    pub async fn job_cancel_v1(
+        &self,
+        user: UserId,
+        table: &str,
+        job: JobId,
+    ) -> Result<CancelledJob, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_user_id: UserId,
             p_table: &'a str,
             p_job_id: JobId,
         }
-        self.rpc_one("job_cancel_v1", &Args { p_user_id: user, p_table: table, p_job_id: job }).await
+        self.rpc_one("job_cancel_v1", &Args { p_user_id: user, p_table: table, p_job_id: job })
+            .await
     }
 
     pub async fn job_cancel_admin_v1(
@@ -144,7 +155,11 @@ impl<T: Transport> Db<'_, T> {
             p_session_id: &'a str,
             p_job_ids: &'a [JobId],
         }
-        self.rpc("session_cancel_v1", &Args { p_user_id: user, p_session_id: session, p_job_ids: jobs }).await
+        self.rpc(
+            "session_cancel_v1",
+            &Args { p_user_id: user, p_session_id: session, p_job_ids: jobs },
+        )
+        .await
     }
 
     pub async fn job_requeue_v1(
@@ -163,7 +178,13 @@ impl<T: Transport> Db<'_, T> {
             p_charge: bool,
             p_new_job_id: JobId,
         }
-        let args = Args { p_actor: actor, p_table: table, p_job_id: job, p_charge: charge, p_new_job_id: new };
+        let args = Args {
+            p_actor: actor,
+            p_table: table,
+            p_job_id: job,
+            p_charge: charge,
+            p_new_job_id: new,
+        };
         self.rpc_one("job_requeue_v1", &args).await
     }
 }

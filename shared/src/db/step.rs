@@ -221,7 +221,11 @@ impl<T: Transport> Db<'_, T> {
         Ok(row.applied)
     }
 
-    pub async fn step_started_v1(&self, attempt: Attempt, task_id: &str) -> Result<Started, DbError> {
+    pub async fn step_started_v1(
+        &self,
+        attempt: Attempt,
+        task_id: &str,
+    ) -> Result<Started, DbError> {
         self.rpc_one("step_started_v1", &TaskArgs { attempt, p_task_id: task_id }).await
     }
 
@@ -247,23 +251,49 @@ impl<T: Transport> Db<'_, T> {
         self.rpc_one("step_heartbeat_v1", &attempt).await
     }
 
-    pub async fn step_done_v1(&self, attempt: Attempt, task_id: &str, output: &Value) -> Result<Done, DbError> {
-        let args = OutputArgs { attempt, p_output: output, p_task_id: Some(task_id), p_output_url: None };
+    pub async fn step_done_v1(
+        &self,
+        attempt: Attempt,
+        task_id: &str,
+        output: &Value,
+    ) -> Result<Done, DbError> {
+        let args =
+            OutputArgs { attempt, p_output: output, p_task_id: Some(task_id), p_output_url: None };
         self.rpc_one("step_done_v1", &args).await
     }
 
-    pub async fn step_complete_v1(&self, attempt: Attempt, output: &Value, url: &str) -> Result<Completed, DbError> {
-        let args = OutputArgs { attempt, p_output: output, p_task_id: None, p_output_url: Some(url) };
+    pub async fn step_complete_v1(
+        &self,
+        attempt: Attempt,
+        output: &Value,
+        url: &str,
+    ) -> Result<Completed, DbError> {
+        let args =
+            OutputArgs { attempt, p_output: output, p_task_id: None, p_output_url: Some(url) };
         self.rpc_one("step_complete_v1", &args).await
     }
 
-    pub async fn step_fail_v1(&self, attempt: Attempt, code: &str, message: &str) -> Result<Failed, DbError> {
-        let args =
-            FailureArgs { attempt, p_error_code: code, p_error_message: message, p_kind: None, p_delay_ms: None };
+    pub async fn step_fail_v1(
+        &self,
+        attempt: Attempt,
+        code: &str,
+        message: &str,
+    ) -> Result<Failed, DbError> {
+        let args = FailureArgs {
+            attempt,
+            p_error_code: code,
+            p_error_message: message,
+            p_kind: None,
+            p_delay_ms: None,
+        };
         self.rpc_one("step_fail_v1", &args).await
     }
 
-    pub async fn step_checked_v1(&self, attempt: Attempt, heard: Heard) -> Result<Checked, DbError> {
+    pub async fn step_checked_v1(
+        &self,
+        attempt: Attempt,
+        heard: Heard,
+    ) -> Result<Checked, DbError> {
         #[derive(Serialize)]
         struct Args {
             #[serde(flatten)]
@@ -273,7 +303,12 @@ impl<T: Transport> Db<'_, T> {
         self.rpc_one("step_checked_v1", &Args { attempt, p_answer: heard }).await
     }
 
-    pub async fn step_cancelled_v1(&self, job: JobId, step: Step, task_id: &str) -> Result<(), DbError> {
+    pub async fn step_cancelled_v1(
+        &self,
+        job: JobId,
+        step: Step,
+        task_id: &str,
+    ) -> Result<(), DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_job_id: JobId,

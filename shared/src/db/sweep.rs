@@ -89,7 +89,12 @@ impl<T: Transport> Db<'_, T> {
 
     /// Reserves what it returns, so that two sweeps never act on one step. `all`: every running step
     /// is due, not only one that nobody has heard of for a while.
-    pub async fn steps_due_v1(&self, provider: &str, limit: u32, all: bool) -> Result<Vec<DueStep>, DbError> {
+    pub async fn steps_due_v1(
+        &self,
+        provider: &str,
+        limit: u32,
+        all: bool,
+    ) -> Result<Vec<DueStep>, DbError> {
         #[derive(Serialize)]
         struct Args<'a> {
             p_provider: &'a str,

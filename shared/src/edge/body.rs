@@ -7,7 +7,9 @@ use std::fmt;
 
 use futures_util::StreamExt;
 use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 use worker::wasm_bindgen_futures::JsFuture;
@@ -16,12 +18,20 @@ use crate::error::{ApiError, ErrorCode};
 
 /// The body as text. Where the length is declared, the platform enforces it and one read is
 /// enough; where it is not, chunks are counted.
-pub(crate) async fn read(request: &mut worker::Request, bytes_max: usize) -> Result<String, ApiError> {
+pub(crate) async fn read(
+    request: &mut worker::Request,
+    bytes_max: usize,
+) -> Result<String, ApiError> {
     let too_large = || ApiError::of(ErrorCode::PayloadTooLarge);
     if request.inner().body().is_none() {
         return Ok(String::new());
     }
-    let declared = request.headers().get("content-length").ok().flatten().and_then(|text| text.parse::<usize>().ok());
+    let declared = request
+        .headers()
+        .get("content-length")
+        .ok()
+        .flatten()
+        .and_then(|text| text.parse::<usize>().ok());
     match declared {
         Some(length) if length > bytes_max => Err(too_large()),
         Some(_) => {
@@ -83,7 +93,9 @@ pub(crate) fn parse(text: &str) -> Result<Value, ApiError> {
     }
     let refused = Cell::new(None);
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = Bounded { refused: &refused }.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let value = Bounded { refused: &refused }
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
     match value {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(ApiError::bad_request("The body must be a JSON object")),
@@ -108,7 +120,11 @@ impl Bounded<'_> {
     }
 
     fn text<E: Error>(self, text: String) -> Result<String, E> {
-        if text.contains('\0') { Err(self.refuse("The body contains a NUL character")) } else { Ok(text) }
+        if text.contains('\0') {
+            Err(self.refuse("The body contains a NUL character"))
+        } else {
+            Ok(text)
+        }
     }
 }
 
@@ -192,7 +208,8 @@ pub(crate) fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
         reading.set(Some(name.as_str()));
         (name.as_str(), value)
     });
-    let read: Result<T, serde_json::Error> = T::deserialize(MapDeserializer::new(entries.chain(ends)));
+    let read: Result<T, serde_json::Error> =
+        T::deserialize(MapDeserializer::new(entries.chain(ends)));
     let problem: String = match read {
         Ok(input) => return Ok(input),
         Err(error) => error.to_string().chars().take(160).collect(),
@@ -240,7 +257,8 @@ mod tests {
             #[expect(dead_code, reason = "only its type matters here")]
             images: Vec<Input>,
         }
-        let refused = typed::<Order>(&json!({"a": 1, "images": [{"resolution": 1}], "z": 2})).unwrap_err();
+        let refused =
+            typed::<Order>(&json!({"a": 1, "images": [{"resolution": 1}], "z": 2})).unwrap_err();
         assert_eq!(refused.fields["field"], "images");
         assert!(refused.message.contains("imageUrl"), "{refused}");
     }
@@ -262,8 +280,12 @@ mod tests {
             assert!(refused.message.contains("100 fields"), "{refused}");
         }
         // What follows the last field is not even looked at.
-        assert!(parse(&fields(101, " and this is no JSON")).unwrap_err().message.contains("100 fields"));
-        assert!(parse(&fields(100, " and this is no JSON")).unwrap_err().message.contains("not JSON"));
+        assert!(
+            parse(&fields(101, " and this is no JSON")).unwrap_err().message.contains("100 fields")
+        );
+        assert!(
+            parse(&fields(100, " and this is no JSON")).unwrap_err().message.contains("not JSON")
+        );
         let both = format!("{{\"a\":[{}{}]}}", fields(99, "},"), fields(99, "}"));
         assert!(parse(&both).is_ok(), "it is counted per object");
     }
@@ -290,7 +312,10 @@ mod tests {
         }
         type All = std::collections::BTreeMap<String, Looked>;
         let mut body = parse(&fields(FIELDS_MAX, "}")).unwrap();
-        assert_eq!((typed::<All>(&body).unwrap().len(), LOOKS.replace(0)), (FIELDS_MAX, FIELDS_MAX));
+        assert_eq!(
+            (typed::<All>(&body).unwrap().len(), LOOKS.replace(0)),
+            (FIELDS_MAX, FIELDS_MAX)
+        );
         body["f99"] = json!("not a number");
         assert_eq!(typed::<All>(&body).unwrap_err().fields["field"], "f99");
         assert_eq!(LOOKS.get(), FIELDS_MAX);
@@ -301,7 +326,9 @@ mod tests {
         assert_eq!(parse("").unwrap(), json!({}));
         assert_eq!(parse(" \n").unwrap(), json!({}));
         assert_eq!(parse("{\"a\":1}").unwrap(), json!({"a": 1}));
-        for bad in ["[]", "7", "null", "{", "\"x\"", "{\"a\":\"\\u0000\"}", "{\"a\":[{\"b\\u0000\":1}]}"] {
+        for bad in
+            ["[]", "7", "null", "{", "\"x\"", "{\"a\":\"\\u0000\"}", "{\"a\":[{\"b\\u0000\":1}]}"]
+        {
             assert_eq!(parse(bad).unwrap_err().code, ErrorCode::BadRequest, "{bad}");
         }
         assert!(parse("{\"a\":\"\\\\u0000\"}").is_ok(), "a backslash and digits are no NUL");

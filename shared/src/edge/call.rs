@@ -67,7 +67,11 @@ impl Call {
     pub fn param(&self, name: &str) -> Option<Value> {
         match self.body.get(name) {
             Some(value) if !value.is_null() => Some(value.clone()),
-            _ => self.query.iter().find(|(known, _)| known == name).map(|(_, value)| Value::from(value.as_str())),
+            _ => self
+                .query
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| Value::from(value.as_str())),
         }
     }
 
@@ -119,7 +123,8 @@ impl Reply {
     }
 
     pub fn with_status(status: u16, body: impl Serialize) -> Result<Reply, ApiError> {
-        let body = serde_json::to_value(body).map_err(|error| ApiError::internal(error.to_string()))?;
+        let body =
+            serde_json::to_value(body).map_err(|error| ApiError::internal(error.to_string()))?;
         Ok(Reply { status, body: Body::Json(body) })
     }
 

@@ -18,7 +18,8 @@ pub(crate) fn config(env: &Env, required: &[&str]) -> Result<Rc<Config>, ApiErro
     if let Some(known) = PARSED.with_borrow(Clone::clone) {
         return Ok(known);
     }
-    let config = Rc::new(Config::parse(|name| env.var(name).ok().map(|value| value.to_string()), required)?);
+    let config =
+        Rc::new(Config::parse(|name| env.var(name).ok().map(|value| value.to_string()), required)?);
     PARSED.set(Some(Rc::clone(&config)));
     Ok(config)
 }

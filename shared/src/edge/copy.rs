@@ -47,7 +47,8 @@ impl Drop for Stop {
 }
 
 pub(super) async fn copy(copy: Copy) -> Result<(), CopyError> {
-    let stop = Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
+    let stop =
+        Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
     let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
     let signal = AbortSignal::any(&js_sys::Array::of2(&stop.0.signal(), &limit));
     let source = open(&copy.from, copy.stall_ms, &signal).await?;
@@ -67,14 +68,20 @@ pub(super) async fn copy(copy: Copy) -> Result<(), CopyError> {
         ("empty", _) => Err(empty()),
         ("cut", _) => Err(CopyError::Transient("the source broke off".to_owned())),
         ("whole", Ok((200..=299, _))) => Ok(()),
-        (_, Ok((status @ (400 | 413 | 415 | 422), detail))) => Err(CopyError::Rejected(said(status, &detail))),
+        (_, Ok((status @ (400 | 413 | 415 | 422), detail))) => {
+            Err(CopyError::Rejected(said(status, &detail)))
+        }
         (_, Ok((status, detail))) => Err(CopyError::Transient(said(status, &detail))),
         (_, Err(error)) => Err(CopyError::Transient(error.to_string())),
     }
 }
 
 /// Reads a small file into memory.
-pub(super) async fn download(from: &str, bytes_max: u64, timeout_ms: u32) -> Result<File, CopyError> {
+pub(super) async fn download(
+    from: &str,
+    bytes_max: u64,
+    timeout_ms: u32,
+) -> Result<File, CopyError> {
     let signal = AbortSignal::timeout_with_u32(timeout_ms);
     let source = open(from, timeout_ms, &signal).await?;
     length(&source, bytes_max)?;
@@ -92,15 +99,22 @@ pub(super) async fn download(from: &str, bytes_max: u64, timeout_ms: u32) -> Res
 /// will not change is final, the rest is worth another try.
 async fn open(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();
-    let get = HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: stall_ms };
+    let get =
+        HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: stall_ms };
     let patience = Delay::from(Duration::from_millis(u64::from(stall_ms)));
     let source = match select(pin!(exchange(&get, None, signal)), patience).await {
-        Either::Left((source, _)) => source.map_err(|error| CopyError::Transient(error.to_string()))?,
-        Either::Right(_) => return Err(CopyError::Transient("the source does not answer".to_owned())),
+        Either::Left((source, _)) => {
+            source.map_err(|error| CopyError::Transient(error.to_string()))?
+        }
+        Either::Right(_) => {
+            return Err(CopyError::Transient("the source does not answer".to_owned()));
+        }
     };
     match source.status() {
         200 => Ok(source),
-        status @ (408 | 425 | 429 | 500..) => Err(CopyError::Transient(format!("the source said {status}"))),
+        status @ (408 | 425 | 429 | 500..) => {
+            Err(CopyError::Transient(format!("the source said {status}")))
+        }
         status => Err(CopyError::Rejected(format!("the source said {status}"))),
     }
 }

@@ -27,7 +27,10 @@ where
     let started = fetch.now_ms();
     let request_id: Rc<str> = id::request_id(fetch.random()).into();
     let outcome = match super::config::config(fetch.env(), spec.requires) {
-        Ok(config) => handle(OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) }).await,
+        Ok(config) => {
+            handle(OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) })
+                .await
+        }
         Err(error) => Err(error),
     };
     let error = outcome.err();

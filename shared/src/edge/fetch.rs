@@ -9,10 +9,14 @@ use serde_json::Value;
 use worker::js_sys;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{self, AbortController, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response};
+use worker::web_sys::{
+    self, AbortController, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response,
+};
 use worker::{Delay, Env, MessageBuilder};
 
-use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{
+    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+};
 
 /// The answer headers anybody reads; each read crosses into JavaScript.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
@@ -44,14 +48,23 @@ impl Transport for Fetch {
         whole(exchange(&request, body.as_ref(), &limit.signal).await?).await
     }
 
-    async fn upload(&self, request: HttpRequest, bytes: Vec<u8>) -> Result<HttpResponse, TransportError> {
+    async fn upload(
+        &self,
+        request: HttpRequest,
+        bytes: Vec<u8>,
+    ) -> Result<HttpResponse, TransportError> {
         let limit = Limit::of(request.timeout_ms);
         let body: JsValue = js_sys::Uint8Array::from(bytes.as_slice()).into();
         drop(bytes);
         whole(exchange(&request, Some(&body), &limit.signal).await?).await
     }
 
-    async fn download(&self, url: &str, bytes_max: u64, timeout_ms: u32) -> Result<File, CopyError> {
+    async fn download(
+        &self,
+        url: &str,
+        bytes_max: u64,
+        timeout_ms: u32,
+    ) -> Result<File, CopyError> {
         super::copy::download(url, bytes_max, timeout_ms).await
     }
 
@@ -63,7 +76,11 @@ impl Transport for Fetch {
         Delay::from(Duration::from_millis(u64::from(ms))).await;
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970 fit")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970 fit"
+    )]
     fn now_ms(&self) -> u64 {
         js_sys::Date::now() as u64
     }
@@ -73,7 +90,11 @@ impl Transport for Fetch {
         if getrandom::getrandom(&mut bytes).is_err() {
             // The platform's generator does not fail; if it did, unguessable is lost but distinct is not.
             for byte in &mut bytes {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "0 to 255"
+                )]
                 let random = (js_sys::Math::random() * 256.0) as u8;
                 *byte = random;
             }
@@ -82,8 +103,10 @@ impl Transport for Fetch {
     }
 
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError> {
-        let queue = self.env.queue(queue).map_err(|error| TransportError::NotSent(error.to_string()))?;
-        let message = MessageBuilder::new(message).delay_seconds(delay_s.min(NOTIFY_DELAY_S_MAX)).build();
+        let queue =
+            self.env.queue(queue).map_err(|error| TransportError::NotSent(error.to_string()))?;
+        let message =
+            MessageBuilder::new(message).delay_seconds(delay_s.min(NOTIFY_DELAY_S_MAX)).build();
         queue.send(message).await.map_err(|error| TransportError::Unknown(error.to_string()))
     }
 
@@ -128,7 +151,9 @@ async fn whole(response: Response) -> Result<HttpResponse, TransportError> {
     let headers = response.headers();
     let headers = READ_HEADERS
         .iter()
-        .filter_map(|name| headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value)))
+        .filter_map(|name| {
+            headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value))
+        })
         .collect();
     Ok(HttpResponse { status, headers, body: text(&response).await? })
 }

@@ -22,8 +22,10 @@ use crate::site::{Kind, status_word};
 use crate::transport::Transport;
 
 /// The operations, for a website function's `Spec`.
-pub const OPS: &[Op] =
-    &[Op::new("", &["POST"], Policy::UserOrService).charging(), Op::new("", &["GET"], Policy::User).reading()];
+pub const OPS: &[Op] = &[
+    Op::new("", &["POST"], Policy::UserOrService).charging(),
+    Op::new("", &["GET"], Policy::User).reading(),
+];
 
 /// What no call of a website function can work without.
 pub const REQUIRES: &[&str] = &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
@@ -57,9 +59,15 @@ struct Body {
 async fn order(call: &Call, kind: Kind, user: UserId) -> Result<Reply, ApiError> {
     let body: Body = call.json()?;
     input::at_most("sessionId", body.session_id.as_deref(), SESSION_CHARS_MAX)?;
-    let order = Order { prompt: body.prompt, site_name: body.site_name, language: body.language }.check()?;
+    let order = Order { prompt: body.prompt, site_name: body.site_name, language: body.language }
+        .check()?;
     let cx = call.cx();
-    let job = start::job_id("jobId", body.job_id.as_deref(), call.idempotency_key.as_deref(), cx.transport.random())?;
+    let job = start::job_id(
+        "jobId",
+        body.job_id.as_deref(),
+        call.idempotency_key.as_deref(),
+        cx.transport.random(),
+    )?;
     call.log_job(job);
     let mut enqueue = start::order(user, job, kind.tool(), body.session_id.as_deref(), &order)?;
     enqueue.p_steps.push(enqueue.p_input.clone());
@@ -89,7 +97,12 @@ fn accepted(view: &JobView) -> Value {
     Value::Object(body)
 }
 
-async fn retry(call: &Call, kind: Kind, history: JobId, owner: Option<UserId>) -> Result<Reply, ApiError> {
+async fn retry(
+    call: &Call,
+    kind: Kind,
+    history: JobId,
+    owner: Option<UserId>,
+) -> Result<Reply, ApiError> {
     call.log_job(history);
     let retry = generations::retry(&call.cx(), kind.tool(), history, owner).await?;
     let body = json!({
@@ -100,7 +113,9 @@ async fn retry(call: &Call, kind: Kind, history: JobId, owner: Option<UserId>) -
 }
 
 async fn show(call: &Call, kind: Kind) -> Result<Reply, ApiError> {
-    let query = |name: &str| call.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let query = |name: &str| {
+        call.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
     let id = query("id").ok_or_else(|| ApiError::bad_field("id", "is missing"))?;
     let id = JobId::parse(id).ok_or_else(|| ApiError::bad_field("id", "is not a UUID"))?;
     call.log_job(id);
@@ -120,7 +135,11 @@ async fn show(call: &Call, kind: Kind) -> Result<Reply, ApiError> {
     };
     if as_zip {
         if generation.status != State::Completed {
-            let code = if generation.status.is_final() { ErrorCode::AlreadyFinal } else { ErrorCode::InProgress };
+            let code = if generation.status.is_final() {
+                ErrorCode::AlreadyFinal
+            } else {
+                ErrorCode::InProgress
+            };
             return Err(ApiError::of(code).with_field("status", status_word(generation.status)));
         }
         return Ok(Reply::download(format!("{id}.zip"), "application/zip", archive::zip(&files)));
@@ -136,7 +155,10 @@ async fn show(call: &Call, kind: Kind) -> Result<Reply, ApiError> {
 pub async fn consume(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
     let cx = cx.cx();
     let account = Account::of(cx.config)?;
-    let report = attempt::run_all(&cx, llm::NAME, BOUNDS, async |step| site::make(&cx, &account, step).await).await?;
+    let report = attempt::run_all(&cx, llm::NAME, BOUNDS, async |step| {
+        site::make(&cx, &account, step).await
+    })
+    .await?;
     cx.transport.log(&json!({"event": "websites", "request_id": cx.request_id, "report": report}));
     Ok(())
 }

@@ -105,8 +105,12 @@ async fn refresh(cx: &OwnedCx, config: &Config) -> Result<(), ApiError> {
         }
     });
     if !good {
-        let detail = outcome.map_or_else(|error| error.to_string(), |response| format!("status {}", response.status));
-        cx.fetch.log(&json!({"event": "jwks_failed", "request_id": &*cx.request_id, "detail": detail}));
+        let detail = outcome.map_or_else(
+            |error| error.to_string(),
+            |response| format!("status {}", response.status),
+        );
+        cx.fetch
+            .log(&json!({"event": "jwks_failed", "request_id": &*cx.request_id, "detail": detail}));
     }
     Ok(())
 }

@@ -28,4 +28,6 @@ pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-pub use spec::{BODY_BYTES_MAX, Op, Quota, REPLICATE_SETTINGS, Route, Spec, WEBHOOK_BYTES_MAX, route};
+pub use spec::{
+    BODY_BYTES_MAX, Op, Quota, REPLICATE_SETTINGS, Route, Spec, WEBHOOK_BYTES_MAX, route,
+};

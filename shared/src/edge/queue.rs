@@ -47,7 +47,11 @@ where
     let config = super::config::config(fetch.env(), spec.requires);
     let outcome = match (config, content(message)) {
         (Ok(config), Some(content)) => {
-            handle(content, OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) }).await
+            handle(
+                content,
+                OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(&request_id) },
+            )
+            .await
         }
         (Err(error), _) => Err(error),
         // It will never be readable; it is only a hint.
@@ -57,7 +61,9 @@ where
         Ok(()) => message.ack(),
         Err(error) => {
             let seconds = error.retry_after_s.unwrap_or(RETRY_AFTER_S);
-            message.retry_with_options(&QueueRetryOptionsBuilder::new().with_delay_seconds(seconds).build());
+            message.retry_with_options(
+                &QueueRetryOptionsBuilder::new().with_delay_seconds(seconds).build(),
+            );
         }
     }
     let error = outcome.err();

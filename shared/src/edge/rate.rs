@@ -25,7 +25,9 @@ pub(super) async fn count(env: &Env, quota: Quota, user: UserId) -> Result<(), A
     let binding = quota.binding();
     let limiter = env.rate_limiter(binding).map_err(|_| ApiError::misconfigured(binding))?;
     match limiter.limit(user.to_string()).await {
-        Ok(outcome) if !outcome.success => Err(ApiError::of(ErrorCode::RateLimited).with_retry_after(PERIOD_S)),
+        Ok(outcome) if !outcome.success => {
+            Err(ApiError::of(ErrorCode::RateLimited).with_retry_after(PERIOD_S))
+        }
         _ => Ok(()),
     }
 }

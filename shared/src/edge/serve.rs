@@ -48,19 +48,22 @@ where
     }
     let started = fetch.now_ms();
     let mut trace = Trace { op: "", caller: "unknown", job_id: Rc::default() };
-    let outcome = match prepare(spec, &mut request, method, &fetch, &request_id, context, &mut trace).await {
-        Ok(call) => handle(call).await,
-        Err(error) => {
-            body::discard(&mut request).await;
-            Err(error)
-        }
-    };
+    let outcome =
+        match prepare(spec, &mut request, method, &fetch, &request_id, context, &mut trace).await {
+            Ok(call) => handle(call).await,
+            Err(error) => {
+                body::discard(&mut request).await;
+                Err(error)
+            }
+        };
     Line {
         function: spec.name,
         op: trace.op,
         event: "fetch",
         request_id: &request_id,
-        status: outcome.as_ref().map_or_else(|error| error.code.http_status(), |reply| reply.status),
+        status: outcome
+            .as_ref()
+            .map_or_else(|error| error.code.http_status(), |reply| reply.status),
         caller: trace.caller,
         job_id: trace.job_id.borrow().as_deref(),
         duration_ms: fetch.now_ms().saturating_sub(started),
@@ -99,7 +102,8 @@ async fn prepare(
         Policy::Provider => (Value::Null, signature(request.headers())),
         _ => (body::parse(&raw_body)?, Signature::default()),
     };
-    let query = request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
+    let query =
+        request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
     Ok(Call {
         op: route.op.op,
         method,
@@ -127,7 +131,12 @@ fn addressed(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
 
 /// The caller the policy admits; being an admin is asked of the database at this moment, and by
 /// nobody more often than the operation may be called.
-async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx, trace: &mut Trace) -> Result<Caller, ApiError> {
+async fn admitted(
+    op: &Op,
+    headers: &Headers,
+    cx: &OwnedCx,
+    trace: &mut Trace,
+) -> Result<Caller, ApiError> {
     let authorization = header(headers, "authorization");
     let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
     let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
@@ -139,7 +148,9 @@ async fn admitted(op: &Op, headers: &Headers, cx: &OwnedCx, trace: &mut Trace) -
     rate::admitted(cx.fetch.env(), op.quota, identity).await?;
     match admission {
         Admission::Granted(caller) => Ok(caller),
-        Admission::IfAdmin(Caller::User { id, anonymous, .. }) if identity::is_admin(id, cx).await? => {
+        Admission::IfAdmin(Caller::User { id, anonymous, .. })
+            if identity::is_admin(id, cx).await? =>
+        {
             Ok(Caller::User { id, anonymous, admin: true })
         }
         Admission::IfAdmin(_) | Admission::Refused(_) => Err(ApiError::forbidden()),
@@ -157,7 +168,11 @@ pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
 /// By the names of the Standard Webhooks scheme.
 fn signature(headers: &Headers) -> Signature {
     let text = |name: &str| header(headers, name).unwrap_or_default();
-    Signature { id: text("webhook-id"), timestamp: text("webhook-timestamp"), entries: text("webhook-signature") }
+    Signature {
+        id: text("webhook-id"),
+        timestamp: text("webhook-timestamp"),
+        entries: text("webhook-signature"),
+    }
 }
 
 fn header(headers: &Headers, name: &str) -> Option<String> {
@@ -188,5 +203,8 @@ pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
         }
     };
     let _ = headers.set("content-type", "application/json");
-    Response::builder().with_status(status).with_headers(headers).fixed(body.to_string().into_bytes())
+    Response::builder()
+        .with_status(status)
+        .with_headers(headers)
+        .fixed(body.to_string().into_bytes())
 }

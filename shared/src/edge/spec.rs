@@ -112,14 +112,19 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     }
     let rest: Vec<&str> = segments.collect();
     let found = match rest.split_first() {
-        Some((first, tail)) => find(spec, method, first, tail).or_else(|| find(spec, method, "", &rest)),
+        Some((first, tail)) => {
+            find(spec, method, first, tail).or_else(|| find(spec, method, "", &rest))
+        }
         None => find(spec, method, "", &rest),
     };
     let (op, tail) = found.ok_or_else(ApiError::not_found)?;
     if !op.methods.contains(&method) {
-        let allowed = spec.ops.iter().filter(|other| other.op == op.op).flat_map(|other| other.methods);
+        let allowed =
+            spec.ops.iter().filter(|other| other.op == op.op).flat_map(|other| other.methods);
         let allowed: Vec<&str> = allowed.copied().collect();
-        return Err(ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allowed.join(", ")));
+        return Err(
+            ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allowed.join(", "))
+        );
     }
     Ok(Route { op, tail: tail.iter().map(|segment| (*segment).to_owned()).collect() })
 }
@@ -142,7 +147,10 @@ mod tests {
 
     static SPEC: Spec = Spec {
         name: "queue",
-        ops: &[Op::new("check", &["GET", "POST"], Policy::User), Op::new("", &["POST"], Policy::Provider).with_tail()],
+        ops: &[
+            Op::new("check", &["GET", "POST"], Policy::User),
+            Op::new("", &["POST"], Policy::Provider).with_tail(),
+        ],
         body_bytes_max: BODY_BYTES_MAX,
         requires: &[],
     };
@@ -163,7 +171,10 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found_and_methods_are_named() {
-        assert_eq!(route(&ONE, "POST", "/functions/v1/one/x").unwrap_err().code, ErrorCode::NotFound);
+        assert_eq!(
+            route(&ONE, "POST", "/functions/v1/one/x").unwrap_err().code,
+            ErrorCode::NotFound
+        );
         assert_eq!(route(&ONE, "POST", "/functions/v1/two").unwrap_err().code, ErrorCode::NotFound);
         assert_eq!(route(&ONE, "POST", "/").unwrap_err().code, ErrorCode::NotFound);
         let refused = route(&SPEC, "DELETE", "/functions/v1/queue/check").unwrap_err();

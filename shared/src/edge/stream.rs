@@ -60,7 +60,11 @@ impl Streams for Fetch {
 }
 
 impl Functions for Fetch {
-    async fn call(&self, function: &str, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+    async fn call(
+        &self,
+        function: &str,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, TransportError> {
         let not_bound = |error: worker::Error| TransportError::NotSent(short(&error));
         let binding = function.to_ascii_uppercase().replace('-', "_");
         let service = self.env().service(&binding).map_err(not_bound)?;
@@ -69,7 +73,8 @@ impl Functions for Fetch {
         let built = built(&request, body.as_ref(), &exchanged.0.signal())?;
         let called = async {
             let unknown = |error: worker::Error| TransportError::Unknown(short(&error));
-            let mut response = service.fetch_request(worker::Request::from(built)).await.map_err(unknown)?;
+            let mut response =
+                service.fetch_request(worker::Request::from(built)).await.map_err(unknown)?;
             let body = response.text().await.map_err(unknown)?;
             Ok(HttpResponse { status: response.status_code(), headers: Vec::new(), body })
         };
@@ -77,7 +82,10 @@ impl Functions for Fetch {
     }
 }
 
-async fn within<T>(ms: u32, work: impl Future<Output = Result<T, TransportError>>) -> Result<T, TransportError> {
+async fn within<T>(
+    ms: u32,
+    work: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
     match select(pin!(work), pin!(pause(ms))).await {
         Either::Left((done, _)) => done,
         Either::Right(((), _)) => Err(TransportError::Unknown("no answer in time".to_owned())),
@@ -93,7 +101,11 @@ fn short(error: &worker::Error) -> String {
 }
 
 /// One timer for many pieces: it only looks how long ago the last one came.
-async fn read(response: Response, silence_ms: u32, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), TransportError> {
+async fn read(
+    response: Response,
+    silence_ms: u32,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> Result<(), TransportError> {
     let broken = |error: worker::Error| TransportError::Unknown(short(&error));
     let mut pieces = worker::Response::from(response).stream().map_err(broken)?;
     let mut last_ms = Date::now().as_millis();
@@ -112,7 +124,10 @@ async fn read(response: Response, silence_ms: u32, mut take: impl FnMut(&[u8]) -
                 let silent_ms = Date::now().as_millis().saturating_sub(last_ms);
                 let left_ms = u64::from(silence_ms).saturating_sub(silent_ms);
                 if left_ms == 0 {
-                    return Err(TransportError::Unknown(format!("silent for {} s", silence_ms / 1000)));
+                    return Err(TransportError::Unknown(format!(
+                        "silent for {} s",
+                        silence_ms / 1000
+                    )));
                 }
                 silence = Box::pin(pause(u32::try_from(left_ms).unwrap_or(silence_ms)));
             }
@@ -126,6 +141,7 @@ async fn pause(ms: u32) {
 
 fn headers(response: &Response) -> Vec<(String, String)> {
     let headers = response.headers();
-    let read = |name: &&str| headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value));
+    let read =
+        |name: &&str| headers.get(name).ok().flatten().map(|value| ((*name).to_owned(), value));
     READ_HEADERS.iter().filter_map(read).collect()
 }

@@ -65,7 +65,12 @@ async fn run<I: Input>(call: &Call) -> Result<Reply, ApiError> {
     let cx = call.cx();
     let apps = cx.config.runninghub_apps()?;
     let user = call.user()?;
-    let job = start::job_id("jobId", named.job_id.as_deref(), call.idempotency_key.as_deref(), cx.transport.random())?;
+    let job = start::job_id(
+        "jobId",
+        named.job_id.as_deref(),
+        call.idempotency_key.as_deref(),
+        cx.transport.random(),
+    )?;
     call.log_job(job);
     let mut enqueue = start::order(user, job, I::TOOL, named.session_id.as_deref(), &order)?;
     let mut fields = order.fields();
@@ -81,7 +86,8 @@ async fn run<I: Input>(call: &Call) -> Result<Reply, ApiError> {
     let step = apps::stored_request(apps, I::TOOL, order.variant(), &fields);
     enqueue.p_steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     let view = start::enqueue(&cx, &enqueue).await?;
-    let view = if view.status == State::Queued { hand_over(call, &enqueue, view).await } else { view };
+    let view =
+        if view.status == State::Queued { hand_over(call, &enqueue, view).await } else { view };
     Reply::ok(answer::run(&view)?)
 }
 
@@ -90,7 +96,9 @@ async fn hand_over(call: &Call, enqueue: &Enqueue, view: JobView) -> JobView {
     let (tell, told) = oneshot::channel();
     let owned = call.cx.clone();
     let job = enqueue.p_job_id;
-    call.background(async move { start::dispatch_for(&owned.cx(), runninghub::NAME, job, tell).await });
+    call.background(
+        async move { start::dispatch_for(&owned.cx(), runninghub::NAME, job, tell).await },
+    );
     let outcome = told.await.ok().flatten();
     start::after_dispatch(&call.cx(), enqueue, view, outcome).await
 }
@@ -105,7 +113,10 @@ async fn queue_status(call: &Call, tool: &'static str) -> Result<Reply, ApiError
 /// The job that a request names in its body or query.
 pub fn job_param(call: &Call) -> Result<JobId, ApiError> {
     let value = call.param("jobId").ok_or_else(|| ApiError::bad_field("jobId", "is missing"))?;
-    let job = value.as_str().and_then(JobId::parse).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
+    let job = value
+        .as_str()
+        .and_then(JobId::parse)
+        .ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
     call.log_job(job);
     Ok(job)
 }

@@ -65,7 +65,8 @@ fn ended(body: &mut Map<String, Value>, view: &JobView) {
 
 fn rejected(view: &JobView) -> ApiError {
     let message = view.error_message.clone();
-    let message = message.unwrap_or_else(|| ErrorCode::ProviderRejected.default_message().to_owned());
+    let message =
+        message.unwrap_or_else(|| ErrorCode::ProviderRejected.default_message().to_owned());
     ApiError::new(ErrorCode::ProviderRejected, message)
         .with_field("jobId", json!(view.job_id))
         .with_field("status", view.status.runninghub_word())
@@ -113,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_waiting_job_has_a_position_and_an_estimate() {
-        let body = run(&JobView { position: Some(1), eta_seconds: Some(20), ..view(State::Queued) }).unwrap();
+        let body =
+            run(&JobView { position: Some(1), eta_seconds: Some(20), ..view(State::Queued) })
+                .unwrap();
         assert_eq!(body["queued"], true);
         assert_eq!(body["status"], "queued");
         assert_eq!(body["position"], 1);

@@ -72,7 +72,8 @@ pub async fn run_all<T: Transport>(
     call: impl AsyncFn(&Claimed) -> Result<Produced, CallError>,
 ) -> Result<Report, ApiError> {
     let until_ms = cx.transport.now_ms() + bounds.claim_for_ms;
-    let mut left = (cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / CALLS_PER_STEP).max(1) as usize;
+    let mut left =
+        (cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / CALLS_PER_STEP).max(1) as usize;
     let (mut busy, mut claiming, mut freed, mut looking) = (0, false, false, false);
     let (mut report, call) = (Report::default(), &call);
     let mut happenings: FuturesUnordered<LocalBoxFuture<'_, Happened>> = FuturesUnordered::new();
@@ -171,7 +172,10 @@ pub async fn attempt<T: Transport>(
     let given_up = || Err(CallError::passing("the provider took too long"));
     let answer = lease::hold_since(cx, step.attempt, since_ms, call).await.unwrap_or_else(given_up);
     let outcome = end(cx, step, answer).await.unwrap_or_else(|error| {
-        cx.log("attempt_fault", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+        cx.log(
+            "attempt_fault",
+            json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}),
+        );
         Outcome::Left
     });
     let Attempt { job, step: number, run } = step.attempt;
@@ -195,7 +199,8 @@ async fn end<T: Transport>(
             Ok(if failed.outcome == FailOutcome::Failed { Outcome::Failed } else { Outcome::Left })
         }
         Decision::Requeue { capacity, delay_ms, failure } => {
-            let requeued = finalise::requeue(cx, step.attempt, capacity, delay_ms, &failure).await?;
+            let requeued =
+                finalise::requeue(cx, step.attempt, capacity, delay_ms, &failure).await?;
             Ok(match requeued.outcome {
                 RequeueOutcome::Queued => Outcome::Requeued { delay_ms },
                 RequeueOutcome::Failed => Outcome::Failed,
@@ -207,7 +212,11 @@ async fn end<T: Transport>(
 }
 
 /// The result is stored; losing the record of it would mean making it again, so it is worth a few tries.
-async fn complete<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, produced: &Produced) -> Result<Outcome, DbError> {
+async fn complete<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    produced: &Produced,
+) -> Result<Outcome, DbError> {
     let mut tries = 1;
     loop {
         let completed = finalise::complete(cx, attempt, &produced.output, &produced.url).await;

@@ -20,12 +20,20 @@ fn produced() -> Produced {
 }
 
 /// A call that takes that long and then says that.
-async fn after(shift: &Shift, ms: u32, said: Result<Produced, CallError>) -> Result<Produced, CallError> {
+async fn after(
+    shift: &Shift,
+    ms: u32,
+    said: Result<Produced, CallError>,
+) -> Result<Produced, CallError> {
     shift.sleep(ms).await;
     said
 }
 
-fn run(shift: &Shift, bounds: Bounds, call: impl AsyncFn(&Claimed) -> Result<Produced, CallError>) -> Report {
+fn run(
+    shift: &Shift,
+    bounds: Bounds,
+    call: impl AsyncFn(&Claimed) -> Result<Produced, CallError>,
+) -> Report {
     let config = Shift::config();
     let cx = Cx { transport: shift, config: &config, request_id: "r" };
     shift.drive(run_all(&cx, NAME, bounds, call)).expect("it ends").unwrap()
@@ -95,7 +103,11 @@ fn a_refusal_fails_a_passing_fault_comes_again_and_wakes_the_consumer() {
     let report = run(&shift, BOUNDS, async |step: &Claimed| {
         let said = match step.attempt.step.0 {
             1 => Err(CallError::Rejected(failure())),
-            2 => Err(CallError::Transient { failure: failure(), retry_after_ms: Some(47_500), attempts_max: None }),
+            2 => Err(CallError::Transient {
+                failure: failure(),
+                retry_after_ms: Some(47_500),
+                attempts_max: None,
+            }),
             _ => Ok(produced()),
         };
         after(&shift, 100, said).await
@@ -176,7 +188,10 @@ fn a_frozen_worker_whose_step_was_taken_over_changes_nothing() {
         let (again, since_ms) = claim(&shift);
         assert_eq!((again.attempts, again.attempt.run.0), (2, 2));
         let other = Produced { output: json!(2), url: "https://p.test/b.png".to_owned() };
-        assert_eq!(run_one(&shift, &again, since_ms, after(&shift, 1_000, Ok(other))), Outcome::Completed);
+        assert_eq!(
+            run_one(&shift, &again, since_ms, after(&shift, 1_000, Ok(other))),
+            Outcome::Completed
+        );
         assert_eq!(shift.drive(old), Some(Outcome::Left), "frozen after {frozen_after}");
         assert_eq!(shift.step(1).url.as_deref(), Some("https://p.test/b.png"));
     }

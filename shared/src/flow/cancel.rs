@@ -11,19 +11,32 @@ use crate::transport::Transport;
 use serde_json::json;
 
 /// Cancels one task and strikes the debt.
-pub async fn at_provider<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, job: JobId, step: Step, task_id: &str) {
+pub async fn at_provider<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    job: JobId,
+    step: Step,
+    task_id: &str,
+) {
     let answer = cx.transport.send(remote.build_cancel(task_id)).await;
     let struck = match remote.parse_cancel(&answer) {
         true => cx.db().step_cancelled_v1(job, step, task_id).await.map_err(ApiError::from),
         false => Err(ApiError::upstream("the provider did not take the cancel")),
     };
     if let Err(error) = struck {
-        cx.log("cancel_still_owed", json!({"job_id": job, "provider": remote.name(), "detail": error.internal}));
+        cx.log(
+            "cancel_still_owed",
+            json!({"job_id": job, "provider": remote.name(), "detail": error.internal}),
+        );
     }
 }
 
 /// Cancels what the provider still works on for a job that has just been cancelled.
-pub async fn job<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, job: JobId) -> Result<(), DbError> {
+pub async fn job<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    job: JobId,
+) -> Result<(), DbError> {
     let steps = cx.db().job_get_v1(None, None, job).await?.total_steps;
     for number in 1..=steps {
         let Some(step) = cx.db().step_get_v1(job, Step(number)).await? else {
@@ -48,7 +61,10 @@ pub async fn follow_up<T: Transport>(cx: &Cx<'_, T>, provider: &str, cancelled: 
     };
     let started = hint::start_next(cx, provider).await;
     for error in [told, started].into_iter().filter_map(Result::err) {
-        cx.log("follow_up_fault", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
+        cx.log(
+            "follow_up_fault",
+            json!({"level": "error", "error": error.to_string(), "detail": error.internal}),
+        );
     }
 }
 

@@ -75,10 +75,19 @@ fn assert_settled(shift: &Shift, case: &str) {
             _ => ("completed", None, 0, 1),
         };
         // Where attempts were lost to crashes, the last error may be the lost attempt itself.
-        let code = step.error.as_deref().filter(|code| number != 4 || *code != "TIMEOUT").or(expected.1);
-        assert_eq!((step.status, code, step.refunds, objects), expected, "{case}: step {number}: {step:?}");
+        let code =
+            step.error.as_deref().filter(|code| number != 4 || *code != "TIMEOUT").or(expected.1);
+        assert_eq!(
+            (step.status, code, step.refunds, objects),
+            expected,
+            "{case}: step {number}: {step:?}"
+        );
         let url = step.url.as_deref().unwrap_or_default();
-        assert_eq!(url.contains("/object/public/results/") && url.contains(&stored), objects == 1, "{case}: {url}");
+        assert_eq!(
+            url.contains("/object/public/results/") && url.contains(&stored),
+            objects == 1,
+            "{case}: {url}"
+        );
     }
 }
 
@@ -89,7 +98,8 @@ fn five_cards_with_all_that_can_happen_to_them() {
     assert_eq!((report.succeeded, report.failed), (2, 1));
     recover(&shift);
     assert_settled(&shift, "uncut");
-    let generated = |number| shift.0.borrow().generated.iter().filter(|made| **made == number).count();
+    let generated =
+        |number| shift.0.borrow().generated.iter().filter(|made| **made == number).count();
     assert_eq!([1, 2, 3, 4, 5].map(generated), [1, 3, 1, 3, 2]);
 }
 
@@ -166,7 +176,8 @@ fn another_account_that_only_the_operator_can_mend_ends_no_card() {
 
 #[test]
 fn product_images_too_large_to_send_are_refused() {
-    for (file_bytes, expected) in [(4 * 1024 * 1024, "completed"), (4 * 1024 * 1024 + 1, "failed")] {
+    for (file_bytes, expected) in [(4 * 1024 * 1024, "completed"), (4 * 1024 * 1024 + 1, "failed")]
+    {
         let shift = Shift::new(1);
         {
             let mut state = shift.0.borrow_mut();

@@ -39,9 +39,16 @@ pub struct Report {
 }
 
 /// One run. `passes` share the budget of subrequests.
-pub async fn pass<T: Transport>(cx: &Cx<'_, T>, provider: &str, passes: u32) -> Result<Report, ApiError> {
+pub async fn pass<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    passes: u32,
+) -> Result<Report, ApiError> {
     let remote = Remote::of(provider, cx.config)?;
-    let mut run = Run { calls: cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1), ..Run::default() };
+    let mut run = Run {
+        calls: cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1),
+        ..Run::default()
+    };
     let began = cx.transport.now_ms();
     let late = || cx.transport.now_ms().saturating_sub(began) > ASK_MS;
     while let Some(limit) = run.page().filter(|_| !late()) {
@@ -63,7 +70,12 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, provider: &str, passes: u32) -> 
 }
 
 /// `count` runs, `every_ms` from start to start.
-pub async fn passes<T: Transport>(cx: &Cx<'_, T>, provider: &str, count: u32, every_ms: u32) -> Result<(), ApiError> {
+pub async fn passes<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    count: u32,
+    every_ms: u32,
+) -> Result<(), ApiError> {
     let check = async || {
         let report = pass(cx, provider, count).await?;
         cx.log("check", json!({"provider": provider, "report": report}));

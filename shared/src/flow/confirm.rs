@@ -8,7 +8,8 @@
 use super::{Cx, cancel, dispatch, finalise, lease, save};
 use crate::db::DbError;
 use crate::db::step::{
-    Attempt, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome, Heard, RequeueOutcome, StartedOutcome,
+    Attempt, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome, Heard, RequeueOutcome,
+    StartedOutcome,
 };
 use crate::id::UserId;
 use crate::job::decide::{Decision, Event, decide};
@@ -75,7 +76,10 @@ pub async fn confirm<T: Transport>(
     cx.alarm(remote.name(), reading.alarm.as_deref());
     if reading.said == Answer::Silent {
         let status = answer.as_ref().map(|response| response.status).ok();
-        cx.log("no_answer", json!({"job_id": subject.attempt.job, "provider": remote.name(), "status": status}));
+        cx.log(
+            "no_answer",
+            json!({"job_id": subject.attempt.job, "provider": remote.name(), "status": status}),
+        );
     }
     if subject.witness != Witness::Recorded
         && let Some(settled) = adopt(cx, remote, subject, &reading.said).await?
@@ -86,7 +90,8 @@ pub async fn confirm<T: Transport>(
         Decision::Deliver(outputs) => deliver(cx, remote, subject, &outputs).await,
         Decision::Fail(failure) => fail(cx, subject.attempt, &failure).await,
         Decision::Requeue { capacity, delay_ms, failure } => {
-            let requeued = finalise::requeue(cx, subject.attempt, capacity, delay_ms, &failure).await?;
+            let requeued =
+                finalise::requeue(cx, subject.attempt, capacity, delay_ms, &failure).await?;
             Ok(match requeued.outcome {
                 RequeueOutcome::Queued => Settled::Requeued,
                 RequeueOutcome::Failed => Settled::Failed { refunded: requeued.refunded },
@@ -107,7 +112,11 @@ pub async fn confirm<T: Transport>(
 }
 
 /// Nothing ended there: noted, and past the deadline ended here.
-pub async fn silent<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, answered: bool) -> Result<Settled, DbError> {
+pub async fn silent<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    answered: bool,
+) -> Result<Settled, DbError> {
     let heard = if answered { Heard::Running } else { Heard::NoAnswer };
     let checked = finalise::checked(cx, attempt, heard).await?;
     Ok(match checked.outcome {
@@ -131,13 +140,17 @@ async fn adopt<T: Transport>(
         // A finished task is adopted, or refused, by what records that it is done.
         Answer::Done(_) => return Ok(None),
         Answer::Lost | Answer::Silent => return silent(cx, subject.attempt, false).await.map(Some),
-        Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running if called && !subject.current => {
+        Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running
+            if called && !subject.current =>
+        {
             return Ok(Some(Settled::Left));
         }
         // Providers call at the end. What is still at work may be anybody's, and would be cancelled
         // with this step: it is asked about again.
         Answer::Running if called => return silent(cx, subject.attempt, false).await.map(Some),
-        Answer::Failed(_) | Answer::Interrupted(_) if !subject.current => return Ok(Some(Settled::Left)),
+        Answer::Failed(_) | Answer::Interrupted(_) if !subject.current => {
+            return Ok(Some(Settled::Left));
+        }
         Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running => {}
     }
     let Attempt { job, step, .. } = subject.attempt;
@@ -192,19 +205,25 @@ pub async fn copy<T: Transport>(
     attempt: Attempt,
     output: &Value,
 ) -> Result<Settled, DbError> {
-    let outputs: Vec<Output> =
-        output.get("files").and_then(|files| serde_json::from_value(files.clone()).ok()).unwrap_or_default();
+    let outputs: Vec<Output> = output
+        .get("files")
+        .and_then(|files| serde_json::from_value(files.clone()).ok())
+        .unwrap_or_default();
     let saving = save::save(cx, user, attempt, &outputs, remote.content_types());
     let lost = || Err(CopyError::Transient("the lease was lost".to_owned()));
     match lease::hold(cx, attempt, saving).await.unwrap_or_else(lost) {
         Ok(url) => {
             let completed = finalise::complete(cx, attempt, output, &url).await?;
             Ok(match completed.outcome {
-                CompleteOutcome::Completed => Settled::Delivered { last: completed.job_status == State::Completed },
+                CompleteOutcome::Completed => {
+                    Settled::Delivered { last: completed.job_status == State::Completed }
+                }
                 CompleteOutcome::Late | CompleteOutcome::Stale => Settled::Left,
             })
         }
-        Err(CopyError::Rejected(text)) => fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await,
+        Err(CopyError::Rejected(text)) => {
+            fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await
+        }
         // The lease runs out and the next sweep copies again, until the job expires.
         Err(CopyError::Transient(text)) => {
             cx.log("copy_deferred", json!({"job_id": attempt.job, "error": text}));
@@ -213,7 +232,11 @@ pub async fn copy<T: Transport>(
     }
 }
 
-async fn fail<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, failure: &Failure) -> Result<Settled, DbError> {
+async fn fail<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    failure: &Failure,
+) -> Result<Settled, DbError> {
     let failed = finalise::fail(cx, attempt, failure).await?;
     Ok(match failed.outcome {
         FailOutcome::Failed => Settled::Failed { refunded: failed.refunded },

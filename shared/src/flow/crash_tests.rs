@@ -102,5 +102,8 @@ fn an_unknown_submit_with_no_webhook_is_settled_by_the_deadline_alone() {
     assert_eq!(world.0.borrow().status, "starting");
     recover(&world);
     let state = world.0.borrow();
-    assert_eq!((state.status, state.error.as_deref(), state.submits), ("failed", Some("TIMEOUT"), 1));
+    assert_eq!(
+        (state.status, state.error.as_deref(), state.submits),
+        ("failed", Some("TIMEOUT"), 1)
+    );
 }

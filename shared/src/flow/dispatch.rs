@@ -71,9 +71,16 @@ pub async fn dispatch<T: Transport>(
 }
 
 /// The same where nobody waits for what comes of it.
-pub async fn dispatch_logged<T: Transport>(cx: &Cx<'_, T>, provider: &str, seen: impl FnMut(Seen<'_>)) {
+pub async fn dispatch_logged<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    seen: impl FnMut(Seen<'_>),
+) {
     if let Err(error) = dispatch(cx, provider, seen).await {
-        cx.log("dispatch_error", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
+        cx.log(
+            "dispatch_error",
+            json!({"level": "error", "error": error.to_string(), "detail": error.internal}),
+        );
     }
 }
 
@@ -101,7 +108,9 @@ pub async fn dispatch_within<T: Transport>(
         let has_settled = confirm_early(cx, &hands.remote, &claimed, &round).await;
         // A round that was not full took all there was; only a slot that it gave back, or a chain that moved on, lets in more.
         let is_full = round.len() >= ROUND as usize;
-        let may_go_on = is_full || has_settled || round.iter().any(|dispatched| dispatched.outcome.frees_a_slot());
+        let may_go_on = is_full
+            || has_settled
+            || round.iter().any(|dispatched| dispatched.outcome.frees_a_slot());
         all.extend(round);
         if !may_go_on || cx.transport.now_ms().saturating_sub(began) > budget_ms {
             return Ok(all);
@@ -136,22 +145,36 @@ async fn hand_over<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claim
     let outcome = match submit(cx, hands, step).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            cx.log("dispatch_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+            cx.log(
+                "dispatch_error",
+                json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}),
+            );
             Outcome::Left
         }
     };
-    cx.log("dispatched", json!({"job_id": step.attempt.job, "tool": step.tool, "outcome": word(&outcome)}));
+    cx.log(
+        "dispatched",
+        json!({"job_id": step.attempt.job, "tool": step.tool, "outcome": word(&outcome)}),
+    );
     Dispatched { attempt: step.attempt, tool: step.tool.clone(), outcome }
 }
 
-async fn submit<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed) -> Result<Outcome, DbError> {
+async fn submit<T: Transport>(
+    cx: &Cx<'_, T>,
+    hands: &Hands<'_>,
+    step: &Claimed,
+) -> Result<Outcome, DbError> {
     let request = hands.webhook_url(step.attempt).and_then(|webhook_url| {
         let previous_output_url = step.previous_output_url.as_deref();
-        let handover = Handover { webhook_url: &webhook_url, previous_output_url, run_ms: step.run_ms };
+        let handover =
+            Handover { webhook_url: &webhook_url, previous_output_url, run_ms: step.run_ms };
         hands.remote.build_submit(&step.input, &handover)
     });
     let Some(request) = request else {
-        let failure = Failure::new(FailureCode::ProviderRejected, "the job holds no request for its provider");
+        let failure = Failure::new(
+            FailureCode::ProviderRejected,
+            "the job holds no request for its provider",
+        );
         return fail(cx, step.attempt, &failure).await;
     };
     match cx.db().step_sent_v1(step.attempt).await {
@@ -174,7 +197,11 @@ async fn submit<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed)
     }
 }
 
-async fn not_sent<T: Transport>(cx: &Cx<'_, T>, step: &Claimed, error: DbError) -> Result<Outcome, DbError> {
+async fn not_sent<T: Transport>(
+    cx: &Cx<'_, T>,
+    step: &Claimed,
+    error: DbError,
+) -> Result<Outcome, DbError> {
     if !matches!(error, DbError::Unknown(_)) {
         return Err(error);
     }
@@ -203,7 +230,9 @@ async fn record<T: Transport>(
     };
     match (started.outcome, doomed) {
         (StartedOutcome::Running, Some(failure)) => fail(cx, step.attempt, &failure).await,
-        (StartedOutcome::Running, None) => Ok(Outcome::Started { task_id, webhook_waiting: started.webhook_waiting }),
+        (StartedOutcome::Running, None) => {
+            Ok(Outcome::Started { task_id, webhook_waiting: started.webhook_waiting })
+        }
         (StartedOutcome::CancelDue, _) => {
             let Attempt { job, step, .. } = step.attempt;
             cancel::at_provider(cx, &hands.remote, job, step, &task_id).await;
@@ -213,7 +242,11 @@ async fn record<T: Transport>(
     }
 }
 
-async fn fail<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, failure: &Failure) -> Result<Outcome, DbError> {
+async fn fail<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    failure: &Failure,
+) -> Result<Outcome, DbError> {
     let failed = finalise::fail(cx, attempt, failure).await?;
     Ok(if failed.outcome == FailOutcome::Failed { Outcome::Failed } else { Outcome::Left })
 }
@@ -245,11 +278,20 @@ async fn confirm_early<T: Transport>(
             continue;
         };
         let witness = confirm::Witness::Recorded;
-        let subject = confirm::Subject { attempt: step.attempt, user: step.user_id, task_id, witness, current: true };
+        let subject = confirm::Subject {
+            attempt: step.attempt,
+            user: step.user_id,
+            task_id,
+            witness,
+            current: true,
+        };
         match confirm::confirm(cx, remote, &subject).await {
             Ok(settled) => has_settled |= !settled.is_open(),
             Err(error) => {
-                cx.log("confirm_error", json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}));
+                cx.log(
+                    "confirm_error",
+                    json!({"job_id": step.attempt.job, "error": ApiError::from(error).internal}),
+                );
             }
         }
     }

@@ -46,7 +46,11 @@ pub async fn complete<T: Transport>(
 }
 
 /// The step is given up; its credits go back by the job's rule.
-pub async fn fail<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, failure: &Failure) -> Result<Failed, DbError> {
+pub async fn fail<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    failure: &Failure,
+) -> Result<Failed, DbError> {
     let sentence = failure.sentence();
     repeat_if_lost!(cx.db().step_fail_v1(attempt, failure.code.as_str(), &sentence))
 }
@@ -61,11 +65,21 @@ pub async fn requeue<T: Transport>(
 ) -> Result<Requeued, DbError> {
     let kind = if capacity { "capacity" } else { "transient" };
     let sentence = failure.sentence();
-    repeat_if_lost!(cx.db().step_requeue_v1(attempt, kind, delay_ms, failure.code.as_str(), &sentence))
+    repeat_if_lost!(cx.db().step_requeue_v1(
+        attempt,
+        kind,
+        delay_ms,
+        failure.code.as_str(),
+        &sentence
+    ))
 }
 
 /// Nothing ended at the provider; past the deadline this ends the step.
-pub async fn checked<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, heard: Heard) -> Result<Checked, DbError> {
+pub async fn checked<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    heard: Heard,
+) -> Result<Checked, DbError> {
     cx.db().step_checked_v1(attempt, heard).await
 }
 
@@ -102,7 +116,11 @@ pub async fn cancel_session<T: Transport>(
 }
 
 /// Everything SQL can close without asking a provider.
-pub async fn sweep<T: Transport>(cx: &Cx<'_, T>, sweep_id: i64, limit: u32) -> Result<Swept, ApiError> {
+pub async fn sweep<T: Transport>(
+    cx: &Cx<'_, T>,
+    sweep_id: i64,
+    limit: u32,
+) -> Result<Swept, ApiError> {
     Ok(cx.db().jobs_sweep_v1(sweep_id, limit).await?)
 }
 
@@ -123,6 +141,9 @@ pub async fn retry_generation<T: Transport>(
 }
 
 /// Websites whose attempt stopped: reserved for a retry, or given up.
-pub async fn stale_generations<T: Transport>(cx: &Cx<'_, T>, limit: u32) -> Result<Vec<Stale>, ApiError> {
+pub async fn stale_generations<T: Transport>(
+    cx: &Cx<'_, T>,
+    limit: u32,
+) -> Result<Vec<Stale>, ApiError> {
     Ok(cx.db().generations_stale_v1(limit).await?)
 }

@@ -62,7 +62,8 @@ pub async fn retry<T: Transport>(
 /// Asks for another attempt of every website whose attempt stopped; gives up those that had all of them.
 pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report, ApiError> {
     let stale = finalise::stale_generations(cx, limit).await?;
-    let mut report = Report { remaining: stale.first().map_or(0, |row| row.remaining), ..Report::default() };
+    let mut report =
+        Report { remaining: stale.first().map_or(0, |row| row.remaining), ..Report::default() };
     let (given_up, to_retry): (Vec<&Stale>, Vec<&Stale>) =
         stale.iter().partition(|row| row.action == StaleAction::Failed);
     for row in &given_up {
@@ -70,8 +71,11 @@ pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report
         report.failed += 1;
         report.refunded_credits += row.refunded;
     }
-    let outcomes: Vec<Outcome> =
-        stream::iter(to_retry).map(async |row| call(cx, row).await).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    let outcomes: Vec<Outcome> = stream::iter(to_retry)
+        .map(async |row| call(cx, row).await)
+        .buffer_unordered(SIDE_BY_SIDE)
+        .collect()
+        .await;
     for outcome in outcomes {
         report.processed += 1;
         match outcome {

@@ -23,8 +23,14 @@ pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiE
 
 /// Checks the URL in `field` and, where it is in our own storage, that the object exists.
 /// Returns the URL to hand to the provider.
-pub async fn check<T: Transport>(cx: &Cx<'_, T>, field: &str, url: &str, caller: UserId) -> Result<String, ApiError> {
-    let input = address::input(url, caller, cx.config).map_err(|problem| ApiError::bad_field(field, problem))?;
+pub async fn check<T: Transport>(
+    cx: &Cx<'_, T>,
+    field: &str,
+    url: &str,
+    caller: UserId,
+) -> Result<String, ApiError> {
+    let input = address::input(url, caller, cx.config)
+        .map_err(|problem| ApiError::bad_field(field, problem))?;
     if let Input::Own { object, .. } = &input {
         exists(cx, field, object).await?;
     }
@@ -42,10 +48,14 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
     match cx.transport.send(request).await {
         Ok(response) => match found(&response) {
             Presence::Yes => Ok(()),
-            Presence::No => Err(ApiError::bad_field(field, "is not in our storage; upload it first")),
+            Presence::No => {
+                Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
+            }
             Presence::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
                 .with_internal(format!("storage answered {}", response.status))),
-            Presence::Unsaid => Err(ApiError::upstream(format!("storage answered {}", response.status))),
+            Presence::Unsaid => {
+                Err(ApiError::upstream(format!("storage answered {}", response.status)))
+            }
         },
         Err(TransportError::NotSent(detail) | TransportError::Unknown(detail)) => {
             Err(ApiError::upstream(format!("storage: {detail}")))
@@ -71,12 +81,16 @@ fn found(response: &HttpResponse) -> Presence {
         Some(number) => number.as_u64(),
         None => None,
     };
-    let meant = if response.status == 400 { inner.unwrap_or(400) } else { u64::from(response.status) };
-    let code = body.get("code").or_else(|| body.get("error")).and_then(Value::as_str).unwrap_or_default();
+    let meant =
+        if response.status == 400 { inner.unwrap_or(400) } else { u64::from(response.status) };
+    let code =
+        body.get("code").or_else(|| body.get("error")).and_then(Value::as_str).unwrap_or_default();
     match meant {
         200..=299 => Presence::Yes,
         401 => Presence::KeyRefused,
-        400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => Presence::KeyRefused,
+        400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => {
+            Presence::KeyRefused
+        }
         408 | 425 | 429 => Presence::Unsaid,
         400..=499 => Presence::No,
         _ => Presence::Unsaid,
@@ -90,11 +104,19 @@ mod tests {
 
     #[test]
     fn only_an_outage_is_worth_another_try() {
-        let found = |status, body: &str| found(&HttpResponse { status, headers: Vec::new(), body: body.into() });
-        let says = |status: &str, code: &str| format!(r#"{{"statusCode":"{status}","code":"{code}","message":"404"}}"#);
+        let found = |status, body: &str| {
+            found(&HttpResponse { status, headers: Vec::new(), body: body.into() })
+        };
+        let says = |status: &str, code: &str| {
+            format!(r#"{{"statusCode":"{status}","code":"{code}","message":"404"}}"#)
+        };
         for (status, body) in [
             (404, String::new()),
-            (400, r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#.to_owned()),
+            (
+                400,
+                r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#
+                    .to_owned(),
+            ),
             (400, r#"{"statusCode":404}"#.to_owned()),
             (400, says("404", "NoSuchBucket")),
             (400, says("400", "InvalidKey")),
@@ -121,8 +143,11 @@ mod tests {
         ] {
             assert_eq!(found(status, &body), Presence::Unsaid, "{status} {body}");
         }
-        for (status, body) in [(401, String::new()), (403, says("403", "InvalidJWT")), (400, says("403", "InvalidJWT"))]
-        {
+        for (status, body) in [
+            (401, String::new()),
+            (403, says("403", "InvalidJWT")),
+            (400, says("403", "InvalidJWT")),
+        ] {
             assert_eq!(found(status, &body), Presence::KeyRefused, "{status} {body}");
         }
         assert_eq!(found(200, "{}"), Presence::Yes);

@@ -17,7 +17,11 @@ const AGAIN_MS: u64 = 5_000;
 const MARGIN_MS: u64 = 20_000;
 
 /// Runs work whose lease was just taken. `None`: the lease was lost and the work was dropped.
-pub async fn hold<T: Transport, R>(cx: &Cx<'_, T>, attempt: Attempt, work: impl Future<Output = R>) -> Option<R> {
+pub async fn hold<T: Transport, R>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    work: impl Future<Output = R>,
+) -> Option<R> {
     hold_since(cx, attempt, cx.transport.now_ms(), work).await
 }
 
@@ -96,7 +100,10 @@ mod tests {
         async fn sleep(&self, ms: u32) {
             self.now.set(self.now.get() + u64::from(ms));
             let mut slept = false;
-            poll_fn(|_| if std::mem::replace(&mut slept, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+            poll_fn(|_| {
+                if std::mem::replace(&mut slept, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
         }
 
         fn now_ms(&self) -> u64 {
@@ -129,7 +136,10 @@ mod tests {
         let config = World::config();
         let cx = Cx { transport: &clock, config: &config, request_id: "hold" };
         let attempt = Attempt { job: JobId::parse(JOB).unwrap(), step: Step(1), run: Run(1) };
-        let work = poll_fn(|_| if clock.now.get() >= work_s * 1000 { Poll::Ready(()) } else { Poll::Pending });
+        let work =
+            poll_fn(
+                |_| if clock.now.get() >= work_s * 1000 { Poll::Ready(()) } else { Poll::Pending },
+            );
         let mut holding = pin!(hold(&cx, attempt, work));
         for _ in 0..1000 {
             if let Some(held) = holding.as_mut().now_or_never() {

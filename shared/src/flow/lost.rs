@@ -26,18 +26,34 @@ enum Found {
 }
 
 /// Adopts the task if the provider has it; submits again only what it provably never took.
-pub async fn find<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Result<Settled, DbError> {
+pub async fn find<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    step: &DueStep,
+) -> Result<Settled, DbError> {
     match search(cx, remote, step).await {
         Found::Task(task_id) => {
-            cx.log("lost_task_found", json!({"job_id": step.attempt.job, "provider": remote.name()}));
+            cx.log(
+                "lost_task_found",
+                json!({"job_id": step.attempt.job, "provider": remote.name()}),
+            );
             let witness = Witness::Listed;
-            let subject =
-                Subject { attempt: step.attempt, user: step.user_id, task_id: &task_id, witness, current: true };
+            let subject = Subject {
+                attempt: step.attempt,
+                user: step.user_id,
+                task_id: &task_id,
+                witness,
+                current: true,
+            };
             confirm::confirm(cx, remote, &subject).await
         }
         Found::Nowhere if step.sent_seconds.is_some_and(|seconds| seconds >= SETTLED_S) => {
-            cx.log("submit_never_arrived", json!({"job_id": step.attempt.job, "provider": remote.name()}));
-            let failure = Failure::new(FailureCode::ProviderFailed, "the provider never took the request");
+            cx.log(
+                "submit_never_arrived",
+                json!({"job_id": step.attempt.job, "provider": remote.name()}),
+            );
+            let failure =
+                Failure::new(FailureCode::ProviderFailed, "the provider never took the request");
             let requeued = finalise::requeue(cx, step.attempt, false, 0, &failure).await?;
             Ok(match requeued.outcome {
                 RequeueOutcome::Queued => Settled::Requeued,
@@ -51,15 +67,23 @@ pub async fn find<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueS
 
 async fn search<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Found {
     let Some(since) = &step.sent_since else { return Found::Unsaid };
-    let ours =
-        Address { provider: remote.name(), job: step.attempt.job, step: step.attempt.step, run: step.attempt.run };
+    let ours = Address {
+        provider: remote.name(),
+        job: step.attempt.job,
+        step: step.attempt.step,
+        run: step.attempt.run,
+    };
     let mut cursor = None;
     for _ in 0..PAGES_MAX {
-        let Some(request) = remote.build_list(since, cursor.as_deref()) else { return Found::Unsaid };
+        let Some(request) = remote.build_list(since, cursor.as_deref()) else {
+            return Found::Unsaid;
+        };
         let reading = remote.parse_list(&cx.transport.send(request).await);
         cx.alarm(remote.name(), reading.alarm.as_deref());
         let Some(page) = reading.said else { return Found::Unsaid };
-        if let Some(task) = page.tasks.into_iter().find(|task| webhook::names(&task.webhook_url, ours)) {
+        if let Some(task) =
+            page.tasks.into_iter().find(|task| webhook::names(&task.webhook_url, ours))
+        {
             return Found::Task(task.task_id);
         }
         cursor = page.next;

@@ -63,7 +63,10 @@ impl<'a, T: Transport> Cx<'a, T> {
     /// Something only the operator can mend: a dead key, an empty account, a missing app.
     fn alarm(&self, provider: &str, cause: Option<&str>) {
         if let Some(cause) = cause {
-            self.log("provider_alarm", json!({"level": "error", "provider": provider, "cause": cause}));
+            self.log(
+                "provider_alarm",
+                json!({"level": "error", "provider": provider, "cause": cause}),
+            );
         }
     }
 }

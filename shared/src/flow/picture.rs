@@ -19,7 +19,11 @@ const FIRST_RUN: Run = Run(1);
 
 /// Makes the picture of a claimed step. What an earlier run stored before it died is taken instead of being
 /// made, and billed, again. Runs are never counted anew, as attempts are for a job that an admin put back.
-pub async fn make<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, step: &Claimed) -> Result<Produced, CallError> {
+pub async fn make<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &Account<'_>,
+    step: &Claimed,
+) -> Result<Produced, CallError> {
     if step.attempt.run > FIRST_RUN
         && let Some(url) = store::found(cx, step.user_id, step.attempt).await
     {
@@ -36,40 +40,63 @@ pub async fn make<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, step: &Cl
         answer => answer,
     };
     let Picture { content_type, extension, bytes } = picture.map_err(|fault| fault.error)?;
-    let url = store::put(cx, step.user_id, step.attempt, bytes, content_type, extension).await.map_err(not_stored)?;
+    let url = store::put(cx, step.user_id, step.attempt, bytes, content_type, extension)
+        .await
+        .map_err(not_stored)?;
     Ok(Produced { output: json!({"url": url}), url })
 }
 
 /// Where one key is full or overloaded the other is asked, once, before anything waits. An account that only the
 /// operator can mend does not end what the first key will take later.
-async fn with_either_key<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, body: &Value) -> Result<Picture, Fault> {
+async fn with_either_key<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &Account<'_>,
+    body: &Value,
+) -> Result<Picture, Fault> {
     let first = call(cx, account, account.key, body).await;
     let (Err(Fault { other_key: true, error, .. }), Some(key)) = (&first, account.other_key) else {
         return first;
     };
     match call(cx, account, key, body).await {
-        Err(fault) if fault.alarm.is_some() && matches!(error, CallError::Transient { .. }) => first,
+        Err(fault) if fault.alarm.is_some() && matches!(error, CallError::Transient { .. }) => {
+            first
+        }
         answer => answer,
     }
 }
 
-async fn call<T: Transport>(cx: &Cx<'_, T>, account: &Account<'_>, key: &str, body: &Value) -> Result<Picture, Fault> {
+async fn call<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &Account<'_>,
+    key: &str,
+    body: &Value,
+) -> Result<Picture, Fault> {
     let read = gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await);
     cx.alarm(gemini::NAME, read.as_ref().err().and_then(|fault| fault.alarm.as_deref()));
     read
 }
 
 /// The product images themselves, where the model does not open URLs: within a limit for all of them.
-async fn files_of<T: Transport>(cx: &Cx<'_, T>, step: &Claimed, body: &Value) -> Result<Vec<File>, CallError> {
+async fn files_of<T: Transport>(
+    cx: &Cx<'_, T>,
+    step: &Claimed,
+    body: &Value,
+) -> Result<Vec<File>, CallError> {
     let (mut files, mut left) = (Vec::new(), INLINE_BYTES_MAX);
     for url in gemini::urls_in(body) {
         let Ok(input) = address::input(&url, step.user_id, cx.config) else {
             return Err(gemini::unusable("a product image is not on an allowed host"));
         };
-        let file = cx.transport.download(input.url(), left, DOWNLOAD_MS).await.map_err(|error| match error {
-            CopyError::Rejected(text) => gemini::unusable(&format!("a product image cannot be used: {text}")),
-            CopyError::Transient(text) => CallError::passing(format!("a product image cannot be read: {text}")),
-        })?;
+        let file = cx.transport.download(input.url(), left, DOWNLOAD_MS).await.map_err(
+            |error| match error {
+                CopyError::Rejected(text) => {
+                    gemini::unusable(&format!("a product image cannot be used: {text}"))
+                }
+                CopyError::Transient(text) => {
+                    CallError::passing(format!("a product image cannot be read: {text}"))
+                }
+            },
+        )?;
         if !file.content_type.starts_with("image/") {
             return Err(gemini::unusable("a product image is no image"));
         }
@@ -81,6 +108,9 @@ async fn files_of<T: Transport>(cx: &Cx<'_, T>, step: &Claimed, body: &Value) ->
 
 fn not_stored(error: CopyError) -> CallError {
     let (CopyError::Rejected(text) | CopyError::Transient(text)) = error;
-    let failure = Failure::new(FailureCode::DeliveryFailed, format!("the picture could not be stored: {text}"));
+    let failure = Failure::new(
+        FailureCode::DeliveryFailed,
+        format!("the picture could not be stored: {text}"),
+    );
     CallError::Transient { failure, retry_after_ms: None, attempts_max: None }
 }

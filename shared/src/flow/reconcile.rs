@@ -29,7 +29,11 @@ const TABLES: [&str; 7] = [
 ];
 
 /// Asks about every step of the job that the provider has.
-pub async fn reconcile<T: Transport>(cx: &Cx<'_, T>, table: &str, job: JobId) -> Result<Found, ApiError> {
+pub async fn reconcile<T: Transport>(
+    cx: &Cx<'_, T>,
+    table: &str,
+    job: JobId,
+) -> Result<Found, ApiError> {
     if !TABLES.contains(&table) {
         return Err(ApiError::of(ErrorCode::BadRequest).with_field("field", "table"));
     }
@@ -38,7 +42,11 @@ pub async fn reconcile<T: Transport>(cx: &Cx<'_, T>, table: &str, job: JobId) ->
         return Err(ApiError::not_found());
     }
     if row.view.status.is_final() {
-        return Ok(Found { resolved: true, status: row.view.status, reason: Some("already_final") });
+        return Ok(Found {
+            resolved: true,
+            status: row.view.status,
+            reason: Some("already_final"),
+        });
     }
     let mut reason = "not_sent_yet";
     let mut freed = None;
@@ -69,7 +77,12 @@ async fn ask<T: Transport>(cx: &Cx<'_, T>, step: &StepRow) -> Result<Option<Sett
         return Ok(None);
     };
     let remote = Remote::of(&step.provider, cx.config)?;
-    let subject =
-        Subject { attempt: step.attempt, user: step.user_id, task_id, witness: Witness::Recorded, current: true };
+    let subject = Subject {
+        attempt: step.attempt,
+        user: step.user_id,
+        task_id,
+        witness: Witness::Recorded,
+        current: true,
+    };
     Ok(Some(confirm::confirm(cx, &remote, &subject).await?))
 }

@@ -19,7 +19,9 @@ pub async fn by_admin<T: Transport>(
 ) -> Result<Requeue, ApiError> {
     let new = JobId::from_random(cx.transport.random());
     match cx.db().job_requeue_v1(actor, table, job, charge, new).await {
-        Err(DbError::Unknown(_)) => Ok(cx.db().job_requeue_v1(actor, table, job, charge, new).await?),
+        Err(DbError::Unknown(_)) => {
+            Ok(cx.db().job_requeue_v1(actor, table, job, charge, new).await?)
+        }
         answer => Ok(answer?),
     }
 }
@@ -27,6 +29,9 @@ pub async fn by_admin<T: Transport>(
 /// What follows the answer: what may start, starts.
 pub async fn follow_up<T: Transport>(cx: &Cx<'_, T>, provider: &str) {
     if let Err(error) = hint::start_next(cx, provider).await {
-        cx.log("follow_up_fault", json!({"level": "error", "error": error.to_string(), "detail": error.internal}));
+        cx.log(
+            "follow_up_fault",
+            json!({"level": "error", "error": error.to_string(), "detail": error.internal}),
+        );
     }
 }

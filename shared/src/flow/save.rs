@@ -41,7 +41,8 @@ pub async fn save<T: Transport>(
     loop {
         tries += 1;
         // A new path each time: what an earlier try may have written is never overwritten.
-        let to = Target::of(cx, user, attempt, extension).map_err(|error| CopyError::Transient(error.to_string()))?;
+        let to = Target::of(cx, user, attempt, extension)
+            .map_err(|error| CopyError::Transient(error.to_string()))?;
         match cx.transport.copy(to.copy(&from, content_types)).await {
             Ok(()) => return Ok(to.public_url),
             Err(CopyError::Transient(_)) if tries < TRIES => cx.transport.sleep(PAUSE_MS).await,

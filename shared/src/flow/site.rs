@@ -28,11 +28,16 @@ struct Bundle {
 }
 
 /// Makes the site that a step is about.
-pub async fn make<T: Streams>(cx: &Cx<'_, T>, account: &Account<'_>, step: &Claimed) -> Result<Produced, CallError> {
-    let rejected = |text: &str| CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
+pub async fn make<T: Streams>(
+    cx: &Cx<'_, T>,
+    account: &Account<'_>,
+    step: &Claimed,
+) -> Result<Produced, CallError> {
+    let rejected =
+        |text: &str| CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
     let kind = Kind::of_tool(&step.tool).ok_or_else(|| rejected("the job is no website"))?;
-    let ordered =
-        serde_json::from_value(step.input.clone()).map_err(|_| rejected("the job holds no order of a website"))?;
+    let ordered = serde_json::from_value(step.input.clone())
+        .map_err(|_| rejected("the job holds no order of a website"))?;
     let answer = ask(cx, account, kind, &ordered).await?;
     let files = files::of_answer(kind, &answer).map_err(|why| llm::useless(&why))?;
     keep(cx, step.user_id, step.attempt, kind, files).await
@@ -45,7 +50,8 @@ async fn ask<T: Streams>(
     ordered: &Order,
 ) -> Result<String, CallError> {
     let (system, user, form) = (order::system_text(kind), ordered.user_text(), order::form());
-    let question = Question { system: &system, user: &user, form: &form, form_name: order::FORM_NAME };
+    let question =
+        Question { system: &system, user: &user, form: &form, form_name: order::FORM_NAME };
     let mut reader = Reader::new(account.api);
     let (request, stall_ms) = (account.build(&question, HEAD_MS), cx.config.llm_stall_ms);
     let streamed = cx.transport.stream(request, stall_ms, |chunk| reader.feed(chunk)).await;
@@ -91,11 +97,17 @@ pub async fn load<T: Transport>(cx: &Cx<'_, T>, url: &str) -> Result<Vec<File>, 
     if !url.starts_with(&ours) {
         return Err(ApiError::internal("the files of a website are not in our storage"));
     }
-    let request =
-        HttpRequest { method: "GET", url: url.to_owned(), headers: Vec::new(), body: None, timeout_ms: LOAD_MS };
+    let request = HttpRequest {
+        method: "GET",
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: None,
+        timeout_ms: LOAD_MS,
+    };
     match cx.transport.send(request).await {
         Ok(HttpResponse { status: 200..=299, body, .. }) => {
-            let bundle: Bundle = serde_json::from_str(&body).map_err(|error| ApiError::internal(error.to_string()))?;
+            let bundle: Bundle = serde_json::from_str(&body)
+                .map_err(|error| ApiError::internal(error.to_string()))?;
             Ok(bundle.files)
         }
         Ok(response) => Err(ApiError::upstream(format!("storage answered {}", response.status))),

@@ -25,7 +25,10 @@ const LOOK_AGAIN_MS_MAX: u32 = 1_600;
 /// healing them and asking once more.
 pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<JobView, ApiError> {
     match once_more_if_lost(cx, order).await {
-        Err(refused) if refused.is(ErrorCode::InsufficientCredits) || refused.is(ErrorCode::ActiveJobExists) => {
+        Err(refused)
+            if refused.is(ErrorCode::InsufficientCredits)
+                || refused.is(ErrorCode::ActiveJobExists) =>
+        {
             finalise::heal(cx, order.p_user_id).await?;
             Ok(once_more_if_lost(cx, order).await?)
         }
@@ -33,7 +36,10 @@ pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<Jo
     }
 }
 
-async fn once_more_if_lost<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<JobView, DbError> {
+async fn once_more_if_lost<T: Transport>(
+    cx: &Cx<'_, T>,
+    order: &Enqueue,
+) -> Result<JobView, DbError> {
     match cx.db().job_enqueue_v1(order).await {
         Err(DbError::Unknown(_)) => cx.db().job_enqueue_v1(order).await,
         answer => answer,
@@ -43,7 +49,8 @@ async fn once_more_if_lost<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Res
 /// What makes two requests the same: tool and input in canonical form, without id and session.
 /// The input is a struct, so its fields always come in the same order.
 pub fn request_hash(tool: &str, input: &impl Serialize) -> Result<String, ApiError> {
-    let text = serde_json::to_string(&(tool, input)).map_err(|error| ApiError::internal(error.to_string()))?;
+    let text = serde_json::to_string(&(tool, input))
+        .map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(sha256_hex(text.as_bytes()))
 }
 
@@ -60,7 +67,8 @@ pub fn order(
         p_job_id: job,
         p_tool: tool,
         p_session_id: session.map(str::to_owned),
-        p_input: serde_json::to_value(input).map_err(|error| ApiError::internal(error.to_string()))?,
+        p_input: serde_json::to_value(input)
+            .map_err(|error| ApiError::internal(error.to_string()))?,
         p_request_hash: request_hash(tool, input)?,
         p_steps: Vec::new(),
     })
@@ -73,17 +81,27 @@ pub async fn files<T: Transport>(
     order: &Enqueue,
     files: &[(String, &str)],
 ) -> Result<Vec<String>, ApiError> {
-    let checked = files.iter().map(async |(field, url)| input::check(cx, field, url, order.p_user_id).await);
+    let checked =
+        files.iter().map(async |(field, url)| input::check(cx, field, url, order.p_user_id).await);
     match join_all(checked).await.into_iter().collect() {
-        Err(_) if was_taken(cx, order).await => Ok(files.iter().map(|(_, url)| (*url).to_owned()).collect()),
+        Err(_) if was_taken(cx, order).await => {
+            Ok(files.iter().map(|(_, url)| (*url).to_owned()).collect())
+        }
         urls => urls,
     }
 }
 
 /// The id that names a request: the client's, in the body or in the header, else a new one. `field`
 /// is its name in the body.
-pub fn job_id(field: &str, body: Option<&str>, header: Option<&str>, random: u128) -> Result<JobId, ApiError> {
-    let parse = |field: &str, text: &str| JobId::parse(text).ok_or_else(|| ApiError::bad_field(field, "is not a UUID"));
+pub fn job_id(
+    field: &str,
+    body: Option<&str>,
+    header: Option<&str>,
+    random: u128,
+) -> Result<JobId, ApiError> {
+    let parse = |field: &str, text: &str| {
+        JobId::parse(text).ok_or_else(|| ApiError::bad_field(field, "is not a UUID"))
+    };
     let body = body.map(|text| parse(field, text)).transpose()?;
     let header = header.map(|text| parse("Idempotency-Key", text)).transpose()?;
     match (body, header) {
@@ -99,21 +117,30 @@ pub fn job_id(field: &str, body: Option<&str>, header: Option<&str>, random: u12
 pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
         // Neither was ever paid: a row of an older client, which this request would adopt.
-        Ok(job) => job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED"),
+        Ok(job) => {
+            job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED")
+        }
         Err(_) => false,
     }
 }
 
 /// Starts what may start, and tells what became of `job` as soon as that is recorded: the answer
 /// need not wait for the rest.
-pub async fn dispatch_for<T: Transport>(cx: &Cx<'_, T>, provider: &str, job: JobId, tell: Sender<Option<Outcome>>) {
+pub async fn dispatch_for<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    job: JobId,
+    tell: Sender<Option<Outcome>>,
+) {
     let mut tell = Some(tell);
     let told = |seen: Seen<'_>| {
         let told = match seen {
             Seen::Claimed(claimed) if claimed.iter().any(|step| step.attempt.job == job) => return,
             // It waits, or somebody else hands it over.
             Seen::Claimed(_) => None,
-            Seen::Handed(dispatched) if dispatched.attempt.job == job => Some(dispatched.outcome.clone()),
+            Seen::Handed(dispatched) if dispatched.attempt.job == job => {
+                Some(dispatched.outcome.clone())
+            }
             Seen::Handed(_) => return,
         };
         if let Some(tell) = tell.take() {
@@ -132,9 +159,13 @@ pub async fn after_dispatch<T: Transport>(
     outcome: Option<Outcome>,
 ) -> JobView {
     match outcome {
-        Some(Outcome::Started { task_id, .. }) => JobView { status: State::Running, task_id: Some(task_id), ..view },
+        Some(Outcome::Started { task_id, .. }) => {
+            JobView { status: State::Running, task_id: Some(task_id), ..view }
+        }
         Some(Outcome::Unknown) => JobView { status: State::Running, task_id: None, ..view },
-        Some(Outcome::Requeued | Outcome::Failed | Outcome::Left) | None => as_recorded(cx, order, view).await,
+        Some(Outcome::Requeued | Outcome::Failed | Outcome::Left) | None => {
+            as_recorded(cx, order, view).await
+        }
     }
 }
 
@@ -178,7 +209,9 @@ mod tests {
             assert_eq!(job_id("jobId", body, header, 0), Ok(a));
         }
         assert_eq!(job_id("jobId", None, None, 7), Ok(JobId::from_random(7)));
-        for (body, header) in [(Some(A), Some(B)), (Some("x"), None), (None, Some("x")), (Some(""), None)] {
+        for (body, header) in
+            [(Some(A), Some(B)), (Some("x"), None), (None, Some("x")), (Some(""), None)]
+        {
             assert!(job_id("jobId", body, header, 0).is_err(), "{body:?} {header:?}");
         }
     }

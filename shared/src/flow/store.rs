@@ -23,7 +23,8 @@ pub async fn put<T: Transport>(
     content_type: &str,
     extension: &str,
 ) -> Result<String, CopyError> {
-    let to = Target::of(cx, user, attempt, extension).map_err(|error| CopyError::Transient(error.to_string()))?;
+    let to = Target::of(cx, user, attempt, extension)
+        .map_err(|error| CopyError::Transient(error.to_string()))?;
     let mut headers = to.headers.clone();
     headers.push(("content-type".to_owned(), content_type.to_owned()));
     let mut tries = 0;
@@ -40,7 +41,9 @@ pub async fn put<T: Transport>(
         match answer {
             Ok(response) if (200..=299).contains(&response.status) => return Ok(to.public_url),
             // The name is nobody else's: an earlier try arrived, only its answer was lost.
-            Ok(response) if tries > 1 && is_duplicate(response.status, &response.body) => return Ok(to.public_url),
+            Ok(response) if tries > 1 && is_duplicate(response.status, &response.body) => {
+                return Ok(to.public_url);
+            }
             Ok(response) if tries >= TRIES => {
                 return Err(CopyError::Transient(format!("storage said {}", response.status)));
             }
@@ -70,12 +73,14 @@ pub async fn found<T: Transport>(cx: &Cx<'_, T>, user: UserId, attempt: Attempt)
         body: Some(json!({"prefix": folder, "search": begins, "limit": 10}).to_string()),
         timeout_ms: LIST_MS,
     };
-    let response = cx.transport.send(request).await.ok().filter(|response| response.status == 200)?;
+    let response =
+        cx.transport.send(request).await.ok().filter(|response| response.status == 200)?;
     let listed: Value = serde_json::from_str(&response.body).ok()?;
     let names = listed.as_array()?.iter().filter_map(|object| object.get("name")?.as_str());
     // The search may be looser than a prefix, and a name is only used as one of ours.
     let ours = |name: &&str| {
-        name.starts_with(&begins) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+        name.starts_with(&begins)
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
     };
     let name = names.filter(ours).max()?;
     Some(format!("{storage}/public/{bucket}/{folder}/{name}"))

@@ -42,7 +42,12 @@ pub struct Report {
 }
 
 /// One pass. `passes` share the budget of subrequests; `limit` bounds what SQL closes.
-pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, limit: u32) -> Result<Report, ApiError> {
+pub async fn pass<T: Transport>(
+    cx: &Cx<'_, T>,
+    source: Source,
+    passes: u32,
+    limit: u32,
+) -> Result<Report, ApiError> {
     let began = cx.transport.now_ms();
     let sweep_id = cx.db().sweep_begin_v1(source).await?;
     let mut faults = Faults::default();
@@ -65,7 +70,8 @@ pub async fn pass<T: Transport>(cx: &Cx<'_, T>, source: Source, passes: u32, lim
         faults.keep(cx, "start", hint::start_next(cx, provider).await);
     }
     report.merge(&edge);
-    let ended = cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;
+    let ended =
+        cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;
     if let Some(left) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
         // Counted at the end: asking providers closes also what the limit had left over.
         report.remaining = left + edge.skipped;
@@ -100,7 +106,12 @@ struct Faults {
 }
 
 impl Faults {
-    fn keep<T: Transport, R>(&mut self, cx: &Cx<'_, T>, part: &str, result: Result<R, ApiError>) -> Option<R> {
+    fn keep<T: Transport, R>(
+        &mut self,
+        cx: &Cx<'_, T>,
+        part: &str,
+        result: Result<R, ApiError>,
+    ) -> Option<R> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -142,7 +153,12 @@ impl Edge {
     }
 }
 
-async fn ask<T: Transport>(cx: &Cx<'_, T>, provider: &str, passes: u32, began: u64) -> Result<Edge, ApiError> {
+async fn ask<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    passes: u32,
+    began: u64,
+) -> Result<Edge, ApiError> {
     let remote = Remote::of(provider, cx.config)?;
     let calls = cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1) / PROVIDERS;
     let limit = (calls.saturating_sub(CALLS_BESIDE) / CALLS_PER_STEP).clamp(1, STEPS_MAX);
@@ -154,7 +170,9 @@ async fn ask<T: Transport>(cx: &Cx<'_, T>, provider: &str, passes: u32, began: u
             None => edge.skipped += 1,
             Some(Settled::Delivered { .. }) => edge.delivered += 1,
             Some(Settled::Requeued) => edge.requeued += 1,
-            Some(Settled::Failed { refunded }) => edge.failed.push((table_of(cx, step).await, refunded)),
+            Some(Settled::Failed { refunded }) => {
+                edge.failed.push((table_of(cx, step).await, refunded))
+            }
             Some(Settled::Waiting | Settled::Silent | Settled::Left) => {}
         }
     }
@@ -186,16 +204,28 @@ pub(super) async fn settle_all<'s, T: Transport>(
     settled.buffer_unordered(side_by_side).collect().await
 }
 
-async fn settle<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Result<Settled, DbError> {
+async fn settle<T: Transport>(
+    cx: &Cx<'_, T>,
+    remote: &Remote<'_>,
+    step: &DueStep,
+) -> Result<Settled, DbError> {
     let witness = if step.due == Due::Inbox { Witness::Called } else { Witness::Recorded };
     match (step.due, &step.task_id, &step.output) {
-        (Due::Copy, _, Some(output)) => confirm::copy(cx, remote, step.user_id, step.attempt, output).await,
+        (Due::Copy, _, Some(output)) => {
+            confirm::copy(cx, remote, step.user_id, step.attempt, output).await
+        }
         (Due::Cancel, Some(task_id), _) => {
             cancel::at_provider(cx, remote, step.attempt.job, step.attempt.step, task_id).await;
             Ok(Settled::Left)
         }
         (Due::Query | Due::Inbox, Some(task_id), _) => {
-            let subject = Subject { attempt: step.attempt, user: step.user_id, task_id, witness, current: true };
+            let subject = Subject {
+                attempt: step.attempt,
+                user: step.user_id,
+                task_id,
+                witness,
+                current: true,
+            };
             confirm::confirm(cx, remote, &subject).await
         }
         (Due::Query | Due::Inbox, None, _) => lost::find(cx, remote, step).await,

@@ -60,8 +60,10 @@ pub async fn record<T: Transport>(
         p_body: &body,
     };
     let recorded = cx.db().webhook_record_v1(&received).await?;
-    let hint = Hint { inbox: recorded.inbox_id, provider: provider.to_owned(), job, step, run, task_id };
-    let message = serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
+    let hint =
+        Hint { inbox: recorded.inbox_id, provider: provider.to_owned(), job, step, run, task_id };
+    let message =
+        serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Err(error) = cx.transport.notify(QUEUE, &message, 0).await {
         cx.log("hint_lost", json!({"job_id": job, "error": error.to_string()}));
     }
@@ -79,7 +81,10 @@ pub async fn consume<T: Transport>(cx: &Cx<'_, T>, hint: &Hint) -> Result<(), Ap
         Some(subject) => confirm(cx, &remote, &subject).await?,
         None => Settled::Left,
     };
-    cx.log("webhook", json!({"job_id": hint.job, "run": hint.run, "settled": format!("{settled:?}")}));
+    cx.log(
+        "webhook",
+        json!({"job_id": hint.job, "run": hint.run, "settled": format!("{settled:?}")}),
+    );
     if !settled.is_open() {
         cx.db().webhook_applied_v1(hint.inbox).await?;
         dispatch::dispatch(cx, &hint.provider, |_| {}).await?;

@@ -21,7 +21,9 @@ pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
 /// A delay that the provider names is obeyed where it is longer.
 pub fn transient(attempts: u32, named_ms: Option<u32>, random: u128) -> u32 {
     let (first, ceiling) = TRANSIENT_MS;
-    let doubled = first.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX)).min(ceiling);
+    let doubled = first
+        .saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX))
+        .min(ceiling);
     let wait = doubled / 2 + below(random, doubled / 2 + 1);
     wait.max(named_ms.unwrap_or(0))
 }
@@ -38,7 +40,9 @@ mod tests {
     #[test]
     fn transient_waits_double_up_to_the_ceiling() {
         let longest: Vec<_> = [1, 2, 3, 4, 5, 6, 40]
-            .map(|attempts| (0..2_u128).map(|half| transient(attempts, None, half * u128::from(u32::MAX))).max())
+            .map(|attempts| {
+                (0..2_u128).map(|half| transient(attempts, None, half * u128::from(u32::MAX))).max()
+            })
             .to_vec();
         assert!(longest.is_sorted());
         assert_eq!(transient(1, None, 0), 1_000);

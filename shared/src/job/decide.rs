@@ -59,7 +59,9 @@ fn after_error(attempts: u32, error: ProviderError, random: u128) -> Decision {
 fn after_call(attempts: u32, error: CallError, random: u128) -> Decision {
     match error {
         CallError::Rejected(failure) => Decision::Fail(failure),
-        CallError::Transient { failure, attempts_max: Some(max), .. } if attempts >= max => Decision::Fail(failure),
+        CallError::Transient { failure, attempts_max: Some(max), .. } if attempts >= max => {
+            Decision::Fail(failure)
+        }
         CallError::Transient { failure, retry_after_ms, .. } => Decision::Requeue {
             capacity: false,
             delay_ms: backoff::transient(attempts, retry_after_ms, random),
@@ -72,13 +74,16 @@ fn after_answer(attempts: u32, answer: Answer, random: u128) -> Decision {
     match answer {
         Answer::Done(outputs) => Decision::Deliver(outputs),
         Answer::Failed(failure) => Decision::Fail(failure),
-        Answer::Interrupted(failure) => {
-            Decision::Requeue { capacity: false, delay_ms: backoff::transient(attempts, None, random), failure }
-        }
+        Answer::Interrupted(failure) => Decision::Requeue {
+            capacity: false,
+            delay_ms: backoff::transient(attempts, None, random),
+            failure,
+        },
         Answer::Running => Decision::Wait { answered: true },
-        Answer::Lost => {
-            Decision::Fail(Failure::new(super::FailureCode::ProviderFailed, "the provider no longer knows the task"))
-        }
+        Answer::Lost => Decision::Fail(Failure::new(
+            super::FailureCode::ProviderFailed,
+            "the provider no longer knows the task",
+        )),
         Answer::Silent => Decision::Wait { answered: false },
     }
 }
@@ -104,10 +109,20 @@ mod tests {
             after(Event::Submitted(Ok(taken))),
             Decision::Record { task_id: "7".into(), doomed: Some(failure()) }
         );
-        assert_eq!(after(Event::Submitted(Err(ProviderError::Rejected(failure())))), Decision::Fail(failure()));
+        assert_eq!(
+            after(Event::Submitted(Err(ProviderError::Rejected(failure())))),
+            Decision::Fail(failure())
+        );
         // The rule that keeps paid work from running twice.
-        assert_eq!(after(Event::Submitted(Err(ProviderError::Unknown))), Decision::Wait { answered: false });
-        let busy = |capacity| ProviderError::Transient { retry_after_ms: None, capacity, message: "x".into() };
+        assert_eq!(
+            after(Event::Submitted(Err(ProviderError::Unknown))),
+            Decision::Wait { answered: false }
+        );
+        let busy = |capacity| ProviderError::Transient {
+            retry_after_ms: None,
+            capacity,
+            message: "x".into(),
+        };
         assert!(matches!(
             after(Event::Submitted(Err(busy(true)))),
             Decision::Requeue { capacity: true, delay_ms: 30_000, .. }
@@ -124,17 +139,29 @@ mod tests {
         let passing = |retry_after_ms, attempts_max| {
             Event::Called(CallError::Transient { failure: failure(), retry_after_ms, attempts_max })
         };
-        assert!(matches!(after(passing(None, None)), Decision::Requeue { capacity: false, delay_ms: 1_000, .. }));
-        assert!(matches!(after(passing(Some(47_500), Some(2))), Decision::Requeue { delay_ms: 47_500, .. }));
+        assert!(matches!(
+            after(passing(None, None)),
+            Decision::Requeue { capacity: false, delay_ms: 1_000, .. }
+        ));
+        assert!(matches!(
+            after(passing(Some(47_500), Some(2))),
+            Decision::Requeue { delay_ms: 47_500, .. }
+        ));
         // Attempts count whatever ended them.
         assert_eq!(decide(2, passing(None, Some(2)), 0), Decision::Fail(failure()));
-        assert!(matches!(decide(2, passing(None, Some(3)), 0), Decision::Requeue { delay_ms: 2_000, .. }));
+        assert!(matches!(
+            decide(2, passing(None, Some(3)), 0),
+            Decision::Requeue { delay_ms: 2_000, .. }
+        ));
     }
 
     #[test]
     fn queries() {
         let outputs = vec![Output { url: "https://o/a.png".into(), kind: "png".into() }];
-        assert_eq!(after(Event::Queried(Answer::Done(outputs.clone()))), Decision::Deliver(outputs));
+        assert_eq!(
+            after(Event::Queried(Answer::Done(outputs.clone()))),
+            Decision::Deliver(outputs)
+        );
         assert_eq!(after(Event::Queried(Answer::Failed(failure()))), Decision::Fail(failure()));
         assert!(matches!(
             after(Event::Queried(Answer::Interrupted(failure()))),

@@ -113,11 +113,32 @@ mod tests {
     #[test]
     fn every_state_has_the_word_of_the_contract() {
         let words: Vec<_> = ALL.iter().map(|state| state.runninghub_word()).collect();
-        assert_eq!(words, ["queued", "queued", "queued", "running", "running", "completed", "failed", "cancelled"]);
+        assert_eq!(
+            words,
+            [
+                "queued",
+                "queued",
+                "queued",
+                "running",
+                "running",
+                "completed",
+                "failed",
+                "cancelled"
+            ]
+        );
         let words = ALL.map(State::processing_word);
         assert_eq!(
             words,
-            ["pending", "pending", "pending", "processing", "processing", "completed", "failed", "cancelled"]
+            [
+                "pending",
+                "pending",
+                "pending",
+                "processing",
+                "processing",
+                "completed",
+                "failed",
+                "cancelled"
+            ]
         );
     }
 

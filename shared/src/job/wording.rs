@@ -13,8 +13,9 @@ const HEX_MIN: usize = 32;
 
 /// One sentence of plain text.
 pub(super) fn sentence(text: &str) -> String {
-    let text: String = text.chars().take(READ_CHARS_MAX).map(|c| if is_plain(c) { c } else { ' ' }).collect();
-    let words: Vec<String> = text.split_whitespace().map(|word| without_addresses(word)).collect();
+    let text: String =
+        text.chars().take(READ_CHARS_MAX).map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    let words: Vec<String> = text.split_whitespace().map(without_addresses).collect();
     let text: String = words.join(" ").chars().take(CHARS_MAX).collect();
     format!("{}.", text.trim_end_matches(['.', ' ']))
 }
@@ -28,7 +29,8 @@ fn is_plain(c: char) -> bool {
 /// What parts an address from what stands before it in the same word.
 const BEFORE: [char; 14] = ['"', '\'', '`', '<', '>', ',', ';', '=', '(', '[', '{', '|', '«', '“'];
 /// What closes a word and was no part of the address in it.
-const CLOSING: [char; 16] = ['"', '\'', '`', '>', ')', ']', '}', '.', ',', ';', ':', '!', '?', '|', '»', '”'];
+const CLOSING: [char; 16] =
+    ['"', '\'', '`', '>', ')', ']', '}', '.', ',', ';', ':', '!', '?', '|', '»', '”'];
 
 /// A word without the address in it, which goes on to the word's end: a bracket or an equals sign
 /// may well be part of it.
@@ -37,7 +39,8 @@ fn without_addresses(word: &str) -> String {
     for part in word.split_inclusive(BEFORE) {
         if is_address(part) {
             let (before, address) = word.split_at(begin);
-            let closing = address.get(address.trim_end_matches(CLOSING).len()..).unwrap_or_default();
+            let closing =
+                address.get(address.trim_end_matches(CLOSING).len()..).unwrap_or_default();
             return format!("{before}{CUT}{closing}");
         }
         begin += part.len();
@@ -48,7 +51,10 @@ fn without_addresses(word: &str) -> String {
 fn is_address(part: &str) -> bool {
     let lower = part.to_ascii_lowercase();
     let named = ["://", ":\\/\\/", "%3a%2f", ":%2f", "provider-webhook", "www.", "data:"];
-    named.iter().any(|mark| lower.contains(mark)) || lower.starts_with("//") || has_host(&lower) || has_hex(&lower)
+    named.iter().any(|mark| lower.contains(mark))
+        || lower.starts_with("//")
+        || has_host(&lower)
+        || has_hex(&lower)
 }
 
 /// `name.tld/…` or `name.tld:port/…`, or a path of at least three parts.
@@ -57,8 +63,9 @@ fn has_host(part: &str) -> bool {
     let host = host.split(':').next().unwrap_or_default();
     let tld = host.rsplit_once('.').map(|(_, tld)| tld).unwrap_or_default();
     let is_host = tld.len() >= 2 && tld.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_ip =
-        host.contains('.') && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && path.contains('/');
+    let is_ip = host.contains('.')
+        && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && path.contains('/');
     is_host || is_ip || path.split('/').count() >= 3
 }
 
@@ -73,11 +80,15 @@ mod tests {
     #[test]
     fn addresses_and_tokens_are_cut_out() {
         const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-        let path = format!("provider-webhook/runninghub/8c1b9a52-0000-4000-8000-000000000001/1/2/{TOKEN}");
+        let path =
+            format!("provider-webhook/runninghub/8c1b9a52-0000-4000-8000-000000000001/1/2/{TOKEN}");
         for text in [
             format!("cannot call https://gate.example/functions/v1/{path}"),
             format!("bad webhookUrl \"https://gate.example/functions/v1/{path}\", give another"),
-            format!("{{\"webhookUrl\":\"https:\\/\\/gate.example\\/functions\\/v1\\/{}\"}}", path.replace('/', "\\/")),
+            format!(
+                "{{\"webhookUrl\":\"https:\\/\\/gate.example\\/functions\\/v1\\/{}\"}}",
+                path.replace('/', "\\/")
+            ),
             format!("cannot call https%3A%2F%2Fgate.example%2F{}", path.replace('/', "%2F")),
             format!("cannot call gate.example/functions/v1/{path}."),
             format!("cannot call //gate.example/{path}"),
@@ -92,15 +103,23 @@ mod tests {
         ] {
             let said = sentence(&text);
             let lower = said.to_lowercase();
-            for secret in [TOKEN, "gate.example", "provider-webhook", "://", "127.0.0.1", "8c1b9a52"] {
+            for secret in
+                [TOKEN, "gate.example", "provider-webhook", "://", "127.0.0.1", "8c1b9a52"]
+            {
                 assert!(!lower.contains(secret), "{text} → {said}");
             }
             assert!(said.contains('…'), "{said}");
         }
-        assert_eq!(sentence("refused (see https://a.example/b?c=d) again"), "refused (see …) again.");
+        assert_eq!(
+            sentence("refused (see https://a.example/b?c=d) again"),
+            "refused (see …) again."
+        );
         assert_eq!(sentence("no 'www.a.example', sorry"), "no '…', sorry.");
         assert_eq!(sentence("data:image/png;base64,AAAA was sent"), "… was sent.");
-        assert_eq!(sentence("got {\"a\":\"https://a.example/b(1)?sig=s3cret,x\"}, why"), "got {\"a\":\"…\"}, why.");
+        assert_eq!(
+            sentence("got {\"a\":\"https://a.example/b(1)?sig=s3cret,x\"}, why"),
+            "got {\"a\":\"…\"}, why."
+        );
     }
 
     #[test]

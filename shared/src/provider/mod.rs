@@ -203,7 +203,10 @@ impl<'a> Remote<'a> {
     }
 
     /// `None`: no usable answer.
-    pub fn parse_list(&self, answer: &Result<HttpResponse, TransportError>) -> Reading<Option<Page>> {
+    pub fn parse_list(
+        &self,
+        answer: &Result<HttpResponse, TransportError>,
+    ) -> Reading<Option<Page>> {
         match self {
             Self::RunningHub(_) => Reading::quiet(None),
             Self::Replicate(_) => replicate::parse_list(answer),
@@ -212,7 +215,12 @@ impl<'a> Remote<'a> {
 
     /// Whether a webhook is the provider's own, beside what its address proves. Fails where the
     /// secret is not one.
-    pub fn is_authentic(&self, signature: &Signature, raw: &str, now_s: u64) -> Result<bool, ApiError> {
+    pub fn is_authentic(
+        &self,
+        signature: &Signature,
+        raw: &str,
+        now_s: u64,
+    ) -> Result<bool, ApiError> {
         match self {
             Self::Replicate(replicate::Account { webhook_secret: Some(secret), .. }) => {
                 let verified = replicate::signature::verify(secret, signature, raw, now_s);

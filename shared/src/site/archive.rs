@@ -71,9 +71,13 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out() {
-        let file = |path: &str, content: &str| File { path: path.to_owned(), content: content.to_owned() };
-        let files =
-            [file("index.html", "<h1>Grüße 😀</h1>"), file("büro/a.css", ""), file("b.js", &"x".repeat(70_000))];
+        let file =
+            |path: &str, content: &str| File { path: path.to_owned(), content: content.to_owned() };
+        let files = [
+            file("index.html", "<h1>Grüße 😀</h1>"),
+            file("büro/a.css", ""),
+            file("b.js", &"x".repeat(70_000)),
+        ];
         let mut archive = ZipArchive::new(Cursor::new(zip(&files))).unwrap();
         assert_eq!(archive.len(), 3);
         for file in &files {

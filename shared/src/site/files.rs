@@ -49,7 +49,8 @@ fn of_json(answer: &str) -> Result<Vec<File>, String> {
     struct Form {
         files: Vec<File>,
     }
-    let form: Form = serde_json::from_str(answer).map_err(|_| "the answer is not the JSON that was asked for")?;
+    let form: Form = serde_json::from_str(answer)
+        .map_err(|_| "the answer is not the JSON that was asked for")?;
     Ok(form.files)
 }
 
@@ -59,7 +60,9 @@ fn of_marks(answer: &str) -> Vec<File> {
     for line in answer.split_inclusive('\n') {
         let mark = line.trim().strip_prefix(MARK).and_then(|rest| rest.strip_suffix(MARK_END));
         match (mark, files.last_mut()) {
-            (Some(path), _) => files.push(File { path: path.trim().to_owned(), content: String::new() }),
+            (Some(path), _) => {
+                files.push(File { path: path.trim().to_owned(), content: String::new() })
+            }
             (None, Some(file)) => file.content.push_str(line),
             (None, None) => {}
         }
@@ -112,11 +115,14 @@ fn check(kind: Kind, mut files: Vec<File>) -> Result<Vec<File>, String> {
 
 /// Relative, below its folder on any file system, and printable.
 fn is_path(path: &str) -> bool {
-    let is_plain = |c: char| !c.is_control() && !matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    let is_plain =
+        |c: char| !c.is_control() && !matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
     !path.is_empty()
         && path.len() <= PATH_BYTES_MAX
         && path.chars().all(is_plain)
-        && path.split('/').all(|part| !part.is_empty() && part.trim() == part && !part.chars().all(|c| c == '.'))
+        && path
+            .split('/')
+            .all(|part| !part.is_empty() && part.trim() == part && !part.chars().all(|c| c == '.'))
 }
 
 fn complete(kind: Kind, files: &[File]) -> Result<(), String> {
@@ -130,7 +136,11 @@ fn complete(kind: Kind, files: &[File]) -> Result<(), String> {
             serde_json::from_str::<Map<String, Value>>(&package.content)
                 .map_err(|_| "the answer's package.json is not JSON")?;
             let entry = ENTRIES.iter().any(|entry| find(entry).is_some());
-            if entry { Ok(()) } else { Err("the answer holds no entry such as src/main.tsx".to_owned()) }
+            if entry {
+                Ok(())
+            } else {
+                Err("the answer holds no entry such as src/main.tsx".to_owned())
+            }
         }
     }
 }
@@ -142,7 +152,8 @@ mod tests {
     use serde_json::json;
 
     fn answer(files: &[(&str, &str)]) -> String {
-        let files: Vec<Value> = files.iter().map(|(path, content)| json!({"path": path, "content": content})).collect();
+        let files: Vec<Value> =
+            files.iter().map(|(path, content)| json!({"path": path, "content": content})).collect();
         json!({ "files": files }).to_string()
     }
 
@@ -195,30 +206,51 @@ mod tests {
             &"x".repeat(201),
         ] {
             let refused = html(&[("index.html", ""), (bad, "x")]);
-            assert_eq!(refused, Err("the answer holds a file with a path that is not allowed".to_owned()), "{bad:?}");
+            assert_eq!(
+                refused,
+                Err("the answer holds a file with a path that is not allowed".to_owned()),
+                "{bad:?}"
+            );
         }
-        for good in
-            ["a.css", "./a.css", "././a.css", ".htaccess", "a/b/c.js", "büro/ü.html", "a..b", "[id].tsx", "a b.txt"]
-        {
+        for good in [
+            "a.css",
+            "./a.css",
+            "././a.css",
+            ".htaccess",
+            "a/b/c.js",
+            "büro/ü.html",
+            "a..b",
+            "[id].tsx",
+            "a b.txt",
+        ] {
             assert!(html(&[("index.html", ""), (good, "x")]).is_ok(), "{good:?}");
         }
     }
 
     #[test]
     fn paths_are_unique_after_what_is_repaired() {
-        for (one, two) in [("a.css", "a.css"), ("a.css", "./a.css"), ("A.css", "a.css"), ("Ä.css", "ä.css")] {
+        for (one, two) in
+            [("a.css", "a.css"), ("a.css", "./a.css"), ("A.css", "a.css"), ("Ä.css", "ä.css")]
+        {
             let refused = html(&[("index.html", ""), (one, ""), (two, "")]);
-            assert_eq!(refused, Err("the answer holds two files of the same path".to_owned()), "{one} {two}");
+            assert_eq!(
+                refused,
+                Err("the answer holds two files of the same path".to_owned()),
+                "{one} {two}"
+            );
         }
         assert_eq!(html(&[("./index.html", "x")]).unwrap()[0].path, "index.html");
     }
 
     #[test]
     fn counts_and_sizes_are_bounded() {
-        let many = |count: usize| -> Vec<(String, &str)> { (0..count).map(|n| (format!("f{n}"), "")).collect() };
+        let many = |count: usize| -> Vec<(String, &str)> {
+            (0..count).map(|n| (format!("f{n}"), "")).collect()
+        };
         let ask = |count: usize| {
             let many = many(count);
-            let mut files: Vec<(&str, &str)> = many.iter().map(|(path, content)| (path.as_str(), *content)).collect();
+            let mut files: Vec<(&str, &str)> =
+                many.iter().map(|(path, content)| (path.as_str(), *content)).collect();
             files.push(("index.html", ""));
             html(&files)
         };
@@ -255,8 +287,12 @@ mod tests {
     fn file_markers_are_read_where_there_is_no_json() {
         let text = "Here you are:\n<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n<!-- FILE: css/a.css -->\nb {}\n";
         let files = of_answer(Kind::Html, text).unwrap();
-        let seen: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.content.as_str())).collect();
-        assert_eq!(seen, [("index.html", "```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n"), ("css/a.css", "b {}\n")]);
+        let seen: Vec<_> =
+            files.iter().map(|file| (file.path.as_str(), file.content.as_str())).collect();
+        assert_eq!(
+            seen,
+            [("index.html", "```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n"), ("css/a.css", "b {}\n")]
+        );
         let clean = "<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n";
         assert_eq!(of_answer(Kind::Html, clean).unwrap()[0].content, "<h1>Ä</h1>\n");
         assert!(of_answer(Kind::Html, "<!-- FILE: ../index.html -->\nx").is_err());

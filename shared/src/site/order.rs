@@ -30,7 +30,10 @@ impl Order {
         let within = |field: &str, text: &str, least: usize, most: usize| {
             let long = text.chars().count();
             if text.trim().is_empty() && least > 0 || long > most {
-                return Err(ApiError::bad_field(field, &format!("must have {least} to {most} characters")));
+                return Err(ApiError::bad_field(
+                    field,
+                    &format!("must have {least} to {most} characters"),
+                ));
             }
             Ok(())
         };
@@ -116,7 +119,10 @@ mod tests {
         assert!(order(&"😀".repeat(10_000)).check().is_ok());
         for bad in [String::new(), " \n".to_owned(), "x".repeat(10_001), "😀".repeat(10_001)] {
             let refused = order(&bad).check().unwrap_err();
-            assert_eq!((refused.code, &refused.fields["field"]), (ErrorCode::BadRequest, &json!("prompt")));
+            assert_eq!(
+                (refused.code, &refused.fields["field"]),
+                (ErrorCode::BadRequest, &json!("prompt"))
+            );
         }
         let named = Order { site_name: Some("x".repeat(201)), ..order("a") };
         assert_eq!(named.check().unwrap_err().fields["field"], "siteName");
@@ -126,12 +132,18 @@ mod tests {
 
     #[test]
     fn the_question_holds_the_order_and_the_rules_of_its_kind() {
-        let order = Order { site_name: Some("Café".into()), language: Some("German".into()), ..order("with a menu") };
+        let order = Order {
+            site_name: Some("Café".into()),
+            language: Some("German".into()),
+            ..order("with a menu")
+        };
         let text = order.user_text();
         for part in ["Café", "German", "with a menu"] {
             assert!(text.contains(part), "{text}");
         }
-        for (kind, file) in [(Kind::Html, "index.html"), (Kind::React, "package.json"), (Kind::Php, "index.php")] {
+        for (kind, file) in
+            [(Kind::Html, "index.html"), (Kind::React, "package.json"), (Kind::Php, "index.php")]
+        {
             assert!(system_text(kind).contains(file));
             assert_eq!(Kind::of_tool(kind.tool()), Some(kind));
         }
@@ -143,6 +155,9 @@ mod tests {
         let form = form();
         assert_eq!(form["additionalProperties"], false);
         let item = &form["properties"]["files"]["items"];
-        assert_eq!((&item["additionalProperties"], &item["required"]), (&json!(false), &json!(["path", "content"])));
+        assert_eq!(
+            (&item["additionalProperties"], &item["required"]),
+            (&json!(false), &json!(["path", "content"]))
+        );
     }
 }

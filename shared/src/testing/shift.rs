@@ -3,10 +3,11 @@
 //! The database part follows the SQL functions only as far as fencing, clocks and slots go; the SQL itself is tested
 //! against Postgres. Any call can be cut: the worker is dropped there, as a killed one would be.
 
+mod transport;
+
 use super::world::Cut;
 use crate::config::Config;
-use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
-use futures_util::future::poll_fn;
+use crate::transport::{HttpRequest, HttpResponse, Transport};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
@@ -99,7 +100,11 @@ impl Shift {
     }
 
     /// Runs until the clock shows that time; the worker is then left where it is.
-    pub(crate) fn drive_until<R>(&self, mut work: Pin<&mut impl Future<Output = R>>, until: u64) -> Option<R> {
+    pub(crate) fn drive_until<R>(
+        &self,
+        mut work: Pin<&mut impl Future<Output = R>>,
+        until: u64,
+    ) -> Option<R> {
         while self.0.borrow().now < until {
             if let Poll::Ready(result) = self.poll(work.as_mut()) {
                 return Some(result);
@@ -120,7 +125,8 @@ impl Shift {
         };
         state.now = state.now.max(next);
         let now = state.now;
-        let due: Vec<Waker> = state.timers.extract_if(.., |(at, _)| *at <= now).map(|(_, waker)| waker).collect();
+        let due: Vec<Waker> =
+            state.timers.extract_if(.., |(at, _)| *at <= now).map(|(_, waker)| waker).collect();
         drop(state);
         due.into_iter().for_each(Waker::wake);
         true
@@ -137,7 +143,11 @@ impl Shift {
     pub(crate) fn sweep(&self) {
         let mut state = self.0.borrow_mut();
         let now = state.now;
-        for step in state.steps.iter_mut().filter(|step| step.status == "running" && step.lease_until <= now) {
+        for step in state
+            .steps
+            .iter_mut()
+            .filter(|step| step.status == "running" && step.lease_until <= now)
+        {
             if step.attempts < ATTEMPT_MAX {
                 step.status = "queued";
             } else {
@@ -177,7 +187,8 @@ impl Shift {
     async fn generate(&self, request: &HttpRequest) -> HttpResponse {
         let body = request.body.as_deref().unwrap_or_default();
         let steps = self.0.borrow().steps.len();
-        let number = (1..=steps).find(|number| body.contains(&format!("step {number}."))).expect("a step");
+        let number =
+            (1..=steps).find(|number| body.contains(&format!("step {number}."))).expect("a step");
         let key = request.headers.iter().find(|(name, _)| name == "x-goog-api-key").expect("a key");
         self.0.borrow_mut().keys.push(key.1.clone());
         let _at_work = AtWork::on(self, number);
@@ -231,7 +242,10 @@ impl State {
         match function {
             "step_claim_v1" => return self.claim(args["p_limit"].as_u64().unwrap()),
             "steps_waiting_v1" => {
-                let ready = self.steps.iter().filter(|step| step.status == "queued" && step.not_before <= self.now);
+                let ready = self
+                    .steps
+                    .iter()
+                    .filter(|step| step.status == "queued" && step.not_before <= self.now);
                 let may_start = ready.count().min(self.free());
                 let waiting = self.steps.iter().filter(|step| step.status == "queued").count();
                 return json!([{"waiting": waiting, "may_start": may_start}]);
@@ -253,7 +267,8 @@ impl State {
             }
             _ if !mine => "stale",
             "step_complete_v1" => {
-                (step.status, step.url) = ("completed", args["p_output_url"].as_str().map(str::to_owned));
+                (step.status, step.url) =
+                    ("completed", args["p_output_url"].as_str().map(str::to_owned));
                 "completed"
             }
             "step_fail_v1" => {
@@ -265,7 +280,8 @@ impl State {
                 "failed"
             }
             "step_requeue_v1" => {
-                (step.status, step.not_before) = ("queued", now + args["p_delay_ms"].as_u64().unwrap());
+                (step.status, step.not_before) =
+                    ("queued", now + args["p_delay_ms"].as_u64().unwrap());
                 "queued"
             }
             other => panic!("the shift does not know {other}"),
@@ -275,8 +291,12 @@ impl State {
 
     fn list(&self, args: &Value) -> Value {
         let (folder, begins) = (args["prefix"].as_str().unwrap(), args["search"].as_str().unwrap());
-        let names = self.objects.iter().filter_map(|url| url.split_once(&format!("/results/{folder}/")));
-        names.filter(|(_, name)| name.starts_with(begins)).map(|(_, name)| json!({"name": name})).collect()
+        let names =
+            self.objects.iter().filter_map(|url| url.split_once(&format!("/results/{folder}/")));
+        names
+            .filter(|(_, name)| name.starts_with(begins))
+            .map(|(_, name)| json!({"name": name}))
+            .collect()
     }
 
     fn free(&self) -> usize {
@@ -286,7 +306,9 @@ impl State {
     fn claim(&mut self, limit: u64) -> Value {
         let (now, free) = (self.now, self.free().min(usize::try_from(limit).unwrap()));
         let waiting = self.steps.iter_mut().enumerate();
-        let ready = waiting.filter(|(_, step)| step.status == "queued" && step.not_before <= now).take(free);
+        let ready = waiting
+            .filter(|(_, step)| step.status == "queued" && step.not_before <= now)
+            .take(free);
         let claimed = ready.map(|(index, step)| {
             (step.status, step.run, step.attempts) = ("running", step.run + 1, step.attempts + 1);
             (step.lease_until, step.deadline) = (now + LEASE_MS, now + RUN_MS);
@@ -297,82 +319,4 @@ impl State {
         });
         claimed.collect()
     }
-}
-
-fn answer(status: u16, body: &Value) -> HttpResponse {
-    HttpResponse { status, headers: Vec::new(), body: body.to_string() }
-}
-
-impl Transport for Shift {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        if request.url.contains(":generateContent") {
-            return Ok(self.generate(&request).await);
-        }
-        if self.0.borrow().deaf && request.url.ends_with("step_heartbeat_v1") {
-            self.sleep(request.timeout_ms).await;
-            return Err(TransportError::Unknown("deaf".to_owned()));
-        }
-        let args: Value = serde_json::from_str(request.body.as_deref().unwrap_or("{}")).unwrap();
-        Ok(self
-            .call(|state| match request.url.split_once("/rpc/") {
-                Some((_, function)) => answer(200, &state.rpc(function, &args)),
-                None if request.url.ends_with("/object/list/results") => answer(200, &state.list(&args)),
-                None => panic!("nobody is at {}", request.url),
-            })
-            .await)
-    }
-
-    async fn upload(&self, request: HttpRequest, _bytes: Vec<u8>) -> Result<HttpResponse, TransportError> {
-        Ok(self
-            .call(|state| match state.storage_down {
-                true => answer(503, &json!({})),
-                false => {
-                    state.objects.push(request.url);
-                    answer(200, &json!({}))
-                }
-            })
-            .await)
-    }
-
-    async fn download(&self, _url: &str, bytes_max: u64, _timeout_ms: u32) -> Result<File, CopyError> {
-        self.call(|state| match state.file_bytes > bytes_max {
-            true => Err(CopyError::Rejected("too large".to_owned())),
-            false => Ok(File { content_type: "image/png".to_owned(), bytes: vec![1] }),
-        })
-        .await
-    }
-
-    async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
-        panic!("nothing is copied here: {}", copy.from)
-    }
-
-    async fn sleep(&self, ms: u32) {
-        let at = self.0.borrow().now + u64::from(ms);
-        poll_fn(|context| {
-            let mut state = self.0.borrow_mut();
-            if state.now >= at {
-                return Poll::Ready(());
-            }
-            state.timers.push((at, context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.0.borrow().now
-    }
-
-    fn random(&self) -> u128 {
-        let mut state = self.0.borrow_mut();
-        state.random += 1;
-        state.random
-    }
-
-    async fn notify(&self, _queue: &str, _message: &str, delay_s: u32) -> Result<(), TransportError> {
-        self.call(|state| state.hints.push(delay_s)).await;
-        Ok(())
-    }
-
-    fn log(&self, _line: &Value) {}
 }

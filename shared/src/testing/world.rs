@@ -5,7 +5,9 @@
 //! drops it, as a killed worker would.
 
 use crate::config::Config;
-use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::transport::{
+    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -111,7 +113,9 @@ impl State {
 
     fn rpc(&mut self, function: &str, args: &Value) -> Value {
         let row = match function {
-            "step_claim_v1" | "steps_due_v1" if args["p_provider"] != "runninghub" => return json!([]),
+            "step_claim_v1" | "steps_due_v1" if args["p_provider"] != "runninghub" => {
+                return json!([]);
+            }
             "step_claim_v1" => return self.claim(),
             "steps_due_v1" => return self.due(),
             "step_sent_v1" => json!({"applied": self.sent(args)}),
@@ -122,8 +126,10 @@ impl State {
             "step_fail_v1" => self.fail(args),
             "step_checked_v1" => self.checked(args),
             "step_get_v1" => self.row(),
-            "job_get_v1" => json!({"job_id": JOB, "status": self.status, "credits_charged": 60, "credits_refunded": 0,
-                "balance": 0, "table_name": "upscaler_jobs", "total_steps": 1, "current_step": 1}),
+            "job_get_v1" => {
+                json!({"job_id": JOB, "status": self.status, "credits_charged": 60, "credits_refunded": 0,
+                "balance": 0, "table_name": "upscaler_jobs", "total_steps": 1, "current_step": 1})
+            }
             "webhook_applied_v1" => json!({"applied": true}),
             "steps_waiting_v1" => json!({"waiting": 0, "may_start": 0}),
             "sweep_begin_v1" => json!({"sweep_id": 1}),
@@ -309,15 +315,29 @@ impl Transport for World {
         state.random
     }
 
-    async fn upload(&self, request: HttpRequest, _bytes: Vec<u8>) -> Result<HttpResponse, TransportError> {
+    async fn upload(
+        &self,
+        request: HttpRequest,
+        _bytes: Vec<u8>,
+    ) -> Result<HttpResponse, TransportError> {
         panic!("nothing is uploaded here: {}", request.url)
     }
 
-    async fn download(&self, url: &str, _bytes_max: u64, _timeout_ms: u32) -> Result<File, CopyError> {
+    async fn download(
+        &self,
+        url: &str,
+        _bytes_max: u64,
+        _timeout_ms: u32,
+    ) -> Result<File, CopyError> {
         panic!("nothing is downloaded here: {url}")
     }
 
-    async fn notify(&self, _queue: &str, _message: &str, _delay_s: u32) -> Result<(), TransportError> {
+    async fn notify(
+        &self,
+        _queue: &str,
+        _message: &str,
+        _delay_s: u32,
+    ) -> Result<(), TransportError> {
         Ok(())
     }
 

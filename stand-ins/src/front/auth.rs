@@ -25,7 +25,9 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/.well-known/jwks.json", get(jwks))
         .route(
             "/health",
-            get(async || Json(json!({"name": "GoTrue", "version": "stand-in", "description": "stand-in"}))),
+            get(async || {
+                Json(json!({"name": "GoTrue", "version": "stand-in", "description": "stand-in"}))
+            }),
         )
 }
 
@@ -54,8 +56,12 @@ fn by_password(front: &Front, email: &str, password: &str) -> Result<Grant, Refu
 fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, Refusal> {
     front.sessions.refresh(token).map_err(|error| {
         let (error_code, message) = match error {
-            RefreshError::NotFound => ("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"),
-            RefreshError::AlreadyUsed => ("refresh_token_already_used", "Invalid Refresh Token: Already Used"),
+            RefreshError::NotFound => {
+                ("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+            }
+            RefreshError::AlreadyUsed => {
+                ("refresh_token_already_used", "Invalid Refresh Token: Already Used")
+            }
         };
         refused(400, error_code, message)
     })
@@ -63,7 +69,8 @@ fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, Refusal> {
 
 async fn sign_up(State(front): State<Shared>, body: Bytes) -> Result<Response, Refusal> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let names_somebody = ["email", "phone"].iter().any(|name| body.get(name).is_some_and(|value| !value.is_null()));
+    let names_somebody =
+        ["email", "phone"].iter().any(|name| body.get(name).is_some_and(|value| !value.is_null()));
     if names_somebody {
         let message = "Signups not allowed for this instance";
         return Err(refused(422, "signup_disabled", message));
@@ -128,14 +135,22 @@ fn signed_in(front: &Front, grant: &Grant) -> Response {
 
 fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, Refusal> {
     let Some(token) = caller::bearer(headers) else {
-        return Err(refused(401, "no_authorization", "This endpoint requires a valid Bearer token"));
+        return Err(refused(
+            401,
+            "no_authorization",
+            "This endpoint requires a valid Bearer token",
+        ));
     };
     let claims = front.signer.claims(token).filter(|claims| claims.contains_key("sub"));
     let Some(claims) = claims else {
         return Err(refused(403, "bad_jwt", "invalid JWT: unable to parse or verify signature"));
     };
     if front.sessions.is_signed_out(claim(&claims, "session_id")) {
-        return Err(refused(403, "session_not_found", "Session from session_id claim in JWT does not exist"));
+        return Err(refused(
+            403,
+            "session_not_found",
+            "Session from session_id claim in JWT does not exist",
+        ));
     }
     Ok(claims)
 }

@@ -83,10 +83,12 @@ impl Caller {
         match claims.get("role").and_then(|role| role.as_str()) {
             Some("anon") => Self::Anon,
             Some("service_role") => Self::Service,
-            Some("authenticated") => match claims.get("sub").and_then(|id| id.as_str()).map(str::to_owned) {
-                Some(id) => Self::User { id, claims },
-                None => Self::Invalid,
-            },
+            Some("authenticated") => {
+                match claims.get("sub").and_then(|id| id.as_str()).map(str::to_owned) {
+                    Some(id) => Self::User { id, claims },
+                    None => Self::Invalid,
+                }
+            }
             _ => Self::Invalid,
         }
     }

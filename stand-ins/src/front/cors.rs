@@ -12,7 +12,8 @@ const HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-ups
 /// Answers a preflight; adds the headers to every other answer.
 pub(super) async fn allow(request: Request, next: Next) -> Response {
     let is_preflight = request.method() == Method::OPTIONS;
-    let mut response = if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response =
+        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     add(response.headers_mut());
     if is_preflight {
         let headers = response.headers_mut();

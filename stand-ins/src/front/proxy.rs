@@ -29,7 +29,8 @@ pub(super) async fn rest(State(front): State<Shared>, mut request: Request) -> R
     match rest_credential(&front, request.headers()) {
         Err(message) => {
             let hint = "Double check your Supabase `anon` or `service_role` API key.";
-            return (StatusCode::UNAUTHORIZED, Json(json!({"message": message, "hint": hint}))).into_response();
+            return (StatusCode::UNAUTHORIZED, Json(json!({"message": message, "hint": hint})))
+                .into_response();
         }
         Ok(None) => {}
         Ok(Some(token)) => {
@@ -64,7 +65,9 @@ fn rest_credential(front: &Front, headers: &HeaderMap) -> Result<Option<String>,
     }
     match caller::text(headers, "apikey") {
         None => Err("No API key found in request"),
-        Some(key) => keys.role(key).map(|role| Some(keys.token(role).to_owned())).ok_or("Invalid API key"),
+        Some(key) => {
+            keys.role(key).map(|role| Some(keys.token(role).to_owned())).ok_or("Invalid API key")
+        }
     }
 }
 

@@ -25,7 +25,11 @@ impl User {
     }
 
     pub(super) fn app_metadata(&self) -> Value {
-        if self.is_anonymous() { json!({}) } else { json!({"provider": "email", "providers": ["email"]}) }
+        if self.is_anonymous() {
+            json!({})
+        } else {
+            json!({"provider": "email", "providers": ["email"]})
+        }
     }
 
     /// The user as the auth API shows it.
@@ -86,7 +90,8 @@ impl Sessions {
         let created_ms = clock::now_ms();
         let users = config.users.iter().map(|seeded| {
             let password = Some(seeded.password.clone());
-            let user = User { id: seeded.id.clone(), email: seeded.email.clone(), password, created_ms };
+            let user =
+                User { id: seeded.id.clone(), email: seeded.email.clone(), password, created_ms };
             (user.id.clone(), user)
         });
         Self(Mutex::new(Inner { users: users.collect(), ..Inner::default() }))
@@ -94,15 +99,21 @@ impl Sessions {
 
     pub(super) fn by_password(&self, email: &str, password: &str) -> Option<Grant> {
         let mut inner = self.inner();
-        let is_meant =
-            |user: &&User| user.email.eq_ignore_ascii_case(email) && user.password.as_deref() == Some(password);
+        let is_meant = |user: &&User| {
+            user.email.eq_ignore_ascii_case(email) && user.password.as_deref() == Some(password)
+        };
         let user = inner.users.values().find(is_meant).cloned()?;
         Some(inner.grant(user, clock::new_uuid()))
     }
 
     pub(super) fn anonymous(&self) -> Grant {
         let mut inner = self.inner();
-        let user = User { id: clock::new_uuid(), email: String::new(), password: None, created_ms: clock::now_ms() };
+        let user = User {
+            id: clock::new_uuid(),
+            email: String::new(),
+            password: None,
+            created_ms: clock::now_ms(),
+        };
         inner.users.insert(user.id.clone(), user.clone());
         inner.grant(user, clock::new_uuid())
     }
@@ -154,7 +165,8 @@ impl Sessions {
 impl Inner {
     fn grant(&mut self, user: User, session_id: String) -> Grant {
         let refresh_token = clock::random_hex();
-        let refresh = Refresh { session_id: session_id.clone(), user_id: user.id.clone(), used_ms: None };
+        let refresh =
+            Refresh { session_id: session_id.clone(), user_id: user.id.clone(), used_ms: None };
         self.refreshes.insert(refresh_token.clone(), refresh);
         Grant { user, session_id, refresh_token }
     }

@@ -24,7 +24,8 @@ impl Secret {
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let head = format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(claims));
+        let head =
+            format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.mac(&head).finalize().into_bytes());
         format!("{head}.{signature}")
     }
@@ -40,7 +41,8 @@ impl Secret {
     }
 
     fn mac(&self, text: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         mac.update(text.as_bytes());
         mac
     }
@@ -62,8 +64,10 @@ impl Signer {
         let published = match &config.es256_private_pem {
             None => None,
             Some(pem) => {
-                let key = SigningKey::from_pkcs8_pem(pem).context("es256_private_pem is no PKCS#8 P-256 key")?;
-                let kid = clock::hex(&Sha256::digest(key.verifying_key().to_encoded_point(false))[..16]);
+                let key = SigningKey::from_pkcs8_pem(pem)
+                    .context("es256_private_pem is no PKCS#8 P-256 key")?;
+                let kid =
+                    clock::hex(&Sha256::digest(key.verifying_key().to_encoded_point(false))[..16]);
                 Some(PublishedKey { kid, key })
             }
         };
@@ -75,7 +79,11 @@ impl Signer {
         let Some(PublishedKey { kid, key }) = &self.published else {
             return self.secret.sign(claims);
         };
-        let head = format!("{}.{}", encoded(&json!({"alg": "ES256", "typ": "JWT", "kid": kid})), encoded(claims));
+        let head = format!(
+            "{}.{}",
+            encoded(&json!({"alg": "ES256", "typ": "JWT", "kid": kid})),
+            encoded(claims)
+        );
         let signature: Signature = key.sign(head.as_bytes());
         format!("{head}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
     }
@@ -89,7 +97,8 @@ impl Signer {
         let parts = Parts::of(token)?;
         let signature = Signature::from_slice(&parts.signature).ok()?;
         let is_ours = parts.alg == "ES256" && parts.kid.as_ref() == Some(kid);
-        let is_good = is_ours && key.verifying_key().verify(parts.head.as_bytes(), &signature).is_ok();
+        let is_good =
+            is_ours && key.verifying_key().verify(parts.head.as_bytes(), &signature).is_ok();
         is_good.then_some(parts.claims)
     }
 
@@ -111,7 +120,8 @@ impl Signer {
 
 fn jwk(published: &PublishedKey) -> Value {
     let point = published.key.verifying_key().to_encoded_point(false);
-    let coordinate = |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+    let coordinate =
+        |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
     json!({
         "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "ext": true,
         "kid": published.kid, "x": coordinate(point.x()), "y": coordinate(point.y()),
@@ -169,7 +179,8 @@ mod tests {
         assert!(Secret::new(b"two").claims(&good).is_none());
         assert!(secret.claims(&secret.sign(&json!({"exp": clock::now_s() - 1}))).is_none());
         assert!(secret.claims(&secret.sign(&json!({"sub": "u"}))).is_none());
-        let unsigned = format!("{}.{}.", encoded(&json!({"alg": "none"})), encoded(&json!({"exp": u32::MAX})));
+        let unsigned =
+            format!("{}.{}.", encoded(&json!({"alg": "none"})), encoded(&json!({"exp": u32::MAX})));
         assert!(secret.claims(&unsigned).is_none());
         for garbage in ["", "a", "a.b", "a.b.c", "..", "é.é.é"] {
             assert!(secret.claims(garbage).is_none());

@@ -27,8 +27,9 @@ impl Frame {
     }
 
     fn enlarged(&self) -> Self {
-        let twice =
-            |plane: &GrayImage| imageops::resize(plane, plane.width() * 2, plane.height() * 2, FilterType::Lanczos3);
+        let twice = |plane: &GrayImage| {
+            imageops::resize(plane, plane.width() * 2, plane.height() * 2, FilterType::Lanczos3)
+        };
         Self { planes: self.planes.each_ref().map(twice) }
     }
 }
@@ -50,7 +51,8 @@ impl Clip {
 
     /// A light bar that moves over a ground of changing colour; sides are rounded up to whole blocks.
     pub fn moving(width: u32, height: u32, frames: u32) -> Self {
-        let (width, height) = (width.max(1).next_multiple_of(BLOCK), height.max(1).next_multiple_of(BLOCK));
+        let (width, height) =
+            (width.max(1).next_multiple_of(BLOCK), height.max(1).next_multiple_of(BLOCK));
         let frames = frames.max(1);
         let frame = |number: u32| {
             let bar = number * width / frames;
@@ -59,8 +61,12 @@ impl Clip {
             Frame {
                 planes: [
                     GrayImage::from_fn(width, height, |x, _| image::Luma([shade(x)])),
-                    GrayImage::from_fn(width / 2, height / 2, |x, _| image::Luma([ramp(x, width / 2)])),
-                    GrayImage::from_fn(width / 2, height / 2, |_, y| image::Luma([ramp(y, height / 2)])),
+                    GrayImage::from_fn(width / 2, height / 2, |x, _| {
+                        image::Luma([ramp(x, width / 2)])
+                    }),
+                    GrayImage::from_fn(width / 2, height / 2, |_, y| {
+                        image::Luma([ramp(y, height / 2)])
+                    }),
                 ],
             }
         };
@@ -81,14 +87,24 @@ impl Clip {
 
     /// As MP4.
     pub fn write(&self) -> Vec<u8> {
-        let samples = self.frames.iter().enumerate().map(|(number, frame)| h264::picture(frame, number)).collect();
+        let samples = self
+            .frames
+            .iter()
+            .enumerate()
+            .map(|(number, frame)| h264::picture(frame, number))
+            .collect();
         mp4::write(self.size(), &h264::parameters(self.size()), samples)
     }
 
     /// Reads what `write` wrote; nothing else.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mp4::Content { size, samples } = mp4::read(bytes)?;
-        Self::of(samples.into_iter().map(|sample| h264::read_picture(sample, size)).collect::<Option<_>>()?)
+        Self::of(
+            samples
+                .into_iter()
+                .map(|sample| h264::read_picture(sample, size))
+                .collect::<Option<_>>()?,
+        )
     }
 }
 

@@ -68,7 +68,9 @@ pub(super) fn read_picture(unit: &[u8], (width, height): (u32, u32)) -> Option<F
             let across = plane.width();
             for row in 0..side {
                 let start = ((y * side + row) * across + x * side) as usize;
-                plane.get_mut(start..start + side as usize)?.copy_from_slice(bits.raw(side as usize)?);
+                plane
+                    .get_mut(start..start + side as usize)?
+                    .copy_from_slice(bits.raw(side as usize)?);
             }
         }
     }
@@ -78,7 +80,15 @@ pub(super) fn read_picture(unit: &[u8], (width, height): (u32, u32)) -> Option<F
 /// A slice's head: values, of a fixed width or as codes.
 fn head(number: usize) -> [(u32, Option<u32>); 7] {
     // First block 0, only intra, set 0, frame 0, an id unlike the last one's, no marking, usual quantiser.
-    [(0, None), (7, None), (0, None), (0, Some(4)), ((number % 2) as u32, None), (0, Some(2)), (0, None)]
+    [
+        (0, None),
+        (7, None),
+        (0, None),
+        (0, Some(4)),
+        ((number % 2) as u32, None),
+        (0, Some(2)),
+        (0, None),
+    ]
 }
 
 fn blocks((width, height): (u32, u32)) -> impl Iterator<Item = (u32, u32)> {

@@ -6,8 +6,13 @@ const SAMPLE_ENTRY_BYTES: usize = 78;
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
 /// A file that plays from its first byte on.
-pub(super) fn write(size: (u32, u32), parameters: &[Vec<u8>; 2], pictures: Vec<Vec<u8>>) -> Vec<u8> {
-    let samples: Vec<Vec<u8>> = pictures.into_iter().map(|unit| [&be(unit.len()), &*unit].concat()).collect();
+pub(super) fn write(
+    size: (u32, u32),
+    parameters: &[Vec<u8>; 2],
+    pictures: Vec<Vec<u8>>,
+) -> Vec<u8> {
+    let samples: Vec<Vec<u8>> =
+        pictures.into_iter().map(|unit| [&be(unit.len()), &*unit].concat()).collect();
     let kind = block(b"ftyp", &[b"isom", &[0, 0, 2, 0], b"isomiso2avc1mp41"]);
     // How long the tables are does not depend on where the samples begin.
     let tables = |start: usize| movie(size, parameters, &samples, start);
@@ -16,14 +21,24 @@ pub(super) fn write(size: (u32, u32), parameters: &[Vec<u8>; 2], pictures: Vec<V
     [kind, tables(start), block(b"mdat", &parts)].concat()
 }
 
-fn movie(size: (u32, u32), parameters: &[Vec<u8>; 2], samples: &[Vec<u8>], start: usize) -> Vec<u8> {
+fn movie(
+    size: (u32, u32),
+    parameters: &[Vec<u8>; 2],
+    samples: &[Vec<u8>],
+    start: usize,
+) -> Vec<u8> {
     let duration = FRAME_MS * samples.len() as u32;
     let matrix: Vec<u8> = MATRIX.iter().flat_map(|value| value.to_be_bytes()).collect();
     let times = words(&[0, 0, 1000, duration]);
-    let head =
-        block(b"mvhd", &[&[0; 4], &times, &words(&[0x1_0000, 0x100_0000, 0, 0]), &matrix, &[0; 24], &words(&[2])]);
+    let head = block(
+        b"mvhd",
+        &[&[0; 4], &times, &words(&[0x1_0000, 0x100_0000, 0, 0]), &matrix, &[0; 24], &words(&[2])],
+    );
     let sides = words(&[size.0 << 16, size.1 << 16]);
-    let track = block(b"tkhd", &[&[0, 0, 0, 7], &words(&[0, 0, 1, 0, duration, 0, 0, 0, 0]), &matrix, &sides]);
+    let track = block(
+        b"tkhd",
+        &[&[0, 0, 0, 7], &words(&[0, 0, 1, 0, duration, 0, 0, 0, 0]), &matrix, &sides],
+    );
     let media = [
         block(b"mdhd", &[&[0; 4], &times, &[0x55, 0xC4, 0, 0]]),
         block(b"hdlr", &[&[0; 8], b"vide", &[0; 12], b"video\0"]),
@@ -31,7 +46,10 @@ fn movie(size: (u32, u32), parameters: &[Vec<u8>; 2], samples: &[Vec<u8>], start
             b"minf",
             &[
                 &block(b"vmhd", &[&[0, 0, 0, 1], &[0; 8]]),
-                &block(b"dinf", &[&block(b"dref", &[&words(&[0, 1]), &block(b"url ", &[&[0, 0, 0, 1]])])]),
+                &block(
+                    b"dinf",
+                    &[&block(b"dref", &[&words(&[0, 1]), &block(b"url ", &[&[0, 0, 0, 1]])])],
+                ),
                 &tables(size, parameters, samples, start),
             ],
         ),
@@ -39,12 +57,26 @@ fn movie(size: (u32, u32), parameters: &[Vec<u8>; 2], samples: &[Vec<u8>], start
     block(b"moov", &[&head, &block(b"trak", &[&track, &block(b"mdia", &[&media.concat()])])])
 }
 
-fn tables(size: (u32, u32), parameters: &[Vec<u8>; 2], samples: &[Vec<u8>], start: usize) -> Vec<u8> {
+fn tables(
+    size: (u32, u32),
+    parameters: &[Vec<u8>; 2],
+    samples: &[Vec<u8>],
+    start: usize,
+) -> Vec<u8> {
     let [sequence, picture] = parameters;
     let short = |length: usize| (length as u16).to_be_bytes();
     let settings = block(
         b"avcC",
-        &[&[1], &sequence[1..4], &[0xFF, 0xE1], &short(sequence.len()), sequence, &[1], &short(picture.len()), picture],
+        &[
+            &[1],
+            &sequence[1..4],
+            &[0xFF, 0xE1],
+            &short(sequence.len()),
+            sequence,
+            &[1],
+            &short(picture.len()),
+            picture,
+        ],
     );
     let sides = [short(size.0 as usize), short(size.1 as usize)].concat();
     let entry = block(
@@ -61,7 +93,8 @@ fn tables(size: (u32, u32), parameters: &[Vec<u8>; 2], samples: &[Vec<u8>], star
         ],
     );
     let count = samples.len() as u32;
-    let lengths: Vec<u32> = [0, 0, count].into_iter().chain(samples.iter().map(|sample| sample.len() as u32)).collect();
+    let lengths: Vec<u32> =
+        [0, 0, count].into_iter().chain(samples.iter().map(|sample| sample.len() as u32)).collect();
     let tables = [
         block(b"stsd", &[&words(&[0, 1]), &entry]),
         block(b"stts", &[&words(&[0, 1, count, FRAME_MS])]),
@@ -117,7 +150,8 @@ pub(super) fn presented_size(bytes: &[u8]) -> Option<(u32, u32)> {
 /// Where the tracks' widths and heights stand: at the end of each track's head.
 fn shown_sides(bytes: &[u8]) -> Vec<usize> {
     let offset = |part: &[u8]| part.as_ptr() as usize - bytes.as_ptr() as usize;
-    let tracks = find(bytes, &[b"moov"]).into_iter().flat_map(blocks).filter(|(name, _)| name == b"trak");
+    let tracks =
+        find(bytes, &[b"moov"]).into_iter().flat_map(blocks).filter(|(name, _)| name == b"trak");
     tracks
         .filter_map(|(_, track)| find(track, &[b"tkhd"]).filter(|head| head.len() >= 84))
         .flat_map(|head| [offset(head) + head.len() - 8, offset(head) + head.len() - 4])
@@ -125,7 +159,8 @@ fn shown_sides(bytes: &[u8]) -> Vec<usize> {
 }
 
 fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
-    path.iter().try_fold(bytes, |inside, name| Some(blocks(inside).find(|(found, _)| found == *name)?.1))
+    path.iter()
+        .try_fold(bytes, |inside, name| Some(blocks(inside).find(|(found, _)| found == *name)?.1))
 }
 
 /// The blocks that lie side by side in there, up to one that does not fit.

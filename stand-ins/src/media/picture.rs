@@ -69,9 +69,13 @@ mod tests {
     fn two_pictures_stand_side_by_side_in_the_first_one_s_size() {
         let first = plain(5, 4, [200, 10, 10], ImageFormat::Png);
         let second = plain(9, 9, [10, 10, 200], ImageFormat::Png);
-        let both = image::load_from_memory(&side_by_side(&first, &second).unwrap()).unwrap().into_rgb8();
+        let both =
+            image::load_from_memory(&side_by_side(&first, &second).unwrap()).unwrap().into_rgb8();
         assert_eq!(both.dimensions(), (10, 4));
-        assert_eq!((both.get_pixel(4, 3), both.get_pixel(5, 0)), (&Rgb([200, 10, 10]), &Rgb([10, 10, 200])));
+        assert_eq!(
+            (both.get_pixel(4, 3), both.get_pixel(5, 0)),
+            (&Rgb([200, 10, 10]), &Rgb([10, 10, 200]))
+        );
     }
 
     #[test]

@@ -46,7 +46,10 @@ mod tests {
         assert!(Clip::read(&foreign).is_none());
         let output = enlarged(&foreign).unwrap();
         assert_eq!(output.len(), foreign.len());
-        assert_eq!((mp4::presented_size(&input), mp4::presented_size(&output)), (Some((32, 16)), Some((64, 32))));
+        assert_eq!(
+            (mp4::presented_size(&input), mp4::presented_size(&output)),
+            (Some((32, 16)), Some((64, 32)))
+        );
     }
 
     #[test]

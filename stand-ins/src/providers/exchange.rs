@@ -26,10 +26,15 @@ pub(super) async fn exchange(State(stand): State<Stand>, request: Request) -> Re
         return StatusCode::NOT_FOUND.into_response();
     };
     let concern = provider.concern(&arrival);
-    let subject = Subject { is_submit: concern.is_submit, text: arrival.rule_text(), submit_text: concern.submit_text };
+    let subject = Subject {
+        is_submit: concern.is_submit,
+        text: arrival.rule_text(),
+        submit_text: concern.submit_text,
+    };
     let behaviour = stand.script.take(provider.name(), &subject);
     let method = arrival.method.as_str();
-    let number = stand.log.begin(provider.name(), method, &arrival.path, &arrival.text(), concern.task_id);
+    let number =
+        stand.log.begin(provider.name(), method, &arrival.path, &arrival.text(), concern.task_id);
     let answer = match scripted(&behaviour) {
         Some(answer) => answer,
         None => provider.answer(&arrival, &behaviour).await,
@@ -46,7 +51,8 @@ pub(super) async fn exchange(State(stand): State<Stand>, request: Request) -> Re
     stand.log.finish(number, Some(answer.status), &answer.body, answer.task_id);
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = answer.chunks.map_or_else(|| Body::from(answer.body), |chunks| chunks.into_body());
-    let mut response = (status, [(header::CONTENT_TYPE, answer.content_type)], body).into_response();
+    let mut response =
+        (status, [(header::CONTENT_TYPE, answer.content_type)], body).into_response();
     for (name, value) in behaviour.headers.into_iter().flatten() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
@@ -71,7 +77,8 @@ fn scripted(behaviour: &Behaviour) -> Option<Answer> {
     let status = behaviour.status.unwrap_or(200);
     let answer = match &behaviour.body {
         None => {
-            let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+            let reason =
+                StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
             Answer::text(status, reason.unwrap_or("scripted").to_owned())
         }
         Some(Value::String(text)) => Answer::text(status, text.clone()),

@@ -45,7 +45,8 @@ impl Files {
     }
 
     pub(crate) async fn load(&self, name: &str) -> Option<Vec<u8>> {
-        let is_plain = !name.starts_with('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        let is_plain = !name.starts_with('.')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
         if is_plain { tokio::fs::read(self.dir.join(name)).await.ok() } else { None }
     }
 }

@@ -65,13 +65,29 @@ impl Log {
         lists.next += 1;
         let (method, path) = (method.to_owned(), path.to_owned());
         let at = clock::iso(clock::now_ms());
-        let entry = Entry { number, at, provider, method, path, body, status: None, response: Value::Null, task_id };
+        let entry = Entry {
+            number,
+            at,
+            provider,
+            method,
+            path,
+            body,
+            status: None,
+            response: Value::Null,
+            task_id,
+        };
         push_bounded(&mut lists.entries, entry);
         number
     }
 
     /// Fills in the answer.
-    pub(crate) fn finish(&self, number: u64, status: Option<u16>, response: &str, task_id: Option<String>) {
+    pub(crate) fn finish(
+        &self,
+        number: u64,
+        status: Option<u16>,
+        response: &str,
+        task_id: Option<String>,
+    ) {
         let mut lists = self.lists();
         if let Some(entry) = lists.entries.iter_mut().rev().find(|entry| entry.number == number) {
             entry.status = status;
@@ -138,7 +154,10 @@ mod tests {
         let entries = serde_json::to_value(log.entries()).unwrap();
         assert_eq!(entries[0]["body"], json!({"apiKey": "***", "taskId": "1"}));
         assert_eq!((&entries[0]["status"], &entries[0]["task_id"]), (&json!(200), &json!("1")));
-        assert_eq!((&entries[1]["body"], &entries[1]["status"]), (&json!("not json"), &Value::Null));
+        assert_eq!(
+            (&entries[1]["body"], &entries[1]["status"]),
+            (&json!("not json"), &Value::Null)
+        );
     }
 
     #[test]

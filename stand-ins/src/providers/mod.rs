@@ -61,8 +61,10 @@ impl Stand {
 pub fn router(config: &Config) -> anyhow::Result<Router> {
     let log = Arc::new(Log::default());
     let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
-    let runninghub = runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
-    let replicate = replicate::Replicate::new(config, Client::new(), files.clone(), Arc::clone(&log));
+    let runninghub =
+        runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
+    let replicate =
+        replicate::Replicate::new(config, Client::new(), files.clone(), Arc::clone(&log));
     let gemini = gemini::Gemini::new(config, Client::new());
     let llm = llm::Llm::new(config);
     let providers: Vec<Arc<dyn Provider>> =
@@ -71,7 +73,10 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
     let router = Router::new()
         .route("/__script", post(add_script).layer(DefaultBodyLimit::max(SCRIPT_BYTES_MAX)))
         .route("/__log", get(async |State(stand): State<Stand>| Json(stand.log.entries())))
-        .route("/__deliveries", get(async |State(stand): State<Stand>| Json(stand.log.deliveries())))
+        .route(
+            "/__deliveries",
+            get(async |State(stand): State<Stand>| Json(stand.log.deliveries())),
+        )
         .route("/files/{name}", get(files::read))
         .route("/made/{name}", get(files::make))
         .route("/moved", get(files::moved))

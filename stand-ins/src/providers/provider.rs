@@ -102,17 +102,35 @@ impl Chunks {
 
 impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self { status, content_type: "application/json", body: body.to_string(), task_id: None, chunks: None }
+        Self {
+            status,
+            content_type: "application/json",
+            body: body.to_string(),
+            task_id: None,
+            chunks: None,
+        }
     }
 
     pub(crate) fn text(status: u16, body: String) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body, task_id: None, chunks: None }
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body,
+            task_id: None,
+            chunks: None,
+        }
     }
 
     /// Events, sent one by one.
     pub(crate) fn stream(chunks: Chunks) -> Self {
         let body = chunks.list.concat();
-        Self { status: 200, content_type: "text/event-stream", body, task_id: None, chunks: Some(Box::new(chunks)) }
+        Self {
+            status: 200,
+            content_type: "text/event-stream",
+            body,
+            task_id: None,
+            chunks: Some(Box::new(chunks)),
+        }
     }
 
     /// As `application/problem+json`.

@@ -111,7 +111,10 @@ impl Behaviour {
     }
 
     fn is_about_any_answer(&self) -> bool {
-        self.status.is_some() || self.body.is_some() || self.headers.is_some() || self.delay_ms.is_some()
+        self.status.is_some()
+            || self.body.is_some()
+            || self.headers.is_some()
+            || self.delay_ms.is_some()
     }
 }
 
@@ -154,10 +157,9 @@ impl Rule {
         if named {
             return self.behaviour.is_refusal_or_loss() || self.behaviour.is_about_any_answer();
         }
-        let inherited = self
-            .matches
-            .as_ref()
-            .is_none_or(|text| subject.submit_text.as_ref().is_some_and(|submit| submit.contains(text)));
+        let inherited = self.matches.as_ref().is_none_or(|text| {
+            subject.submit_text.as_ref().is_some_and(|submit| submit.contains(text))
+        });
         // A rule about the fate of a task must not be used up by the queries that ask for it.
         inherited
             && self.behaviour.is_about_any_answer()
@@ -193,7 +195,8 @@ impl Script {
             }
             let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
             for item in list {
-                let (capacity, rule) = parse_rule(item).map_err(|error| format!("{name}: {error}"))?;
+                let (capacity, rule) =
+                    parse_rule(item).map_err(|error| format!("{name}: {error}"))?;
                 changes.capacity.extend(capacity.map(|limit| (name.clone(), limit)));
                 added.extend(rule.map(|rule| (name.clone(), rule)));
             }
@@ -211,7 +214,9 @@ impl Script {
     /// The behaviour for a request; uses up one of the rule's `times`.
     pub(crate) fn take(&self, provider: &str, subject: &Subject) -> Behaviour {
         let mut rules = self.rules();
-        let found = rules.get_mut(provider).and_then(|list| list.iter_mut().find(|rule| rule.applies(subject)));
+        let found = rules
+            .get_mut(provider)
+            .and_then(|list| list.iter_mut().find(|rule| rule.applies(subject)));
         let Some(rule) = found else {
             return Behaviour::default();
         };
@@ -233,7 +238,8 @@ fn parse_rule(item: &Value) -> Result<(Option<usize>, Option<Rule>), String> {
             None => Err("a rule without a behaviour".to_owned()),
         };
     }
-    let behaviour = serde_json::from_value(Value::Object(raw.behaviour)).map_err(|error| error.to_string())?;
+    let behaviour =
+        serde_json::from_value(Value::Object(raw.behaviour)).map_err(|error| error.to_string())?;
     let rule = Rule { matches: raw.matches, left: raw.times, behaviour };
     if rule.behaviour.shape.is_some_and(|shape| !(1..=3).contains(&shape)) {
         return Err("`shape` is 1, 2 or 3".to_owned());
@@ -265,7 +271,8 @@ mod tests {
 
     #[test]
     fn the_first_match_wins_until_its_times_are_used_up() {
-        let script = script(&json!({"p": [{"match": "job-1", "times": 1, "status": 500}, {"status": 501}]}));
+        let script =
+            script(&json!({"p": [{"match": "job-1", "times": 1, "status": 500}, {"status": 501}]}));
         assert_eq!(script.take("p", &submit("POST /run job-2")).status, Some(501));
         assert_eq!(script.take("p", &submit("POST /run job-1")).status, Some(500));
         assert_eq!(script.take("p", &submit("POST /run job-1")).status, Some(501));
@@ -298,7 +305,8 @@ mod tests {
     #[test]
     fn scripts_add_up_and_reset_clears() {
         let script = script(&json!({"p": {"status": 500}}));
-        let changes = script.add(&json!({"p": [{"capacity": 5}, {"status": 501}]}), &["p"]).unwrap();
+        let changes =
+            script.add(&json!({"p": [{"capacity": 5}, {"status": 501}]}), &["p"]).unwrap();
         assert_eq!(changes.capacity.get("p"), Some(&5));
         assert_eq!(script.take("p", &submit("x")).status, Some(500));
         assert!(script.add(&json!({"reset": true, "p": {"status": 502}}), &["p"]).unwrap().reset);

@@ -52,7 +52,10 @@ impl Telling<'_> {
             if attempt > 1 {
                 tokio::time::sleep(BETWEEN_TRIES).await;
             }
-            let answer = self.client.post_json(url, &self.headers, self.body.to_string(), ANSWER_LIMIT).await;
+            let answer = self
+                .client
+                .post_json(url, &self.headers, self.body.to_string(), ANSWER_LIMIT)
+                .await;
             let (status, response) = match answer {
                 Ok((status, response)) => (Some(status), response),
                 Err(error) => (None, format!("{error:#}")),

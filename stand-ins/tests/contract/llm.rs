@@ -43,10 +43,16 @@ async fn streamed(running: &Running, path: &str, body: &Value) -> (String, Value
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     let stream = answer.text().await.unwrap();
-    let events: Vec<Value> =
-        stream.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
+    let events: Vec<Value> = stream
+        .lines()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .collect();
     let piece = |event: &Value| {
-        let text = if path == CHAT { &event["choices"][0]["delta"]["content"] } else { &event["delta"]["text"] };
+        let text = if path == CHAT {
+            &event["choices"][0]["delta"]["content"]
+        } else {
+            &event["delta"]["text"]
+        };
         text.as_str().map(str::to_owned)
     };
     (events.iter().filter_map(piece).collect(), events.last().cloned().unwrap_or_default())
@@ -60,8 +66,11 @@ async fn each_api_streams_a_site() {
         let site: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(site["files"][0]["path"], "index.html");
         assert!(site["files"][0]["content"].as_str().unwrap().contains("<h1>a shop</h1>"));
-        let ended =
-            if path == CHAT { last["choices"][0]["finish_reason"] == "stop" } else { last["type"] == "message_stop" };
+        let ended = if path == CHAT {
+            last["choices"][0]["finish_reason"] == "stop"
+        } else {
+            last["type"] == "message_stop"
+        };
         assert!(ended, "{last}");
         let mut whole = body.clone();
         whole["stream"] = false.into();
@@ -102,7 +111,13 @@ async fn what_the_contract_does_not_name_is_refused() {
         assert_eq!(found, status, "{body} {text}");
         assert!(text.contains("\"error\""), "{text}");
     }
-    let keyless = running.client.post(format!("{}/llm{CHAT}", running.providers)).json(&chat).send().await.unwrap();
+    let keyless = running
+        .client
+        .post(format!("{}/llm{CHAT}", running.providers))
+        .json(&chat)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(keyless.status(), 401);
 }
 
@@ -118,16 +133,27 @@ async fn streams_break_as_they_were_told_to() {
     assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
     assert_eq!(last["choices"][0]["finish_reason"], Value::Null);
     script(json!({"fail": "broke", "code": 502})).await;
-    assert_eq!(streamed(&running, CHAT, &chat()).await.1["error"], json!({"code": 502, "message": "broke"}));
+    assert_eq!(
+        streamed(&running, CHAT, &chat()).await.1["error"],
+        json!({"code": 502, "message": "broke"})
+    );
     script(json!({"fail": "busy", "code": 529})).await;
-    assert_eq!(streamed(&running, MESSAGES, &message()).await.1["error"]["type"], "overloaded_error");
+    assert_eq!(
+        streamed(&running, MESSAGES, &message()).await.1["error"]["type"],
+        "overloaded_error"
+    );
     script(json!({"finish_reason": "max_tokens"})).await;
-    assert!(serde_json::from_str::<Value>(&streamed(&running, MESSAGES, &message()).await.0).is_err());
+    assert!(
+        serde_json::from_str::<Value>(&streamed(&running, MESSAGES, &message()).await.0).is_err()
+    );
     script(json!({"text": "no site"})).await;
     assert_eq!(streamed(&running, CHAT, &chat()).await.0, "no site");
     script(json!({"status": 429, "headers": {"retry-after": "7"}})).await;
     let answer = post(&running, CHAT, &chat()).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()),
+        (429, "7")
+    );
 }
 
 #[tokio::test]
@@ -144,6 +170,7 @@ async fn a_stream_hangs_until_the_script_is_reset() {
     .await
     .expect_err("it hangs");
     running.script(json!({"reset": true})).await;
-    let text = tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap().unwrap().unwrap();
+    let text =
+        tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap().unwrap().unwrap();
     assert!(text.contains("chat.completion.chunk") && !text.contains("[DONE]"));
 }

@@ -14,8 +14,11 @@ use tokio::net::TcpListener;
 async fn echo(request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let headers: Vec<_> =
-        parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let headers: Vec<_> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
     let seen = json!({
         "method": parts.method.as_str(), "uri": parts.uri.to_string(), "headers": headers, "length": body.len(),
     });
@@ -32,7 +35,12 @@ async fn with_neighbours(extra: Value) -> Running {
 }
 
 fn header<'a>(seen: &'a Value, name: &str) -> Option<&'a str> {
-    seen["headers"].as_array().unwrap().iter().find(|pair| pair[0] == name).and_then(|pair| pair[1].as_str())
+    seen["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|pair| pair[0] == name)
+        .and_then(|pair| pair[1].as_str())
 }
 
 #[tokio::test]
@@ -56,7 +64,8 @@ async fn the_workers_get_requests_as_they_are() {
         (Some("1"), None, None)
     );
     assert_eq!(header(&seen, "host"), running.origin.strip_prefix("http://"));
-    let page: Value = running.client.get(&running.origin).send().await.unwrap().json().await.unwrap();
+    let page: Value =
+        running.client.get(&running.origin).send().await.unwrap().json().await.unwrap();
     assert_eq!(page["uri"], "/");
 }
 
@@ -67,13 +76,22 @@ async fn postgrest_gets_a_credential_it_can_verify() {
     for (request, credential) in [
         (rest("/t?id=eq.1").header("apikey", "sb_publishable_1"), "Bearer anon-key"),
         (rest("/t?id=eq.1").header("apikey", "sb_secret_1"), "Bearer service-key"),
-        (rest("/t?id=eq.1").bearer_auth("sb_publishable_1").header("apikey", "sb_publishable_1"), "Bearer anon-key"),
-        (rest("/t?id=eq.1").bearer_auth("a.user.token").header("apikey", "sb_secret_1"), "Bearer a.user.token"),
+        (
+            rest("/t?id=eq.1").bearer_auth("sb_publishable_1").header("apikey", "sb_publishable_1"),
+            "Bearer anon-key",
+        ),
+        (
+            rest("/t?id=eq.1").bearer_auth("a.user.token").header("apikey", "sb_secret_1"),
+            "Bearer a.user.token",
+        ),
     ] {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.headers()["access-control-allow-origin"], "*");
         let seen: Value = answer.json().await.unwrap();
-        assert_eq!((&seen["uri"], header(&seen, "authorization")), (&json!("/t?id=eq.1"), Some(credential)));
+        assert_eq!(
+            (&seen["uri"], header(&seen, "authorization")),
+            (&json!("/t?id=eq.1"), Some(credential))
+        );
     }
     assert_eq!(rest("/t").send().await.unwrap().status(), 401);
     assert_eq!(rest("/t").header("apikey", "wrong").send().await.unwrap().status(), 401);
@@ -95,7 +113,8 @@ async fn postgrest_gets_users_of_a_project_with_a_signing_key() {
 #[tokio::test]
 async fn an_absent_neighbour_is_a_502_that_browsers_can_read() {
     let running = start(json!({})).await;
-    let answer = running.client.get(format!("{}/functions/v1/f", running.origin)).send().await.unwrap();
+    let answer =
+        running.client.get(format!("{}/functions/v1/f", running.origin)).send().await.unwrap();
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()["access-control-allow-origin"]),
         (502, &"*".parse().unwrap())

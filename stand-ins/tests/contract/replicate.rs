@@ -6,9 +6,16 @@ use serde_json::{Value, json};
 
 const VERSION: &str = "shop/all";
 
-async fn ask(running: &Running, method: &str, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Response {
+async fn ask(
+    running: &Running,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+    headers: &[(&str, &str)],
+) -> Response {
     let url = format!("{}/replicate/v1{path}", running.providers);
-    let mut request = running.client.request(method.parse().unwrap(), url).bearer_auth("r8_local_token");
+    let mut request =
+        running.client.request(method.parse().unwrap(), url).bearer_auth("r8_local_token");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -32,19 +39,37 @@ fn body(picture: &str) -> Value {
 async fn a_create_is_sparse_and_ends_with_an_output() {
     let running = start(json!({})).await;
     let url = Receiver::default().listen().await;
-    let created = ask(&running, "POST", "/predictions", Some(&body(&format!("{url}/in.png"))), &[]).await;
+    let created =
+        ask(&running, "POST", "/predictions", Some(&body(&format!("{url}/in.png"))), &[]).await;
     assert_eq!(created.status(), 201);
     let created: Value = created.json().await.unwrap();
-    assert_eq!((&created["status"], created.get("output")), (&json!("starting"), None), "{created}");
+    assert_eq!(
+        (&created["status"], created.get("output")),
+        (&json!("starting"), None),
+        "{created}"
+    );
     let path = format!("/predictions/{}", created["id"].as_str().unwrap());
-    let over = until(async || Some(get(&running, &path).await).filter(|shown| shown["status"] == "succeeded")).await;
+    let over = until(async || {
+        Some(get(&running, &path).await).filter(|shown| shown["status"] == "succeeded")
+    })
+    .await;
     assert!(over["output"].as_str().unwrap().ends_with(".png"), "{over}");
     let cancelled = ask(&running, "POST", &format!("{path}/cancel"), None, &[]).await;
     assert_eq!(cancelled.status(), 200, "too late, and no fault");
-    let held =
-        ask(&running, "POST", "/predictions", Some(&body(&format!("{url}/in.png"))), &[("prefer", "wait")]).await;
+    let held = ask(
+        &running,
+        "POST",
+        "/predictions",
+        Some(&body(&format!("{url}/in.png"))),
+        &[("prefer", "wait")],
+    )
+    .await;
     let held: Value = held.json().await.unwrap();
-    assert_eq!((&held["status"], held["output"].is_string()), (&json!("processing"), true), "{held}");
+    assert_eq!(
+        (&held["status"], held["output"].is_string()),
+        (&json!("processing"), true),
+        "{held}"
+    );
 }
 
 #[tokio::test]
@@ -68,7 +93,11 @@ async fn what_the_contract_does_not_name_is_refused() {
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
     }
     for header in [("cancel-after", "4"), ("cancel-after", "soon"), ("prefer", "wait=99")] {
-        assert_eq!(ask(&running, "POST", "/predictions", Some(&good), &[header]).await.status(), 422, "{header:?}");
+        assert_eq!(
+            ask(&running, "POST", "/predictions", Some(&good), &[header]).await.status(),
+            422,
+            "{header:?}"
+        );
     }
     assert_eq!(ask(&running, "GET", "/predictions/unknown", None, &[]).await.status(), 404);
     let request = running.client.get(format!("{}/replicate/v1/predictions", running.providers));
@@ -83,7 +112,9 @@ async fn the_list_is_newest_first_in_pages() {
     running.script(json!({"replicate": {"hang": true}})).await;
     let mut ids = Vec::new();
     for _ in 0..103 {
-        let created = ask(&running, "POST", "/predictions", Some(&body("https://x.example/a.png")), &[]).await;
+        let created =
+            ask(&running, "POST", "/predictions", Some(&body("https://x.example/a.png")), &[])
+                .await;
         let created: Value = created.json().await.unwrap();
         ids.push(created["id"].as_str().unwrap().to_owned());
     }
@@ -102,7 +133,8 @@ async fn the_time_limit_stops_what_still_works() {
     let running = start(json!({})).await;
     running.script(json!({"replicate": {"work_ms": 60_000}})).await;
     let limit = [("cancel-after", "5")];
-    let created = ask(&running, "POST", "/predictions", Some(&body("https://x.example/a.png")), &limit).await;
+    let created =
+        ask(&running, "POST", "/predictions", Some(&body("https://x.example/a.png")), &limit).await;
     let created: Value = created.json().await.unwrap();
     assert!(created["deadline"].is_string(), "{created}");
     let path = format!("/predictions/{}", created["id"].as_str().unwrap());

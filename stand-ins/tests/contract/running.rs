@@ -67,12 +67,25 @@ async fn ports() -> (u16, TcpListener, TcpListener) {
 
 impl Running {
     pub(crate) async fn script(&self, script: Value) {
-        let answer = self.client.post(format!("{}/__script", self.providers)).json(&script).send().await.unwrap();
+        let answer = self
+            .client
+            .post(format!("{}/__script", self.providers))
+            .json(&script)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
 
     pub(crate) async fn log(&self) -> Vec<Value> {
-        self.client.get(format!("{}/__log", self.providers)).send().await.unwrap().json().await.unwrap()
+        self.client
+            .get(format!("{}/__log", self.providers))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     }
 
     /// A POST to RunningHub with the right key.
@@ -89,7 +102,9 @@ impl Running {
 
     /// Submits a picture by the v2 API and gives the task's id.
     pub(crate) async fn submit(&self, image: &str, webhook: Option<&str>) -> String {
-        let answer = self.hub_json("/openapi/v2/run/ai-app/1990000000000000001", &submission(image, webhook)).await;
+        let answer = self
+            .hub_json("/openapi/v2/run/ai-app/1990000000000000001", &submission(image, webhook))
+            .await;
         answer["taskId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
@@ -109,7 +124,8 @@ impl Running {
     pub(crate) async fn sign_in(&self, email: &str) -> String {
         let url = format!("{}/auth/v1/token?grant_type=password", self.origin);
         let body = json!({"email": email, "password": "password-1234"});
-        let session: Value = self.client.post(url).json(&body).send().await.unwrap().json().await.unwrap();
+        let session: Value =
+            self.client.post(url).json(&body).send().await.unwrap().json().await.unwrap();
         session["access_token"].as_str().unwrap().to_owned()
     }
 }
@@ -139,7 +155,9 @@ pub(crate) async fn until<T>(mut poll: impl AsyncFnMut() -> Option<T>) -> T {
 
 pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    let picture = RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 9 % 256) as u8, (y * 5 % 256) as u8, 90]));
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([(x * 9 % 256) as u8, (y * 5 % 256) as u8, 90])
+    });
     DynamicImage::ImageRgb8(picture).write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
@@ -175,7 +193,11 @@ impl Receiver {
 }
 
 async fn receive(State(receiver): State<Receiver>, uri: Uri, body: String) -> impl IntoResponse {
-    receiver.got.lock().unwrap().push((uri.path().to_owned(), serde_json::from_str(&body).unwrap_or_default()));
+    receiver
+        .got
+        .lock()
+        .unwrap()
+        .push((uri.path().to_owned(), serde_json::from_str(&body).unwrap_or_default()));
     let refusal = receiver.refusals.lock().unwrap().pop();
     StatusCode::from_u16(refusal.unwrap_or(200)).unwrap()
 }

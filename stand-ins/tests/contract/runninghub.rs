@@ -19,10 +19,15 @@ async fn a_picture_comes_back_at_exactly_twice_its_size() {
     let (running, image) = with_picture().await;
     let task = running.submit(&image, None).await;
     assert_eq!(task.len(), 19);
-    assert_ne!(task.parse::<f64>().unwrap() as u64, task.parse::<u64>().unwrap(), "a double must not hold the id");
+    assert_ne!(
+        task.parse::<f64>().unwrap() as u64,
+        task.parse::<u64>().unwrap(),
+        "a double must not hold the id"
+    );
     let answer = running.finished(&task).await;
     assert_eq!((&answer["status"], &answer["errorCode"]), (&json!("SUCCESS"), &json!("")));
-    let file = running.client.get(answer["results"][0]["url"].as_str().unwrap()).send().await.unwrap();
+    let file =
+        running.client.get(answer["results"][0]["url"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(file.headers()["content-type"], "image/png");
     let picture = image::load_from_memory(&file.bytes().await.unwrap()).unwrap();
     assert_eq!((picture.width(), picture.height()), (40, 20));
@@ -57,7 +62,10 @@ async fn what_the_contract_does_not_name_is_refused() {
         let answer = running.hub_json(path, &body).await;
         assert_eq!(answer["errorCode"], code, "{answer}");
     }
-    let keyless = running.client.post(format!("{}/runninghub{RUN}", running.providers)).json(&submission(IMAGE, None));
+    let keyless = running
+        .client
+        .post(format!("{}/runninghub{RUN}", running.providers))
+        .json(&submission(IMAGE, None));
     let answer = keyless.bearer_auth("wrong").send().await.unwrap();
     assert_eq!(answer.status(), 401);
 }
@@ -73,14 +81,22 @@ async fn a_code_comes_in_each_of_the_three_shapes() {
             {"match": "plain-http", "status": 500, "body": "<html>down</html>"},
         ]}))
         .await;
-    let submit = async |name: &str| running.hub(RUN, &submission(&format!("{IMAGE}?{name}"), None)).await.unwrap();
+    let submit = async |name: &str| {
+        running.hub(RUN, &submission(&format!("{IMAGE}?{name}"), None)).await.unwrap()
+    };
     let first: Value = submit("shape-1").await.json().await.unwrap();
     assert_eq!(first, json!({"code": 421, "msg": "TASK_QUEUE_MAXED", "data": null}));
     let second: Value = submit("shape-2").await.json().await.unwrap();
-    assert_eq!(second, json!({"errorCode": "1520", "errorMessage": "User concurrency limit reached"}));
+    assert_eq!(
+        second,
+        json!({"errorCode": "1520", "errorMessage": "User concurrency limit reached"})
+    );
     assert_eq!(submit("shape-3").await.status(), 503);
     let plain = submit("plain-http").await;
-    assert_eq!((plain.status().as_u16(), plain.text().await.unwrap().as_str()), (500, "<html>down</html>"));
+    assert_eq!(
+        (plain.status().as_u16(), plain.text().await.unwrap().as_str()),
+        (500, "<html>down</html>")
+    );
 }
 
 #[tokio::test]
@@ -93,8 +109,9 @@ async fn a_key_has_three_places_unless_the_script_says_otherwise() {
     }
     let refused = running.hub_json(RUN, &submission(IMAGE, None)).await;
     assert_eq!(refused["errorCode"], "421");
-    let cancelled =
-        running.hub_json("/task/openapi/cancel", &json!({"apiKey": "rh-local-key", "taskId": tasks[0]})).await;
+    let cancelled = running
+        .hub_json("/task/openapi/cancel", &json!({"apiKey": "rh-local-key", "taskId": tasks[0]}))
+        .await;
     assert_eq!(cancelled["code"], 0);
     assert_eq!(running.query(&tasks[0]).await["status"], "CANCEL");
     running.submit(IMAGE, None).await;
@@ -146,9 +163,15 @@ async fn ids_may_be_numbers_and_failures_may_be_announced() {
         (answer["status"] == "FAILED").then_some(answer)
     })
     .await;
-    assert_eq!((&failed["errorCode"], &failed["errorMessage"]), (&json!("1501"), &json!("face not found")));
+    assert_eq!(
+        (&failed["errorCode"], &failed["errorMessage"]),
+        (&json!("1501"), &json!("face not found"))
+    );
     running.script(json!({"reset": true, "runninghub": {"node_errors": {"3": "bad"}}})).await;
-    let tips = running.hub_json(RUN, &submission(IMAGE, None)).await["promptTips"].as_str().unwrap().to_owned();
+    let tips = running.hub_json(RUN, &submission(IMAGE, None)).await["promptTips"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(serde_json::from_str::<Value>(&tips).unwrap()["node_errors"], json!({"3": "bad"}));
 }
 
@@ -161,12 +184,16 @@ async fn the_older_api_speaks_in_envelopes() {
         running.hub_json(&format!("/task/openapi/{path}"), &body).await
     };
     let nodes = submission(&image, None)["nodeInfoList"].clone();
-    let started = call("ai-app/run", json!({"webappId": "1990000000000000001", "nodeInfoList": nodes})).await;
+    let started =
+        call("ai-app/run", json!({"webappId": "1990000000000000001", "nodeInfoList": nodes})).await;
     let task = json!({"taskId": started["data"]["taskId"]});
     assert_eq!(call("outputs", task.clone()).await["code"], 813);
     assert_eq!(call("status", task.clone()).await["data"], "QUEUED");
     until(async || (call("outputs", task.clone()).await["code"] == 804).then_some(())).await;
-    let done = until(async || Some(call("outputs", task.clone()).await).filter(|answer| answer["code"] == 0)).await;
+    let done = until(async || {
+        Some(call("outputs", task.clone()).await).filter(|answer| answer["code"] == 0)
+    })
+    .await;
     assert_eq!(done["data"][0]["fileType"], "png");
     assert!(done["data"][0]["taskCostTime"].is_string());
     assert_eq!(call("status", task).await["data"], "SUCCESS");
@@ -175,20 +202,29 @@ async fn the_older_api_speaks_in_envelopes() {
     running.script(json!({"reset": true, "runninghub": {"fail": "no", "work_ms": 1}})).await;
     let failing = call("create", json!({"workflowId": "7", "nodeInfoList": nodes})).await;
     let task = json!({"taskId": failing["data"]["taskId"]});
-    let failed = until(async || Some(call("outputs", task.clone()).await).filter(|answer| answer["code"] == 805)).await;
+    let failed = until(async || {
+        Some(call("outputs", task.clone()).await).filter(|answer| answer["code"] == 805)
+    })
+    .await;
     assert_eq!(failed["data"]["failedReason"]["exception_message"], "no");
-    let wrong = running.hub_json("/task/openapi/status", &json!({"apiKey": "wrong", "taskId": "1"})).await;
+    let wrong =
+        running.hub_json("/task/openapi/status", &json!({"apiKey": "wrong", "taskId": "1"})).await;
     assert_eq!(wrong["code"], 802);
-    let account = running.hub_json("/uc/openapi/accountStatus", &json!({"apikey": "rh-local-key"})).await;
+    let account =
+        running.hub_json("/uc/openapi/accountStatus", &json!({"apikey": "rh-local-key"})).await;
     assert_eq!(account["data"]["currentTaskCounts"], "0");
-    assert_eq!(running.hub_json("/uc/openapi/accountStatus", &json!({"apiKey": "rh-local-key"})).await["code"], 802);
+    assert_eq!(
+        running.hub_json("/uc/openapi/accountStatus", &json!({"apiKey": "rh-local-key"})).await["code"],
+        802
+    );
 }
 
 #[tokio::test]
 async fn an_uploaded_file_can_be_a_node_s_value() {
     let running = start(json!({})).await;
     let upload = async |bytes: Vec<u8>| -> Value {
-        let form = Form::new().part("file", Part::bytes(bytes).file_name("a.png").mime_str("image/png").unwrap());
+        let form = Form::new()
+            .part("file", Part::bytes(bytes).file_name("a.png").mime_str("image/png").unwrap());
         let url = format!("{}/runninghub/openapi/v2/media/upload/binary", running.providers);
         let request = running.client.post(url).bearer_auth("rh-local-key").multipart(form);
         request.send().await.unwrap().json().await.unwrap()
@@ -203,11 +239,19 @@ async fn an_uploaded_file_can_be_a_node_s_value() {
 async fn the_log_shows_requests_without_credentials() {
     let running = start(json!({})).await;
     running.submit(IMAGE, None).await;
-    running.hub_json("/task/openapi/status", &json!({"apiKey": "rh-local-key", "taskId": "1"})).await;
+    running
+        .hub_json("/task/openapi/status", &json!({"apiKey": "rh-local-key", "taskId": "1"}))
+        .await;
     let log = running.log().await;
     assert_eq!(log.len(), 2);
     let paths: Vec<_> = log.iter().map(|entry| entry["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, ["/runninghub/openapi/v2/run/ai-app/1990000000000000001", "/runninghub/task/openapi/status"]);
+    assert_eq!(
+        paths,
+        [
+            "/runninghub/openapi/v2/run/ai-app/1990000000000000001",
+            "/runninghub/task/openapi/status"
+        ]
+    );
     assert_eq!((&log[0]["provider"], &log[0]["method"]), (&json!("runninghub"), &json!("POST")));
     assert_eq!((&log[0]["status"], &log[1]["response"]["code"]), (&json!(200), &json!(807)));
     assert!(!serde_json::to_string(&log).unwrap().contains("rh-local-key"));

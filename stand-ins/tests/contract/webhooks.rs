@@ -52,9 +52,11 @@ async fn a_refused_webhook_is_tried_three_times() {
     *receiver.refusals.lock().unwrap() = vec![500, 503, 500];
     running.submit(&image(&url), Some(&format!("{url}/hook"))).await;
     receiver.got_at_least(3).await;
-    let deliveries = running.client.get(format!("{}/__deliveries", running.providers)).send().await.unwrap();
+    let deliveries =
+        running.client.get(format!("{}/__deliveries", running.providers)).send().await.unwrap();
     let deliveries: Vec<Value> = deliveries.json().await.unwrap();
-    let tries: Vec<_> = deliveries.iter().map(|delivery| (&delivery["attempt"], &delivery["status"])).collect();
+    let tries: Vec<_> =
+        deliveries.iter().map(|delivery| (&delivery["attempt"], &delivery["status"])).collect();
     assert_eq!(tries[..2], [(&json!(1), &json!(500)), (&json!(2), &json!(503))]);
     assert_eq!(receiver.got().len(), 3);
 }
@@ -78,7 +80,8 @@ async fn lost_twice_and_forged_reach_whom_they_should() {
         let task = running.submit(&image(&url), Some(&format!("{url}/{fault}/1/0a"))).await;
         running.finished(&task).await;
     }
-    let mut paths: Vec<_> = receiver.got_at_least(3).await.into_iter().map(|(path, _)| path).collect();
+    let mut paths: Vec<_> =
+        receiver.got_at_least(3).await.into_iter().map(|(path, _)| path).collect();
     paths.sort();
     assert_eq!(paths, ["/forged/1/10", "/twice/1/0a", "/twice/1/0a"]);
 }
@@ -98,10 +101,13 @@ async fn redirected_reaches_another_open_task() {
 
 #[tokio::test]
 async fn a_cancelled_task_tells_nobody() {
-    let (running, receiver, url) = scripted(json!([{"times": 1, "work_ms": 150}, {"work_ms": 200}])).await;
+    let (running, receiver, url) =
+        scripted(json!([{"times": 1, "work_ms": 150}, {"work_ms": 200}])).await;
     let cancelled = running.submit(&image(&url), Some(&format!("{url}/cancelled"))).await;
     let other = running.submit(&image(&url), Some(&format!("{url}/other"))).await;
-    running.hub_json("/task/openapi/cancel", &json!({"apiKey": "rh-local-key", "taskId": cancelled})).await;
+    running
+        .hub_json("/task/openapi/cancel", &json!({"apiKey": "rh-local-key", "taskId": cancelled}))
+        .await;
     assert_eq!(receiver.got_at_least(1).await[0].0, "/other");
     assert_eq!(running.query(&cancelled).await["status"], "CANCEL");
     assert_eq!(running.query(&other).await["status"], "SUCCESS");

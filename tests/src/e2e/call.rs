@@ -165,7 +165,8 @@ impl Answer {
         assert_eq!(text("error"), text("message"), "{seen}");
         assert_eq!(text("request_id"), self.header("x-request-id"), "{seen}");
         let code = text("code");
-        let is_snake = !code.is_empty() && code.chars().all(|char| char.is_ascii_lowercase() || char == '_');
+        let is_snake =
+            !code.is_empty() && code.chars().all(|char| char.is_ascii_lowercase() || char == '_');
         assert!(is_snake, "{seen}");
         if self.status == 405 {
             assert!(!self.header("allow").is_empty(), "{seen}");

@@ -48,7 +48,8 @@ pub struct EcKey {
 impl EcKey {
     pub fn new(kid: &str) -> Self {
         let random = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
-        let key = SigningKey::from_slice(&random).expect("all but a few values of 256 bits are keys");
+        let key =
+            SigningKey::from_slice(&random).expect("all but a few values of 256 bits are keys");
         Self { kid: kid.to_owned(), key }
     }
 
@@ -68,7 +69,8 @@ impl EcKey {
     /// As published.
     pub fn jwk(&self) -> Value {
         let point = self.key.verifying_key().to_encoded_point(false);
-        let part = |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+        let part =
+            |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
         json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid, "x": part(point.x()), "y": part(point.y()) })
     }
 
@@ -130,7 +132,11 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(mut stream: TcpStream, upstream: String, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    upstream: String,
+    shared: Arc<Mutex<Shared>>,
+) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(4).any(|four| four == b"\r\n\r\n") {
         if stream.read_buf(&mut head).await? == 0 {
@@ -152,6 +158,8 @@ async fn serve(mut stream: TcpStream, upstream: String, shared: Arc<Mutex<Shared
     // One request per connection, so that each is looked at here.
     let line = head.windows(2).position(|two| two == b"\r\n").unwrap_or_default();
     let mut front_door = TcpStream::connect(upstream).await?;
-    front_door.write_all(&[&head[..line], b"\r\nconnection: close", &head[line..]].concat()).await?;
+    front_door
+        .write_all(&[&head[..line], b"\r\nconnection: close", &head[line..]].concat())
+        .await?;
     copy_bidirectional(&mut stream, &mut front_door).await.map(drop)
 }

@@ -83,8 +83,9 @@ pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(
 
 fn start(change: impl FnOnce(&mut StackOptions)) -> World {
     let mut starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    let started =
-        starting.clone().and_then(|()| RUNTIME.block_on(World::start(change)).map_err(|error| format!("{error:#}")));
+    let started = starting.clone().and_then(|()| {
+        RUNTIME.block_on(World::start(change)).map_err(|error| format!("{error:#}"))
+    });
     started.unwrap_or_else(|error| {
         *starting = Err(error.clone());
         drop(starting);

@@ -23,16 +23,24 @@ impl World {
         });
         let mut node = Command::new(paths::node_bin("node"));
         node.arg(paths::root().join("tests").join(script)).stdin(Stdio::null());
-        node.env("STACK", stack.to_string()).env("GIVEN", given.to_string()).env("NODE_NO_WARNINGS", "1");
+        node.env("STACK", stack.to_string())
+            .env("GIVEN", given.to_string())
+            .env("NODE_NO_WARNINGS", "1");
         let output = node.output().expect("node runs");
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{script}:\n{stdout}\n{stderr}");
-        serde_json::from_str(stdout.trim()).unwrap_or_else(|error| panic!("{script}: {error}\n{stdout}"))
+        serde_json::from_str(stdout.trim())
+            .unwrap_or_else(|error| panic!("{script}: {error}\n{stdout}"))
     }
 
     /// Runs a script of `tests/browser`. No page may break its own policy, throw, or ask anybody else.
     pub fn browser(&self, script: &str, given: &Value) -> Value {
-        assert!(tools::chromium().is_some(), "no browser to test the pages in: {}", tools::BROWSER_ADVICE);
+        assert!(
+            tools::chromium().is_some(),
+            "no browser to test the pages in: {}",
+            tools::BROWSER_ADVICE
+        );
         let seen = self.node(&format!("browser/{script}"), given);
         assert_eq!(seen["problems"], json!([]), "{script}");
         seen

@@ -30,18 +30,24 @@ pub fn offence(method: &str, target: &str, status: u16, body: &Value) -> Option<
         Err(offence) => return Some(offence),
     };
     let validator = validator(&schema);
-    let errors: Vec<String> =
-        validator.iter_errors(body).map(|error| format!("{} at {}", error, error.instance_path())).collect();
-    (!errors.is_empty()).then(|| format!("{method} {target}: {status} is not {schema}: {}", errors.join("; ")))
+    let errors: Vec<String> = validator
+        .iter_errors(body)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
+    (!errors.is_empty())
+        .then(|| format!("{method} {target}: {status} is not {schema}: {}", errors.join("; ")))
 }
 
 /// Where the contract describes the body of an answer, as a JSON pointer.
 fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
     let path = target.split('?').next().unwrap_or_default();
-    let operation = paths().find(|(template, _)| fits(template, path)).and_then(|(template, operations)| {
-        let method = method.to_lowercase();
-        operations.get(&method).map(|operation| (format!("/paths/{}/{method}", escaped(template)), operation))
-    });
+    let operation =
+        paths().find(|(template, _)| fits(template, path)).and_then(|(template, operations)| {
+            let method = method.to_lowercase();
+            operations
+                .get(&method)
+                .map(|operation| (format!("/paths/{}/{method}", escaped(template)), operation))
+        });
     let Some((at, operation)) = operation else {
         // What is not there is refused in the same shape as everything else.
         return if status >= 400 {
@@ -65,10 +71,15 @@ fn schema(method: &str, target: &str, status: u16) -> Result<String, String> {
 
 /// Whether a path is one of a template, whose `{…}` stand for any segment.
 fn fits(template: &str, path: &str) -> bool {
-    let segments = |text: &str| text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let segments = |text: &str| {
+        text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
     let (template, path) = (segments(template), segments(path));
     template.len() == path.len()
-        && template.iter().zip(&path).all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
+        && template
+            .iter()
+            .zip(&path)
+            .all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
 }
 
 fn escaped(path: &str) -> String {

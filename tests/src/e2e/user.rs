@@ -40,7 +40,10 @@ impl World {
             return known;
         }
         let seeded = &self.stack().info().users;
-        let seeded = seeded.iter().find(|user| user.email == email).unwrap_or_else(|| panic!("no seeded user {email}"));
+        let seeded = seeded
+            .iter()
+            .find(|user| user.email == email)
+            .unwrap_or_else(|| panic!("no seeded user {email}"));
         let body = json!({ "email": email, "password": seeded.password });
         let user = self.sign("token?grant_type=password", &body).await;
         self.know_user(email, &user);
@@ -49,7 +52,10 @@ impl World {
 
     async fn sign(&self, path: &str, body: &Value) -> User {
         let info = self.stack().info();
-        let request = self.http().post(format!("{}/auth/v1/{path}", info.url)).header("apikey", &info.anon_key);
+        let request = self
+            .http()
+            .post(format!("{}/auth/v1/{path}", info.url))
+            .header("apikey", &info.anon_key);
         let answer = request.json(body).send().await.expect("the front door answers");
         assert_eq!(answer.status(), 200, "sign-in");
         let session: Value = answer.json().await.expect("a session");

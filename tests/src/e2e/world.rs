@@ -231,10 +231,17 @@ impl World {
     }
 
     /// Uploads bytes through a signed upload under the user's own folder, and tells their URL.
-    pub async fn upload(&self, user: &User, name: &str, content_type: &str, bytes: Vec<u8>) -> String {
+    pub async fn upload(
+        &self,
+        user: &User,
+        name: &str,
+        content_type: &str,
+        bytes: Vec<u8>,
+    ) -> String {
         let storage = format!("{}/storage/v1", self.stack.info().url);
         let path = format!("uploads/{}/{}/{name}", user.id, Uuid::new_v4());
-        let request = self.http.post(format!("{storage}/object/upload/sign/{path}")).bearer_auth(&user.token);
+        let request =
+            self.http.post(format!("{storage}/object/upload/sign/{path}")).bearer_auth(&user.token);
         let signed: Value = body_of(request).await;
         let url = signed["url"].as_str().expect("where to upload");
         let request = self.http.put(format!("{storage}{url}"));
@@ -258,7 +265,9 @@ impl World {
     /// The body of such an order, its picture uploaded.
     pub async fn order_body(&self, user: &User, job: Uuid, more: Value) -> Value {
         let mut body = json!({ "jobId": job, "imageUrl": self.upload_png(user, 8, 6).await });
-        let (Some(fields), Value::Object(more)) = (body.as_object_mut(), more) else { panic!("fields are an object") };
+        let (Some(fields), Value::Object(more)) = (body.as_object_mut(), more) else {
+            panic!("fields are an object")
+        };
         fields.extend(more);
         body
     }
@@ -322,13 +331,20 @@ impl Beginning {
         let tables = texts(db.rows(tables).await);
         let mut restore = Vec::new();
         db.exec("create schema beginning").await;
-        for (number, table) in tables.iter().enumerate().filter(|(_, table)| !table.contains(".credit_")) {
+        for (number, table) in
+            tables.iter().enumerate().filter(|(_, table)| !table.contains(".credit_"))
+        {
             db.exec(&format!("create table beginning.t{number} as table {table}")).await;
             if db.int(&format!("select count(*) from {table}")).await > 0 {
-                restore.push(format!("insert into {table} overriding system value table beginning.t{number};"));
+                restore.push(format!(
+                    "insert into {table} overriding system value table beginning.t{number};"
+                ));
             }
         }
-        let intervals = texts(db.rows("select pg_get_functiondef('unstuck_private.intervals'::regproc) as text").await);
+        let intervals = texts(
+            db.rows("select pg_get_functiondef('unstuck_private.intervals'::regproc) as text")
+                .await,
+        );
         Self(format!(
             "truncate {}; {} {};
              insert into unstuck.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
@@ -360,7 +376,9 @@ async fn body_of(request: reqwest::RequestBuilder) -> Value {
 /// A picture that is not all one colour.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let shade = |value: u32, of: u32| u8::try_from(value * 255 / of.max(1)).unwrap_or(255);
-    let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([shade(x, width), shade(y, height), 128]));
+    let picture = image::RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([shade(x, width), shade(y, height), 128])
+    });
     let mut bytes = Cursor::new(Vec::new());
     let written = picture.write_to(&mut bytes, image::ImageFormat::Png);
     written.expect("a PNG in memory");

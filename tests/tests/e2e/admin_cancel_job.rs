@@ -13,7 +13,11 @@ fn of(job: Uuid) -> Value {
 async fn hanging_job(world: &World, user: &User) -> (Uuid, String) {
     world.script(json!({ "runninghub": { "hang": true } })).await;
     let (job, answer) = world.order(user).await;
-    assert_eq!((&answer["status"], &answer["creditsCharged"]), (&json!("running"), &json!(60)), "{answer}");
+    assert_eq!(
+        (&answer["status"], &answer["creditsCharged"]),
+        (&json!("running"), &json!(60)),
+        "{answer}"
+    );
     // Another request's dispatch may have picked it up, and know the task first.
     let sql = format!("select provider_task_id from unstuck.job_steps where job_id = '{job}'");
     let task = async || world.db().value(&sql).await.as_str().map(str::to_owned);
@@ -23,7 +27,8 @@ async fn hanging_job(world: &World, user: &User) -> (Uuid, String) {
 /// What the provider says of a task.
 async fn at_provider(world: &World, task: &str) -> Value {
     let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
-    let request = world.http().post(url).bearer_auth("rh-local-key").json(&json!({ "taskId": task }));
+    let request =
+        world.http().post(url).bearer_auth("rh-local-key").json(&json!({ "taskId": task }));
     request.send().await.expect("the provider answers").json().await.expect("JSON")
 }
 
@@ -46,15 +51,29 @@ fn a_running_job_is_cancelled_refunded_and_stopped_at_the_provider() {
         assert_eq!(world.balance(&user).await, 1000);
         world.db().assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
         let message = world.job(job).await["error_message"].clone();
-        assert!(message.as_str().is_some_and(|text| text.contains("stuck for an hour")), "{message}");
+        assert!(
+            message.as_str().is_some_and(|text| text.contains("stuck for an hour")),
+            "{message}"
+        );
 
         let told = async || {
-            world.provider_calls("/task/openapi/cancel").await.into_iter().find(|entry| entry["status"] == 200)
+            world
+                .provider_calls("/task/openapi/cancel")
+                .await
+                .into_iter()
+                .find(|entry| entry["status"] == 200)
         };
         let told = world.until("the provider is told", told).await;
-        assert_eq!((&told["body"]["taskId"], &told["response"]["code"]), (&json!(task), &json!(0)), "{told}");
+        assert_eq!(
+            (&told["body"]["taskId"], &told["response"]["code"]),
+            (&json!(task), &json!(0)),
+            "{told}"
+        );
         let state = at_provider(world, &task).await;
-        assert!(!["QUEUED", "RUNNING"].contains(&state["status"].as_str().unwrap_or_default()), "{state}");
+        assert!(
+            !["QUEUED", "RUNNING"].contains(&state["status"].as_str().unwrap_or_default()),
+            "{state}"
+        );
         let owed = "select count(*) from unstuck.job_steps where provider_cancel_due <> '[]'";
         let settled = async || (world.db().int(owed).await == 0).then_some(());
         world.until("no cancel is owed any more", settled).await;
@@ -77,7 +96,11 @@ fn a_second_click_says_so_and_returns_nothing_more() {
         let cancel = || world.call("admin-cancel-job").by(&admin).json(&of(job));
         cancel().ok().await;
         let refusal = cancel().refused(409, "already_final").await;
-        assert_eq!((&refusal["status"], &refusal["refundedCredits"]), (&json!("cancelled"), &json!(60)), "{refusal}");
+        assert_eq!(
+            (&refusal["status"], &refusal["refundedCredits"]),
+            (&json!("cancelled"), &json!(60)),
+            "{refusal}"
+        );
         assert_eq!(world.balance(&user).await, 1000);
         assert_eq!(world.db().entries(job).await, [-60, 60]);
     });
@@ -90,7 +113,8 @@ fn two_admins_at_once_refund_once() {
         for _ in 0..5 {
             let user = world.new_user(60).await;
             let (job, _) = hanging_job(world, &user).await;
-            let cancel = |admin: &User| world.call("admin-cancel-job").by(admin).json(&of(job)).send();
+            let cancel =
+                |admin: &User| world.call("admin-cancel-job").by(admin).json(&of(job)).send();
             let (first, second) = tokio::join!(cancel(&one), cancel(&two));
             let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
             assert_eq!(won.expect(200)["refundedCredits"], 60);
@@ -130,11 +154,20 @@ fn only_an_admin_of_this_moment() {
         call().refused(401, "unauthorized").await;
         call().by(&user).refused(403, "forbidden").await;
         call().by_service().refused(403, "forbidden").await;
-        world.db().exec(&format!("delete from unstuck.user_roles where user_id = '{}'", admin.id)).await;
+        world
+            .db()
+            .exec(&format!("delete from unstuck.user_roles where user_id = '{}'", admin.id))
+            .await;
         call().by(&admin).refused(403, "forbidden").await;
-        assert_eq!((world.balance(&user).await, &world.job(job).await["status"]), (940, &json!("running")));
+        assert_eq!(
+            (world.balance(&user).await, &world.job(job).await["status"]),
+            (940, &json!("running"))
+        );
         assert_eq!(world.provider_calls("/task/openapi/cancel").await, Vec::<Value>::new());
-        world.db().exec(&format!("insert into unstuck.user_roles values ('{}', 'admin')", admin.id)).await;
+        world
+            .db()
+            .exec(&format!("insert into unstuck.user_roles values ('{}', 'admin')", admin.id))
+            .await;
         call().by(&admin).ok().await;
     });
 }
@@ -146,7 +179,9 @@ fn what_names_no_job_is_refused() {
         let (job, _) = hanging_job(world, &world.user(1).await).await;
         let cancel = |body: Value| world.call("admin-cancel-job").by(&admin).json(&body);
         cancel(of(Uuid::new_v4())).refused(404, "not_found").await;
-        cancel(json!({ "table": "video_upscaler_jobs", "jobId": job })).refused(404, "not_found").await;
+        cancel(json!({ "table": "video_upscaler_jobs", "jobId": job }))
+            .refused(404, "not_found")
+            .await;
         for body in [
             json!({ "table": "jobs", "jobId": job }),
             json!({ "table": TABLE, "jobId": "1" }),
@@ -166,8 +201,17 @@ fn a_finished_job_keeps_its_result_and_its_price() {
         let (user, admin) = (world.user(1).await, world.admin(1).await);
         let (job, _) = world.order(&user).await;
         let row = world.until_status(job, "completed").await;
-        let refusal = world.call("admin-cancel-job").by(&admin).json(&of(job)).refused(409, "already_final").await;
-        assert_eq!((&refusal["status"], &refusal["refundedCredits"]), (&json!("completed"), &json!(0)), "{refusal}");
+        let refusal = world
+            .call("admin-cancel-job")
+            .by(&admin)
+            .json(&of(job))
+            .refused(409, "already_final")
+            .await;
+        assert_eq!(
+            (&refusal["status"], &refusal["refundedCredits"]),
+            (&json!("completed"), &json!(0)),
+            "{refusal}"
+        );
         assert_eq!(world.job(job).await["output_url"], row["output_url"]);
         assert_eq!(world.balance(&user).await, 940);
     });

@@ -22,17 +22,28 @@ fn a_stuck_website_starts_over_with_fresh_counters() {
         let site = Site::order(world, "stuck").await;
         site.until_running(world, 1).await;
         world.kill_workerd().await;
-        world.db().exec("update unstuck.job_steps set attempts = 3; update unstuck.jobs set retries = 2").await;
+        world
+            .db()
+            .exec("update unstuck.job_steps set attempts = 3; update unstuck.jobs set retries = 2")
+            .await;
         site.lease_is_over(world).await;
         let answer = retried(world, TABLE, site.id).await;
         assert_eq!(answer, json!({ "success": true, "jobId": site.id, "retried": true }));
         site.assert_completed(world, 0).await;
-        let note =
-            world.db().row(&format!("select admin_note from unstuck.generation_history where id = '{}'", site.id)).await;
+        let note = world
+            .db()
+            .row(&format!(
+                "select admin_note from unstuck.generation_history where id = '{}'",
+                site.id
+            ))
+            .await;
         assert_eq!(note["admin_note"], "retry:0");
         assert_eq!(site.step(world).await["attempts"], 1);
         let events = "select actor from unstuck.job_events where event = 'job_requeued'";
-        assert_eq!(world.db().rows(events).await, [json!({ "actor": format!("admin:{}", world.admin(1).await.id) })]);
+        assert_eq!(
+            world.db().rows(events).await,
+            [json!({ "actor": format!("admin:{}", world.admin(1).await.id) })]
+        );
     });
 }
 
@@ -43,8 +54,12 @@ fn one_that_is_well_is_left_alone() {
         let site = Site::order(world, "well").await;
         site.until_running(world, 1).await;
         let admin = world.admin(1).await;
-        let refused =
-            world.call("admin-retry-job").by(&admin).json(&of(TABLE, site.id)).refused(409, "in_progress").await;
+        let refused = world
+            .call("admin-retry-job")
+            .by(&admin)
+            .json(&of(TABLE, site.id))
+            .refused(409, "in_progress")
+            .await;
         assert_eq!(refused["status"], "running", "{refused}");
         assert_eq!(site.step(world).await["run"], 1);
     });
@@ -57,7 +72,11 @@ fn a_failed_one_is_done_again_for_free() {
         let site = Site::order(world, "second chance").await;
         site.assert_returned(world, "PROVIDER_REJECTED").await;
         let answer = retried(world, TABLE, site.id).await;
-        assert_eq!((&answer["success"], &answer["retryOf"]), (&json!(true), &json!(site.id)), "{answer}");
+        assert_eq!(
+            (&answer["success"], &answer["retryOf"]),
+            (&json!(true), &json!(site.id)),
+            "{answer}"
+        );
         let new = unstuck_tests::shop::id(&answer["jobId"]);
         assert_ne!(new, site.id);
         world.until_status(new, "completed").await;
@@ -84,8 +103,16 @@ fn charged_only_where_the_admin_says_so() {
         assert_eq!(world.balance(&site.user).await, CREDITS - 2 * PRICE);
         let spent = "insert into unstuck.credit_entries (user_id, kind, amount, reason)";
         let rest = CREDITS - 2 * PRICE;
-        world.db().exec(&format!("{spent} values ('{}', 'adjustment', -{rest}, 'spent')", site.user.id)).await;
-        world.call("admin-retry-job").by(&admin).json(&body).refused(402, "insufficient_credits").await;
+        world
+            .db()
+            .exec(&format!("{spent} values ('{}', 'adjustment', -{rest}, 'spent')", site.user.id))
+            .await;
+        world
+            .call("admin-retry-job")
+            .by(&admin)
+            .json(&body)
+            .refused(402, "insufficient_credits")
+            .await;
     });
 }
 
@@ -96,11 +123,15 @@ fn a_double_click_makes_one() {
         let site = Site::order(world, "double click").await;
         site.assert_returned(world, "PROVIDER_REJECTED").await;
         world.script(json!({ "llm": { "hang": true } })).await;
-        let (one, two) = tokio::join!(retried(world, TABLE, site.id), retried(world, TABLE, site.id));
+        let (one, two) =
+            tokio::join!(retried(world, TABLE, site.id), retried(world, TABLE, site.id));
         assert_eq!(one["jobId"], two["jobId"], "{one} {two}");
         let third = retried(world, TABLE, site.id).await;
         assert_eq!(third["jobId"], one["jobId"], "while it lives");
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs where retry_of is not null").await, 1);
+        assert_eq!(
+            world.db().int("select count(*) from unstuck.jobs where retry_of is not null").await,
+            1
+        );
     });
 }
 
@@ -108,7 +139,9 @@ fn a_double_click_makes_one() {
 fn a_stuck_picture_is_handed_over_again() {
     e2e::run(async |world| {
         let order = upscaling::Order::new(world).await;
-        world.script(json!({ "runninghub": { "times": 1, "lost_answer": true, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "times": 1, "lost_answer": true, "webhook": "lost" } }))
+            .await;
         order.run(world).ok().await;
         lease_is_over(world, order.job).await;
         world.script(json!({ "reset": true })).await;

@@ -52,7 +52,11 @@ fn table(user: &User, job: Uuid) -> Vec<Row> {
     vec![
         // An empty order: whoever is let in is told what is missing.
         row("runninghub-upscaler/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
-        row("runninghub-upscaler/queue-status", json!({ "jobId": job }), [NO, "200", NONE, NONE, NONE, NOT_YOU, NO]),
+        row(
+            "runninghub-upscaler/queue-status",
+            json!({ "jobId": job }),
+            [NO, "200", NONE, NONE, NONE, NOT_YOU, NO],
+        ),
         row("runninghub-video-upscaler/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row("runninghub-pose-changer/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
         row("runninghub-veste-ai/run", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
@@ -62,21 +66,57 @@ fn table(user: &User, job: Uuid) -> Vec<Row> {
             json!({ "jobId": job }),
             [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO],
         ),
-        row("runninghub-pose-changer/queue-status", json!({ "jobId": job }), [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO]),
-        row("runninghub-veste-ai/queue-status", json!({ "jobId": job }), [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO]),
+        row(
+            "runninghub-pose-changer/queue-status",
+            json!({ "jobId": job }),
+            [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO],
+        ),
+        row(
+            "runninghub-veste-ai/queue-status",
+            json!({ "jobId": job }),
+            [NO, NONE, NONE, NONE, NONE, NOT_YOU, NO],
+        ),
         row(&queue("check"), json!({}), [NO, "200", "200", "200", "200", NOT_YOU, NO]),
         row(&queue("check-user-active"), json!({}), [NO, "200", "200", "200", "200", BAD, NO]),
-        row(&queue("check-user-active"), json!({ "userId": user.id }), [NO, "200", "200", "200", "200", "200", NO]),
-        row(&queue("cancel"), named.clone(), [NO, "409 in_progress", NONE, NONE, NONE, NOT_YOU, NO]),
-        row(&queue("cancel-session"), json!({ "sessionId": "none" }), [NO, "200", "200", "200", "200", NOT_YOU, NO]),
+        row(
+            &queue("check-user-active"),
+            json!({ "userId": user.id }),
+            [NO, "200", "200", "200", "200", "200", NO],
+        ),
+        row(
+            &queue("cancel"),
+            named.clone(),
+            [NO, "409 in_progress", NONE, NONE, NONE, NOT_YOU, NO],
+        ),
+        row(
+            &queue("cancel-session"),
+            json!({ "sessionId": "none" }),
+            [NO, "200", "200", "200", "200", NOT_YOU, NO],
+        ),
         row(&queue("process-next"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", NO]),
         row(&queue("reconcile"), named, [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),
         row(&queue("status"), json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200", NO]),
-        row("admin-cancel-job", unknown.clone(), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
-        row("cleanup-stale-jobs", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
+        row(
+            "admin-cancel-job",
+            unknown.clone(),
+            [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO],
+        ),
+        row(
+            "cleanup-stale-jobs",
+            json!({}),
+            [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
+        ),
         row("create-generation-job-banana", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, NOT_YOU, NO]),
-        row("process-generation-tasks-banana", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
-        row("cleanup-stale-generations", json!({}), [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"]),
+        row(
+            "process-generation-tasks-banana",
+            json!({}),
+            [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
+        ),
+        row(
+            "cleanup-stale-generations",
+            json!({}),
+            [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
+        ),
         row("admin-retry-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
         // Without a record to retry the service has nothing to order; the whole table of retries is in `generation_retry`.
         row("generate-website", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, BAD, NO]),
@@ -137,8 +177,16 @@ fn good(world: &World, people: &People) -> Vec<Presented> {
         bearer("user and publishable key", Who::User, token).and_apikey(&keys.publishable_key),
         bearer("user and service key", Who::User, token).and_apikey(&info.service_role_key),
         bearer("user and secret key", Who::User, token).and_apikey(&keys.secret_key),
-        bearer("user, audience in a list", Who::User, &claims(json!({ "aud": ["other", "authenticated"] }))),
-        bearer("user, expired within the leeway", Who::User, &claims(json!({ "exp": now_s() - 20 }))),
+        bearer(
+            "user, audience in a list",
+            Who::User,
+            &claims(json!({ "aud": ["other", "authenticated"] })),
+        ),
+        bearer(
+            "user, expired within the leeway",
+            Who::User,
+            &claims(json!({ "exp": now_s() - 20 })),
+        ),
         bearer(
             "user who claims to be an admin",
             Who::User,
@@ -147,16 +195,20 @@ fn good(world: &World, people: &People) -> Vec<Presented> {
         bearer("other user", Who::Other, &people.other.token),
         bearer("anonymous user", Who::Anonymous, &people.anonymous.token),
         bearer("admin", Who::Admin, &people.admin.token),
-        bearer("admin and service key", Who::Admin, &people.admin.token).and_apikey(&info.service_role_key),
+        bearer("admin and service key", Who::Admin, &people.admin.token)
+            .and_apikey(&info.service_role_key),
         bearer("service key as bearer", Who::Service, &info.service_role_key),
         apikey("service key as apikey", Who::Service, &info.service_role_key),
-        bearer("service key twice", Who::Service, &info.service_role_key).and_apikey(&info.service_role_key),
-        bearer("service key and anon key", Who::Service, &info.service_role_key).and_apikey(&info.anon_key),
+        bearer("service key twice", Who::Service, &info.service_role_key)
+            .and_apikey(&info.service_role_key),
+        bearer("service key and anon key", Who::Service, &info.service_role_key)
+            .and_apikey(&info.anon_key),
         bearer("secret key as bearer", Who::Service, &keys.secret_key),
         apikey("secret key as apikey", Who::Service, &keys.secret_key),
         bearer("service token", Who::Service, &service_token),
         bearer("scheduler", Who::Scheduler, &info.cron_secret),
-        bearer("scheduler and anon key", Who::Scheduler, &info.cron_secret).and_apikey(&info.anon_key),
+        bearer("scheduler and anon key", Who::Scheduler, &info.cron_secret)
+            .and_apikey(&info.anon_key),
     ]
 }
 
@@ -175,7 +227,12 @@ fn nobody(world: &World, people: &People) -> Vec<Presented> {
         Presented { name: "nothing", who: Who::Nobody, authorization: None, apikey: None },
         apikey("empty apikey", Who::Nobody, ""),
         // The platform shows a function no header without a value, so this is the same as none.
-        Presented { name: "empty authorization", who: Who::Nobody, authorization: Some(String::new()), apikey: None },
+        Presented {
+            name: "empty authorization",
+            who: Who::Nobody,
+            authorization: Some(String::new()),
+            apikey: None,
+        },
         apikey("user's token as apikey", Who::Nobody, &people.user.token),
         apikey("scheduler as apikey", Who::Nobody, &info.cron_secret),
     ];
@@ -211,11 +268,21 @@ fn bad(world: &World, people: &People) -> Vec<Presented> {
         ("service, alg none", unsigned_token("none", &service(60))),
         (
             "forged with a kid",
-            hs256_token(b"guessed", &json!({ "alg": "HS256", "typ": "JWT", "kid": "known" }), &claims),
+            hs256_token(
+                b"guessed",
+                &json!({ "alg": "HS256", "typ": "JWT", "kid": "known" }),
+                &claims,
+            ),
         ),
         ("forged with an empty secret", hs256_token(b"", &header, &claims)),
-        ("another project's", hs256_token(b"another-projects-secret-of-32-bytes", &header, &claims)),
-        ("another project's service", hs256_token(b"another-projects-secret-of-32-bytes", &header, &service(60))),
+        (
+            "another project's",
+            hs256_token(b"another-projects-secret-of-32-bytes", &header, &claims),
+        ),
+        (
+            "another project's service",
+            hs256_token(b"another-projects-secret-of-32-bytes", &header, &service(60)),
+        ),
         (
             "good signature, other algorithm named",
             hs256_token(secret, &json!({ "alg": "HS512", "typ": "JWT" }), &claims),
@@ -224,7 +291,10 @@ fn bad(world: &World, people: &People) -> Vec<Presented> {
             "good signature, extension demanded",
             hs256_token(secret, &json!({ "alg": "HS256", "crit": ["x"], "x": 1 }), &claims),
         ),
-        ("other claims under a good signature", with_claims(&people.user.token, &user_claims(people.admin.id))),
+        (
+            "other claims under a good signature",
+            with_claims(&people.user.token, &user_claims(people.admin.id)),
+        ),
         ("wrong audience", changed(json!({ "aud": "anon" }))),
         ("wrong audiences", changed(json!({ "aud": ["a", "b"] }))),
         ("no audience", changed(json!({ "aud": null }))),
@@ -235,7 +305,8 @@ fn bad(world: &World, people: &People) -> Vec<Presented> {
         ("subject is no UUID", changed(json!({ "sub": "admin" }))),
         ("expired service", world.token(&service(-120))),
     ];
-    let mut all: Vec<Presented> = tokens.iter().map(|(name, token)| bearer(name, Who::Nobody, token)).collect();
+    let mut all: Vec<Presented> =
+        tokens.iter().map(|(name, token)| bearer(name, Who::Nobody, token)).collect();
     for (name, authorization) in [
         ("basic", "Basic dXNlcjpwYXNzd29yZA==".to_owned()),
         ("no scheme", people.user.token.clone()),
@@ -245,7 +316,12 @@ fn bad(world: &World, people: &People) -> Vec<Presented> {
         ("a scheme and nothing", "Basic ".to_owned()),
         ("a comma", ",".to_owned()),
     ] {
-        all.push(Presented { name, who: Who::Nobody, authorization: Some(authorization), apikey: None });
+        all.push(Presented {
+            name,
+            who: Who::Nobody,
+            authorization: Some(authorization),
+            apikey: None,
+        });
     }
     all
 }
@@ -277,11 +353,23 @@ async fn check(world: &World, row: &Row, presented: &Presented) {
         None => answer.status.to_string(),
     };
     let expected = row.answers[presented.who as usize];
-    assert_eq!(found, expected, "{} × {} ({:?}): {}", row.target, presented.name, presented.who, answer.text);
-    for secret in [&presented.authorization, &presented.apikey].into_iter().flatten().filter(|secret| secret.len() > 20)
+    assert_eq!(
+        found, expected,
+        "{} × {} ({:?}): {}",
+        row.target, presented.name, presented.who, answer.text
+    );
+    for secret in [&presented.authorization, &presented.apikey]
+        .into_iter()
+        .flatten()
+        .filter(|secret| secret.len() > 20)
     {
         let secret = secret.trim_start_matches("Bearer ");
-        assert!(!answer.text.contains(secret), "{} × {} tells the credential", row.target, presented.name);
+        assert!(
+            !answer.text.contains(secret),
+            "{} × {} tells the credential",
+            row.target,
+            presented.name
+        );
     }
 }
 
@@ -304,7 +392,10 @@ async fn assert_untouched(world: &World, people: &People, job: Uuid) {
     assert_eq!(world.job(job).await["status"], "running");
     assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
     assert_eq!(world.db().int("select count(*) from unstuck.webhook_inbox").await, 0);
-    assert_eq!((world.balance(&people.user).await, world.balance(&people.other).await), (940, 1000));
+    assert_eq!(
+        (world.balance(&people.user).await, world.balance(&people.other).await),
+        (940, 1000)
+    );
     assert_eq!(world.submits_of(job).await.len(), 1);
 }
 
@@ -336,10 +427,12 @@ fn bad_credentials_cell_by_cell_and_no_good_apikey_helps() {
         let rows = table(&people.user, job);
         let service_key = world.stack().info().service_role_key.clone();
         check_all(world, &rows, &bad(world, &people)).await;
-        let beside: Vec<Presented> = bad(world, &people).into_iter().map(|bad| bad.and_apikey(&service_key)).collect();
+        let beside: Vec<Presented> =
+            bad(world, &people).into_iter().map(|bad| bad.and_apikey(&service_key)).collect();
         check_all(world, &rows, &beside).await;
         let anon = world.stack().info().anon_key.clone();
-        let beside = bearer("anon key beside the service key", Who::Nobody, &anon).and_apikey(&service_key);
+        let beside =
+            bearer("anon key beside the service key", Who::Nobody, &anon).and_apikey(&service_key);
         check_all(world, &rows, &[beside]).await;
         assert_untouched(world, &people, job).await;
     });
@@ -353,12 +446,16 @@ fn health_and_preflight_look_at_no_credential() {
             let Some(authorization) = presented.authorization else { continue };
             // What an earlier test broke may be told for some seconds more.
             let look = async || {
-                let answer = world.get("health").header("authorization", &authorization).send().await;
+                let answer =
+                    world.get("health").header("authorization", &authorization).send().await;
                 (answer.status == 200).then_some(())
             };
             world.until(&format!("health is told to {}", presented.name), look).await;
-            let answer =
-                world.call_with("OPTIONS", "admin-cancel-job").header("authorization", &authorization).send().await;
+            let answer = world
+                .call_with("OPTIONS", "admin-cancel-job")
+                .header("authorization", &authorization)
+                .send()
+                .await;
             assert_eq!(answer.status, 204, "{}", presented.name);
         }
     });
@@ -399,7 +496,11 @@ fn anonymous_users_are_charged_only_where_allowed_and_an_issuer_is_demanded_wher
         assert_eq!(answer["creditsCharged"], 60, "{answer}");
         world.until_status(job, "completed").await;
         for other in [json!({}), json!({ "iss": "https://another.example/auth/v1" })] {
-            world.call("runninghub-upscaler/run").by(&signed(other)).refused(401, "unauthorized").await;
+            world
+                .call("runninghub-upscaler/run")
+                .by(&signed(other))
+                .refused(401, "unauthorized")
+                .await;
         }
         let service = world.token(&json!({ "role": "service_role", "exp": now_s() + 60 }));
         world.call("runninghub-upscaler/run").bearer(&service).refused(403, "forbidden").await;
@@ -416,9 +517,16 @@ fn an_empty_secret_lets_nobody_in() {
         ];
         world.restart_workers(vars(&["cleanup-stale-jobs"], &empty)).await;
         let header = json!({ "alg": "HS256", "typ": "JWT" });
-        let token = hs256_token(b"", &header, &json!({ "role": "service_role", "exp": now_s() + 60 }));
-        for authorization in ["Bearer ".to_owned(), "Bearer".to_owned(), String::new(), format!("Bearer {token}")] {
-            world.call("cleanup-stale-jobs").header("authorization", &authorization).refused(401, "unauthorized").await;
+        let token =
+            hs256_token(b"", &header, &json!({ "role": "service_role", "exp": now_s() + 60 }));
+        for authorization in
+            ["Bearer ".to_owned(), "Bearer".to_owned(), String::new(), format!("Bearer {token}")]
+        {
+            world
+                .call("cleanup-stale-jobs")
+                .header("authorization", &authorization)
+                .refused(401, "unauthorized")
+                .await;
         }
         world.call("cleanup-stale-jobs").apikey("").refused(401, "unauthorized").await;
         world.sweep().await;
@@ -449,7 +557,8 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
         let server = with_key_server(world).await;
         let (key, rotated) = (EcKey::new("one"), EcKey::new("two"));
         server.publish(&[&key]);
-        let tokens: Vec<String> = (0..20).map(|_| key.token(&user_claims(Uuid::new_v4()))).collect();
+        let tokens: Vec<String> =
+            (0..20).map(|_| key.token(&user_claims(Uuid::new_v4()))).collect();
         for answer in join_all(tokens.iter().map(|token| asked_with(world, token))).await {
             assert_eq!(answer, is(200, ""));
         }
@@ -470,7 +579,11 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
             assert_eq!(asked_with(world, &unknown).await, is(401, "unauthorized"));
         }
         assert_eq!(server.fetches(), 1, "garbage does not make us hammer the server");
-        assert_eq!(asked_with(world, &world.user(1).await.token).await, is(200, ""), "the project's secret stays good");
+        assert_eq!(
+            asked_with(world, &world.user(1).await.token).await,
+            is(200, ""),
+            "the project's secret stays good"
+        );
 
         server.publish(&[&rotated]);
         let fresh = rotated.token(&claims);
@@ -478,7 +591,11 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
         world.until("the new key is found", found).await;
         assert_eq!(server.fetches(), 2);
         let old = key.token(&user_claims(Uuid::new_v4()));
-        assert_eq!(asked_with(world, &old).await, is(401, "unauthorized"), "a key taken back is gone");
+        assert_eq!(
+            asked_with(world, &old).await,
+            is(401, "unauthorized"),
+            "a key taken back is gone"
+        );
     });
 }
 
@@ -502,7 +619,10 @@ fn a_project_that_publishes_no_key_is_not_asked_again() {
         let server = with_key_server(world).await;
         let key = EcKey::new("one");
         for _ in 0..5 {
-            assert_eq!(asked_with(world, &key.token(&user_claims(Uuid::new_v4()))).await, is(401, "unauthorized"));
+            assert_eq!(
+                asked_with(world, &key.token(&user_claims(Uuid::new_v4()))).await,
+                is(401, "unauthorized")
+            );
         }
         assert_eq!(server.fetches(), 1);
         assert_eq!(asked_with(world, &world.user(1).await.token).await, is(200, ""));
@@ -533,11 +653,15 @@ fn an_inline_key_set_is_used_without_asking_anybody() {
         let rsa = rs256("rsa", &claims);
         let set = json!({ "keys": [key.jwk(), rsa["jwk"]] }).to_string();
         let server = KeyServer::start(&world.stack().info().url).await;
-        let set = [("SUPABASE_JWKS", Some(set.as_str())), ("SUPABASE_URL", Some(server.url.as_str()))];
+        let set =
+            [("SUPABASE_JWKS", Some(set.as_str())), ("SUPABASE_URL", Some(server.url.as_str()))];
         world.restart_workers(vars(&["runninghub-queue-manager"], &set)).await;
         let rsa = rsa["token"].as_str().expect("a token");
         assert_eq!(asked_with(world, rsa).await, is(200, ""));
-        assert_eq!(asked_with(world, &with_claims(rsa, &user_claims(Uuid::new_v4()))).await, is(401, "unauthorized"));
+        assert_eq!(
+            asked_with(world, &with_claims(rsa, &user_claims(Uuid::new_v4()))).await,
+            is(401, "unauthorized")
+        );
         assert_eq!(asked_with(world, &key.token(&claims)).await, is(200, ""));
         assert_eq!(asked_with(world, &other.token(&claims)).await, is(401, "unauthorized"));
         assert_eq!(server.fetches(), 0);
@@ -550,8 +674,15 @@ fn a_project_with_asymmetric_keys() {
     e2e::run_apart(es256, async |world| {
         let people = People::of(world).await;
         let url = format!("{}/auth/v1/.well-known/jwks.json", world.stack().info().url);
-        let keys: Value =
-            world.http().get(url).send().await.expect("the front door answers").json().await.expect("a key set");
+        let keys: Value = world
+            .http()
+            .get(url)
+            .send()
+            .await
+            .expect("the front door answers")
+            .json()
+            .await
+            .expect("a key set");
         let kid = keys["keys"][0]["kid"].as_str().expect("a published key").to_owned();
 
         let (job, _) = world.order(&people.user).await;
@@ -562,15 +693,26 @@ fn a_project_with_asymmetric_keys() {
 
         let claims = user_claims(people.user.id);
         let own = EcKey::from_pem(&kid, &world.stack().keys().es256_private_pem);
-        check_all(world, &rows, &[bearer("signed with the published key", Who::User, &own.token(&claims))]).await;
+        check_all(
+            world,
+            &rows,
+            &[bearer("signed with the published key", Who::User, &own.token(&claims))],
+        )
+        .await;
         let header = |alg: &str| json!({ "alg": alg, "typ": "JWT", "kid": kid });
         let mut expired = claims.clone();
         expired["exp"] = (now_s() - 120).into();
         let forged = [
             ("another key under its name", EcKey::new(&kid).token(&claims)),
             ("an unknown key", EcKey::new("unknown").token(&claims)),
-            ("the public key as a secret", hs256_token(&own.public_bytes(), &header("HS256"), &claims)),
-            ("the key set as a secret", hs256_token(keys["keys"][0].to_string().as_bytes(), &header("HS256"), &claims)),
+            (
+                "the public key as a secret",
+                hs256_token(&own.public_bytes(), &header("HS256"), &claims),
+            ),
+            (
+                "the key set as a secret",
+                hs256_token(keys["keys"][0].to_string().as_bytes(), &header("HS256"), &claims),
+            ),
             (
                 "the secret under another name",
                 hs256_token(world.stack().info().jwt_secret.as_bytes(), &header("ES256"), &claims),
@@ -579,7 +721,8 @@ fn a_project_with_asymmetric_keys() {
             ("expired", own.token(&expired)),
             ("other claims", with_claims(&people.user.token, &user_claims(people.admin.id))),
         ];
-        let forged: Vec<Presented> = forged.iter().map(|(name, token)| bearer(name, Who::Nobody, token)).collect();
+        let forged: Vec<Presented> =
+            forged.iter().map(|(name, token)| bearer(name, Who::Nobody, token)).collect();
         check_all(world, &rows, &forged).await;
     });
 }

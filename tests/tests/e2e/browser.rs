@@ -20,7 +20,10 @@ fn id(seen: &Value) -> Uuid {
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
     world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
-    world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    world
+        .db()
+        .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
+        .await;
     let other = world.user(2).await;
     world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
 }
@@ -35,13 +38,24 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
             (&json!("1,000"), &json!("1"), &json!("940"))
         );
         let pixels = &seen["pixels"];
-        assert_eq!((&pixels["before"], &pixels["after"]), (&json!([12, 9]), &json!([24, 18])), "{seen:#}");
-        assert!(pixels["difference"].as_f64().is_some_and(|difference| difference < 12.0), "another picture: {seen:#}");
+        assert_eq!(
+            (&pixels["before"], &pixels["after"]),
+            (&json!([12, 9]), &json!([24, 18])),
+            "{seen:#}"
+        );
+        assert!(
+            pixels["difference"].as_f64().is_some_and(|difference| difference < 12.0),
+            "another picture: {seen:#}"
+        );
         assert_eq!((&seen["shown"], &seen["split"]), (&json!("24 × 18"), &json!("0%")), "{seen:#}");
         let receipt = seen["receipt"][0].as_str().unwrap();
         assert!(receipt.contains("Charged") && receipt.contains("−60"), "{receipt}");
         let job = world.job(id(&seen)).await;
-        assert_eq!((&job["status"], &job["credits_charged"]), (&json!("completed"), &json!(60)), "{job}");
+        assert_eq!(
+            (&job["status"], &job["credits_charged"]),
+            (&json!("completed"), &json!(60)),
+            "{job}"
+        );
         assert_eq!(world.balance(&world.user(1).await).await, 940);
     });
 }
@@ -60,17 +74,27 @@ fn every_tool_is_ordered_by_its_own_form() {
             (
                 "generate-react-website",
                 80,
-                json!(["package.json", "index.html", "vite.config.ts", "src/main.tsx", "src/App.tsx", "src/style.css"]),
+                json!([
+                    "package.json",
+                    "index.html",
+                    "vite.config.ts",
+                    "src/main.tsx",
+                    "src/App.tsx",
+                    "src/style.css"
+                ]),
             ),
             ("generate-php-website", 80, json!(["index.php", "inc/page.php", "style.css"])),
         ];
-        let given =
-            json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
+        let given = json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
         let seen = &world.browser("tools.mjs", &given)["seen"];
         let (mut left, none) = (1000, json!([]));
         for (tool, price, shown) in tools {
             let seen = &seen[tool];
-            assert_eq!((&seen["cost"], &seen["shown"]), (&json!(price.to_string()), &shown), "{tool}: {seen}");
+            assert_eq!(
+                (&seen["cost"], &seen["shown"]),
+                (&json!(price.to_string()), &shown),
+                "{tool}: {seen}"
+            );
             let job = world.job(id(seen)).await;
             assert_eq!(
                 (&job["tool"], &job["status"], &job["credits_charged"]),
@@ -80,7 +104,11 @@ fn every_tool_is_ordered_by_its_own_form() {
             left -= price;
             let is_site = tool.ends_with("website");
             let (files, downloads) = (&seen["opened"]["files"], &seen["opened"]["downloads"]);
-            assert_eq!(files, if is_site { &seen["shown"] } else { &none }, "{tool}: what its row opens");
+            assert_eq!(
+                files,
+                if is_site { &seen["shown"] } else { &none },
+                "{tool}: what its row opens"
+            );
             if is_site {
                 assert_eq!(
                     (&seen["thumb"], downloads),
@@ -104,7 +132,10 @@ fn a_tab_closed_while_uploading_leaves_nothing_behind() {
         let body = world.order_body(&user, id(&seen), json!({})).await;
         let late = world.call("runninghub-upscaler/run").by(&user).json(&body).send().await;
         assert_eq!(late.status, 409, "{}", late.text);
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs where status <> 'cancelled'").await, 0);
+        assert_eq!(
+            world.db().int("select count(*) from unstuck.jobs where status <> 'cancelled'").await,
+            0
+        );
         assert_eq!(world.balance(&user).await, 1000);
     });
 }
@@ -115,9 +146,16 @@ fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
         somebody_is_before_us(world).await;
         let seen = world.browser("leave.mjs", &json!({ "state": "waiting" }));
         let job = world.until_status(id(&seen), "cancelled").await;
-        assert_eq!((&job["credits_charged"], &job["credits_refunded"]), (&json!(60), &json!(60)), "{job}");
+        assert_eq!(
+            (&job["credits_charged"], &job["credits_refunded"]),
+            (&json!(60), &json!(60)),
+            "{job}"
+        );
         assert_eq!(world.balance(&world.user(1).await).await, 1000);
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs where status = 'queued'").await, 0);
+        assert_eq!(
+            world.db().int("select count(*) from unstuck.jobs where status = 'queued'").await,
+            0
+        );
     });
 }
 
@@ -187,8 +225,12 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         world.until_status(finished, "completed").await;
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let job = endless(world, &user).await;
-        let task =
-            world.db().value(&format!("select provider_task_id from unstuck.job_steps where job_id = '{job}'")).await;
+        let task = world
+            .db()
+            .value(&format!(
+                "select provider_task_id from unstuck.job_steps where job_id = '{job}'"
+            ))
+            .await;
         let seen = world.browser("admin.mjs", &json!({ "job": job, "finished": finished }));
         let has = |field: &str, texts: &[&str]| {
             let text = seen[field].as_str().unwrap_or_default();
@@ -198,11 +240,22 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         has("question", &["Cancel this job?", "60 credits go back"]);
         assert_eq!(seen["toast"], "Job cancelled and 60 credits refunded");
         has("after", &["Cancelled", "−60"]);
-        assert_eq!((&seen["buttons"], &seen["finished"]), (&json!(0), &json!(0)), "Cancel is for live rows: {seen:#}");
+        assert_eq!(
+            (&seen["buttons"], &seen["finished"]),
+            (&json!(0), &json!(0)),
+            "Cancel is for live rows: {seen:#}"
+        );
         assert_eq!(seen["colour"], "rgb(179, 38, 30)", "it is red");
         has(
             "history",
-            &["Charged", "Returned", "job_cancelled", "running → cancelled", "admin:", "cancelled by an admin"],
+            &[
+                "Charged",
+                "Returned",
+                "job_cancelled",
+                "running → cancelled",
+                "admin:",
+                "cancelled by an admin",
+            ],
         );
         has("health", &["Stuck now", "runninghub", "0/3", "Last sweep", "Invariants"]);
         assert_eq!(refunds(world, job).await, 60);
@@ -250,7 +303,11 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
         assert_eq!(made.len(), 1, "{seen:#}");
         let new = unstuck_tests::shop::id(&made[0]);
         let job = world.until_status(new, "completed").await;
-        assert_eq!((&job["retry_of"], &job["credits_charged"]), (&json!(failed.id), &json!(0)), "{job:#}");
+        assert_eq!(
+            (&job["retry_of"], &job["credits_charged"]),
+            (&json!(failed.id), &json!(0)),
+            "{job:#}"
+        );
         assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
         assert_eq!(world.balance(&failed.user).await, sites::CREDITS);
         assert_eq!(failed.get(world).await["status"], "failed");
@@ -265,7 +322,8 @@ fn of_two_admins_one_cancels_and_the_other_is_told() {
         let user = world.user(1).await;
         let job = endless(world, &user).await;
         let seen = world.browser("two_admins.mjs", &json!({ "job": job }));
-        let mut toasts: Vec<&str> = seen["toasts"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let mut toasts: Vec<&str> =
+            seen["toasts"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         toasts.sort_unstable();
         assert_eq!(
             toasts,
@@ -288,7 +346,10 @@ fn an_admin_cancels_everything_that_matches() {
         endless(world, &other).await;
         let seen = world.browser("many.mjs", &json!({ "user": user.id }));
         assert_eq!((&seen["everybody"], &seen["matching"]), (&json!(2), &json!(1)), "{seen:#}");
-        assert!(seen["question"].as_str().is_some_and(|text| text.contains("Cancel 1 live job?")), "{seen:#}");
+        assert!(
+            seen["question"].as_str().is_some_and(|text| text.contains("Cancel 1 live job?")),
+            "{seen:#}"
+        );
         assert_eq!(seen["toast"], "1 job cancelled and 60 credits refunded");
         assert_eq!((world.balance(&user).await, world.balance(&other).await), (1000, 940));
     });
@@ -301,10 +362,14 @@ fn a_user_sees_nothing_on_the_admins_page() {
         let (user, other) = (world.user(1).await, world.user(2).await);
         let job = endless(world, &other).await;
         let seen = world.browser("outsider.mjs", &json!({ "job": job }));
-        assert!(seen["notice"].as_str().is_some_and(|text| text.contains("Not allowed")), "{seen:#}");
+        assert!(
+            seen["notice"].as_str().is_some_and(|text| text.contains("Not allowed")),
+            "{seen:#}"
+        );
         let asked = seen["asked"].as_array().unwrap();
         let data = |path: &Value| {
-            path.as_str().is_some_and(|path| path.starts_with("/rest/v1/") && path != "/rest/v1/user_roles")
+            path.as_str()
+                .is_some_and(|path| path.starts_with("/rest/v1/") && path != "/rest/v1/user_roles")
         };
         assert!(!asked.iter().any(data), "the page asks for no data: {asked:?}");
         assert_eq!(seen["byHand"]["cancel"], 403, "{seen:#}");
@@ -326,7 +391,8 @@ fn axe_finds_nothing_serious_on_any_page() {
         let held = json!({ "match": "hold-this-one", "hang": true });
         world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
         let other = world.user(2).await;
-        let (job, _) = world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "hold-this-one" })).await;
+        let (job, _) =
+            world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "hold-this-one" })).await;
         world.until_status(job, "running").await;
         let seen = world.browser("inspect.mjs", &given);
         assert_eq!(seen["findings"], json!([]), "{seen:#}");
@@ -345,7 +411,11 @@ fn the_pages_speak_the_browsers_language() {
             ("uk-UA", "uk", "Керування", "Тут з’явиться результат"),
             ("fi-FI", "en", "Operations", "Your result appears here"),
         ] {
-            assert_eq!(seen[locale], json!({ "lang": lang, "title": title, "empty": empty }), "{locale}");
+            assert_eq!(
+                seen[locale],
+                json!({ "lang": lang, "title": title, "empty": empty }),
+                "{locale}"
+            );
         }
     });
 }
@@ -387,7 +457,8 @@ fn the_documents_pictures_are_of_the_pages() {
     e2e::run(async |world| {
         world.db().exec(A_DAY).await;
         let scratch = std::env::temp_dir().join(format!("unstuck-pictures-{}", std::process::id()));
-        let kept = std::env::var_os("UNSTUCK_PICTURES").map(|folder| xtask::paths::root().join(folder));
+        let kept =
+            std::env::var_os("UNSTUCK_PICTURES").map(|folder| xtask::paths::root().join(folder));
         let folder = kept.clone().unwrap_or_else(|| scratch.clone());
         std::fs::create_dir_all(&folder).unwrap();
         world.browser("pictures.mjs", &json!({ "folder": folder }));

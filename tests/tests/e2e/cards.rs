@@ -58,15 +58,20 @@ impl Cards {
         let (cards, done) = (i64::try_from(tasks.len()).unwrap(), i64::try_from(finished).unwrap());
         assert_eq!(seen["creditsRefunded"], (cards - done) * PRICE, "{seen:#}");
         assert_eq!(world.balance(&self.user).await, 1_000 - done * PRICE);
-        let place =
-            format!("{}/storage/v1/object/public/results/{}/{}/", world.stack().info().url, self.user.id, self.job);
+        let place = format!(
+            "{}/storage/v1/object/public/results/{}/{}/",
+            world.stack().info().url,
+            self.user.id,
+            self.job
+        );
         for (task, number) in tasks.iter().zip(1..) {
             let url = task["imageUrl"].as_str();
             assert_eq!(url.is_some(), task["status"] == "completed", "{task}");
             if let Some(url) = url {
                 assert!(url.starts_with(&format!("{place}{number}-")), "{task}");
                 let bytes = super::upscaling::download(world, url).await;
-                let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).expect("a PNG");
+                let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
+                    .expect("a PNG");
                 assert_eq!((picture.width(), picture.height()), (256, 320), "a card of 4:5");
             }
         }
@@ -76,7 +81,8 @@ impl Cards {
 
     /// The names of what lies in storage for this job.
     pub fn stored(&self, world: &World) -> Vec<String> {
-        let folder = world.stack().storage_dir().join(format!("results/{}/{}", self.user.id, self.job));
+        let folder =
+            world.stack().storage_dir().join(format!("results/{}/{}", self.user.id, self.job));
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
@@ -93,7 +99,13 @@ impl Cards {
     }
 
     pub async fn steps(&self, world: &World) -> Vec<Value> {
-        world.db().rows(&format!("select * from unstuck.job_steps where job_id = '{}' order by step", self.job)).await
+        world
+            .db()
+            .rows(&format!(
+                "select * from unstuck.job_steps where job_id = '{}' order by step",
+                self.job
+            ))
+            .await
     }
 }
 
@@ -105,6 +117,7 @@ pub fn prompt_of(card: u8) -> String {
 /// As when the platform's queue is down: nobody can send a hint.
 pub async fn queue_is_off(world: &mut World) {
     let off = || [("GEMINI_HINTS".to_owned(), None)].into();
-    let producers = [CREATE, PROCESS, "cleanup-stale-jobs", "admin-cancel-job", "runninghub-queue-manager"];
+    let producers =
+        [CREATE, PROCESS, "cleanup-stale-jobs", "admin-cancel-job", "runninghub-queue-manager"];
     world.restart_workers(producers.map(|name| (name.to_owned(), off())).into()).await;
 }

@@ -17,7 +17,8 @@ pub const TABLE: &str = "replicate_tasks";
 /// Of one garment.
 pub const PRICE: i64 = 40;
 pub const CREDITS: i64 = 1000;
-pub const COLOURS: [[u8; 3]; 5] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]];
+pub const COLOURS: [[u8; 3]; 5] =
+    [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]];
 const CATEGORIES: [&str; 5] = ["upper_body", "lower_body", "dresses", "upper_body", "upper_body"];
 
 /// A request for garments on a person, by a user of its own.
@@ -90,7 +91,8 @@ impl Chain {
 
     /// Waits until the provider's prediction for that step is recorded.
     pub async fn until_at_work(&self, world: &World, step: i32) -> String {
-        let look = async || self.step(world, step).await["provider_task_id"].as_str().map(str::to_owned);
+        let look =
+            async || self.step(world, step).await["provider_task_id"].as_str().map(str::to_owned);
         world.until(&format!("step {step} of {} is at work", self.job), look).await
     }
 
@@ -102,7 +104,8 @@ impl Chain {
     /// The creates that the provider was sent for this job.
     pub async fn creates(&self, world: &World) -> Vec<Value> {
         let mut calls = world.submits_of(self.job).await;
-        calls.retain(|call| call["method"] == "POST" && call["path"] == "/replicate/v1/predictions");
+        calls
+            .retain(|call| call["method"] == "POST" && call["path"] == "/replicate/v1/predictions");
         calls
     }
 
@@ -127,12 +130,19 @@ impl Chain {
             "{status}"
         );
         let url = status["result_url"].as_str().expect("a result");
-        let own = format!("{}/storage/v1/object/public/results/{}/", world.stack().info().url, self.user.id);
+        let own = format!(
+            "{}/storage/v1/object/public/results/{}/",
+            world.stack().info().url,
+            self.user.id
+        );
         assert!(url.starts_with(&own), "{url}");
         let bytes = download(world, url).await;
         let picture = image::load_from_memory(&bytes).expect("a picture").to_rgb8();
         for colour in &COLOURS[..self.steps] {
-            assert!(picture.pixels().any(|pixel| pixel.0 == *colour), "the garment of colour {colour:?} is not worn");
+            assert!(
+                picture.pixels().any(|pixel| pixel.0 == *colour),
+                "the garment of colour {colour:?} is not worn"
+            );
         }
         row
     }
@@ -145,7 +155,11 @@ impl Chain {
         assert_eq!(world.db().entries(self.job).await, [-price, price]);
         assert_eq!(world.balance(&self.user).await, CREDITS);
         let shown = self.status(world).await;
-        assert_eq!((&shown["status"], &shown["result_url"]), (&json!(status), &Value::Null), "{shown}");
+        assert_eq!(
+            (&shown["status"], &shown["result_url"]),
+            (&json!(status), &Value::Null),
+            "{shown}"
+        );
         row
     }
 }
@@ -161,12 +175,18 @@ fn plain(colour: [u8; 3]) -> Vec<u8> {
 /// Calls a function as a service, and kills the runtime once `moment` has come. Whoever asked is not answered well.
 pub async fn killed_during(world: &World, function: &str, moment: impl Future<Output = ()>) {
     let info = world.stack().info();
-    let request = world.http().post(format!("{}/{function}", info.functions_url)).bearer_auth(&info.service_role_key);
+    let request = world
+        .http()
+        .post(format!("{}/{function}", info.functions_url))
+        .bearer_auth(&info.service_role_key);
     let (answer, ()) = futures::join!(request.send(), async {
         moment.await;
         world.kill_workerd().await;
     });
-    assert!(!answer.is_ok_and(|answer| answer.status().is_success()), "the kill came too late to hurt");
+    assert!(
+        !answer.is_ok_and(|answer| answer.status().is_success()),
+        "the kill came too late to hurt"
+    );
 }
 
 /// One run of the checker.
@@ -176,7 +196,8 @@ pub async fn check(world: &World) -> Value {
 
 /// What the provider itself says of a prediction.
 pub async fn at_provider(world: &World, prediction: &str) -> Value {
-    let url = format!("{}/replicate/v1/predictions/{prediction}", world.stack().info().providers_url);
+    let url =
+        format!("{}/replicate/v1/predictions/{prediction}", world.stack().info().providers_url);
     let answer = world.http().get(url).bearer_auth("r8_local_token").send().await;
     answer.expect("the provider answers").json().await.expect("a prediction")
 }
@@ -189,9 +210,13 @@ pub async fn until_at_provider(world: &World, prediction: &str, status: &str) {
 /// What was sent without an answer was sent long enough ago for the provider's list to be believed.
 pub async fn sent_a_while_ago(world: &World, job: Uuid) {
     let past = "interval '61 seconds'";
-    let columns = format!("sent_at = sent_at - {past}, lease_until = lease_until - {past}, checked_at = null");
+    let columns = format!(
+        "sent_at = sent_at - {past}, lease_until = lease_until - {past}, checked_at = null"
+    );
     world
         .db()
-        .exec(&format!("update unstuck.job_steps set {columns} where job_id = '{job}' and sent_at is not null"))
+        .exec(&format!(
+            "update unstuck.job_steps set {columns} where job_id = '{job}' and sent_at is not null"
+        ))
         .await;
 }

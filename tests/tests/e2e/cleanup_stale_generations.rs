@@ -22,7 +22,11 @@ async fn killed(world: &World, tool: &'static str) -> Site {
 /// The model has begun to write for this attempt.
 async fn until_written(world: &World, site: &Site, prompt: &str, run: usize) {
     site.until_running(world, run as i64).await;
-    world.until("the model is asked", async || (Site::asked(world, prompt).await.len() == run).then_some(())).await;
+    world
+        .until("the model is asked", async || {
+            (Site::asked(world, prompt).await.len() == run).then_some(())
+        })
+        .await;
 }
 
 #[test]
@@ -44,16 +48,25 @@ fn killed_in_mid_stream_it_is_retried_over_the_binding_and_completes() {
             assert_eq!(site.step(world).await["run"], 2, "files of one attempt only");
             let note = world
                 .db()
-                .row(&format!("select admin_note, retries from unstuck.generation_history where id = '{}'", site.id))
+                .row(&format!(
+                    "select admin_note, retries from unstuck.generation_history where id = '{}'",
+                    site.id
+                ))
                 .await;
             assert_eq!(note, json!({ "admin_note": "retry:1", "retries": 1 }));
             let receipt = world
                 .db()
-                .row(&format!("select retries, credits_paid from unstuck.job_receipts where job_id = '{}'", site.id))
+                .row(&format!(
+                    "select retries, credits_paid from unstuck.job_receipts where job_id = '{}'",
+                    site.id
+                ))
                 .await;
             assert_eq!(receipt["retries"], 1);
             let log = world.functions_log();
-            assert!(log.contains(&format!("Auto-retrying generation {} via {tool}", site.id)), "{log}");
+            assert!(
+                log.contains(&format!("Auto-retrying generation {} via {tool}", site.id)),
+                "{log}"
+            );
             assert!(log.contains("\"mode\":\"retry\""), "the function says so too: {log}");
         }
         let again = clean_up(world).await;
@@ -81,7 +94,11 @@ fn killed_three_times_it_is_failed_and_refunded_once() {
             site.lease_is_over(world).await;
             let report = clean_up(world).await;
             let expected = if run < 3 { json!([1, 0, 0]) } else { json!([0, 1, PRICE]) };
-            assert_eq!(json!([report["retried"], report["failed"], report["refundedCredits"]]), expected, "{report}");
+            assert_eq!(
+                json!([report["retried"], report["failed"], report["refundedCredits"]]),
+                expected,
+                "{report}"
+            );
         }
         let message = site.assert_returned(world, "TIMEOUT").await;
         assert!(message.contains("3 attempts"), "{message}");
@@ -131,7 +148,9 @@ fn a_late_first_attempt_changes_nothing() {
         let ended = async || {
             let line = format!("\"job_id\":\"{}\"", site.id);
             let log = world.functions_log();
-            log.lines().any(|text| text.contains(&line) && text.contains("\"outcome\":\"left\"")).then_some(())
+            log.lines()
+                .any(|text| text.contains(&line) && text.contains("\"outcome\":\"left\""))
+                .then_some(())
         };
         world.until("the first attempt has come to its end", ended).await;
         assert_eq!(world.job(site.id).await, row, "nothing has changed");

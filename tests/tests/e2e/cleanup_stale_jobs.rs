@@ -10,20 +10,26 @@ use unstuck_tests::e2e::{self, World};
 use unstuck_tests::shop::UPSCALER;
 
 use super::upscaling::{
-    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, lease_is_over, overdue, sweep_until, until_at_provider,
-    until_cancelled_at_provider,
+    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, lease_is_over, overdue, sweep_until,
+    until_at_provider, until_cancelled_at_provider,
 };
 
 /// What a report says of one table.
 fn counts<'a>(report: &'a Value, table: &str) -> (&'a Value, &'a Value) {
     let tables = report["tables"].as_array().expect("tables");
-    let row = tables.iter().find(|row| row["table_name"] == table).unwrap_or_else(|| panic!("no {table}: {report}"));
+    let row = tables
+        .iter()
+        .find(|row| row["table_name"] == table)
+        .unwrap_or_else(|| panic!("no {table}: {report}"));
     (&row["cancelled_count"], &row["refunded_credits"])
 }
 
 /// Waiting, as nothing is handed to the provider.
 async fn waiting(world: &World, count: usize) -> Vec<Order> {
-    world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+    world
+        .db()
+        .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+        .await;
     let mut orders = Vec::new();
     for _ in 0..count {
         let order = Order::new(world).await;
@@ -44,7 +50,9 @@ fn its_answer_has_the_shape_of_the_contract() {
         ] {
             let report = call.bearer(&secret).ok().await;
             assert_eq!(report["success"], true);
-            for name in ["cleaned", "refundedCredits", "delivered", "requeued", "remaining", "durationMs"] {
+            for name in
+                ["cleaned", "refundedCredits", "delivered", "requeued", "remaining", "durationMs"]
+            {
                 assert!(report[name].is_u64(), "{name}: {report}");
             }
             let tables: Vec<&str> = report["tables"]
@@ -58,7 +66,12 @@ fn its_answer_has_the_shape_of_the_contract() {
         }
         for limit in [json!(0), json!(-1), json!("x"), json!(1.5), json!([]), json!(1_000_000)] {
             let body = json!({ "limit": limit });
-            let refusal = world.call("cleanup-stale-jobs").by_service().json(&body).refused(400, "bad_request").await;
+            let refusal = world
+                .call("cleanup-stale-jobs")
+                .by_service()
+                .json(&body)
+                .refused(400, "bad_request")
+                .await;
             assert!(refusal["message"].as_str().unwrap_or_default().contains("limit"), "{refusal}");
         }
     });
@@ -70,14 +83,26 @@ fn what_waits_too_long_is_returned_a_limit_at_a_time() {
         let orders = waiting(world, 5).await;
         world.db().age_all("11 minutes").await;
         for (cleaned, remaining) in [(2, 3), (2, 1), (1, 0), (0, 0)] {
-            let report = world.call("cleanup-stale-jobs").by_service().json(&json!({ "limit": 2 })).ok().await;
-            assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(cleaned), &json!(remaining)), "{report}");
+            let report = world
+                .call("cleanup-stale-jobs")
+                .by_service()
+                .json(&json!({ "limit": 2 }))
+                .ok()
+                .await;
+            assert_eq!(
+                (&report["cleaned"], &report["remaining"]),
+                (&json!(cleaned), &json!(remaining)),
+                "{report}"
+            );
             assert_eq!(report["refundedCredits"], cleaned * PRICE);
             assert_eq!(counts(&report, TABLE), (&json!(cleaned), &json!(cleaned * PRICE)));
         }
         for order in &orders {
             let row = order.assert_returned(world, "failed", "QUEUE_TIMEOUT").await;
-            assert!(row["error_message"].as_str().unwrap_or_default().contains("11 minutes"), "{row:#}");
+            assert!(
+                row["error_message"].as_str().unwrap_or_default().contains("11 minutes"),
+                "{row:#}"
+            );
             assert_eq!(world.balance(&order.user).await, CREDITS);
             assert_eq!(order.submits(world).await, 0);
         }
@@ -94,7 +119,8 @@ fn what_a_limit_leaves_over_and_the_provider_settles_does_not_remain() {
         }
         // So long over that SQL alone would close them too.
         world.db().age_all("15 minutes").await;
-        let report = world.call("cleanup-stale-jobs").by_service().json(&json!({ "limit": 1 })).ok().await;
+        let report =
+            world.call("cleanup-stale-jobs").by_service().json(&json!({ "limit": 1 })).ok().await;
         assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(3), &json!(0)), "{report}");
         for order in &orders {
             order.assert_returned(world, "failed", "TIMEOUT").await;
@@ -129,7 +155,11 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
 
         overdue(world, order.job).await;
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(PRICE)), "{report}");
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(1), &json!(PRICE)),
+            "{report}"
+        );
         assert_eq!(counts(&report, TABLE), (&json!(1), &json!(PRICE)));
         order.assert_returned(world, "failed", "TIMEOUT").await;
         world.sweep().await;
@@ -177,12 +207,19 @@ fn a_running_step_is_asked_about_every_half_minute() {
 fn a_claim_that_came_to_nothing_goes_back_and_completes() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
         // A worker that died after its claim.
         let claimed = world.db().claim_one("runninghub").await;
         assert_eq!(claimed.job, order.job);
         let report = world.sweep().await;
-        assert_eq!((&report["requeued"], order.submits(world).await), (&json!(0), 0), "its lease is its own: {report}");
+        assert_eq!(
+            (&report["requeued"], order.submits(world).await),
+            (&json!(0), 0),
+            "its lease is its own: {report}"
+        );
         lease_is_over(world, order.job).await;
         let report = world.sweep().await;
         assert_eq!((&report["requeued"], &report["cleaned"]), (&json!(1), &json!(0)), "{report}");
@@ -197,9 +234,15 @@ fn a_job_that_kills_its_workers_is_given_up() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
         for rescue in 0..4 {
-            world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
+            world
+                .db()
+                .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+                .await;
             world.db().claim_one("runninghub").await;
-            world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+            world
+                .db()
+                .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+                .await;
             lease_is_over(world, order.job).await;
             let report = if rescue < 3 { world.sweep().await } else { json!({ "requeued": 1 }) };
             assert_eq!(report["requeued"], 1, "rescue {rescue}: {report}");
@@ -217,12 +260,21 @@ fn a_pass_starts_what_may_start() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let orders = waiting(world, 5).await;
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
         world.sweep().await;
-        let running = format!("select count(*) from unstuck.jobs where status = 'running' and tool = '{UPSCALER}'");
+        let running = format!(
+            "select count(*) from unstuck.jobs where status = 'running' and tool = '{UPSCALER}'"
+        );
         assert_eq!(world.db().int(&running).await, 3, "as many as may");
         for order in &orders[..3] {
-            assert_eq!(order.row(world).await["status"], "running", "in the order they were asked for");
+            assert_eq!(
+                order.row(world).await["status"],
+                "running",
+                "in the order they were asked for"
+            );
         }
         assert_eq!(orders[3].status(world).await["position"], 1);
         assert_eq!(orders[4].status(world).await["position"], 2);
@@ -279,7 +331,11 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
         let told = world.provider_calls("/task/openapi/cancel").await.len();
         world.db().age(order.job, "16 seconds").await;
         world.sweep().await;
-        assert_eq!(world.provider_calls("/task/openapi/cancel").await.len(), told, "once is enough");
+        assert_eq!(
+            world.provider_calls("/task/openapi/cancel").await.len(),
+            told,
+            "once is enough"
+        );
         order.assert_returned(world, "cancelled", "CANCELLED").await;
     });
 }
@@ -302,7 +358,8 @@ fn one_bad_answer_stops_no_other() {
         let task = orders[0].task(world).await;
         world.script(json!({ "runninghub": { "match": format!("/query {{\"taskId\":\"{task}\"}}"), "status": 200, "body": "\u{0}nonsense" } })).await;
         sweep_until(world, "the others are delivered", async |_| {
-            orders[1].row(world).await["status"] == "completed" && orders[2].row(world).await["status"] == "completed"
+            orders[1].row(world).await["status"] == "completed"
+                && orders[2].row(world).await["status"] == "completed"
         })
         .await;
         assert_eq!(orders[0].row(world).await["status"], "running");

@@ -23,7 +23,11 @@ fn a_page_signs_in_uploads_orders_and_reads() {
             (&json!("completed"), &json!(0)),
             "{seen:#}"
         );
-        assert_eq!(seen["picture"], json!({ "type": "image/png", "width": 24, "height": 18 }), "{seen:#}");
+        assert_eq!(
+            seen["picture"],
+            json!({ "type": "image/png", "width": 24, "height": 18 }),
+            "{seen:#}"
+        );
         let row = &seen["row"];
         assert_eq!(
             (&row["id"], &row["status"], &row["user_credit_cost"]),
@@ -41,10 +45,17 @@ fn a_refusal_reaches_the_page_with_its_fields() {
     e2e::run(async |world| {
         let user = world.user(2).await;
         let spent = "insert into unstuck.credit_entries (user_id, kind, amount, reason)";
-        world.db().exec(&format!("{spent} values ('{}', 'adjustment', -950, 'spent elsewhere')", user.id)).await;
+        world
+            .db()
+            .exec(&format!("{spent} values ('{}', 'adjustment', -950, 'spent elsewhere')", user.id))
+            .await;
         let seen = world.node("client/refusals.mjs", &json!({}));
         let poor = &seen["poor"];
-        assert_eq!((&poor["name"], &poor["status"]), (&json!("FunctionsHttpError"), &json!(402)), "{seen:#}");
+        assert_eq!(
+            (&poor["name"], &poor["status"]),
+            (&json!("FunctionsHttpError"), &json!(402)),
+            "{seen:#}"
+        );
         let body = &poor["body"];
         assert_eq!(
             (&body["code"], &body["balance"], &body["required"]),
@@ -71,29 +82,47 @@ fn a_refusal_reaches_the_page_with_its_fields() {
 }
 
 /// The old tables that an older page may write to: its own rows, which wait for their `/run`.
-const WRITABLE: [&str; 4] = ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
+const WRITABLE: [&str; 4] =
+    ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
 
 #[test]
 fn an_older_page_writes_its_own_row_and_nothing_else() {
     e2e::run(async |world| {
         let seen = world.node("client/old_page.mjs", &json!({}));
         for row in [&seen["inserted"], &seen["last"]] {
-            assert_eq!((&row["session_id"], &row["user_id"]), (&json!("an old page"), &json!(world.user(1).await.id)));
+            assert_eq!(
+                (&row["session_id"], &row["user_id"]),
+                (&json!("an old page"), &json!(world.user(1).await.id))
+            );
             assert!(!row["created_at"].as_str().unwrap().starts_with("2020"), "{row:#}");
         }
         let inserted = &seen["inserted"];
-        assert_eq!((&inserted["status"], &inserted["user_credit_cost"]), (&json!("queued"), &json!(0)), "{inserted:#}");
-        for forged in ["output_url", "task_id", "position", "queued_at", "started_at", "completed_at"] {
+        assert_eq!(
+            (&inserted["status"], &inserted["user_credit_cost"]),
+            (&json!("queued"), &json!(0)),
+            "{inserted:#}"
+        );
+        for forged in
+            ["output_url", "task_id", "position", "queued_at", "started_at", "completed_at"]
+        {
             assert!(inserted[forged].is_null(), "{forged}: {inserted:#}");
         }
         assert_eq!(seen["updated"], json!([]), "{seen:#}");
 
         assert_ne!(seen["forAnother"], "allowed", "{seen:#}");
         for (table, answer) in seen["intoAnyTable"].as_object().unwrap() {
-            assert_eq!(answer == "allowed", WRITABLE.contains(&table.as_str()), "{table}: {answer}");
+            assert_eq!(
+                answer == "allowed",
+                WRITABLE.contains(&table.as_str()),
+                "{table}: {answer}"
+            );
         }
         let thousand = &seen["thousand"];
-        assert_eq!((&thousand["status"], &thousand["message"]), (&json!(429), &json!("rate_limited")), "{seen:#}");
+        assert_eq!(
+            (&thousand["status"], &thousand["message"]),
+            (&json!(429), &json!("rate_limited")),
+            "{seen:#}"
+        );
         // The row of its own and those into each table count.
         assert_eq!(seen["onebyone"], 20 - 1 - WRITABLE.len(), "{seen:#}");
         let ended = seen["ended"].as_array().unwrap();
@@ -110,9 +139,19 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
             "{seen:#}"
         );
         let last = &seen["last"];
-        assert_eq!((&last["status"], &last["user_credit_cost"]), (&json!("completed"), &json!(60)), "{last:#}");
-        assert_eq!(last["input_file_name"], seen["imageUrl"], "the address, not the name: {last:#}");
-        assert_eq!((world.balance(&world.user(1).await).await, world.balance(&world.user(2).await).await), (940, 1000));
+        assert_eq!(
+            (&last["status"], &last["user_credit_cost"]),
+            (&json!("completed"), &json!(60)),
+            "{last:#}"
+        );
+        assert_eq!(
+            last["input_file_name"], seen["imageUrl"],
+            "the address, not the name: {last:#}"
+        );
+        assert_eq!(
+            (world.balance(&world.user(1).await).await, world.balance(&world.user(2).await).await),
+            (940, 1000)
+        );
         world.db().assert_healthy().await;
     });
 }
@@ -134,7 +173,10 @@ fn old_and_new_libraries_and_keys_see_the_same() {
                     (&json!("FunctionsHttpError"), &json!(400), &json!("bad_request")),
                     "{library}, {key}: {seen:#}"
                 );
-                assert_eq!(refused["body"]["error"], refused["body"]["message"], "{library}, {key}: {seen:#}");
+                assert_eq!(
+                    refused["body"]["error"], refused["body"]["message"],
+                    "{library}, {key}: {seen:#}"
+                );
                 assert_eq!(seen["balance"], 1000, "{library}, {key}: {seen:#}");
                 assert_eq!(seen["signedOut"], 401, "{library}, {key}: {seen:#}");
             }
@@ -148,15 +190,35 @@ fn the_client_runs_a_job_from_file_to_result() {
     e2e::run(async |world| {
         let held = json!({ "match": "before-us", "hang": true });
         world.script(json!({ "runninghub": [held, { "work_ms": 1000 }] })).await;
-        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
-        let (before, _) = world.order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" })).await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
+            .await;
+        let (before, _) = world
+            .order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" }))
+            .await;
         let seen = world.node("client/jobs.mjs", &json!({ "before": before }));
-        let states: Vec<&str> = seen["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        assert!(["uploading", "waiting", "running", "done"].iter().all(|state| states.contains(state)), "{seen:#}");
-        assert_eq!((&seen["result"]["state"], &seen["size"]), (&json!("done"), &json!([24, 18])), "{seen:#}");
-        assert_eq!((&seen["position"], &seen["creditsCharged"]), (&json!(1), &json!(60)), "{seen:#}");
+        let states: Vec<&str> =
+            seen["states"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(
+            ["uploading", "waiting", "running", "done"].iter().all(|state| states.contains(state)),
+            "{seen:#}"
+        );
+        assert_eq!(
+            (&seen["result"]["state"], &seen["size"]),
+            (&json!("done"), &json!([24, 18])),
+            "{seen:#}"
+        );
+        assert_eq!(
+            (&seen["position"], &seen["creditsCharged"]),
+            (&json!(1), &json!(60)),
+            "{seen:#}"
+        );
         let input = seen["result"]["input"]["imageUrl"].as_str().unwrap();
-        assert!(input.contains(seen["id"].as_str().unwrap()), "the upload's path holds the job's id: {input}");
+        assert!(
+            input.contains(seen["id"].as_str().unwrap()),
+            "the upload's path holds the job's id: {input}"
+        );
         assert_eq!(world.balance(&world.user(1).await).await, 940);
     });
 }
@@ -180,9 +242,15 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
         );
         assert_eq!(seen["cancelled"]["state"], "cancelled", "{seen:#}");
         assert_eq!((&seen["resumed"], &seen["sameId"]), (&json!(1), &json!(true)), "{seen:#}");
-        assert_eq!(seen["noMoreRunning"]["code"], "in_progress", "a running job is not given up: {seen:#}");
+        assert_eq!(
+            seen["noMoreRunning"]["code"], "in_progress",
+            "a running job is not given up: {seen:#}"
+        );
         let cancelled = seen["cancelled"]["id"].as_str().unwrap();
-        let jobs = world.db().int(&format!("select count(*) from unstuck.jobs where id = '{cancelled}'")).await;
+        let jobs = world
+            .db()
+            .int(&format!("select count(*) from unstuck.jobs where id = '{cancelled}'"))
+            .await;
         assert_eq!(jobs, 0, "cancelled before it was ordered");
         assert_eq!(world.balance(&user).await, 940, "the running one is paid");
     });
@@ -193,13 +261,19 @@ fn the_clients_types_are_what_its_comments_say() {
     let out = std::env::temp_dir().join(format!("unstuck-types-{}", std::process::id()));
     let mut node = std::process::Command::new(paths::node_bin("node"));
     let compiler = paths::root().join("node_modules/typescript/lib/tsc.js");
-    node.arg(compiler).arg("--project").arg(paths::root().join("web/tsconfig.json")).arg("--outDir").arg(&out);
+    node.arg(compiler)
+        .arg("--project")
+        .arg(paths::root().join("web/tsconfig.json"))
+        .arg("--outDir")
+        .arg(&out);
     let output = node.output().expect("the compiler runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    let made = std::fs::read_to_string(out.join("client.d.ts")).expect("the compiler's declarations");
+    let made =
+        std::fs::read_to_string(out.join("client.d.ts")).expect("the compiler's declarations");
     let _ = std::fs::remove_dir_all(&out);
-    let kept = std::fs::read_to_string(paths::root().join("web/client.d.ts")).expect("the committed declarations");
+    let kept = std::fs::read_to_string(paths::root().join("web/client.d.ts"))
+        .expect("the committed declarations");
     assert_eq!(made, kept, "run `tsc --project web/tsconfig.json`");
 }
 
@@ -231,12 +305,16 @@ fn a_page_uses_every_other_tool() {
                 (&run["jobId"], &json!("completed"), &one["last"]["outputUrl"], &json!(price)),
                 "{row:#}"
             );
-            assert_eq!((&row["input_url"], &row["session_id"]), (&one["body"][files[0]], &one["body"]["sessionId"]));
+            assert_eq!(
+                (&row["input_url"], &row["session_id"]),
+                (&one["body"][files[0]], &one["body"]["sessionId"])
+            );
         }
         assert_eq!(seen["pose"]["picture"], json!({ "width": 24, "height": 9 }));
         assert_eq!(seen["veste"]["picture"], json!({ "width": 20, "height": 20 }));
         assert_eq!(seen["video"]["type"], "video/mp4");
-        let bytes = base64::engine::general_purpose::STANDARD.decode(seen["video"]["bytes"].as_str().expect("bytes"));
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(seen["video"]["bytes"].as_str().expect("bytes"));
         let clip = Clip::read(&bytes.expect("base64")).expect("a video");
         assert_eq!((clip.size(), clip.frames().len()), ((128, 96), 10));
         assert_eq!(world.balance(&world.user(3).await).await, balance);

@@ -13,13 +13,21 @@ fn an_order_is_paid_at_once_and_a_replay_charges_nothing() {
         let answer = order.create(world).send().await.expect(202);
         assert_eq!(answer["success"], true);
         assert_eq!((&answer["jobId"], &answer["totalCards"]), (&json!(order.job), &json!(3)));
-        assert_eq!((&answer["creditsCharged"], &answer["balance"]), (&json!(3 * PRICE), &json!(1_000 - 3 * PRICE)));
+        assert_eq!(
+            (&answer["creditsCharged"], &answer["balance"]),
+            (&json!(3 * PRICE), &json!(1_000 - 3 * PRICE))
+        );
         let seen = order.until_over(world, "completed", 3).await;
-        let numbers: Vec<&Value> = seen["tasks"].as_array().unwrap().iter().map(|task| &task["cardIndex"]).collect();
+        let numbers: Vec<&Value> =
+            seen["tasks"].as_array().unwrap().iter().map(|task| &task["cardIndex"]).collect();
         assert_eq!(numbers, [&json!(0), &json!(3), &json!(6)]);
 
         let again = order.create(world).send().await.expect(200);
-        assert_eq!((&again["replayed"], &again["creditsCharged"]), (&json!(true), &json!(3 * PRICE)), "{again}");
+        assert_eq!(
+            (&again["replayed"], &again["creditsCharged"]),
+            (&json!(true), &json!(3 * PRICE)),
+            "{again}"
+        );
         assert_eq!(world.balance(&order.user).await, 1_000 - 3 * PRICE);
         let mut other = order.body.clone();
         other["selectedCards"] = json!([1]);
@@ -31,7 +39,10 @@ fn an_order_is_paid_at_once_and_a_replay_charges_nothing() {
 fn what_is_wrong_is_named_before_anything_is_charged() {
     e2e::run(async |world| {
         let order = Cards::new(world, &[0]).await;
-        let gone = order.body["productImages"][0]["url"].as_str().unwrap().replace("product.png", "gone.png");
+        let gone = order.body["productImages"][0]["url"]
+            .as_str()
+            .unwrap()
+            .replace("product.png", "gone.png");
         for (field, value) in [
             ("productName", json!("")),
             ("productName", Value::Null),
@@ -47,8 +58,12 @@ fn what_is_wrong_is_named_before_anything_is_charged() {
         ] {
             let mut body = order.body.clone();
             body[field] = value.clone();
-            let refusal = world.call(CREATE).by(&order.user).json(&body).refused(400, "bad_request").await;
-            assert!(refusal["message"].as_str().unwrap_or_default().contains(field), "{field} {value}: {refusal}");
+            let refusal =
+                world.call(CREATE).by(&order.user).json(&body).refused(400, "bad_request").await;
+            assert!(
+                refusal["message"].as_str().unwrap_or_default().contains(field),
+                "{field} {value}: {refusal}"
+            );
         }
         assert_eq!(world.balance(&order.user).await, 1_000);
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
@@ -73,7 +88,11 @@ fn only_its_owner_sees_a_job() {
         let stranger = world.user(1).await;
         let path = format!("{CREATE}?jobId={}", order.job);
         world.get(&path).by(&stranger).refused(404, "not_found").await;
-        world.get(&format!("{CREATE}?jobId={}", Uuid::new_v4())).by(&stranger).refused(404, "not_found").await;
+        world
+            .get(&format!("{CREATE}?jobId={}", Uuid::new_v4()))
+            .by(&stranger)
+            .refused(404, "not_found")
+            .await;
         world.get(CREATE).by(&stranger).refused(400, "bad_request").await;
         world.get(&path).refused(401, "unauthorized").await;
         world.get(&path).by_service().refused(403, "forbidden").await;
@@ -98,8 +117,13 @@ fn the_cards_are_in_the_old_tables_too() {
             jobs,
             json!([{ "id": order.job, "status": "completed", "total_cards": 2, "product_name": "Steel bottle" }])
         );
-        let tasks = rows("generation_tasks?select=card_index,status,image_url&order=task_index").await;
-        assert_eq!((&tasks[0]["card_index"], &tasks[1]["card_index"]), (&json!(5), &json!(1)), "{tasks}");
+        let tasks =
+            rows("generation_tasks?select=card_index,status,image_url&order=task_index").await;
+        assert_eq!(
+            (&tasks[0]["card_index"], &tasks[1]["card_index"]),
+            (&json!(5), &json!(1)),
+            "{tasks}"
+        );
         assert!(tasks[0]["image_url"].is_string());
     });
 }

@@ -45,7 +45,11 @@ async fn health(world: &World) -> (u16, Value) {
 
 /// An answer is kept for some seconds: the one that comes after it.
 async fn until_health(world: &World, what: &str, is_so: impl Fn(u16, &Value) -> bool) -> Value {
-    let look = async || Some(health(world).await).filter(|(status, body)| is_so(*status, body)).map(|(_, body)| body);
+    let look = async || {
+        Some(health(world).await)
+            .filter(|(status, body)| is_so(*status, body))
+            .map(|(_, body)| body)
+    };
     world.until(&format!("health tells: {what}"), look).await
 }
 
@@ -65,11 +69,14 @@ fn health_is_what_the_last_sweep_stored() {
             ("stuck = 0, violations = 2", "violations", json!(2)),
         ] {
             world.db().exec(&format!("update unstuck.sweeps set {change}")).await;
-            let told = |status, body: &Value| status == 503 && body["ok"] == false && body[field] == value;
+            let told =
+                |status, body: &Value| status == 503 && body["ok"] == false && body[field] == value;
             until_health(world, change, told).await;
         }
         world.db().exec("update unstuck.sweeps set finished_at = null").await;
-        let never = |status, body: &Value| status == 503 && body["ok"] == false && body["lastSweepSeconds"].is_null();
+        let never = |status, body: &Value| {
+            status == 503 && body["ok"] == false && body["lastSweepSeconds"].is_null()
+        };
         until_health(world, "no sweep has ended", never).await;
 
         world.sweep().await;
@@ -92,7 +99,8 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
              grant execute on function unstuck.health_v1() to service_role",
             )
             .await;
-        let asked = async || world.db().int("select last_value from unstuck.asked where is_called").await;
+        let asked =
+            async || world.db().int("select last_value from unstuck.asked where is_called").await;
         let began = std::time::Instant::now();
         let mut told = std::collections::BTreeSet::new();
         while began.elapsed().as_secs() < 4 {
@@ -120,12 +128,16 @@ fn health_shows_what_a_sweep_found() {
         until_health(world, "all is well", |status, _| status == 200).await;
         world
             .db()
-            .exec(&format!("update unstuck.credit_accounts set balance = balance + 5 where user_id = '{}'", user.id))
+            .exec(&format!(
+                "update unstuck.credit_accounts set balance = balance + 5 where user_id = '{}'",
+                user.id
+            ))
             .await;
         let (status, _) = health(world).await;
         assert_eq!(status, 200, "it never scans");
         world.sweep().await;
-        until_health(world, "one offence", |status, body| status == 503 && body["violations"] == 1).await;
+        until_health(world, "one offence", |status, body| status == 503 && body["violations"] == 1)
+            .await;
     });
 }
 
@@ -134,13 +146,17 @@ fn options_come_before_everything() {
     e2e::run(async |world| {
         let others = ["no-such-function", "runninghub-upscaler/no-such-op", "provider-webhook/x"];
         for target in TARGETS.iter().map(|(target, _)| *target).chain(others) {
-            let preflight = world.call_with("OPTIONS", target).header("access-control-request-method", "POST");
+            let preflight =
+                world.call_with("OPTIONS", target).header("access-control-request-method", "POST");
             let answer = preflight.header("authorization", "Bearer garbage").send().await;
             assert_eq!(answer.status, 204, "{target}");
             assert!(answer.text.is_empty(), "{target}");
             let allowed = answer.header("access-control-allow-headers").to_lowercase();
             for name in REQUEST_HEADERS.split(", ") {
-                assert!(allowed.split(',').any(|found| found.trim() == name), "{target}: {name} in {allowed}");
+                assert!(
+                    allowed.split(',').any(|found| found.trim() == name),
+                    "{target}: {name} in {allowed}"
+                );
             }
             let methods = answer.header("access-control-allow-methods");
             assert!(methods.contains("GET") && methods.contains("POST"), "{target}: {methods}");
@@ -175,7 +191,8 @@ fn what_lies_outside_the_functions_answers_alike() {
     e2e::run(async |world| {
         let ask = async |method: &str, path: &str| {
             let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-            let request = world.http().request(method, format!("{}{path}", world.stack().info().url));
+            let request =
+                world.http().request(method, format!("{}{path}", world.stack().info().url));
             request.header("x-request-id", "page-1").send().await.unwrap()
         };
         for (method, path, status, code) in [
@@ -187,7 +204,8 @@ fn what_lies_outside_the_functions_answers_alike() {
             let answer = ask(method, path).await;
             let what = format!("{method} {path}");
             assert_eq!(answer.status().as_u16(), status, "{what}");
-            let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+            let header =
+                |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
             assert_eq!(header("access-control-allow-origin"), Some("*"), "{what}");
             assert_eq!(header("x-request-id"), Some("page-1"), "{what}");
             assert_eq!(header("allow"), (status == 405).then_some("GET, HEAD, OPTIONS"), "{what}");
@@ -230,16 +248,35 @@ fn a_wrong_method_is_told_the_right_ones() {
 fn bodies_that_cannot_be_meant() {
     e2e::run(async |world| {
         let user = world.user(1).await;
-        let run = || world.call("runninghub-upscaler/run").by(&user).header("content-type", "application/json");
-        for body in ["{", "nonsense", "[]", "\"text\"", "7", "null", "{\"imageUrl\": \"\\u0000\"}", "\u{feff}x"] {
+        let run = || {
+            world
+                .call("runninghub-upscaler/run")
+                .by(&user)
+                .header("content-type", "application/json")
+        };
+        for body in [
+            "{",
+            "nonsense",
+            "[]",
+            "\"text\"",
+            "7",
+            "null",
+            "{\"imageUrl\": \"\\u0000\"}",
+            "\u{feff}x",
+        ] {
             run().body(body).refused(400, "bad_request").await;
         }
         run().body(&[0xff_u8, 0xfe][..]).refused(400, "bad_request").await;
-        for (field, value) in [("imageUrl", json!(7)), ("jobId", json!({})), ("resolution", json!("big"))] {
+        for (field, value) in
+            [("imageUrl", json!(7)), ("jobId", json!({})), ("resolution", json!("big"))]
+        {
             let mut body = json!({ "imageUrl": "https://example.com/a.png" });
             body[field] = value;
             let refusal = run().json(&body).refused(400, "bad_request").await;
-            assert!(refusal["message"].as_str().is_some_and(|text| text.contains(field)), "{field}: {refusal}");
+            assert!(
+                refusal["message"].as_str().is_some_and(|text| text.contains(field)),
+                "{field}: {refusal}"
+            );
         }
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
     });
@@ -252,8 +289,11 @@ fn too_large_is_refused_whether_the_length_is_told_or_not() {
         let text = format!("{{\"prompt\": \"{}\"}}", "x".repeat(256 * 1024));
         let run = || world.call("runninghub-upscaler/run").by(&user);
         run().body(text.clone()).refused(413, "payload_too_large").await;
-        let chunks: Vec<Result<String, std::io::Error>> =
-            text.as_bytes().chunks(4096).map(|chunk| Ok(String::from_utf8_lossy(chunk).into_owned())).collect();
+        let chunks: Vec<Result<String, std::io::Error>> = text
+            .as_bytes()
+            .chunks(4096)
+            .map(|chunk| Ok(String::from_utf8_lossy(chunk).into_owned()))
+            .collect();
         let stream = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
         run().body(stream).refused(413, "payload_too_large").await;
         let just_right = format!("{{\"unknown\": \"{}\"}}", "x".repeat(256 * 1024 - 15));
@@ -269,24 +309,41 @@ fn an_empty_body_is_an_empty_object_and_the_unknown_is_ignored() {
         let check = || world.call("runninghub-queue-manager/check-user-active").by(&user);
         assert_eq!(check().ok().await["hasActiveJob"], false);
         assert_eq!(check().body("").ok().await["hasActiveJob"], false);
-        assert_eq!(check().json(&json!({ "unknown": [1], "userId": "x" })).ok().await["hasActiveJob"], false);
-        let odd = world.call("runninghub-queue-manager/check-user-active?unknown=1&forceFunctionRegion=eu").by(&user);
+        assert_eq!(
+            check().json(&json!({ "unknown": [1], "userId": "x" })).ok().await["hasActiveJob"],
+            false
+        );
+        let odd = world
+            .call("runninghub-queue-manager/check-user-active?unknown=1&forceFunctionRegion=eu")
+            .by(&user);
         assert_eq!(odd.ok().await["hasActiveJob"], false);
-        let refusal = world.call("runninghub-upscaler/run").by(&user).refused(400, "bad_request").await;
-        assert!(refusal["message"].as_str().is_some_and(|text| text.contains("imageUrl")), "{refusal}");
+        let refusal =
+            world.call("runninghub-upscaler/run").by(&user).refused(400, "bad_request").await;
+        assert!(
+            refusal["message"].as_str().is_some_and(|text| text.contains("imageUrl")),
+            "{refusal}"
+        );
     });
 }
 
 #[test]
 fn a_request_id_is_echoed_if_sane_and_else_made() {
     e2e::run(async |world| {
-        let targets =
-            ["health", "runninghub-queue-manager/check", "no-such-function", "runninghub-upscaler/no-such-op"];
+        let targets = [
+            "health",
+            "runninghub-queue-manager/check",
+            "no-such-function",
+            "runninghub-upscaler/no-such-op",
+        ];
         for target in targets {
             let sane = world.get(target).header("x-request-id", "req-1.a:B_2").send().await;
             assert_eq!(sane.header("x-request-id"), "req-1.a:B_2", "{target}");
             let odd = world.get(target).header("x-request-id", "a b<script>").send().await;
-            assert!(odd.header("x-request-id").parse::<Uuid>().is_ok(), "{target}: {}", odd.header("x-request-id"));
+            assert!(
+                odd.header("x-request-id").parse::<Uuid>().is_ok(),
+                "{target}: {}",
+                odd.header("x-request-id")
+            );
             let (one, two) = (world.get(target).send().await, world.get(target).send().await);
             assert_ne!(one.header("x-request-id"), two.header("x-request-id"), "{target}");
         }
@@ -341,13 +398,20 @@ fn a_missing_secret_is_said_so_and_nothing_is_charged() {
 fn a_database_that_does_not_answer_is_a_503() {
     e2e::run(async |world| {
         let elsewhere = Some("http://127.0.0.1:9".to_owned());
-        let vars =
-            |function: &str| (function.to_owned(), BTreeMap::from([("SUPABASE_URL".to_owned(), elsewhere.clone())]));
-        world.restart_workers(BTreeMap::from([vars("gateway"), vars("runninghub-queue-manager")])).await;
+        let vars = |function: &str| {
+            (function.to_owned(), BTreeMap::from([("SUPABASE_URL".to_owned(), elsewhere.clone())]))
+        };
+        world
+            .restart_workers(BTreeMap::from([vars("gateway"), vars("runninghub-queue-manager")]))
+            .await;
         let user = world.user(1).await;
         let health = world.get("health").send().await;
         assert_eq!(health.status, 503, "{}", health.text);
-        world.call("runninghub-queue-manager/check").by(&user).refused(503, "upstream_unavailable").await;
+        world
+            .call("runninghub-queue-manager/check")
+            .by(&user)
+            .refused(503, "upstream_unavailable")
+            .await;
     });
 }
 
@@ -362,9 +426,16 @@ fn a_panic_is_an_answer_and_the_next_request_works() {
             }
             assert_eq!(world.call("panicking").ok().await["ok"], true);
         }
-        let requests = (0..8).map(|number| world.call("panicking").json(&json!({ "panic": number == 3 })).try_send());
+        let requests = (0..8).map(|number| {
+            world.call("panicking").json(&json!({ "panic": number == 3 })).try_send()
+        });
         for answer in join_all(requests).await.into_iter().flatten() {
-            assert!(answer.status == 200 || answer.json["code"] == "internal", "{} {}", answer.status, answer.text);
+            assert!(
+                answer.status == 200 || answer.json["code"] == "internal",
+                "{} {}",
+                answer.status,
+                answer.text
+            );
         }
         assert_eq!(world.call("panicking").ok().await["ok"], true);
     });
@@ -389,7 +460,9 @@ fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
 
 /// How many of these calls are let through before the first is refused, in one minute of the limiter.
 async fn let_through<'w>(world: &'w World, call: impl Fn(User) -> Call<'w>) -> (User, usize) {
-    let minute = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60;
+    let minute = || {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60
+    };
     loop {
         let (user, began, mut passed) = (world.new_user(60).await, minute(), 0);
         loop {
@@ -414,7 +487,9 @@ async fn let_through<'w>(world: &'w World, call: impl Fn(User) -> Call<'w>) -> (
 fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
     e2e::run(async |world| {
         let close = json!({ "sessionId": "a page" });
-        let cancel = |user: User| world.call("runninghub-queue-manager/cancel-session").by(&user).json(&close);
+        let cancel = |user: User| {
+            world.call("runninghub-queue-manager/cancel-session").by(&user).json(&close)
+        };
         let (user, passed) = let_through(world, cancel).await;
         assert_eq!(passed, 240);
         // Whatever it does: it is one number over all functions, and over all ways to fail.
@@ -431,13 +506,22 @@ fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
         world.get(&zip).by(&user).refused(429, "rate_limited").await;
         // Looking goes on, ordering too, and so does everybody else.
         world.get("runninghub-queue-manager/check").by(&user).ok().await;
-        world.get(&format!("generate-website?id={}", Uuid::new_v4())).by(&user).refused(404, "not_found").await;
+        world
+            .get(&format!("generate-website?id={}", Uuid::new_v4()))
+            .by(&user)
+            .refused(404, "not_found")
+            .await;
         world.order(&user).await;
         let other = world.user(1).await;
         world.call("runninghub-queue-manager/cancel-session").by(&other).json(&close).ok().await;
         let body = json!({ "userId": user.id });
         for _ in 0..10 {
-            world.call("runninghub-queue-manager/check-user-active").by_service().json(&body).ok().await;
+            world
+                .call("runninghub-queue-manager/check-user-active")
+                .by_service()
+                .json(&body)
+                .ok()
+                .await;
         }
     });
 }
@@ -449,7 +533,12 @@ fn looks_are_limited_over_all_functions() {
         let (user, passed) = let_through(world, look).await;
         assert_eq!(passed, 600);
         let job = json!({ "jobId": Uuid::new_v4() });
-        world.call("runninghub-upscaler/queue-status").by(&user).json(&job).refused(429, "rate_limited").await;
+        world
+            .call("runninghub-upscaler/queue-status")
+            .by(&user)
+            .json(&job)
+            .refused(429, "rate_limited")
+            .await;
         world
             .get(&format!("replicate-async-status?task_id={}", Uuid::new_v4()))
             .by(&user)
@@ -472,7 +561,9 @@ fn a_body_of_nothing_but_fields_costs_no_more_than_one_of_text() {
         let flat = format!("{{{}}}", fields.join(","));
         assert!((240 * 1024..256 * 1024).contains(&flat.len()), "{}", flat.len());
         let nested = format!("{{\"table\":\"upscaler_jobs\",\"x\":[[{flat}]]}}");
-        for target in ["runninghub-queue-manager/cancel", "runninghub-upscaler/run", "replicate-async-start"] {
+        for target in
+            ["runninghub-queue-manager/cancel", "runninghub-upscaler/run", "replicate-async-start"]
+        {
             for body in [&flat, &nested] {
                 let within = async || {
                     let began = std::time::Instant::now();
@@ -500,18 +591,25 @@ fn the_contract_is_served_valid_and_names_every_function() {
         assert_eq!(served["openapi"], "3.1.0");
         let verdict = world.node("client/contract.mjs", &served);
         assert_eq!(verdict, json!({ "valid": true, "errors": [] }));
-        let named: Vec<&str> =
-            e2e::openapi::paths().filter_map(|(path, _)| path.trim_start_matches('/').split('/').next()).collect();
+        let named: Vec<&str> = e2e::openapi::paths()
+            .filter_map(|(path, _)| path.trim_start_matches('/').split('/').next())
+            .collect();
         for dir in xtask::build::all().unwrap() {
             let name = dir.file_name().unwrap().to_string_lossy().into_owned();
-            assert!(UNNAMED.contains(&name.as_str()) || named.contains(&name.as_str()), "openapi.yaml lacks {name}");
+            assert!(
+                UNNAMED.contains(&name.as_str()) || named.contains(&name.as_str()),
+                "openapi.yaml lacks {name}"
+            );
         }
         // Ours alone: an answer that only looks like the right one is told apart.
-        let stuck =
-            json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck", "creditsCharged": 60, "balance": 1 });
+        let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck", "creditsCharged": 60, "balance": 1 });
         assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 200, &stuck).is_some());
-        assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 201, &json!({})).is_some());
-        assert!(e2e::openapi::offence("POST", "runninghub-upscaler/walk", 200, &json!({})).is_some());
+        assert!(
+            e2e::openapi::offence("POST", "runninghub-upscaler/run", 201, &json!({})).is_some()
+        );
+        assert!(
+            e2e::openapi::offence("POST", "runninghub-upscaler/walk", 200, &json!({})).is_some()
+        );
     });
 }
 
@@ -519,14 +617,17 @@ fn the_contract_is_served_valid_and_names_every_function() {
 fn pages_are_confined_to_this_origin_and_the_project() {
     e2e::run(async |world| {
         let info = world.stack().info();
-        for path in ["/tsconfig.json", "/.assetsignore", "/build/../tsconfig.json", "/%74sconfig.json"] {
+        for path in
+            ["/tsconfig.json", "/.assetsignore", "/build/../tsconfig.json", "/%74sconfig.json"]
+        {
             let answer = world.http().get(format!("{}{path}", info.url)).send().await.unwrap();
             assert_eq!(answer.status(), 404, "{path} is for no page");
         }
         for path in ["/", "/admin", "/studio.js", "/style.css", "/build/supabase.js"] {
             let answer = world.http().get(format!("{}{path}", info.url)).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{path}");
-            let header = |name: &str| answer.headers()[name].to_str().unwrap_or_default().to_owned();
+            let header =
+                |name: &str| answer.headers()[name].to_str().unwrap_or_default().to_owned();
             let policy = header("content-security-policy");
             for part in [
                 "default-src 'none'",

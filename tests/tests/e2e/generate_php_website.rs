@@ -11,7 +11,8 @@ const TOOL: &str = "generate-php-website";
 #[test]
 fn a_prompt_becomes_a_php_site() {
     e2e::run(async |world| {
-        let site = Site::of(world, world.new_user(CREDITS).await, TOOL, "it's a guest \\ book").await;
+        let site =
+            Site::of(world, world.new_user(CREDITS).await, TOOL, "it's a guest \\ book").await;
         let seen = site.assert_completed(world, 0).await;
         assert!(content(&seen, "index.php").starts_with("<?php"));
         let dir = tempfile::tempdir().expect("a folder");

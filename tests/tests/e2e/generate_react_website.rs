@@ -10,7 +10,9 @@ const TOOL: &str = "generate-react-website";
 #[test]
 fn a_prompt_becomes_a_project_whose_files_parse() {
     e2e::run(async |world| {
-        let site = Site::of(world, world.new_user(CREDITS).await, TOOL, "a \"counter\" with {braces}").await;
+        let site =
+            Site::of(world, world.new_user(CREDITS).await, TOOL, "a \"counter\" with {braces}")
+                .await;
         let seen = site.assert_completed(world, 0).await;
         let package: serde_json::Value =
             serde_json::from_str(content(&seen, "package.json")).expect("package.json is JSON");

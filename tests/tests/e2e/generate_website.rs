@@ -28,7 +28,11 @@ fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
         assert_eq!(asked.len(), 1, "{asked:#?}");
         assert!(asked[0]["body"].to_string().contains("German"), "{asked:#?}");
         let shown = page(&seen["files"]);
-        assert_eq!((&shown["heading"], &shown["status"]), (&json!("Brot & Rosen"), &json!("ready")), "{shown}");
+        assert_eq!(
+            (&shown["heading"], &shown["status"]),
+            (&json!("Brot & Rosen"), &json!("ready")),
+            "{shown}"
+        );
         assert_eq!(shown["errors"], json!([]), "{shown}");
         let manifest = world.job(id).await["output"].clone();
         assert_eq!(manifest["files"].as_array().map(Vec::len), Some(3), "the row keeps a manifest");
@@ -43,21 +47,30 @@ fn the_site_comes_as_one_archive_too() {
         let query = format!("{TOOL}?id={}&format=zip", site.id);
         let seen = site.assert_completed(world, 0).await;
         let info = world.stack().info();
-        let request = world.http().get(format!("{}/{query}", info.functions_url)).bearer_auth(&site.user.token);
+        let request = world
+            .http()
+            .get(format!("{}/{query}", info.functions_url))
+            .bearer_auth(&site.user.token);
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "application/zip");
         assert_eq!(answer.headers()["access-control-allow-origin"], "*");
-        let mut archive = zip::ZipArchive::new(Cursor::new(answer.bytes().await.expect("bytes"))).expect("a ZIP");
+        let mut archive =
+            zip::ZipArchive::new(Cursor::new(answer.bytes().await.expect("bytes"))).expect("a ZIP");
         let files = seen["files"].as_array().expect("files");
         assert_eq!(archive.len(), files.len());
         for file in files {
             let mut text = String::new();
-            let mut packed = archive.by_name(file["path"].as_str().expect("a path")).expect("the file");
+            let mut packed =
+                archive.by_name(file["path"].as_str().expect("a path")).expect("the file");
             packed.read_to_string(&mut text).expect("text");
             assert_eq!(text, file["content"]);
         }
-        world.get(&format!("{TOOL}?id={}&format=rar", site.id)).by(&site.user).refused(400, "bad_request").await;
+        world
+            .get(&format!("{TOOL}?id={}&format=rar", site.id))
+            .by(&site.user)
+            .refused(400, "bad_request")
+            .await;
     });
 }
 
@@ -68,8 +81,15 @@ fn an_unfinished_site_has_no_archive() {
         let site = Site::order(world, "never ends").await;
         site.until_running(world, 1).await;
         let seen = site.get(world).await;
-        assert_eq!((&seen["status"], &seen["files"], &seen["retries"]), (&json!("generating"), &json!([]), &json!(0)));
-        world.get(&format!("{TOOL}?id={}&format=zip", site.id)).by(&site.user).refused(409, "in_progress").await;
+        assert_eq!(
+            (&seen["status"], &seen["files"], &seen["retries"]),
+            (&json!("generating"), &json!([]), &json!(0))
+        );
+        world
+            .get(&format!("{TOOL}?id={}&format=zip", site.id))
+            .by(&site.user)
+            .refused(409, "in_progress")
+            .await;
     });
 }
 
@@ -77,16 +97,23 @@ fn an_unfinished_site_has_no_archive() {
 fn the_same_id_is_the_same_order() {
     e2e::run(async |world| {
         let site = Site::order(world, "twice").await;
-        let again = |prompt: &str| world.call(TOOL).by(&site.user).json(&json!({ "prompt": prompt, "jobId": site.id }));
+        let again = |prompt: &str| {
+            world.call(TOOL).by(&site.user).json(&json!({ "prompt": prompt, "jobId": site.id }))
+        };
         let live = again("twice").send().await;
         assert!(live.status == 202 || live.status == 200, "{}", live.text);
         assert_eq!(live.json["replayed"], true);
         site.assert_completed(world, 0).await;
         let replay = again("twice").ok().await;
-        assert_eq!((&replay["status"], &replay["replayed"]), (&json!("completed"), &json!(true)), "{replay}");
+        assert_eq!(
+            (&replay["status"], &replay["replayed"]),
+            (&json!("completed"), &json!(true)),
+            "{replay}"
+        );
         again("something else").refused(409, "idempotency_conflict").await;
         assert_eq!(world.balance(&site.user).await, CREDITS - PRICE);
-        let keyed = world.call(TOOL).by(&site.user).header("idempotency-key", &Uuid::new_v4().to_string());
+        let keyed =
+            world.call(TOOL).by(&site.user).header("idempotency-key", &Uuid::new_v4().to_string());
         keyed.json(&json!({ "prompt": "x", "jobId": site.id })).refused(400, "bad_request").await;
     });
 }
@@ -114,12 +141,24 @@ fn only_its_owner_sees_it() {
 fn nothing_is_charged_for_what_is_not_taken() {
     e2e::run(async |world| {
         let poor = world.new_user(PRICE - 1).await;
-        let refused =
-            world.call(TOOL).by(&poor).json(&json!({ "prompt": "x" })).refused(402, "insufficient_credits").await;
+        let refused = world
+            .call(TOOL)
+            .by(&poor)
+            .json(&json!({ "prompt": "x" }))
+            .refused(402, "insufficient_credits")
+            .await;
         assert_eq!((&refused["balance"], &refused["required"]), (&json!(PRICE - 1), &json!(PRICE)));
         let user = world.new_user(CREDITS).await;
-        world.db().exec(&format!("update unstuck.tools set enabled = false where tool = '{TOOL}'")).await;
-        world.call(TOOL).by(&user).json(&json!({ "prompt": "x" })).refused(503, "tool_disabled").await;
+        world
+            .db()
+            .exec(&format!("update unstuck.tools set enabled = false where tool = '{TOOL}'"))
+            .await;
+        world
+            .call(TOOL)
+            .by(&user)
+            .json(&json!({ "prompt": "x" }))
+            .refused(503, "tool_disabled")
+            .await;
         assert_eq!(world.balance(&user).await, CREDITS);
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
     });
@@ -129,7 +168,9 @@ fn nothing_is_charged_for_what_is_not_taken() {
 fn odd_prompts_survive_or_are_refused_cleanly() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
-        let post = |body: String| world.call(TOOL).by(&user).header("content-type", "application/json").body(body);
+        let post = |body: String| {
+            world.call(TOOL).by(&user).header("content-type", "application/json").body(body)
+        };
         let of = |prompt: &str| json!({ "prompt": prompt }).to_string();
         post(of(&"x".repeat(3 << 20))).refused(413, "payload_too_large").await;
         for bad in [
@@ -151,9 +192,11 @@ fn odd_prompts_survive_or_are_refused_cleanly() {
             post(bad).refused(400, "bad_request").await;
         }
         assert_eq!(world.balance(&user).await, CREDITS);
-        for good in
-            ["😀".repeat(10_000), "\u{fffd}\u{200d}𝒳 \"quoted\" \\ back\r\n\t<script>".to_owned(), "{}".to_owned()]
-        {
+        for good in [
+            "😀".repeat(10_000),
+            "\u{fffd}\u{200d}𝒳 \"quoted\" \\ back\r\n\t<script>".to_owned(),
+            "{}".to_owned(),
+        ] {
             let site = Site::of(world, user.clone(), TOOL, &good).await;
             site.assert_completed(world, 0).await;
             let kept = world.job(site.id).await["input"]["prompt"].clone();
@@ -209,7 +252,11 @@ fn what_will_not_change_is_given_up_at_once() {
             ),
             (json!({ "finish_reason": "content_filter" }), "CONTENT_REFUSED", "refused"),
             (json!({ "finish_reason": "refusal" }), "CONTENT_REFUSED", "refused"),
-            (json!({ "fail": "no money", "code": 402 }), "PROVIDER_REJECTED", "cannot take this work"),
+            (
+                json!({ "fail": "no money", "code": 402 }),
+                "PROVIDER_REJECTED",
+                "cannot take this work",
+            ),
         ] {
             let (message, asked) = given_up(world, script.clone(), code).await;
             assert!(message.contains(words), "{script}: {message}");
@@ -222,13 +269,19 @@ fn what_will_not_change_is_given_up_at_once() {
 #[test]
 fn an_answer_that_is_of_no_use_is_a_failed_attempt() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.tools set attempt_max = 1 where tool = 'generate-website'").await;
+        world
+            .db()
+            .exec("update unstuck.tools set attempt_max = 1 where tool = 'generate-website'")
+            .await;
         let file = |path: &str| json!({ "files": [{ "path": "index.html", "content": "x" }, { "path": path, "content": "y" }] });
         for (script, words) in [
             (json!({ "finish_reason": "length" }), "cut off"),
             (json!({ "stop_after": 5 }), "ended early"),
             (json!({ "text": "{\"files\": [{\"path\": \"index.html\"" }), "not the JSON"),
-            (json!({ "text": { "files": [{ "path": "home.html", "content": "" }] } }), "no index.html"),
+            (
+                json!({ "text": { "files": [{ "path": "home.html", "content": "" }] } }),
+                "no index.html",
+            ),
             (json!({ "text": file("../../etc/passwd") }), "path that is not allowed"),
             (json!({ "text": file("/etc/passwd") }), "path that is not allowed"),
             (json!({ "text": file("a\\..\\b") }), "path that is not allowed"),
@@ -284,7 +337,8 @@ fn anthropic_writes_sites_too() {
         ] {
             assert_eq!(given_up(world, script, code).await.1, 1);
         }
-        only_for(world, "after an overload", json!({ "times": 1, "fail": "busy", "code": 529 })).await;
+        only_for(world, "after an overload", json!({ "times": 1, "fail": "busy", "code": 529 }))
+            .await;
         let site = Site::order(world, "after an overload").await;
         site.assert_completed(world, 0).await;
         assert_eq!(site.step(world).await["attempts"], 2);
@@ -303,13 +357,19 @@ fn storage_that_is_down_fails_the_attempt_and_not_the_site() {
         site.until_running(world, 1).await;
         world.storage_is_down(503).await;
         let back = async || {
-            (site.step(world).await["attempts"] == 1 && site.step(world).await["status"] == "queued").then_some(())
+            (site.step(world).await["attempts"] == 1
+                && site.step(world).await["status"] == "queued")
+                .then_some(())
         };
         world.until("the attempt failed", back).await;
         world.storage_is_up().await;
         site.assert_completed(world, 0).await;
         world.storage_is_down(503).await;
-        world.get(&format!("{TOOL}?id={}", site.id)).by(&site.user).refused(503, "upstream_unavailable").await;
+        world
+            .get(&format!("{TOOL}?id={}", site.id))
+            .by(&site.user)
+            .refused(503, "upstream_unavailable")
+            .await;
     });
 }
 
@@ -337,7 +397,10 @@ fn a_stream_that_stops_is_given_up_after_the_silence_that_is_allowed() {
         let ended = async || (site.step(world).await["run"] == 2).then_some(());
         world.until("the silent attempt is given up", ended).await;
         let took = began.elapsed().as_millis();
-        assert!((3_000..20_000).contains(&took), "{took} ms: neither before its time nor by its lease");
+        assert!(
+            (3_000..20_000).contains(&took),
+            "{took} ms: neither before its time nor by its lease"
+        );
         site.assert_completed(world, 0).await;
         assert_eq!(site.step(world).await["attempts"], 2);
     });
@@ -346,7 +409,8 @@ fn a_stream_that_stops_is_given_up_after_the_silence_that_is_allowed() {
 #[test]
 fn passing_faults_are_tried_again_and_paid_once() {
     e2e::run(async |world| {
-        let overloaded = json!({ "type": "error", "error": { "type": "overloaded_error", "message": "x" } });
+        let overloaded =
+            json!({ "type": "error", "error": { "type": "overloaded_error", "message": "x" } });
         for script in [
             json!({ "status": 503 }),
             json!({ "status": 529, "body": overloaded }),
@@ -363,7 +427,8 @@ fn passing_faults_are_tried_again_and_paid_once() {
             site.assert_completed(world, 0).await;
             assert_eq!(site.step(world).await["attempts"], 2, "{script}");
         }
-        let (message, asked) = given_up(world, json!({ "finish_reason": "length" }), "PROVIDER_FAILED").await;
+        let (message, asked) =
+            given_up(world, json!({ "finish_reason": "length" }), "PROVIDER_FAILED").await;
         assert!(message.contains("cut off"), "{message}");
         assert_eq!(asked, 3, "three attempts are all");
     });

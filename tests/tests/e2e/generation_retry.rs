@@ -19,8 +19,15 @@ enum Record {
     NotAnId,
 }
 
-const RECORDS: [Record; 7] =
-    [Record::None, Record::Live, Record::Stale, Record::Final, Record::Others, Record::Unknown, Record::NotAnId];
+const RECORDS: [Record; 7] = [
+    Record::None,
+    Record::Live,
+    Record::Stale,
+    Record::Final,
+    Record::Others,
+    Record::Unknown,
+    Record::NotAnId,
+];
 
 const NO: [&str; 7] = ["401 unauthorized"; 7];
 const LIVE: &str = "409 in_progress";
@@ -146,7 +153,10 @@ fn every_caller_with_every_record() {
         world.script(json!({ "llm": { "match": "hangs", "hang": true } })).await;
         let records = Records::of(world, &people.owner).await;
         // Whatever is put back stays where it is put.
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'llm'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'llm'")
+            .await;
         let (files, row) = (records.done.get(world).await, world.job(records.done.id).await);
         let spent = world.balance(&people.owner).await;
         for (name, headers, expected) in table(world, &people) {
@@ -203,12 +213,25 @@ fn an_owner_retries_a_stale_one_for_free_and_another_tool_does_not_know_it() {
         world.kill_workerd().await;
         site.lease_is_over(world).await;
         let body = json!({ "retryHistoryId": site.id });
-        world.call("generate-php-website").by(&site.user).json(&body).refused(404, "not_found").await;
+        world
+            .call("generate-php-website")
+            .by(&site.user)
+            .json(&body)
+            .refused(404, "not_found")
+            .await;
         let answer = site.retry(world).by(&site.user).send().await.expect(202);
-        assert_eq!((&answer["historyId"], &answer["balance"]), (&json!(site.id), &json!(CREDITS - PRICE)), "{answer}");
+        assert_eq!(
+            (&answer["historyId"], &answer["balance"]),
+            (&json!(site.id), &json!(CREDITS - PRICE)),
+            "{answer}"
+        );
         site.assert_completed(world, 1).await;
         let refused = site.retry(world).by(&site.user).refused(409, "already_final").await;
-        assert_eq!((&refused["status"], &refused["refundedCredits"]), (&json!("completed"), &json!(0)), "{refused}");
+        assert_eq!(
+            (&refused["status"], &refused["refundedCredits"]),
+            (&json!("completed"), &json!(0)),
+            "{refused}"
+        );
     });
 }
 
@@ -222,7 +245,11 @@ fn a_stale_one_without_retries_left_is_closed() {
         world.db().exec("update unstuck.job_steps set attempts = 3").await;
         site.lease_is_over(world).await;
         let refused = site.retry(world).by_service().refused(409, "already_final").await;
-        assert_eq!((&refused["status"], &refused["refundedCredits"]), (&json!("failed"), &json!(PRICE)), "{refused}");
+        assert_eq!(
+            (&refused["status"], &refused["refundedCredits"]),
+            (&json!("failed"), &json!(PRICE)),
+            "{refused}"
+        );
         site.assert_returned(world, "TIMEOUT").await;
         assert_eq!(world.balance(&site.user).await, CREDITS);
     });

@@ -31,19 +31,27 @@ async fn kill_during_run(world: &World, order: &Order, moment: impl Future<Outpu
 /// The client comes back with the same id and is told the truth.
 async fn assert_replayed(world: &World, order: &Order, status: &str) {
     let answer = order.run(world).ok().await;
-    assert_eq!((&answer["replayed"], &answer["status"]), (&json!(true), &json!(status)), "{answer}");
+    assert_eq!(
+        (&answer["replayed"], &answer["status"]),
+        (&json!(true), &json!(status)),
+        "{answer}"
+    );
     assert_eq!(order.submits(world).await, 1, "never submitted twice");
 }
 
 async fn arrives(world: &World, order: &Order) {
-    world.until("the submit arrives", async || (order.submits(world).await == 1).then_some(())).await;
+    world
+        .until("the submit arrives", async || (order.submits(world).await == 1).then_some(()))
+        .await;
 }
 
 #[test]
 fn between_claim_and_submit_the_job_goes_back_and_completes() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        let hold = Hold::before_submit(world.stack().db().await.expect("a connection")).await.expect("a trigger");
+        let hold = Hold::before_submit(world.stack().db().await.expect("a connection"))
+            .await
+            .expect("a trigger");
         let caught = async {
             let look = async || hold.has_caught().await.expect("the locks").then_some(());
             world.until("a worker is about to submit", look).await;
@@ -69,7 +77,11 @@ fn between_submit_and_recording_the_webhook_settles_it() {
         kill_during_run(world, &order, async {
             arrives(world, &order).await;
             let step = order.step(world).await;
-            assert_eq!((&step["status"], &step["provider_task_id"]), (&json!("starting"), &Value::Null), "{step:#}");
+            assert_eq!(
+                (&step["status"], &step["provider_task_id"]),
+                (&json!("starting"), &Value::Null),
+                "{step:#}"
+            );
         })
         .await;
         order.assert_completed(world).await;
@@ -85,10 +97,17 @@ fn between_submit_and_recording_with_a_lost_webhook_the_deadline_settles_it() {
         kill_during_run(world, &order, arrives(world, &order)).await;
         lease_is_over(world, order.job).await;
         world.sweep().await;
-        assert_eq!(order.row(world).await["status"], "starting", "sent: not put back, not refunded");
+        assert_eq!(
+            order.row(world).await["status"],
+            "starting",
+            "sent: not put back, not refunded"
+        );
         assert_replayed(world, &order, "running").await;
         overdue(world, order.job).await;
-        sweep_until(world, "the job is over", async |_| order.row(world).await["status"] == "failed").await;
+        sweep_until(world, "the job is over", async |_| {
+            order.row(world).await["status"] == "failed"
+        })
+        .await;
         order.assert_returned(world, "failed", "TIMEOUT").await;
         assert_replayed(world, &order, "failed").await;
     });
@@ -107,7 +126,9 @@ fn a_page_that_closes_does_not_cut_off_the_submit() {
             () = arrives(world, &order) => {}
         }
         world
-            .until("the task is recorded", async || order.step(world).await["provider_task_id"].as_str().map(drop))
+            .until("the task is recorded", async || {
+                order.step(world).await["provider_task_id"].as_str().map(drop)
+            })
             .await;
         order.assert_completed(world).await;
         assert_replayed(world, &order, "completed").await;
@@ -136,7 +157,8 @@ fn while_the_provider_works_and_its_webhook_finds_nobody_the_sweep_delivers() {
         until_at_provider(world, &task, "SUCCESS").await;
         let given_up = async || {
             let deliveries = world.deliveries().await;
-            (deliveries.iter().filter(|delivery| delivery["task_id"] == json!(task)).count() == 3).then_some(())
+            (deliveries.iter().filter(|delivery| delivery["task_id"] == json!(task)).count() == 3)
+                .then_some(())
         };
         world.until("the provider gives up calling", given_up).await;
         world.restart_workers([].into()).await;
@@ -163,7 +185,8 @@ impl SlowFile {
         let (told, allowed) = (Arc::clone(&asked), Arc::clone(&rest));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (picture, told, allowed) = (picture.clone(), Arc::clone(&told), Arc::clone(&allowed));
+                let (picture, told, allowed) =
+                    (picture.clone(), Arc::clone(&told), Arc::clone(&allowed));
                 tokio::spawn(async move {
                     let mut request = [0; 4096];
                     let _ = stream.read(&mut request).await;
@@ -190,17 +213,26 @@ fn while_the_result_is_copied_it_is_copied_again() {
     e2e::run(async |world| {
         let picture = png(300, 200);
         let file = SlowFile::serve(picture.clone()).await;
-        let hosts = || [("PROVIDER_OUTPUT_HOSTS".to_owned(), Some(format!("127.0.0.1:{}", file.port)))].into();
+        let hosts = || {
+            [("PROVIDER_OUTPUT_HOSTS".to_owned(), Some(format!("127.0.0.1:{}", file.port)))].into()
+        };
         world
-            .restart_workers(["provider-webhook", "cleanup-stale-jobs"].map(|name| (name.to_owned(), hosts())).into())
+            .restart_workers(
+                ["provider-webhook", "cleanup-stale-jobs"]
+                    .map(|name| (name.to_owned(), hosts()))
+                    .into(),
+            )
             .await;
         world.script(json!({ "runninghub": { "work_ms": 1000 } })).await;
         let order = Order::running(world).await;
         let results = json!([{ "url": format!("http://127.0.0.1:{}/a.png", file.port), "outputType": "png" }]);
         let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "", "errorMessage": "", "results": results });
-        world.script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } })).await;
+        world
+            .script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } }))
+            .await;
 
-        let half = tokio::time::timeout(std::time::Duration::from_secs(20), file.asked.acquire()).await;
+        let half =
+            tokio::time::timeout(std::time::Duration::from_secs(20), file.asked.acquire()).await;
         half.expect("the copy begins").expect("a permit").forget();
         let step = order.step(world).await;
         assert!(!step["provider_done_at"].is_null() && step["status"] == "running", "{step:#}");
@@ -210,7 +242,8 @@ fn while_the_result_is_copied_it_is_copied_again() {
         assert!(order.is_active(world).await, "paid and not delivered yet");
 
         lease_is_over(world, order.job).await;
-        let report = sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
+        let report =
+            sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
         assert_eq!(report["refundedCredits"], 0, "{report}");
         order.assert_completed(world).await;
         let stored = order.picture(world).await;

@@ -18,7 +18,12 @@ async fn active(world: &World, order: &Order) -> Value {
 async fn assert_active(world: &World, order: &Order, status: &str) {
     let found = active(world, order).await;
     assert_eq!(
-        (&found["hasActiveJob"], &found["activeTool"], &found["activeJobId"], &found["activeStatus"]),
+        (
+            &found["hasActiveJob"],
+            &found["activeTool"],
+            &found["activeJobId"],
+            &found["activeStatus"]
+        ),
         (&json!(true), &json!(order.tool.name), &json!(order.job), &json!(status)),
         "{found}"
     );
@@ -43,20 +48,33 @@ async fn order(world: &World, tool: &'static Tool) -> Order {
 
 /// One waits at a time: the provider takes nothing for now.
 async fn nothing_starts(world: &World, yes: bool) {
-    world.db().exec(&format!("update unstuck.providers set enabled = {} where provider = 'runninghub'", !yes)).await;
+    world
+        .db()
+        .exec(&format!(
+            "update unstuck.providers set enabled = {} where provider = 'runninghub'",
+            !yes
+        ))
+        .await;
 }
 
 /// Begins an upload and dies half-way; tells the URL that the file would have had.
 async fn upload_and_die(world: &World, order: &Order) -> String {
     let storage = format!("{}/storage/v1", world.stack().info().url);
     let path = format!("uploads/{}/{}/in", order.user.id, order.job);
-    let sign = world.http().post(format!("{storage}/object/upload/sign/{path}")).bearer_auth(&order.user.token);
-    let signed: Value = sign.send().await.expect("storage answers").json().await.expect("where to upload");
+    let sign = world
+        .http()
+        .post(format!("{storage}/object/upload/sign/{path}"))
+        .bearer_auth(&order.user.token);
+    let signed: Value =
+        sign.send().await.expect("storage answers").json().await.expect("where to upload");
     let half = stream::iter([Ok(vec![7_u8; 4096])]);
     let death = stream::once(async { Err(std::io::Error::other("killed")) });
     let url = signed["url"].as_str().expect("where to upload");
     let put = world.http().put(format!("{storage}{url}")).header("content-type", "image/png");
-    assert!(put.body(Body::wrap_stream(half.chain(death))).send().await.is_err(), "the connection broke");
+    assert!(
+        put.body(Body::wrap_stream(half.chain(death))).send().await.is_err(),
+        "the connection broke"
+    );
     format!("{storage}/object/public/{path}")
 }
 
@@ -73,7 +91,10 @@ fn killed_during_the_upload_there_is_nothing_and_nothing_in_the_way() {
             let mut hopeful = dead.again();
             hopeful.body[tool.files[0]] = json!(url);
             let refusal = hopeful.run(world).refused(400, "bad_request").await;
-            assert!(refusal["message"].as_str().unwrap_or_default().contains(tool.files[0]), "{refusal}");
+            assert!(
+                refusal["message"].as_str().unwrap_or_default().contains(tool.files[0]),
+                "{refusal}"
+            );
             assert_nothing_happened(world, &hopeful).await;
             // A good upload later, under the id it had all along.
             dead.starts(world).await;
@@ -81,7 +102,11 @@ fn killed_during_the_upload_there_is_nothing_and_nothing_in_the_way() {
             dead.assert_real(world).await;
         }
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(0), &json!(0)), "{report}");
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(0), &json!(0)),
+            "{report}"
+        );
     });
 }
 
@@ -90,8 +115,16 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
     e2e::run(async |world| {
         for tool in TOOLS {
             let order = order(world, tool).await;
-            world.script(json!({ "reset": true, "runninghub": { "delay_ms": 600, "work_ms": 1500 } })).await;
-            let request = world.http().post(format!("{}/{}/run", world.stack().info().functions_url, tool.name));
+            world
+                .script(
+                    json!({ "reset": true, "runninghub": { "delay_ms": 600, "work_ms": 1500 } }),
+                )
+                .await;
+            let request = world.http().post(format!(
+                "{}/{}/run",
+                world.stack().info().functions_url,
+                tool.name
+            ));
             let request = request.bearer_auth(&order.user.token).json(&order.body).send();
             let arrived = async || (order.submits(world).await == 1).then_some(());
             tokio::select! {
@@ -99,9 +132,17 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
                 () = world.until("the submit arrives", arrived) => {}
             }
             let found = active(world, &order).await;
-            assert_eq!((&found["hasActiveJob"], &found["activeJobId"]), (&json!(true), &json!(order.job)), "{found}");
+            assert_eq!(
+                (&found["hasActiveJob"], &found["activeJobId"]),
+                (&json!(true), &json!(order.job)),
+                "{found}"
+            );
             let replay = order.run(world).ok().await;
-            assert_eq!((&replay["replayed"], &replay["status"]), (&json!(true), &json!("running")), "{replay}");
+            assert_eq!(
+                (&replay["replayed"], &replay["status"]),
+                (&json!(true), &json!("running")),
+                "{replay}"
+            );
             let row = order.assert_completed(world).await;
             let status = order.status(world).await;
             assert_eq!(
@@ -123,17 +164,31 @@ fn closed_while_waiting_the_job_is_cancelled_and_paid_back() {
         for tool in TOOLS {
             let order = order(world, tool).await;
             let answer = order.run(world).ok().await;
-            assert_eq!((&answer["queued"], &answer["status"]), (&json!(true), &json!("queued")), "{answer}");
+            assert_eq!(
+                (&answer["queued"], &answer["status"]),
+                (&json!(true), &json!("queued")),
+                "{answer}"
+            );
             assert_active(world, &order, "queued").await;
             let closed = close(world, &order).await;
-            assert_eq!((&closed["cancelledCount"], &closed["refundedCredits"]), (&json!(1), &json!(tool.price)));
+            assert_eq!(
+                (&closed["cancelledCount"], &closed["refundedCredits"]),
+                (&json!(1), &json!(tool.price))
+            );
             assert_eq!(closed["cancelledJobs"], json!([{ "table": tool.table, "id": order.job }]));
             order.assert_returned(world, "cancelled", "CANCELLED").await;
             assert_eq!(world.balance(&order.user).await, CREDITS);
             let status = order.status(world).await;
-            assert_eq!((&status["status"], &status["creditsRefunded"]), (&json!("cancelled"), &json!(tool.price)));
+            assert_eq!(
+                (&status["status"], &status["creditsRefunded"]),
+                (&json!("cancelled"), &json!(tool.price))
+            );
             let replay = order.run(world).ok().await;
-            assert_eq!((&replay["replayed"], &replay["status"]), (&json!(true), &json!("cancelled")), "{replay}");
+            assert_eq!(
+                (&replay["replayed"], &replay["status"]),
+                (&json!(true), &json!("cancelled")),
+                "{replay}"
+            );
             order.again().run(world).ok().await;
         }
         assert_eq!(world.provider_log().await.len(), 0, "nothing was ever sent");
@@ -153,7 +208,11 @@ fn killed_while_waiting_without_a_word_the_job_has_its_turn_and_is_found() {
         for (order, place) in waiting.iter().zip(1..) {
             assert_active(world, order, "queued").await;
             let status = order.status(world).await;
-            assert_eq!((&status["position"], &status["status"]), (&json!(place), &json!("queued")), "{status}");
+            assert_eq!(
+                (&status["position"], &status["status"]),
+                (&json!(place), &json!("queued")),
+                "{status}"
+            );
         }
         nothing_starts(world, false).await;
         world.sweep().await;
@@ -198,15 +257,22 @@ fn closed_before_its_own_request_arrived_the_request_is_refused() {
         for tool in TOOLS {
             let order = order(world, tool).await;
             let goodbye = json!({ "sessionId": SESSION, "jobIds": [order.job, Uuid::new_v4()] });
-            let closed =
-                world.call("runninghub-queue-manager/cancel-session").by(&order.user).json(&goodbye).ok().await;
+            let closed = world
+                .call("runninghub-queue-manager/cancel-session")
+                .by(&order.user)
+                .json(&goodbye)
+                .ok()
+                .await;
             assert_eq!(closed["cancelledCount"], 0, "{closed}");
             order.run(world).refused(409, "already_final").await;
             assert_nothing_happened(world, &order).await;
             assert_eq!(active(world, &order).await["hasActiveJob"], false);
             let next = order.again();
             next.starts(world).await;
-            sweep_until(world, "it is over", async |_| next.row(world).await["status"] == "completed").await;
+            sweep_until(world, "it is over", async |_| {
+                next.row(world).await["status"] == "completed"
+            })
+            .await;
         }
     });
 }

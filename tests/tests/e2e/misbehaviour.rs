@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, World};
 
 use super::upscaling::{
-    CREDITS, Order, TOOLS, Tool, ask_at_every_sweep, lease_is_over, overdue, retry_now, sweep_until,
-    until_cancelled_at_provider,
+    CREDITS, Order, TOOLS, Tool, ask_at_every_sweep, lease_is_over, overdue, retry_now,
+    sweep_until, until_cancelled_at_provider,
 };
 
 /// What an order comes to in the end.
@@ -65,9 +65,12 @@ async fn order_all(world: &World, tool: &'static Tool) -> Vec<(Order, Value, End
         (order, rule, end)
     }))
     .await;
-    world.script(json!({ "runninghub": cases.iter().map(|(_, rule, _)| rule).collect::<Vec<_>>() })).await;
-    let is_refused =
-        |(_, rule, end): &&(Order, Value, End)| matches!(end, End::Returned(_)) && rule.get("fail").is_none();
+    world
+        .script(json!({ "runninghub": cases.iter().map(|(_, rule, _)| rule).collect::<Vec<_>>() }))
+        .await;
+    let is_refused = |(_, rule, end): &&(Order, Value, End)| {
+        matches!(end, End::Returned(_)) && rule.get("fail").is_none()
+    };
     let (refused, accepted): (Vec<_>, Vec<_>) = cases.iter().partition(is_refused);
     for (order, rule, _) in refused {
         let answer = order.run(world).send().await;
@@ -106,13 +109,18 @@ async fn assert_ended(world: &World, order: &Order, rule: &Value, end: End) {
 fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.db().exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'")
+            .await;
         for tool in TOOLS {
             world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
             let cases = order_all(world, tool).await;
             for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == End::TimedOut) {
                 // Its time counts from there.
-                world.until("it is sent", async || (order.submits(world).await == 1).then_some(())).await;
+                world
+                    .until("it is sent", async || (order.submits(world).await == 1).then_some(()))
+                    .await;
                 if rule["hang"] != true {
                     lease_is_over(world, order.job).await;
                 }
@@ -157,12 +165,19 @@ fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
             world.call("admin-cancel-job").by(&admin).json(&named).ok().await;
             order.assert_returned(world, "cancelled", "CANCELLED").await;
             let paid = async || {
-                order.step(world).await["provider_cancel_due"].as_array().is_none_or(Vec::is_empty).then_some(())
+                order.step(world).await["provider_cancel_due"]
+                    .as_array()
+                    .is_none_or(Vec::is_empty)
+                    .then_some(())
             };
             world.until("nothing is owed", paid).await;
             let asked = world.provider_calls("/task/openapi/cancel").await.len();
             world.sweep().await;
-            assert_eq!(world.provider_calls("/task/openapi/cancel").await.len(), asked, "asked once");
+            assert_eq!(
+                world.provider_calls("/task/openapi/cancel").await.len(),
+                asked,
+                "asked once"
+            );
         }
     });
 }

@@ -19,11 +19,22 @@ pub fn parse(files: &Value) -> u64 {
 fn node(script: &str, input: &Value) -> Value {
     let mut node = Command::new(paths::node_bin("node"));
     node.arg(paths::root().join("tests/client").join(script));
-    let mut running =
-        node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("node runs");
-    running.stdin.take().expect("a pipe").write_all(input.to_string().as_bytes()).expect("node reads");
+    let mut running = node
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("node runs");
+    running
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(input.to_string().as_bytes())
+        .expect("node reads");
     let output = running.wait_with_output().expect("node ends");
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}:\n{stdout}\n{stderr}");
-    serde_json::from_str(stdout.trim()).unwrap_or_else(|error| panic!("{script}: {error}\n{stdout}"))
+    serde_json::from_str(stdout.trim())
+        .unwrap_or_else(|error| panic!("{script}: {error}\n{stdout}"))
 }

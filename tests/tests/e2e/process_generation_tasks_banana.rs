@@ -23,7 +23,11 @@ fn error(code: u16, status: &str, details: Value) -> Value {
 /// The owner's view of one card.
 fn task(seen: &Value, card: u8) -> Value {
     let tasks = seen["tasks"].as_array().expect("tasks");
-    tasks.iter().find(|task| task["cardIndex"] == card).unwrap_or_else(|| panic!("no card {card}: {seen}")).clone()
+    tasks
+        .iter()
+        .find(|task| task["cardIndex"] == card)
+        .unwrap_or_else(|| panic!("no card {card}: {seen}"))
+        .clone()
 }
 
 /// Lets every waiting retry begin, over and over, until the job is over.
@@ -56,15 +60,38 @@ fn five_cards_with_all_that_can_happen_to_them() {
                 Some(order.seen(world).await).filter(|seen| task(seen, 1)["status"] == "retrying")
             })
             .await;
-        assert_eq!((&waiting["status"], waiting["tasks"].as_array().map(Vec::len)), (&json!("processing"), Some(5)));
+        assert_eq!(
+            (&waiting["status"], waiting["tasks"].as_array().map(Vec::len)),
+            (&json!("processing"), Some(5))
+        );
         for shown in waiting["tasks"].as_array().expect("tasks") {
-            assert_eq!(shown["imageUrl"].is_string(), shown["status"] == "completed", "{waiting:#}");
+            assert_eq!(
+                shown["imageUrl"].is_string(),
+                shown["status"] == "completed",
+                "{waiting:#}"
+            );
         }
-        assert!(task(&waiting, 1)["lastError"].as_str().unwrap_or_default().starts_with("PROVIDER_FAILED: "));
+        assert!(
+            task(&waiting, 1)["lastError"]
+                .as_str()
+                .unwrap_or_default()
+                .starts_with("PROVIDER_FAILED: ")
+        );
         let seen = order.until_over(world, "completed", 3).await;
         assert_eq!(seen["creditsRefunded"], 2 * PRICE);
-        assert!(task(&seen, 2)["lastError"].as_str().unwrap_or_default().starts_with("CONTENT_REFUSED: "), "{seen:#}");
-        assert!(task(&seen, 3)["lastError"].as_str().unwrap_or_default().starts_with("PROVIDER_FAILED: "));
+        assert!(
+            task(&seen, 2)["lastError"]
+                .as_str()
+                .unwrap_or_default()
+                .starts_with("CONTENT_REFUSED: "),
+            "{seen:#}"
+        );
+        assert!(
+            task(&seen, 3)["lastError"]
+                .as_str()
+                .unwrap_or_default()
+                .starts_with("PROVIDER_FAILED: ")
+        );
         assert_eq!(task(&seen, 1)["lastError"], Value::Null);
         let mut calls = Vec::new();
         for card in 0..5 {
@@ -74,7 +101,10 @@ fn five_cards_with_all_that_can_happen_to_them() {
         let mut entries = world.db().entries(order.job).await;
         entries.sort_unstable();
         assert_eq!(entries, [-5 * PRICE, PRICE, PRICE]);
-        assert!(order.steps(world).await.iter().all(|step| !step["started_at"].is_null()), "started before all else");
+        assert!(
+            order.steps(world).await.iter().all(|step| !step["started_at"].is_null()),
+            "started before all else"
+        );
     });
 }
 
@@ -94,7 +124,12 @@ fn a_job_without_a_single_card_fails_and_returns_everything() {
         for card in 0..3 {
             assert_eq!(order.calls_of(world, card).await, 1, "none is worth another try");
         }
-        assert!(task(&seen, 2)["lastError"].as_str().unwrap_or_default().starts_with("PROVIDER_REJECTED: "));
+        assert!(
+            task(&seen, 2)["lastError"]
+                .as_str()
+                .unwrap_or_default()
+                .starts_with("PROVIDER_REJECTED: ")
+        );
     });
 }
 
@@ -128,8 +163,10 @@ fn faults_that_pass_are_tried_again_as_often_as_they_are_worth() {
 #[test]
 fn the_delay_that_gemini_names_is_kept_and_a_quota_of_the_day_is_not_waited_for() {
     e2e::run(async |world| {
-        let info = json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "47.5s" }]);
-        let day = json!([{ "violations": [{ "quotaId": "GenerateRequestsPerDayPerProjectPerModel" }] }]);
+        let info =
+            json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "47.5s" }]);
+        let day =
+            json!([{ "violations": [{ "quotaId": "GenerateRequestsPerDayPerProjectPerModel" }] }]);
         world
             .script(json!({ "gemini": [
                 only(0, json!({ "status": 429, "body": error(429, "RESOURCE_EXHAUSTED", info) })),
@@ -140,12 +177,20 @@ fn the_delay_that_gemini_names_is_kept_and_a_quota_of_the_day_is_not_waited_for(
         let seen = world
             .until("one waits, one is given up", async || {
                 let seen = order.seen(world).await;
-                (task(&seen, 0)["status"] == "retrying" && task(&seen, 1)["status"] == "failed").then_some(seen)
+                (task(&seen, 0)["status"] == "retrying" && task(&seen, 1)["status"] == "failed")
+                    .then_some(seen)
             })
             .await;
-        assert_eq!((&seen["status"], &seen["creditsRefunded"]), (&json!("processing"), &json!(PRICE)));
+        assert_eq!(
+            (&seen["status"], &seen["creditsRefunded"]),
+            (&json!("processing"), &json!(PRICE))
+        );
         let steps = order.steps(world).await;
-        assert_eq!((&steps[0]["status"], &steps[0]["lease_until"]), (&json!("queued"), &Value::Null), "holds no slot");
+        assert_eq!(
+            (&steps[0]["status"], &steps[0]["lease_until"]),
+            (&json!("queued"), &Value::Null),
+            "holds no slot"
+        );
         let waits = format!(
             "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}' and step = 1",
             order.job
@@ -161,7 +206,9 @@ fn the_delay_that_gemini_names_is_kept_and_a_quota_of_the_day_is_not_waited_for(
 fn a_model_that_takes_no_urls_gets_the_pictures_themselves() {
     e2e::run(async |world| {
         let refusal = error(400, "INVALID_ARGUMENT", json!([]));
-        world.script(json!({ "gemini": { "match": "fileUri", "status": 400, "body": refusal } })).await;
+        world
+            .script(json!({ "gemini": { "match": "fileUri", "status": 400, "body": refusal } }))
+            .await;
         let order = Cards::ordered(world, &[1]).await;
         order.until_over(world, "completed", 1).await;
         let calls = world.provider_calls(":generateContent").await;
@@ -172,10 +219,14 @@ fn a_model_that_takes_no_urls_gets_the_pictures_themselves() {
         // Within what one request can hold.
         let mut large = Cards::new(world, &[1]).await;
         let bytes = [png(40, 30), vec![0; 4 * 1024 * 1024]].concat();
-        large.body["productImages"][0]["url"] = json!(world.upload(&large.user, "large.png", "image/png", bytes).await);
+        large.body["productImages"][0]["url"] =
+            json!(world.upload(&large.user, "large.png", "image/png", bytes).await);
         large.create(world).send().await.expect(202);
         let seen = large.until_over(world, "failed", 0).await;
-        assert!(task(&seen, 1)["lastError"].as_str().unwrap_or_default().contains("too large"), "{seen:#}");
+        assert!(
+            task(&seen, 1)["lastError"].as_str().unwrap_or_default().contains("too large"),
+            "{seen:#}"
+        );
     });
 }
 
@@ -227,9 +278,13 @@ fn runs_and_redeliveries_at_once_make_each_card_once() {
 #[test]
 fn never_more_calls_at_once_than_the_provider_takes() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set max_concurrent = 2 where provider = 'gemini'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 2 where provider = 'gemini'")
+            .await;
         world.script(json!({ "gemini": { "work_ms": 300 } })).await;
-        let orders = [Cards::ordered(world, &[0, 1, 2]).await, Cards::ordered(world, &[4, 5]).await];
+        let orders =
+            [Cards::ordered(world, &[0, 1, 2]).await, Cards::ordered(world, &[4, 5]).await];
         let over = async |world: &World| {
             for order in &orders {
                 if order.seen(world).await["status"] != "completed" {
@@ -251,10 +306,17 @@ fn never_more_calls_at_once_than_the_provider_takes() {
 #[test]
 fn a_cancelled_job_is_not_made_and_its_slot_wakes_the_next() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'gemini'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'gemini'")
+            .await;
         world.script(json!({ "gemini": { "times": 1, "hang": true } })).await;
         let stuck = Cards::ordered(world, &[0]).await;
-        world.until("it is at work", async || (stuck.seen(world).await["status"] == "processing").then_some(())).await;
+        world
+            .until("it is at work", async || {
+                (stuck.seen(world).await["status"] == "processing").then_some(())
+            })
+            .await;
         let next = Cards::ordered(world, &[1]).await;
         let admin = world.admin(1).await;
         let body = json!({ "table": "generation_jobs", "jobId": stuck.job });
@@ -279,7 +341,12 @@ fn its_callers_are_the_service_and_schedulers() {
         let user = world.user(1).await;
         world.call(PROCESS).by(&user).refused(403, "forbidden").await;
         world.call(PROCESS).refused(401, "unauthorized").await;
-        world.call(PROCESS).by_service().json(&json!({ "jobId": "x" })).refused(400, "bad_request").await;
+        world
+            .call(PROCESS)
+            .by_service()
+            .json(&json!({ "jobId": "x" }))
+            .refused(400, "bad_request")
+            .await;
         world.call(CREATE).bearer(&secret).refused(401, "unauthorized").await;
     });
 }

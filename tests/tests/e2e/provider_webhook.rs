@@ -5,25 +5,36 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 use super::upscaling::{
-    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, deliver, lease_is_over, overdue, sweep_until, until_at_provider,
-    until_cancelled_at_provider,
+    CREDITS, Order, PRICE, TABLE, ask_at_every_sweep, deliver, lease_is_over, overdue, sweep_until,
+    until_at_provider, until_cancelled_at_provider,
 };
 
 /// What the receiver answered to the provider's calls about this job.
 async fn answers(world: &World, order: &Order) -> Vec<Value> {
     let mut deliveries = world.deliveries().await;
-    deliveries.retain(|delivery| delivery["url"].as_str().is_some_and(|url| url.contains(&order.job.to_string())));
+    deliveries.retain(|delivery| {
+        delivery["url"].as_str().is_some_and(|url| url.contains(&order.job.to_string()))
+    });
     deliveries.into_iter().map(|delivery| delivery["status"].clone()).collect()
 }
 
 async fn inbox(world: &World, order: &Order) -> Vec<Value> {
-    world.db().rows(&format!("select * from unstuck.webhook_inbox where job_id = '{}' order by id", order.job)).await
+    world
+        .db()
+        .rows(&format!(
+            "select * from unstuck.webhook_inbox where job_id = '{}' order by id",
+            order.job
+        ))
+        .await
 }
 
 async fn times(world: &World, order: &Order, event: &str) -> i64 {
     world
         .db()
-        .int(&format!("select count(*) from unstuck.job_events where job_id = '{}' and event = '{event}'", order.job))
+        .int(&format!(
+            "select count(*) from unstuck.job_events where job_id = '{}' and event = '{event}'",
+            order.job
+        ))
         .await
 }
 
@@ -46,8 +57,13 @@ fn a_lost_one_is_made_good_by_the_next_sweep() {
         ask_at_every_sweep(world).await;
         world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
         let order = Order::running(world).await;
-        let report = sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(0), &json!(0)), "{report}");
+        let report =
+            sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(0), &json!(0)),
+            "{report}"
+        );
         order.assert_completed(world).await;
         assert!(answers(world, &order).await.is_empty(), "nobody called");
     });
@@ -66,7 +82,10 @@ fn one_about_another_s_task_keeps_nobody_from_the_deadline() {
         assert_eq!(deliver(world, &order.webhook(world).await, &astray).await.status, 200);
         lease_is_over(world, order.job).await;
         overdue(world, order.job).await;
-        sweep_until(world, "the deadline ends it", async |_| order.row(world).await["status"] == "failed").await;
+        sweep_until(world, "the deadline ends it", async |_| {
+            order.row(world).await["status"] == "failed"
+        })
+        .await;
         order.assert_returned(world, "failed", "TIMEOUT").await;
         other.assert_completed(world).await;
     });
@@ -98,10 +117,18 @@ fn a_late_one_changes_nothing() {
         let order = Order::running(world).await;
         sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
         let before = order.assert_completed(world).await;
-        world.until("the late call", async || Some(answers(world, &order).await).filter(|all| *all == [200])).await;
+        world
+            .until("the late call", async || {
+                Some(answers(world, &order).await).filter(|all| *all == [200])
+            })
+            .await;
         world
             .until("it is dealt with", async || {
-                inbox(world, &order).await.first().filter(|row| !row["applied_at"].is_null()).map(drop)
+                inbox(world, &order)
+                    .await
+                    .first()
+                    .filter(|row| !row["applied_at"].is_null())
+                    .map(drop)
             })
             .await;
         assert_eq!(order.assert_completed(world).await, before);
@@ -114,7 +141,11 @@ fn a_doubled_one_completes_once() {
         world.script(json!({ "runninghub": { "webhook": "twice" } })).await;
         let order = Order::running(world).await;
         order.assert_completed(world).await;
-        world.until("both calls", async || Some(answers(world, &order).await).filter(|all| *all == [200, 200])).await;
+        world
+            .until("both calls", async || {
+                Some(answers(world, &order).await).filter(|all| *all == [200, 200])
+            })
+            .await;
         assert_eq!(inbox(world, &order).await.len(), 1, "the second one is known");
         assert_eq!(times(world, &order, "job_completed").await, 1);
         assert_eq!(world.db().entries(order.job).await, [-PRICE]);
@@ -128,7 +159,9 @@ fn a_forged_one_changes_nothing() {
         world.script(json!({ "runninghub": { "webhook": "forged" } })).await;
         let order = Order::running(world).await;
         world
-            .until("three tries", async || Some(answers(world, &order).await).filter(|all| *all == [401, 401, 401]))
+            .until("three tries", async || {
+                Some(answers(world, &order).await).filter(|all| *all == [401, 401, 401])
+            })
             .await;
         assert!(inbox(world, &order).await.is_empty());
         assert_eq!(order.row(world).await["status"], "running");
@@ -149,7 +182,10 @@ fn a_token_is_good_for_its_own_run_alone() {
         let forged = [
             url.replace(&token, &others_token),
             url.replace(&token, &token[..31]),
-            url.replace(&token, &token.to_uppercase().replace(|digit: char| digit.is_ascii_digit(), "0")),
+            url.replace(
+                &token,
+                &token.to_uppercase().replace(|digit: char| digit.is_ascii_digit(), "0"),
+            ),
             url.replace(&token, &"0".repeat(32)),
             format!("{url}0"),
             url.replace(&format!("/{job}/1/1/"), &format!("/{job}/1/2/")),
@@ -206,9 +242,14 @@ fn a_redirected_one_gives_nobody_anothers_picture() {
         small.starts(world).await;
         large.starts(world).await;
         world
-            .until("the redirected call", async || Some(answers(world, &large).await).filter(|all| !all.is_empty()))
+            .until("the redirected call", async || {
+                Some(answers(world, &large).await).filter(|all| !all.is_empty())
+            })
             .await;
-        sweep_until(world, "the small one", async |_| small.row(world).await["status"] == "completed").await;
+        sweep_until(world, "the small one", async |_| {
+            small.row(world).await["status"] == "completed"
+        })
+        .await;
         small.assert_completed(world).await;
         large.assert_completed(world).await;
         let size = async |order: &Order| {
@@ -217,7 +258,10 @@ fn a_redirected_one_gives_nobody_anothers_picture() {
         };
         assert_eq!(size(&small).await, (8, 8));
         assert_eq!(size(&large).await, (40, 20));
-        assert!(answers(world, &large).await.iter().all(|status| status == 200), "authentic, if misled");
+        assert!(
+            answers(world, &large).await.iter().all(|status| status == 200),
+            "authentic, if misled"
+        );
     });
 }
 
@@ -251,10 +295,16 @@ fn a_body_is_never_believed() {
         for lie in &lies {
             assert_eq!(deliver(world, &url, lie).await.expect(200), json!({ "ok": true }));
         }
-        let told = async || Some(world.provider_calls("/query").await).filter(|calls| calls.len() >= lies.len() - 1);
+        let told = async || {
+            Some(world.provider_calls("/query").await).filter(|calls| calls.len() >= lies.len() - 1)
+        };
         world.until("the provider is asked each time", told).await;
         let row = order.row(world).await;
-        assert_eq!((&row["status"], &row["output_url"]), (&json!("running"), &Value::Null), "{row:#}");
+        assert_eq!(
+            (&row["status"], &row["output_url"]),
+            (&json!("running"), &Value::Null),
+            "{row:#}"
+        );
         assert_eq!(world.db().entries(order.job).await, [-PRICE]);
     });
 }
@@ -283,7 +333,9 @@ fn odd_bodies_are_kept_and_answered() {
         world.call(&target).body("x".repeat(1_100_000)).refused(413, "payload_too_large").await;
         // Whoever does not know the address is told so, however much is sent: nothing of it is kept.
         let token = target.rsplit('/').next().expect("a token").to_owned();
-        for stranger in [target.replace(&token, &"0".repeat(32)), target.replace(&format!("/{token}"), "")] {
+        for stranger in
+            [target.replace(&token, &"0".repeat(32)), target.replace(&format!("/{token}"), "")]
+        {
             for bytes in [0, 1_100_000, 2_000_000] {
                 world.call(&stranger).body("x".repeat(bytes)).refused(401, "unauthorized").await;
             }
@@ -299,12 +351,16 @@ fn repeats_are_answered_without_waiting_for_the_provider() {
         // Whoever asks the provider waits for as long as this test looks.
         world.script(json!({ "runninghub": [{ "match": "/query", "delay_ms": 8000 }, { "hang": true }] })).await;
         let order = Order::running(world).await;
-        let (url, said) = (order.webhook(world).await, body(&order.task(world).await, "SUCCESS", &json!([])));
+        let (url, said) =
+            (order.webhook(world).await, body(&order.task(world).await, "SUCCESS", &json!([])));
         for _ in 0..5 {
             assert_eq!(deliver(world, &url, &said).await.expect(200), json!({ "ok": true }));
         }
         let queries = world.provider_calls("/query").await;
-        assert!(queries.iter().all(|query| query["status"].is_null()), "no query was answered yet: {queries:?}");
+        assert!(
+            queries.iter().all(|query| query["status"].is_null()),
+            "no query was answered yet: {queries:?}"
+        );
         assert_eq!(inbox(world, &order).await.len(), 1);
     });
 }
@@ -343,8 +399,16 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
         order.assert_returned(world, "cancelled", "CANCELLED").await;
         assert_eq!(world.balance(&order.user).await, CREDITS);
         let status = order.status(world).await;
-        assert_eq!((&status["status"], &status["outputUrl"]), (&json!("cancelled"), &Value::Null), "{status}");
-        assert_eq!(order.step(world).await["provider_cancel_due"], json!([]), "what is finished is owed no cancel");
+        assert_eq!(
+            (&status["status"], &status["outputUrl"]),
+            (&json!("cancelled"), &Value::Null),
+            "{status}"
+        );
+        assert_eq!(
+            order.step(world).await["provider_cancel_due"],
+            json!([]),
+            "what is finished is owed no cancel"
+        );
     });
 }
 
@@ -375,7 +439,8 @@ async fn given_task(world: &World, order: &Order) -> String {
 async fn until_dealt_with(world: &World, order: &Order, calls: usize) {
     let look = async || {
         let kept = inbox(world, order).await;
-        (kept.len() >= calls && kept.iter().take(calls).all(|row| !row["applied_at"].is_null())).then_some(())
+        (kept.len() >= calls && kept.iter().take(calls).all(|row| !row["applied_at"].is_null()))
+            .then_some(())
     };
     world.until("the calls are dealt with", look).await;
 }
@@ -383,7 +448,9 @@ async fn until_dealt_with(world: &World, order: &Order, calls: usize) {
 async fn assert_never_cancelled(world: &World, task: &str) {
     let calls = world.provider_calls("/task/openapi/cancel").await;
     assert!(calls.iter().all(|call| call["body"]["taskId"] != task), "{calls:#?}");
-    let owed = format!("select count(*) from unstuck.job_steps where provider_cancel_due::text like '%{task}%'");
+    let owed = format!(
+        "select count(*) from unstuck.job_steps where provider_cancel_due::text like '%{task}%'"
+    );
     assert_eq!(world.db().int(&owed).await, 0, "nobody is owed a cancel of {task}");
 }
 
@@ -392,7 +459,8 @@ fn the_address_of_an_ended_step_touches_no_other_step_s_task() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
         for status in ["RUNNING", "SUCCESS", "FAILED"] {
-            let (ended, lost, other) = (Order::new(world).await, Order::new(world).await, Order::new(world).await);
+            let (ended, lost, other) =
+                (Order::new(world).await, Order::new(world).await, Order::new(world).await);
             // Neither submit was answered: nothing says whose task is whose.
             world
                 .script(json!({ "reset": true, "runninghub": [
@@ -408,7 +476,10 @@ fn the_address_of_an_ended_step_touches_no_other_step_s_task() {
             let (theirs, unknown) = (other.task(world).await, given_task(world, &lost).await);
             let address = ended.webhook(world).await;
             for task in [&theirs, &unknown] {
-                assert_eq!(deliver(world, &address, &body(task, status, &json!([]))).await.status, 200);
+                assert_eq!(
+                    deliver(world, &address, &body(task, status, &json!([]))).await.status,
+                    200
+                );
             }
             until_dealt_with(world, &ended, 2).await;
             world.sweep().await;
@@ -433,13 +504,21 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
         let address = misled.webhook(world).await;
         assert_eq!(deliver(world, &address, &body(&task, "SUCCESS", &json!([]))).await.status, 200);
         let asked = async || {
-            world.provider_calls("/query").await.iter().any(|call| call["body"]["taskId"] == json!(task)).then_some(())
+            world
+                .provider_calls("/query")
+                .await
+                .iter()
+                .any(|call| call["body"]["taskId"] == json!(task))
+                .then_some(())
         };
         world.until("the provider was asked", asked).await;
         // Past its deadline the misled one ends, and takes nothing with it.
         lease_is_over(world, misled.job).await;
         overdue(world, misled.job).await;
-        sweep_until(world, "the deadline ends it", async |_| misled.row(world).await["status"] == "failed").await;
+        sweep_until(world, "the deadline ends it", async |_| {
+            misled.row(world).await["status"] == "failed"
+        })
+        .await;
         misled.assert_returned(world, "failed", "TIMEOUT").await;
         other.assert_completed(world).await;
         assert_never_cancelled(world, &task).await;
@@ -479,7 +558,8 @@ fn it_settles_a_step_whose_answer_was_lost_even_if_its_hint_was_lost_too() {
         });
         world.db().ask("webhook_record_v1", args).await;
         lease_is_over(world, order.job).await;
-        let report = sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
+        let report =
+            sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
         assert_eq!(report["refundedCredits"], 0, "{report}");
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);

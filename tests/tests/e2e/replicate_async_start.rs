@@ -12,8 +12,15 @@ fn three_garments_by_webhooks_alone() {
         let chain = Chain::new(world, 3).await;
         let answer = chain.start(world).ok().await;
         assert_eq!(answer["task_id"], json!(chain.job));
-        assert_eq!((&answer["status"], &answer["total_steps"]), (&json!("pending"), &json!(3)), "{answer}");
-        assert!(answer["estimated_time_seconds"].as_u64().is_some_and(|seconds| seconds > 0), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["total_steps"]),
+            (&json!("pending"), &json!(3)),
+            "{answer}"
+        );
+        assert!(
+            answer["estimated_time_seconds"].as_u64().is_some_and(|seconds| seconds > 0),
+            "{answer}"
+        );
         assert_eq!(world.balance(&chain.user).await, CREDITS - 3 * PRICE);
         chain.assert_completed(world).await;
         let creates = chain.creates(world).await;
@@ -22,7 +29,11 @@ fn three_garments_by_webhooks_alone() {
             assert_eq!(body["webhook_events_filter"], json!(["completed"]));
             let person = body["input"]["human_img"].as_str().expect("a person");
             let previous = format!("/results/{}/{}/{}-1-", chain.user.id, chain.job, number - 1);
-            assert_eq!(person.contains(&previous), number > 1, "{person}: what the step before made, from our storage");
+            assert_eq!(
+                person.contains(&previous),
+                number > 1,
+                "{person}: what the step before made, from our storage"
+            );
         }
     });
 }
@@ -35,13 +46,22 @@ fn three_garments_by_the_checker_alone() {
         for step in 1..=3 {
             let prediction = chain.until_at_work(world, step).await;
             let status = chain.status(world).await;
-            assert_eq!((&status["status"], &status["current_step"]), (&json!("processing"), &json!(step)), "{status}");
+            assert_eq!(
+                (&status["status"], &status["current_step"]),
+                (&json!("processing"), &json!(step)),
+                "{status}"
+            );
             until_at_provider(world, &prediction, "succeeded").await;
             let report = check(world).await;
             assert_eq!(report["message"], "Checked 1 predictions", "{report}");
             let (advanced, completed) = if step < 3 { (1, 0) } else { (0, 1) };
             assert_eq!(
-                (&report["checked"], &report["advanced"], &report["completed"], &report["remaining"]),
+                (
+                    &report["checked"],
+                    &report["advanced"],
+                    &report["completed"],
+                    &report["remaining"]
+                ),
                 (&json!(1), &json!(advanced), &json!(completed), &json!(0)),
                 "{report}"
             );
@@ -72,7 +92,11 @@ fn a_replay_is_the_same_task_and_charges_nothing() {
         assert_eq!(first["task_id"], second["task_id"]);
         chain.assert_completed(world).await;
         let again = chain.start(world).ok().await;
-        assert_eq!((&again["replayed"], &again["status"]), (&json!(true), &json!("completed")), "{again}");
+        assert_eq!(
+            (&again["replayed"], &again["status"]),
+            (&json!(true), &json!("completed")),
+            "{again}"
+        );
         let mut other = chain.body.clone();
         other["prompt_hints"] = json!("striped");
         world.call(START).by(&chain.user).json(&other).refused(409, "idempotency_conflict").await;
@@ -82,7 +106,11 @@ fn a_replay_is_the_same_task_and_charges_nothing() {
         // Named in the header instead.
         let mut body = chain.body.clone();
         body.as_object_mut().expect("fields").remove("job_id");
-        let named = world.call(START).by(&chain.user).header("idempotency-key", &chain.job.to_string()).json(&body);
+        let named = world
+            .call(START)
+            .by(&chain.user)
+            .header("idempotency-key", &chain.job.to_string())
+            .json(&body);
         assert_eq!(named.ok().await["replayed"], true);
         chain.assert_completed(world).await;
     });
@@ -95,7 +123,11 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         let own = world.stack().info().url.clone();
         let stranger = world.new_user(CREDITS).await;
         let strangers = world.upload_png(&stranger, 4, 4).await;
-        let missing = format!("{own}/storage/v1/object/public/uploads/{}/{}/a.png", chain.user.id, Uuid::new_v4());
+        let missing = format!(
+            "{own}/storage/v1/object/public/uploads/{}/{}/a.png",
+            chain.user.id,
+            Uuid::new_v4()
+        );
         let garment = |image: &str, category: &str| json!({ "image": image, "category": category });
         let good = chain.body["person_image"].as_str().expect("a picture").to_owned();
         let cases = [
@@ -105,7 +137,11 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
             ("person_image", json!(7), "person_image"),
             ("garments", json!([]), "garments"),
             ("garments", json!(vec![garment(&good, "dresses"); 6]), "garments"),
-            ("garments", json!([garment(&good, "dresses"), garment(&missing, "dresses")]), "garments[1].image"),
+            (
+                "garments",
+                json!([garment(&good, "dresses"), garment(&missing, "dresses")]),
+                "garments[1].image",
+            ),
             ("garments", json!([garment(&strangers, "dresses")]), "garments[0].image"),
             ("garments", json!([garment(&good, "hats")]), "garments[0].category"),
             ("job_id", json!("x"), "job_id"),
@@ -114,25 +150,38 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         for (field, value, named) in cases {
             let mut body = chain.body.clone();
             body[field] = value;
-            let refusal = world.call(START).by(&chain.user).json(&body).refused(400, "bad_request").await;
+            let refusal =
+                world.call(START).by(&chain.user).json(&body).refused(400, "bad_request").await;
             assert_eq!(refusal["field"], named, "{refusal}");
         }
         world.storage_is_down(503).await;
         chain.start(world).refused(503, "upstream_unavailable").await;
         world.storage_is_up().await;
-        world.db().exec(&format!("update unstuck.tools set enabled = false where tool = '{START}'")).await;
+        world
+            .db()
+            .exec(&format!("update unstuck.tools set enabled = false where tool = '{START}'"))
+            .await;
         chain.start(world).refused(503, "tool_disabled").await;
-        world.db().exec(&format!("update unstuck.tools set enabled = true where tool = '{START}'")).await;
+        world
+            .db()
+            .exec(&format!("update unstuck.tools set enabled = true where tool = '{START}'"))
+            .await;
         let poor = world.new_user(2 * PRICE - 1).await;
         let mut body = chain.body.clone();
-        for (pointer, name) in
-            [("/person_image", "p.png"), ("/garments/0/image", "a.png"), ("/garments/1/image", "b.png")]
-        {
+        for (pointer, name) in [
+            ("/person_image", "p.png"),
+            ("/garments/0/image", "a.png"),
+            ("/garments/1/image", "b.png"),
+        ] {
             let url = world.upload(&poor, name, "image/png", e2e::world::png(4, 4)).await;
             *body.pointer_mut(pointer).expect("a picture") = json!(url);
         }
-        let refusal = world.call(START).by(&poor).json(&body).refused(402, "insufficient_credits").await;
-        assert_eq!((&refusal["balance"], &refusal["required"]), (&json!(2 * PRICE - 1), &json!(2 * PRICE)));
+        let refusal =
+            world.call(START).by(&poor).json(&body).refused(402, "insufficient_credits").await;
+        assert_eq!(
+            (&refusal["balance"], &refusal["required"]),
+            (&json!(2 * PRICE - 1), &json!(2 * PRICE))
+        );
         let jobs = "select count(*) from unstuck.jobs";
         assert_eq!(world.db().int(jobs).await, 0);
         assert!(chain.creates(world).await.is_empty());
@@ -162,15 +211,26 @@ fn calls_end_soon_while_the_provider_takes_two_seconds() {
         };
         let chain = Chain::new(world, 2).await;
         timed("start", chain.start(world)).await;
-        timed("status, pending", world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user))
-            .await;
+        timed(
+            "status, pending",
+            world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user),
+        )
+        .await;
         chain.until_at_work(world, 1).await;
         let waiting = Chain::waiting(world, 1).await;
         let worked = timed("worker", world.call(WORKER).by_service()).await;
-        assert_eq!((&worked["task_id"], &worked["step"]), (&json!(waiting.job), &json!("1/1")), "{worked}");
+        assert_eq!(
+            (&worked["task_id"], &worked["step"]),
+            (&json!(waiting.job), &json!("1/1")),
+            "{worked}"
+        );
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
         timed("checker", world.call(CHECKER).by_service()).await;
-        timed("status", world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user)).await;
+        timed(
+            "status",
+            world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user),
+        )
+        .await;
         eprintln!("wall times in ms with a provider that takes 2 s to answer: {took:?}");
         for (name, ms) in &took {
             let most = if name == "checker" { 30_000 } else { 5_000 };

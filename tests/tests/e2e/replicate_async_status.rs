@@ -15,23 +15,44 @@ use super::upscaling::Order;
 #[test]
 fn every_stage_has_its_word_and_all_fields() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'replicate'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
+            .await;
         let chain = Chain::new(world, 2).await;
         chain.start(world).ok().await;
         let pending = chain.status(world).await;
         assert_eq!(
-            (&pending["task_id"], &pending["status"], &pending["current_step"], &pending["total_steps"]),
+            (
+                &pending["task_id"],
+                &pending["status"],
+                &pending["current_step"],
+                &pending["total_steps"]
+            ),
             (&json!(chain.job), &json!("pending"), &json!(0), &json!(2)),
             "{pending}"
         );
-        assert_eq!((&pending["result_url"], &pending["error_message"]), (&Value::Null, &Value::Null), "{pending}");
+        assert_eq!(
+            (&pending["result_url"], &pending["error_message"]),
+            (&Value::Null, &Value::Null),
+            "{pending}"
+        );
 
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'replicate'").await;
-        world.script(json!({ "replicate": [{ "times": 1 , "work_ms": 100 }, { "hang": true }] })).await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
+            .await;
+        world
+            .script(json!({ "replicate": [{ "times": 1 , "work_ms": 100 }, { "hang": true }] }))
+            .await;
         world.call("replicate-async-worker").by_service().ok().await;
         chain.until_at_work(world, 2).await;
         let second = chain.status(world).await;
-        assert_eq!((&second["status"], &second["current_step"]), (&json!("processing"), &json!(2)), "{second}");
+        assert_eq!(
+            (&second["status"], &second["current_step"]),
+            (&json!("processing"), &json!(2)),
+            "{second}"
+        );
         assert_eq!(second["result_url"], Value::Null, "what is in between is not shown");
 
         let admin = world.admin(1).await;
@@ -40,7 +61,10 @@ fn every_stage_has_its_word_and_all_fields() {
         assert_eq!(answer["refundedCredits"], 2 * PRICE);
         let cancelled = chain.status(world).await;
         assert_eq!(cancelled["status"], "cancelled");
-        assert!(cancelled["error_message"].as_str().is_some_and(|text| text.starts_with("CANCELLED:")), "{cancelled}");
+        assert!(
+            cancelled["error_message"].as_str().is_some_and(|text| text.starts_with("CANCELLED:")),
+            "{cancelled}"
+        );
         // It is cancelled at the provider too.
         until_at_provider(world, &chain.until_at_work(world, 2).await, "canceled").await;
         chain.assert_returned(world, "cancelled", "CANCELLED").await;
@@ -59,10 +83,18 @@ fn only_the_owner_reads_it() {
         world.get(&target).by_service().refused(403, "forbidden").await;
         world.get(STATUS).by(&chain.user).refused(400, "bad_request").await;
         world.get(&format!("{STATUS}?task_id=x")).by(&chain.user).refused(400, "bad_request").await;
-        world.get(&format!("{STATUS}?task_id={}", Uuid::new_v4())).by(&chain.user).refused(404, "not_found").await;
+        world
+            .get(&format!("{STATUS}?task_id={}", Uuid::new_v4()))
+            .by(&chain.user)
+            .refused(404, "not_found")
+            .await;
         world.call(&target).by(&chain.user).refused(405, "method_not_allowed").await;
         let upscale = Order::running(world).await;
-        world.get(&format!("{STATUS}?task_id={}", upscale.job)).by(&upscale.user).refused(404, "not_found").await;
+        world
+            .get(&format!("{STATUS}?task_id={}", upscale.job))
+            .by(&upscale.user)
+            .refused(404, "not_found")
+            .await;
         chain.assert_completed(world).await;
         upscale.assert_completed(world).await;
     });
@@ -80,8 +112,10 @@ async fn counting_front_door(world: &World) -> (String, Arc<AtomicUsize>) {
             let (upstream, counted) = (upstream.clone(), Arc::clone(&counted));
             tokio::spawn(async move {
                 let server = TcpStream::connect(upstream).await?;
-                let ((mut asks, mut hears), (mut answers, mut takes)) = (client.into_split(), server.into_split());
-                let back = tokio::spawn(async move { tokio::io::copy(&mut answers, &mut hears).await });
+                let ((mut asks, mut hears), (mut answers, mut takes)) =
+                    (client.into_split(), server.into_split());
+                let back =
+                    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut hears).await });
                 let mut buffer = [0; 16_384];
                 loop {
                     let length = asks.read(&mut buffer).await?;
@@ -124,8 +158,10 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
         let (old, new) = (Chain::running(world, 2).await, Chain::running(world, 1).await);
         // Rows touched now look as if nothing had happened for eleven minutes, but for their own clocks.
         world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
-        let unchanged =
-            format!("update unstuck.jobs set updated_at = updated_at - interval '11 minutes' where id = '{}'", old.job);
+        let unchanged = format!(
+            "update unstuck.jobs set updated_at = updated_at - interval '11 minutes' where id = '{}'",
+            old.job
+        );
         world.db().exec(&unchanged).await;
         world.db().exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
         let open = "select id, status, current_step, total_steps, prediction_id, seconds_since_change
@@ -133,12 +169,24 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
         let rows = world.db().rows(open).await;
         assert_eq!(rows.len(), 2, "{rows:?}");
         assert_eq!((&rows[0]["id"], &rows[1]["id"]), (&json!(old.job), &json!(new.job)));
-        assert!(rows[0]["seconds_since_change"].as_i64().is_some_and(|seconds| seconds >= 660), "{rows:?}");
-        assert!(rows.iter().all(|row| row["prediction_id"].is_string() && row["current_step"] == 1), "{rows:?}");
+        assert!(
+            rows[0]["seconds_since_change"].as_i64().is_some_and(|seconds| seconds >= 660),
+            "{rows:?}"
+        );
+        assert!(
+            rows.iter().all(|row| row["prediction_id"].is_string() && row["current_step"] == 1),
+            "{rows:?}"
+        );
         let stuck = "select count(*) from unstuck.replicate_tasks where status in ('pending', 'processing') and seconds_since_change > 600";
         assert_eq!(world.db().int(stuck).await, 1);
-        let health = world.db().row("select * from unstuck.job_health where table_name = 'replicate_tasks'").await;
+        let health = world
+            .db()
+            .row("select * from unstuck.job_health where table_name = 'replicate_tasks'")
+            .await;
         assert_eq!((&health["live"], &health["running"]), (&json!(2), &json!(2)), "{health}");
-        assert!(health["longest_unchanged_seconds"].as_i64().is_some_and(|seconds| seconds >= 660), "{health}");
+        assert!(
+            health["longest_unchanged_seconds"].as_i64().is_some_and(|seconds| seconds >= 660),
+            "{health}"
+        );
     });
 }

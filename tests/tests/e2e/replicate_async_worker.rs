@@ -4,14 +4,19 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e;
 use xtask::demo::hold::Hold;
 
-use super::chains::{Chain, PRICE, START, TABLE, WORKER, check, killed_during, sent_a_while_ago, until_at_provider};
+use super::chains::{
+    Chain, PRICE, START, TABLE, WORKER, check, killed_during, sent_a_while_ago, until_at_provider,
+};
 use super::upscaling::{lease_is_over, overdue, retry_now, sweep_until};
 
 #[test]
 fn it_tells_what_it_started_and_waits_for_no_result() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
-        assert_eq!(world.call(WORKER).by_service().ok().await, json!({ "message": "No pending tasks" }));
+        assert_eq!(
+            world.call(WORKER).by_service().ok().await,
+            json!({ "message": "No pending tasks" })
+        );
         let chain = Chain::waiting(world, 3).await;
         let answer = world.get(WORKER).bearer(&world.stack().info().cron_secret.clone()).ok().await;
         assert_eq!(
@@ -22,7 +27,11 @@ fn it_tells_what_it_started_and_waits_for_no_result() {
         assert_eq!(answer["prediction_id"], chain.step(world, 1).await["provider_task_id"]);
         let create = chain.creates(world).await.remove(0);
         let input = &create["body"]["input"];
-        assert_eq!((&input["category"], &input["garment_des"]), (&json!("upper_body"), &json!("plain")), "{create}");
+        assert_eq!(
+            (&input["category"], &input["garment_des"]),
+            (&json!("upper_body"), &json!("plain")),
+            "{create}"
+        );
         let deadline = &create["response"]["deadline"];
         assert!(deadline.is_string(), "told when to stop: {create}");
         world.fire(WORKER).await;
@@ -41,8 +50,10 @@ fn two_at_the_same_instant_start_each_step_once() {
         }
         let work = || world.call(WORKER).by_service().ok();
         let answers = futures::join!(work(), work(), work());
-        let started =
-            [answers.0, answers.1, answers.2].iter().filter_map(|answer| answer["started"].as_i64()).sum::<i64>();
+        let started = [answers.0, answers.1, answers.2]
+            .iter()
+            .filter_map(|answer| answer["started"].as_i64())
+            .sum::<i64>();
         assert_eq!(started, 4);
         for chain in &chains {
             chain.assert_completed(world).await;
@@ -54,7 +65,9 @@ fn two_at_the_same_instant_start_each_step_once() {
 fn killed_between_claim_and_create_it_continues() {
     e2e::run(async |world| {
         let chain = Chain::waiting(world, 2).await;
-        let hold = Hold::before_submit(world.stack().db().await.expect("a connection")).await.expect("a trigger");
+        let hold = Hold::before_submit(world.stack().db().await.expect("a connection"))
+            .await
+            .expect("a trigger");
         killed_during(world, WORKER, async {
             let look = async || hold.has_caught().await.expect("the locks").then_some(());
             world.until("a worker is about to create", look).await;
@@ -82,7 +95,11 @@ fn killed_between_create_and_record_the_list_finds_the_prediction() {
         })
         .await;
         let step = chain.step(world, 1).await;
-        assert_eq!((&step["status"], &step["provider_task_id"]), (&json!("starting"), &Value::Null), "{step:#}");
+        assert_eq!(
+            (&step["status"], &step["provider_task_id"]),
+            (&json!("starting"), &Value::Null),
+            "{step:#}"
+        );
         lease_is_over(world, chain.job).await;
         let look = async || {
             check(world).await;
@@ -162,7 +179,8 @@ fn an_unreadable_list_sends_nothing_again_and_the_deadline_returns_the_credits()
         let report = check(world).await;
         assert_eq!((&report["checked"], &report["skipped"]), (&json!(1), &json!(1)), "{report}");
         overdue(world, chain.job).await;
-        sweep_until(world, "it is over", async |_| chain.row(world).await["status"] == "failed").await;
+        sweep_until(world, "it is over", async |_| chain.row(world).await["status"] == "failed")
+            .await;
         chain.assert_returned(world, "failed", "TIMEOUT").await;
         assert_eq!(chain.creates(world).await.len(), 1);
     });
@@ -234,7 +252,9 @@ fn a_cancelled_chain_is_cancelled_at_the_provider_also_when_it_does_not_listen_a
         let admin = world.admin(1).await;
         let body = json!({ "table": TABLE, "jobId": chain.job });
         world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
-        let refused = async || world.provider_calls("/cancel").await.pop().filter(|call| call["status"] == 503);
+        let refused = async || {
+            world.provider_calls("/cancel").await.pop().filter(|call| call["status"] == 503)
+        };
         world.until("the provider does not listen", refused).await;
         let owed = async || {
             world.db().age(chain.job, "16 seconds").await;
@@ -254,7 +274,12 @@ fn a_waiting_chain_is_cancelled_by_its_owner_and_one_at_work_is_not() {
         let running = Chain::running(world, 1).await;
         let cancel = "runninghub-queue-manager/cancel";
         let named = |chain: &Chain| json!({ "table": TABLE, "jobId": chain.job });
-        world.call(cancel).by(&running.user).json(&named(&running)).refused(409, "in_progress").await;
+        world
+            .call(cancel)
+            .by(&running.user)
+            .json(&named(&running))
+            .refused(409, "in_progress")
+            .await;
         let waits = Chain::waiting(world, 3).await;
         let answer = world.call(cancel).by(&waits.user).json(&named(&waits)).ok().await;
         assert_eq!(answer["refundedCredits"], 3 * PRICE);
@@ -274,8 +299,10 @@ fn each_category_has_the_version_that_is_set() {
         chain.start(world).ok().await;
         chain.assert_completed(world).await;
         let creates = chain.creates(world).await;
-        let sent: Vec<_> =
-            creates.iter().map(|create| create["body"]["version"].as_str().expect("a version")).collect();
+        let sent: Vec<_> = creates
+            .iter()
+            .map(|create| create["body"]["version"].as_str().expect("a version"))
+            .collect();
         assert_eq!(sent, [format!("shop/tops:{id}").as_str(), "shop/all"]);
     });
 }

@@ -24,7 +24,11 @@ fn only_services_call_it() {
         world.call(CHECKER).by(&world.user(1).await).refused(403, "forbidden").await;
         let cron = world.stack().info().cron_secret.clone();
         let none = world.get(CHECKER).bearer(&cron).ok().await;
-        assert_eq!((&none["message"], &none["checked"]), (&json!("Checked 0 predictions"), &json!(0)), "{none}");
+        assert_eq!(
+            (&none["message"], &none["checked"]),
+            (&json!("Checked 0 predictions"), &json!(0)),
+            "{none}"
+        );
     });
 }
 
@@ -47,12 +51,21 @@ fn a_step_that_ends_without_a_picture_returns_all_of_it() {
                 second["webhook"] = json!(webhook);
                 world.script(json!({ "reset": true, "replicate": [first, second] })).await;
                 let chain = Chain::running(world, 3).await;
-                check_until(world, "the chain fails", async || chain.row(world).await["status"] == "failed").await;
+                check_until(world, "the chain fails", async || {
+                    chain.row(world).await["status"] == "failed"
+                })
+                .await;
                 let row = chain.assert_returned(world, "failed", code).await;
-                assert!(row["error_message"].as_str().is_some_and(|text| text.contains(words)), "{row:#}");
+                assert!(
+                    row["error_message"].as_str().is_some_and(|text| text.contains(words)),
+                    "{row:#}"
+                );
                 assert_eq!(chain.creates(world).await.len(), 2);
                 let (done, last) = (chain.step(world, 1).await, chain.step(world, 3).await);
-                assert_eq!((&done["status"], &last["status"]), (&json!("completed"), &json!("failed")));
+                assert_eq!(
+                    (&done["status"], &last["status"]),
+                    (&json!("completed"), &json!("failed"))
+                );
                 assert!(done["output_url"].is_string(), "kept for admins: {done:#}");
             }
         }
@@ -63,14 +76,19 @@ fn a_step_that_ends_without_a_picture_returns_all_of_it() {
 fn one_that_never_ends_is_stopped_at_its_deadline() {
     e2e::run(async |world| {
         for status in ["processing", "a word of tomorrow"] {
-            world.script(json!({ "reset": true, "replicate": { "prediction_status": status } })).await;
+            world
+                .script(json!({ "reset": true, "replicate": { "prediction_status": status } }))
+                .await;
             let chain = Chain::running(world, 2).await;
             let prediction = chain.until_at_work(world, 1).await;
             until_at_provider(world, &prediction, status).await;
             let report = check(world).await;
             assert_eq!((&report["checked"], &report["failed"]), (&json!(1), &json!(0)), "{report}");
             overdue(world, chain.job).await;
-            check_until(world, "the deadline ends it", async || chain.row(world).await["status"] == "failed").await;
+            check_until(world, "the deadline ends it", async || {
+                chain.row(world).await["status"] == "failed"
+            })
+            .await;
             chain.assert_returned(world, "failed", "TIMEOUT").await;
             until_at_provider(world, &prediction, "canceled").await;
         }
@@ -85,9 +103,15 @@ fn the_sweep_alone_stops_it_too() {
         let prediction = chain.until_at_work(world, 1).await;
         overdue(world, chain.job).await;
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(80)), "{report}");
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(1), &json!(80)),
+            "{report}"
+        );
         assert!(report["tables"].as_array().is_some_and(|tables| {
-            tables.iter().any(|table| table["table_name"] == "replicate_tasks" && table["cancelled_count"] == 1)
+            tables.iter().any(|table| {
+                table["table_name"] == "replicate_tasks" && table["cancelled_count"] == 1
+            })
         }));
         chain.assert_returned(world, "failed", "TIMEOUT").await;
         until_at_provider(world, &prediction, "canceled").await;
@@ -136,7 +160,9 @@ fn one_bad_prediction_stops_none_of_the_others() {
         chains[3].assert_completed(world).await;
         let log = std::fs::read_to_string(world.stack().workers_log()).expect("the log");
         for chain in &chains[..3] {
-            let logged = log.lines().any(|line| line.contains("no_answer") && line.contains(&chain.job.to_string()));
+            let logged = log
+                .lines()
+                .any(|line| line.contains("no_answer") && line.contains(&chain.job.to_string()));
             assert!(logged, "what was skipped is logged");
         }
         world.script(json!({ "reset": true })).await;
@@ -160,7 +186,10 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
         world.storage_is_down(503).await;
         let report = check(world).await;
         assert_eq!((&report["advanced"], &report["failed"]), (&json!(0), &json!(0)), "{report}");
-        assert!(!chain.step(world, 1).await["provider_done_at"].is_null(), "it holds no place at the provider");
+        assert!(
+            !chain.step(world, 1).await["provider_done_at"].is_null(),
+            "it holds no place at the provider"
+        );
         world.storage_is_up().await;
         lease_is_over(world, chain.job).await;
         check_until(world, "the chain ends", async || {
@@ -178,7 +207,9 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
         let chain = Chain::running(world, 2).await;
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
-        let hold = Hold::before_finish(world.stack().db().await.expect("a connection")).await.expect("a trigger");
+        let hold = Hold::before_finish(world.stack().db().await.expect("a connection"))
+            .await
+            .expect("a trigger");
         killed_during(world, CHECKER, async {
             let look = async || hold.has_caught().await.expect("the locks").then_some(());
             world.until("the copy is made and about to be recorded", look).await;
@@ -186,7 +217,11 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
         .await;
         hold.release().await.expect("the trigger goes");
         let step = chain.step(world, 1).await;
-        assert_eq!((&step["status"], &step["output_url"]), (&json!("running"), &Value::Null), "{step:#}");
+        assert_eq!(
+            (&step["status"], &step["output_url"]),
+            (&json!("running"), &Value::Null),
+            "{step:#}"
+        );
         check_until(world, "the chain ends", async || {
             lease_is_over(world, chain.job).await;
             chain.row(world).await["status"] == "completed"
@@ -203,12 +238,18 @@ fn killed_between_two_steps_the_chain_goes_on() {
         let chain = Chain::running(world, 3).await;
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
         // The checker completes the step and then starts nothing: that is what a kill there leaves.
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'replicate'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
+            .await;
         check(world).await;
         chain.until_completed_step(world, 1).await;
         assert_eq!(chain.row(world).await["status"], "running");
         world.kill_workerd().await;
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'replicate'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
+            .await;
         world.fire(WORKER).await;
         let prediction = chain.until_at_work(world, 2).await;
         until_at_provider(world, &prediction, "succeeded").await;
@@ -237,7 +278,9 @@ fn killed_between_two_steps_the_chain_goes_on() {
 async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
     let chain = Chain::new(world, 1).await;
     let user = world.new_user(40 * 1_000).await;
-    let limit = format!("update unstuck.providers set max_concurrent = {count} where provider = 'replicate'");
+    let limit = format!(
+        "update unstuck.providers set max_concurrent = {count} where provider = 'replicate'"
+    );
     world.db().exec(&limit).await;
     let input = json!({ "human_img": chain.body["person_image"], "garm_img": chain.body["garments"][0]["image"],
         "category": "dresses", "garment_des": "" });
@@ -264,7 +307,11 @@ fn two_hundred_open_predictions_are_checked_in_one_run() {
         world.script(json!({ "replicate": { "hang": true } })).await;
         open_predictions(world, 200).await;
         let report = check(world).await;
-        assert_eq!((&report["checked"], &report["remaining"]), (&json!(200), &json!(0)), "{report}");
+        assert_eq!(
+            (&report["checked"], &report["remaining"]),
+            (&json!(200), &json!(0)),
+            "{report}"
+        );
         let asked = world.provider_calls("/predictions/").await.len();
         assert_eq!(asked, 200, "each once");
         stop_all(world).await;
@@ -281,15 +328,22 @@ fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
         let (mut asked, mut heard) = (std::collections::BTreeSet::new(), 0);
         while asked.len() < 40 {
             let report = check(world).await;
-            let (now, rest) =
-                (report["checked"].as_u64().expect("a number"), report["remaining"].as_u64().expect("a number"));
+            let (now, rest) = (
+                report["checked"].as_u64().expect("a number"),
+                report["remaining"].as_u64().expect("a number"),
+            );
             assert!(now > 0 && now < 40, "{report}");
             assert_eq!(now + rest, 40, "{report}");
             let calls = world.provider_calls("/predictions/").await;
             let before = asked.len();
-            asked.extend(calls[heard..].iter().map(|call| call["path"].as_str().expect("a path").to_owned()));
+            asked.extend(
+                calls[heard..].iter().map(|call| call["path"].as_str().expect("a path").to_owned()),
+            );
             let all_new = asked.len() - before == calls.len() - heard;
-            assert!(all_new || asked.len() == 40, "nobody is asked twice before everybody was asked once");
+            assert!(
+                all_new || asked.len() == 40,
+                "nobody is asked twice before everybody was asked once"
+            );
             heard = calls.len();
         }
         stop_all(world).await;
@@ -301,8 +355,7 @@ async fn stop_all(world: &World) {
     let admin = world.admin(1).await;
     let live = "select id from unstuck.jobs where completed_at is null";
     for row in world.db().rows(live).await {
-        let args =
-            json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": id(&row["id"]), "p_reason": null });
+        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": id(&row["id"]), "p_reason": null });
         world.db().ask("job_cancel_admin_v1", args).await;
     }
 }
@@ -330,7 +383,11 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
         assert_eq!(world.db().entries(chain.job).await.len(), 1, "nor paid again");
         world.db().age(chain.job, "16 seconds").await;
         world.sweep().await;
-        assert_eq!(at_provider(world, &stuck).await["status"], "canceled", "what was stuck is stopped");
+        assert_eq!(
+            at_provider(world, &stuck).await["status"],
+            "canceled",
+            "what was stuck is stopped"
+        );
     });
 }
 
@@ -343,7 +400,8 @@ fn a_cron_run_makes_two_passes() {
         world.fire(CHECKER).await;
         let asked = world.provider_calls(&format!("/predictions/{prediction}")).await;
         assert_eq!(asked.len(), 2, "{asked:?}");
-        let times: Vec<_> = asked.iter().map(|call| call["at"].as_str().expect("a time").to_owned()).collect();
+        let times: Vec<_> =
+            asked.iter().map(|call| call["at"].as_str().expect("a time").to_owned()).collect();
         assert_ne!(times[0], times[1]);
         assert_eq!(chain.row(world).await["error_message"], Value::Null);
     });

@@ -30,7 +30,12 @@ async fn active(world: &World, user: &User) -> Value {
 }
 
 async fn status_of(world: &World, user: &User, job: Uuid) -> Value {
-    world.call("runninghub-upscaler/queue-status").by(user).json(&json!({ "jobId": job })).ok().await
+    world
+        .call("runninghub-upscaler/queue-status")
+        .by(user)
+        .json(&json!({ "jobId": job }))
+        .ok()
+        .await
 }
 
 fn named(table: &str, job: impl Into<Value>) -> Value {
@@ -66,11 +71,17 @@ fn check_and_status_count_what_runs_and_waits() {
         );
         assert_eq!(world.get(&op("check")).by(&user).ok().await, check().await);
         let busy = status().await;
-        assert_eq!((&busy["running"], &busy["maxConcurrent"], &busy["totalQueued"]), (&json!(3), &json!(3), &json!(1)));
+        assert_eq!(
+            (&busy["running"], &busy["maxConcurrent"], &busy["totalQueued"]),
+            (&json!(3), &json!(3), &json!(1))
+        );
         assert_eq!(busy["queuedByTool"], json!({ "runninghub-upscaler": 1 }));
         assert!(busy["oldestQueuedSeconds"].is_i64(), "{busy}");
 
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         assert_eq!(check().await["available"], false);
     });
 }
@@ -130,15 +141,22 @@ fn a_queue_runs_dry_by_webhooks_alone_and_never_exceeds_the_limit() {
         for _ in 0..8 {
             users.push(world.new_user(60).await);
         }
-        let jobs: Vec<Uuid> =
-            join_all(users.iter().map(|user| world.order(user))).await.into_iter().map(|(job, _)| job).collect();
+        let jobs: Vec<Uuid> = join_all(users.iter().map(|user| world.order(user)))
+            .await
+            .into_iter()
+            .map(|(job, _)| job)
+            .collect();
         for job in &jobs {
             world.until_status(*job, "completed").await;
         }
         for user in &users {
             assert_eq!(world.balance(user).await, 0);
         }
-        let refused = world.provider_log().await.into_iter().filter(|entry| entry["response"]["errorCode"] == "421");
+        let refused = world
+            .provider_log()
+            .await
+            .into_iter()
+            .filter(|entry| entry["response"]["errorCode"] == "421");
         assert_eq!(refused.count(), 0, "the provider never had to refuse for capacity");
     });
 }
@@ -172,7 +190,10 @@ fn check_user_active_sees_running_before_queued() {
             world.call(&op("check-user-active")).by(&idle).json(&body).ok().await["activeJobId"],
             json!(waiting)
         );
-        assert_eq!(world.call(&op("check-user-active")).by_service().json(&body).ok().await["activeJobId"], json!(job));
+        assert_eq!(
+            world.call(&op("check-user-active")).by_service().json(&body).ok().await["activeJobId"],
+            json!(job)
+        );
         world.call(&op("check-user-active")).by_service().refused(400, "bad_request").await;
         world
             .call(&op("check-user-active"))
@@ -189,14 +210,23 @@ fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing(
         let user = world.user(4).await;
         let close = |body: Value| world.call(&op("cancel-session")).by(&user).json(&body);
         let ids = |count: usize| (0..count).map(|_| Uuid::new_v4().to_string()).collect::<Vec<_>>();
-        let refusal = close(json!({ "sessionId": "a page", "jobIds": ids(101) })).refused(400, "bad_request").await;
+        let refusal = close(json!({ "sessionId": "a page", "jobIds": ids(101) }))
+            .refused(400, "bad_request")
+            .await;
         assert_eq!(refusal["field"], "jobIds", "{refusal}");
-        assert_eq!(close(json!({ "sessionId": "a page", "jobIds": ids(100) })).ok().await["cancelledCount"], 0);
+        assert_eq!(
+            close(json!({ "sessionId": "a page", "jobIds": ids(100) })).ok().await["cancelledCount"],
+            0
+        );
         let long = json!({ "sessionId": "x".repeat(201) });
         assert_eq!(close(long).refused(400, "bad_request").await["field"], "sessionId");
 
         // What waits could start now, and somebody would start it.
-        let open = |enabled| format!("update unstuck.providers set enabled = {enabled} where provider = 'runninghub'");
+        let open = |enabled| {
+            format!(
+                "update unstuck.providers set enabled = {enabled} where provider = 'runninghub'"
+            )
+        };
         world.db().exec(&open(false)).await;
         let (job, _) = world.order(&world.user(5).await).await;
         world.db().exec(&open(true)).await;
@@ -215,9 +245,15 @@ fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing(
 async fn old_row(world: &World, user: &User) -> Uuid {
     let id = Uuid::new_v4();
     let info = world.stack().info();
-    let request = world.http().post(format!("{}/rest/v1/upscaler_jobs", info.url)).bearer_auth(&user.token);
+    let request =
+        world.http().post(format!("{}/rest/v1/upscaler_jobs", info.url)).bearer_auth(&user.token);
     let row = json!({ "id": id, "user_id": user.id, "status": "queued" });
-    let answer = request.header("apikey", &info.anon_key).json(&row).send().await.expect("PostgREST answers");
+    let answer = request
+        .header("apikey", &info.anon_key)
+        .json(&row)
+        .send()
+        .await
+        .expect("PostgREST answers");
     let status = answer.status();
     assert_eq!(status, 201, "{}", answer.text().await.unwrap_or_default());
     id
@@ -229,11 +265,19 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         let user = world.user(1).await;
         let young = old_row(world, &user).await;
         assert_eq!(active(world, &user).await["hasActiveJob"], false, "unpaid: it blocks nobody");
-        assert_eq!(world.job(young).await["status"], "pending", "its upload may still be on its way");
+        assert_eq!(
+            world.job(young).await["status"],
+            "pending",
+            "its upload may still be on its way"
+        );
         world.db().age(young, "3 minutes").await;
         assert_eq!(active(world, &user).await["hasActiveJob"], false);
         let row = world.job(young).await;
-        assert_eq!((&row["status"], &row["error_code"]), (&json!("cancelled"), &json!("ORPHANED")), "{row}");
+        assert_eq!(
+            (&row["status"], &row["error_code"]),
+            (&json!("cancelled"), &json!("ORPHANED")),
+            "{row}"
+        );
 
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let old = old_row(world, &user).await;
@@ -241,7 +285,11 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         let (real, answer) = world.order(&user).await;
         assert_eq!(answer["status"], "running", "an orphan blocks nobody: {answer}");
         let seen = active(world, &user).await;
-        assert_eq!((&seen["activeJobId"], &seen["activeStatus"]), (&json!(real), &json!("running")), "{seen}");
+        assert_eq!(
+            (&seen["activeJobId"], &seen["activeStatus"]),
+            (&json!(real), &json!("running")),
+            "{seen}"
+        );
         assert_eq!(world.job(old).await["status"], "cancelled");
         assert_eq!(world.job(real).await["status"], "running");
         assert_eq!(world.balance(&user).await, 940);
@@ -250,7 +298,8 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
 
 /// Two that were left behind, and one that may be on its way.
 async fn orphans(world: &World, user: &User) -> [(Uuid, &'static str); 3] {
-    let [first, young, second] = [old_row(world, user).await, old_row(world, user).await, old_row(world, user).await];
+    let [first, young, second] =
+        [old_row(world, user).await, old_row(world, user).await, old_row(world, user).await];
     for old in [first, second] {
         world.db().age(old, "121 seconds").await;
     }
@@ -262,11 +311,16 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
     e2e::run(async |world| {
         for real in ["none", "running", "queued"] {
             // The provider itself takes three at once: only the two that must be seen running stay there.
-            let fate =
-                if real == "none" { json!({ "reset": true }) } else { json!({ "runninghub": { "hang": true } }) };
+            let fate = if real == "none" {
+                json!({ "reset": true })
+            } else {
+                json!({ "runninghub": { "hang": true } })
+            };
             world.script(fate).await;
-            let open =
-                format!("update unstuck.providers set enabled = {} where provider = 'runninghub'", real != "queued");
+            let open = format!(
+                "update unstuck.providers set enabled = {} where provider = 'runninghub'",
+                real != "queued"
+            );
             world.db().exec(&open).await;
             for orphans_first in [true, false] {
                 let case = format!("{real}, orphans first: {orphans_first}");
@@ -287,7 +341,11 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
                 for (orphan, status) in left {
                     assert_eq!(world.job(orphan).await["status"], status, "{case}");
                 }
-                assert_eq!(world.balance(&user).await, if job.is_some() { 0 } else { 60 }, "{case}");
+                assert_eq!(
+                    world.balance(&user).await,
+                    if job.is_some() { 0 } else { 60 },
+                    "{case}"
+                );
                 if job.is_none() {
                     let ordered = world.order(&user).await.0;
                     world.until_status(ordered, "completed").await;
@@ -329,14 +387,21 @@ fn cancel_ends_a_waiting_job_once_and_returns_its_credits() {
         assert_eq!(answer["position"], 2, "{answer}");
         let cancel = || world.call(&op("cancel")).by(&user);
         let answer = cancel().json(&of(job)).ok().await;
-        assert_eq!(answer, json!({ "success": true, "status": "cancelled", "refundedCredits": 60 }));
+        assert_eq!(
+            answer,
+            json!({ "success": true, "status": "cancelled", "refundedCredits": 60 })
+        );
         assert_eq!(world.balance(&user).await, 1000);
         world.db().assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
         assert_eq!(status_of(world, &next, following).await["position"], 1);
         assert_eq!(world.submits_of(job).await, Vec::<Value>::new());
 
         let refusal = cancel().json(&of(job)).refused(409, "already_final").await;
-        assert_eq!((&refusal["status"], &refusal["refundedCredits"]), (&json!("cancelled"), &json!(60)), "{refusal}");
+        assert_eq!(
+            (&refusal["status"], &refusal["refundedCredits"]),
+            (&json!("cancelled"), &json!(60)),
+            "{refusal}"
+        );
         assert_eq!(world.balance(&user).await, 1000);
     });
 }
@@ -348,14 +413,18 @@ fn cancel_of_a_running_job_is_the_tools_choice() {
         let (user, job) = &running[0];
         let cancel = || world.call(&op("cancel")).by(user).json(&of(*job));
         cancel().refused(409, "in_progress").await;
-        assert_eq!((world.balance(user).await, &world.job(*job).await["status"]), (940, &json!("running")));
+        assert_eq!(
+            (world.balance(user).await, &world.job(*job).await["status"]),
+            (940, &json!("running"))
+        );
 
         let waiting = world.user(4).await;
         let (fourth, _) = world.order(&waiting).await;
         world.db().exec("update unstuck.tools set user_cancel_running = true where tool = 'runninghub-upscaler'").await;
         assert_eq!(cancel().ok().await["refundedCredits"], 60);
         assert_eq!(world.balance(user).await, 1000);
-        let told = async || (!world.provider_calls("/task/openapi/cancel").await.is_empty()).then_some(());
+        let told =
+            async || (!world.provider_calls("/task/openapi/cancel").await.is_empty()).then_some(());
         world.until("the provider is told", told).await;
         world.until_status(fourth, "running").await;
     });
@@ -370,7 +439,10 @@ fn cancel_names_a_job_of_ones_own_or_nothing() {
         let cancel = |user: &User| world.call(&op("cancel")).by(user);
         cancel(&other).json(&of(job)).refused(404, "not_found").await;
         cancel(&user).json(&of(Uuid::new_v4())).refused(404, "not_found").await;
-        cancel(&user).json(&named("video_upscaler_jobs", job.to_string())).refused(404, "not_found").await;
+        cancel(&user)
+            .json(&named("video_upscaler_jobs", job.to_string()))
+            .refused(404, "not_found")
+            .await;
         for body in [
             named("jobs", job.to_string()),
             named("upscaler_jobs; drop table jobs", job.to_string()),
@@ -392,8 +464,13 @@ fn cancel_of_a_finished_job_says_what_it_came_to() {
         let user = world.user(1).await;
         let (job, _) = world.order(&user).await;
         world.until_status(job, "completed").await;
-        let refusal = world.call(&op("cancel")).by(&user).json(&of(job)).refused(409, "already_final").await;
-        assert_eq!((&refusal["status"], &refusal["refundedCredits"]), (&json!("completed"), &json!(0)), "{refusal}");
+        let refusal =
+            world.call(&op("cancel")).by(&user).json(&of(job)).refused(409, "already_final").await;
+        assert_eq!(
+            (&refusal["status"], &refusal["refundedCredits"]),
+            (&json!("completed"), &json!(0)),
+            "{refusal}"
+        );
         assert_eq!(world.balance(&user).await, 940);
     });
 }
@@ -403,16 +480,29 @@ fn a_closing_page_takes_its_waiting_jobs_with_it_and_the_queue_moves_up() {
     e2e::run(async |world| {
         let running = fill(world).await;
         let (user, next) = (world.user(4).await, world.user(5).await);
-        let (job, _) = world.order_as(&user, Uuid::new_v4(), json!({ "sessionId": "page-1" })).await;
-        let (following, answer) = world.order_as(&next, Uuid::new_v4(), json!({ "sessionId": "page-1" })).await;
+        let (job, _) =
+            world.order_as(&user, Uuid::new_v4(), json!({ "sessionId": "page-1" })).await;
+        let (following, answer) =
+            world.order_as(&next, Uuid::new_v4(), json!({ "sessionId": "page-1" })).await;
         assert_eq!(answer["position"], 2, "{answer}");
-        let close = |user: &User, body: Value| world.call(&op("cancel-session")).by(user).json(&body);
-        for body in [json!({}), json!({ "sessionId": "" }), json!({ "sessionId": "  " }), json!({ "sessionId": 1 })] {
+        let close =
+            |user: &User, body: Value| world.call(&op("cancel-session")).by(user).json(&body);
+        for body in [
+            json!({}),
+            json!({ "sessionId": "" }),
+            json!({ "sessionId": "  " }),
+            json!({ "sessionId": 1 }),
+        ] {
             close(&user, body).refused(400, "bad_request").await;
         }
-        close(&user, json!({ "sessionId": "page-1", "jobIds": ["x"] })).refused(400, "bad_request").await;
+        close(&user, json!({ "sessionId": "page-1", "jobIds": ["x"] }))
+            .refused(400, "bad_request")
+            .await;
         assert_eq!(close(&user, json!({ "sessionId": "another" })).ok().await["cancelledCount"], 0);
-        assert_eq!(close(&user, json!({ "sessionId": "another", "jobIds": null })).ok().await["cancelledCount"], 0);
+        assert_eq!(
+            close(&user, json!({ "sessionId": "another", "jobIds": null })).ok().await["cancelledCount"],
+            0
+        );
 
         let answer = close(&user, json!({ "sessionId": "page-1" })).ok().await;
         assert_eq!(
@@ -431,7 +521,10 @@ fn a_closing_page_takes_its_waiting_jobs_with_it_and_the_queue_moves_up() {
         assert_eq!(close(&user, json!({ "sessionId": "page-1" })).ok().await["cancelledCount"], 0);
         assert_eq!(world.balance(&user).await, 1000);
         let (runner, running_job) = &running[0];
-        let answer = close(runner, json!({ "sessionId": "page-1", "jobIds": [running_job, following] })).ok().await;
+        let answer =
+            close(runner, json!({ "sessionId": "page-1", "jobIds": [running_job, following] }))
+                .ok()
+                .await;
         assert_eq!(answer["cancelledCount"], 0, "neither a running job nor another's: {answer}");
         assert_eq!(world.job(*running_job).await["status"], "running");
         assert_eq!(world.job(following).await["status"], "queued");
@@ -444,10 +537,22 @@ fn a_cancel_that_overtakes_its_run_wins() {
         let (user, other) = (world.user(1).await, world.user(2).await);
         let job = Uuid::new_v4();
         let close = json!({ "sessionId": "page-1", "jobIds": [job] });
-        assert_eq!(world.call(&op("cancel-session")).by(&user).json(&close).ok().await["cancelledCount"], 0);
+        assert_eq!(
+            world.call(&op("cancel-session")).by(&user).json(&close).ok().await["cancelledCount"],
+            0
+        );
         let body = world.order_body(&user, job, json!({ "sessionId": "page-1" })).await;
-        let refusal = world.call("runninghub-upscaler/run").by(&user).json(&body).refused(409, "already_final").await;
-        assert_eq!((&refusal["status"], &refusal["refundedCredits"]), (&json!("cancelled"), &json!(0)), "{refusal}");
+        let refusal = world
+            .call("runninghub-upscaler/run")
+            .by(&user)
+            .json(&body)
+            .refused(409, "already_final")
+            .await;
+        assert_eq!(
+            (&refusal["status"], &refusal["refundedCredits"]),
+            (&json!("cancelled"), &json!(0)),
+            "{refusal}"
+        );
         assert_eq!(world.balance(&user).await, 1000);
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
         assert_eq!(world.submits_of(job).await, Vec::<Value>::new());
@@ -460,16 +565,24 @@ fn a_cancel_that_overtakes_its_run_wins() {
 fn process_next_starts_what_may_start_and_says_why_not() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "hang": true } })).await;
-        let next = async || world.call(&op("process-next")).by_service().json(&json!({})).ok().await;
+        let next =
+            async || world.call(&op("process-next")).by_service().json(&json!({})).ok().await;
         assert_eq!(next().await, json!({ "processed": 0, "started": [], "reason": "queue_empty" }));
         world.db().exec("update unstuck.providers set enabled = false").await;
         let mut jobs = Vec::new();
         for number in 1..=4 {
             let (job, answer) = world.order(&world.user(number).await).await;
-            assert_eq!((&answer["queued"], &answer["position"]), (&json!(true), &json!(number)), "{answer}");
+            assert_eq!(
+                (&answer["queued"], &answer["position"]),
+                (&json!(true), &json!(number)),
+                "{answer}"
+            );
             jobs.push(job);
         }
-        assert_eq!(next().await, json!({ "processed": 0, "started": [], "reason": "provider_disabled" }));
+        assert_eq!(
+            next().await,
+            json!({ "processed": 0, "started": [], "reason": "provider_disabled" })
+        );
         world.db().exec("update unstuck.providers set enabled = true").await;
         let answer = next().await;
         assert_eq!(answer["processed"], 3, "{answer}");
@@ -483,7 +596,10 @@ fn process_next_starts_what_may_start_and_says_why_not() {
             );
             assert!(entry["taskId"].is_string(), "{answer}");
         }
-        assert_eq!(next().await, json!({ "processed": 0, "started": [], "reason": "no_free_slot" }));
+        assert_eq!(
+            next().await,
+            json!({ "processed": 0, "started": [], "reason": "no_free_slot" })
+        );
         assert_eq!(world.job(jobs[3]).await["status"], "queued");
     });
 }
@@ -500,7 +616,10 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
                 (&json!(true), &json!("queued")),
                 "shape {shape}: {answer}"
             );
-            assert!(answer["position"].is_i64() && answer["etaSeconds"].is_i64(), "shape {shape}: {answer}");
+            assert!(
+                answer["position"].is_i64() && answer["etaSeconds"].is_i64(),
+                "shape {shape}: {answer}"
+            );
             let row = world.job(job).await;
             assert_eq!(
                 (&row["error_code"], &row["credits_refunded"]),
@@ -508,12 +627,18 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
                 "shape {shape}: {row}"
             );
             assert_eq!(world.balance(&user).await, 0, "shape {shape}: it stays paid");
-            let now = format!("update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'");
+            let now = format!(
+                "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"
+            );
             world.db().exec(&now).await;
             let next = world.call(&op("process-next")).by_service().ok().await;
             assert_eq!(next["started"][0]["jobId"], json!(job), "shape {shape}: {next}");
             world.until_status(job, "completed").await;
-            assert_eq!(world.submits_of(job).await.len(), 2, "shape {shape}: one refused, one accepted");
+            assert_eq!(
+                world.submits_of(job).await.len(),
+                2,
+                "shape {shape}: one refused, one accepted"
+            );
         }
     });
 }
@@ -521,12 +646,18 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
 #[test]
 fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": [{ "capacity": 1 }, { "times": 1, "hang": true }] })).await;
+        world
+            .script(json!({ "runninghub": [{ "capacity": 1 }, { "times": 1, "hang": true }] }))
+            .await;
         let (first, second) = (world.user(1).await, world.user(2).await);
         let (running, answer) = world.order(&first).await;
         assert_eq!(answer["status"], "running", "{answer}");
         let (waiting, answer) = world.order(&second).await;
-        assert_eq!((&answer["queued"], &answer["balance"]), (&json!(true), &json!(940)), "{answer}");
+        assert_eq!(
+            (&answer["queued"], &answer["balance"]),
+            (&json!(true), &json!(940)),
+            "{answer}"
+        );
         assert_eq!(world.job(waiting).await["status"], "queued");
         let admin = world.admin(1).await;
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
@@ -550,7 +681,8 @@ fn reconcile_asks_the_provider() {
         let (user, admin) = (world.user(1).await, world.admin(1).await);
         let (job, _) = world.order(&user).await;
         let reconcile = |job: Uuid| world.call(&op("reconcile")).by(&admin).json(&of(job));
-        let look = async || Some(reconcile(job).ok().await).filter(|found| found["resolved"] == true);
+        let look =
+            async || Some(reconcile(job).ok().await).filter(|found| found["resolved"] == true);
         let found = world.until("the provider has finished", look).await;
         assert_eq!(found["status"], "completed", "{found}");
         assert_eq!(world.balance(&user).await, 940);
@@ -563,7 +695,10 @@ fn reconcile_asks_the_provider() {
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let (job, _) = world.order(&user).await;
         let found = reconcile(job).ok().await;
-        assert_eq!(found, json!({ "resolved": false, "status": "running", "reason": "still_running" }));
+        assert_eq!(
+            found,
+            json!({ "resolved": false, "status": "running", "reason": "still_running" })
+        );
         reconcile(Uuid::new_v4()).refused(404, "not_found").await;
         let elsewhere = named("veste_ai_jobs", job.to_string());
         world.call(&op("reconcile")).by_service().json(&elsewhere).refused(404, "not_found").await;

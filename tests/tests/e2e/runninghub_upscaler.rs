@@ -19,7 +19,10 @@ fn a_picture_comes_out_twice_the_size() {
         let answer = order.starts(world).await;
         assert_eq!(answer["success"], true);
         assert_eq!(answer["jobId"], json!(order.job));
-        assert_eq!((&answer["creditsCharged"], &answer["balance"]), (&json!(PRICE), &json!(CREDITS - PRICE)));
+        assert_eq!(
+            (&answer["creditsCharged"], &answer["balance"]),
+            (&json!(PRICE), &json!(CREDITS - PRICE))
+        );
         assert_eq!(answer.get("replayed"), None, "{answer}");
 
         let row = order.assert_completed(world).await;
@@ -28,8 +31,14 @@ fn a_picture_comes_out_twice_the_size() {
         // Fenced, and not to be guessed: step, run, 128 random bits.
         let url = row["output_url"].as_str().expect("a result");
         let name = url.rsplit('/').next().unwrap_or_default();
-        let random = name.strip_prefix("1-1-").and_then(|rest| rest.strip_suffix(".png")).unwrap_or_default();
-        assert!(random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+        let random = name
+            .strip_prefix("1-1-")
+            .and_then(|rest| rest.strip_suffix(".png"))
+            .unwrap_or_default();
+        assert!(
+            random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{name}"
+        );
 
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         assert_eq!(order.submits(world).await, 1);
@@ -37,10 +46,14 @@ fn a_picture_comes_out_twice_the_size() {
             "select to_status from unstuck.job_events where job_id = '{}' and step is null order by id",
             order.job
         );
-        let states: Vec<Value> = world.db().rows(&states).await.iter().map(|row| row["to_status"].clone()).collect();
+        let states: Vec<Value> =
+            world.db().rows(&states).await.iter().map(|row| row["to_status"].clone()).collect();
         assert_eq!(states, ["queued", "starting", "running", "completed"]);
         let status = order.status(world).await;
-        assert_eq!((&status["status"], &status["outputUrl"]), (&json!("completed"), &row["output_url"]));
+        assert_eq!(
+            (&status["status"], &status["outputUrl"]),
+            (&json!("completed"), &row["output_url"])
+        );
         assert_eq!((&status["errorCode"], &status["errorMessage"]), (&Value::Null, &Value::Null));
         assert_eq!((&status["creditsRefunded"], &status["position"]), (&json!(0), &Value::Null));
     });
@@ -53,14 +66,25 @@ fn the_receipt_is_for_its_owner() {
         order.assert_completed(world).await;
         let stranger = world.new_user(0).await;
         let receipts = async |token: &str| -> Vec<Value> {
-            let url = format!("{}/rest/v1/job_receipts?job_id=eq.{}", world.stack().info().url, order.job);
-            let request = world.http().get(url).bearer_auth(token).header("apikey", &world.stack().info().anon_key);
+            let url = format!(
+                "{}/rest/v1/job_receipts?job_id=eq.{}",
+                world.stack().info().url,
+                order.job
+            );
+            let request = world
+                .http()
+                .get(url)
+                .bearer_auth(token)
+                .header("apikey", &world.stack().info().anon_key);
             let request = request.header("accept-profile", "unstuck");
             request.send().await.expect("PostgREST answers").json().await.expect("rows")
         };
         let own = receipts(&order.user.token).await;
         assert_eq!(own.len(), 1, "{own:?}");
-        assert_eq!((&own[0]["credits_charged"], &own[0]["credits_refunded"]), (&json!(PRICE), &json!(0)));
+        assert_eq!(
+            (&own[0]["credits_charged"], &own[0]["credits_refunded"]),
+            (&json!(PRICE), &json!(0))
+        );
         assert_eq!(own[0]["credits_paid"], PRICE);
         let entries = own[0]["entries"].as_array().expect("entries");
         assert_eq!(entries.len(), 1, "{entries:?}");
@@ -79,16 +103,32 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
 
         let while_running = order.run(world).ok().await;
         assert_eq!(while_running["replayed"], true, "{while_running}");
-        assert_eq!((&while_running["status"], &while_running["taskId"]), (&json!("running"), &first["taskId"]));
+        assert_eq!(
+            (&while_running["status"], &while_running["taskId"]),
+            (&json!("running"), &first["taskId"])
+        );
         // The same request in other words: the default spelt out, another session, another field order, a header for the id.
         let words = json!({ "version": "standard", "resolution": 2048, "unknown": [1], "imageUrl": order.body["imageUrl"], "sessionId": "another page" });
-        let by_header =
-            world.call(RUN).by(&order.user).header("idempotency-key", &order.job.to_string()).json(&words).ok().await;
-        assert_eq!((&by_header["replayed"], &by_header["jobId"]), (&json!(true), &json!(order.job)), "{by_header}");
+        let by_header = world
+            .call(RUN)
+            .by(&order.user)
+            .header("idempotency-key", &order.job.to_string())
+            .json(&words)
+            .ok()
+            .await;
+        assert_eq!(
+            (&by_header["replayed"], &by_header["jobId"]),
+            (&json!(true), &json!(order.job)),
+            "{by_header}"
+        );
 
         let row = order.assert_completed(world).await;
         let after = order.run(world).ok().await;
-        assert_eq!((&after["replayed"], &after["status"]), (&json!(true), &json!("completed")), "{after}");
+        assert_eq!(
+            (&after["replayed"], &after["status"]),
+            (&json!(true), &json!("completed")),
+            "{after}"
+        );
         assert_eq!(after["outputUrl"], row["output_url"]);
         for answer in [while_running, by_header, after] {
             assert_eq!(answer["success"], true);
@@ -120,12 +160,24 @@ fn a_replay_does_not_need_its_picture_any_more() {
     e2e::run(async |world| {
         let order = Order::running(world).await;
         order.assert_completed(world).await;
-        let object = order.body["imageUrl"].as_str().and_then(|url| url.split("/public/").nth(1)).expect("an object");
+        let object = order.body["imageUrl"]
+            .as_str()
+            .and_then(|url| url.split("/public/").nth(1))
+            .expect("an object");
         let url = format!("{}/storage/v1/object/{object}", world.stack().info().url);
-        let removed = world.http().delete(url).bearer_auth(&world.stack().info().service_role_key).send().await;
+        let removed = world
+            .http()
+            .delete(url)
+            .bearer_auth(&world.stack().info().service_role_key)
+            .send()
+            .await;
         assert_eq!(removed.expect("storage answers").status(), 200);
         let answer = order.run(world).ok().await;
-        assert_eq!((&answer["replayed"], &answer["status"]), (&json!(true), &json!("completed")), "{answer}");
+        assert_eq!(
+            (&answer["replayed"], &answer["status"]),
+            (&json!(true), &json!("completed")),
+            "{answer}"
+        );
     });
 }
 
@@ -141,8 +193,13 @@ fn without_an_id_the_function_makes_one() {
         let next = order.again();
         let named = Uuid::new_v4();
         let body = json!({ "imageUrl": next.body["imageUrl"] });
-        let answer =
-            world.call(RUN).by(&next.user).header("idempotency-key", &named.to_string()).json(&body).ok().await;
+        let answer = world
+            .call(RUN)
+            .by(&next.user)
+            .header("idempotency-key", &named.to_string())
+            .json(&body)
+            .ok()
+            .await;
         assert_eq!(answer["jobId"], json!(named), "{answer}");
     });
 }
@@ -151,10 +208,17 @@ fn without_an_id_the_function_makes_one() {
 fn the_same_id_with_another_input_is_a_conflict() {
     e2e::run(async |world| {
         let order = Order::running(world).await;
-        for (field, value) in [("resolution", json!(4096)), ("prompt", json!("sharper")), ("version", json!("pro"))] {
+        for (field, value) in
+            [("resolution", json!(4096)), ("prompt", json!("sharper")), ("version", json!("pro"))]
+        {
             let mut body = order.body.clone();
             body[field] = value;
-            let refusal = world.call(RUN).by(&order.user).json(&body).refused(409, "idempotency_conflict").await;
+            let refusal = world
+                .call(RUN)
+                .by(&order.user)
+                .json(&body)
+                .refused(409, "idempotency_conflict")
+                .await;
             assert_bare(&refusal);
         }
         order.assert_completed(world).await;
@@ -206,7 +270,8 @@ fn of_many_different_ones_at_once_one_is_taken() {
         world.script(json!({ "runninghub": { "work_ms": 1200 } })).await;
         let first = Order::new(world).await;
         let orders: Vec<Order> = (0..6).map(|_| first.again()).collect();
-        let answers = futures::future::join_all(orders.iter().map(|order| order.run(world).send())).await;
+        let answers =
+            futures::future::join_all(orders.iter().map(|order| order.run(world).send())).await;
         let mut taken = Vec::new();
         for (order, answer) in orders.iter().zip(answers) {
             match answer.status {
@@ -259,15 +324,23 @@ fn an_own_result_is_an_input() {
 fn the_provider_gets_what_was_asked_for() {
     e2e::run(async |world| {
         let mut order = Order::new(world).await;
-        let more =
-            json!({ "version": "pro", "resolution": 4096, "detailDenoise": 0.5, "prompt": "schärfer, bitte 🙂" });
-        order.body.as_object_mut().expect("a body").extend(more.as_object().expect("fields").clone());
+        let more = json!({ "version": "pro", "resolution": 4096, "detailDenoise": 0.5, "prompt": "schärfer, bitte 🙂" });
+        order
+            .body
+            .as_object_mut()
+            .expect("a body")
+            .extend(more.as_object().expect("fields").clone());
         order.starts(world).await;
         let submit = world.submits_of(order.job).await.remove(0);
         let path = submit["path"].as_str().unwrap_or_default();
         assert!(path.ends_with("/openapi/v2/run/ai-app/1900000000000000003"), "{path}");
         let nodes = submit["body"]["nodeInfoList"].to_string();
-        for value in [order.body["imageUrl"].as_str().expect("a URL"), "\"4096\"", "\"0.5\"", "schärfer, bitte 🙂"] {
+        for value in [
+            order.body["imageUrl"].as_str().expect("a URL"),
+            "\"4096\"",
+            "\"0.5\"",
+            "schärfer, bitte 🙂",
+        ] {
             assert!(nodes.contains(value), "{value} in {nodes}");
         }
         assert!(!submit.to_string().contains("rh-local-key"), "no key in what is kept");
@@ -278,21 +351,33 @@ fn the_provider_gets_what_was_asked_for() {
 #[test]
 fn the_status_is_for_the_owner_by_get_and_post() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
         let path = format!("runninghub-upscaler/queue-status?jobId={}", order.job);
         let by_get = world.get(&path).by(&order.user).ok().await;
         assert_eq!(by_get, order.status(world).await);
-        assert_eq!((&by_get["status"], &by_get["position"]), (&json!("queued"), &json!(1)), "{by_get}");
+        assert_eq!(
+            (&by_get["status"], &by_get["position"]),
+            (&json!("queued"), &json!(1)),
+            "{by_get}"
+        );
         assert!(by_get["etaSeconds"].is_u64(), "{by_get}");
         let stranger = world.new_user(0).await;
         world.get(&path).by(&stranger).refused(404, "not_found").await;
         let unknown = json!({ "jobId": Uuid::new_v4() });
-        let ask = |body: &Value| world.call("runninghub-upscaler/queue-status").by(&order.user).json(body);
+        let ask = |body: &Value| {
+            world.call("runninghub-upscaler/queue-status").by(&order.user).json(body)
+        };
         ask(&unknown).refused(404, "not_found").await;
-        for (body, word) in [(json!({}), "jobId"), (json!({ "jobId": "x" }), "jobId"), (json!({ "jobId": 7 }), "jobId")]
-        {
+        for (body, word) in [
+            (json!({}), "jobId"),
+            (json!({ "jobId": "x" }), "jobId"),
+            (json!({ "jobId": 7 }), "jobId"),
+        ] {
             let refusal = ask(&body).refused(400, "bad_request").await;
             assert!(refusal["message"].as_str().unwrap_or_default().contains(word), "{refusal}");
         }
@@ -302,11 +387,22 @@ fn the_status_is_for_the_owner_by_get_and_post() {
 #[test]
 fn a_disabled_provider_makes_jobs_wait() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         let order = Order::new(world).await;
         let answer = order.run(world).ok().await;
-        assert_eq!((&answer["success"], &answer["queued"]), (&json!(true), &json!(true)), "{answer}");
-        assert_eq!((&answer["status"], &answer["position"]), (&json!("queued"), &json!(1)), "{answer}");
+        assert_eq!(
+            (&answer["success"], &answer["queued"]),
+            (&json!(true), &json!(true)),
+            "{answer}"
+        );
+        assert_eq!(
+            (&answer["status"], &answer["position"]),
+            (&json!("queued"), &json!(1)),
+            "{answer}"
+        );
         assert!(answer["etaSeconds"].is_u64(), "{answer}");
         assert_eq!(
             (&answer["creditsCharged"], &answer["balance"]),
@@ -315,7 +411,10 @@ fn a_disabled_provider_makes_jobs_wait() {
         );
         world.sweep().await;
         assert_eq!(order.submits(world).await, 0, "nothing is claimed");
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
         sweep_until(world, "the job starts", async |_| order.submits(world).await == 1).await;
         order.assert_completed(world).await;
     });

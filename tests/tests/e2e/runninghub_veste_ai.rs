@@ -10,7 +10,11 @@ fn the_result_is_made_of_both_pictures() {
     e2e::run(async |world| {
         let order = Order::by(world, &VESTE).await;
         let answer = order.starts(world).await;
-        assert_eq!((&answer["creditsCharged"], &answer["balance"]), (&json!(60), &json!(CREDITS - 60)), "{answer}");
+        assert_eq!(
+            (&answer["creditsCharged"], &answer["balance"]),
+            (&json!(60), &json!(CREDITS - 60)),
+            "{answer}"
+        );
         order.assert_completed(world).await;
         order.assert_real(world).await;
         let submit = world.submits_of(order.job).await.remove(0);
@@ -26,8 +30,15 @@ fn a_field_at_fault_is_named() {
     e2e::run(async |world| {
         let order = Order::by(world, &VESTE).await;
         for field in VESTE.files {
-            assert_field_at_fault(world, &order, field, &[json!(null), json!(7), json!(""), json!("a.png")]).await;
+            assert_field_at_fault(
+                world,
+                &order,
+                field,
+                &[json!(null), json!(7), json!(""), json!("a.png")],
+            )
+            .await;
         }
-        assert_field_at_fault(world, &order, "sessionId", &[json!(5), json!("x".repeat(201))]).await;
+        assert_field_at_fault(world, &order, "sessionId", &[json!(5), json!("x".repeat(201))])
+            .await;
     });
 }

@@ -12,7 +12,11 @@ fn a_video_comes_out_twice_the_size() {
     e2e::run(async |world| {
         let order = Order::by(world, &VIDEO).await;
         let answer = order.starts(world).await;
-        assert_eq!((&answer["creditsCharged"], &answer["balance"]), (&json!(120), &json!(CREDITS - 120)), "{answer}");
+        assert_eq!(
+            (&answer["creditsCharged"], &answer["balance"]),
+            (&json!(120), &json!(CREDITS - 120)),
+            "{answer}"
+        );
         let row = order.assert_completed(world).await;
         assert!(row["output_url"].as_str().unwrap_or_default().ends_with(".mp4"), "{row:#}");
         order.assert_real(world).await;
@@ -27,12 +31,17 @@ fn a_video_comes_out_twice_the_size() {
 fn what_the_page_knows_is_kept_with_the_job_and_part_of_the_request() {
     e2e::run(async |world| {
         let mut order = Order::by(world, &VIDEO).await;
-        for (field, value) in [("width", json!(32)), ("height", json!(16)), ("durationSeconds", json!(0.3))] {
+        for (field, value) in
+            [("width", json!(32)), ("height", json!(16)), ("durationSeconds", json!(0.3))]
+        {
             order.body[field] = value;
         }
         order.starts(world).await;
         order.assert_completed(world).await;
-        let row = world.db().row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job)).await;
+        let row = world
+            .db()
+            .row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job))
+            .await;
         assert_eq!(
             (&row["width"], &row["height"], &row["duration_seconds"]),
             (&json!(32), &json!(16), &json!(0.3)),
@@ -49,10 +58,23 @@ fn a_field_at_fault_is_named() {
     e2e::run(async |world| {
         let order = Order::by(world, &VIDEO).await;
         let origin = &world.stack().info().url;
-        let missing = format!("{origin}/storage/v1/object/public/uploads/{}/{}/in.mp4", order.user.id, Uuid::new_v4());
+        let missing = format!(
+            "{origin}/storage/v1/object/public/uploads/{}/{}/in.mp4",
+            order.user.id,
+            Uuid::new_v4()
+        );
         let stranger = Order::by(world, &VIDEO).await;
         let cases = [
-            ("videoUrl", vec![json!(null), json!(7), json!("in.mp4"), json!(missing), json!(stranger.urls()[0])]),
+            (
+                "videoUrl",
+                vec![
+                    json!(null),
+                    json!(7),
+                    json!("in.mp4"),
+                    json!(missing),
+                    json!(stranger.urls()[0]),
+                ],
+            ),
             ("width", vec![json!(0), json!(8193), json!(-1), json!("32"), json!(1.5)]),
             ("height", vec![json!(0), json!(8193), json!([])]),
             ("durationSeconds", vec![json!(0), json!(-1), json!(901), json!("3")]),
@@ -87,7 +109,10 @@ async fn minutes_left(world: &e2e::World, table: &str, id: &str, job: Uuid) -> i
 #[test]
 fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         let order = Order::by(world, &VIDEO).await;
         order.run(world).ok().await;
         assert_eq!(minutes_left(world, "jobs", "id", order.job).await, 60);
@@ -97,14 +122,19 @@ fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
         assert_eq!(order.status(world).await["status"], "queued");
 
         world.script(json!({ "runninghub": { "hang": true } })).await;
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
-        sweep_until(world, "it starts", async |_| order.row(world).await["status"] == "running").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
+        sweep_until(world, "it starts", async |_| order.row(world).await["status"] == "running")
+            .await;
         assert_eq!(minutes_left(world, "job_steps", "job_id", order.job).await, 15);
         world.db().age(order.job, "14 minutes").await;
         world.sweep().await;
         assert_eq!(order.status(world).await["status"], "running");
         world.db().age(order.job, "61 seconds").await;
-        sweep_until(world, "it is over", async |_| order.row(world).await["status"] == "failed").await;
+        sweep_until(world, "it is over", async |_| order.row(world).await["status"] == "failed")
+            .await;
         let row = order.assert_returned(world, "failed", "TIMEOUT").await;
         let message = row["error_message"].as_str().unwrap_or_default();
         assert!(message.contains("15 minutes") && message.contains("120 credits"), "{message}");
@@ -127,11 +157,17 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
             "{answer}"
         );
         assert!(answer["etaSeconds"].is_u64(), "{answer}");
-        let row = world.db().row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job)).await;
+        let row = world
+            .db()
+            .row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job))
+            .await;
         for column in ["input_url", "input_file_name", "video_url"] {
             assert_eq!(row[column], json!(order.urls()[0]), "{column}");
         }
-        assert_eq!((&row["status"], &row["task_id"], &row["position"]), (&json!("queued"), &Value::Null, &json!(1)));
+        assert_eq!(
+            (&row["status"], &row["task_id"], &row["position"]),
+            (&json!("queued"), &Value::Null, &json!(1))
+        );
         let audit = "select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'";
         assert_eq!(world.db().int(audit).await, 0);
 
@@ -150,7 +186,8 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
 fn a_longer_video_keeps_all_its_frames() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
-        let url = world.upload(&user, "in.mp4", "video/mp4", Clip::moving(160, 96, 30).write()).await;
+        let url =
+            world.upload(&user, "in.mp4", "video/mp4", Clip::moving(160, 96, 30).write()).await;
         let order = Order::with(&VIDEO, user, &[&url]);
         order.starts(world).await;
         order.assert_completed(world).await;

@@ -27,7 +27,11 @@ impl Site {
         let id = Uuid::new_v4();
         let body = json!({ "prompt": prompt, "jobId": id });
         let answer = world.call(tool).by(&user).json(&body).send().await.expect(202);
-        assert_eq!((&answer["historyId"], &answer["status"]), (&json!(id), &json!("pending")), "{answer}");
+        assert_eq!(
+            (&answer["historyId"], &answer["status"]),
+            (&json!(id), &json!("pending")),
+            "{answer}"
+        );
         Self { user, tool, id }
     }
 
@@ -38,7 +42,11 @@ impl Site {
 
     pub async fn until(&self, world: &World, status: &str) -> Value {
         let what = format!("website {} is {status}", self.id);
-        world.until(&what, async || Some(self.get(world).await).filter(|seen| seen["status"] == status)).await
+        world
+            .until(&what, async || {
+                Some(self.get(world).await).filter(|seen| seen["status"] == status)
+            })
+            .await
     }
 
     pub async fn step(&self, world: &World) -> Value {
@@ -74,7 +82,11 @@ impl Site {
     /// Delivered, paid once, after so many retries; its files are from the attempt that the row names.
     pub async fn assert_completed(&self, world: &World, retries: i64) -> Value {
         let seen = self.until(world, "completed").await;
-        assert_eq!((&seen["retries"], &seen["errorMessage"]), (&json!(retries), &Value::Null), "{seen}");
+        assert_eq!(
+            (&seen["retries"], &seen["errorMessage"]),
+            (&json!(retries), &Value::Null),
+            "{seen}"
+        );
         assert!(seen["files"].as_array().is_some_and(|files| !files.is_empty()), "{seen}");
         world.db().assert_closed(self.id, "completed", None, 0).await;
         let price = self.price(world).await;
@@ -82,7 +94,8 @@ impl Site {
         let row = world.job(self.id).await;
         let url = row["output_url"].as_str().unwrap_or_default();
         let run = self.step(world).await["run"].clone();
-        let place = format!("/storage/v1/object/public/results/{}/{}/1-{run}-", self.user.id, self.id);
+        let place =
+            format!("/storage/v1/object/public/results/{}/{}/1-{run}-", self.user.id, self.id);
         assert!(url.contains(&place), "{row:#}");
         seen
     }
@@ -93,14 +106,21 @@ impl Site {
         let price = self.price(world).await;
         world.db().assert_closed(self.id, "failed", Some(code), price).await;
         assert_eq!(world.db().entries(self.id).await, [-price, price]);
-        assert_eq!((&seen["files"], &seen["creditsRefunded"]), (&json!([]), &json!(price)), "{seen}");
+        assert_eq!(
+            (&seen["files"], &seen["creditsRefunded"]),
+            (&json!([]), &json!(price)),
+            "{seen}"
+        );
         let message = seen["errorMessage"].as_str().unwrap_or_default().to_owned();
         assert!(message.ends_with(&format!("{price} credits were returned.")), "{message}");
         message
     }
 
     async fn price(&self, world: &World) -> i64 {
-        world.db().int(&format!("select credit_cost from unstuck.tools where tool = '{}'", self.tool)).await
+        world
+            .db()
+            .int(&format!("select credit_cost from unstuck.tools where tool = '{}'", self.tool))
+            .await
     }
 }
 
@@ -111,6 +131,9 @@ pub async fn clean_up(world: &World) -> Value {
 
 pub fn content<'a>(seen: &'a Value, path: &str) -> &'a str {
     let files = seen["files"].as_array().expect("files");
-    let file = files.iter().find(|file| file["path"] == path).unwrap_or_else(|| panic!("no {path} in {seen}"));
+    let file = files
+        .iter()
+        .find(|file| file["path"] == path)
+        .unwrap_or_else(|| panic!("no {path} in {seen}"));
     file["content"].as_str().expect("text")
 }

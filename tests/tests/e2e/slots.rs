@@ -8,7 +8,9 @@ use super::upscaling::{Order, POSE, TOOLS, UPSCALER, VESTE, VIDEO, nodes_of, swe
 async fn set_limit(world: &World, limit: i64) {
     world
         .db()
-        .exec(&format!("update unstuck.providers set max_concurrent = {limit} where provider = 'runninghub'"))
+        .exec(&format!(
+            "update unstuck.providers set max_concurrent = {limit} where provider = 'runninghub'"
+        ))
         .await;
 }
 
@@ -54,13 +56,20 @@ fn the_tools_share_the_slots_and_the_queue() {
         for (tool, position) in TOOLS.into_iter().zip(1..) {
             let order = Order::by(world, tool).await;
             let answer = order.run(world).ok().await;
-            assert_eq!((&answer["queued"], &answer["position"]), (&json!(true), &json!(position)), "{answer}");
+            assert_eq!(
+                (&answer["queued"], &answer["position"]),
+                (&json!(true), &json!(position)),
+                "{answer}"
+            );
             waiting.push(order);
         }
         assert_eq!(count(world, &running[0]).await, (3, 4));
         let status = world.call("runninghub-queue-manager/status").by_service().ok().await;
-        let each: Value =
-            TOOLS.iter().map(|tool| (tool.name.to_owned(), json!(1))).collect::<serde_json::Map<_, _>>().into();
+        let each: Value = TOOLS
+            .iter()
+            .map(|tool| (tool.name.to_owned(), json!(1)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         assert_eq!(status["queuedByTool"], each);
         end(world, &running[1]).await;
         for order in &waiting {
@@ -89,7 +98,10 @@ fn a_limit_lowered_while_full_cuts_nothing_off_and_holds_from_then_on() {
         }
         end(world, &running[2]).await;
         waiting.assert_completed(world).await;
-        assert_eq!(nodes_of(&world.submits_of(waiting.job).await[0]), [("1", "video", waiting.urls()[0])]);
+        assert_eq!(
+            nodes_of(&world.submits_of(waiting.job).await[0]),
+            [("1", "video", waiting.urls()[0])]
+        );
         waiting.assert_real(world).await;
     });
 }
@@ -109,8 +121,10 @@ fn a_limit_raised_while_waiting_lets_the_next_ones_in_in_order() {
         }
         set_limit(world, 3).await;
         let is_running = async |order: &Order| order.row(world).await["status"] == "running";
-        sweep_until(world, "two more run", async |_| is_running(&waiting[0]).await && is_running(&waiting[1]).await)
-            .await;
+        sweep_until(world, "two more run", async |_| {
+            is_running(&waiting[0]).await && is_running(&waiting[1]).await
+        })
+        .await;
         assert_eq!(count(world, &first).await, (3, 1));
         assert_eq!(place(world, &waiting[2]).await, 1);
         set_limit(world, 4).await;
@@ -127,25 +141,43 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
         world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
         let running = Order::by(world, &VESTE).await;
         running.starts(world).await;
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         let mut waiting = Vec::new();
         for (tool, position) in TOOLS.into_iter().zip(1..) {
             let order = Order::by(world, tool).await;
             let answer = order.run(world).ok().await;
-            assert_eq!((&answer["queued"], &answer["position"]), (&json!(true), &json!(position)), "{answer}");
+            assert_eq!(
+                (&answer["queued"], &answer["position"]),
+                (&json!(true), &json!(position)),
+                "{answer}"
+            );
             waiting.push(order);
         }
         running.assert_completed(world).await;
         running.assert_real(world).await;
         world.sweep().await;
         let moved = world.call("runninghub-queue-manager/process-next").by_service().ok().await;
-        assert_eq!((&moved["processed"], &moved["reason"]), (&json!(0), &json!("provider_disabled")), "{moved}");
+        assert_eq!(
+            (&moved["processed"], &moved["reason"]),
+            (&json!(0), &json!("provider_disabled")),
+            "{moved}"
+        );
         let found = check(world, &running).await;
-        assert_eq!((&found["available"], &found["totalQueued"]), (&json!(false), &json!(4)), "{found}");
+        assert_eq!(
+            (&found["available"], &found["totalQueued"]),
+            (&json!(false), &json!(4)),
+            "{found}"
+        );
         for order in &waiting {
             assert_eq!(order.submits(world).await, 0, "nothing is claimed");
         }
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
         world.sweep().await;
         for order in &waiting {
             order.assert_completed(world).await;

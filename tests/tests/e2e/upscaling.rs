@@ -16,9 +16,14 @@ pub struct Tool {
     pub files: &'static [&'static str],
 }
 
-pub const UPSCALER: Tool = Tool { name: "runninghub-upscaler", table: TABLE, price: PRICE, files: &["imageUrl"] };
-pub const VIDEO: Tool =
-    Tool { name: "runninghub-video-upscaler", table: "video_upscaler_jobs", price: 120, files: &["videoUrl"] };
+pub const UPSCALER: Tool =
+    Tool { name: "runninghub-upscaler", table: TABLE, price: PRICE, files: &["imageUrl"] };
+pub const VIDEO: Tool = Tool {
+    name: "runninghub-video-upscaler",
+    table: "video_upscaler_jobs",
+    price: 120,
+    files: &["videoUrl"],
+};
 pub const POSE: Tool = Tool {
     name: "runninghub-pose-changer",
     table: "pose_changer_jobs",
@@ -128,7 +133,10 @@ impl Order {
 
     pub async fn task(&self, world: &World) -> String {
         let step = self.step(world).await;
-        step["provider_task_id"].as_str().unwrap_or_else(|| panic!("the task is not known: {step}")).to_owned()
+        step["provider_task_id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("the task is not known: {step}"))
+            .to_owned()
     }
 
     /// How often the provider was sent this job.
@@ -144,7 +152,8 @@ impl Order {
     }
 
     pub async fn is_active(&self, world: &World) -> bool {
-        let active = world.call("runninghub-queue-manager/check-user-active").by(&self.user).ok().await;
+        let active =
+            world.call("runninghub-queue-manager/check-user-active").by(&self.user).ok().await;
         active["hasActiveJob"].as_bool().expect("yes or no")
     }
 
@@ -153,8 +162,12 @@ impl Order {
         let row = world.until_status(self.job, "completed").await;
         world.db().assert_closed(self.job, "completed", None, 0).await;
         let url = row["output_url"].as_str().unwrap_or_default();
-        let place =
-            format!("{}/storage/v1/object/public/results/{}/{}/", world.stack().info().url, self.user.id, self.job);
+        let place = format!(
+            "{}/storage/v1/object/public/results/{}/{}/",
+            world.stack().info().url,
+            self.user.id,
+            self.job
+        );
         assert!(url.starts_with(&place), "{row:#}");
         assert_eq!(world.db().entries(self.job).await, [-self.tool.price]);
         assert!(!self.is_active(world).await, "a user with nothing live is free");
@@ -182,17 +195,27 @@ impl Order {
     pub async fn assert_real(&self, world: &World) {
         if *self.tool == VIDEO {
             let row = self.row(world).await;
-            let bytes = download_as(world, row["output_url"].as_str().expect("a result"), "video/mp4").await;
-            let before = Clip::read(&download_as(world, self.urls()[0], "video/mp4").await).expect("our clip");
+            let bytes =
+                download_as(world, row["output_url"].as_str().expect("a result"), "video/mp4")
+                    .await;
+            let before = Clip::read(&download_as(world, self.urls()[0], "video/mp4").await)
+                .expect("our clip");
             let after = Clip::read(&bytes).expect("a clip");
             let (width, height) = before.size();
-            assert_eq!((after.size(), after.frames().len()), ((width * 2, height * 2), before.frames().len()));
+            assert_eq!(
+                (after.size(), after.frames().len()),
+                ((width * 2, height * 2), before.frames().len())
+            );
             return;
         }
         let result = self.picture(world).await.into_rgb8();
         let mut inputs = Vec::new();
         for url in self.urls() {
-            inputs.push(image::load_from_memory(&download(world, url).await).expect("a picture").into_rgb8());
+            inputs.push(
+                image::load_from_memory(&download(world, url).await)
+                    .expect("a picture")
+                    .into_rgb8(),
+            );
         }
         let (width, height) = inputs[0].dimensions();
         if *self.tool == UPSCALER {
@@ -201,7 +224,10 @@ impl Order {
         }
         // The person as it was, and beside it the other picture.
         assert_eq!(result.dimensions(), (width * 2, height));
-        assert!(inputs[0].enumerate_pixels().all(|(x, y, pixel)| result.get_pixel(x, y) == pixel), "the person");
+        assert!(
+            inputs[0].enumerate_pixels().all(|(x, y, pixel)| result.get_pixel(x, y) == pixel),
+            "the person"
+        );
         let other = inputs[1].get_pixel(inputs[1].width() / 2, inputs[1].height() / 2);
         let shown = result.get_pixel(width + width / 2, height / 2);
         let differs = other.0.iter().zip(shown.0).map(|(a, b)| a.abs_diff(b)).max();
@@ -212,7 +238,9 @@ impl Order {
 /// Uploads what that field may name: a video, or a picture unlike those of other fields.
 pub async fn upload(world: &World, user: &User, field: &str) -> String {
     match field {
-        "videoUrl" => world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await,
+        "videoUrl" => {
+            world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await
+        }
         "imageUrl" | "personImageUrl" => world.upload_png(user, 16, 12).await,
         _ => world.upload(user, "other.png", "image/png", png(9, 30)).await,
     }
@@ -232,7 +260,11 @@ async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
 /// The user has nothing but what was there before: no job, no entry, no submit.
 pub async fn assert_nothing_happened(world: &World, order: &Order) {
     let mine = format!("where user_id = '{}'", order.user.id);
-    assert_eq!(world.db().int(&format!("select count(*) from unstuck.jobs {mine}")).await, 0, "no job");
+    assert_eq!(
+        world.db().int(&format!("select count(*) from unstuck.jobs {mine}")).await,
+        0,
+        "no job"
+    );
     let entries = format!("select count(*) from unstuck.credit_entries {mine} and kind <> 'grant'");
     assert_eq!(world.db().int(&entries).await, 0, "no entry");
     assert_eq!(order.submits(world).await, 0, "no submit");
@@ -240,7 +272,8 @@ pub async fn assert_nothing_happened(world: &World, order: &Order) {
 
 /// A refusal that reveals nothing but itself.
 pub fn assert_bare(refusal: &Value) {
-    let mut names: Vec<&str> = refusal.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut names: Vec<&str> =
+        refusal.as_object().expect("an object").keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["code", "error", "message", "request_id"], "{refusal}");
 }
@@ -278,25 +311,37 @@ pub async fn overdue(world: &World, job: Uuid) {
     let now = "clock_timestamp() - interval '1 millisecond'";
     let step = format!("deadline_at = {now}, checked_at = checked_at - interval '6 seconds'");
     world.db().exec(&format!("update unstuck.job_steps set {step} where job_id = '{job}'")).await;
-    world.db().exec(&format!("update unstuck.jobs set deadline_at = {now} where id = '{job}'")).await;
+    world
+        .db()
+        .exec(&format!("update unstuck.jobs set deadline_at = {now} where id = '{job}'"))
+        .await;
 }
 
 /// What waits for a time to be tried again need not wait any more.
 pub async fn retry_now(world: &World, job: Uuid) {
     world
         .db()
-        .exec(&format!("update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"))
+        .exec(&format!(
+            "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"
+        ))
         .await;
 }
 
 /// Whoever held a step's lease is too late now.
 pub async fn lease_is_over(world: &World, job: Uuid) {
     let past = "clock_timestamp() - interval '1 millisecond'";
-    world.db().exec(&format!("update unstuck.job_steps set lease_until = {past} where job_id = '{job}'")).await;
+    world
+        .db()
+        .exec(&format!("update unstuck.job_steps set lease_until = {past} where job_id = '{job}'"))
+        .await;
 }
 
 /// Sweeps until a pass reports it; gives the reports' sums over all passes made.
-pub async fn sweep_until(world: &World, what: &str, mut is_so: impl AsyncFnMut(&Value) -> bool) -> Value {
+pub async fn sweep_until(
+    world: &World,
+    what: &str,
+    mut is_so: impl AsyncFnMut(&Value) -> bool,
+) -> Value {
     let look = async || {
         let report = world.sweep().await;
         is_so(&report).await.then_some(report)
@@ -307,8 +352,10 @@ pub async fn sweep_until(world: &World, what: &str, mut is_so: impl AsyncFnMut(&
 /// What the provider itself says of a task.
 pub async fn at_provider(world: &World, task: &str) -> String {
     let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
-    let request = world.http().post(url).bearer_auth("rh-local-key").json(&json!({ "taskId": task }));
-    let answer: Value = request.send().await.expect("the provider answers").json().await.expect("a task");
+    let request =
+        world.http().post(url).bearer_auth("rh-local-key").json(&json!({ "taskId": task }));
+    let answer: Value =
+        request.send().await.expect("the provider answers").json().await.expect("a task");
     answer["status"].as_str().unwrap_or_else(|| panic!("no status: {answer}")).to_owned()
 }
 
@@ -322,15 +369,20 @@ pub async fn until_at_provider(world: &World, task: &str, status: &str) {
 pub async fn until_cancelled_at_provider(world: &World, task: &str) {
     let look = async || {
         let calls = world.provider_calls("/task/openapi/cancel").await;
-        calls.iter().any(|call| call["body"]["taskId"] == task && call["status"] == 200).then_some(())
+        calls
+            .iter()
+            .any(|call| call["body"]["taskId"] == task && call["status"] == 200)
+            .then_some(())
     };
     world.until(&format!("task {task} is cancelled at the provider"), look).await;
 }
 
 /// Calls a webhook's address as the provider would.
 pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
-    let target =
-        url.strip_prefix(&world.stack().info().functions_url).expect("an address of ours").trim_start_matches('/');
+    let target = url
+        .strip_prefix(&world.stack().info().functions_url)
+        .expect("an address of ours")
+        .trim_start_matches('/');
     world.call(target).json(body).send().await
 }
 
@@ -338,7 +390,8 @@ pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
 pub fn nodes_of(submit: &Value) -> Vec<(&str, &str, &str)> {
     let nodes = submit["body"]["nodeInfoList"].as_array().expect("nodes");
     let [id, name, value] = ["nodeId", "fieldName", "fieldValue"].map(|field| {
-        let texts: Vec<&str> = nodes.iter().map(|node| node[field].as_str().expect("text")).collect();
+        let texts: Vec<&str> =
+            nodes.iter().map(|node| node[field].as_str().expect("text")).collect();
         texts
     });
     id.into_iter().zip(name).zip(value).map(|((id, name), value)| (id, name, value)).collect()
@@ -359,7 +412,10 @@ pub async fn assert_field_at_fault(world: &World, order: &Order, field: &str, va
     for body in bodies {
         let call = world.call(&format!("{}/run", order.tool.name)).by(&order.user).json(&body);
         let refusal = call.refused(400, "bad_request").await;
-        assert!(refusal["message"].as_str().unwrap_or_default().contains(field), "{body}: {refusal}");
+        assert!(
+            refusal["message"].as_str().unwrap_or_default().contains(field),
+            "{body}: {refusal}"
+        );
     }
     assert_nothing_happened(world, order).await;
 }

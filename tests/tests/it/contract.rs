@@ -48,8 +48,12 @@ impl<'ast> Visit<'ast> for Sources {
         returns.visit_return_type(&item.sig.output);
         returns.0.extend(method.reads);
         for function in method.functions {
-            let call =
-                Call { function, types: method.types.clone(), returns: returns.0.clone(), none: method.none.clone() };
+            let call = Call {
+                function,
+                types: method.types.clone(),
+                returns: returns.0.clone(),
+                none: method.none.clone(),
+            };
             self.calls.push((call, method.local.clone()));
         }
     }
@@ -125,8 +129,11 @@ fn is_function(text: &str) -> bool {
 
 fn shape(item: &syn::ItemStruct) -> Shape {
     let derives = attributes(&item.attrs, "derive");
-    let mut shape =
-        Shape { writes: derives.contains("Serialize"), reads: derives.contains("Deserialize"), ..Shape::default() };
+    let mut shape = Shape {
+        writes: derives.contains("Serialize"),
+        reads: derives.contains("Deserialize"),
+        ..Shape::default()
+    };
     for field in &item.fields {
         let serde = attributes(&field.attrs, "serde");
         let Some(name) = field.ident.as_ref().map(ToString::to_string) else { continue };
@@ -182,8 +189,14 @@ impl Sources {
     }
 
     /// (named, of these may be left out)
-    fn arguments(&self, name: &str, local: &BTreeMap<String, Shape>) -> (BTreeSet<String>, BTreeSet<String>) {
-        let Some(shape) = self.find(name, local).filter(|shape| shape.writes) else { return Default::default() };
+    fn arguments(
+        &self,
+        name: &str,
+        local: &BTreeMap<String, Shape>,
+    ) -> (BTreeSet<String>, BTreeSet<String>) {
+        let Some(shape) = self.find(name, local).filter(|shape| shape.writes) else {
+            return Default::default();
+        };
         let (mut all, mut optional) = (shape.serialized.clone(), shape.optional.clone());
         for inner in &shape.flattened {
             let (more, may) = self.arguments(inner, local);
@@ -194,7 +207,9 @@ impl Sources {
     }
 
     fn columns(&self, name: &str, local: &BTreeMap<String, Shape>) -> BTreeSet<String> {
-        let Some(shape) = self.find(name, local).filter(|shape| shape.reads) else { return BTreeSet::new() };
+        let Some(shape) = self.find(name, local).filter(|shape| shape.reads) else {
+            return BTreeSet::new();
+        };
         let mut all = shape.deserialized.clone();
         for inner in &shape.flattened {
             all.extend(self.columns(inner, local));
@@ -213,7 +228,12 @@ async fn function(db: &Session, name: &str) -> [BTreeSet<String>; 3] {
         ))
         .await;
     let names = |key: &str| {
-        row[key].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        row[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let arguments = names("arguments");
     let required = usize::try_from(row["required"].as_i64().unwrap()).unwrap();
@@ -241,7 +261,11 @@ async fn every_typed_call_agrees_with_its_function() {
         );
         let [arguments, required, columns] = function(&db, name).await;
         let (mut given, mut optional) = (BTreeSet::new(), BTreeSet::new());
-        for part in call.types.iter().filter(|part| !call.returns.contains(*part) || part.as_str() == "Attempt") {
+        for part in call
+            .types
+            .iter()
+            .filter(|part| !call.returns.contains(*part) || part.as_str() == "Attempt")
+        {
             let (more, may) = sources.arguments(part, local);
             given.extend(more);
             optional.extend(may);
@@ -252,11 +276,13 @@ async fn every_typed_call_agrees_with_its_function() {
         let missing: Vec<_> = required
             .iter()
             .filter(|argument| {
-                !given.contains(*argument) || optional.contains(*argument) && call.none.contains(*argument)
+                !given.contains(*argument)
+                    || optional.contains(*argument) && call.none.contains(*argument)
             })
             .collect();
         assert!(missing.is_empty(), "{name} is called without {missing:?}");
-        let read: BTreeSet<String> = call.returns.iter().flat_map(|part| sources.columns(part, local)).collect();
+        let read: BTreeSet<String> =
+            call.returns.iter().flat_map(|part| sources.columns(part, local)).collect();
         let unreturned: Vec<_> = read.difference(&columns).collect();
         assert!(unreturned.is_empty(), "{name} returns no {unreturned:?}");
     }
@@ -278,9 +304,15 @@ async fn whatever_is_called_by_name_exists() {
 #[tokio::test]
 async fn every_function_has_a_test_that_names_it() {
     let db = Database::fresh().await;
-    let tests: Vec<String> =
-        ["tests/src", "tests/tests/it"].into_iter().flat_map(sources::rust_files).map(sources::read).collect();
-    for row in db.rows("select proname as name from pg_proc where pronamespace = 'unstuck'::regnamespace").await {
+    let tests: Vec<String> = ["tests/src", "tests/tests/it"]
+        .into_iter()
+        .flat_map(sources::rust_files)
+        .map(sources::read)
+        .collect();
+    for row in db
+        .rows("select proname as name from pg_proc where pronamespace = 'unstuck'::regnamespace")
+        .await
+    {
         let name = row["name"].as_str().unwrap();
         assert!(tests.iter().any(|text| text.contains(name)), "{name} is called by no test");
     }

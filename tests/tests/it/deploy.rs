@@ -21,7 +21,11 @@ fn wrangler(args: &[&str]) -> Output {
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
@@ -29,9 +33,17 @@ fn every_function_passes_a_dry_run() {
     for function in xtask::build::all().expect("wrangler.toml is readable") {
         let function = function.file_name().expect("a folder").to_string_lossy().into_owned();
         let out = std::env::temp_dir().join(format!("unstuck-dry-run-{function}"));
-        let output = wrangler(&["deploy", "--dry-run", "-e", &function, "--outdir", &out.display().to_string()]);
-        let bundled = std::fs::read_dir(&out)
-            .map(|files| files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm")));
+        let output = wrangler(&[
+            "deploy",
+            "--dry-run",
+            "-e",
+            &function,
+            "--outdir",
+            &out.display().to_string(),
+        ]);
+        let bundled = std::fs::read_dir(&out).map(|files| {
+            files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "wasm"))
+        });
         let _ = std::fs::remove_dir_all(&out);
         assert!(output.status.success(), "{function}: {}", said(&output));
         assert!(bundled.unwrap_or(false), "{function}: no wasm in the bundle: {}", said(&output));

@@ -17,11 +17,16 @@ async fn a_balance_for_twenty_jobs_buys_twenty() {
     db.open_all_tools().await;
     let user = db.user(20 * 60 + 59).await;
     let sessions = db.sessions(50).await;
-    let orders = sessions.iter().map(async |session| session.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await);
+    let orders = sessions
+        .iter()
+        .map(async |session| session.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await);
     let answers = futures::future::join_all(orders).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 20);
     for refused in answers.into_iter().filter_map(Result::err) {
-        assert_eq!((refused.state.as_str(), refused.message.as_str()), ("PT402", "insufficient_credits"));
+        assert_eq!(
+            (refused.state.as_str(), refused.message.as_str()),
+            ("PT402", "insufficient_credits")
+        );
         assert_eq!(refused.detail, json!({ "balance": 59, "required": 60 }));
     }
     assert_eq!(db.balance(user).await, 59);
@@ -34,12 +39,15 @@ async fn one_request_sent_fifty_times_is_one_job() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(6000).await, Uuid::new_v4());
     let sessions = db.sessions(50).await;
-    let orders =
-        sessions.iter().map(async |session| session.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"] == true);
+    let orders = sessions.iter().map(async |session| {
+        session.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"] == true
+    });
     let replayed = futures::future::join_all(orders).await;
     assert_eq!(replayed.iter().filter(|replayed| !**replayed).count(), 1);
     assert_eq!(db.entries(job).await, [-60]);
-    let orders = sessions.iter().map(async |session| session.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await);
+    let orders = sessions
+        .iter()
+        .map(async |session| session.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await);
     for refused in futures::future::join_all(orders).await {
         assert_eq!(refused.unwrap_err().message, "active_job_exists");
     }
@@ -57,7 +65,10 @@ async fn fifty_cancels_return_the_credits_once() {
         0 => session.cancel(user, job).await.is_ok(),
         1 => session.cancel_as_admin(admin, job).await.is_ok(),
         _ => !session
-            .call("session_cancel_v1", json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] }))
+            .call(
+                "session_cancel_v1",
+                json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] }),
+            )
             .await
             .is_empty(),
     });
@@ -115,7 +126,9 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
         let mut number = 0;
         while !over.load(Ordering::Relaxed) {
             // Never so many that the queue's length is what is measured.
-            if orderer.int("select count(*) from unstuck.job_steps where status = 'queued'").await < 40 {
+            if orderer.int("select count(*) from unstuck.job_steps where status = 'queued'").await
+                < 40
+            {
                 let user = users[number % users.len()];
                 let answer = orderer.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap();
                 if number.is_multiple_of(13) {
@@ -142,7 +155,8 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
         over.store(true, Ordering::Relaxed);
         (looks, full)
     };
-    let (_, (), (looks, full)) = futures::future::join3(futures::future::join_all(claim), order, watch).await;
+    let (_, (), (looks, full)) =
+        futures::future::join3(futures::future::join_all(claim), order, watch).await;
     let claimed = claimed.into_inner();
     assert!(claimed > 50, "only {claimed} claims in {span:?}");
     assert!(full > 0, "never full in {looks} looks");
@@ -193,7 +207,9 @@ async fn workers_that_ask_after_each_finish_drain_the_queue() {
             }
         }
     });
-    tokio::time::timeout(Duration::from_secs(120), futures::future::join_all(drain)).await.expect("the queue drains");
+    tokio::time::timeout(Duration::from_secs(120), futures::future::join_all(drain))
+        .await
+        .expect("the queue drains");
     assert_eq!(db.int("select count(*) from unstuck.jobs where status <> 'completed'").await, 0);
     db.assert_healthy().await;
 }
@@ -226,7 +242,13 @@ async fn sweeps_from_every_side_close_each_job_once() {
                     .iter()
                     .filter_map(|row| row["cancelled_count"].as_i64())
                     .sum(),
-                2 => session.int(&format!("select healed from unstuck.user_heal_v1(md5('{round}')::uuid)")).await,
+                2 => {
+                    session
+                        .int(&format!(
+                            "select healed from unstuck.user_heal_v1(md5('{round}')::uuid)"
+                        ))
+                        .await
+                }
                 _ => {
                     let args = json!({ "p_sweep_id": null, "p_limit": 37 });
                     session.ask("jobs_sweep_v1", args).await["cleaned"].as_i64().unwrap()
@@ -238,10 +260,16 @@ async fn sweeps_from_every_side_close_each_job_once() {
     let closed: i64 = futures::future::join_all(sweeps).await.into_iter().sum();
     assert_eq!(closed, 1000);
     assert_eq!(
-        db.int("select count(*) from unstuck.jobs where status = 'failed' and credits_refunded = 60").await,
+        db.int(
+            "select count(*) from unstuck.jobs where status = 'failed' and credits_refunded = 60"
+        )
+        .await,
         1000
     );
-    assert_eq!(db.int("select count(*) from unstuck.credit_accounts where balance <> 100000").await, 0);
+    assert_eq!(
+        db.int("select count(*) from unstuck.credit_accounts where balance <> 100000").await,
+        0
+    );
     db.assert_healthy().await;
 }
 
@@ -267,8 +295,11 @@ async fn healers_never_ask_about_the_same_step() {
     let asked = sessions.iter().map(async |session| {
         let mut seen = Vec::new();
         for _ in 0..10 {
-            let due = session.call("steps_due_v1", json!({ "p_provider": PROVIDER, "p_limit": 3 })).await;
-            seen.extend(due.iter().map(|row| (id(&row["job_id"]), row["due"].as_str().unwrap().to_owned())));
+            let due =
+                session.call("steps_due_v1", json!({ "p_provider": PROVIDER, "p_limit": 3 })).await;
+            seen.extend(
+                due.iter().map(|row| (id(&row["job_id"]), row["due"].as_str().unwrap().to_owned())),
+            );
         }
         seen
     });

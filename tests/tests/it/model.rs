@@ -132,7 +132,8 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Op> {
     let tool = prop_oneof![Just(Tool::Upscaler), Just(Tool::Cards), Just(Tool::Chain)];
-    let provider = prop_oneof![Just(Provider::Runninghub), Just(Provider::Gemini), Just(Provider::Replicate)];
+    let provider =
+        prop_oneof![Just(Provider::Runninghub), Just(Provider::Gemini), Just(Provider::Replicate)];
     let claimed = || 0..8usize;
     prop_oneof![
         1 => (0..USERS, 1..200i64).prop_map(|(user, credits)| Op::Buy { user, credits }),
@@ -258,7 +259,8 @@ impl Job {
             .map(|(_, share)| share)
             .sum();
         for step in self.steps.iter_mut().filter(|step| !step.status.is_final()) {
-            step.status = if status == Status::Cancelled { Status::Cancelled } else { Status::Failed };
+            step.status =
+                if status == Status::Cancelled { Status::Cancelled } else { Status::Failed };
             step.end();
         }
         self.status = status;
@@ -288,13 +290,26 @@ impl Job {
     }
 
     fn outcome(&self) -> Status {
-        if self.steps.iter().any(|step| step.status == Status::Completed) { Status::Completed } else { Status::Failed }
+        if self.steps.iter().any(|step| step.status == Status::Completed) {
+            Status::Completed
+        } else {
+            Status::Failed
+        }
     }
 }
 
 impl Step {
     fn new(status: Status) -> Self {
-        Self { status, run: 0, attempts: 0, rescues: 0, sent: false, task: None, done: false, owed: Vec::new() }
+        Self {
+            status,
+            run: 0,
+            attempts: 0,
+            rescues: 0,
+            sent: false,
+            task: None,
+            done: false,
+            owed: Vec::new(),
+        }
     }
 
     /// What is closed while the provider works is owed a cancel there.
@@ -324,7 +339,8 @@ impl Model {
         if self.cancelled.contains(&(user, job)) {
             return "already_final".into();
         }
-        let busy = |job: &Job| job.user == user && job.tool == Tool::Upscaler && !job.status.is_final();
+        let busy =
+            |job: &Job| job.user == user && job.tool == Tool::Upscaler && !job.status.is_final();
         if tool == Tool::Upscaler && self.jobs.values().any(busy) {
             return "active_job_exists".into();
         }
@@ -333,15 +349,24 @@ impl Model {
             return "insufficient_credits".into();
         }
         self.balances[user] -= price;
-        let steps = (0..tool.shares().len())
-            .map(|at| Step::new(if at > 0 && tool == Tool::Chain { Status::Blocked } else { Status::Queued }));
-        self.jobs.insert(job, Job { user, tool, status: Status::Queued, refunded: 0, steps: steps.collect() });
+        let steps = (0..tool.shares().len()).map(|at| {
+            Step::new(if at > 0 && tool == Tool::Chain { Status::Blocked } else { Status::Queued })
+        });
+        self.jobs.insert(
+            job,
+            Job { user, tool, status: Status::Queued, refunded: 0, steps: steps.collect() },
+        );
         "ordered".into()
     }
 
     /// How many steps a claim must take.
     fn claimable(&self, provider: Provider, limit: usize) -> usize {
-        let steps = || self.jobs.values().filter(|job| job.tool.provider() == provider).flat_map(|job| &job.steps);
+        let steps = || {
+            self.jobs
+                .values()
+                .filter(|job| job.tool.provider() == provider)
+                .flat_map(|job| &job.steps)
+        };
         let live = steps().filter(|step| step.status.is_working() && !step.done).count();
         let waiting = steps().filter(|step| step.status == Status::Queued).count();
         waiting.min(limit).min(provider.slots().saturating_sub(live))
@@ -420,7 +445,13 @@ impl Model {
             step.owed.retain(|task| *task != number);
         }
         step.run += i64::from(older);
-        *step = Step { status: Status::Running, task: Some(number), done: true, sent: true, ..step.clone() };
+        *step = Step {
+            status: Status::Running,
+            task: Some(number),
+            done: true,
+            sent: true,
+            ..step.clone()
+        };
         self.hands[number].run = step.run;
         job.follow();
         "copy".into()
@@ -428,11 +459,12 @@ impl Model {
 
     fn stored(&mut self, number: usize) -> String {
         let hand = self.hands[number];
-        let Some((job, at)) = self.at_work(hand).filter(|(job, at)| job.steps[*at].status == Status::Running) else {
-            let late = self
-                .jobs
-                .get(&hand.job)
-                .is_some_and(|job| job.steps[hand.step].run >= hand.run && job.steps[hand.step].status.is_final());
+        let Some((job, at)) =
+            self.at_work(hand).filter(|(job, at)| job.steps[*at].status == Status::Running)
+        else {
+            let late = self.jobs.get(&hand.job).is_some_and(|job| {
+                job.steps[hand.step].run >= hand.run && job.steps[hand.step].status.is_final()
+            });
             return if late { "late" } else { "stale" }.into();
         };
         job.steps[at].status = Status::Completed;
@@ -443,7 +475,8 @@ impl Model {
             self.pay(user, back);
             return "completed".into();
         }
-        if let Some(next) = job.steps.get_mut(at + 1).filter(|next| next.status == Status::Blocked) {
+        if let Some(next) = job.steps.get_mut(at + 1).filter(|next| next.status == Status::Blocked)
+        {
             next.status = Status::Queued;
         }
         job.follow();
@@ -459,7 +492,9 @@ impl Model {
     }
 
     fn put_back(&mut self, number: usize, counts: bool) -> String {
-        let Some((job, at)) = self.at_work(self.hands[number]).filter(|(job, at)| !job.steps[*at].done) else {
+        let Some((job, at)) =
+            self.at_work(self.hands[number]).filter(|(job, at)| !job.steps[*at].done)
+        else {
             return "stale".into();
         };
         if counts && job.steps[at].attempts >= 3 {
@@ -475,7 +510,9 @@ impl Model {
     }
 
     fn cancel(&mut self, by: Option<usize>, job: usize) -> String {
-        let Some(row) = self.jobs.get_mut(&job).filter(|row| by.is_none_or(|user| user == row.user)) else {
+        let Some(row) =
+            self.jobs.get_mut(&job).filter(|row| by.is_none_or(|user| user == row.user))
+        else {
             return "not_found".into();
         };
         if row.status.is_final() {
@@ -545,8 +582,12 @@ impl Model {
     }
 
     fn snapshot(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.balances.iter().enumerate().map(|(user, balance)| format!("user {user}: {balance}")).collect();
+        let mut lines: Vec<String> = self
+            .balances
+            .iter()
+            .enumerate()
+            .map(|(user, balance)| format!("user {user}: {balance}"))
+            .collect();
         for (number, job) in &self.jobs {
             lines.push(format!(
                 "job {number}: {} charged {} refunded {}",
@@ -598,8 +639,14 @@ impl Real {
     }
 
     async fn order(&self, user: usize, job: usize, tool: Tool) -> String {
-        match self.db.enqueue(self.users[user], self.jobs[job], tool.name(), tool.shares().len()).await {
-            Ok(answer) if answer["replayed"] == true => format!("replayed {}", text(&answer["status"])),
+        match self
+            .db
+            .enqueue(self.users[user], self.jobs[job], tool.name(), tool.shares().len())
+            .await
+        {
+            Ok(answer) if answer["replayed"] == true => {
+                format!("replayed {}", text(&answer["status"]))
+            }
             Ok(_) => "ordered".into(),
             Err(error) => error.message,
         }
@@ -663,7 +710,10 @@ impl Real {
         for (number, user) in self.users.iter().enumerate() {
             lines.push(format!("user {number}: {}", self.db.balance(*user).await));
         }
-        let jobs = self.db.rows("select id, status, credits_charged, credits_refunded from unstuck.jobs").await;
+        let jobs = self
+            .db
+            .rows("select id, status, credits_charged, credits_refunded from unstuck.jobs")
+            .await;
         let steps =
             self.db.rows("select *, provider_done_at is not null as done from unstuck.job_steps order by step").await;
         for (number, id) in self.jobs.iter().enumerate() {
@@ -675,7 +725,9 @@ impl Real {
                 job["credits_refunded"]
             ));
             for step in steps.iter().filter(|step| step["job_id"] == json!(id)) {
-                let task = |task: &Value| task.as_str().and_then(|task| task.rsplit_once('-')?.1.parse::<usize>().ok());
+                let task = |task: &Value| {
+                    task.as_str().and_then(|task| task.rsplit_once('-')?.1.parse::<usize>().ok())
+                };
                 let mut owed: Vec<usize> = step["provider_cancel_due"]
                     .as_array()
                     .into_iter()
@@ -728,7 +780,9 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
             real.db.grant(real.users[user], credits).await;
             Default::default()
         }
-        Op::Order { user, job, tool } => (model.order(user, job, tool), real.order(user, job, tool).await),
+        Op::Order { user, job, tool } => {
+            (model.order(user, job, tool), real.order(user, job, tool).await)
+        }
         Op::Claim { provider, limit } => {
             let expected = model.claimable(provider, limit);
             let claimed = real.db.claim(provider.name(), limit as i64).await;
@@ -753,8 +807,10 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
                 (model.accepted(number), real.db.started(real.claimed[number], &task).await)
             } else {
                 let answer = real.db.done(real.claimed[number], &task).await;
-                real.claimed[number].run =
-                    answer["run"].as_i64().filter(|_| answer["outcome"] == "copy").unwrap_or(real.claimed[number].run);
+                real.claimed[number].run = answer["run"]
+                    .as_i64()
+                    .filter(|_| answer["outcome"] == "copy")
+                    .unwrap_or(real.claimed[number].run);
                 (model.finished(number), text(&answer["outcome"]))
             }
         }
@@ -775,7 +831,10 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
         Op::RefusedForCapacity { claimed } | Op::FailedInPassing { claimed } => {
             let number = hand(claimed, false)?;
             let counts = matches!(op, Op::FailedInPassing { .. });
-            let answer = real.db.requeue(real.claimed[number], if counts { "transient" } else { "capacity" }, 0).await;
+            let answer = real
+                .db
+                .requeue(real.claimed[number], if counts { "transient" } else { "capacity" }, 0)
+                .await;
             let answer = if answer["outcome"] == "stale" {
                 "stale".into()
             } else {
@@ -783,7 +842,9 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
             };
             (model.put_back(number, counts), answer)
         }
-        Op::CancelByUser { user, job } => (model.cancel(Some(user), job), real.cancel(Some(user), job).await),
+        Op::CancelByUser { user, job } => {
+            (model.cancel(Some(user), job), real.cancel(Some(user), job).await)
+        }
         Op::CancelByAdmin { job } => (model.cancel(None, job), real.cancel(None, job).await),
         Op::CloseSession { user } => (model.close_session(user), real.close_session(user).await),
         Op::LeasesRunOut => (model.leases_run_out(), real.sweep("95 seconds").await),
@@ -795,7 +856,13 @@ async fn agree(real: &mut Real, ops: &[Op]) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     for (number, op) in ops.iter().enumerate() {
         let Some((expected, answered)) = both(&mut model, real, *op).await else { continue };
-        prop_assert_eq!(&expected, &answered, "operation {} ({:?}): the model's answer, Postgres's", number, op);
+        prop_assert_eq!(
+            &expected,
+            &answered,
+            "operation {} ({:?}): the model's answer, Postgres's",
+            number,
+            op
+        );
         prop_assert_eq!(
             model.snapshot(),
             real.snapshot().await,
@@ -817,8 +884,12 @@ async fn agree(real: &mut Real, ops: &[Op]) -> Result<(), TestCaseError> {
 fn the_model_and_postgres_agree() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cases = std::env::var("UNSTUCK_MODEL_CASES").ok().and_then(|cases| cases.parse().ok());
-    let config =
-        Config { cases: cases.unwrap_or(60), failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
+    let config = Config {
+        cases: cases.unwrap_or(60),
+        failure_persistence: None,
+        max_shrink_iters: 2000,
+        ..Config::default()
+    };
     let mut runner = match cases {
         Some(_) => TestRunner::new(config),
         None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),

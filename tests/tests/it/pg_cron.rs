@@ -36,7 +36,10 @@ async fn assert_returned(db: &Session) {
         where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 51 end)";
     assert_eq!(db.rows(wrong).await, Vec::<serde_json::Value>::new());
     let owed = db.int("select sum(case when has_card then 40 else 51 end) from stuck").await;
-    assert_eq!(db.int("select sum(amount) from unstuck.credit_entries where kind = 'refund'").await, owed);
+    assert_eq!(
+        db.int("select sum(amount) from unstuck.credit_entries where kind = 'refund'").await,
+        owed
+    );
     db.assert_healthy().await;
 }
 
@@ -50,9 +53,13 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
         return not_run("postgresql-15-cron is not installed here");
     }
-    let settings =
-        ["shared_preload_libraries=pg_cron", "cron.database_name=postgres", "cron.use_background_workers=on"];
-    let installed = Installed { bin: PathBuf::from(BIN), settings: settings.map(str::to_owned).to_vec() };
+    let settings = [
+        "shared_preload_libraries=pg_cron",
+        "cron.database_name=postgres",
+        "cron.use_background_workers=on",
+    ];
+    let installed =
+        Installed { bin: PathBuf::from(BIN), settings: settings.map(str::to_owned).to_vec() };
     let options = Options { installed: Some(installed), ..Options::for_tests().expect("a port") };
     let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
     let url = server.url("postgres");
@@ -60,7 +67,11 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     // The extension is the database's owner's to create; what is installed afterwards finds it.
     db.exec("create extension pg_cron").await;
     postgres::install(&postgres::connect(&url).await.unwrap(), true).await.expect("our SQL");
-    assert_eq!(db.int("select count(*) from cron.job where command like '%cleanup_all_stale_ai_jobs%'").await, 1);
+    assert_eq!(
+        db.int("select count(*) from cron.job where command like '%cleanup_all_stale_ai_jobs%'")
+            .await,
+        1
+    );
 
     // Alone: nobody but pg_cron calls anything.
     db.exec(STUCK).await;
@@ -71,7 +82,10 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     };
     tokio::time::timeout(PATIENCE, healed).await.expect("pg_cron heals within two minutes");
     assert_returned(&db).await;
-    assert!(db.int("select count(*) from unstuck.sweeps where source = 'sql' and cleaned = 72").await == 1);
+    assert!(
+        db.int("select count(*) from unstuck.sweeps where source = 'sql' and cleaned = 72").await
+            == 1
+    );
 
     // Beside the edge's sweep and another run of itself, on a new incident.
     db.exec("drop table stuck; truncate unstuck.jobs cascade; truncate unstuck.credit_entries, unstuck.credit_accounts")

@@ -145,7 +145,9 @@ impl Op {
 }
 
 fn sweep(later: &str) -> String {
-    format!("select * from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')")
+    format!(
+        "select * from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')"
+    )
 }
 
 /// One job in its state.
@@ -334,16 +336,20 @@ impl Arena {
             self.wait_until_ended_or_waiting(&self.pids[1..ops.len()], &ended, label).await;
             first.exec(if commit { "commit" } else { "rollback" }).await;
         };
-        let (rows, ()) = tokio::time::timeout(Duration::from_secs(60), futures::future::join(others, end))
-            .await
-            .unwrap_or_else(|_| panic!("{label}: somebody never ended"));
+        let (rows, ()) =
+            tokio::time::timeout(Duration::from_secs(60), futures::future::join(others, end))
+                .await
+                .unwrap_or_else(|_| panic!("{label}: somebody never ended"));
         answers.extend(rows.into_iter().map(|rows| answer(&case, rows)));
         for answer in &answers {
             assert!(
                 !answer.contains("40P01") && !answer.contains("55P03"),
                 "{label}: deadlock or endless wait: {answers:?}"
             );
-            assert!(!answer.starts_with("error 2") && !answer.starts_with("error X"), "{label}: {answers:?}");
+            assert!(
+                !answer.starts_with("error 2") && !answer.starts_with("error X"),
+                "{label}: {answers:?}"
+            );
         }
         if !commit {
             answers.remove(0);
@@ -371,17 +377,20 @@ impl Arena {
     /// Looks for an order that explains this end; the failure shows all that were possible.
     async fn explain(&mut self, state: State, ops: &[Op], commit: bool, end: &End, label: &str) {
         let takes_part: Vec<usize> = (usize::from(!commit)..ops.len()).collect();
-        let may_skip: Vec<usize> = takes_part.iter().copied().filter(|at| *at > 0 && ops[*at].skips_locked()).collect();
+        let may_skip: Vec<usize> =
+            takes_part.iter().copied().filter(|at| *at > 0 && ops[*at].skips_locked()).collect();
         let mut possible = BTreeSet::new();
         for skipped in subsets(&may_skip) {
-            let acting: Vec<usize> = takes_part.iter().copied().filter(|at| !skipped.contains(at)).collect();
+            let acting: Vec<usize> =
+                takes_part.iter().copied().filter(|at| !skipped.contains(at)).collect();
             for order in orders(&acting) {
                 let sequence: Vec<Op> = order.iter().map(|at| ops[*at]).collect();
                 let serial = self.one_after_the_other(state, &sequence).await;
-                let answers = takes_part.iter().map(|at| match order.iter().position(|other| other == at) {
-                    Some(position) => serial.answers[position].clone(),
-                    None => nothing(ops[*at]),
-                });
+                let answers =
+                    takes_part.iter().map(|at| match order.iter().position(|other| other == at) {
+                        Some(position) => serial.answers[position].clone(),
+                        None => nothing(ops[*at]),
+                    });
                 let explained = End { answers: answers.collect(), state: serial.state };
                 if explained == *end {
                     return;
@@ -394,7 +403,10 @@ impl Arena {
 
     async fn case(&mut self, state: State, ops: &[Op]) {
         for commit in [true, false] {
-            let label = format!("{state:?}: {ops:?}, the first {}", if commit { "commits" } else { "rolls back" });
+            let label = format!(
+                "{state:?}: {ops:?}, the first {}",
+                if commit { "commits" } else { "rolls back" }
+            );
             let end = self.meet(state, ops, commit, &label).await;
             self.explain(state, ops, commit, &end, &label).await;
         }
@@ -453,7 +465,8 @@ fn orders(of: &[usize]) -> Vec<Vec<usize>> {
 fn subsets(of: &[usize]) -> Vec<Vec<usize>> {
     let mut all = vec![Vec::new()];
     for item in of {
-        let with: Vec<Vec<usize>> = all.iter().map(|set| set.iter().copied().chain([*item]).collect()).collect();
+        let with: Vec<Vec<usize>> =
+            all.iter().map(|set| set.iter().copied().chain([*item]).collect()).collect();
         all.extend(with);
     }
     all
@@ -527,7 +540,16 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
 #[tokio::test]
 async fn a_verdict_meets_what_it_is_about() {
     let mut arena = Arena::open().await;
-    let ops = [Op::Checked, Op::Done, Op::Complete, Op::Fail, Op::Stop, Op::Sweep, Op::Webhook, Op::Requeue];
+    let ops = [
+        Op::Checked,
+        Op::Done,
+        Op::Complete,
+        Op::Fail,
+        Op::Stop,
+        Op::Sweep,
+        Op::Webhook,
+        Op::Requeue,
+    ];
     for first in ops {
         for second in ops {
             arena.case(State::Overdue, &[first, second]).await;
@@ -539,7 +561,15 @@ async fn a_verdict_meets_what_it_is_about() {
 #[tokio::test]
 async fn siblings_meet_each_other_and_what_ends_their_job() {
     let mut arena = Arena::open().await;
-    let cards = [Op::Complete, Op::CompleteSecond, Op::Fail, Op::FailSecond, Op::Stop, Op::Sweep, Op::Rescue];
+    let cards = [
+        Op::Complete,
+        Op::CompleteSecond,
+        Op::Fail,
+        Op::FailSecond,
+        Op::Stop,
+        Op::Sweep,
+        Op::Rescue,
+    ];
     for first in cards {
         for second in cards {
             for third in cards {
@@ -580,12 +610,22 @@ async fn nobody_waits_in_a_circle_for_an_account() {
             let over = arena.db.order(case.user, UPSCALER, 1).await;
             arena.db.age(over, "11 minutes").await;
             let fill = |sql: &str| {
-                let names = [("{user}", case.user), ("{admin}", case.admin), ("{handed}", case.job), ("{over}", over)];
-                names.iter().fold(sql.to_owned(), |sql, (name, id)| sql.replace(name, &id.to_string()))
+                let names = [
+                    ("{user}", case.user),
+                    ("{admin}", case.admin),
+                    ("{handed}", case.job),
+                    ("{over}", over),
+                ];
+                names
+                    .iter()
+                    .fold(sql.to_owned(), |sql, (name, id)| sql.replace(name, &id.to_string()))
             };
             // Both are let in one after the other, and then meet whatever the other one has locked meanwhile.
             keeper
-                .exec(&format!("begin; select from unstuck.credit_accounts where user_id = '{}' for update", case.user))
+                .exec(&format!(
+                    "begin; select from unstuck.credit_accounts where user_id = '{}' for update",
+                    case.user
+                ))
                 .await;
             let ended = Cell::new(0);
             let (one, two) = (fill(first), fill(second));
@@ -602,10 +642,14 @@ async fn nobody_waits_in_a_circle_for_an_account() {
                 arena.wait_until_ended_or_waiting(&arena.pids[..2], &ended, &label).await;
                 keeper.exec("commit").await;
             };
-            let (one, two, ()) = futures::future::join3(run(&arena.actors[0], &one), second_later, release).await;
+            let (one, two, ()) =
+                futures::future::join3(run(&arena.actors[0], &one), second_later, release).await;
             for rows in [one, two] {
                 let refused = rows.err().map(|error| error.state);
-                assert!(refused.as_deref().is_none_or(|state| state.starts_with("PT")), "{label}: {refused:?}");
+                assert!(
+                    refused.as_deref().is_none_or(|state| state.starts_with("PT")),
+                    "{label}: {refused:?}"
+                );
             }
             arena.check_money(&case, &label).await;
         }

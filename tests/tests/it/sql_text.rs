@@ -43,7 +43,15 @@ fn broken(sql: &str) -> Vec<(usize, &'static str)> {
 
 /// What begins a line of its own wherever it stands outside parentheses.
 const CLAUSES: [&str; 9] = [
-    "from", "where", "group by", "having", "order by", "limit", "returning", "on conflict", "union all",
+    "from",
+    "where",
+    "group by",
+    "having",
+    "order by",
+    "limit",
+    "returning",
+    "on conflict",
+    "union all",
 ];
 
 /// What of a line stands outside its parentheses and its strings.
@@ -65,14 +73,21 @@ fn outside(line: &str) -> String {
 fn crowded(sql: &str) -> Vec<(usize, &'static str)> {
     // These begin one clause, not two.
     let one = [
-        "select from ", "delete from ", "revoke ", "grant ", "partition by ", "not exists", "exists",
+        "select from ",
+        "delete from ",
+        "revoke ",
+        "grant ",
+        "partition by ",
+        "not exists",
+        "exists",
         "from rows from",
     ];
     let mut crowded = Vec::new();
     for (at, line) in text::with_bodies(sql).lines().enumerate() {
         let line = outside(line);
         let begins_one = one.iter().any(|start| line.starts_with(start));
-        let line = line.replace("distinct from", "distinct-from").replace("epoch from", "epoch-from");
+        let line =
+            line.replace("distinct from", "distinct-from").replace("epoch from", "epoch-from");
         let is_second = |clause: &&str| line.contains(&format!(" {clause} "));
         if CLAUSES.iter().filter(|clause| !begins_one || **clause != "from").any(is_second) {
             crowded.push((at + 1, "one clause a line"));

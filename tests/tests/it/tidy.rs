@@ -9,12 +9,30 @@ use unstuck_tests::{Database, sources};
 use xtask::wrangler::Wrangler;
 
 /// What decides from values in hand. The other layers are `db`, `flow` and `edge`.
-const CORE: [&str; 11] =
-    ["address", "auth", "config", "credit", "error", "id", "job", "provider", "site", "transport", "webhook"];
+const CORE: [&str; 11] = [
+    "address",
+    "auth",
+    "config",
+    "credit",
+    "error",
+    "id",
+    "job",
+    "provider",
+    "site",
+    "transport",
+    "webhook",
+];
 
 /// The packages that the product was asked to be built with.
-const NAMED: [&str; 7] =
-    ["worker", "serde", "serde_json", "postgrest", "jsonwebtoken", "getrandom", "console_error_panic_hook"];
+const NAMED: [&str; 7] = [
+    "worker",
+    "serde",
+    "serde_json",
+    "postgrest",
+    "jsonwebtoken",
+    "getrandom",
+    "console_error_panic_hook",
+];
 
 /// Only `flow::finalise` calls these: they finish, fail or cancel.
 const ENDING: [&str; 9] = [
@@ -33,7 +51,9 @@ fn is_test(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name == "tests.rs"
         || name.ends_with("_tests.rs")
-        || file.components().any(|part| part.as_os_str() == "testing" || part.as_os_str() == "tests")
+        || file
+            .components()
+            .any(|part| part.as_os_str() == "testing" || part.as_os_str() == "tests")
 }
 
 /// The code of a source file: without comments, and without a `mod tests` at its end.
@@ -74,15 +94,24 @@ fn layers_depend_one_way() {
             allowed.contains(module.as_str()),
             "{shown}: a module of no layer; say in `tidy` which one it belongs to"
         );
-        assert!(module == "edge" || !names_crate(&code, "worker"), "{shown}: only `edge` names `worker`");
+        assert!(
+            module == "edge" || !names_crate(&code, "worker"),
+            "{shown}: only `edge` names `worker`"
+        );
         if module != "edge" {
             assert!(!code.contains("crate::edge"), "{shown}: nothing below depends on `edge`");
         }
         if CORE.contains(&module.as_str()) {
             assert!(!code.contains(".await"), "{shown}: core never awaits");
-            for outer in
-                ["crate::flow", "crate::db", "SystemTime", "Instant::now", "getrandom::", "std::env", "std::fs"]
-            {
+            for outer in [
+                "crate::flow",
+                "crate::db",
+                "SystemTime",
+                "Instant::now",
+                "getrandom::",
+                "std::env",
+                "std::fs",
+            ] {
                 assert!(!code.contains(outer), "{shown}: core knows no {outer}");
             }
         }
@@ -95,15 +124,24 @@ fn layers_depend_one_way() {
 #[test]
 fn only_finalise_ends_a_job() {
     let files = shipped("shared/src").into_iter().chain(shipped("functions"));
-    for file in files.filter(|file| !file.starts_with("shared/src/db") && !file.ends_with("flow/finalise.rs")) {
+    for file in files
+        .filter(|file| !file.starts_with("shared/src/db") && !file.ends_with("flow/finalise.rs"))
+    {
         let code = code(&file);
         for call in ENDING {
-            assert!(!code.contains(call), "{}: {call} is called by `flow::finalise` only", file.display());
+            assert!(
+                !code.contains(call),
+                "{}: {call} is called by `flow::finalise` only",
+                file.display()
+            );
         }
     }
     let finalise = code(Path::new("shared/src/flow/finalise.rs"));
     for call in ENDING {
-        assert!(finalise.contains(call), "`flow::finalise` no longer calls {call}; correct this list");
+        assert!(
+            finalise.contains(call),
+            "`flow::finalise` no longer calls {call}; correct this list"
+        );
     }
 }
 
@@ -168,15 +206,25 @@ fn files_and_functions_stay_small() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    for file in
-        sources::committed().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+    for file in sources::committed()
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
     {
-        assert!(sources::read(&file).starts_with("//! "), "{} begins without `//!`", file.display());
+        assert!(
+            sources::read(&file).starts_with("//! "),
+            "{} begins without `//!`",
+            file.display()
+        );
     }
-    let migration =
-        |file: &Path| file.starts_with("supabase/migrations") && file.extension().is_some_and(|of| of == "sql");
+    let migration = |file: &Path| {
+        file.starts_with("supabase/migrations") && file.extension().is_some_and(|of| of == "sql")
+    };
     for file in sources::committed().into_iter().filter(|file| migration(file)) {
-        assert!(sources::read(&file).starts_with("-- "), "{} begins without saying what it is for", file.display());
+        assert!(
+            sources::read(&file).starts_with("-- "),
+            "{} begins without saying what it is for",
+            file.display()
+        );
     }
 }
 
@@ -192,9 +240,12 @@ fn names_say_what_a_thing_is() {
 
 /// The functions as folders.
 fn folders() -> BTreeSet<String> {
-    let manifests =
-        sources::committed().into_iter().filter(|file| file.starts_with("functions") && file.ends_with("Cargo.toml"));
-    manifests.filter_map(|file| Some(file.parent()?.file_name()?.to_string_lossy().into_owned())).collect()
+    let manifests = sources::committed()
+        .into_iter()
+        .filter(|file| file.starts_with("functions") && file.ends_with("Cargo.toml"));
+    manifests
+        .filter_map(|file| Some(file.parent()?.file_name()?.to_string_lossy().into_owned()))
+        .collect()
 }
 
 #[test]
@@ -212,7 +263,11 @@ fn a_function_is_known_everywhere_or_nowhere() {
         .and_then(|rest| rest.split("\n## ").next())
         .expect("README has its table of endpoints");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(folders, rows.map(str::to_owned).collect(), "folders in functions/ and README's endpoints");
+    assert_eq!(
+        folders,
+        rows.map(str::to_owned).collect(),
+        "folders in functions/ and README's endpoints"
+    );
 
     let modules: BTreeSet<String> = sources::committed()
         .into_iter()
@@ -223,8 +278,13 @@ fn a_function_is_known_everywhere_or_nowhere() {
     assert!(untested.is_empty(), "no module in tests/tests/e2e for {untested:?}");
 
     for name in &folders {
-        let manifest: toml::Table = sources::read(format!("functions/{name}/Cargo.toml")).parse().unwrap();
-        assert_eq!(manifest["package"]["name"].as_str(), Some(name.as_str()), "the folder is the package's name");
+        let manifest: toml::Table =
+            sources::read(format!("functions/{name}/Cargo.toml")).parse().unwrap();
+        assert_eq!(
+            manifest["package"]["name"].as_str(),
+            Some(name.as_str()),
+            "the folder is the package's name"
+        );
     }
 }
 
@@ -254,8 +314,10 @@ async fn what_costs_credits_says_so_and_is_rate_limited() {
     for row in db.rows("select tool from unstuck.tools where enabled").await {
         let tool = row["tool"].as_str().unwrap();
         let files = shipped(&format!("functions/{tool}"));
-        let says_so =
-            files.iter().map(|file| code(file)).any(|code| charges(&code) || shared.iter().any(|of| code.contains(of)));
+        let says_so = files
+            .iter()
+            .map(|file| code(file))
+            .any(|code| charges(&code) || shared.iter().any(|of| code.contains(of)));
         assert!(says_so, "{tool} costs credits: an operation of its spec is `.charging()`");
         let function = functions.iter().find(|function| function.name == tool).unwrap();
         let limited = function.ratelimits.iter().any(|limit| limit.name == "RATE_LIMIT");
@@ -269,7 +331,10 @@ fn whole_code(function: &str) -> String {
     let mut all: String = files.iter().map(|file| code(file)).collect();
     for part in ["tool", "generation"] {
         // `tool::job_param` alone is no operation.
-        if ["spec(", "OPS", "handle", "consume"].iter().any(|name| all.contains(&format!("{part}::{name}"))) {
+        if ["spec(", "OPS", "handle", "consume"]
+            .iter()
+            .any(|name| all.contains(&format!("{part}::{name}")))
+        {
             all += &code(Path::new(&format!("shared/src/edge/{part}.rs")));
         }
     }
@@ -278,8 +343,12 @@ fn whole_code(function: &str) -> String {
 
 /// The limiter of every operation that a user may call: `Op::new` counts as another call unless it says otherwise.
 fn limiters(code: &str) -> BTreeSet<&'static str> {
-    let ops = code.split("Op::new(").skip(1).map(|rest| rest.split(']').take(2).collect::<Vec<_>>().join("]"));
-    let users = ["Policy::User", "Policy::UserOrService", "Policy::Admin", "Policy::ServiceOrAdmin"];
+    let ops = code
+        .split("Op::new(")
+        .skip(1)
+        .map(|rest| rest.split(']').take(2).collect::<Vec<_>>().join("]"));
+    let users =
+        ["Policy::User", "Policy::UserOrService", "Policy::Admin", "Policy::ServiceOrAdmin"];
     let is_for_users = |op: &String| {
         let policy = op.split("Policy::").nth(1).unwrap_or_default();
         let policy: String = policy.chars().take_while(|c| c.is_alphanumeric()).collect();
@@ -294,9 +363,11 @@ fn limiters(code: &str) -> BTreeSet<&'static str> {
             (true, true) => panic!("an order is no look: {op}"),
         })
         .collect();
-    for (limit, binding) in
-        [("Quota::Order", "RATE_LIMIT"), ("Quota::Read", "READ_LIMIT"), ("Quota::Other", "OTHER_LIMIT")]
-    {
+    for (limit, binding) in [
+        ("Quota::Order", "RATE_LIMIT"),
+        ("Quota::Read", "READ_LIMIT"),
+        ("Quota::Other", "OTHER_LIMIT"),
+    ] {
         if code.contains(&format!("count_as({limit})")) {
             found.insert(binding);
         }
@@ -312,9 +383,20 @@ fn whatever_a_user_may_call_has_its_limiter() {
     }
     let mut limited = 0;
     for function in Wrangler::load().unwrap().functions {
-        let declared: BTreeSet<&str> = function.ratelimits.iter().map(|limit| limit.name.as_str()).collect();
-        assert_eq!(declared.len(), function.ratelimits.len(), "[env.{}] names a limiter twice", function.name);
-        assert_eq!(limiters(&whole_code(&function.name)), declared, "[env.{}] ratelimits", function.name);
+        let declared: BTreeSet<&str> =
+            function.ratelimits.iter().map(|limit| limit.name.as_str()).collect();
+        assert_eq!(
+            declared.len(),
+            function.ratelimits.len(),
+            "[env.{}] names a limiter twice",
+            function.name
+        );
+        assert_eq!(
+            limiters(&whole_code(&function.name)),
+            declared,
+            "[env.{}] ratelimits",
+            function.name
+        );
         limited += usize::from(!declared.is_empty());
         for limit in &function.ratelimits {
             // One limiter over all functions is one `namespace_id`.
@@ -344,11 +426,15 @@ const FOLLOWING: [&str; 4] = ["cancel", "reconcile", "retry", "sweep"];
 fn hints(function: &str) -> BTreeSet<&'static str> {
     let whole = whole_code(function);
     let flow = |module: &str| code(&Path::new("shared/src/flow").join(module).with_extension("rs"));
-    let imports =
-        whole.split("use ").filter(|rest| rest.starts_with("shared::flow") || rest.starts_with("crate::flow"));
-    let imports: String = imports.filter_map(|rest| rest.split(';').next()).collect::<Vec<_>>().join(" ");
+    let imports = whole
+        .split("use ")
+        .filter(|rest| rest.starts_with("shared::flow") || rest.starts_with("crate::flow"));
+    let imports: String =
+        imports.filter_map(|rest| rest.split(';').next()).collect::<Vec<_>>().join(" ");
     let named: BTreeSet<&str> = imports.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let any = FOLLOWING.into_iter().any(|module| named.contains(module) && flow(module).contains("hint::start_next("));
+    let any = FOLLOWING
+        .into_iter()
+        .any(|module| named.contains(module) && flow(module).contains("hint::start_next("));
     let all = any || whole.contains("hint::start_next(");
     let mut code = whole.clone();
     for module in ["attempt", "generations"].into_iter().filter(|module| named.contains(module)) {
@@ -357,7 +443,11 @@ fn hints(function: &str) -> BTreeSet<&'static str> {
     let sends = code.contains("hint::send(") || code.contains("run_all(");
     let names = |provider: &str| sends && code.contains(&format!("{provider}::NAME"));
     let queues = [("gemini", "GEMINI_HINTS"), ("llm", "LLM_HINTS")];
-    queues.into_iter().filter(|(provider, _)| all || names(provider)).map(|(_, queue)| queue).collect()
+    queues
+        .into_iter()
+        .filter(|(provider, _)| all || names(provider))
+        .map(|(_, queue)| queue)
+        .collect()
 }
 
 #[test]
@@ -367,7 +457,10 @@ fn whoever_can_send_a_hint_has_its_queue() {
     for module in sources::rust_files("shared/src/flow") {
         let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let leads = code(&module).contains("hint::start_next(") && !is_test(&module);
-        assert!(!leads || FOLLOWING.contains(&name.as_str()), "flow::{name} follows up for any provider: name it here");
+        assert!(
+            !leads || FOLLOWING.contains(&name.as_str()),
+            "flow::{name} follows up for any provider: name it here"
+        );
     }
     let mut senders = 0;
     for function in Wrangler::load().unwrap().functions {
@@ -382,21 +475,27 @@ fn whoever_can_send_a_hint_has_its_queue() {
 /// The names that a file of words gives to its texts; the forms of a plural differ by language.
 fn words(language: &str) -> BTreeSet<String> {
     let text = sources::read(format!("web/words/{language}.js"));
-    let lines = text.lines().filter(|line| line.starts_with("  ") && !line.trim_start().starts_with("//"));
+    let lines =
+        text.lines().filter(|line| line.starts_with("  ") && !line.trim_start().starts_with("//"));
     let names = lines.flat_map(|line| line.match_indices(": ").map(|(at, _)| &line[..at]));
     let name = |before: &str| -> String {
-        let name: String =
-            before.chars().rev().take_while(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').collect();
+        let name: String = before
+            .chars()
+            .rev()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-')
+            .collect();
         name.chars().rev().collect()
     };
     let mark = |before: &str, name: &str| {
         before.strip_suffix(name).is_some_and(|rest| {
             rest.trim_end().is_empty()
-                || rest.ends_with(", ") && !rest.trim_end_matches(", ").ends_with(|c: char| c.is_alphanumeric())
+                || rest.ends_with(", ")
+                    && !rest.trim_end_matches(", ").ends_with(|c: char| c.is_alphanumeric())
         })
     };
-    let found =
-        names.map(|before| (before, name(before))).filter(|(before, name)| !name.is_empty() && mark(before, name));
+    let found = names
+        .map(|before| (before, name(before)))
+        .filter(|(before, name)| !name.is_empty() && mark(before, name));
     let plural = ["one", "few", "many", "other", "two", "zero"];
     found.map(|(_, name)| name).filter(|name| !plural.contains(&name.as_str())).collect()
 }
@@ -415,8 +514,11 @@ fn every_language_has_every_word() {
 #[test]
 fn every_secret_is_used_and_every_setting_declared() {
     let config = code(Path::new("shared/src/config.rs"));
-    let read: BTreeSet<String> =
-        config.split("read(\"").skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned())).collect();
+    let read: BTreeSet<String> = config
+        .split("read(\"")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split('"').next()?.to_owned()))
+        .collect();
     assert!(read.len() > 10, "{read:?}");
     let wrangler = Wrangler::load().unwrap();
     let declared: BTreeSet<String> =
@@ -424,7 +526,8 @@ fn every_secret_is_used_and_every_setting_declared() {
     // A secret may also be optional somewhere without a line of its own; a name nobody declares cannot be set.
     let unread: Vec<_> = declared.difference(&read).collect();
     assert!(unread.is_empty(), "declared in wrangler.toml, read by nobody: {unread:?}");
-    let undeclared: Vec<_> = read.difference(&declared).filter(|name| !wrangler_mentions(name)).collect();
+    let undeclared: Vec<_> =
+        read.difference(&declared).filter(|name| !wrangler_mentions(name)).collect();
     assert!(undeclared.is_empty(), "read, and declared for no function: {undeclared:?}");
     let readme = sources::read("README.md");
     for name in &read {
@@ -459,8 +562,9 @@ fn nothing_is_left_for_later_and_nothing_is_of_one_machine() {
     ]
     .map(|parts| parts.concat())
     .into();
-    let places: Vec<String> =
-        [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Use", "rs/"]].map(|parts| parts.concat()).into();
+    let places: Vec<String> = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Use", "rs/"]]
+        .map(|parts| parts.concat())
+        .into();
     for (file, text) in written() {
         for (number, line) in text.lines().enumerate() {
             for word in unfinished.iter().chain(&places) {
@@ -472,15 +576,18 @@ fn nothing_is_left_for_later_and_nothing_is_of_one_machine() {
 
 #[test]
 fn packages_come_from_wherever_the_reader_gets_them() {
-    assert!(!sources::read("package-lock.json").contains("\"resolved\""), "package-lock.json names a registry's host");
+    assert!(
+        !sources::read("package-lock.json").contains("\"resolved\""),
+        "package-lock.json names a registry's host"
+    );
     for line in sources::read("Cargo.lock").lines().filter(|line| line.starts_with("source = ")) {
         assert_eq!(line, "source = \"registry+https://github.com/rust-lang/crates.io-index\"");
     }
     for (file, text) in written() {
         let settings = file.ends_with(".npmrc") || file.ends_with(".cargo/config.toml");
-        let names_one = text
-            .lines()
-            .any(|line| line.starts_with("registry") || line.contains(":registry") || line.contains("[source"));
+        let names_one = text.lines().any(|line| {
+            line.starts_with("registry") || line.contains(":registry") || line.contains("[source")
+        });
         assert!(!settings || !names_one, "{} names a registry", file.display());
     }
 }

@@ -87,7 +87,10 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     client.batch_execute(TOWN).await?;
     client.batch_execute("vacuum analyze").await?;
     client.batch_execute("select sweep_begin_v1('bench')").await?;
-    println!("500,000 jobs, {} entries", count(&client, "select count(*) from credit_entries").await?);
+    println!(
+        "500,000 jobs, {} entries",
+        count(&client, "select count(*) from credit_entries").await?
+    );
     println!("{:<58} {:>8}", "", "ms");
     for jobs in [0, 10, 100, 1_400] {
         let name = format!("a pass's report, {jobs} jobs changed since the last");
@@ -105,7 +108,8 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     client.batch_execute("reset role").await?;
     client.batch_execute(CARDS).await?;
     client.batch_execute("analyze").await?;
-    timed(&client, "one computation of the queue", "select unstuck_private.my_places()", "").await?;
+    timed(&client, "one computation of the queue", "select unstuck_private.my_places()", "")
+        .await?;
     client.batch_execute(AS_USER).await?;
     for view in ["generation_jobs", "generation_tasks", "job_receipts"] {
         let name = format!("{view}, 150 sets of cards, 1,050 cards waiting");

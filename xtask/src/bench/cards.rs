@@ -25,17 +25,25 @@ pub(super) async fn run() -> Result<()> {
     let http = Client::builder().timeout(Duration::from_secs(60)).build()?;
     let info = stack.info().clone();
     let script = json!({ "gemini": { "work_ms": WORK_MS } });
-    http.post(format!("{}/__script", info.providers_url)).json(&script).send().await?.error_for_status()?;
+    http.post(format!("{}/__script", info.providers_url))
+        .json(&script)
+        .send()
+        .await?
+        .error_for_status()?;
     let mut buyers = Vec::new();
     for user in &info.users {
         buyers.push(buyer(&stack, &http, user).await?);
     }
     let db = stack.db().await?;
-    let limit: i32 =
-        db.query_one("select max_concurrent from unstuck.providers where provider = 'gemini'", &[]).await?.get(0);
+    let limit: i32 = db
+        .query_one("select max_concurrent from unstuck.providers where provider = 'gemini'", &[])
+        .await?
+        .get(0);
     let limit = u32::try_from(limit)?;
     let ideal = Duration::from_millis(WORK_MS) * u32::try_from(JOBS * CARDS)? / limit;
-    println!("{JOBS} jobs of {CARDS} cards, {WORK_MS} ms each at the provider, {limit} at a time: {ideal:.0?} at best");
+    println!(
+        "{JOBS} jobs of {CARDS} cards, {WORK_MS} ms each at the provider, {limit} at a time: {ideal:.0?} at best"
+    );
 
     let began = Instant::now();
     for number in 0..JOBS {
@@ -50,7 +58,10 @@ pub(super) async fn run() -> Result<()> {
     }
     let took = began.elapsed();
     let busy = ideal.as_secs_f64() / took.as_secs_f64() * 100.0;
-    let done: i64 = db.query_one("select count(*) from unstuck.job_steps where status = 'completed'", &[]).await?.get(0);
+    let done: i64 = db
+        .query_one("select count(*) from unstuck.job_steps where status = 'completed'", &[])
+        .await?
+        .get(0);
     println!("{done} cards in {took:.1?}: {busy:.0} % busy (wanted: 80 %)");
     stack.stop();
     if done != i64::try_from(JOBS * CARDS)? {
@@ -63,8 +74,11 @@ pub(super) async fn run() -> Result<()> {
 async fn buyer(stack: &Stack, http: &Client, user: &User) -> Result<(String, String)> {
     let info = stack.info();
     let credentials = json!({ "email": user.email, "password": user.password });
-    let request = http.post(format!("{}/auth/v1/token?grant_type=password", info.url)).header("apikey", &info.anon_key);
-    let session: Value = request.json(&credentials).send().await?.error_for_status()?.json().await?;
+    let request = http
+        .post(format!("{}/auth/v1/token?grant_type=password", info.url))
+        .header("apikey", &info.anon_key);
+    let session: Value =
+        request.json(&credentials).send().await?.error_for_status()?.json().await?;
     let token = session["access_token"].as_str().context("a token")?.to_owned();
     let id = Uuid::parse_str(&user.id)?;
     let grant = "select 1 from unstuck.credit_grant_v1($1::uuid, 100000, 'bench', 'bench ' || $1::uuid::text)";
@@ -83,7 +97,10 @@ async fn order(http: &Client, functions_url: &str, token: &str, image_url: &str)
     let body = json!({
         "productName": "Steel bottle", "productImages": [{ "url": image_url }], "selectedCards": [0, 1, 2, 3, 4],
     });
-    let request = http.post(format!("{functions_url}/create-generation-job-banana")).bearer_auth(token).json(&body);
+    let request = http
+        .post(format!("{functions_url}/create-generation-job-banana"))
+        .bearer_auth(token)
+        .json(&body);
     request.send().await?.error_for_status()?;
     Ok(())
 }

@@ -34,13 +34,17 @@ async fn rate(url: &str, callers: usize, enqueue: bool) -> Result<f64> {
     let mut clients = Vec::new();
     for caller in 0..callers {
         let client = postgres::connect(url).await?;
-        let user = uuid::Uuid::from_u128(0x0000_0000_0000_4000_9000_0000_0000_0000 + caller as u128);
+        let user =
+            uuid::Uuid::from_u128(0x0000_0000_0000_4000_9000_0000_0000_0000 + caller as u128);
         let grant = "select 1 from credit_grant_v1($1::uuid, 100000000, 'bench', $1::uuid::text)";
         client.query(grant, &[&user]).await?;
         clients.push((client, user));
     }
     let began = Instant::now();
-    let workers: Vec<_> = clients.into_iter().map(|(client, user)| tokio::spawn(work(client, user, enqueue))).collect();
+    let workers: Vec<_> = clients
+        .into_iter()
+        .map(|(client, user)| tokio::spawn(work(client, user, enqueue)))
+        .collect();
     let mut done = 0;
     for worker in workers {
         done += worker.await??;

@@ -20,8 +20,13 @@ pub async fn run(name: &str) -> Result<()> {
     }
     tools::setup()?;
     let port = stack::free_port_base()? + 2;
-    let server =
-        Postgres::start(Options { port, fsync: true, installed: None, log_dir: paths::local().join("bench") }).await?;
+    let server = Postgres::start(Options {
+        port,
+        fsync: true,
+        installed: None,
+        log_dir: paths::local().join("bench"),
+    })
+    .await?;
     let admin = postgres::connect(&server.url("postgres")).await?;
     admin.batch_execute("create database template_unstuck").await?;
     postgres::install(&postgres::connect(&server.url("template_unstuck")).await?, true).await?;
@@ -46,8 +51,11 @@ impl Bench {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'template_unstuck'";
         self.admin.batch_execute(end).await?;
         self.admin.batch_execute(&format!("drop database if exists {name} with (force)")).await?;
-        self.admin.batch_execute(&format!("create database {name} template template_unstuck")).await?;
-        let path = format!("alter role current_user in database {name} set search_path = unstuck, public");
+        self.admin
+            .batch_execute(&format!("create database {name} template template_unstuck"))
+            .await?;
+        let path =
+            format!("alter role current_user in database {name} set search_path = unstuck, public");
         self.admin.batch_execute(&path).await?;
         Ok(self.server.url(name))
     }

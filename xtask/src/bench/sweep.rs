@@ -34,7 +34,10 @@ commit;
 ";
 
 pub(super) async fn run(bench: &Bench) -> Result<()> {
-    println!("{:>8} {:>12} {:>12} {:>12} {:>7}", "jobs", "sweep ms", "µs per job", "plain ms", "ratio");
+    println!(
+        "{:>8} {:>12} {:>12} {:>12} {:>7}",
+        "jobs", "sweep ms", "µs per job", "plain ms", "ratio"
+    );
     for jobs in [1_000, 10_000, 100_000] {
         let (mut sweep_ms, mut plain_ms) = (Vec::new(), Vec::new());
         for _ in 0..3 {
@@ -55,13 +58,17 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
             sweep / plain
         );
     }
-    println!("medians of three interleaved runs; plain = one transaction that writes the same rows to the same tables");
+    println!(
+        "medians of three interleaved runs; plain = one transaction that writes the same rows to the same tables"
+    );
     Ok(())
 }
 
 async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
     let client = postgres::connect(&bench.database("bench_sweep").await?).await?;
-    client.batch_execute(&STALE.replace("$USERS", "500").replace("$JOBS", &jobs.to_string())).await?;
+    client
+        .batch_execute(&STALE.replace("$USERS", "500").replace("$JOBS", &jobs.to_string()))
+        .await?;
     // Apart: a vacuum refuses to share a transaction, which is what one batch is.
     client.batch_execute("vacuum analyze").await?;
     client.batch_execute("checkpoint").await?;
@@ -70,10 +77,12 @@ async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
 
 /// One call, or as many as its time budget needs.
 async fn sweep(client: &Client, jobs: i32) -> Result<(u32, i32)> {
-    let id: i64 = client.query_one("select sweep_id from sweep_begin_v1('bench')", &[]).await?.get(0);
+    let id: i64 =
+        client.query_one("select sweep_id from sweep_begin_v1('bench')", &[]).await?.get(0);
     let (mut calls, mut cleaned) = (0, 0);
     while cleaned < jobs {
-        let swept: i32 = client.query_one("select cleaned from jobs_sweep_v1($1, 100000)", &[&id]).await?.get(0);
+        let swept: i32 =
+            client.query_one("select cleaned from jobs_sweep_v1($1, 100000)", &[&id]).await?.get(0);
         calls += 1;
         cleaned += swept;
         if swept == 0 {

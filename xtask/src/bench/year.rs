@@ -78,7 +78,8 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     let (mut pruned, mut passes, mut pruning_ms, mut longest_ms) = (0_i64, 0_u32, 0.0_f64, 0.0_f64);
     let mut shown = Vec::new();
     for day in 0..DAYS {
-        let sql = TRAFFIC.replace("$DAY", &day.to_string()).replace("$JOBS", &JOBS_PER_DAY.to_string());
+        let sql =
+            TRAFFIC.replace("$DAY", &day.to_string()).replace("$JOBS", &JOBS_PER_DAY.to_string());
         client.batch_execute(&sql).await?;
         loop {
             let began = Instant::now();
@@ -120,7 +121,8 @@ fn print(shown: &[Vec<(String, i64, i64)>]) {
     println!("{:<38}{days}", "rows (MB)");
     for (at, (name, ..)) in shown.first().into_iter().flatten().enumerate() {
         let sizes = shown.iter().filter_map(|tables| tables.get(at));
-        let cells: String = sizes.map(|(_, mb, rows)| format!("{:>20}", format!("{rows} ({mb})"))).collect();
+        let cells: String =
+            sizes.map(|(_, mb, rows)| format!("{:>20}", format!("{rows} ({mb})"))).collect();
         println!("{name:<38}{cells}");
     }
 }

@@ -15,7 +15,8 @@ select pg_advisory_unlock(54320);
 drop trigger hold_a_worker on unstuck.job_steps;
 drop function unstuck_private.hold_a_worker()";
 
-const WAITING: &str = "select pid from pg_locks where locktype = 'advisory' and objid = 54320 and not granted";
+const WAITING: &str =
+    "select pid from pg_locks where locktype = 'advisory' and objid = 54320 and not granted";
 
 /// From now on no worker gets past that point.
 pub struct Hold {

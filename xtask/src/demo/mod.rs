@@ -26,7 +26,8 @@ pub async fn run() -> Result<()> {
             Ok(()) => (story.tell)(&mut world).await,
             Err(error) => Err(error),
         };
-        let story = print::Told { number: number + 1, title: story.title, outcome, took: since.elapsed() };
+        let story =
+            print::Told { number: number + 1, title: story.title, outcome, took: since.elapsed() };
         print::story(&story);
         told.push(story);
     }

@@ -17,9 +17,11 @@ pub(crate) fn png((width, height): Size) -> Result<Vec<u8>> {
     for y in 0..height {
         rows.push(0); // no filter
         for x in 0..width {
-            let (dx, dy) = (f64::from(x) - f64::from(width) / 2.0, f64::from(y) - f64::from(height) / 2.0);
+            let (dx, dy) =
+                (f64::from(x) - f64::from(width) / 2.0, f64::from(y) - f64::from(height) / 2.0);
             let inside = dx.hypot(dy) < f64::from(width.min(height)) / 3.0;
-            let shade = |part: u32, whole: u32| u8::try_from(part * 255 / whole.max(1)).unwrap_or(255);
+            let shade =
+                |part: u32, whole: u32| u8::try_from(part * 255 / whole.max(1)).unwrap_or(255);
             let blue = if inside { 60 } else { 150 };
             let red = if inside { 240 } else { shade(x, width) };
             rows.extend([red, shade(y, height), blue]);

@@ -38,7 +38,12 @@ pub(super) fn opening(world: &World, took: Duration) {
 pub(super) fn story(told: &Told) {
     let verdict = if told.outcome.is_ok() { "ok" } else { "FAILED" };
     println!();
-    println!("{:>2}  {:<86} {verdict:>6} {:>5.1} s", told.number, told.title, told.took.as_secs_f32());
+    println!(
+        "{:>2}  {:<86} {verdict:>6} {:>5.1} s",
+        told.number,
+        told.title,
+        told.took.as_secs_f32()
+    );
     match &told.outcome {
         Err(error) => println!("    {error:#}"),
         Ok(outcome) => {
@@ -53,7 +58,8 @@ pub(super) fn story(told: &Told) {
 }
 
 fn job(receipt: &Receipt) {
-    let states: Vec<String> = receipt.states.iter().map(|(at, state)| format!("{state} {at:.2} s")).collect();
+    let states: Vec<String> =
+        receipt.states.iter().map(|(at, state)| format!("{state} {at:.2} s")).collect();
     println!("    {:<6} {}", receipt.person, states.join(" → "));
     println!("    {:<6} credits {} → {}", "", receipt.before, receipt.after);
     if let Some(file) = &receipt.result {
@@ -92,7 +98,12 @@ fn row(number: usize, receipt: &Receipt) {
     };
     println!(
         "{number:>2}  {:<6}  {:<9}  {:>6}  {:>7}  {:>8}  {:>6}  {seconds:>5.1}  {result}",
-        receipt.person, receipt.status, receipt.before, receipt.charged, receipt.refunded, receipt.after
+        receipt.person,
+        receipt.status,
+        receipt.before,
+        receipt.charged,
+        receipt.refunded,
+        receipt.after
     );
 }
 

@@ -82,7 +82,8 @@ impl File {
         let (width, height) = order.size;
         ensure!(to == (width * 2, height * 2), "{width}×{height} became {}×{}", to.0, to.1);
         let path = world.results_dir().join(format!("{}-{}.png", order.person.name, order.job));
-        std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, &bytes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path, from: order.size, to })
     }
 }

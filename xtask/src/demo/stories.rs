@@ -33,22 +33,27 @@ pub(super) fn all() -> Vec<Story> {
         story("The webhook is lost: the next sweep asks the provider and delivers", |world| {
             Box::pin(lost_webhook(world))
         }),
-        story("The provider never answers: after the deadline failed, refunded, cancelled there", |world| {
-            Box::pin(hang(world))
-        }),
-        story("Four users, three at once: the fourth waits its turn, and starts by itself", |world| {
-            Box::pin(queue(world))
-        }),
-        story("A page is closed: what it had waiting is cancelled, and the queue moves up", |world| {
-            Box::pin(session(world))
-        }),
-        story("An admin cancels a running job: refunded once, however often it is clicked", |world| {
-            Box::pin(admin(world))
-        }),
+        story(
+            "The provider never answers: after the deadline failed, refunded, cancelled there",
+            |world| Box::pin(hang(world)),
+        ),
+        story(
+            "Four users, three at once: the fourth waits its turn, and starts by itself",
+            |world| Box::pin(queue(world)),
+        ),
+        story(
+            "A page is closed: what it had waiting is cancelled, and the queue moves up",
+            |world| Box::pin(session(world)),
+        ),
+        story(
+            "An admin cancels a running job: refunded once, however often it is clicked",
+            |world| Box::pin(admin(world)),
+        ),
         story("The same request twice: one job, one charge", |world| Box::pin(replay(world))),
-        story("A worker is killed between claim and submit: the job goes back and completes", |world| {
-            Box::pin(killed(world))
-        }),
+        story(
+            "A worker is killed between claim and submit: the job goes back and completes",
+            |world| Box::pin(killed(world)),
+        ),
     ]
 }
 
@@ -73,7 +78,10 @@ fn returned(outcome: Outcome, code: &str) -> Result<Outcome> {
             receipt.charged
         );
         let message = receipt.message.as_deref().unwrap_or_default();
-        ensure!(message.starts_with(&format!("{code}: ")), "the message should begin with {code}: {message}");
+        ensure!(
+            message.starts_with(&format!("{code}: ")),
+            "the message should begin with {code}: {message}"
+        );
     }
     Ok(outcome)
 }
@@ -96,7 +104,8 @@ async fn happy(world: &mut World) -> Result<Outcome> {
     let answer = world.run(&order, "demo").await?.expect(200)?;
     ensure!(answer["taskId"].is_string() && answer["balance"] == order.before - PRICE, "{answer}");
     world.becomes(&order, "completed").await?;
-    let notes = vec![format!("run answered {}, task {}", text(&answer["status"]), text(&answer["taskId"]))];
+    let notes =
+        vec![format!("run answered {}, task {}", text(&answer["status"]), text(&answer["taskId"]))];
     bought(outcome(world, &[&order], notes).await?)
 }
 
@@ -104,16 +113,23 @@ async fn refused(world: &mut World) -> Result<Outcome> {
     world.script(json!({"runninghub": {"code": 433, "shape": 2, "times": 1}})).await?;
     let order = world.upload("user2").await?;
     let answer = world.run(&order, "demo").await?.expect(422)?;
-    ensure!(answer["code"] == "provider_rejected" && answer["refundedCredits"] == PRICE, "{answer}");
-    let notes =
-        vec![format!("run answered 422 {}, refundedCredits {}", text(&answer["code"]), answer["refundedCredits"])];
+    ensure!(
+        answer["code"] == "provider_rejected" && answer["refundedCredits"] == PRICE,
+        "{answer}"
+    );
+    let notes = vec![format!(
+        "run answered 422 {}, refundedCredits {}",
+        text(&answer["code"]),
+        answer["refundedCredits"]
+    )];
     returned(outcome(world, &[&order], notes).await?, "PROVIDER_REJECTED")
 }
 
 async fn lost_webhook(world: &mut World) -> Result<Outcome> {
     world.script(json!({"runninghub": {"webhook": "lost"}})).await?;
     let order = world.ordered("user1", "running").await?;
-    let report = world.sweep_until("the delivery", async |report| Ok(report["delivered"] == 1)).await?;
+    let report =
+        world.sweep_until("the delivery", async |report| Ok(report["delivered"] == 1)).await?;
     let notes = vec![format!(
         "no webhook came; a sweep answered delivered {}, cleaned {}",
         report["delivered"], report["cleaned"]
@@ -122,15 +138,22 @@ async fn lost_webhook(world: &mut World) -> Result<Outcome> {
 }
 
 async fn hang(world: &mut World) -> Result<Outcome> {
-    world.owner("update unstuck.tools set run_timeout = '2 seconds' where tool = 'runninghub-upscaler'").await?;
+    world
+        .owner(
+            "update unstuck.tools set run_timeout = '2 seconds' where tool = 'runninghub-upscaler'",
+        )
+        .await?;
     world.script(json!({"runninghub": {"hang": true}})).await?;
     let order = world.ordered("user2", "running").await?;
     let task = world.status(&order).await?["taskId"].clone();
-    let report = world.sweep_until("the end of the job", async |report| Ok(report["cleaned"] == 1)).await?;
+    let report =
+        world.sweep_until("the end of the job", async |report| Ok(report["cleaned"] == 1)).await?;
     let told = async |_: &Value| Ok(world.sent("/task/openapi/cancel", text(&task)).await? > 0);
     world.sweep_until("the cancel at the provider", told).await?;
-    let active =
-        world.function(&order.person, "runninghub-queue-manager/check-user-active", json!({})).await?.expect(200)?;
+    let active = world
+        .function(&order.person, "runninghub-queue-manager/check-user-active", json!({}))
+        .await?
+        .expect(200)?;
     ensure!(active["hasActiveJob"] == false, "the user is still blocked: {active}");
     ensure!(world.submits(&order).await? == 1, "the job was submitted more than once");
     let notes = vec![
@@ -138,7 +161,11 @@ async fn hang(world: &mut World) -> Result<Outcome> {
             "a sweep after the deadline answered cleaned {}, refundedCredits {}",
             report["cleaned"], report["refundedCredits"]
         ),
-        format!("task {} was cancelled at the provider; hasActiveJob is {}", text(&task), active["hasActiveJob"]),
+        format!(
+            "task {} was cancelled at the provider; hasActiveJob is {}",
+            text(&task),
+            active["hasActiveJob"]
+        ),
     ];
     returned(outcome(world, &[&order], notes).await?, "TIMEOUT")
 }
@@ -151,13 +178,18 @@ async fn queue(world: &mut World) -> Result<Outcome> {
     }
     let fourth = world.upload("user4").await?;
     let answer = world.run(&fourth, "demo").await?.expect(200)?;
-    ensure!(answer["status"] == "queued" && answer["position"] == 1 && answer["etaSeconds"].is_u64(), "{answer}");
+    ensure!(
+        answer["status"] == "queued" && answer["position"] == 1 && answer["etaSeconds"].is_u64(),
+        "{answer}"
+    );
     orders.push(fourth);
     for order in &orders {
         world.becomes(order, "completed").await?;
     }
-    let notes =
-        vec![format!("the fourth was answered position {}, etaSeconds {}", answer["position"], answer["etaSeconds"])];
+    let notes = vec![format!(
+        "the fourth was answered position {}, etaSeconds {}",
+        answer["position"], answer["etaSeconds"]
+    )];
     let orders: Vec<&Order> = orders.iter().collect();
     bought(outcome(world, &orders, notes).await?)
 }
@@ -174,7 +206,10 @@ async fn session(world: &mut World) -> Result<Outcome> {
     let place = world.status(&next).await?["position"].clone();
     ensure!(place == 2, "user5 should be second, is {place}");
     let body = json!({"sessionId": "a page that will be closed"});
-    let answer = world.function(&closed.person, "runninghub-queue-manager/cancel-session", body).await?.expect(200)?;
+    let answer = world
+        .function(&closed.person, "runninghub-queue-manager/cancel-session", body)
+        .await?
+        .expect(200)?;
     ensure!(answer["cancelledCount"] == 1 && answer["refundedCredits"] == PRICE, "{answer}");
     let place = world.status(&next).await?["position"].clone();
     ensure!(place == 1, "user5 should have moved up, is {place}");
@@ -197,7 +232,8 @@ async fn admin(world: &mut World) -> Result<Outcome> {
     world.script(json!({"runninghub": {"hang": true}})).await?;
     let order = world.ordered("user5", "running").await?;
     let (admin, user) = (world.person("admin1")?, world.person("user1")?);
-    let body = json!({"table": "upscaler_jobs", "jobId": order.job, "reason": "asked for by the user"});
+    let body =
+        json!({"table": "upscaler_jobs", "jobId": order.job, "reason": "asked for by the user"});
     world.function(&user, "admin-cancel-job", body.clone()).await?.expect(403)?;
     let answer = world.function(&admin, "admin-cancel-job", body.clone()).await?.expect(200)?;
     ensure!(answer["refundedCredits"] == PRICE && answer["status"] == "cancelled", "{answer}");
@@ -240,13 +276,16 @@ async fn killed(world: &mut World) -> Result<Outcome> {
     killed?;
     hold.release().await?;
     ensure!(world.submits(&order).await? == 0, "the submit left before the kill");
-    let report = world.sweep_until("the rescue", async |report| Ok(report["requeued"] == 1)).await?;
+    let report =
+        world.sweep_until("the rescue", async |report| Ok(report["requeued"] == 1)).await?;
     world.becomes(&order, "completed").await?;
     ensure!(world.submits(&order).await? == 1, "the job was submitted more than once");
     let again = world.run(&order, "demo").await?.expect(200)?;
     ensure!(again["replayed"] == true && again["status"] == "completed", "{again}");
-    let notes =
-        vec![format!("workerd got SIGKILL; a sweep answered requeued {}; submitted once in all", report["requeued"])];
+    let notes = vec![format!(
+        "workerd got SIGKILL; a sweep answered requeued {}; submitted once in all",
+        report["requeued"]
+    )];
     bought(outcome(world, &[&order], notes).await?)
 }
 

@@ -60,7 +60,12 @@ pub(super) struct Answer {
 impl Answer {
     /// The body of an answer with this status.
     pub(super) fn expect(self, status: u16) -> Result<Value> {
-        ensure!(self.status == status, "expected {status}, was answered {}: {}", self.status, self.body);
+        ensure!(
+            self.status == status,
+            "expected {status}, was answered {}: {}",
+            self.status,
+            self.body
+        );
         Ok(self.body)
     }
 }
@@ -75,7 +80,11 @@ pub(super) struct World {
 impl World {
     pub(super) async fn open() -> Result<Self> {
         let state_dir = paths::local().join("demo");
-        let stack = Stack::start(StackOptions { state_dir: state_dir.clone(), ..StackOptions::for_tests()? }).await?;
+        let stack = Stack::start(StackOptions {
+            state_dir: state_dir.clone(),
+            ..StackOptions::for_tests()?
+        })
+        .await?;
         let results = state_dir.join("results");
         if results.exists() {
             std::fs::remove_dir_all(&results)?;
@@ -97,7 +106,8 @@ impl World {
         self.stack.check()?;
         self.script(json!({"reset": true})).await?;
         self.owner(USUAL_CLOCKS).await?;
-        let live: i64 = self.number("select count(*) from unstuck.jobs where completed_at is null").await?;
+        let live: i64 =
+            self.number("select count(*) from unstuck.jobs where completed_at is null").await?;
         ensure!(live == 0, "{live} jobs of the story before are still live");
         Ok(())
     }
@@ -135,8 +145,10 @@ impl World {
     async fn sign_in(&self, user: &User) -> Result<Person> {
         let credentials = json!({"email": user.email, "password": user.password});
         let key = &self.stack.info().anon_key;
-        let answer =
-            self.send(Method::POST, "/auth/v1/token?grant_type=password", key, credentials).await?.expect(200)?;
+        let answer = self
+            .send(Method::POST, "/auth/v1/token?grant_type=password", key, credentials)
+            .await?
+            .expect(200)?;
         let token = answer["access_token"].as_str().context("signing in gave no token")?;
         let name = user.email.split('@').next().unwrap_or_default();
         Ok(Person { name: name.to_owned(), id: user.id.clone(), token: token.to_owned() })
@@ -152,8 +164,18 @@ impl World {
         let object = format!("uploads/{}/{job}/{}.png", person.id, random_hex(16)?);
         let sign = format!("/storage/v1/object/upload/sign/{object}");
         let signed = self.send(Method::POST, &sign, &person.token, json!({})).await?.expect(200)?;
-        let url = format!("{}/storage/v1{}", self.url(), signed["url"].as_str().context("no upload URL")?);
-        let upload = self.http.put(url).header("content-type", "image/png").body(picture::png(size)?).send().await?;
+        let url = format!(
+            "{}/storage/v1{}",
+            self.url(),
+            signed["url"].as_str().context("no upload URL")?
+        );
+        let upload = self
+            .http
+            .put(url)
+            .header("content-type", "image/png")
+            .body(picture::png(size)?)
+            .send()
+            .await?;
         ensure!(upload.status().is_success(), "the upload answered {}", upload.status());
         let before = self.balance(&person).await?;
         let image_url = format!("{}/storage/v1/object/public/{object}", self.url());
@@ -179,18 +201,26 @@ impl World {
         self.function(&order.person, &format!("{TOOL}/queue-status"), body).await?.expect(200)
     }
 
-    pub(super) async fn function(&self, person: &Person, path: &str, body: Value) -> Result<Answer> {
+    pub(super) async fn function(
+        &self,
+        person: &Person,
+        path: &str,
+        body: Value,
+    ) -> Result<Answer> {
         self.send(Method::POST, &format!("/functions/v1/{path}"), &person.token, body).await
     }
 
     /// One pass of the healer, called as an outside scheduler would.
     pub(super) async fn sweep(&self) -> Result<Value> {
         let secret = &self.stack.info().cron_secret;
-        self.send(Method::POST, "/functions/v1/cleanup-stale-jobs", secret, json!({})).await?.expect(200)
+        self.send(Method::POST, "/functions/v1/cleanup-stale-jobs", secret, json!({}))
+            .await?
+            .expect(200)
     }
 
     async fn send(&self, method: Method, path: &str, bearer: &str, body: Value) -> Result<Answer> {
-        let request = self.http.request(method, format!("{}{path}", self.url())).bearer_auth(bearer);
+        let request =
+            self.http.request(method, format!("{}{path}", self.url())).bearer_auth(bearer);
         let request = request.header("apikey", &self.stack.info().anon_key).json(&body);
         let response = request.send().await.with_context(|| format!("{path} did not answer"))?;
         let status = response.status().as_u16();
@@ -228,7 +258,10 @@ impl World {
 
     pub(super) async fn balance(&self, person: &Person) -> Result<i32> {
         let id: Uuid = person.id.parse()?;
-        let row = self.db.query_one("select balance from unstuck.credit_accounts where user_id = $1", &[&id]).await?;
+        let row = self
+            .db
+            .query_one("select balance from unstuck.credit_accounts where user_id = $1", &[&id])
+            .await?;
         Ok(row.get(0))
     }
 
@@ -242,7 +275,8 @@ impl World {
     }
 
     pub(super) async fn violations(&self) -> Result<Vec<String>> {
-        let sql = "select concat_ws(' · ', invariant, subject, detail) from unstuck.invariant_violations";
+        let sql =
+            "select concat_ws(' · ', invariant, subject, detail) from unstuck.invariant_violations";
         Ok(self.db.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
     }
 

@@ -13,7 +13,8 @@ const HISTORY: &str = "-- history\n";
 /// pg_cron 1.4 overlooks a schedule that comes in one transaction with thousands of other changes:
 /// its invalidations are then dropped together, and a dropped queue is not read as a change. It
 /// looks once a second.
-const SCHEDULED: &str = "-- pg_cron overlooks a schedule among so many changes: it is told once more, by itself.
+const SCHEDULED: &str =
+    "-- pg_cron overlooks a schedule among so many changes: it is told once more, by itself.
 do $scheduled$
 declare
   v_job bigint;

@@ -53,7 +53,11 @@ impl Fault {
 
     fn at_most(attempts_max: u32, text: &str) -> Self {
         let failure = Failure::new(FailureCode::ProviderFailed, text);
-        Self::of(CallError::Transient { failure, retry_after_ms: None, attempts_max: Some(attempts_max) })
+        Self::of(CallError::Transient {
+            failure,
+            retry_after_ms: None,
+            attempts_max: Some(attempts_max),
+        })
     }
 
     /// Final for the step, and the operator must know.
@@ -66,10 +70,15 @@ impl Fault {
 /// An answer that is good and has no picture in it.
 pub(super) fn without_picture(body: &Value) -> Fault {
     let blocked = body.pointer("/promptFeedback/blockReason").and_then(Value::as_str);
-    let finished = super::candidates(body).find_map(|candidate| candidate.get("finishReason")?.as_str());
+    let finished =
+        super::candidates(body).find_map(|candidate| candidate.get("finishReason")?.as_str());
     match (blocked, finished) {
-        (Some(reason), _) if reason != "OTHER" => Fault::rejected(FailureCode::ContentRefused, REFUSED),
-        (_, Some(reason)) if CONTENT.contains(&reason) => Fault::rejected(FailureCode::ContentRefused, REFUSED),
+        (Some(reason), _) if reason != "OTHER" => {
+            Fault::rejected(FailureCode::ContentRefused, REFUSED)
+        }
+        (_, Some(reason)) if CONTENT.contains(&reason) => {
+            Fault::rejected(FailureCode::ContentRefused, REFUSED)
+        }
         (_, Some("MAX_TOKENS")) => Fault::at_most(CUT_SHORT_TRIES, NO_PICTURE),
         // Also every reason that is not known yet.
         _ => Fault::at_most(WITHOUT_PICTURE_TRIES, NO_PICTURE),
@@ -103,7 +112,10 @@ fn full(response: &HttpResponse, error: &Value) -> Fault {
     }
     let failure = Failure::new(FailureCode::ProviderFailed, FULL);
     let retry_after_ms = retry_after_ms(response, error);
-    Fault { other_key: true, ..Fault::of(CallError::Transient { failure, retry_after_ms, attempts_max: None }) }
+    Fault {
+        other_key: true,
+        ..Fault::of(CallError::Transient { failure, retry_after_ms, attempts_max: None })
+    }
 }
 
 fn details(error: &Value) -> impl Iterator<Item = &Value> {
@@ -115,25 +127,38 @@ fn has_reason(error: &Value, wanted: &str) -> bool {
 }
 
 fn quota_ids(error: &Value) -> impl Iterator<Item = &str> {
-    let violations = details(error).filter_map(|detail| detail.get("violations")?.as_array()).flatten();
+    let violations =
+        details(error).filter_map(|detail| detail.get("violations")?.as_array()).flatten();
     violations.filter_map(|violation| violation.get("quotaId")?.as_str())
 }
 
 /// `RetryInfo`, else the sentence that says it, else the header that a proxy may add.
 fn retry_after_ms(response: &HttpResponse, error: &Value) -> Option<u32> {
-    let named = details(error).find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'));
+    let named =
+        details(error).find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'));
     let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
     let worded = message.split("retry in ").nth(1).map(|rest| rest.trim_end_matches('.'));
-    let worded = worded.and_then(|rest| rest.split('s').next()).filter(|number| !number.ends_with('m'));
+    let worded =
+        worded.and_then(|rest| rest.split('s').next()).filter(|number| !number.ends_with('m'));
     let seconds = named.or(worded).or_else(|| response.header("retry-after"))?;
-    let seconds: f64 = seconds.trim().parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to a day's milliseconds")]
+    let seconds: f64 =
+        seconds.trim().parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to a day's milliseconds"
+    )]
     Some((seconds * 1_000.0).ceil() as u32)
 }
 
 /// What the provider says is wrong with the request.
 fn said(error: &Value) -> String {
-    match error.get("message").and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()) {
+    match error
+        .get("message")
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+    {
         Some(text) => format!("the provider refused the request ({})", text.trim_end_matches('.')),
         None => "the provider refused the request".to_owned(),
     }

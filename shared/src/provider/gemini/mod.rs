@@ -120,14 +120,20 @@ fn parts_of(content: Option<&Value>) -> impl Iterator<Item = &Value> {
 
 /// The first picture that is not a thought.
 fn picture_of(candidate: &Value) -> Option<Picture> {
-    let finished = parts_of(candidate.get("content")).filter(|part| part.get("thought") != Some(&Value::Bool(true)));
-    finished.filter_map(|part| part.get("inlineData").or_else(|| part.get("inline_data"))).find_map(decoded)
+    let finished = parts_of(candidate.get("content"))
+        .filter(|part| part.get("thought") != Some(&Value::Bool(true)));
+    finished
+        .filter_map(|part| part.get("inlineData").or_else(|| part.get("inline_data")))
+        .find_map(decoded)
 }
 
 /// What the bytes are counts, not what they are called.
 fn decoded(data: &Value) -> Option<Picture> {
     let named = data.get("mimeType").or_else(|| data.get("mime_type")).and_then(Value::as_str)?;
-    let bytes = named.starts_with("image/").then(|| STANDARD.decode(data.get("data")?.as_str()?).ok()).flatten()?;
+    let bytes = named
+        .starts_with("image/")
+        .then(|| STANDARD.decode(data.get("data")?.as_str()?).ok())
+        .flatten()?;
     let (content_type, extension) = match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => ("image/png", "png"),
         [0xff, 0xd8, 0xff, ..] => ("image/jpeg", "jpg"),

@@ -48,7 +48,10 @@ fn the_picture_is_the_first_that_is_no_thought() {
     thought["thought"] = json!(true);
     let parts = json!([{"text": "Here it is"}, thought, image("image/jpeg", JPEG), image("image/png", PNG)]);
     let picture = parse(200, &candidate("STOP", parts)).unwrap();
-    assert_eq!((picture.content_type, picture.extension, picture.bytes.len()), ("image/jpeg", "jpg", 6));
+    assert_eq!(
+        (picture.content_type, picture.extension, picture.bytes.len()),
+        ("image/jpeg", "jpg", 6)
+    );
     let snake = json!([{"inline_data": {"mime_type": "image/png", "data": PNG}}]);
     assert_eq!(parse(200, &candidate("STOP", snake)).unwrap().extension, "png");
     let wrong_name = json!([image("image/webp", PNG)]);
@@ -97,7 +100,8 @@ fn an_answer_without_a_picture_is_refused_content_or_worth_a_few_tries() {
 
 #[test]
 fn errors_by_status() {
-    let bad_key = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
+    let bad_key =
+        json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
     for (status, word, details, expected) in [
         (400, "INVALID_ARGUMENT", json!([]), "PROVIDER_REJECTED request"),
         (400, "INVALID_ARGUMENT", bad_key, "alarm: http 400 API_KEY_INVALID"),
@@ -124,30 +128,48 @@ fn errors_by_status() {
 #[test]
 fn the_delay_that_is_named_is_obeyed() {
     let info = |delay: &str| json!([{"@type": "type.googleapis.com/google.rpc.Help"}, {"retryDelay": delay}]);
-    assert_eq!(class(429, &error(429, "RESOURCE_EXHAUSTED", info("47s"))), "again 47000/all other key");
-    assert_eq!(class(429, &error(429, "RESOURCE_EXHAUSTED", info("0.2505s"))), "again 251/all other key");
+    assert_eq!(
+        class(429, &error(429, "RESOURCE_EXHAUSTED", info("47s"))),
+        "again 47000/all other key"
+    );
+    assert_eq!(
+        class(429, &error(429, "RESOURCE_EXHAUSTED", info("0.2505s"))),
+        "again 251/all other key"
+    );
     for (message, expected) in [
         ("Quota exceeded. Please retry in 32.5s.", "again 32500/all other key"),
         ("Please retry in soon.", "again 0/all other key"),
         ("Please retry in 500ms.", "again 0/all other key"),
     ] {
-        assert_eq!(class(429, &json!({"error": {"code": 429, "message": message}})), expected, "{message}");
+        assert_eq!(
+            class(429, &json!({"error": {"code": 429, "message": message}})),
+            expected,
+            "{message}"
+        );
     }
 }
 
 #[test]
 fn a_quota_of_the_day_is_not_waited_for() {
     let quota = |id: &str| json!([{"violations": [{"quotaId": id}]}, {"retryDelay": "20s"}]);
-    let day = error(429, "RESOURCE_EXHAUSTED", quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"));
+    let day = error(
+        429,
+        "RESOURCE_EXHAUSTED",
+        quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
+    );
     assert_eq!(class(429, &day), "alarm: http 429 quota of the day other key");
-    let minute = error(429, "RESOURCE_EXHAUSTED", quota("GenerateRequestsPerMinutePerProjectPerModel"));
+    let minute =
+        error(429, "RESOURCE_EXHAUSTED", quota("GenerateRequestsPerMinutePerProjectPerModel"));
     assert_eq!(class(429, &minute), "again 20000/all other key");
 }
 
 #[test]
 fn no_answer_is_a_passing_fault() {
     for lost in [TransportError::NotSent("x".into()), TransportError::Unknown("x".into())] {
-        assert!(matches!(parse_call(&Err(lost)).unwrap_err().error, CallError::Transient { attempts_max: None, .. }));
+        assert!(matches!(
+            parse_call(&Err(lost)).unwrap_err().error,
+            CallError::Transient { attempts_max: None, .. }
+        ));
     }
 }
 

@@ -51,7 +51,14 @@ struct Said {
 
 impl Reader {
     pub fn new(api: Api) -> Self {
-        Self { api, events: Events::default(), whole: Some(Vec::new()), blank: 0, taken: 0, said: Said::default() }
+        Self {
+            api,
+            events: Events::default(),
+            whole: Some(Vec::new()),
+            blank: 0,
+            taken: 0,
+            said: Said::default(),
+        }
     }
 
     /// Takes what has arrived. False: nothing that follows can matter.
@@ -201,5 +208,8 @@ impl Said {
 /// Both APIs name an error in the object itself, whatever else it holds.
 fn is_error(object: &Value) -> bool {
     object.get("error").is_some_and(|error| !error.is_null())
-        || object.get("type").and_then(Value::as_str).is_some_and(|kind| kind == "error" || kind == "payment_required")
+        || object
+            .get("type")
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind == "error" || kind == "payment_required")
 }

@@ -26,8 +26,10 @@ const USED_UP: &[&str] = &[
     "payment_required",
     "billing_error",
 ];
-const CONTENT: &[&str] = &["content_policy_violation", "content_filter", "moderation_blocked", "content_policy"];
-const LENGTH: &[&str] = &["context_length_exceeded", "string_above_max_length", "request_too_large"];
+const CONTENT: &[&str] =
+    &["content_policy_violation", "content_filter", "moderation_blocked", "content_policy"];
+const LENGTH: &[&str] =
+    &["context_length_exceeded", "string_above_max_length", "request_too_large"];
 const SLOWER: &[&str] = &["slow_down", "ramp_limit_exceeded"];
 /// Words for faults that pass, where no status says so.
 const PASSING: &[&str] = &[
@@ -64,7 +66,8 @@ struct Fault {
 /// The refusal of a request: any answer that is not a success.
 pub(super) fn of_response(response: &HttpResponse) -> Reading<CallError> {
     let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
-    let mut fault = Fault { status: Some(response.status), ..Fault::read(body.get("error").unwrap_or(&body)) };
+    let mut fault =
+        Fault { status: Some(response.status), ..Fault::read(body.get("error").unwrap_or(&body)) };
     fault.delay_ms = delay_ms(response).or(fault.delay_ms);
     fault.should_retry = response.header("x-should-retry").and_then(|text| text.parse().ok());
     fault.judge()
@@ -96,11 +99,19 @@ impl Fault {
             metadata.get("error_type"),
             metadata.get("provider_code"),
         ];
-        let words = named.into_iter().flatten().filter_map(|word| word.as_str().map(str::to_ascii_lowercase)).collect();
+        let words = named
+            .into_iter()
+            .flatten()
+            .filter_map(|word| word.as_str().map(str::to_ascii_lowercase))
+            .collect();
         // Some gateways put the HTTP status where others have a word.
-        let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        let status =
+            error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
         let flagged = metadata.get("reasons").is_some() || metadata.get("flagged_input").is_some();
-        let named_s = error.get("retry_after").or_else(|| metadata.get("retry_after")).and_then(Value::as_f64);
+        let named_s = error
+            .get("retry_after")
+            .or_else(|| metadata.get("retry_after"))
+            .and_then(Value::as_f64);
         Self { status, words, flagged, delay_ms: named_s.and_then(millis), should_retry: None }
     }
 
@@ -126,7 +137,8 @@ impl Fault {
             });
         }
         let at_fault = matches!(self.status, Some(400 | 422)) && !self.is(USED_UP);
-        let said = rejected(FailureCode::ProviderRejected, if at_fault { NOT_TAKEN } else { UNAVAILABLE });
+        let said =
+            rejected(FailureCode::ProviderRejected, if at_fault { NOT_TAKEN } else { UNAVAILABLE });
         Reading { said, alarm: Some(self.name()) }
     }
 
@@ -151,11 +163,19 @@ impl Fault {
 
 /// Milliseconds, else seconds; a date is not read.
 fn delay_ms(response: &HttpResponse) -> Option<u32> {
-    let number = |name: &str| response.header(name).and_then(|text| text.trim().parse::<f64>().ok());
-    number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after")).and_then(millis)
+    let number =
+        |name: &str| response.header(name).and_then(|text| text.trim().parse::<f64>().ok());
+    number("retry-after-ms")
+        .map(|ms| ms / 1000.0)
+        .or_else(|| number("retry-after"))
+        .and_then(millis)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within a day")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be within a day"
+)]
 fn millis(seconds: f64) -> Option<u32> {
     (0.0..=86_400.0).contains(&seconds).then_some((seconds * 1000.0) as u32)
 }

@@ -77,7 +77,9 @@ impl<'a> Account<'a> {
         };
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         match self.api {
-            Api::OpenAi => headers.push(("authorization".to_owned(), format!("Bearer {}", self.api_key))),
+            Api::OpenAi => {
+                headers.push(("authorization".to_owned(), format!("Bearer {}", self.api_key)))
+            }
             Api::Anthropic => headers.extend([
                 ("x-api-key".to_owned(), self.api_key.to_owned()),
                 ("anthropic-version".to_owned(), ANTHROPIC_VERSION.to_owned()),

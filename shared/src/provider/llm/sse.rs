@@ -83,8 +83,7 @@ mod tests {
 
     #[test]
     fn comments_names_and_line_ends_of_every_kind() {
-        let stream =
-            ": OPENROUTER PROCESSING\n\nevent: ping\ndata: {}\n\nid: 7\r\ndata: a\r\ndata:b\r\n\r\ndata: c\r\rdata\n\n";
+        let stream = ": OPENROUTER PROCESSING\n\nevent: ping\ndata: {}\n\nid: 7\r\ndata: a\r\ndata:b\r\n\r\ndata: c\r\rdata\n\n";
         assert_eq!(read(&[stream.as_bytes()]), ["{}", "a\nb", "c"]);
         assert_eq!(read(&["\u{feff}data: x\n\n".as_bytes()]), ["x"]);
     }

@@ -31,7 +31,10 @@ fn requests_are_worded_as_each_api_wants_them() {
     assert!(headers.contains(&("x-api-key".into(), "key".into())));
     assert!(headers.iter().any(|(name, _)| name == "anthropic-version"));
     assert!(headers.iter().all(|(name, _)| name != "authorization"));
-    assert_eq!((&body["system"], &body["output_config"]["format"]["type"]), (&json!("rules"), &json!("json_schema")));
+    assert_eq!(
+        (&body["system"], &body["output_config"]["format"]["type"]),
+        (&json!("rules"), &json!("json_schema"))
+    );
     assert!(body["max_tokens"].as_u64().is_some());
 }
 
@@ -63,8 +66,10 @@ fn claude(kind: &str, more: Value) -> String {
 }
 
 fn stopped(reason: &str) -> String {
-    claude("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": "ä😀"}}))
-        + &claude("ping", json!({}))
+    claude(
+        "content_block_delta",
+        json!({"index": 0, "delta": {"type": "text_delta", "text": "ä😀"}}),
+    ) + &claude("ping", json!({}))
         + &claude("message_delta", json!({"delta": {"stop_reason": reason}}))
         + &claude("message_stop", json!({}))
 }
@@ -132,15 +137,27 @@ fn anthropic_streams() {
 fn an_error_after_200_is_of_its_class() {
     let inside = |error: Value| {
         chunk("a", None)
-            + &format!("data: {}\n\n", json!({"error": error, "choices": [{"delta": {}, "finish_reason": "error"}]}))
+            + &format!(
+                "data: {}\n\n",
+                json!({"error": error, "choices": [{"delta": {}, "finish_reason": "error"}]})
+            )
     };
     for (error, expected) in [
         (json!({"code": 502, "message": "upstream"}), "again 0 the text model had a passing fault"),
-        (json!({"code": 429, "message": "x", "metadata": {"retry_after": 7}}), "again 7000 the text model is busy"),
-        (json!({"code": "server_error", "message": "x"}), "again 0 the text model had a passing fault"),
+        (
+            json!({"code": 429, "message": "x", "metadata": {"retry_after": 7}}),
+            "again 7000 the text model is busy",
+        ),
+        (
+            json!({"code": "server_error", "message": "x"}),
+            "again 0 the text model had a passing fault",
+        ),
         (json!({"message": "no words"}), "again 0 the text model had a passing fault"),
         (json!({"code": 402, "message": "x"}), "PROVIDER_REJECTED, alarm 402"),
-        (json!({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}), "CONTENT_REFUSED"),
+        (
+            json!({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}),
+            "CONTENT_REFUSED",
+        ),
         (json!({"code": "invalid_api_key"}), "PROVIDER_REJECTED, alarm invalid_api_key"),
     ] {
         assert_eq!(class(&read(Api::OpenAi, &inside(error.clone()))), expected, "{error}");
@@ -159,9 +176,21 @@ fn an_error_after_200_is_of_its_class() {
 #[test]
 fn a_server_that_does_not_stream_is_understood() {
     for (api, body, expected) in [
-        (Api::OpenAi, json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}), "ok a"),
-        (Api::OpenAi, json!({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}]}), CUT),
-        (Api::OpenAi, json!({"error": {"code": 503, "message": "x"}}), "again 0 the text model is busy"),
+        (
+            Api::OpenAi,
+            json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}),
+            "ok a",
+        ),
+        (
+            Api::OpenAi,
+            json!({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}]}),
+            CUT,
+        ),
+        (
+            Api::OpenAi,
+            json!({"error": {"code": 503, "message": "x"}}),
+            "again 0 the text model is busy",
+        ),
         (
             Api::OpenAi,
             json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
@@ -202,8 +231,10 @@ fn an_endless_answer_is_given_up() {
 }
 
 fn refused(status: u16, headers: &[(&str, &str)], body: &Value) -> String {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let Reading { said, alarm } = parse_refusal(&HttpResponse { status, headers, body: body.to_string() });
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let Reading { said, alarm } =
+        parse_refusal(&HttpResponse { status, headers, body: body.to_string() });
     class(&Reading { said: Err(said), alarm })
 }
 
@@ -214,14 +245,24 @@ fn refusals_by_status_words_and_delay() {
     let no: &[(&str, &str)] = &[];
     let busy = "the text model is busy";
     for (status, headers, body, expected) in [
-        (400, no, openai("invalid_request_error", "context_length_exceeded"), "PROVIDER_REJECTED".to_owned()),
+        (
+            400,
+            no,
+            openai("invalid_request_error", "context_length_exceeded"),
+            "PROVIDER_REJECTED".to_owned(),
+        ),
         (
             400,
             no,
             openai("invalid_request_error", ""),
             "PROVIDER_REJECTED, alarm 400 invalid_request_error ".to_owned(),
         ),
-        (400, no, openai("invalid_request_error", "content_policy_violation"), "CONTENT_REFUSED".to_owned()),
+        (
+            400,
+            no,
+            openai("invalid_request_error", "content_policy_violation"),
+            "CONTENT_REFUSED".to_owned(),
+        ),
         (
             401,
             no,
@@ -261,7 +302,12 @@ fn refusals_by_status_words_and_delay() {
         (408, no, json!({}), "again 0 the text model had a passing fault".to_owned()),
         (413, no, claude("request_too_large", Value::Null), "PROVIDER_REJECTED".to_owned()),
         (429, no, openai("requests", "rate_limit_exceeded"), format!("again 0 {busy}")),
-        (429, &[("retry-after", "2")], openai("tokens", "rate_limit_exceeded"), format!("again 2000 {busy}")),
+        (
+            429,
+            &[("retry-after", "2")],
+            openai("tokens", "rate_limit_exceeded"),
+            format!("again 2000 {busy}"),
+        ),
         (
             429,
             &[("retry-after", "2"), ("retry-after-ms", "1500")],
@@ -301,7 +347,12 @@ fn refusals_by_status_words_and_delay() {
         ),
         (500, no, json!({}), "again 0 the text model had a passing fault".to_owned()),
         (503, &[("x-should-retry", "false")], json!({}), "PROVIDER_REJECTED, alarm 503".to_owned()),
-        (400, &[("x-should-retry", "true")], json!({}), "again 0 the text model had a passing fault".to_owned()),
+        (
+            400,
+            &[("x-should-retry", "true")],
+            json!({}),
+            "again 0 the text model had a passing fault".to_owned(),
+        ),
         (529, no, claude("overloaded_error", Value::Null), format!("again 0 {busy}")),
     ] {
         assert_eq!(refused(status, headers, &body), expected, "{status} {body}");
@@ -313,6 +364,8 @@ fn a_refusal_in_html_is_judged_by_its_status() {
     let response = HttpResponse { status: 502, headers: Vec::new(), body: "<html>".to_owned() };
     assert!(matches!(parse_refusal(&response).said, CallError::Transient { .. }));
     let response = HttpResponse { status: 403, ..response };
-    let CallError::Rejected(failure) = parse_refusal(&response).said else { panic!("403 is final") };
+    let CallError::Rejected(failure) = parse_refusal(&response).said else {
+        panic!("403 is final")
+    };
     assert_eq!(failure.code, FailureCode::ProviderRejected);
 }

@@ -10,7 +10,8 @@ const TEXT_MAX: usize = 300;
 
 /// A create that was answered, and not with a prediction.
 pub(super) fn refusal(response: &HttpResponse) -> Reading<Result<Accepted, ProviderError>> {
-    let rejected = |text: &str| ProviderError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
+    let rejected =
+        |text: &str| ProviderError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
     let alarm = alarm(response).or_else(|| no_such_version(response));
     let said = match response.status {
         429 => ProviderError::Transient {
@@ -31,7 +32,8 @@ pub(super) fn refusal(response: &HttpResponse) -> Reading<Result<Accepted, Provi
 
 /// A model or version that is not there, or that an account without means of payment may not use.
 fn no_such_version(response: &HttpResponse) -> Option<String> {
-    let invalid = response.status == 422 && title(response).to_ascii_lowercase().contains("version");
+    let invalid =
+        response.status == 422 && title(response).to_ascii_lowercase().contains("version");
     (response.status == 404 || invalid).then(|| named(response))
 }
 
@@ -53,7 +55,10 @@ pub(super) fn reason(prediction: &Value) -> Failure {
     let text = prediction.get("error").and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     if lower.contains("nsfw") || lower.contains("flagged as sensitive") {
-        return Failure::new(FailureCode::ContentRefused, "the provider refused the picture's content");
+        return Failure::new(
+            FailureCode::ContentRefused,
+            "the provider refused the picture's content",
+        );
     }
     let text = if text.is_empty() { "the model could not finish" } else { text };
     Failure::new(FailureCode::ProviderFailed, shortened(text))
@@ -78,8 +83,15 @@ fn retry_after_ms(response: &HttpResponse) -> Option<u32> {
         number => number.as_f64(),
     };
     let words = || last_number(body.get("detail")?.as_str()?);
-    let found = header("retry-after").or_else(field).or_else(|| header("ratelimit-reset")).or_else(words)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to an hour")]
+    let found = header("retry-after")
+        .or_else(field)
+        .or_else(|| header("ratelimit-reset"))
+        .or_else(words)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to an hour"
+    )]
     let ms = (found.clamp(0.0, 3_600.0) * 1_000.0).ceil() as u32;
     Some(ms)
 }
@@ -90,5 +102,8 @@ fn seconds(text: &str) -> Option<f64> {
 
 /// "… resets in ~30s." and the older "… in 30 seconds." both end with it.
 fn last_number(text: &str) -> Option<f64> {
-    text.split(|letter: char| !letter.is_ascii_digit()).rfind(|digits| !digits.is_empty())?.parse().ok()
+    text.split(|letter: char| !letter.is_ascii_digit())
+        .rfind(|digits| !digits.is_empty())?
+        .parse()
+        .ok()
 }

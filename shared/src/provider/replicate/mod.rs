@@ -87,11 +87,17 @@ impl Account<'_> {
 }
 
 /// Reads the answer to a create.
-pub fn parse_submit(answer: &Result<HttpResponse, TransportError>) -> Reading<Result<Accepted, ProviderError>> {
+pub fn parse_submit(
+    answer: &Result<HttpResponse, TransportError>,
+) -> Reading<Result<Accepted, ProviderError>> {
     let response = match answer {
         Ok(response) => response,
         Err(TransportError::NotSent(message)) => {
-            let said = ProviderError::Transient { retry_after_ms: None, capacity: false, message: message.clone() };
+            let said = ProviderError::Transient {
+                retry_after_ms: None,
+                capacity: false,
+                message: message.clone(),
+            };
             return Reading::quiet(Err(said));
         }
         Err(TransportError::Unknown(_)) => return Reading::quiet(Err(ProviderError::Unknown)),
@@ -141,7 +147,10 @@ fn result(prediction: &Value) -> Answer {
     }
     let removed = prediction.get("data_removed").and_then(Value::as_bool) == Some(true);
     Answer::Failed(match removed {
-        true => Failure::new(FailureCode::DeliveryFailed, "the provider removed the result before it was copied"),
+        true => Failure::new(
+            FailureCode::DeliveryFailed,
+            "the provider removed the result before it was copied",
+        ),
         false => Failure::new(FailureCode::ProviderFailed, "the prediction ended without a result"),
     })
 }
@@ -161,7 +170,9 @@ fn collect(output: &Value, outputs: &mut Vec<Output>) {
 /// Whether a cancel needs no repeat: it was taken, or there is nothing left to cancel.
 pub fn parse_cancel(answer: &Result<HttpResponse, TransportError>) -> bool {
     let Ok(response) = answer else { return false };
-    is_good(response) || (matches!(response.status, 400..=499) && !matches!(response.status, 401..=403 | 408 | 429))
+    is_good(response)
+        || (matches!(response.status, 400..=499)
+            && !matches!(response.status, 401..=403 | 408 | 429))
 }
 
 /// Reads a page of the list. `None`: no usable answer.
@@ -171,7 +182,9 @@ pub fn parse_list(answer: &Result<HttpResponse, TransportError>) -> Reading<Opti
         return Reading { said: None, alarm: errors::alarm(response) };
     }
     let body = body_of(response);
-    let Some(results) = body.get("results").and_then(Value::as_array) else { return Reading::quiet(None) };
+    let Some(results) = body.get("results").and_then(Value::as_array) else {
+        return Reading::quiet(None);
+    };
     let tasks = results
         .iter()
         .filter_map(|prediction| {
@@ -194,7 +207,9 @@ pub fn parse_list(answer: &Result<HttpResponse, TransportError>) -> Reading<Opti
 /// answer names.
 fn cursor_of(next: &str) -> Option<String> {
     let (_, query) = next.split_once('?')?;
-    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor").map(|(_, value)| value.into())
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "cursor")
+        .map(|(_, value)| value.into())
 }
 
 /// The prediction that a webhook is about.

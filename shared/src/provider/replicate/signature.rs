@@ -69,7 +69,11 @@ mod tests {
         }
         let other_secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         assert_eq!(verify(other_secret, &signed(GOOD), BODY, SENT_S), Some(false));
-        assert_eq!(verify(SECRET, &signed(GOOD), r#"{"test":2432232314}"#, SENT_S), Some(false), "re-serialised");
+        assert_eq!(
+            verify(SECRET, &signed(GOOD), r#"{"test":2432232314}"#, SENT_S),
+            Some(false),
+            "re-serialised"
+        );
         let renamed = Signature { id: "msg_other".to_owned(), ..signed(GOOD) };
         assert_eq!(verify(SECRET, &renamed, BODY, SENT_S), Some(false));
     }

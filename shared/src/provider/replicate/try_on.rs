@@ -8,7 +8,8 @@
 use serde_json::{Value, json};
 
 /// IDM-VTON, whose input names every version here must take.
-pub const DEFAULT_VERSION: &str = "cuuupid/idm-vton:0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
+pub const DEFAULT_VERSION: &str =
+    "cuuupid/idm-vton:0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
 
 /// The categories that the model knows.
 pub const CATEGORIES: [&str; 3] = ["upper_body", "lower_body", "dresses"];
@@ -23,7 +24,8 @@ pub struct Garment<'a> {
 
 /// The version for a category. `None`: the setting has something else in its place.
 pub fn version_of<'a>(versions: Option<&'a Value>, category: &str) -> Option<&'a str> {
-    let named = versions.and_then(|versions| versions.get(category).or_else(|| versions.get("default")));
+    let named =
+        versions.and_then(|versions| versions.get(category).or_else(|| versions.get("default")));
     match named {
         None => Some(DEFAULT_VERSION),
         Some(version) => version.as_str().map(str::trim).filter(|version| !version.is_empty()),
@@ -32,7 +34,11 @@ pub fn version_of<'a>(versions: Option<&'a Value>, category: &str) -> Option<&'a
 
 /// The complete request of each step but for its webhook: the first puts a garment on the person,
 /// each other on what the step before it made.
-pub fn stored_requests(versions: Option<&Value>, person_url: &str, garments: &[Garment<'_>]) -> Option<Vec<Value>> {
+pub fn stored_requests(
+    versions: Option<&Value>,
+    person_url: &str,
+    garments: &[Garment<'_>],
+) -> Option<Vec<Value>> {
     let request = |(number, garment): (usize, &Garment<'_>)| {
         let version = version_of(versions, garment.category)?;
         let mut input = json!({
@@ -70,8 +76,11 @@ mod tests {
 
     #[test]
     fn only_the_first_step_has_the_person() {
-        let garment = |category| Garment { image_url: "https://x/g.png", category, description: "d" };
-        let steps = stored_requests(None, "https://x/p.png", &[garment("upper_body"), garment("dresses")]).unwrap();
+        let garment =
+            |category| Garment { image_url: "https://x/g.png", category, description: "d" };
+        let steps =
+            stored_requests(None, "https://x/p.png", &[garment("upper_body"), garment("dresses")])
+                .unwrap();
         assert_eq!(steps.len(), 2);
         assert_eq!(steps[0]["input"]["human_img"], "https://x/p.png");
         assert_eq!(steps[0]["previous_output_as"], Value::Null);

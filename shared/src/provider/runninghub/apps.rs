@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn an_app_that_is_not_named_is_none() {
-        let none = [json!(null), json!({}), json!([]), json!({"t": {}}), json!({"t": {"standard": ""}})];
+        let none =
+            [json!(null), json!({}), json!([]), json!({"t": {}}), json!({"t": {"standard": ""}})];
         for apps in none.into_iter().chain([json!({"t": {"standard": "../x"}})]) {
             assert_eq!(stored_request(&apps, "t", "standard", &[]), None, "{apps}");
         }

@@ -82,7 +82,12 @@ pub const CODES: &[Code] = &[
     row(806, "APIKEY_USER_NOT_FOUND", Act::Reject, UNAVAILABLE),
     row(807, "APIKEY_TASK_NOT_FOUND", Act::Lost, NO_TASK),
     row(808, "APIKEY_UPLOAD_FAILED", RETRY, INPUT),
-    row(809, "APIKEY_FILE_SIZE_EXCEEDED", Act::Reject, "the input file is too large for the provider"),
+    row(
+        809,
+        "APIKEY_FILE_SIZE_EXCEEDED",
+        Act::Reject,
+        "the input file is too large for the provider",
+    ),
     row(810, "WORKFLOW_NOT_SAVED_OR_NOT_RUNNING", Act::Alarm, UNAVAILABLE),
     row(811, "CORPAPIKEY_INVALID", Act::Alarm, UNAVAILABLE),
     row(812, "CORPAPIKEY_INSUFFICIENT_FUNDS", Act::Alarm, UNAVAILABLE),
@@ -108,7 +113,12 @@ pub const CODES: &[Code] = &[
     row(1101, "NODE_INFO_INVALID", Act::Reject, PARAMETERS),
     row(1501, "MODERATION", Act::Refuse, "the content was refused by the provider's moderation"),
     row(1504, "MODEL_TIMEOUT", RETRY, "the provider ran out of time"),
-    row(1505, "REAL_PERSON_NOT_ALLOWED", Act::Refuse, "the provider does not accept pictures of real people"),
+    row(
+        1505,
+        "REAL_PERSON_NOT_ALLOWED",
+        Act::Refuse,
+        "the provider does not accept pictures of real people",
+    ),
     row(1520, "USER_CONCURRENCY_LIMIT", Act::Capacity, BUSY),
 ];
 
@@ -125,14 +135,18 @@ mod tests {
     #[test]
     fn a_code_is_found_by_number_or_text() {
         assert_eq!(find("421").map(|row| row.name), Some("TASK_QUEUE_MAXED"));
-        assert_eq!(find(" 1501 ").map(super::Code::failure_code), Some(FailureCode::ContentRefused));
+        assert_eq!(
+            find(" 1501 ").map(super::Code::failure_code),
+            Some(FailureCode::ContentRefused)
+        );
         assert_eq!(find("99999999"), None);
         assert_eq!(find("TASK_QUEUE_MAXED"), None);
     }
 
     #[test]
     fn capacity_is_told_from_faults() {
-        let full: Vec<_> = CODES.iter().filter(|row| row.act == Act::Capacity).map(|row| row.number).collect();
+        let full: Vec<_> =
+            CODES.iter().filter(|row| row.act == Act::Capacity).map(|row| row.number).collect();
         assert_eq!(full, [415, 421, 814, 1003, 1520]);
     }
 }

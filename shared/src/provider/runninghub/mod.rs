@@ -63,7 +63,9 @@ impl Account<'_> {
 
 /// Reads the answer to a submit. Anything that neither names a task nor proves a refusal is
 /// `Unknown`: the task may run.
-pub fn parse_submit(answer: &Result<HttpResponse, TransportError>) -> Reading<Result<Accepted, ProviderError>> {
+pub fn parse_submit(
+    answer: &Result<HttpResponse, TransportError>,
+) -> Reading<Result<Accepted, ProviderError>> {
     let response = match answer {
         Ok(response) => response,
         Err(TransportError::NotSent(message)) => {
@@ -96,25 +98,42 @@ fn node_errors(task: &Value) -> Option<Failure> {
         Value::Array(nodes) => !nodes.is_empty(),
         _ => false,
     };
-    any.then(|| Failure::new(FailureCode::ProviderRejected, "the provider's workflow refused the input"))
+    any.then(|| {
+        Failure::new(FailureCode::ProviderRejected, "the provider's workflow refused the input")
+    })
 }
 
-fn refusal(code: &str, body: &Value, response: &HttpResponse) -> Reading<Result<Accepted, ProviderError>> {
+fn refusal(
+    code: &str,
+    body: &Value,
+    response: &HttpResponse,
+) -> Reading<Result<Accepted, ProviderError>> {
     let Some(row) = codes::find(code) else {
         if response.status >= 500 {
             return http_refusal(response.status, response);
         }
-        let failure =
-            Failure::new(FailureCode::ProviderRejected, with_detail("the provider refused the request", body));
-        return Reading { said: Err(ProviderError::Rejected(failure)), alarm: Some(format!("unlisted code {code}")) };
+        let failure = Failure::new(
+            FailureCode::ProviderRejected,
+            with_detail("the provider refused the request", body),
+        );
+        return Reading {
+            said: Err(ProviderError::Rejected(failure)),
+            alarm: Some(format!("unlisted code {code}")),
+        };
     };
     let said = match row.act {
         Act::Capacity => transient(retry_after_ms(response), true, row.text),
-        Act::Retry { after_ms } => transient(retry_after_ms(response).or(after_ms), false, row.text),
+        Act::Retry { after_ms } => {
+            transient(retry_after_ms(response).or(after_ms), false, row.text)
+        }
         // It says that a task works, and not which.
         Act::Working => ProviderError::Unknown,
-        Act::Reject => ProviderError::Rejected(Failure::new(row.failure_code(), with_detail(row.text, body))),
-        Act::Refuse | Act::Alarm | Act::Lost => ProviderError::Rejected(Failure::new(row.failure_code(), row.text)),
+        Act::Reject => {
+            ProviderError::Rejected(Failure::new(row.failure_code(), with_detail(row.text, body)))
+        }
+        Act::Refuse | Act::Alarm | Act::Lost => {
+            ProviderError::Rejected(Failure::new(row.failure_code(), row.text))
+        }
     };
     Reading { said: Err(said), alarm: alarm_of(row) }
 }
@@ -124,8 +143,13 @@ fn http_refusal(status: u16, response: &HttpResponse) -> Reading<Result<Accepted
         421 | 429 => transient(retry_after_ms(response), true, "the provider is full"),
         // A gateway gave up waiting: the provider may well have taken it.
         504 | 520..=524 => ProviderError::Unknown,
-        408 | 425 | 500.. => transient(retry_after_ms(response), false, "the provider had a passing fault"),
-        _ => ProviderError::Rejected(Failure::new(FailureCode::ProviderRejected, "the provider refused the request")),
+        408 | 425 | 500.. => {
+            transient(retry_after_ms(response), false, "the provider had a passing fault")
+        }
+        _ => ProviderError::Rejected(Failure::new(
+            FailureCode::ProviderRejected,
+            "the provider refused the request",
+        )),
     };
     let alarm = matches!(status, 300..=399 | 401..=404).then(|| format!("http {status}"));
     Reading { said: Err(said), alarm }
@@ -144,10 +168,15 @@ pub fn parse_query(answer: &Result<HttpResponse, TransportError>) -> Reading<Ans
     let task = task_object(&body);
     let about_a_task = task.get("taskId").and_then(id_text).is_some();
     if let Some(code) = error_code(&body).or_else(|| error_code(task)) {
-        return if about_a_task || code == "805" { Reading::quiet(ended(&code, task)) } else { query_refused(&code) };
+        return if about_a_task || code == "805" {
+            Reading::quiet(ended(&code, task))
+        } else {
+            query_refused(&code)
+        };
     }
     if !(200..=299).contains(&response.status) {
-        let alarm = matches!(response.status, 401 | 403).then(|| format!("http {}", response.status));
+        let alarm =
+            matches!(response.status, 401 | 403).then(|| format!("http {}", response.status));
         return Reading { said: Answer::Silent, alarm };
     }
     Reading::quiet(progress(&body, task))
@@ -162,8 +191,12 @@ fn ended(code: &str, task: &Value) -> Answer {
         Act::Working => Answer::Running,
         Act::Lost => Answer::Lost,
         Act::Refuse => Answer::Failed(Failure::new(FailureCode::ContentRefused, row.text)),
-        Act::Capacity | Act::Retry { .. } => Answer::Interrupted(Failure::new(FailureCode::ProviderFailed, row.text)),
-        Act::Reject | Act::Alarm => Answer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task))),
+        Act::Capacity | Act::Retry { .. } => {
+            Answer::Interrupted(Failure::new(FailureCode::ProviderFailed, row.text))
+        }
+        Act::Reject | Act::Alarm => {
+            Answer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task)))
+        }
     }
 }
 
@@ -186,9 +219,10 @@ fn progress(body: &Value, task: &Value) -> Answer {
     match status.and_then(Value::as_str) {
         Some("SUCCESS") => done(task.get("results").unwrap_or(&Value::Null)),
         Some("FAILED") => Answer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task))),
-        Some("CANCEL" | "CANCELED" | "CANCELLED") => {
-            Answer::Failed(Failure::new(FailureCode::ProviderFailed, "the task was cancelled at the provider"))
-        }
+        Some("CANCEL" | "CANCELED" | "CANCELLED") => Answer::Failed(Failure::new(
+            FailureCode::ProviderFailed,
+            "the task was cancelled at the provider",
+        )),
         // A word that is not known yet is bounded by our own deadline.
         Some(_) => Answer::Running,
         None => Answer::Silent,
@@ -204,11 +238,17 @@ fn done(results: &Value) -> Answer {
         .filter_map(|result| {
             let url = result.get("url").or_else(|| result.get("fileUrl"))?.as_str()?;
             let kind = result.get("outputType").or_else(|| result.get("fileType"));
-            Some(Output { url: url.to_owned(), kind: kind.and_then(Value::as_str).unwrap_or("").to_owned() })
+            Some(Output {
+                url: url.to_owned(),
+                kind: kind.and_then(Value::as_str).unwrap_or("").to_owned(),
+            })
         })
         .collect();
     if outputs.is_empty() {
-        return Answer::Failed(Failure::new(FailureCode::ProviderFailed, "the task ended without a result"));
+        return Answer::Failed(Failure::new(
+            FailureCode::ProviderFailed,
+            "the task ended without a result",
+        ));
     }
     Answer::Done(outputs)
 }
@@ -235,7 +275,9 @@ pub fn webhook_task_id(body: &Value) -> Option<String> {
         Some(data) => data.clone(),
         None => Value::Null,
     };
-    body.get("taskId").and_then(id_text).or_else(|| task_object(&inner).get("taskId").and_then(id_text))
+    body.get("taskId")
+        .and_then(id_text)
+        .or_else(|| task_object(&inner).get("taskId").and_then(id_text))
 }
 
 /// The task lies at the top (v2) or under `data` (legacy).
@@ -249,7 +291,9 @@ fn task_object(body: &Value) -> &Value {
 /// A non-zero code under any of the names that error shapes use.
 fn error_code(body: &Value) -> Option<String> {
     ["errorCode", "code"].iter().find_map(|name| match body.get(name)? {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|code| !code.is_empty() && code != "0"),
+        Value::String(text) => {
+            Some(text.trim().to_owned()).filter(|code| !code.is_empty() && code != "0")
+        }
         Value::Number(number) => Some(number.to_string()).filter(|code| code != "0"),
         _ => None,
     })
@@ -262,7 +306,8 @@ fn id_text(id: &Value) -> Option<String> {
         Value::Number(number) if number.is_u64() => number.to_string(),
         _ => return None,
     };
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     (plain && text != "0" && (1..=128).contains(&text.len())).then_some(text)
 }
 
@@ -280,7 +325,8 @@ fn reason(task: &Value) -> String {
 }
 
 fn with_detail(text: &str, body: &Value) -> String {
-    let detail = ["errorMessage", "msg", "message"].iter().find_map(|name| body.get(name)?.as_str());
+    let detail =
+        ["errorMessage", "msg", "message"].iter().find_map(|name| body.get(name)?.as_str());
     match detail.map(str::trim).filter(|detail| !detail.is_empty()) {
         Some(detail) => format!("{text} ({detail})"),
         None => text.to_owned(),

@@ -38,8 +38,11 @@ fn requests_are_what_the_provider_documents() {
 
 #[test]
 fn only_a_stored_request_of_ours_is_sent() {
-    for stored in [json!({}), json!({"path": "@evil.test/", "body": {}}), json!({"path": "/openapi/v2/x", "body": []})]
-    {
+    for stored in [
+        json!({}),
+        json!({"path": "@evil.test/", "body": {}}),
+        json!({"path": "/openapi/v2/x", "body": []}),
+    ] {
         assert_eq!(ACCOUNT.build_submit(&stored, "https://f/hook"), None, "{stored}");
     }
 }
@@ -49,7 +52,9 @@ fn ids_of_nineteen_digits_survive_as_text_or_number() {
     for id in [r#""1990123456789012345""#, "1990123456789012345"] {
         for body in [
             format!(r#"{{"taskId":{id},"status":"CREATE","errorCode":"","errorMessage":""}}"#),
-            format!(r#"{{"code":0,"msg":"success","data":{{"taskId":{id},"taskStatus":"QUEUED"}}}}"#),
+            format!(
+                r#"{{"code":0,"msg":"success","data":{{"taskId":{id},"taskStatus":"QUEUED"}}}}"#
+            ),
         ] {
             assert_eq!(submit(200, &body).unwrap().task_id, "1990123456789012345", "{body}");
         }
@@ -59,7 +64,11 @@ fn ids_of_nineteen_digits_survive_as_text_or_number() {
 #[test]
 fn an_id_that_lost_its_digits_is_no_id() {
     for id in ["1.990123456789012e18", "0", "\"\"", "null", "\"../7\"", "[]"] {
-        assert_eq!(submit(200, &format!(r#"{{"taskId":{id}}}"#)), Err(ProviderError::Unknown), "{id}");
+        assert_eq!(
+            submit(200, &format!(r#"{{"taskId":{id}}}"#)),
+            Err(ProviderError::Unknown),
+            "{id}"
+        );
     }
 }
 
@@ -80,7 +89,10 @@ fn the_three_error_shapes_mean_the_same() {
         r#"{"errorCode":"421","errorMessage":"TASK_QUEUE_MAXED"}"#,
         r#"{"errorCode":421,"errorMessage":"TASK_QUEUE_MAXED"}"#,
     ] {
-        assert!(matches!(submit(200, body), Err(ProviderError::Transient { capacity: true, .. })), "{body}");
+        assert!(
+            matches!(submit(200, body), Err(ProviderError::Transient { capacity: true, .. })),
+            "{body}"
+        );
     }
     assert!(matches!(submit(421, ""), Err(ProviderError::Transient { capacity: true, .. })));
 }
@@ -95,14 +107,17 @@ fn every_code_has_its_class_in_every_shape() {
             let reading = parse_submit(&answer(200, &body));
             let fits = match (row.act, reading.said) {
                 (codes::Act::Capacity, Err(ProviderError::Transient { capacity, .. })) => capacity,
-                (codes::Act::Retry { .. }, Err(ProviderError::Transient { capacity, .. })) => !capacity,
+                (codes::Act::Retry { .. }, Err(ProviderError::Transient { capacity, .. })) => {
+                    !capacity
+                }
                 (codes::Act::Working, Err(ProviderError::Unknown)) => true,
                 (codes::Act::Refuse, Err(ProviderError::Rejected(failure))) => {
                     failure.code == FailureCode::ContentRefused
                 }
-                (codes::Act::Reject | codes::Act::Alarm | codes::Act::Lost, Err(ProviderError::Rejected(failure))) => {
-                    failure.code == FailureCode::ProviderRejected
-                }
+                (
+                    codes::Act::Reject | codes::Act::Alarm | codes::Act::Lost,
+                    Err(ProviderError::Rejected(failure)),
+                ) => failure.code == FailureCode::ProviderRejected,
                 _ => false,
             };
             assert!(fits, "{body}");
@@ -178,7 +193,10 @@ fn progress_by_status_word() {
         assert!(matches!(query(&body), Answer::Failed(_)), "{word}");
     }
     assert_eq!(query(r#"{"code":0,"msg":"success","data":"RUNNING"}"#), Answer::Running);
-    assert_eq!(query(r#"{"code":804,"msg":"APIKEY_TASK_IS_RUNNING","data":null}"#), Answer::Running);
+    assert_eq!(
+        query(r#"{"code":804,"msg":"APIKEY_TASK_IS_RUNNING","data":null}"#),
+        Answer::Running
+    );
     assert_eq!(query("{}"), Answer::Silent);
     assert_eq!(query("<html>"), Answer::Silent);
 }
@@ -198,7 +216,10 @@ fn results_in_both_shapes() {
         ),
         wanted
     );
-    assert!(matches!(query(r#"{"taskId":"5","status":"SUCCESS","results":null}"#), Answer::Failed(_)));
+    assert!(matches!(
+        query(r#"{"taskId":"5","status":"SUCCESS","results":null}"#),
+        Answer::Failed(_)
+    ));
 }
 
 #[test]
@@ -207,17 +228,22 @@ fn an_error_code_in_a_poll_is_a_failure_whatever_the_status() {
         "failedReason":{"node_name":"KSampler","exception_message":"out of memory","traceback":"secret"}}"#;
     let Answer::Failed(failure) = query(body) else { panic!("not failed") };
     assert_eq!(failure, Failure::new(FailureCode::ProviderFailed, "out of memory"));
-    let refused = query(r#"{"taskId":"5","status":"RUNNING","errorCode":"1501","errorMessage":"nsfw"}"#);
-    assert!(matches!(refused, Answer::Failed(failure) if failure.code == FailureCode::ContentRefused));
+    let refused =
+        query(r#"{"taskId":"5","status":"RUNNING","errorCode":"1501","errorMessage":"nsfw"}"#);
+    assert!(
+        matches!(refused, Answer::Failed(failure) if failure.code == FailureCode::ContentRefused)
+    );
     let passing = query(r#"{"taskId":"5","status":"FAILED","errorCode":1015,"errorMessage":"x"}"#);
     assert!(matches!(passing, Answer::Interrupted(_)));
-    let legacy = query(r#"{"code":805,"msg":"E","data":{"failedReason":{"exception_message":"bad"}}}"#);
+    let legacy =
+        query(r#"{"code":805,"msg":"E","data":{"failedReason":{"exception_message":"bad"}}}"#);
     assert!(matches!(legacy, Answer::Failed(failure) if failure.text == "bad"));
 }
 
 #[test]
 fn an_error_of_the_query_says_nothing_about_the_task() {
-    for body in [r#"{"errorCode":"1003","errorMessage":"slow down"}"#, r#"{"code":1005,"msg":"x"}"#] {
+    for body in [r#"{"errorCode":"1003","errorMessage":"slow down"}"#, r#"{"code":1005,"msg":"x"}"#]
+    {
         assert_eq!(query(body), Answer::Silent, "{body}");
     }
     let dead_key = parse_query(&answer(200, r#"{"code":412,"msg":"TOKEN_INVALID"}"#));
@@ -231,7 +257,10 @@ fn an_error_of_the_query_says_nothing_about_the_task() {
 
 #[test]
 fn a_cancel_is_over_when_taken_or_when_nothing_is_left() {
-    for body in [r#"{"code":0,"msg":"success","data":null}"#, r#"{"code":807,"msg":"APIKEY_TASK_NOT_FOUND"}"#] {
+    for body in [
+        r#"{"code":0,"msg":"success","data":null}"#,
+        r#"{"code":807,"msg":"APIKEY_TASK_NOT_FOUND"}"#,
+    ] {
         assert!(parse_cancel(&answer(200, body)), "{body}");
     }
     for body in [r#"{"code":412,"msg":"TOKEN_INVALID"}"#, r#"{"code":1003,"msg":"slow"}"#] {

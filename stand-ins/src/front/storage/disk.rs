@@ -30,8 +30,9 @@ impl ObjectPath {
     /// From `<bucket>/<path>`; nothing if storage would not take such a name.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (bucket, path) = text.split_once('/')?;
-        let is_name =
-            |segment: &str| !segment.is_empty() && !segment.starts_with('.') && segment.chars().all(is_allowed);
+        let is_name = |segment: &str| {
+            !segment.is_empty() && !segment.starts_with('.') && segment.chars().all(is_allowed)
+        };
         let is_good = path.len() <= 1024 && is_name(bucket) && path.split('/').all(is_name);
         is_good.then(|| Self { bucket: bucket.to_owned(), path: path.to_owned() })
     }
@@ -43,7 +44,8 @@ impl ObjectPath {
 
     /// Percent-encoded for a URL.
     pub(super) fn url_path(&self) -> String {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~!*'()$@=:,;&+".contains(&byte);
+        let plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~!*'()$@=:,;&+".contains(&byte);
         let escaped = |byte: u8| {
             if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
         };
@@ -108,7 +110,8 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn new(root: PathBuf) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(root.join(".incoming")).with_context(|| format!("cannot make {}", root.display()))?;
+        std::fs::create_dir_all(root.join(".incoming"))
+            .with_context(|| format!("cannot make {}", root.display()))?;
         Ok(Self { root, commit: RwLock::default() })
     }
 
@@ -139,7 +142,9 @@ impl Disk {
         }
         let incoming = self.root.join(".incoming").join(clock::random_hex());
         let written = match receive(&incoming, bytes_max, content).await {
-            Ok((size, etag)) => self.commit(object, upsert, description, &incoming, size, etag).await,
+            Ok((size, etag)) => {
+                self.commit(object, upsert, description, &incoming, size, etag).await
+            }
             Err(error) => Err(error),
         };
         if written.is_err() {
@@ -185,12 +190,15 @@ impl Disk {
             return Err(WriteError::Exists);
         }
         let now = clock::now_ms();
-        let (id, created_ms) = before.map_or_else(|| (clock::new_uuid(), now), |meta| (meta.id, meta.created_ms));
+        let (id, created_ms) =
+            before.map_or_else(|| (clock::new_uuid(), now), |meta| (meta.id, meta.created_ms));
         let meta = Meta {
             id,
             version: clock::new_uuid(),
             size,
-            content_type: description.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+            content_type: description
+                .content_type
+                .unwrap_or_else(|| "application/octet-stream".to_owned()),
             cache_control: description.cache_control.unwrap_or_else(|| "no-cache".to_owned()),
             etag,
             user_metadata: description.user_metadata.unwrap_or_else(|| serde_json::json!({})),
@@ -277,6 +285,9 @@ mod tests {
             assert_eq!(ObjectPath::of(bad), None, "{bad}");
         }
         let object = ObjectPath::of("uploads/u-1/my file.png").unwrap();
-        assert_eq!((object.folder(), object.url_path().as_str()), ("u-1", "uploads/u-1/my%20file.png"));
+        assert_eq!(
+            (object.folder(), object.url_path().as_str()),
+            ("u-1", "uploads/u-1/my%20file.png")
+        );
     }
 }

@@ -68,7 +68,10 @@ pub(super) fn routes(front: &Shared) -> Router<Shared> {
         .route("/object/list/{bucket}", post(list))
         .route("/object/public/{*path}", get(read_public))
         .route("/object/authenticated/{*path}", get(read))
-        .route("/object/{*path}", get(read).post(write::upload).put(write::replace).delete(write::remove))
+        .route(
+            "/object/{*path}",
+            get(read).post(write::upload).put(write::replace).delete(write::remove),
+        )
         .layer(middleware::from_fn_with_state(front.clone(), while_up))
 }
 
@@ -80,7 +83,10 @@ pub(super) struct Misbehaviour {
 }
 
 /// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until `{"down":false}`.
-pub(super) async fn misbehave(State(front): State<Shared>, Json(wanted): Json<Misbehaviour>) -> Json<Value> {
+pub(super) async fn misbehave(
+    State(front): State<Shared>,
+    Json(wanted): Json<Misbehaviour>,
+) -> Json<Value> {
     let down = wanted.down.then(|| wanted.status.unwrap_or(503));
     *front.storage.down.lock().unwrap_or_else(PoisonError::into_inner) = down;
     Json(json!({"ok": true}))
@@ -91,18 +97,26 @@ async fn while_up(State(front): State<Shared>, request: Request, next: Next) -> 
         None => next.run(request).await,
         Some(status) => {
             let body = json!({"statusCode": status.to_string(), "error": "Unavailable", "message": "Storage is down"});
-            (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Json(body)).into_response()
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Json(body))
+                .into_response()
         }
     }
 }
 
-async fn info(State(front): State<Shared>, Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn info(
+    State(front): State<Shared>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     let object = front.storage.readable(&path)?;
     may_read(&front, &headers, &object)?;
     shown(&front, &object).await
 }
 
-async fn info_public(State(front): State<Shared>, Path(path): Path<String>) -> Result<Response, Refusal> {
+async fn info_public(
+    State(front): State<Shared>,
+    Path(path): Path<String>,
+) -> Result<Response, Refusal> {
     shown(&front, &front.storage.readable(&path)?).await
 }
 
@@ -157,7 +171,8 @@ async fn list(
         _ => return Err(Refusal::no_credential()),
     }
     // A name is needed only to ask for the folder it would lie in.
-    let object = front.storage.readable(&format!("{bucket}/{}/any", listing.prefix.trim_matches('/')))?;
+    let object =
+        front.storage.readable(&format!("{bucket}/{}/any", listing.prefix.trim_matches('/')))?;
     let mut names = front.storage.disk.names_beside(&object).await;
     names.retain(|name| name.starts_with(&listing.search));
     names.truncate(listing.limit.unwrap_or(100));
@@ -182,8 +197,13 @@ async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal>
     Ok(Json(body).into_response())
 }
 
-async fn content(front: &Shared, object: &ObjectPath, query: &HashMap<String, String>) -> Result<Response, Refusal> {
-    let Stored { meta, body } = front.storage.disk.open(object).await.ok_or_else(Refusal::no_object)?;
+async fn content(
+    front: &Shared,
+    object: &ObjectPath,
+    query: &HashMap<String, String>,
+) -> Result<Response, Refusal> {
+    let Stored { meta, body } =
+        front.storage.disk.open(object).await.ok_or_else(Refusal::no_object)?;
     let mut response = Response::new(body);
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -33,7 +33,12 @@ impl Refusal {
     }
 
     pub(super) fn no_credential() -> Self {
-        Self::new(400, "InvalidRequest", "Error", "headers must have required property 'authorization'")
+        Self::new(
+            400,
+            "InvalidRequest",
+            "Error",
+            "headers must have required property 'authorization'",
+        )
     }
 
     pub(super) fn bad_token() -> Self {
@@ -41,7 +46,12 @@ impl Refusal {
     }
 
     pub(super) fn bad_upload_token() -> Self {
-        Self::new(400, "InvalidSignature", "InvalidSignature", "The signature of this upload URL is not valid")
+        Self::new(
+            400,
+            "InvalidSignature",
+            "InvalidSignature",
+            "The signature of this upload URL is not valid",
+        )
     }
 
     pub(super) fn not_allowed() -> Self {
@@ -57,13 +67,20 @@ impl Refusal {
     }
 
     pub(super) fn too_large() -> Self {
-        let refusal =
-            Self::new(413, "EntityTooLarge", "Payload too large", "The object exceeded the maximum allowed size");
+        let refusal = Self::new(
+            413,
+            "EntityTooLarge",
+            "Payload too large",
+            "The object exceeded the maximum allowed size",
+        );
         Self { http: StatusCode::PAYLOAD_TOO_LARGE, ..refusal }
     }
 
     pub(super) fn internal(message: &str) -> Self {
-        Self { http: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new(500, "InternalError", "internal", message) }
+        Self {
+            http: StatusCode::INTERNAL_SERVER_ERROR,
+            ..Self::new(500, "InternalError", "internal", message)
+        }
     }
 }
 

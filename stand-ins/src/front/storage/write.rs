@@ -33,7 +33,9 @@ pub(super) async fn sign(
     let object = storage.object(&path)?;
     let owner = match Caller::of(&headers, &front.keys, &front.signer) {
         Caller::Service => None,
-        Caller::User { id, .. } if object.bucket == USER_BUCKET && object.folder() == id => Some(id),
+        Caller::User { id, .. } if object.bucket == USER_BUCKET && object.folder() == id => {
+            Some(id)
+        }
         other => return Err(refusal(&other)),
     };
     let upsert = wants_upsert(&headers);
@@ -41,8 +43,7 @@ pub(super) async fn sign(
         return Err(Refusal::duplicate());
     }
     let (name, now) = (object.to_string(), clock::now_s());
-    let claims =
-        json!({"url": name, "owner": owner, "upsert": upsert, "iat": now, "exp": now + UPLOAD_TOKEN_LIFETIME_S});
+    let claims = json!({"url": name, "owner": owner, "upsert": upsert, "iat": now, "exp": now + UPLOAD_TOKEN_LIFETIME_S});
     let token = storage.secret.sign(&claims);
     let url = format!("/object/upload/sign/{}?token={token}", object.url_path());
     Ok(Json(json!({"url": url, "token": token})).into_response())
@@ -103,8 +104,10 @@ pub(super) async fn remove(
         };
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let names =
-        body.get("prefixes").and_then(Value::as_array).ok_or_else(|| Refusal::bad_request("prefixes missing"))?;
+    let names = body
+        .get("prefixes")
+        .and_then(Value::as_array)
+        .ok_or_else(|| Refusal::bad_request("prefixes missing"))?;
     let mut removed = Vec::new();
     for name in names.iter().filter_map(Value::as_str) {
         let object = front.storage.object(&format!("{path}/{name}"))?;
@@ -115,7 +118,12 @@ pub(super) async fn remove(
     Ok(Json(removed).into_response())
 }
 
-async fn write(front: &Shared, path: &str, upsert: bool, request: Request) -> Result<Response, Refusal> {
+async fn write(
+    front: &Shared,
+    path: &str,
+    upsert: bool,
+    request: Request,
+) -> Result<Response, Refusal> {
     let object = front.storage.object(path)?;
     service_only(front, request.headers())?;
     let id = store(&front.storage, &object, upsert, request).await?;
@@ -142,9 +150,15 @@ fn wants_upsert(headers: &HeaderMap) -> bool {
 }
 
 /// Browsers send a form whose file has no name; everybody else sends the bytes.
-async fn store(storage: &Storage, object: &ObjectPath, upsert: bool, mut request: Request) -> Result<String, Refusal> {
+async fn store(
+    storage: &Storage,
+    object: &ObjectPath,
+    upsert: bool,
+    mut request: Request,
+) -> Result<String, Refusal> {
     let headers = request.headers().clone();
-    let is_form = text(&headers, CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("multipart/form-data"));
+    let is_form = text(&headers, CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.starts_with("multipart/form-data"));
     if !is_form {
         let metadata = text(&headers, "x-metadata").and_then(|text| STANDARD.decode(text).ok());
         let description = Description {
@@ -155,15 +169,24 @@ async fn store(storage: &Storage, object: &ObjectPath, upsert: bool, mut request
         return put(storage, object, upsert, description, data(request.into_body())).await;
     }
     DefaultBodyLimit::disable().apply(&mut request);
-    let mut fields =
-        Multipart::from_request(request, &()).await.map_err(|error| Refusal::bad_request(&error.body_text()))?;
+    let mut fields = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| Refusal::bad_request(&error.body_text()))?;
     let mut description = Description::default();
-    while let Some(field) = fields.next_field().await.map_err(|error| Refusal::bad_request(&error.body_text()))? {
+    while let Some(field) =
+        fields.next_field().await.map_err(|error| Refusal::bad_request(&error.body_text()))?
+    {
         let name = field.name().unwrap_or_default().to_owned();
         if name.is_empty() || field.file_name().is_some() {
             description.content_type = field.content_type().map(str::to_owned);
-            return put(storage, object, upsert, description, field.map(|chunk| chunk.map_err(std::io::Error::other)))
-                .await;
+            return put(
+                storage,
+                object,
+                upsert,
+                description,
+                field.map(|chunk| chunk.map_err(std::io::Error::other)),
+            )
+            .await;
         }
         let value = field.text().await.map_err(|error| Refusal::bad_request(&error.body_text()))?;
         match name.as_str() {
@@ -187,11 +210,13 @@ async fn put(
     description: Description,
     chunks: impl Stream<Item = std::io::Result<Bytes>>,
 ) -> Result<String, Refusal> {
-    storage.disk.write(object, bytes_max(object), upsert, description, chunks).await.map_err(|error| match error {
-        WriteError::Exists => Refusal::duplicate(),
-        WriteError::TooLarge => Refusal::too_large(),
-        WriteError::Io(error) => Refusal::internal(&error.to_string()),
-    })
+    storage.disk.write(object, bytes_max(object), upsert, description, chunks).await.map_err(
+        |error| match error {
+            WriteError::Exists => Refusal::duplicate(),
+            WriteError::TooLarge => Refusal::too_large(),
+            WriteError::Io(error) => Refusal::internal(&error.to_string()),
+        },
+    )
 }
 
 /// A bucket's own limit: users upload less than functions do.

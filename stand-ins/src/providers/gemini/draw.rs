@@ -19,17 +19,23 @@ pub(super) fn card(prompt: &str, ratio: (u32, u32), images: &[Vec<u8>]) -> anyho
     let (width, height) = ((SIDE * wide / longer).max(40), (SIDE * high / longer).max(40));
     let colours = Sha256::digest(prompt.as_bytes());
     let channel = |at: usize, low: u8| low + colours[at] % 96;
-    let (top, bottom) =
-        ([channel(0, 150), channel(1, 150), channel(2, 150)], [channel(3, 60), channel(4, 60), channel(5, 60)]);
+    let (top, bottom) = (
+        [channel(0, 150), channel(1, 150), channel(2, 150)],
+        [channel(3, 60), channel(4, 60), channel(5, 60)],
+    );
     let mix = |row: u32, at: usize| {
         let (from, to) = (u32::from(top[at]), u32::from(bottom[at]));
         u8::try_from((from * (height - row) + to * row) / height).unwrap_or(u8::MAX)
     };
-    let mut card = RgbImage::from_fn(width, height, |_, row| Rgb([mix(row, 0), mix(row, 1), mix(row, 2)]));
+    let mut card =
+        RgbImage::from_fn(width, height, |_, row| Rgb([mix(row, 0), mix(row, 1), mix(row, 2)]));
     if let Some(bytes) = images.first() {
         let product = image::load_from_memory(bytes).context("picture not readable")?;
         let product = product.resize(width * 3 / 5, height * 2 / 5, FilterType::Triangle).to_rgb8();
-        let (x, y) = ((width - product.width()) / 2, height - product.height().min(height) - MARGIN.min(height));
+        let (x, y) = (
+            (width - product.width()) / 2,
+            height - product.height().min(height) - MARGIN.min(height),
+        );
         imageops::replace(&mut card, &product, i64::from(x), i64::from(y));
     }
     write(&mut card, prompt);
@@ -62,7 +68,10 @@ fn write(card: &mut RgbImage, prompt: &str) {
 }
 
 fn stamp(card: &mut RgbImage, letter: char, x: u32, y: u32) {
-    let Some(glyph) = font8x8::BASIC_FONTS.get(letter).or_else(|| font8x8::LATIN_FONTS.get(letter)) else { return };
+    let Some(glyph) = font8x8::BASIC_FONTS.get(letter).or_else(|| font8x8::LATIN_FONTS.get(letter))
+    else {
+        return;
+    };
     for (row, bits) in (0_u32..).zip(glyph) {
         for column in (0..8).filter(|column| bits & (1 << column) != 0) {
             if let Some(pixel) = card.get_pixel_mut_checked(x + column, y + row) {

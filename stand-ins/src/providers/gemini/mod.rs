@@ -57,7 +57,12 @@ impl Gemini {
         };
         tokio::time::sleep(Duration::from_millis(behaviour.work_ms.unwrap_or(WORK_MS))).await;
         if let Some(reason) = &behaviour.fail {
-            return refused(&Refusal { status: 500, word: "INTERNAL", message: reason.clone(), details: json!([]) });
+            return refused(&Refusal {
+                status: 500,
+                word: "INTERNAL",
+                message: reason.clone(),
+                details: json!([]),
+            });
         }
         if let Some(reason) = &behaviour.finish_reason {
             return without_picture(reason);
@@ -76,7 +81,8 @@ impl Gemini {
         let mut images = wanted.inline.clone();
         for url in &wanted.urls {
             let fetched = self.client.download(url, IMAGE_BYTES_MAX, FETCH_LIMIT).await;
-            let (_, bytes) = fetched.map_err(|_| Refusal::invalid("Cannot fetch content from the provided URL."))?;
+            let (_, bytes) = fetched
+                .map_err(|_| Refusal::invalid("Cannot fetch content from the provided URL."))?;
             images.push(bytes.to_vec());
         }
         match images.iter().all(|bytes| image::guess_format(bytes).is_ok()) {
@@ -98,16 +104,21 @@ fn refused(refusal: &Refusal) -> Answer {
 /// An interim picture first, marked as a thought, then words where they were asked for, then the picture.
 fn with_picture(picture: &[u8], with_text: bool) -> Answer {
     let inline = json!({"mimeType": "image/png", "data": STANDARD.encode(picture)});
-    let mut parts = vec![json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "dGhvdWdodA=="}})];
+    let mut parts = vec![
+        json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "dGhvdWdodA=="}}),
+    ];
     if with_text {
         parts.push(json!({"text": "Here is your card."}));
     }
     parts.push(json!({"inlineData": inline}));
-    answered(&json!([{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}]))
+    answered(
+        &json!([{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}]),
+    )
 }
 
 fn answered(candidates: &Value) -> Answer {
-    let usage = json!({"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300});
+    let usage =
+        json!({"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300});
     Answer::json(
         200,
         &json!({"candidates": candidates, "usageMetadata": usage, "responseId": crate::clock::random_hex()}),

@@ -8,10 +8,16 @@ use serde_json::{Value, json};
 
 use super::super::provider::Arrival;
 
-const MODELS: [&str; 4] =
-    ["gemini-nano-banana-2.1", "gemini-3.1-flash-image", "gemini-3.1-flash-lite-image", "gemini-3-pro-image"];
-const RATIOS: [&str; 14] =
-    ["1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"];
+const MODELS: [&str; 4] = [
+    "gemini-nano-banana-2.1",
+    "gemini-3.1-flash-image",
+    "gemini-3.1-flash-lite-image",
+    "gemini-3-pro-image",
+];
+const RATIOS: [&str; 14] = [
+    "1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9",
+    "21:9",
+];
 
 /// A request that keeps the contract.
 #[derive(Debug, Default)]
@@ -94,8 +100,11 @@ struct ImageConfig {
 }
 
 pub(super) fn read(arrival: &Arrival, route: &str, keys: &[String]) -> Result<Wanted, Refusal> {
-    let model = route.strip_prefix("/v1beta/models/").and_then(|rest| rest.strip_suffix(":generateContent"));
-    let not_found = |message: String| Refusal { status: 404, word: "NOT_FOUND", message, details: json!([]) };
+    let model = route
+        .strip_prefix("/v1beta/models/")
+        .and_then(|rest| rest.strip_suffix(":generateContent"));
+    let not_found =
+        |message: String| Refusal { status: 404, word: "NOT_FOUND", message, details: json!([]) };
     let (Some(model), &Method::POST) = (model, &arrival.method) else {
         return Err(not_found("Requested entity was not found.".to_owned()));
     };
@@ -128,14 +137,19 @@ pub(super) fn read(arrival: &Arrival, route: &str, keys: &[String]) -> Result<Wa
 fn configured(config: &GenerationConfig) -> Result<Wanted, Refusal> {
     let modalities: Vec<&str> = config.response_modalities.iter().map(String::as_str).collect();
     if modalities != ["IMAGE"] && modalities != ["TEXT", "IMAGE"] {
-        return Err(Refusal::invalid("The requested combination of response modalities is not supported."));
+        return Err(Refusal::invalid(
+            "The requested combination of response modalities is not supported.",
+        ));
     }
     let image = config.image_config.as_ref();
     let ratio = image.and_then(|image| image.aspect_ratio.as_deref()).unwrap_or("1:1");
     if !RATIOS.contains(&ratio) {
         return Err(Refusal::invalid("aspect_ratio must be one of the supported values"));
     }
-    if image.and_then(|image| image.image_size.as_deref()).is_some_and(|size| !["1K", "2K", "4K"].contains(&size)) {
+    if image
+        .and_then(|image| image.image_size.as_deref())
+        .is_some_and(|size| !["1K", "2K", "4K"].contains(&size))
+    {
         return Err(Refusal::invalid("image_size must be one of 1K, 2K, 4K"));
     }
     let (wide, high) = ratio.split_once(':').unwrap_or_default();
@@ -145,18 +159,28 @@ fn configured(config: &GenerationConfig) -> Result<Wanted, Refusal> {
 
 fn add(wanted: &mut Wanted, part: &Part) -> Result<(), Refusal> {
     match part {
-        Part { text: Some(text), inline_data: None, file_data: None } => wanted.prompt.push_str(text),
-        Part { text: None, inline_data: Some(data), file_data: None } if data.mime_type.starts_with("image/") => {
+        Part { text: Some(text), inline_data: None, file_data: None } => {
+            wanted.prompt.push_str(text)
+        }
+        Part { text: None, inline_data: Some(data), file_data: None }
+            if data.mime_type.starts_with("image/") =>
+        {
             let bytes = STANDARD.decode(&data.data);
             wanted.inline.push(bytes.map_err(|_| Refusal::invalid("Base64 decoding failed."))?);
         }
-        Part { text: None, inline_data: None, file_data: Some(file) } if is_fetchable(&file.file_uri) => {
+        Part { text: None, inline_data: None, file_data: Some(file) }
+            if is_fetchable(&file.file_uri) =>
+        {
             if file.mime_type.as_deref().is_some_and(|kind| !kind.starts_with("image/")) {
                 return Err(Refusal::invalid("Unsupported MIME type."));
             }
             wanted.urls.push(file.file_uri.clone());
         }
-        _ => return Err(Refusal::invalid("A part must have exactly one field of data that can be read.")),
+        _ => {
+            return Err(Refusal::invalid(
+                "A part must have exactly one field of data that can be read.",
+            ));
+        }
     }
     Ok(())
 }

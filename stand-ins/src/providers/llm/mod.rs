@@ -44,7 +44,8 @@ pub(super) struct Llm {
 
 impl Llm {
     pub(super) fn new(config: &Config) -> Self {
-        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        let keys =
+            config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
         Self { keys, resets: watch::Sender::new(0) }
     }
 
@@ -86,7 +87,8 @@ impl Llm {
         if let Some(reason) = &behaviour.fail {
             events.push(wording::error_event(api, behaviour.code, reason));
         }
-        let pause = Duration::from_millis(behaviour.work_ms.unwrap_or(0) / events.len().max(1) as u64);
+        let pause =
+            Duration::from_millis(behaviour.work_ms.unwrap_or(0) / events.len().max(1) as u64);
         let hang = behaviour.hang.then(|| self.resets.subscribe());
         Answer::stream(Chunks { list: events, pause, hang })
     }

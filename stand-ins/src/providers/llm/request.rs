@@ -46,7 +46,9 @@ pub(super) fn read(api: Api, arrival: &Arrival, keys: &[String]) -> Result<Asked
         return Err(wording::refusal(api, 405, "invalid_request_error", "method not allowed"));
     }
     let key = match api {
-        Api::OpenAi => arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer ")),
+        Api::OpenAi => {
+            arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
+        }
         Api::Anthropic => arrival.header("x-api-key"),
     };
     if !key.is_some_and(|key| keys.iter().any(|known| known == key)) {
@@ -54,13 +56,18 @@ pub(super) fn read(api: Api, arrival: &Arrival, keys: &[String]) -> Result<Asked
         return Err(wording::refusal(api, 401, word, "the key is not known"));
     }
     let bad = |text: &str| wording::refusal(api, 400, "invalid_request_error", text);
-    let Some(Value::Object(body)) = arrival.json() else { return Err(bad("the body is no JSON object")) };
+    let Some(Value::Object(body)) = arrival.json() else {
+        return Err(bad("the body is no JSON object"));
+    };
     let fields = if api == Api::OpenAi { CHAT_FIELDS } else { MESSAGE_FIELDS };
     if let Some(unknown) = body.keys().find(|name| !fields.contains(&name.as_str())) {
         return Err(bad(&format!("unknown parameter: {unknown}")));
     }
-    let model =
-        body.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()).ok_or_else(|| bad("model"))?;
+    let model = body
+        .get("model")
+        .and_then(Value::as_str)
+        .filter(|model| !model.is_empty())
+        .ok_or_else(|| bad("model"))?;
     if model.starts_with("retired") {
         let word = if api == Api::OpenAi { "model_not_found" } else { "not_found_error" };
         return Err(wording::refusal(api, 404, word, "the model does not exist"));
@@ -83,7 +90,9 @@ pub(super) fn read(api: Api, arrival: &Arrival, keys: &[String]) -> Result<Asked
 
 fn messages<'a>(body: &'a Map<String, Value>, role: &str) -> Vec<&'a str> {
     let all = body.get("messages").and_then(Value::as_array).into_iter().flatten();
-    all.filter(|message| message["role"] == role).filter_map(|message| message["content"].as_str()).collect()
+    all.filter(|message| message["role"] == role)
+        .filter_map(|message| message["content"].as_str())
+        .collect()
 }
 
 /// Every message has a known role and text; there is one of the user.
@@ -97,7 +106,8 @@ fn messages_problem(body: &Map<String, Value>, roles: &[&str]) -> Option<&'stati
 }
 
 fn tokens_problem(body: &Map<String, Value>, name: &str) -> bool {
-    body.get(name).is_none_or(|tokens| !tokens.as_u64().is_some_and(|tokens| (1..=128_000).contains(&tokens)))
+    body.get(name)
+        .is_none_or(|tokens| !tokens.as_u64().is_some_and(|tokens| (1..=128_000).contains(&tokens)))
 }
 
 fn chat_problem(body: &Map<String, Value>) -> Option<&'static str> {
@@ -109,10 +119,9 @@ fn chat_problem(body: &Map<String, Value>) -> Option<&'static str> {
     }
     let format = body.get("response_format").map(|format| &format["json_schema"]);
     let strict = format.is_none_or(|format| {
-        format["name"]
-            .as_str()
-            .is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'))
-            && format["strict"] == true
+        format["name"].as_str().is_some_and(|name| {
+            name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        }) && format["strict"] == true
             && is_strict(&format["schema"])
     });
     if !strict {
@@ -126,7 +135,9 @@ fn message_problem(arrival: &Arrival, body: &Map<String, Value>) -> Option<&'sta
     if !VERSIONS.contains(&version) {
         return Some("anthropic-version");
     }
-    if version == VERSIONS[1] && ["temperature", "top_p", "top_k"].iter().any(|name| body.contains_key(*name)) {
+    if version == VERSIONS[1]
+        && ["temperature", "top_p", "top_k"].iter().any(|name| body.contains_key(*name))
+    {
         return Some("sampling parameters are not supported");
     }
     if !body.contains_key("messages") {
@@ -136,7 +147,8 @@ fn message_problem(arrival: &Arrival, body: &Map<String, Value>) -> Option<&'sta
         return Some("max_tokens");
     }
     let format = body.get("output_config").map(|config| &config["format"]);
-    if format.is_some_and(|format| format["type"] != "json_schema" || !is_strict(&format["schema"])) {
+    if format.is_some_and(|format| format["type"] != "json_schema" || !is_strict(&format["schema"]))
+    {
         return Some("output_config");
     }
     messages_problem(body, &["user", "assistant"])
@@ -147,8 +159,12 @@ fn is_strict(schema: &Value) -> bool {
     match schema["type"].as_str() {
         Some("object") => {
             let Some(properties) = schema["properties"].as_object() else { return false };
-            let required: Vec<&str> =
-                schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let required: Vec<&str> = schema["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             schema["additionalProperties"] == false
                 && properties.keys().all(|name| required.contains(&name.as_str()))
                 && properties.values().all(is_strict)

@@ -12,7 +12,8 @@ pub(super) fn write(system: &str, user: &str) -> String {
     } else {
         html(&heading)
     };
-    let files: Vec<Value> = files.iter().map(|(path, content)| json!({"path": path, "content": content})).collect();
+    let files: Vec<Value> =
+        files.iter().map(|(path, content)| json!({"path": path, "content": content})).collect();
     json!({ "files": files }).to_string()
 }
 

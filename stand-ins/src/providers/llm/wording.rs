@@ -15,8 +15,10 @@ pub(super) fn events(api: Api, model: &str, pieces: &[&str], end: &str) -> Vec<S
                     "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
                 }))
             };
-            let mut events =
-                vec![": PROCESSING\n\n".to_owned(), chunk(json!({"role": "assistant", "content": ""}), None)];
+            let mut events = vec![
+                ": PROCESSING\n\n".to_owned(),
+                chunk(json!({"role": "assistant", "content": ""}), None),
+            ];
             events.extend(pieces.iter().map(|piece| chunk(json!({ "content": piece }), None)));
             if end == "refusal" {
                 events.push(chunk(json!({"refusal": "I cannot help with that."}), None));
@@ -29,11 +31,17 @@ pub(super) fn events(api: Api, model: &str, pieces: &[&str], end: &str) -> Vec<S
             let message = json!({"id": "msg_local", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": null});
             let mut events = vec![
                 event("message_start", json!({ "message": message })),
-                event("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}})),
+                event(
+                    "content_block_start",
+                    json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
+                ),
                 event("ping", json!({})),
             ];
             let delta = |piece: &&str| {
-                event("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": piece}}))
+                event(
+                    "content_block_delta",
+                    json!({"index": 0, "delta": {"type": "text_delta", "text": piece}}),
+                )
             };
             events.extend(pieces.iter().map(delta));
             events.push(event("content_block_stop", json!({"index": 0})));
@@ -93,7 +101,9 @@ pub(super) fn refusal(api: Api, status: u16, word: &str, text: &str) -> Answer {
         Api::OpenAi => {
             json!({"error": {"message": text, "type": "invalid_request_error", "param": null, "code": word}})
         }
-        Api::Anthropic => json!({"type": "error", "error": {"type": word, "message": text}, "request_id": "req_local"}),
+        Api::Anthropic => {
+            json!({"type": "error", "error": {"type": word, "message": text}, "request_id": "req_local"})
+        }
     };
     Answer::json(status, &body)
 }

@@ -50,8 +50,16 @@ pub(super) struct Replicate(Arc<Hub>);
 
 impl Replicate {
     pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
-        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
-        let hub = Hub { predictions: Predictions::default(), keys, client, files, log, worn: Mutex::default() };
+        let keys =
+            config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        let hub = Hub {
+            predictions: Predictions::default(),
+            keys,
+            client,
+            files,
+            log,
+            worn: Mutex::default(),
+        };
         Self(Arc::new(hub))
     }
 
@@ -71,7 +79,9 @@ impl Replicate {
                 hub.predictions.finish(id, State::Canceled);
                 self.shown(id)
             }
-            (&Method::GET, ["webhooks", "default", "secret"]) => Answer::json(200, &json!({"key": WEBHOOK_SECRET})),
+            (&Method::GET, ["webhooks", "default", "secret"]) => {
+                Answer::json(200, &json!({"key": WEBHOOK_SECRET}))
+            }
             _ => not_found(),
         }
     }
@@ -83,7 +93,8 @@ impl Replicate {
             Err(refusal) => return refusal,
         };
         let wait = order.wait;
-        let prediction = match hub.predictions.accept(order, arrival.rule_text(), behaviour.clone()) {
+        let prediction = match hub.predictions.accept(order, arrival.rule_text(), behaviour.clone())
+        {
             Some(prediction) => prediction,
             None => return throttled(),
         };
@@ -94,7 +105,9 @@ impl Replicate {
             let _ = work.await;
         } else if let Some(wait) = wait {
             let _ = tokio::time::timeout(Duration::from_secs(wait), work).await;
-            if let Some(body) = hub.predictions.get(&id).and_then(|over| over.in_block_mode(&hub.files)) {
+            if let Some(body) =
+                hub.predictions.get(&id).and_then(|over| over.in_block_mode(&hub.files))
+            {
                 return Answer::json(201, &body).about(id);
             }
         }
@@ -103,7 +116,9 @@ impl Replicate {
 
     fn shown(&self, id: &str) -> Answer {
         match self.0.predictions.get(id) {
-            Some(prediction) => Answer::json(200, &prediction.shown(&self.0.files)).about(id.to_owned()),
+            Some(prediction) => {
+                Answer::json(200, &prediction.shown(&self.0.files)).about(id.to_owned())
+            }
             None => not_found(),
         }
     }
@@ -111,24 +126,41 @@ impl Replicate {
     /// Newest first, a hundred at a time, in links that are whole addresses.
     fn list(&self, arrival: &Arrival) -> Answer {
         let query = request::query(&arrival.path);
-        let text = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let text = |name: &str| {
+            query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
         let from = match text("cursor").map(str::parse::<usize>) {
             None => 0,
             Some(Ok(from)) => from,
-            Some(Err(_)) => return Answer::problem(400, &json!({"detail": "Invalid cursor", "status": 400})),
+            Some(Err(_)) => {
+                return Answer::problem(400, &json!({"detail": "Invalid cursor", "status": 400}));
+            }
         };
-        let range = (text("created_after").map(request::instant), text("created_before").map(request::instant));
+        let range = (
+            text("created_after").map(request::instant),
+            text("created_before").map(request::instant),
+        );
         let (after, before) = match range {
             (Some(None), _) | (_, Some(None)) => {
-                return Answer::problem(400, &json!({"detail": "not an ISO 8601 date", "status": 400}));
+                return Answer::problem(
+                    400,
+                    &json!({"detail": "not an ISO 8601 date", "status": 400}),
+                );
             }
             (after, before) => (after.flatten().unwrap_or(0), before.flatten().unwrap_or(u64::MAX)),
         };
         let all = self.0.predictions.newest_first(after, before);
-        let results: Vec<Value> =
-            all.iter().skip(from).take(PAGE).map(|prediction| prediction.shown(&self.0.files)).collect();
+        let results: Vec<Value> = all
+            .iter()
+            .skip(from)
+            .take(PAGE)
+            .map(|prediction| prediction.shown(&self.0.files))
+            .collect();
         let link = |from: usize| {
-            format!("{}?cursor={from}", self.0.files.url("").replace("/files/", "/replicate/v1/predictions"))
+            format!(
+                "{}?cursor={from}",
+                self.0.files.url("").replace("/files/", "/replicate/v1/predictions")
+            )
         };
         let next = (all.len() > from + PAGE).then(|| link(from + PAGE));
         let previous = (from > 0).then(|| link(from.saturating_sub(PAGE)));
@@ -142,7 +174,10 @@ fn unauthenticated() -> Answer {
 }
 
 fn not_found() -> Answer {
-    Answer::problem(404, &json!({"detail": "The requested resource could not be found.", "status": 404}))
+    Answer::problem(
+        404,
+        &json!({"detail": "The requested resource could not be found.", "status": 404}),
+    )
 }
 
 fn throttled() -> Answer {
@@ -161,7 +196,8 @@ impl Provider for Replicate {
             return Concern { is_submit: true, ..Concern::default() };
         }
         let id = route.strip_prefix("/v1/predictions/").and_then(|rest| rest.split('/').next());
-        let submit_text = id.and_then(|id| self.0.predictions.get(id)).map(|prediction| prediction.submit_text);
+        let submit_text =
+            id.and_then(|id| self.0.predictions.get(id)).map(|prediction| prediction.submit_text);
         Concern { is_submit: false, task_id: id.map(str::to_owned), submit_text }
     }
 

@@ -29,7 +29,10 @@ pub(super) enum State {
 
 impl State {
     pub(super) fn is_over(&self) -> bool {
-        matches!(self, Self::Succeeded { .. } | Self::Failed { .. } | Self::Canceled | Self::Aborted)
+        matches!(
+            self,
+            Self::Succeeded { .. } | Self::Failed { .. } | Self::Canceled | Self::Aborted
+        )
     }
 
     pub(super) fn word(&self) -> &str {
@@ -79,8 +82,12 @@ impl Prediction {
             shown.insert("metrics".to_owned(), json!({"total_time": took}));
         }
         match &self.state {
-            State::Succeeded { file } if !gone => drop(shown.insert("output".to_owned(), files.url(file).into())),
-            State::Failed { reason } => drop(shown.insert("error".to_owned(), reason.as_str().into())),
+            State::Succeeded { file } if !gone => {
+                drop(shown.insert("output".to_owned(), files.url(file).into()))
+            }
+            State::Failed { reason } => {
+                drop(shown.insert("error".to_owned(), reason.as_str().into()))
+            }
             State::Canceled => drop(shown.insert("logs".to_owned(), Value::Null)),
             _ => {}
         }
@@ -97,7 +104,8 @@ impl Prediction {
 
     fn common(&self, status: &str) -> Map<String, Value> {
         let url = |end: &str| format!("https://api.replicate.com/v1/predictions/{}{end}", self.id);
-        let (model, version) = self.order.version.split_once(':').unwrap_or((&self.order.version, "hidden"));
+        let (model, version) =
+            self.order.version.split_once(':').unwrap_or((&self.order.version, "hidden"));
         let mut shown = Map::new();
         let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
         put("id", self.id.as_str().into());
@@ -136,7 +144,12 @@ impl Default for Predictions {
 
 impl Predictions {
     /// Takes one on, unless too many live.
-    pub(super) fn accept(&self, order: Order, submit_text: String, behaviour: Behaviour) -> Option<Prediction> {
+    pub(super) fn accept(
+        &self,
+        order: Order,
+        submit_text: String,
+        behaviour: Behaviour,
+    ) -> Option<Prediction> {
         let mut inner = self.inner();
         let live = inner.kept.iter().filter(|kept| kept.counts && !kept.state.is_over()).count();
         if live >= inner.capacity {
@@ -167,7 +180,9 @@ impl Predictions {
     /// One that starts works; any other state stays.
     pub(super) fn start(&self, id: &str) {
         let mut inner = self.inner();
-        if let Some(kept) = inner.kept.iter_mut().find(|kept| kept.id == id && kept.state == State::Starting) {
+        if let Some(kept) =
+            inner.kept.iter_mut().find(|kept| kept.id == id && kept.state == State::Starting)
+        {
             kept.state = State::Processing;
             kept.started_ms = Some(clock::now_ms());
         }
@@ -187,7 +202,8 @@ impl Predictions {
     /// The webhook of another live prediction.
     pub(super) fn other_webhook(&self, id: &str) -> Option<String> {
         let inner = self.inner();
-        let mut open = inner.kept.iter().rev().filter(|kept| kept.id != id && !kept.state.is_over());
+        let mut open =
+            inner.kept.iter().rev().filter(|kept| kept.id != id && !kept.state.is_over());
         open.find_map(|kept| kept.order.webhook.clone())
     }
 

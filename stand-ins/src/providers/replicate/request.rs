@@ -44,33 +44,48 @@ pub(super) fn read(arrival: &Arrival) -> Result<Order, Answer> {
     if arrival.header("content-type") != Some("application/json") {
         return Err(Answer::problem(400, &json!({"detail": "Unsupported media type"})));
     }
-    let body: Body = serde_json::from_slice(&arrival.bytes).map_err(|error| invalid(format!("- {error}\n")))?;
+    let body: Body =
+        serde_json::from_slice(&arrival.bytes).map_err(|error| invalid(format!("- {error}\n")))?;
     if !is_version(&body.version) {
         let title = "Invalid version or not permitted";
         let detail = "The specified version does not exist (or perhaps you don't have permission to use it?)";
-        return Err(Answer::problem(422, &json!({"title": title, "detail": detail, "status": 422})));
+        return Err(Answer::problem(
+            422,
+            &json!({"title": title, "detail": detail, "status": 422}),
+        ));
     }
     let raw = body.input.clone();
-    let input: Input = serde_json::from_value(body.input).map_err(|error| invalid(format!("- input: {error}\n")))?;
+    let input: Input = serde_json::from_value(body.input)
+        .map_err(|error| invalid(format!("- input: {error}\n")))?;
     for name in ["human_img", "garm_img"] {
         if !raw[name].as_str().is_some_and(is_fetchable) {
             return Err(invalid(format!("- input.{name}: Does not match format 'uri'\n")));
         }
     }
     if !["upper_body", "lower_body", "dresses"].contains(&input.category.as_str()) {
-        return Err(invalid("- input.category must be one of: \"upper_body\", \"lower_body\", \"dresses\"\n".into()));
+        return Err(invalid(
+            "- input.category must be one of: \"upper_body\", \"lower_body\", \"dresses\"\n".into(),
+        ));
     }
     if body.webhook.as_deref().is_some_and(|url| !is_fetchable(url)) {
         return Err(invalid("- webhook: Must be a valid HTTPS URL\n".into()));
     }
-    let events = body.webhook_events_filter.unwrap_or_else(|| vec!["output".into(), "completed".into()]);
-    if events.iter().any(|event| !["start", "output", "logs", "completed"].contains(&event.as_str())) {
+    let events =
+        body.webhook_events_filter.unwrap_or_else(|| vec!["output".into(), "completed".into()]);
+    if events
+        .iter()
+        .any(|event| !["start", "output", "logs", "completed"].contains(&event.as_str()))
+    {
         return Err(invalid("- webhook_events_filter: unknown event\n".into()));
     }
     let cancel_after_s = match arrival.header("cancel-after").map(duration) {
         None => None,
         Some(Some(seconds)) if seconds >= 5 => Some(seconds),
-        Some(_) => return Err(invalid("- Cancel-After: must be a duration of at least 5 seconds\n".into())),
+        Some(_) => {
+            return Err(invalid(
+                "- Cancel-After: must be a duration of at least 5 seconds\n".into(),
+            ));
+        }
     };
     let wait = match arrival.header("prefer") {
         None => None,
@@ -88,7 +103,8 @@ fn is_version(text: &str) -> bool {
     let is_id = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_model = |name: &str| {
         let mut parts = name.split('/');
-        let plain = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && !part.contains(':'));
+        let plain =
+            |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && !part.contains(':'));
         plain(parts.next()) && plain(parts.next()) && parts.next().is_none()
     };
     match text.split_once(':') {
@@ -145,7 +161,8 @@ fn decoded(text: &str) -> String {
         match byte {
             b'+' => bytes.push(b' '),
             b'%' => {
-                let value = hex(rest.next()).zip(hex(rest.next())).map(|(high, low)| high * 16 + low);
+                let value =
+                    hex(rest.next()).zip(hex(rest.next())).map(|(high, low)| high * 16 + low);
                 bytes.extend(value.and_then(|value| u8::try_from(value).ok()));
             }
             byte => bytes.push(byte),
@@ -164,8 +181,10 @@ pub(super) fn instant(text: &str) -> Option<u64> {
         "Z" => 0,
         _ => {
             let sign = if zone.starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) =
-                (zone.get(1..3)?.parse::<i64>().ok()?, zone.get(4..6).unwrap_or("0").parse::<i64>().ok()?);
+            let (hours, minutes) = (
+                zone.get(1..3)?.parse::<i64>().ok()?,
+                zone.get(4..6).unwrap_or("0").parse::<i64>().ok()?,
+            );
             sign * (hours * 60 + minutes)
         }
     };
@@ -174,7 +193,9 @@ pub(super) fn instant(text: &str) -> Option<u64> {
     let era = shifted.div_euclid(400);
     let year_of_era = shifted - era * 400;
     let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100
+        + day_of_year
+        - 719_468;
     let seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
     u64::try_from(seconds * 1_000).ok()
 }
@@ -187,8 +208,13 @@ mod tests {
     fn versions_durations_and_times_have_their_forms() {
         let id = "0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
         assert!(is_version(id) && is_version("o/n") && is_version(&format!("o/n:{id}")));
-        assert!(!is_version("o/n:1") && !is_version("x") && !is_version("") && !is_version("a/b/c"));
-        assert_eq!(["30", "30s", "5m", "1h30m45s"].map(duration), [Some(30), Some(30), Some(300), Some(5_445)]);
+        assert!(
+            !is_version("o/n:1") && !is_version("x") && !is_version("") && !is_version("a/b/c")
+        );
+        assert_eq!(
+            ["30", "30s", "5m", "1h30m45s"].map(duration),
+            [Some(30), Some(30), Some(300), Some(5_445)]
+        );
         assert_eq!(["", "x", "5d", "5m3"].map(duration), [None; 4]);
         assert_eq!(instant("2026-11-21T10:20:30.456Z"), Some(1_795_256_430_000));
         assert_eq!(instant("2026-11-21T12:20:30.456789+02:00"), Some(1_795_256_430_000));

@@ -31,7 +31,9 @@ pub(super) async fn tell(hub: Arc<Hub>, prediction: Prediction) {
         headers: headers(prediction.behaviour.signature, &body.to_string()),
         body,
     };
-    telling.tell(prediction.behaviour.webhook, &own, hub.predictions.other_webhook(&prediction.id)).await;
+    telling
+        .tell(prediction.behaviour.webhook, &own, hub.predictions.other_webhook(&prediction.id))
+        .await;
 }
 
 /// The id stays the same over all deliveries of the call.
@@ -49,11 +51,16 @@ fn headers(fault: Option<SignatureFault>, body: &str) -> Vec<(&'static str, Stri
         Some(SignatureFault::Two) => format!("{wrong} {right}"),
         Some(SignatureFault::Old) | None => right,
     };
-    vec![("webhook-id", id), ("webhook-timestamp", sent_s.to_string()), ("webhook-signature", entries)]
+    vec![
+        ("webhook-id", id),
+        ("webhook-timestamp", sent_s.to_string()),
+        ("webhook-signature", entries),
+    ]
 }
 
 fn signature(id: &str, sent_s: u64, body: &str) -> String {
-    let key = STANDARD.decode(WEBHOOK_SECRET.trim_start_matches("whsec_")).expect("the secret is base64");
+    let key =
+        STANDARD.decode(WEBHOOK_SECRET.trim_start_matches("whsec_")).expect("the secret is base64");
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     mac.update(format!("{id}.{sent_s}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))

@@ -85,7 +85,9 @@ async fn make(hub: &Hub, prediction: &Prediction) -> State {
 
 async fn composed(hub: &Hub, prediction: &Prediction) -> anyhow::Result<String> {
     let input = &prediction.order.input;
-    let fetch = async |url: &str| anyhow::Ok(hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await?.1);
+    let fetch = async |url: &str| {
+        anyhow::Ok(hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await?.1)
+    };
     let person = fetch(&input.human_img).await.context("human_img not readable")?;
     let garment = fetch(&input.garm_img).await.context("garm_img not readable")?;
     let worn = {
@@ -100,12 +102,20 @@ async fn composed(hub: &Hub, prediction: &Prediction) -> anyhow::Result<String> 
         put_on(person, &garment, &category, worn)
     });
     let output = output.await??;
-    hub.worn.lock().unwrap_or_else(PoisonError::into_inner).insert(Sha256::digest(&output).to_vec(), worn + 1);
+    hub.worn
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(Sha256::digest(&output).to_vec(), worn + 1);
     hub.files.save("png", output).await
 }
 
 /// The category says how high the garment sits, what is worn already how far to the right.
-fn put_on(mut person: DynamicImage, garment: &DynamicImage, category: &str, worn: u32) -> anyhow::Result<Vec<u8>> {
+fn put_on(
+    mut person: DynamicImage,
+    garment: &DynamicImage,
+    category: &str,
+    worn: u32,
+) -> anyhow::Result<Vec<u8>> {
     let (width, height) = (person.width(), person.height());
     let (top, bottom) = match category {
         "upper_body" => (1, 2),

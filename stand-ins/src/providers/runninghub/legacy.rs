@@ -21,7 +21,8 @@ pub(super) fn started(task: &Task) -> Answer {
 /// JSON within text. Node errors announce a failure although the code is 0.
 pub(super) fn prompt_tips(task: &Task) -> String {
     let node_errors = task.behaviour.node_errors.clone().unwrap_or_else(|| json!({}));
-    json!({"result": true, "error": null, "outputs_to_execute": ["9"], "node_errors": node_errors}).to_string()
+    json!({"result": true, "error": null, "outputs_to_execute": ["9"], "node_errors": node_errors})
+        .to_string()
 }
 
 /// The data is a bare word.
@@ -73,7 +74,8 @@ pub(super) fn good(data: &Value) -> Answer {
 
 /// What `outputs` answers; inside a webhook the cost is a number, there it is text.
 pub(super) fn outputs_envelope(hub: &Hub, task: &Task, in_webhook: bool) -> Value {
-    let cost = if in_webhook { Value::from(task.cost_s) } else { Value::from(task.cost_s.to_string()) };
+    let cost =
+        if in_webhook { Value::from(task.cost_s) } else { Value::from(task.cost_s.to_string()) };
     let named = |code: i64, data: &Value| envelope(code, &Refusal::named(code).message, data);
     match &task.state {
         State::Queued => named(813, &Value::Null),

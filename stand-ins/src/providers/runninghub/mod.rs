@@ -45,7 +45,8 @@ pub(super) struct RunningHub(Arc<Hub>);
 
 impl RunningHub {
     pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
-        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
+        let keys =
+            config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
         Self(Arc::new(Hub { tasks: Tasks::default(), keys, client, files, log }))
     }
 
@@ -76,12 +77,19 @@ impl RunningHub {
         }
     }
 
-    async fn submit(&self, arrival: &Arrival, behaviour: &Behaviour, api: Api, app: Option<&str>) -> Answer {
+    async fn submit(
+        &self,
+        arrival: &Arrival,
+        behaviour: &Behaviour,
+        api: Api,
+        app: Option<&str>,
+    ) -> Answer {
         let read = match api {
             Api::V2 => request::v2(arrival, &self.0.keys, app.unwrap_or_default()),
             Api::Legacy => request::legacy(arrival, &self.0.keys),
         };
-        let accepted = read.and_then(|submit| self.0.tasks.accept(submit, arrival.rule_text(), behaviour.clone()));
+        let accepted = read
+            .and_then(|submit| self.0.tasks.accept(submit, arrival.rule_text(), behaviour.clone()));
         let task = match accepted {
             Ok(task) => task,
             Err(refusal) => return api.refuse(&refusal),

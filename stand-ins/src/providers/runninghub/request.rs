@@ -19,7 +19,9 @@ impl Api {
     pub(super) fn of(route: &str) -> Option<Self> {
         match route {
             _ if route.starts_with("/openapi/v2/") => Some(Self::V2),
-            _ if route.starts_with("/task/openapi/") || route.starts_with("/uc/openapi/") => Some(Self::Legacy),
+            _ if route.starts_with("/task/openapi/") || route.starts_with("/uc/openapi/") => {
+                Some(Self::Legacy)
+            }
             _ => None,
         }
     }
@@ -172,7 +174,8 @@ pub(super) fn legacy_body(
 }
 
 pub(super) fn v2(arrival: &Arrival, keys: &[String], app: &str) -> Result<Submit, Refusal> {
-    let key = bearer_is_known(arrival, keys).ok_or_else(|| Refusal::new(1002, "Invalid API key"))?;
+    let key =
+        bearer_is_known(arrival, keys).ok_or_else(|| Refusal::new(1002, "Invalid API key"))?;
     if !arrival.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
         return Err(Refusal::new(1007, "Content-Type must be application/json"));
     }
@@ -196,19 +199,28 @@ pub(super) fn legacy(arrival: &Arrival, keys: &[String]) -> Result<Submit, Refus
     };
     let known = ["apiKey", id, "nodeInfoList", "webhookUrl", "instanceType"];
     only(&body, &[&known, others].concat(), 301)?;
-    let id = body.get(id).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let id =
+        body.get(id).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     if !id.as_deref().is_some_and(is_number) {
         return Err(Refusal::named(missing));
     }
     submit(&body, Api::Legacy, key, 803)
 }
 
-fn submit(body: &Map<String, Value>, api: Api, key: String, node_code: i64) -> Result<Submit, Refusal> {
+fn submit(
+    body: &Map<String, Value>,
+    api: Api,
+    key: String,
+    node_code: i64,
+) -> Result<Submit, Refusal> {
     let wrong = if api == Api::V2 { 1007 } else { 301 };
     if body.get("instanceType").is_some_and(|kind| kind != "default" && kind != "plus") {
         return Err(Refusal::new(wrong, "instanceType is default or plus"));
     }
-    if body.get("usePersonalQueue").is_some_and(|flag| !flag.is_boolean() && flag != "true" && flag != "false") {
+    if body
+        .get("usePersonalQueue")
+        .is_some_and(|flag| !flag.is_boolean() && flag != "true" && flag != "false")
+    {
         return Err(Refusal::new(wrong, "usePersonalQueue is true or false"));
     }
     let webhook_url = match body.get("webhookUrl") {
@@ -217,12 +229,18 @@ fn submit(body: &Map<String, Value>, api: Api, key: String, node_code: i64) -> R
         Some(_) => return Err(Refusal::new(wrong, "webhookUrl is not a URL")),
     };
     let list = body.get("nodeInfoList").cloned().unwrap_or_default();
-    let nodes: Vec<Node> =
-        serde_json::from_value(list).map_err(|error| Refusal::new(node_code, format!("nodeInfoList: {error}")))?;
-    if let Some(node) = nodes.iter().find(|node| !is_number(&node.node_id) || node.field_name.is_empty()) {
-        return Err(Refusal::new(node_code, format!("node {} is not one of this app", node.node_id)));
+    let nodes: Vec<Node> = serde_json::from_value(list)
+        .map_err(|error| Refusal::new(node_code, format!("nodeInfoList: {error}")))?;
+    if let Some(node) =
+        nodes.iter().find(|node| !is_number(&node.node_id) || node.field_name.is_empty())
+    {
+        return Err(Refusal::new(
+            node_code,
+            format!("node {} is not one of this app", node.node_id),
+        ));
     }
-    let (task, sources) = files(nodes).ok_or_else(|| Refusal::new(node_code, "no node with a readable file"))?;
+    let (task, sources) =
+        files(nodes).ok_or_else(|| Refusal::new(node_code, "no node with a readable file"))?;
     Ok(Submit { api, key, task, sources, webhook_url })
 }
 
@@ -284,10 +302,18 @@ mod tests {
             };
             serde_json::from_value(list.iter().map(node).collect()).unwrap()
         };
-        let urls = |ids: &[&str]| ids.iter().map(|id| Source::Url(format!("https://example.com/{id}"))).collect();
-        assert_eq!(files(nodes(&[("2", "value"), ("1", "image")])), Some((Task::EnlargePicture, urls(&["1"]))));
+        let urls = |ids: &[&str]| {
+            ids.iter().map(|id| Source::Url(format!("https://example.com/{id}"))).collect()
+        };
+        assert_eq!(
+            files(nodes(&[("2", "value"), ("1", "image")])),
+            Some((Task::EnlargePicture, urls(&["1"])))
+        );
         assert_eq!(files(nodes(&[("1", "video")])), Some((Task::EnlargeVideo, urls(&["1"]))));
-        assert_eq!(files(nodes(&[("10", "image"), ("9", "image")])), Some((Task::Compose, urls(&["9", "10"]))));
+        assert_eq!(
+            files(nodes(&[("10", "image"), ("9", "image")])),
+            Some((Task::Compose, urls(&["9", "10"])))
+        );
         assert_eq!(files(nodes(&[("1", "image"), ("2", "video")])), None);
         assert_eq!(files(nodes(&[("1", "value")])), None);
     }
@@ -296,7 +322,13 @@ mod tests {
     fn only_public_and_loopback_urls_are_fetched() {
         assert!(is_fetchable("https://example.com/a.png"));
         assert!(is_fetchable("http://127.0.0.1:54321/a.png?x=1"));
-        for bad in ["http://example.com/a.png", "ftp://127.0.0.1/a", "/a.png", "", "data:image/png;base64,AA"] {
+        for bad in [
+            "http://example.com/a.png",
+            "ftp://127.0.0.1/a",
+            "/a.png",
+            "",
+            "data:image/png;base64,AA",
+        ] {
             assert!(!is_fetchable(bad), "{bad}");
         }
         assert_eq!(source("api/ab12.png"), Some(Source::Uploaded("ab12.png".to_owned())));

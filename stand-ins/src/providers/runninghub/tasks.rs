@@ -71,7 +71,12 @@ impl Default for Tasks {
 
 impl Tasks {
     /// Takes a task on, unless the key has too many live ones.
-    pub(super) fn accept(&self, submit: Submit, submit_text: String, behaviour: Behaviour) -> Result<Task, Refusal> {
+    pub(super) fn accept(
+        &self,
+        submit: Submit,
+        submit_text: String,
+        behaviour: Behaviour,
+    ) -> Result<Task, Refusal> {
         let mut inner = self.inner();
         if inner.live(&submit.key) >= inner.capacity {
             return Err(Refusal::named(421));
@@ -79,8 +84,16 @@ impl Tasks {
         let created_ms = clock::now_ms();
         let id = (ID_BASE + created_ms * 1000).max(inner.last_id + 1) | 1;
         inner.last_id = id;
-        let task =
-            Task { id, submit, submit_text, behaviour, state: State::Queued, cost_s: 0, counts: true, created_ms };
+        let task = Task {
+            id,
+            submit,
+            submit_text,
+            behaviour,
+            state: State::Queued,
+            cost_s: 0,
+            counts: true,
+            created_ms,
+        };
         inner.tasks.insert(id, task.clone());
         inner.forget_oldest();
         Ok(task)
@@ -92,7 +105,9 @@ impl Tasks {
 
     /// Queued tasks run; any other state stays.
     pub(super) fn start(&self, id: u64) {
-        if let Some(task) = self.inner().tasks.get_mut(&id).filter(|task| task.state == State::Queued) {
+        if let Some(task) =
+            self.inner().tasks.get_mut(&id).filter(|task| task.state == State::Queued)
+        {
             task.state = State::Running;
         }
     }
@@ -109,7 +124,9 @@ impl Tasks {
     /// Another live task that waits for a webhook.
     pub(super) fn other_open(&self, id: u64) -> Option<Task> {
         let inner = self.inner();
-        let open = |task: &&Task| task.id != id && task.state.is_live() && task.submit.webhook_url.is_some();
+        let open = |task: &&Task| {
+            task.id != id && task.state.is_live() && task.submit.webhook_url.is_some()
+        };
         inner.tasks.values().rev().find(open).cloned()
     }
 
@@ -137,7 +154,10 @@ impl Tasks {
 
 impl Inner {
     fn live(&self, key: &str) -> usize {
-        self.tasks.values().filter(|task| task.counts && task.submit.key == key && task.state.is_live()).count()
+        self.tasks
+            .values()
+            .filter(|task| task.counts && task.submit.key == key && task.state.is_live())
+            .count()
     }
 
     fn forget_oldest(&mut self) {

@@ -37,7 +37,9 @@ pub(super) async fn legacy(hub: &Hub, arrival: &Arrival) -> Answer {
     match store(hub, arrival).await {
         Err(refusal) => legacy::refused(&refusal),
         Ok((key, _, _)) if !hub.keys.contains(&key) => legacy::refused(&Refusal::named(802)),
-        Ok((_, name, _)) => legacy::good(&json!({"fileName": format!("api/{name}"), "fileType": "image"})),
+        Ok((_, name, _)) => {
+            legacy::good(&json!({"fileName": format!("api/{name}"), "fileType": "image"}))
+        }
     }
 }
 

@@ -32,7 +32,10 @@ pub(super) fn refused(refusal: &Refusal) -> Answer {
 
 pub(super) fn refused_in_body(refusal: &Refusal) -> Answer {
     // The code is text in this API.
-    Answer::json(200, &json!({"errorCode": refusal.code.to_string(), "errorMessage": refusal.message}))
+    Answer::json(
+        200,
+        &json!({"errorCode": refusal.code.to_string(), "errorMessage": refusal.message}),
+    )
 }
 
 pub(super) fn refused_by_status(status: u16) -> Answer {
@@ -47,15 +50,22 @@ pub(super) fn task_object(hub: &Hub, task: &Task) -> Value {
         State::Running => object(task, "RUNNING", "", "", Value::Null),
         State::Cancelled => object(task, "CANCEL", "", "", Value::Null),
         State::Success { file } => {
-            let results =
-                json!([{"url": hub.files.url(file), "outputType": Files::kind(file), "nodeId": "9", "text": null}]);
+            let results = json!([{"url": hub.files.url(file), "outputType": Files::kind(file), "nodeId": "9", "text": null}]);
             object(task, "SUCCESS", "", "", results)
         }
-        State::Failed { code, reason } => object(task, "FAILED", &code.to_string(), reason, Value::Null),
+        State::Failed { code, reason } => {
+            object(task, "FAILED", &code.to_string(), reason, Value::Null)
+        }
     }
 }
 
-fn object(task: &Task, status: &str, error_code: &str, error_message: &str, results: Value) -> Value {
+fn object(
+    task: &Task,
+    status: &str,
+    error_code: &str,
+    error_message: &str,
+    results: Value,
+) -> Value {
     let failed_reason = match &task.state {
         State::Failed { reason, .. } => {
             json!({"node_id": "3", "node_name": "Upscale", "exception_message": reason})

@@ -71,8 +71,11 @@ async fn make(hub: &Hub, submit: &Submit) -> anyhow::Result<String> {
 async fn input(hub: &Hub, source: &Source) -> anyhow::Result<Vec<u8>> {
     match source {
         Source::Url(url) => {
-            let (_, bytes) =
-                hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await.context("file not readable")?;
+            let (_, bytes) = hub
+                .client
+                .download(url, INPUT_BYTES_MAX, FETCH_LIMIT)
+                .await
+                .context("file not readable")?;
             Ok(bytes.to_vec())
         }
         Source::Uploaded(name) => hub.files.load(name).await.context("no such uploaded file"),
@@ -83,7 +86,9 @@ fn output(task: request::Task, inputs: &[Vec<u8>]) -> anyhow::Result<(&'static s
     match (task, inputs) {
         (request::Task::EnlargePicture, [input]) => Ok(("png", picture::enlarged(input)?)),
         (request::Task::EnlargeVideo, [input]) => Ok(("mp4", video::enlarged(input)?)),
-        (request::Task::Compose, [person, other]) => Ok(("png", picture::side_by_side(person, other)?)),
+        (request::Task::Compose, [person, other]) => {
+            Ok(("png", picture::side_by_side(person, other)?))
+        }
         _ => bail!("wrong number of files"),
     }
 }

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
-use super::super::upscaling::{CREDITS, Order, PRICE, intervals, overdue, until_cancelled_at_provider};
+use super::super::upscaling::{
+    CREDITS, Order, PRICE, intervals, overdue, until_cancelled_at_provider,
+};
 
 /// Past the test runner's own capture, so that it is seen.
 pub(super) fn measured(text: &str) {
@@ -18,14 +20,18 @@ pub(super) fn measured(text: &str) {
 async fn disable_provider(world: &World, disabled: bool) {
     world
         .db()
-        .exec(&format!("update unstuck.providers set enabled = {} where provider = 'runninghub'", !disabled))
+        .exec(&format!(
+            "update unstuck.providers set enabled = {} where provider = 'runninghub'",
+            !disabled
+        ))
         .await;
 }
 
 /// Seconds from a job's deadline to its end.
 async fn seconds_after(world: &World, job: Uuid, deadline: &str) -> f64 {
-    let sql =
-        format!("select extract(epoch from completed_at - '{deadline}')::float8 from unstuck.jobs where id = '{job}'");
+    let sql = format!(
+        "select extract(epoch from completed_at - '{deadline}')::float8 from unstuck.jobs where id = '{job}'"
+    );
     world.db().value(&sql).await.as_f64().expect("it is over")
 }
 
@@ -70,7 +76,9 @@ fn with_the_edge_cron_alone_within_30_s() {
                 world.db().exec(&format!("update unstuck.job_steps set lease_until = least(lease_until, '{deadline}') where job_id = '{}'", order.job)).await;
             }
             for order in orders {
-                let is_over = async || Some(order.row(world).await).filter(|row| !row["completed_at"].is_null());
+                let is_over = async || {
+                    Some(order.row(world).await).filter(|row| !row["completed_at"].is_null())
+                };
                 world.until("the cron settles it", is_over).await;
             }
             for (what, order) in [
@@ -80,7 +88,9 @@ fn with_the_edge_cron_alone_within_30_s() {
                 ("not started", &waiting),
             ] {
                 let seconds = seconds_after(world, order.job, deadline).await;
-                measured(&format!("edge cron alone, {what}: settled {seconds:.1} s after the deadline"));
+                measured(&format!(
+                    "edge cron alone, {what}: settled {seconds:.1} s after the deadline"
+                ));
                 assert!(seconds <= 30.0, "{what}: {seconds} s");
             }
             finished.assert_completed(world).await;
@@ -94,7 +104,11 @@ fn with_the_edge_cron_alone_within_30_s() {
 #[test]
 fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "hang": true }] })).await;
+        world
+            .script(
+                json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "hang": true }] }),
+            )
+            .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         overdue(world, order.job).await;
@@ -106,9 +120,15 @@ fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
         }
         world.db().age(order.job, "3 seconds").await;
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(PRICE)), "{report}");
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(1), &json!(PRICE)),
+            "{report}"
+        );
         order.assert_returned(world, "failed", "TIMEOUT").await;
-        measured("an edge healer, provider silent: settled by its first pass 2 min after the deadline");
+        measured(
+            "an edge healer, provider silent: settled by its first pass 2 min after the deadline",
+        );
         world.sweep().await;
         until_cancelled_at_provider(world, &task).await;
     });
@@ -154,7 +174,11 @@ fn with_sql_alone_within_4_minutes() {
         };
         assert_eq!(closed().await, 1, "what was never started is closed at once");
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
-        assert_eq!(unsent.row(world).await["status"], "queued", "what was never sent goes back at once");
+        assert_eq!(
+            unsent.row(world).await["status"],
+            "queued",
+            "what was never sent goes back at once"
+        );
         measured(
             "SQL alone, not started or not sent: settled by its first run after the deadline (it runs every minute)",
         );
@@ -193,7 +217,11 @@ fn with_the_users_next_request_alone_at_once() {
             "next request alone, not started: settled and the new job accepted in {} ms",
             began.elapsed().as_millis()
         ));
-        assert_eq!((&answer["status"], &answer["balance"]), (&json!("queued"), &json!(CREDITS - PRICE)), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["balance"]),
+            (&json!("queued"), &json!(CREDITS - PRICE)),
+            "{answer}"
+        );
         world.db().assert_closed(waiting.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
         world.db().exec("delete from unstuck.cancelled_requests").await;
         overdue(world, next.job).await;
@@ -228,10 +256,20 @@ fn a_user_whose_last_credits_lie_in_a_dead_job_gets_them_back_by_asking() {
         dead.run(world).ok().await;
         overdue(world, dead.job).await;
         // Another tool's row would not block, so it is the money that is missing.
-        world.db().exec(&format!("update unstuck.jobs set exclusive_key = null where id = '{}'", dead.job)).await;
+        world
+            .db()
+            .exec(&format!(
+                "update unstuck.jobs set exclusive_key = null where id = '{}'",
+                dead.job
+            ))
+            .await;
         let next = dead.again();
         let answer = next.run(world).ok().await;
-        assert_eq!((&answer["status"], &answer["balance"]), (&json!("queued"), &json!(0)), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["balance"]),
+            (&json!("queued"), &json!(0)),
+            "{answer}"
+        );
         world.db().assert_closed(dead.job, "failed", Some("QUEUE_TIMEOUT"), PRICE).await;
     });
 }

@@ -42,12 +42,31 @@ fn two_hundred_megabytes_are_copied_through_little_memory() {
             let began = Instant::now();
             let (report, memory) = world.memory_during(world.sweep()).await;
             measured(&format!("200 MB{length} copied in {:?}, {memory:?}", began.elapsed()));
-            assert_eq!((&report["delivered"], &report["cleaned"]), (&json!(1), &json!(0)), "{report}");
+            assert_eq!(
+                (&report["delivered"], &report["cleaned"]),
+                (&json!(1), &json!(0)),
+                "{report}"
+            );
             assert!(memory.peak < memory.before + GROWTH_MB, "{memory:?}");
             let row = order.assert_completed(world).await;
-            let info = row["output_url"].as_str().expect("a result").replace("/object/public/", "/object/info/public/");
-            let info: Value = world.http().get(info).send().await.expect("storage").json().await.expect("its info");
-            assert_eq!((&info["size"], &info["content_type"]), (&json!(200 * MB), &json!("video/mp4")), "{info}");
+            let info = row["output_url"]
+                .as_str()
+                .expect("a result")
+                .replace("/object/public/", "/object/info/public/");
+            let info: Value = world
+                .http()
+                .get(info)
+                .send()
+                .await
+                .expect("storage")
+                .json()
+                .await
+                .expect("its info");
+            assert_eq!(
+                (&info["size"], &info["content_type"]),
+                (&json!(200 * MB), &json!("video/mp4")),
+                "{info}"
+            );
             std::fs::remove_dir_all(kept(world, &order)).expect("the copy lies there");
         }
     });
@@ -69,7 +88,9 @@ fn a_result_that_is_too_large_is_returned_whether_or_not_it_says_so() {
 #[test]
 fn a_result_that_breaks_off_or_is_empty_never_completes_a_job() {
     e2e::run(async |world| {
-        for (bytes, more) in [(MB, "&broken=true"), (MB, "&broken=true&unnamed=true"), (0, ""), (0, "&unnamed=true")] {
+        for (bytes, more) in
+            [(MB, "&broken=true"), (MB, "&broken=true&unnamed=true"), (0, ""), (0, "&unnamed=true")]
+        {
             let order = finished_with(world, &made(world, bytes, more)).await;
             let report = world.sweep().await;
             assert_eq!(report["delivered"], 0, "{more}: {report}");
@@ -92,7 +113,10 @@ fn a_redirect_is_not_followed_to_a_result() {
 #[test]
 fn a_place_is_given_on_while_the_result_is_copied() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
+            .await;
         let first = finished(world).await;
         let next = Order::new(world).await;
         assert_eq!(next.run(world).ok().await["status"], "queued");

@@ -41,7 +41,8 @@ fn storage_that_is_down_for_a_while_delays_the_delivery() {
         world.sweep().await;
         assert_eq!(order.row(world).await["status"], "running", "whoever copies has 90 s");
         lease_is_over(world, order.job).await;
-        let report = sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
+        let report =
+            sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
         assert_eq!(report["refundedCredits"], 0, "{report}");
         order.assert_completed(world).await;
         assert_eq!(order.picture(world).await.width(), 32);
@@ -56,12 +57,24 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         world.sweep().await;
         world.db().age(order.job, "11 minutes").await;
         world.sweep().await;
-        assert_eq!(order.row(world).await["status"], "running", "it may be copied until it expires");
+        assert_eq!(
+            order.row(world).await["status"],
+            "running",
+            "it may be copied until it expires"
+        );
         world.db().age(order.job, "10 minutes").await;
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(PRICE)), "{report}");
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(1), &json!(PRICE)),
+            "{report}"
+        );
         order.assert_returned(world, "failed", "DELIVERY_FAILED").await;
-        assert_eq!(order.step(world).await["provider_cancel_due"], json!([]), "what is finished is owed no cancel");
+        assert_eq!(
+            order.step(world).await["provider_cancel_due"],
+            json!([]),
+            "what is finished is owed no cancel"
+        );
         // Storage comes back too late: nothing changes.
         world.storage_is_up().await;
         world.sweep().await;
@@ -119,23 +132,35 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
         // A success without any result.
         let order = finished(world).await;
         let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "results": [], "errorCode": "", "errorMessage": "" });
-        world.script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } })).await;
+        world
+            .script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } }))
+            .await;
         sweep_until(world, "the job is over", async |_| {
             world.db().age(order.job, "31 seconds").await;
             order.row(world).await["status"] == "failed"
         })
         .await;
         let row = order.row(world).await;
-        assert_eq!((&row["credits_refunded"], &row["output_url"]), (&json!(PRICE), &Value::Null), "{row:#}");
+        assert_eq!(
+            (&row["credits_refunded"], &row["output_url"]),
+            (&json!(PRICE), &Value::Null),
+            "{row:#}"
+        );
     });
 }
 
 #[test]
 fn a_setting_that_allows_no_host_returns_the_credits() {
     e2e::run(async |world| {
-        let hosts = || BTreeMap::from([("PROVIDER_OUTPUT_HOSTS".to_owned(), Some("cdn.example".to_owned()))]);
+        let hosts = || {
+            BTreeMap::from([("PROVIDER_OUTPUT_HOSTS".to_owned(), Some("cdn.example".to_owned()))])
+        };
         world
-            .restart_workers(["provider-webhook", "cleanup-stale-jobs"].map(|name| (name.to_owned(), hosts())).into())
+            .restart_workers(
+                ["provider-webhook", "cleanup-stale-jobs"]
+                    .map(|name| (name.to_owned(), hosts()))
+                    .into(),
+            )
             .await;
         let order = finished(world).await;
         assert_not_deliverable(world, &order).await;

@@ -31,8 +31,12 @@ fn one_sweep_closes_all_of_it_and_returns_every_credit() {
         let report = world.sweep().await;
         assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(72), &json!(0)), "{report}");
         assert_eq!(report["refundedCredits"], taken, "{report}");
-        for row in
-            world.db().rows("select table_name, count(*) as jobs, sum(price) as credits from stuck group by 1").await
+        for row in world
+            .db()
+            .rows(
+                "select table_name, count(*) as jobs, sum(price) as credits from stuck group by 1",
+            )
+            .await
         {
             let table = row["table_name"].as_str().expect("a name");
             assert_eq!(counts(&report, table), (&row["jobs"], &row["credits"]), "{table}");
@@ -46,7 +50,11 @@ fn one_sweep_closes_all_of_it_and_returns_every_credit() {
         assert_eq!(world.db().rows(poorer).await, Vec::<Value>::new());
 
         let again = world.sweep().await;
-        assert_eq!((&again["cleaned"], &again["refundedCredits"]), (&json!(0), &json!(0)), "{again}");
+        assert_eq!(
+            (&again["cleaned"], &again["refundedCredits"]),
+            (&json!(0), &json!(0)),
+            "{again}"
+        );
     });
 }
 

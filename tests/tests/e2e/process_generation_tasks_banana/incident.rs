@@ -24,20 +24,33 @@ fn one_run_closes_all_of_them_and_returns_exactly() {
     e2e::run(async |world| {
         world.db().exec(STUCK).await;
         assert_eq!(world.db().int("select count(*) from stuck where started_at is null").await, 33);
-        let owed = world.db().int("select sum(case when has_card then 40 else 50 end) from stuck").await;
+        let owed =
+            world.db().int("select sum(case when has_card then 40 else 50 end) from stuck").await;
         let report = world.sweep().await;
         assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(72), &json!(0)), "{report}");
         assert_eq!(report["refundedCredits"], owed);
         let tables = report["tables"].as_array().expect("tables");
-        let cards = tables.iter().find(|row| row["table_name"] == "generation_jobs").expect("its table");
-        assert_eq!((&cards["cancelled_count"], &cards["refunded_credits"]), (&json!(72), &json!(owed)));
+        let cards =
+            tables.iter().find(|row| row["table_name"] == "generation_jobs").expect("its table");
+        assert_eq!(
+            (&cards["cancelled_count"], &cards["refunded_credits"]),
+            (&json!(72), &json!(owed))
+        );
         let wrong = "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join unstuck.jobs j using (id)
             where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 50 end)
               or (j.status = 'failed' and j.error_message is null)
               or exists (select from unstuck.job_steps t where t.job_id = s.id and t.completed_at is null)";
         assert_eq!(world.db().rows(wrong).await, Vec::<Value>::new());
         let again = world.sweep().await;
-        assert_eq!((&again["cleaned"], &again["refundedCredits"]), (&json!(0), &json!(0)), "{again}");
-        assert_eq!(world.provider_calls(":generateContent").await.len(), 0, "nothing of it is made now");
+        assert_eq!(
+            (&again["cleaned"], &again["refundedCredits"]),
+            (&json!(0), &json!(0)),
+            "{again}"
+        );
+        assert_eq!(
+            world.provider_calls(":generateContent").await.len(),
+            0,
+            "nothing of it is made now"
+        );
     });
 }

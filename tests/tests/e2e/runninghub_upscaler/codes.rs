@@ -86,7 +86,10 @@ const CODES: &[(i64, Class, &str)] = &[
 /// As many orders as there are codes, each by a user of its own, of one small picture; the provider's limit and ours are
 /// out of the way. `rule` says what the provider does with each.
 async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
-    world.db().exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'").await;
+    world
+        .db()
+        .exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'")
+        .await;
     let orders = join_all(CODES.iter().map(|_| Order::new(world))).await;
     let mut rules = vec![json!({ "capacity": 100 })];
     for ((code, _, _), order) in CODES.iter().zip(&orders) {
@@ -99,9 +102,18 @@ async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
 }
 
 /// Seconds until the job may be tried again.
-async fn assert_tried_again_in(world: &World, order: &Order, code: i64, seconds: RangeInclusive<i64>) {
+async fn assert_tried_again_in(
+    world: &World,
+    order: &Order,
+    code: i64,
+    seconds: RangeInclusive<i64>,
+) {
     let row = order.row(world).await;
-    assert_eq!((&row["status"], &row["credits_refunded"]), (&json!("queued"), &json!(0)), "{code}: {row:#}");
+    assert_eq!(
+        (&row["status"], &row["credits_refunded"]),
+        (&json!("queued"), &json!(0)),
+        "{code}: {row:#}"
+    );
     // From when it was put back: what this test did in between does not count.
     let sql = format!(
         "select ceil(extract(epoch from s.not_before - j.updated_at))::int from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
@@ -112,7 +124,13 @@ async fn assert_tried_again_in(world: &World, order: &Order, code: i64, seconds:
     assert_eq!(world.db().entries(order.job).await, [-PRICE], "{code}");
 }
 
-async fn assert_failed(world: &World, order: &Order, code: i64, word: &str, begins: &str) -> String {
+async fn assert_failed(
+    world: &World,
+    order: &Order,
+    code: i64,
+    word: &str,
+    begins: &str,
+) -> String {
     let row = order.assert_returned(world, "failed", word).await;
     let message = row["error_message"].as_str().unwrap_or_default().to_owned();
     assert!(message.starts_with(&format!("{word}: {begins}")), "{code}: {message}");
@@ -129,21 +147,38 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
             let refusal = answer.expect_refusal(422, "provider_rejected");
             let word = if class == Refused { "CONTENT_REFUSED" } else { "PROVIDER_REJECTED" };
             let message = assert_failed(world, order, code, word, words).await;
-            assert_eq!((&refusal["message"], &refusal["errorCode"]), (&json!(message), &json!(word)), "{code}");
-            assert_eq!((&refusal["refunded"], &refusal["refundedCredits"]), (&json!(true), &json!(PRICE)), "{code}");
+            assert_eq!(
+                (&refusal["message"], &refusal["errorCode"]),
+                (&json!(message), &json!(word)),
+                "{code}"
+            );
+            assert_eq!(
+                (&refusal["refunded"], &refusal["refundedCredits"]),
+                (&json!(true), &json!(PRICE)),
+                "{code}"
+            );
             let is_bare = message == format!("{word}: {words}. 60 credits were returned.");
             assert_eq!(is_bare, class != Rejected, "{code}: {message}");
         }
         Full | Passing(..) => {
             let answer = answer.expect(200);
-            assert_eq!((&answer["queued"], &answer["status"]), (&json!(true), &json!("queued")), "{code}: {answer}");
-            let (attempts, seconds) = if let Passing(low, high) = class { (1, low..=high) } else { (0, 30..=120) };
+            assert_eq!(
+                (&answer["queued"], &answer["status"]),
+                (&json!(true), &json!("queued")),
+                "{code}: {answer}"
+            );
+            let (attempts, seconds) =
+                if let Passing(low, high) = class { (1, low..=high) } else { (0, 30..=120) };
             assert_eq!(order.step(world).await["attempts"], attempts, "{code}");
             assert_tried_again_in(world, order, code, seconds).await;
         }
         Working => {
             let answer = answer.expect(200);
-            assert_eq!((&answer["status"], &answer["taskId"]), (&json!("running"), &Value::Null), "{code}: {answer}");
+            assert_eq!(
+                (&answer["status"], &answer["taskId"]),
+                (&json!("running"), &Value::Null),
+                "{code}: {answer}"
+            );
             assert_eq!(world.db().entries(order.job).await, [-PRICE], "{code}");
         }
     }
@@ -170,8 +205,14 @@ fn every_code_as_the_end_of_a_task() {
         for ((code, class, words), order) in CODES.iter().zip(&orders) {
             match class {
                 _ if [423, 807, 1004].contains(code) => {
-                    assert_failed(world, order, *code, "PROVIDER_FAILED", "the provider no longer knows the task")
-                        .await;
+                    assert_failed(
+                        world,
+                        order,
+                        *code,
+                        "PROVIDER_FAILED",
+                        "the provider no longer knows the task",
+                    )
+                    .await;
                 }
                 Rejected | Ours => {
                     assert_failed(world, order, *code, "PROVIDER_FAILED", "it broke").await;

@@ -47,14 +47,22 @@ fn a_refusal_fails_the_job_and_returns_the_credits() {
 }
 
 async fn assert_rejected(world: &World, order: &Order, refusal: &Value, word: &str) {
-    assert_eq!((&refusal["refunded"], &refusal["refundedCredits"]), (&json!(true), &json!(PRICE)), "{refusal}");
+    assert_eq!(
+        (&refusal["refunded"], &refusal["refundedCredits"]),
+        (&json!(true), &json!(PRICE)),
+        "{refusal}"
+    );
     let message = refusal["message"].as_str().unwrap_or_default();
     assert!(message.starts_with(&format!("{word}: ")), "{message}");
     order.assert_returned(world, "failed", word).await;
     assert_eq!(world.balance(&order.user).await, CREDITS);
     assert_eq!(order.submits(world).await, 1);
     let replay = order.run(world).ok().await;
-    assert_eq!((&replay["replayed"], &replay["status"]), (&json!(true), &json!("failed")), "{replay}");
+    assert_eq!(
+        (&replay["replayed"], &replay["status"]),
+        (&json!(true), &json!("failed")),
+        "{replay}"
+    );
     assert_eq!(order.submits(world).await, 1, "a replay submits nothing");
 }
 
@@ -70,7 +78,9 @@ fn a_full_provider_puts_the_job_back_and_not_to_failure() {
             }
         }
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "match": order.job, "times": 1, "status": 429 } })).await;
+        world
+            .script(json!({ "runninghub": { "match": order.job, "times": 1, "status": 429 } }))
+            .await;
         assert_put_back(world, &order, 30..=120).await;
         retry_now(world, order.job).await;
         world.sweep().await;
@@ -83,7 +93,11 @@ fn a_full_provider_puts_the_job_back_and_not_to_failure() {
 /// Queued again, paid, with a place and an estimate, to be tried in that many seconds.
 async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeInclusive<i64>) {
     let answer = order.run(world).ok().await;
-    assert_eq!((&answer["queued"], &answer["status"]), (&json!(true), &json!("queued")), "{answer}");
+    assert_eq!(
+        (&answer["queued"], &answer["status"]),
+        (&json!(true), &json!("queued")),
+        "{answer}"
+    );
     assert!(answer["position"].is_u64() && answer["etaSeconds"].is_u64(), "{answer}");
     assert_eq!(answer["balance"], CREDITS - PRICE);
     let step = order.step(world).await;
@@ -146,7 +160,11 @@ fn a_passing_fault_that_passes_costs_nothing_but_time() {
 /// The provider has it and we were not told: neither refunded nor sent again.
 async fn assert_unknown(world: &World, order: &Order) {
     let answer = order.run(world).ok().await;
-    assert_eq!((&answer["status"], &answer["taskId"]), (&json!("running"), &Value::Null), "{answer}");
+    assert_eq!(
+        (&answer["status"], &answer["taskId"]),
+        (&json!("running"), &Value::Null),
+        "{answer}"
+    );
     assert_eq!(answer["balance"], CREDITS - PRICE);
     for _ in 0..2 {
         lease_is_over(world, order.job).await;
@@ -161,7 +179,8 @@ async fn assert_unknown(world: &World, order: &Order) {
 
 async fn assert_settled_by_the_deadline(world: &World, order: &Order) {
     overdue(world, order.job).await;
-    sweep_until(world, "the job is over", async |_| order.row(world).await["status"] == "failed").await;
+    sweep_until(world, "the job is over", async |_| order.row(world).await["status"] == "failed")
+        .await;
     order.assert_returned(world, "failed", "TIMEOUT").await;
     world.sweep().await;
     assert_eq!(order.submits(world).await, 1, "never sent twice");
@@ -183,7 +202,11 @@ fn a_lost_answer_is_settled_by_the_webhook() {
         let order = Order::new(world).await;
         world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 600 } })).await;
         let answer = order.run(world).ok().await;
-        assert_eq!((&answer["status"], &answer["taskId"]), (&json!("running"), &Value::Null), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["taskId"]),
+            (&json!("running"), &Value::Null),
+            "{answer}"
+        );
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);
         assert!(!order.task(world).await.is_empty(), "the webhook told the task");
@@ -193,11 +216,18 @@ fn a_lost_answer_is_settled_by_the_webhook() {
 #[test]
 fn an_answer_that_says_nothing_is_no_answer() {
     e2e::run(async |world| {
-        for body in
-            [json!("<html>welcome</html>"), json!({}), json!({ "code": 0, "data": null }), json!({ "taskId": 0 })]
-        {
+        for body in [
+            json!("<html>welcome</html>"),
+            json!({}),
+            json!({ "code": 0, "data": null }),
+            json!({ "taskId": 0 }),
+        ] {
             let order = Order::new(world).await;
-            world.script(json!({ "runninghub": { "match": order.job, "status": 200, "body": body } })).await;
+            world
+                .script(
+                    json!({ "runninghub": { "match": order.job, "status": 200, "body": body } }),
+                )
+                .await;
             assert_unknown(world, &order).await;
             assert_settled_by_the_deadline(world, &order).await;
         }
@@ -218,9 +248,16 @@ fn a_submit_that_times_out_is_never_repeated() {
 #[test]
 fn a_provider_that_cannot_be_reached_costs_nothing() {
     e2e::run(async |world| {
-        let nowhere = || BTreeMap::from([("RUNNINGHUB_BASE_URL".to_owned(), Some("http://127.0.0.1:9".to_owned()))]);
+        let nowhere = || {
+            BTreeMap::from([(
+                "RUNNINGHUB_BASE_URL".to_owned(),
+                Some("http://127.0.0.1:9".to_owned()),
+            )])
+        };
         let functions = ["runninghub-upscaler", "runninghub-queue-manager", "cleanup-stale-jobs"];
-        world.restart_workers(functions.iter().map(|name| ((*name).to_owned(), nowhere())).collect()).await;
+        world
+            .restart_workers(functions.iter().map(|name| ((*name).to_owned(), nowhere())).collect())
+            .await;
         let order = Order::new(world).await;
         let answer = order.run(world).ok().await;
         assert!(answer["status"] == "queued" || answer["status"] == "running", "{answer}");
@@ -229,7 +266,10 @@ fn a_provider_that_cannot_be_reached_costs_nothing() {
         overdue(world, order.job).await;
         world.sweep().await;
         lease_is_over(world, order.job).await;
-        sweep_until(world, "the job is over", async |_| order.row(world).await["status"] == "failed").await;
+        sweep_until(world, "the job is over", async |_| {
+            order.row(world).await["status"] == "failed"
+        })
+        .await;
         let row = order.row(world).await;
         assert_eq!(row["credits_refunded"], PRICE, "{row:#}");
         assert_eq!(world.balance(&order.user).await, CREDITS);
@@ -268,14 +308,20 @@ fn work_that_fails_is_returned_with_the_reason() {
         let order = Order::running(world).await;
         let row = order.assert_returned(world, "failed", "PROVIDER_FAILED").await;
         let message = row["error_message"].as_str().unwrap_or_default();
-        assert!(message.contains("CUDA out of memory") && message.contains("60 credits"), "{message}");
+        assert!(
+            message.contains("CUDA out of memory") && message.contains("60 credits"),
+            "{message}"
+        );
         let status = order.status(world).await;
         assert_eq!(
             (&status["status"], &status["errorCode"]),
             (&json!("failed"), &json!("PROVIDER_FAILED")),
             "{status}"
         );
-        assert_eq!((&status["creditsRefunded"], &status["errorMessage"]), (&json!(PRICE), &row["error_message"]));
+        assert_eq!(
+            (&status["creditsRefunded"], &status["errorMessage"]),
+            (&json!(PRICE), &row["error_message"])
+        );
     });
 }
 
@@ -290,7 +336,12 @@ fn what_a_provider_says_names_no_address() {
         );
         let told = |row: &Value, code: &str| {
             let message = row["error_message"].as_str().unwrap_or_default();
-            assert!(message.starts_with(code) && message.contains('…') && message.contains("60 credits"), "{message}");
+            assert!(
+                message.starts_with(code)
+                    && message.contains('…')
+                    && message.contains("60 credits"),
+                "{message}"
+            );
             for part in ["://", "example", SECRET, "provider-webhook", "\u{202e}", "\n"] {
                 assert!(!message.contains(part), "{part:?} in {message}");
             }
@@ -298,12 +349,23 @@ fn what_a_provider_says_names_no_address() {
         world.script(json!({ "runninghub": { "fail": quoted } })).await;
         let failed = Order::running(world).await;
         told(&failed.assert_returned(world, "failed", "PROVIDER_FAILED").await, "PROVIDER_FAILED");
-        for shape in [json!({ "code": 301, "msg": quoted }), json!({ "errorCode": "1007", "errorMessage": quoted })] {
-            world.script(json!({ "reset": true, "runninghub": { "status": 200, "body": shape } })).await;
+        for shape in [
+            json!({ "code": 301, "msg": quoted }),
+            json!({ "errorCode": "1007", "errorMessage": quoted }),
+        ] {
+            world
+                .script(json!({ "reset": true, "runninghub": { "status": 200, "body": shape } }))
+                .await;
             let refused = Order::new(world).await;
             let refusal = refused.run(world).refused(422, "provider_rejected").await;
-            assert!(!refusal.to_string().contains(SECRET) && !refusal.to_string().contains("://"), "{refusal}");
-            told(&refused.assert_returned(world, "failed", "PROVIDER_REJECTED").await, "PROVIDER_REJECTED");
+            assert!(
+                !refusal.to_string().contains(SECRET) && !refusal.to_string().contains("://"),
+                "{refusal}"
+            );
+            told(
+                &refused.assert_returned(world, "failed", "PROVIDER_REJECTED").await,
+                "PROVIDER_REJECTED",
+            );
         }
         let kept = "select string_agg(e::text, ' ') from unstuck.job_events e";
         let kept = world.db().value(kept).await.to_string();
@@ -315,7 +377,11 @@ fn what_a_provider_says_names_no_address() {
 fn content_found_out_later_is_refused_and_a_passing_fault_then_is_tried_again() {
     e2e::run(async |world| {
         let refused = Order::new(world).await;
-        world.script(json!({ "runninghub": { "match": refused.job, "fail": "nudity", "code": 1501 } })).await;
+        world
+            .script(
+                json!({ "runninghub": { "match": refused.job, "fail": "nudity", "code": 1501 } }),
+            )
+            .await;
         refused.starts(world).await;
         refused.assert_returned(world, "failed", "CONTENT_REFUSED").await;
 
@@ -351,7 +417,10 @@ fn a_task_the_provider_has_forgotten_is_returned() {
             order.starts(world).await;
             let task = order.task(world).await;
             world.script(json!({ "runninghub": { "match": format!("query {{\"taskId\":\"{task}\"}}"), "code": code, "shape": 2 } })).await;
-            sweep_until(world, "the job is over", async |_| order.row(world).await["status"] == "failed").await;
+            sweep_until(world, "the job is over", async |_| {
+                order.row(world).await["status"] == "failed"
+            })
+            .await;
             order.assert_returned(world, "failed", "PROVIDER_FAILED").await;
             world.script(json!({ "reset": true })).await;
         }
@@ -379,7 +448,10 @@ fn a_query_that_meets_an_error_says_nothing_about_the_task() {
         world.script(json!({ "reset": true })).await;
         let task = order.task(world).await;
         overdue(world, order.job).await;
-        sweep_until(world, "the job is over", async |_| order.row(world).await["status"] == "failed").await;
+        sweep_until(world, "the job is over", async |_| {
+            order.row(world).await["status"] == "failed"
+        })
+        .await;
         order.assert_returned(world, "failed", "TIMEOUT").await;
         until_cancelled_at_provider(world, &task).await;
     });

@@ -16,7 +16,12 @@ fn with(order: &Order, fields: &Value) -> Value {
 }
 
 async fn assert_refused(world: &World, order: &Order, fields: &Value, named: &str) {
-    let refusal = world.call(RUN).by(&order.user).json(&with(order, fields)).refused(400, "bad_request").await;
+    let refusal = world
+        .call(RUN)
+        .by(&order.user)
+        .json(&with(order, fields))
+        .refused(400, "bad_request")
+        .await;
     let message = refusal["message"].as_str().unwrap_or_default();
     assert!(message.contains(named), "{fields}: {message}");
 }
@@ -28,7 +33,15 @@ fn a_field_at_fault_is_named() {
         let cases = [
             (
                 "resolution",
-                vec![json!(511), json!(8193), json!("2048"), json!(2048.5), json!(-1), json!(true), json!([])],
+                vec![
+                    json!(511),
+                    json!(8193),
+                    json!("2048"),
+                    json!(2048.5),
+                    json!(-1),
+                    json!(true),
+                    json!([]),
+                ],
             ),
             ("detailDenoise", vec![json!(-0.01), json!(1.01), json!("0.5"), json!({})]),
             ("prompt", vec![json!("x".repeat(2001)), json!(7), json!(["x"])]),
@@ -36,7 +49,15 @@ fn a_field_at_fault_is_named() {
             ("category", vec![json!(1), json!("x".repeat(5000))]),
             ("framingMode", vec![json!({})]),
             ("sessionId", vec![json!(5), json!("x".repeat(5000))]),
-            ("jobId", vec![json!("x"), json!(""), json!(7), json!("00000000-0000-4000-8000-00000000000g")]),
+            (
+                "jobId",
+                vec![
+                    json!("x"),
+                    json!(""),
+                    json!(7),
+                    json!("00000000-0000-4000-8000-00000000000g"),
+                ],
+            ),
             ("imageUrl", vec![json!(null), json!(7), json!([]), json!("")]),
         ];
         for (field, values) in cases {
@@ -46,7 +67,8 @@ fn a_field_at_fault_is_named() {
         }
         let mut without = order.body.clone();
         without.as_object_mut().expect("a body").remove("imageUrl");
-        let refusal = world.call(RUN).by(&order.user).json(&without).refused(400, "bad_request").await;
+        let refusal =
+            world.call(RUN).by(&order.user).json(&without).refused(400, "bad_request").await;
         assert!(refusal["message"].as_str().unwrap_or_default().contains("imageUrl"), "{refusal}");
         assert_nothing_happened(world, &order).await;
     });
@@ -55,7 +77,10 @@ fn a_field_at_fault_is_named() {
 #[test]
 fn the_limits_themselves_are_allowed() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         for fields in [
             json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }),
             json!({ "resolution": 8192, "detailDenoise": 1, "version": "pro" }),
@@ -79,12 +104,17 @@ fn the_id_and_its_header_must_agree() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
         for key in [Uuid::new_v4().to_string(), "x".to_owned()] {
-            let refusal = order.run(world).header("idempotency-key", &key).refused(400, "bad_request").await;
+            let refusal =
+                order.run(world).header("idempotency-key", &key).refused(400, "bad_request").await;
             let message = refusal["message"].as_str().unwrap_or_default();
             assert!(message.contains("Idempotency-Key"), "{message}");
         }
         assert_nothing_happened(world, &order).await;
-        let answer = order.run(world).header("idempotency-key", &order.job.to_string().to_uppercase()).ok().await;
+        let answer = order
+            .run(world)
+            .header("idempotency-key", &order.job.to_string().to_uppercase())
+            .ok()
+            .await;
         assert_eq!(answer["jobId"], json!(order.job));
         order.assert_completed(world).await;
     });
@@ -96,7 +126,8 @@ fn a_body_is_an_object_of_clean_text() {
         let order = Order::new(world).await;
         let url = order.body["imageUrl"].as_str().expect("a URL");
         let field = |name: &str, value: &str| {
-            format!("{{\"imageUrl\":\"{url}\",\"jobId\":\"{}\",\"{name}\":{value}}}", order.job).into_bytes()
+            format!("{{\"imageUrl\":\"{url}\",\"jobId\":\"{}\",\"{name}\":{value}}}", order.job)
+                .into_bytes()
         };
         let mut not_utf8 = field("prompt", "\"x\"");
         let at = not_utf8.iter().rposition(|byte| *byte == b'x').expect("an x");
@@ -116,8 +147,13 @@ fn a_body_is_an_object_of_clean_text() {
         ];
         for body in refused {
             let shown = String::from_utf8_lossy(&body).chars().take(80).collect::<String>();
-            let answer =
-                world.call(RUN).by(&order.user).header("content-type", "application/json").body(body).send().await;
+            let answer = world
+                .call(RUN)
+                .by(&order.user)
+                .header("content-type", "application/json")
+                .body(body)
+                .send()
+                .await;
             assert_eq!(answer.status, 400, "{shown}: {}", answer.text);
             answer.expect_refusal(400, "bad_request");
         }
@@ -188,7 +224,8 @@ fn pictures_lie_in_the_callers_own_folder() {
             "😀",
             "%F0%9F%98%80",
         ];
-        let cases = cases.into_iter().chain(odd.map(|name| object(&format!("public/uploads/{me}/{name}"))));
+        let cases =
+            cases.into_iter().chain(odd.map(|name| object(&format!("public/uploads/{me}/{name}"))));
         for url in cases {
             assert_refused(world, &order, &json!({ "imageUrl": url }), "imageUrl").await;
         }
@@ -200,7 +237,8 @@ fn pictures_lie_in_the_callers_own_folder() {
 #[test]
 fn pictures_elsewhere_only_on_allowed_hosts() {
     e2e::run(async |world| {
-        let hosts = format!("{},pics.example", world.stack().info().url.trim_start_matches("http://"));
+        let hosts =
+            format!("{},pics.example", world.stack().info().url.trim_start_matches("http://"));
         let hosts = BTreeMap::from([("ALLOWED_INPUT_HOSTS".to_owned(), Some(hosts))]);
         world.restart_workers(BTreeMap::from([("runninghub-upscaler".to_owned(), hosts)])).await;
         world.script(json!({ "runninghub": { "hang": true } })).await;
@@ -225,9 +263,11 @@ fn pictures_elsewhere_only_on_allowed_hosts() {
             assert_refused(world, &order, &json!({ "imageUrl": url }), "imageUrl").await;
         }
         assert_nothing_happened(world, &order).await;
-        for url in
-            ["https://pics.example/a.png", "https://eu.pics.example/a.png?sig=1", "https://PICS.example:443/a.png"]
-        {
+        for url in [
+            "https://pics.example/a.png",
+            "https://eu.pics.example/a.png?sig=1",
+            "https://PICS.example:443/a.png",
+        ] {
             let order = Order::of(world.new_user(60).await, url);
             order.starts(world).await;
             let admin = world.admin(1).await;

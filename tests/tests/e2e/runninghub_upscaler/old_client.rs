@@ -13,8 +13,11 @@ async fn insert(world: &World, order: &Order) {
         "id": order.job, "user_id": order.user.id, "status": "queued", "session_id": "an old page",
         "input_file_name": "in.png", "user_credit_cost": 0, "started_at": "2020-01-01T00:00:00Z",
     });
-    let request =
-        world.http().post(url).bearer_auth(&order.user.token).header("apikey", &world.stack().info().anon_key);
+    let request = world
+        .http()
+        .post(url)
+        .bearer_auth(&order.user.token)
+        .header("apikey", &world.stack().info().anon_key);
     let answer = request.json(&row).send().await.expect("PostgREST answers");
     assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap_or_default());
 }
@@ -33,7 +36,11 @@ fn its_row_is_harmless_until_run_adopts_it() {
         assert_eq!(world.balance(&order.user).await, CREDITS);
 
         let answer = order.starts(world).await;
-        assert_eq!((answer.get("replayed"), &answer["balance"]), (None, &json!(CREDITS - PRICE)), "{answer}");
+        assert_eq!(
+            (answer.get("replayed"), &answer["balance"]),
+            (None, &json!(CREDITS - PRICE)),
+            "{answer}"
+        );
         order.assert_completed(world).await;
         assert_eq!(order.run(world).ok().await["replayed"], true);
     });
@@ -46,7 +53,11 @@ fn a_row_that_waited_too_long_is_cancelled_and_may_still_be_adopted() {
         insert(world, &order).await;
         world.db().age(order.job, "121 seconds").await;
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["refundedCredits"]), (&json!(1), &json!(0)), "{report}");
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(1), &json!(0)),
+            "{report}"
+        );
         world.db().assert_closed(order.job, "cancelled", Some("ORPHANED"), 0).await;
         order.starts(world).await;
         order.assert_completed(world).await;
@@ -85,15 +96,22 @@ fn the_row_of_another_user_is_not_adopted() {
 #[test]
 fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         let order = Order::new(world).await;
         insert(world, &order).await;
         order.run(world).ok().await;
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         let url = format!("{}/rest/v1/{TABLE}?id=eq.{}", world.stack().info().url, order.job);
-        let request =
-            world.http().patch(url).bearer_auth(&order.user.token).header("apikey", &world.stack().info().anon_key);
-        let answer = request.json(&json!({ "status": "failed" })).send().await.expect("PostgREST answers");
+        let request = world
+            .http()
+            .patch(url)
+            .bearer_auth(&order.user.token)
+            .header("apikey", &world.stack().info().anon_key);
+        let answer =
+            request.json(&json!({ "status": "failed" })).send().await.expect("PostgREST answers");
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
         order.assert_returned(world, "cancelled", "CANCELLED").await;
         assert_eq!(world.balance(&order.user).await, CREDITS);
@@ -103,10 +121,16 @@ fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
 #[test]
 fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
     e2e::run(async |world| {
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         let order = Order::by(world, &VIDEO).await;
         insert(world, &order).await;
-        let named = format!("select input_file_name from unstuck.video_upscaler_jobs where id = '{}'", order.job);
+        let named = format!(
+            "select input_file_name from unstuck.video_upscaler_jobs where id = '{}'",
+            order.job
+        );
         assert_eq!(world.db().value(&named).await, "in.png");
         // Its upload took longer than a sweep waits.
         world.db().age(order.job, "121 seconds").await;
@@ -114,10 +138,18 @@ fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
         world.db().assert_closed(order.job, "cancelled", Some("ORPHANED"), 0).await;
 
         let answer = order.run(world).ok().await;
-        assert_eq!((&answer["status"], &answer["position"]), (&json!("queued"), &json!(1)), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["position"]),
+            (&json!("queued"), &json!(1)),
+            "{answer}"
+        );
         assert_eq!(world.db().value(&named).await, order.urls()[0]);
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'runninghub'").await;
-        sweep_until(world, "it starts", async |_| order.row(world).await["status"] != "queued").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
+        sweep_until(world, "it starts", async |_| order.row(world).await["status"] != "queued")
+            .await;
         order.assert_completed(world).await;
         let submit = world.submits_of(order.job).await.remove(0);
         assert!(submit["body"].to_string().contains(order.urls()[0]), "{submit}");

@@ -15,7 +15,11 @@ fn without_credits_nothing_is_created_and_the_same_id_works_after_a_top_up() {
         let order = Order::of(user, &image_url);
         for _ in 0..2 {
             let refusal = order.run(world).refused(402, "insufficient_credits").await;
-            assert_eq!((&refusal["balance"], &refusal["required"]), (&json!(PRICE - 1), &json!(PRICE)), "{refusal}");
+            assert_eq!(
+                (&refusal["balance"], &refusal["required"]),
+                (&json!(PRICE - 1), &json!(PRICE)),
+                "{refusal}"
+            );
         }
         assert_nothing_happened(world, &order).await;
         world.db().grant(order.user.id, 1).await;
@@ -29,10 +33,16 @@ fn without_credits_nothing_is_created_and_the_same_id_works_after_a_top_up() {
 fn a_disabled_tool_takes_nothing() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world.db().exec("update unstuck.tools set enabled = false where tool = 'runninghub-upscaler'").await;
+        world
+            .db()
+            .exec("update unstuck.tools set enabled = false where tool = 'runninghub-upscaler'")
+            .await;
         order.run(world).refused(503, "tool_disabled").await;
         assert_nothing_happened(world, &order).await;
-        world.db().exec("update unstuck.tools set enabled = true where tool = 'runninghub-upscaler'").await;
+        world
+            .db()
+            .exec("update unstuck.tools set enabled = true where tool = 'runninghub-upscaler'")
+            .await;
         order.starts(world).await;
         order.assert_completed(world).await;
     });
@@ -57,12 +67,18 @@ fn storage_down_takes_nothing() {
 fn a_full_queue_takes_nothing() {
     e2e::run(async |world| {
         // Nothing measured: accepted. Three seconds a picture measured, and patience for one round: whoever would wait for two is refused.
-        world.db().exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
+            .await;
         world.db().exec("update unstuck.tools set queue_ttl = '5 seconds' where tool = 'runninghub-upscaler'").await;
         world.script(json!({ "runninghub": { "work_ms": 3000, "times": 1 } })).await;
         let first = Order::running(world).await;
         first.assert_completed(world).await;
-        world.db().exec("update unstuck.providers set enabled = false where provider = 'runninghub'").await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
         for _ in 0..2 {
             Order::new(world).await.run(world).ok().await;
         }

@@ -38,9 +38,13 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
             let others = [stale(&db, db.user(0).await).await, stale(&db, db.user(0).await).await];
             holder.exec("begin").await;
             let sql = match held {
-                "account" => format!("select from unstuck.credit_accounts where user_id = '{user}' for update"),
+                "account" => format!(
+                    "select from unstuck.credit_accounts where user_id = '{user}' for update"
+                ),
                 "job" => format!("select from unstuck.jobs where id = '{busy}' for update"),
-                "step" => format!("select from unstuck.job_steps where job_id = '{busy}' for update"),
+                "step" => {
+                    format!("select from unstuck.job_steps where job_id = '{busy}' for update")
+                }
                 _ => format!("insert into unstuck.credit_accounts (user_id) values ('{new}')"),
             };
             holder.exec(&sql).await;
@@ -53,7 +57,9 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
                 healer.call("generations_stale_v1", json!({ "p_limit": 100 })).await;
                 healer.due("runninghub").await;
             };
-            tokio::time::timeout(PATIENCE, heal).await.unwrap_or_else(|_| panic!("{label}: waited"));
+            tokio::time::timeout(PATIENCE, heal)
+                .await
+                .unwrap_or_else(|_| panic!("{label}: waited"));
             for other in others {
                 assert_eq!(db.job(other).await["status"], "failed", "{label}");
             }
@@ -86,13 +92,19 @@ async fn no_two_calls_of_one_user_wait_in_a_circle() {
     .await;
     db.exec(include_str!("calls.sql")).await;
     let (user, admin) = (db.user(1_000_000).await, db.admin().await);
-    let span = std::env::var("UNSTUCK_CIRCLE_SECONDS").ok().and_then(|span| span.parse().ok()).unwrap_or(5);
+    let span = std::env::var("UNSTUCK_CIRCLE_SECONDS")
+        .ok()
+        .and_then(|span| span.parse().ok())
+        .unwrap_or(5);
     let until = Instant::now() + Duration::from_secs(span);
     let sessions = db.sessions(10).await;
     let callers = sessions.iter().map(async |session| {
         let (mut calls, mut errors) = (BTreeMap::<String, u32>::new(), Vec::new());
         while Instant::now() < until {
-            match session.try_rows(&format!("select public.one_call('{user}', '{admin}') as name")).await {
+            match session
+                .try_rows(&format!("select public.one_call('{user}', '{admin}') as name"))
+                .await
+            {
                 Ok(rows) => *calls.entry(rows[0]["name"].to_string()).or_default() += 1,
                 Err(error) => errors.push(error),
             }
@@ -107,7 +119,13 @@ async fn no_two_calls_of_one_user_wait_in_a_circle() {
         errors.extend(failed);
     }
     println!("{} calls: {calls:?}", calls.values().sum::<u32>());
-    assert!(errors.is_empty(), "{} of {} calls failed: {}", errors.len(), calls.values().sum::<u32>(), errors[0]);
+    assert!(
+        errors.is_empty(),
+        "{} of {} calls failed: {}",
+        errors.len(),
+        calls.values().sum::<u32>(),
+        errors[0]
+    );
     assert!(calls.len() > 20, "only {calls:?}");
     let found = db.violations().await;
     // Credits given by older code near a refund are told, as they should be.

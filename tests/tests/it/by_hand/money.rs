@@ -103,11 +103,22 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
                 db.cancel(user, other).await.unwrap();
                 let session = json!({ "p_user_id": user, "p_session_id": "s", "p_job_ids": [job] });
                 assert!(db.call("session_cancel_v1", session).await.is_empty(), "{label}");
-                assert_eq!(db.cancel(user, job).await.unwrap_err().message, "in_progress", "{label}");
+                assert_eq!(
+                    db.cancel(user, job).await.unwrap_err().message,
+                    "in_progress",
+                    "{label}"
+                );
                 let args = json!({ "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false, "p_new_job_id": Uuid::new_v4() });
-                assert_eq!(db.refusal("job_requeue_v1", args).await.message, "in_progress", "{label}");
+                assert_eq!(
+                    db.refusal("job_requeue_v1", args).await.message,
+                    "in_progress",
+                    "{label}"
+                );
             }
-            let answer = db.cancel_as_admin(admin, job).await.unwrap_or_else(|error| panic!("{label}: {error}"));
+            let answer = db
+                .cancel_as_admin(admin, job)
+                .await
+                .unwrap_or_else(|error| panic!("{label}: {error}"));
             assert_eq!(answer["refunded_credits"], case.3, "{label}");
             assert_eq!(db.balance(user).await, before + case.3, "{label}");
             let row = db.job(job).await;
@@ -119,13 +130,15 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
                 ))
                 .await;
             let ledger = |kind: &str| {
-                let sum: i64 = case.2.iter().filter(|entry| entry.0 == kind).map(|entry| entry.1).sum();
+                let sum: i64 =
+                    case.2.iter().filter(|entry| entry.0 == kind).map(|entry| entry.1).sum();
                 sum.abs()
             };
             assert_eq!(sums["ledger_debit"], ledger("debit"), "{label}");
             assert_eq!(sums["ledger_refunds"], ledger("refund") + case.3, "{label}");
             let offences = db.violations().await;
-            let own: Vec<&Value> = offences.iter().filter(|row| row["subject"] == json!(job)).collect();
+            let own: Vec<&Value> =
+                offences.iter().filter(|row| row["subject"] == json!(job)).collect();
             assert_eq!(own.is_empty(), case.4, "{label}: {own:?}");
         }
     }
@@ -169,11 +182,13 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     let swept = edge(&db).await;
     assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(1), &json!(0)), "{swept}");
     assert_eq!(db.job(other).await["status"], "failed");
-    let remembered =
-        format!("select count(*) from unstuck_private.unhealed where job_id = '{job}' and reason like '%never%'");
+    let remembered = format!(
+        "select count(*) from unstuck_private.unhealed where job_id = '{job}' and reason like '%never%'"
+    );
     assert_eq!(db.int(&remembered).await, 1);
-    let tried =
-        format!("select count(*) from unstuck.job_events where job_id = '{job}' and event = 'quarantine_failed'");
+    let tried = format!(
+        "select count(*) from unstuck.job_events where job_id = '{job}' and event = 'quarantine_failed'"
+    );
     cron(&db).await;
     assert_eq!(db.int(&tried).await, 1, "left alone for a while");
     db.due("runninghub").await;

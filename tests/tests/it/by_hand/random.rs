@@ -16,7 +16,8 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
 async fn world(rows: usize) -> (Database, Vec<Uuid>) {
     let db = Database::fresh().await;
     db.exec("update unstuck.tools set enabled = true").await;
-    let (rows, seed) = (setting("UNSTUCK_BY_HAND_ROWS", rows), setting("UNSTUCK_BY_HAND_SEED", 0.17_f64));
+    let (rows, seed) =
+        (setting("UNSTUCK_BY_HAND_ROWS", rows), setting("UNSTUCK_BY_HAND_SEED", 0.17_f64));
     db.exec(&format!("set by_hand.rows = {rows}; set by_hand.seed = {seed}")).await;
     db.exec(include_str!("rows.sql")).await;
     let live = db.int("select count(*) from unstuck.jobs where completed_at is null").await;
@@ -61,17 +62,18 @@ async fn try_each(db: &Session, what: &str, of: &str) {
 }
 
 async fn try_reads(db: &Session) {
-    let views =
-        "select format('select * from unstuck.%I limit 100', viewname) from pg_views where schemaname = 'unstuck'";
+    let views = "select format('select * from unstuck.%I limit 100', viewname) from pg_views where schemaname = 'unstuck'";
     try_each(db, "views, as owner", views).await;
-    let user = db.row("select user_id from unstuck.jobs group by 1 order by count(*) desc limit 1").await;
+    let user =
+        db.row("select user_id from unstuck.jobs group by 1 order by count(*) desc limit 1").await;
     let user = user["user_id"].as_str().unwrap().parse().unwrap();
     for caller in [user, db.admin().await] {
         db.exec("begin").await;
         for view in db.rows("select viewname from pg_views where schemaname = 'unstuck'").await {
             db.exec("savepoint here").await;
             db.become_caller("authenticated", Some(caller)).await;
-            let sql = format!("select * from unstuck.{} limit 100", view["viewname"].as_str().unwrap());
+            let sql =
+                format!("select * from unstuck.{} limit 100", view["viewname"].as_str().unwrap());
             if let Err(error) = db.try_rows(&sql).await {
                 assert_eq!(error.state, "42501", "{sql}: {error}");
             }
@@ -97,7 +99,10 @@ async fn try_reads(db: &Session) {
             "steps_waiting_v1",
             "select format('select * from unstuck.steps_waiting_v1(%L)', provider) from unstuck.providers",
         ),
-        ("places", "select format('select * from unstuck_private.queue_places(%L)', provider) from unstuck.providers"),
+        (
+            "places",
+            "select format('select * from unstuck_private.queue_places(%L)', provider) from unstuck.providers",
+        ),
         ("health_v1", "select 'select * from unstuck.health_v1()'"),
     ] {
         try_each(db, what, of).await;
@@ -122,7 +127,10 @@ async fn whatever_rows_look_like_the_first_pass_closes_every_good_job() {
     cron(&db).await;
     assert_all_closed(&db, &good, "pg_cron").await;
     let finished = db.row("select * from unstuck.sweeps order by id desc limit 1").await;
-    assert!(!finished["stuck"].is_null() && !finished["violations"].is_null(), "the report could be made: {finished}");
+    assert!(
+        !finished["stuck"].is_null() && !finished["violations"].is_null(),
+        "the report could be made: {finished}"
+    );
     try_reads(&db).await;
     // Money is where the ledger says, whatever was closed.
     let wrong = "select a.user_id, a.balance, sum(e.amount) from unstuck.credit_accounts a join unstuck.credit_entries e using (user_id)

@@ -63,7 +63,10 @@ impl Real {
                 row(db, user, job, UPSCALER, "running", "0 seconds").await;
                 return Some(job);
             }
-            _ => match db.try_call("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1)).await {
+            _ => match db
+                .try_call("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1))
+                .await
+            {
                 Ok(rows) => unstuck_tests::shop::id(&rows[0]["job_id"]),
                 Err(error) => panic!("an orphan blocks nobody: {error}"),
             },
@@ -152,21 +155,40 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                 for _ in 0..2 {
                     let answer = active(&db, user).await;
                     // A row by hand that says `queued` is shown while it may be a real one, where nothing else is.
-                    let by_hand = left.iter().find(|(_, orphan)| *orphan == YOUNG_BY_HAND).map(|(job, _)| *job);
-                    let shown = real.status().map(|status| (job, status)).or(by_hand.map(|job| (Some(job), "queued")));
+                    let by_hand = left
+                        .iter()
+                        .find(|(_, orphan)| *orphan == YOUNG_BY_HAND)
+                        .map(|(job, _)| *job);
+                    let shown = real
+                        .status()
+                        .map(|status| (job, status))
+                        .or(by_hand.map(|job| (Some(job), "queued")));
                     assert_eq!(answer["has_active_job"], shown.is_some(), "{case}");
-                    assert_eq!(answer["active_job_id"], json!(shown.and_then(|(job, _)| job)), "{case}");
-                    assert_eq!(answer["active_status"], json!(shown.map(|(_, status)| status)), "{case}");
+                    assert_eq!(
+                        answer["active_job_id"],
+                        json!(shown.and_then(|(job, _)| job)),
+                        "{case}"
+                    );
+                    assert_eq!(
+                        answer["active_status"],
+                        json!(shown.map(|(_, status)| status)),
+                        "{case}"
+                    );
                     let placed = matches!(real, Real::Queued | Real::PutBack);
                     assert_eq!(answer["position"].is_i64(), placed, "{case}: {answer}");
                 }
                 for (ghost, (_, word, age)) in left {
                     let row = db.job(ghost).await;
-                    let expected = if age == "121 seconds" || age == "3 hours" { "cancelled" } else { word };
+                    let expected =
+                        if age == "121 seconds" || age == "3 hours" { "cancelled" } else { word };
                     assert_eq!(row["status"], expected, "{case}");
                     assert_eq!(row["error_code"] == "ORPHANED", expected == "cancelled", "{case}");
                 }
-                assert_eq!((self::stored(&db, job).await, db.balance(user).await), (stored, balance), "{case}");
+                assert_eq!(
+                    (self::stored(&db, job).await, db.balance(user).await),
+                    (stored, balance),
+                    "{case}"
+                );
                 // Out of the way of the next: positions and slots are everybody's.
                 db.exec(&format!("delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries where user_id = '{user}'")).await;
             }
@@ -202,11 +224,20 @@ async fn what_runs_is_told_before_what_waits() {
     db.open_all_tools().await;
     let user = db.user(1000).await;
     let (first, second) = (db.order(user, UPSCALER, 1).await, db.order(user, VIDEO, 1).await);
-    db.exec(&format!("update unstuck.tools set exclusive_group = 'runninghub' where provider = '{PROVIDER}'")).await;
-    db.exec(&format!("update unstuck.jobs set queued_at = queued_at + interval '1 second' where id = '{first}'")).await;
+    db.exec(&format!(
+        "update unstuck.tools set exclusive_group = 'runninghub' where provider = '{PROVIDER}'"
+    ))
+    .await;
+    db.exec(&format!(
+        "update unstuck.jobs set queued_at = queued_at + interval '1 second' where id = '{first}'"
+    ))
+    .await;
     assert_eq!(db.run(PROVIDER, "t1").await.job, second);
     let seen = active(&db, user).await;
-    assert_eq!((&seen["active_job_id"], &seen["active_status"]), (&json!(second), &json!("running")));
+    assert_eq!(
+        (&seen["active_job_id"], &seen["active_status"]),
+        (&json!(second), &json!("running"))
+    );
     assert_eq!(seen["active_table"], "video_upscaler_jobs");
 }
 
@@ -231,6 +262,9 @@ async fn a_row_by_hand_counts_as_the_users_live_job() {
     let (user, job) = (db.user(60).await, Uuid::new_v4());
     row(&db, user, job, UPSCALER, "running", "0 seconds").await;
     let error = db.refusal("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1)).await;
-    assert_eq!((error.message.as_str(), &error.detail["activeJobId"]), ("active_job_exists", &json!(job)));
+    assert_eq!(
+        (error.message.as_str(), &error.detail["activeJobId"]),
+        ("active_job_exists", &json!(job))
+    );
     assert_eq!(active(&db, user).await["active_job_id"], json!(job));
 }

@@ -364,8 +364,14 @@ async fn places_are_asked_for_once_a_query_whatever_waits() {
     let admin = db.admin().await;
     for function in ["is_admin", "may_see"] {
         for relation in [
-            "jobs", "job_steps", "generation_jobs", "generation_tasks", "job_receipts",
-            "upscaler_jobs", "job_health", "credit_entries",
+            "jobs",
+            "job_steps",
+            "generation_jobs",
+            "generation_tasks",
+            "job_receipts",
+            "upscaler_jobs",
+            "job_health",
+            "credit_entries",
         ] {
             let sql = match relation {
                 "job_steps" => "select job_id, status from unstuck.job_steps".to_owned(),

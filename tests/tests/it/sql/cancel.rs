@@ -13,7 +13,10 @@ async fn a_user_cancels_a_waiting_job_once() {
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     let answer = db.cancel(user, job).await.unwrap();
-    assert_eq!(answer, json!({ "status": "cancelled", "refunded_credits": 60, "provider": "runninghub" }));
+    assert_eq!(
+        answer,
+        json!({ "status": "cancelled", "refunded_credits": 60, "provider": "runninghub" })
+    );
     let error = db.cancel(user, job).await.unwrap_err();
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "already_final"));
     assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));
@@ -35,12 +38,18 @@ async fn a_user_cancels_only_own_jobs_of_the_named_table() {
         (user, "no_such_table", job, "PT400"),
     ];
     for (caller, table, job, state) in cases {
-        let error =
-            db.refusal("job_cancel_v1", json!({ "p_user_id": caller, "p_table": table, "p_job_id": job })).await;
+        let error = db
+            .refusal(
+                "job_cancel_v1",
+                json!({ "p_user_id": caller, "p_table": table, "p_job_id": job }),
+            )
+            .await;
         assert_eq!(error.state, state, "{table}");
     }
     assert_eq!(
-        db.refusal("job_cancel_v1", json!({ "p_user_id": user, "p_table": null, "p_job_id": job })).await.state,
+        db.refusal("job_cancel_v1", json!({ "p_user_id": user, "p_table": null, "p_job_id": job }))
+            .await
+            .state,
         "PT400"
     );
     assert_eq!(db.job(job).await["status"], "queued");
@@ -61,7 +70,10 @@ async fn a_running_job_is_cancelled_by_its_user_only_where_the_tool_allows_it() 
     db.exec("update unstuck.tools set user_cancel_running = true").await;
     assert_eq!(db.cancel(user, job).await.unwrap()["refunded_credits"], 60);
     db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
-    assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": "t1", "run": 1 }]));
+    assert_eq!(
+        db.step(job, 1).await["provider_cancel_due"],
+        json!([{ "task_id": "t1", "run": 1 }])
+    );
 }
 
 #[tokio::test]
@@ -89,7 +101,10 @@ async fn an_admin_cancels_any_live_job_once() {
     jobs.push(db.order(user, UPSCALER, 1).await);
     for job in jobs {
         let answer = db.cancel_as_admin(admin, job).await.unwrap();
-        assert_eq!(answer, json!({ "status": "cancelled", "refunded_credits": 60, "provider": PROVIDER }));
+        assert_eq!(
+            answer,
+            json!({ "status": "cancelled", "refunded_credits": 60, "provider": PROVIDER })
+        );
         let error = db.cancel_as_admin(admin, job).await.unwrap_err();
         assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));
         db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
@@ -113,11 +128,19 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
     ] {
         assert_eq!(db.refusal("job_cancel_admin_v1", call(actor, table, job)).await.state, state);
     }
-    db.exec(&format!("update unstuck.user_roles set role = 'moderator' where user_id = '{admin}'")).await;
-    assert_eq!(db.refusal("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await.state, "PT403");
-    db.exec(&format!("update unstuck.user_roles set role = 'admin' where user_id = '{admin}'")).await;
+    db.exec(&format!("update unstuck.user_roles set role = 'moderator' where user_id = '{admin}'"))
+        .await;
+    assert_eq!(
+        db.refusal("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await.state,
+        "PT403"
+    );
+    db.exec(&format!("update unstuck.user_roles set role = 'admin' where user_id = '{admin}'"))
+        .await;
     db.ask("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await;
-    assert_eq!(db.job(job).await["error_message"], "CANCELLED: cancelled by an admin: test. 60 credits were returned.");
+    assert_eq!(
+        db.job(job).await["error_message"],
+        "CANCELLED: cancelled by an admin: test. 60 credits were returned."
+    );
     let actor = db
         .value(&format!("select actor from unstuck.job_events where job_id = '{job}' and event = 'job_cancelled'"))
         .await;
@@ -147,18 +170,23 @@ async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
     let chain = db.order(user, CHAIN, 2).await;
     let elsewhere = db.order(user, UPSCALER, 1).await;
     let named = db.order(user, UPSCALER, 1).await;
-    db.exec(&format!("update unstuck.jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')")).await;
+    db.exec(&format!(
+        "update unstuck.jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')"
+    ))
+    .await;
     let strangers = db.order(other, UPSCALER, 1).await;
     let coming = Uuid::new_v4();
-    let args =
-        json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers, running, coming] });
+    let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers, running, coming] });
     let rows = db.call("session_cancel_v1", args.clone()).await;
     let mut closed: Vec<Uuid> = rows.iter().map(|row| id(&row["job_id"])).collect();
     let mut expected = vec![waiting, chain, named];
     closed.sort();
     expected.sort();
     assert_eq!(closed, expected);
-    assert_eq!(rows.iter().filter_map(|row| row["refunded_credits"].as_i64()).sum::<i64>(), 60 + 80 + 60);
+    assert_eq!(
+        rows.iter().filter_map(|row| row["refunded_credits"].as_i64()).sum::<i64>(),
+        60 + 80 + 60
+    );
     assert!(rows.iter().any(|row| row["table_name"] == "replicate_tasks"));
     for (job, status) in [(running, "running"), (elsewhere, "queued"), (strangers, "queued")] {
         assert_eq!(db.job(job).await["status"], status);
@@ -202,7 +230,11 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
     let second = db.run("replicate", "t2").await;
     let call = requeue(admin, "replicate_tasks", job, false, Uuid::new_v4());
     let error = db.refusal("job_requeue_v1", call.clone()).await;
-    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "in_progress"), "live and well");
+    assert_eq!(
+        (error.state.as_str(), error.message.as_str()),
+        ("PT409", "in_progress"),
+        "live and well"
+    );
     db.age(job, "11 minutes").await;
     assert_eq!(
         db.ask("job_requeue_v1", call.clone()).await,
@@ -210,8 +242,15 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
     );
     assert_eq!(db.refusal("job_requeue_v1", call).await.message, "in_progress", "once");
     let step = db.step(job, 2).await;
-    assert_eq!((&step["status"], &step["attempts"], &step["rescues"]), (&json!("queued"), &json!(0), &json!(0)));
-    assert_eq!(step["provider_cancel_due"], json!([{ "task_id": "t2", "run": 1 }]), "the old attempt is told to stop");
+    assert_eq!(
+        (&step["status"], &step["attempts"], &step["rescues"]),
+        (&json!("queued"), &json!(0), &json!(0))
+    );
+    assert_eq!(
+        step["provider_cancel_due"],
+        json!([{ "task_id": "t2", "run": 1 }]),
+        "the old attempt is told to stop"
+    );
     assert_eq!(db.fail(second, "TIMEOUT").await["outcome"], "stale");
     assert_eq!(
         (&db.step(job, 1).await["status"], &db.step(job, 3).await["status"]),
@@ -237,12 +276,18 @@ async fn a_final_job_becomes_a_new_one_once() {
     db.fail(attempt, "PROVIDER_FAILED").await;
     let (free, again, paid) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
     let answer = db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, false, free)).await;
-    assert_eq!(answer, json!({ "job_id": free, "retried": false, "retry_of": job, "provider": "runninghub" }));
+    assert_eq!(
+        answer,
+        json!({ "job_id": free, "retried": false, "retry_of": job, "provider": "runninghub" })
+    );
     let second = db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, false, again)).await;
     assert_eq!(second["job_id"], json!(free), "a second click answers with the first one's job");
     assert!(db.entries(free).await.is_empty());
     let row = db.job(free).await;
-    assert_eq!((&row["credits_charged"], &row["retry_of"], &row["user_id"]), (&json!(0), &json!(job), &json!(user)));
+    assert_eq!(
+        (&row["credits_charged"], &row["retry_of"], &row["user_id"]),
+        (&json!(0), &json!(job), &json!(user))
+    );
     db.cancel(user, free).await.unwrap();
     db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, true, paid)).await;
     assert_eq!(db.entries(paid).await, [-60]);
@@ -262,11 +307,21 @@ async fn a_requeue_is_refused_for_a_reason() {
     assert_eq!(refused(requeue(admin, "jobs", job, false, new())).await.state, "PT400");
     assert_eq!(refused(requeue(admin, "veste_ai_jobs", job, false, new())).await.state, "PT404");
     let other = db.order(user, UPSCALER, 1).await;
-    assert_eq!(refused(requeue(admin, "upscaler_jobs", job, false, new())).await.message, "active_job_exists");
+    assert_eq!(
+        refused(requeue(admin, "upscaler_jobs", job, false, new())).await.message,
+        "active_job_exists"
+    );
     db.cancel(user, other).await.unwrap();
-    db.ask("consume_upscaler_credits", json!({ "_user_id": user, "_amount": 1, "_description": "spent" })).await;
+    db.ask(
+        "consume_upscaler_credits",
+        json!({ "_user_id": user, "_amount": 1, "_description": "spent" }),
+    )
+    .await;
     let error = refused(requeue(admin, "upscaler_jobs", job, true, new())).await;
-    assert_eq!((error.state.as_str(), &error.detail), ("PT402", &json!({ "balance": 59, "required": 60 })));
+    assert_eq!(
+        (error.state.as_str(), &error.detail),
+        ("PT402", &json!({ "balance": 59, "required": 60 }))
+    );
     let error = refused(requeue(admin, "upscaler_jobs", job, false, other)).await;
     assert_eq!(error.message, "idempotency_conflict", "the new id is taken");
     db.assert_healthy().await;
@@ -303,6 +358,10 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     db.call("session_cancel_v1", leave(user, "s", &[ids[0], Uuid::new_v4()])).await;
     assert_eq!(db.int(&kept).await, 2, "what is kept no longer has made room");
     assert_eq!(db.enqueue(user, ids[0], UPSCALER, 1).await.unwrap_err().message, "already_final");
-    assert_eq!(db.enqueue(user, ids[1], UPSCALER, 1).await.unwrap()["status"], "queued", "a day has gone by");
+    assert_eq!(
+        db.enqueue(user, ids[1], UPSCALER, 1).await.unwrap()["status"],
+        "queued",
+        "a day has gone by"
+    );
     db.assert_healthy().await;
 }

@@ -48,10 +48,17 @@ end $$";
 async fn every_subset(priced_per: &str) {
     let db = Database::fresh().await;
     db.exec("update unstuck.providers set max_concurrent = 7 where provider = 'gemini'").await;
-    db.exec(&format!("update unstuck.tools set priced_per = '{priced_per}' where tool = '{CARDS}'")).await;
+    db.exec(&format!(
+        "update unstuck.tools set priced_per = '{priced_per}' where tool = '{CARDS}'"
+    ))
+    .await;
     db.exec(EVERY_SUBSET).await;
     assert_eq!(db.rows("select what from wrong limit 3").await, Vec::<Value>::new());
-    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 4 * 254, "4 prices, 2 + 4 + … + 128 subsets");
+    assert_eq!(
+        db.int("select count(*) from unstuck.jobs").await,
+        4 * 254,
+        "4 prices, 2 + 4 + … + 128 subsets"
+    );
     db.assert_healthy().await;
 }
 
@@ -97,7 +104,10 @@ async fn an_owner_reads_each_card_while_others_are_made() {
     let db = Database::fresh().await;
     let user = db.user(1_000).await;
     let job = db.order(user, CARDS, 3).await;
-    db.exec(&format!("update unstuck.jobs set input = '{{\"selectedCards\": [4, 0, 6]}}' where id = '{job}'")).await;
+    db.exec(&format!(
+        "update unstuck.jobs set input = '{{\"selectedCards\": [4, 0, 6]}}' where id = '{job}'"
+    ))
+    .await;
     let attempts = db.claim("gemini", 2).await;
     db.complete(attempts[0]).await;
     db.requeue(attempts[1], "transient", 60_000).await;
@@ -107,7 +117,13 @@ async fn an_owner_reads_each_card_while_others_are_made() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|task| (task["card"].as_i64().unwrap(), task["status"].as_str().unwrap(), task["retrying"] == true))
+        .map(|task| {
+            (
+                task["card"].as_i64().unwrap(),
+                task["status"].as_str().unwrap(),
+                task["retrying"] == true,
+            )
+        })
         .collect();
     assert_eq!(shown, [(4, "completed", false), (0, "queued", true), (6, "queued", false)]);
     assert!(tasks[0]["output_url"].is_string() && tasks[1]["output_url"].is_null());
@@ -119,5 +135,8 @@ async fn an_owner_reads_each_card_while_others_are_made() {
         db.complete(attempt).await;
     }
     let tasks = seen_by_owner(&db, job).await["tasks"].as_array().unwrap().clone();
-    assert!(tasks.iter().all(|task| task["status"] == "completed" && task["error_message"].is_null()), "{tasks:?}");
+    assert!(
+        tasks.iter().all(|task| task["status"] == "completed" && task["error_message"].is_null()),
+        "{tasks:?}"
+    );
 }

@@ -12,7 +12,9 @@ async fn shop() -> Database {
 }
 
 async fn statuses(db: &Session, job: Uuid) -> Vec<String> {
-    let rows = db.rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step")).await;
+    let rows = db
+        .rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step"))
+        .await;
     rows.iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -22,11 +24,15 @@ async fn a_chain_goes_on_with_the_previous_picture() {
     let user = db.user(200).await;
     let job = db.order(user, CHAIN, 3).await;
     for step in 1..=3 {
-        let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
+        let rows =
+            db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
         assert_eq!(rows.len(), 1, "one step at a time");
         assert_eq!(rows[0]["step"], step);
-        let previous =
-            if step == 1 { json!(null) } else { json!(format!("https://files.invalid/{job}/{}-1.png", step - 1)) };
+        let previous = if step == 1 {
+            json!(null)
+        } else {
+            json!(format!("https://files.invalid/{job}/{}-1.png", step - 1))
+        };
         assert_eq!(rows[0]["previous_output_url"], previous);
         assert_eq!(rows[0]["run_ms"], 600_000);
         let attempt = Attempt { job, step, run: 1 };
@@ -75,7 +81,10 @@ async fn a_step_may_work_no_longer_than_its_job_lives() {
     ))
     .await;
     let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
-    assert!(rows[0]["run_ms"].as_i64().is_some_and(|ms| (80_000..=90_000).contains(&ms)), "{rows:?}");
+    assert!(
+        rows[0]["run_ms"].as_i64().is_some_and(|ms| (80_000..=90_000).contains(&ms)),
+        "{rows:?}"
+    );
 }
 
 #[tokio::test]
@@ -91,17 +100,27 @@ async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first()
     let attempt = db.claim_one("replicate").await;
     assert!(db.sent(attempt).await);
     let open = async |all: bool, limit: i64| {
-        db.call("steps_due_v1", json!({ "p_provider": "replicate", "p_limit": limit, "p_all": all })).await
+        db.call(
+            "steps_due_v1",
+            json!({ "p_provider": "replicate", "p_limit": limit, "p_all": all }),
+        )
+        .await
     };
     assert!(open(false, 10).await.is_empty(), "signed webhooks tell, and nothing is overdue");
     let page = open(true, 2).await;
-    assert_eq!(page.iter().map(|row| row["task_id"].as_str().unwrap()).collect::<Vec<_>>(), ["t1", "t2"]);
+    assert_eq!(
+        page.iter().map(|row| row["task_id"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["t1", "t2"]
+    );
     assert!(page.iter().all(|row| row["open"] == 3 && row["due"] == "query"), "{page:?}");
     assert_eq!(open(true, 2).await[0]["task_id"], "t3", "who was left over comes first");
     db.age(lost, "30 seconds").await;
     let row = open(true, 10).await.into_iter().find(|row| row["due"] == "inbox").unwrap();
     assert_eq!((&row["job_id"], &row["task_id"]), (&json!(lost), &json!(null)));
-    assert!(row["sent_seconds"].as_i64().is_some_and(|seconds| (30..60).contains(&seconds)), "{row}");
+    assert!(
+        row["sent_seconds"].as_i64().is_some_and(|seconds| (30..60).contains(&seconds)),
+        "{row}"
+    );
     let since = format!(
         "select sent_at - interval '2 minutes' = '{}' from unstuck.job_steps where job_id = '{lost}'",
         row["sent_since"].as_str().unwrap()
@@ -125,7 +144,10 @@ async fn cards_end_one_by_one_and_lost_ones_come_back_exactly() {
     assert_eq!(db.fail(claimed[1], "CONTENT_REFUSED").await["outcome"], "stale");
     assert_eq!(db.fail(claimed[2], "PROVIDER_FAILED").await["refunded"], 10);
     let answer = db.complete(claimed[3]).await;
-    assert_eq!((&answer["outcome"], &answer["job_status"]), (&json!("completed"), &json!("completed")));
+    assert_eq!(
+        (&answer["outcome"], &answer["job_status"]),
+        (&json!("completed"), &json!("completed"))
+    );
     db.assert_closed(job, "completed", None, 20).await;
     assert_eq!(db.balance(user).await, 80);
 }
@@ -162,7 +184,10 @@ async fn a_cancel_keeps_what_was_delivered() {
     let claimed = db.claim("gemini", 10).await;
     db.complete(claimed[0]).await;
     let answer = db.cancel_as_admin(admin, job).await.unwrap();
-    assert_eq!(answer, json!({ "status": "cancelled", "refunded_credits": 20, "provider": "gemini" }));
+    assert_eq!(
+        answer,
+        json!({ "status": "cancelled", "refunded_credits": 20, "provider": "gemini" })
+    );
     db.assert_closed(job, "cancelled", Some("CANCELLED"), 20).await;
     assert_eq!(db.complete(claimed[1]).await["outcome"], "late");
     assert_eq!(db.balance(user).await, 90);
@@ -171,7 +196,8 @@ async fn a_cancel_keeps_what_was_delivered() {
 #[tokio::test]
 async fn waiting_cards_keep_their_time_while_a_sibling_works() {
     let db = shop().await;
-    db.exec(&format!("update unstuck.tools set run_timeout = '30 minutes' where tool = '{CARDS}'")).await;
+    db.exec(&format!("update unstuck.tools set run_timeout = '30 minutes' where tool = '{CARDS}'"))
+        .await;
     let user = db.user(100).await;
     let job = db.order(user, CARDS, 3).await;
     let first = db.claim_one("gemini").await;

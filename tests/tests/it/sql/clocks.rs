@@ -56,14 +56,24 @@ const TABLE: &[Row] = &[
     (State::RunningWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
     (State::QueuedWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
     (State::DeadlineForged, "1195 seconds", "1201 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
-    (State::DeadlineForgedWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
+    (
+        State::DeadlineForgedWithoutSteps,
+        "595 seconds",
+        "601 seconds",
+        "failed",
+        Some("TIMEOUT"),
+        60,
+    ),
 ];
 
 /// A row written by hand, with its debit, and without steps.
 async fn raw_job(db: &Session, user: Uuid, status: &str, more: &str) -> Uuid {
     let job = Uuid::new_v4();
-    let (columns, values) =
-        if more.is_empty() { ("", String::new()) } else { (", deadline_at, expires_at", format!(", {more}, {more}")) };
+    let (columns, values) = if more.is_empty() {
+        ("", String::new())
+    } else {
+        (", deadline_at, expires_at", format!(", {more}, {more}"))
+    };
     db.exec(&format!(
         "insert into unstuck.jobs (id, tool, user_id, status, credits_charged{columns}) values ('{job}', '{UPSCALER}', '{user}', '{status}', 60{values});
          insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
@@ -149,8 +159,12 @@ async fn put(db: &Session, state: State) -> Uuid {
 }
 
 async fn forge(db: &Session, job: Uuid, at: &str) {
-    db.exec(&format!("update unstuck.jobs set deadline_at = {at}, expires_at = {at} where id = '{job}'")).await;
-    db.exec(&format!("update unstuck.job_steps set deadline_at = {at} where job_id = '{job}'")).await;
+    db.exec(&format!(
+        "update unstuck.jobs set deadline_at = {at}, expires_at = {at} where id = '{job}'"
+    ))
+    .await;
+    db.exec(&format!("update unstuck.job_steps set deadline_at = {at} where job_id = '{job}'"))
+        .await;
 }
 
 #[tokio::test]
@@ -195,7 +209,10 @@ async fn the_message_names_the_minutes_and_the_credits() {
     let job = put(&db, State::Running).await;
     db.age(job, "14 minutes").await;
     db.sweep().await;
-    assert_eq!(db.job(job).await["error_message"], "TIMEOUT: no result after 14 minutes. 60 credits were returned.");
+    assert_eq!(
+        db.job(job).await["error_message"],
+        "TIMEOUT: no result after 14 minutes. 60 credits were returned."
+    );
     assert_eq!(
         db.step(job, 1).await["provider_cancel_due"],
         json!([{ "task_id": "Running", "run": 1 }]),
@@ -290,7 +307,9 @@ async fn a_row_with_steps_but_nothing_else_is_swept_whole() {
 #[tokio::test]
 async fn a_step_by_hand_without_a_lease_does_not_outlive_its_time() {
     let db = Database::fresh().await;
-    for (tool, status) in [(UPSCALER, "starting"), (CARDS, "starting"), (CARDS, "running"), (WEBSITE, "starting")] {
+    for (tool, status) in
+        [(UPSCALER, "starting"), (CARDS, "starting"), (CARDS, "running"), (WEBSITE, "starting")]
+    {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
             "insert into unstuck.jobs (id, tool, user_id, status, created_at)
@@ -358,7 +377,8 @@ async fn a_live_job_whose_steps_all_ended_is_closed() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
-    db.exec("update unstuck.job_steps set status = 'failed', completed_at = clock_timestamp()").await;
+    db.exec("update unstuck.job_steps set status = 'failed', completed_at = clock_timestamp()")
+        .await;
     db.age(job, "11 minutes").await;
     assert_eq!(db.sweep().await["cleaned"], 1);
     db.assert_closed(job, "failed", Some("QUEUE_TIMEOUT"), 60).await;
@@ -384,7 +404,10 @@ async fn the_legacy_healer_answers_for_every_table() {
     db.open_all_tools().await;
     for state in [State::Running, State::Running, State::CardsPartly] {
         let job = put(&db, state).await;
-        db.exec(&format!("update unstuck.job_steps set provider_task_id = null where job_id = '{job}'")).await;
+        db.exec(&format!(
+            "update unstuck.job_steps set provider_task_id = null where job_id = '{job}'"
+        ))
+        .await;
         db.age(job, "14 minutes").await;
     }
     let rows = db.call("cleanup_all_stale_ai_jobs", json!({})).await;
@@ -402,7 +425,9 @@ async fn the_legacy_healer_answers_for_every_table() {
             "video_upscaler_jobs"
         ]
     );
-    let of = |rows: &[Value], table: &str| rows.iter().find(|row| row["table_name"] == table).cloned().unwrap();
+    let of = |rows: &[Value], table: &str| {
+        rows.iter().find(|row| row["table_name"] == table).cloned().unwrap()
+    };
     assert_eq!(
         of(&rows, "upscaler_jobs"),
         json!({ "table_name": "upscaler_jobs", "cancelled_count": 2, "refunded_credits": 120 })
@@ -413,7 +438,8 @@ async fn the_legacy_healer_answers_for_every_table() {
     );
     let again = db.call("cleanup_all_stale_ai_jobs", json!({})).await;
     assert!(
-        again.len() == 7 && again.iter().all(|row| row["cancelled_count"] == 0 && row["refunded_credits"] == 0),
+        again.len() == 7
+            && again.iter().all(|row| row["cancelled_count"] == 0 && row["refunded_credits"] == 0),
         "{again:?}"
     );
     db.assert_healthy().await;

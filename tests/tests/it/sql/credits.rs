@@ -21,10 +21,18 @@ async fn a_purchase_arrives_once() {
         db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await,
         json!({ "balance": 100, "replayed": true })
     );
-    assert_eq!(db.ask("credit_grant_v1", grant(json!(user), json!(5), json!("k2"))).await["balance"], 105);
-    for args in [grant(json!(user), json!(99), json!("k1")), grant(json!(other), json!(100), json!("k1"))] {
+    assert_eq!(
+        db.ask("credit_grant_v1", grant(json!(user), json!(5), json!("k2"))).await["balance"],
+        105
+    );
+    for args in
+        [grant(json!(user), json!(99), json!("k1")), grant(json!(other), json!(100), json!("k1"))]
+    {
         let error = db.refusal("credit_grant_v1", args).await;
-        assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "idempotency_conflict"));
+        assert_eq!(
+            (error.state.as_str(), error.message.as_str()),
+            ("PT409", "idempotency_conflict")
+        );
     }
     for args in [
         grant(json!(null), json!(1), json!("k")),
@@ -47,13 +55,22 @@ async fn amounts_are_large_and_bounded() {
     let (user, most) = (Uuid::new_v4(), 1_000_000_000_000_i64);
     let first = db.ask("credit_grant_v1", grant(json!(user), json!(most), json!("k1"))).await;
     assert_eq!(first["balance"], most);
-    assert_eq!(db.refusal("credit_grant_v1", grant(json!(user), json!(most + 1), json!("k2"))).await.state, "PT400");
-    let args = |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
-    let refused = json!({ "success": false, "new_balance": null, "error_message": "Amount is too large" });
+    assert_eq!(
+        db.refusal("credit_grant_v1", grant(json!(user), json!(most + 1), json!("k2"))).await.state,
+        "PT400"
+    );
+    let args =
+        |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
+    let refused =
+        json!({ "success": false, "new_balance": null, "error_message": "Amount is too large" });
     assert_eq!(db.ask("refund_upscaler_credits", args(most + 1)).await, refused);
     assert_eq!(db.ask("refund_upscaler_credits", args(most)).await["new_balance"], 2 * most);
     // What no 32 bits hold is charged, returned and counted all the same.
-    db.exec(&format!("update unstuck.tools set credit_cost = {} where tool = '{UPSCALER}'", most / 4)).await;
+    db.exec(&format!(
+        "update unstuck.tools set credit_cost = {} where tool = '{UPSCALER}'",
+        most / 4
+    ))
+    .await;
     let job = db.order(user, UPSCALER, 1).await;
     assert_eq!(db.balance(user).await, 2 * most - most / 4);
     db.age(job, "1 hour").await;
@@ -68,18 +85,29 @@ async fn amounts_are_large_and_bounded() {
 async fn legacy_adjustments_never_go_below_zero() {
     let db = Database::fresh().await;
     let user = Uuid::new_v4();
-    let args = |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
+    let args =
+        |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
     let refused = |balance: i64, why: &str| json!({ "success": false, "new_balance": balance, "error_message": why });
-    assert_eq!(db.ask("consume_upscaler_credits", args(1)).await, refused(0, "Insufficient credits"));
+    assert_eq!(
+        db.ask("consume_upscaler_credits", args(1)).await,
+        refused(0, "Insufficient credits")
+    );
     assert_eq!(
         db.ask("refund_upscaler_credits", args(30)).await,
         json!({ "success": true, "new_balance": 30, "error_message": null })
     );
     assert_eq!(db.ask("consume_upscaler_credits", args(20)).await["new_balance"], 10);
-    assert_eq!(db.ask("consume_upscaler_credits", args(11)).await, refused(10, "Insufficient credits"));
+    assert_eq!(
+        db.ask("consume_upscaler_credits", args(11)).await,
+        refused(10, "Insufficient credits")
+    );
     for function in ["refund_upscaler_credits", "consume_upscaler_credits"] {
         for amount in [0, -5] {
-            assert_eq!(db.ask(function, args(amount)).await["success"], false, "{function} {amount}");
+            assert_eq!(
+                db.ask(function, args(amount)).await["success"],
+                false,
+                "{function} {amount}"
+            );
         }
     }
     assert_eq!(db.balance(user).await, 10);
@@ -92,13 +120,21 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     db.cancel(user, job).await.unwrap();
-    db.ask("refund_upscaler_credits", json!({ "_user_id": user, "_amount": 60, "_description": "again" })).await;
+    db.ask(
+        "refund_upscaler_credits",
+        json!({ "_user_id": user, "_amount": 60, "_description": "again" }),
+    )
+    .await;
     let violations = db.violations().await;
     assert_eq!(violations.len(), 1, "{violations:?}");
     assert_eq!(violations[0]["invariant"], "adjustment_beside_refund");
     // What was given twice is taken back in its name; something else that is taken settles nothing.
     let take = async |why: &str| {
-        db.ask("consume_upscaler_credits", json!({ "_user_id": user, "_amount": 60, "_description": why })).await
+        db.ask(
+            "consume_upscaler_credits",
+            json!({ "_user_id": user, "_amount": 60, "_description": why }),
+        )
+        .await
     };
     take("a job of older code").await;
     assert_eq!(db.violations().await.len(), 1);
@@ -120,11 +156,17 @@ async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
     }
     db.assert_closed(job, "completed", None, 20).await;
     for amount in [30, 20, 10] {
-        db.ask("refund_upscaler_credits", json!({ "_user_id": user, "_amount": amount, "_description": "again" }))
-            .await;
+        db.ask(
+            "refund_upscaler_credits",
+            json!({ "_user_id": user, "_amount": amount, "_description": "again" }),
+        )
+        .await;
     }
     let violations = db.violations().await;
-    assert!(violations.iter().all(|row| row["invariant"] == "adjustment_beside_refund"), "{violations:?}");
+    assert!(
+        violations.iter().all(|row| row["invariant"] == "adjustment_beside_refund"),
+        "{violations:?}"
+    );
     assert_eq!(violations.len(), 3, "{violations:?}");
 
     // Long before or after, and what was taken, is none.
@@ -170,8 +212,11 @@ async fn a_ledger_goes_whole_or_not_at_all() {
 async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
-    let entry =
-        |rest: &str| format!("insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', {rest})");
+    let entry = |rest: &str| {
+        format!(
+            "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', {rest})"
+        )
+    };
     // What is taken for something that is no job.
     db.exec(&entry("'debit', -40")).await;
     assert_eq!(db.balance(user).await, 60);
@@ -182,9 +227,8 @@ async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
     db.exec(&format!("delete from unstuck.credit_accounts where user_id = '{keeper}'")).await;
     let violations = db.violations().await;
     assert!(
-        violations
-            .iter()
-            .any(|row| row["invariant"] == "balance_equals_entries" && row["subject"] == keeper.to_string())
+        violations.iter().any(|row| row["invariant"] == "balance_equals_entries"
+            && row["subject"] == keeper.to_string())
     );
 }
 
@@ -194,7 +238,9 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
     let user = db.user(100).await;
     let job = db.order(user, UPSCALER, 1).await;
     let entry = |more: &str| {
-        format!("insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})")
+        format!(
+            "insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})"
+        )
     };
     for (sql, state) in [
         ("update unstuck.credit_entries set amount = 1".to_owned(), "23001"),
@@ -211,8 +257,12 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
     }
     db.cancel(user, job).await.unwrap();
     for sql in [
-        format!("update unstuck.jobs set status = 'queued', completed_at = null where id = '{job}'"),
-        format!("update unstuck.job_steps set status = 'queued', completed_at = null where job_id = '{job}'"),
+        format!(
+            "update unstuck.jobs set status = 'queued', completed_at = null where id = '{job}'"
+        ),
+        format!(
+            "update unstuck.job_steps set status = 'queued', completed_at = null where job_id = '{job}'"
+        ),
         entry(&format!("'{job}', 'refund', 60")),
     ] {
         let state = db.try_exec(&sql).await.unwrap_err().state;
@@ -225,7 +275,9 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
 async fn roles_are_read_from_the_table() {
     let db = Database::fresh().await;
     let (user, admin) = (Uuid::new_v4(), db.admin().await);
-    let has = async |user: Uuid, role: &str| db.value(&format!("select unstuck.has_role('{user}', '{role}')")).await;
+    let has = async |user: Uuid, role: &str| {
+        db.value(&format!("select unstuck.has_role('{user}', '{role}')")).await
+    };
     assert_eq!(
         (has(admin, "admin").await, has(admin, "moderator").await, has(user, "admin").await),
         (json!(true), json!(false), json!(false))

@@ -18,7 +18,10 @@ async fn takes_the_price_once_and_queues_the_job() {
     assert_eq!(answer["balance"], 40);
     assert_eq!(db.entries(job).await, [-60]);
     let step = db.step(job, 1).await;
-    assert_eq!((&step["status"], &step["share"], &step["run"]), (&json!("queued"), &json!(60), &json!(0)));
+    assert_eq!(
+        (&step["status"], &step["share"], &step["run"]),
+        (&json!("queued"), &json!(60), &json!(0))
+    );
     db.assert_healthy().await;
 }
 
@@ -103,7 +106,10 @@ async fn the_same_id_works_after_a_top_up() {
     let db = Database::fresh().await;
     let user = db.user(10).await;
     let job = Uuid::new_v4();
-    assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message, "insufficient_credits");
+    assert_eq!(
+        db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message,
+        "insufficient_credits"
+    );
     db.grant(user, 50).await;
     assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"], false);
     assert_eq!(db.balance(user).await, 0);
@@ -131,8 +137,12 @@ async fn what_a_user_cancelled_before_it_arrived_never_runs() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let job = Uuid::new_v4();
-    let rows =
-        db.call("session_cancel_v1", json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] })).await;
+    let rows = db
+        .call(
+            "session_cancel_v1",
+            json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] }),
+        )
+        .await;
     assert!(rows.is_empty());
     let error = db.enqueue(user, job, UPSCALER, 1).await.unwrap_err();
     assert_eq!(
@@ -192,9 +202,13 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
             let user = db.user(price.max(1)).await;
             let start = db.balance(user).await;
             let job = db.order(user, CARDS, steps as usize).await;
-            let shares =
-                db.rows(&format!("select share from unstuck.job_steps where job_id = '{job}' order by step")).await;
-            let shares: Vec<i64> = shares.iter().map(|row| row["share"].as_i64().unwrap()).collect();
+            let shares = db
+                .rows(&format!(
+                    "select share from unstuck.job_steps where job_id = '{job}' order by step"
+                ))
+                .await;
+            let shares: Vec<i64> =
+                shares.iter().map(|row| row["share"].as_i64().unwrap()).collect();
             assert_eq!(shares.iter().sum::<i64>(), price, "{price} over {steps}");
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
 
@@ -222,7 +236,9 @@ async fn a_step_price_is_taken_for_each_step() {
     let user = db.user(1000).await;
     let job = db.order(user, CHAIN, 5).await;
     assert_eq!(db.entries(job).await, [-200]);
-    let statuses = db.rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step")).await;
+    let statuses = db
+        .rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step"))
+        .await;
     let statuses: Vec<&str> = statuses.iter().filter_map(|row| row["status"].as_str()).collect();
     assert_eq!(statuses, ["queued", "blocked", "blocked", "blocked", "blocked"]);
 }

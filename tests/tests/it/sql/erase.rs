@@ -11,7 +11,10 @@ fn args(actor: Uuid, user: Uuid) -> Value {
 }
 
 async fn pass(db: &Session, after: &str) {
-    db.exec(&format!("select * from unstuck_private.prune_old_rows(clock_timestamp() + interval '{after}')")).await;
+    db.exec(&format!(
+        "select * from unstuck_private.prune_old_rows(clock_timestamp() + interval '{after}')"
+    ))
+    .await;
 }
 
 /// A user with a job in every state, and with everything else that is kept of a user.
@@ -43,9 +46,15 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     db.exec(&format!("insert into unstuck.user_roles values ('{user}', 'user')")).await;
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
-    page.exec("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')").await;
-    let pending =
-        db.value(&format!("select id from unstuck.jobs where user_id = '{user}' and status = 'pending'")).await;
+    page.exec(
+        "insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')",
+    )
+    .await;
+    let pending = db
+        .value(&format!(
+            "select id from unstuck.jobs where user_id = '{user}' and status = 'pending'"
+        ))
+        .await;
     (user, vec![failed, done, cards, chain, site, queued, unstuck_tests::shop::id(&pending)])
 }
 
@@ -60,7 +69,8 @@ async fn traces(db: &Session, word: &str) -> Vec<String> {
     let mut found = Vec::new();
     for table in tables {
         let name = table["name"].as_str().unwrap();
-        if db.int(&format!("select count(*) from {name} t where t::text like '%{word}%'")).await > 0 {
+        if db.int(&format!("select count(*) from {name} t where t::text like '%{word}%'")).await > 0
+        {
             found.push(name.to_owned());
         }
     }
@@ -80,7 +90,14 @@ async fn nothing_of_a_user_stays_and_the_books_are_right() {
     let of_other = format!("select * from unstuck.jobs where user_id = '{other}' order by id");
     let before = (db.rows(&of_other).await, db.balance(other).await);
     let told = traces(&db, &user.to_string()).await;
-    for table in ["credit_accounts", "credit_entries", "jobs", "cancelled_requests", "user_roles", "webhook_inbox"] {
+    for table in [
+        "credit_accounts",
+        "credit_entries",
+        "jobs",
+        "cancelled_requests",
+        "user_roles",
+        "webhook_inbox",
+    ] {
         assert!(told.contains(&format!("unstuck.{table}")), "{table} tells of a user: {told:?}");
     }
     assert!(told.contains(&"unstuck_private.queue_turns".to_owned()), "{told:?}");
@@ -97,7 +114,11 @@ async fn nothing_of_a_user_stays_and_the_books_are_right() {
     db.assert_healthy().await;
     let health = db.ask("health_v1", json!({})).await;
     assert_eq!((&health["stuck"], &health["violations"]), (&json!(0), &json!(0)), "{health}");
-    assert_eq!((db.rows(&of_other).await, db.balance(other).await), before, "nobody else is touched");
+    assert_eq!(
+        (db.rows(&of_other).await, db.balance(other).await),
+        before,
+        "nobody else is touched"
+    );
 
     let log = db.row("select actor, act, subject, \"from\", reason from unstuck.admin_log").await;
     let from = json!({ "jobs": 7, "entries": entries, "balance": 1000 - 60 - 30 - 80 - 50 - 120 });
@@ -106,12 +127,19 @@ async fn nothing_of_a_user_stays_and_the_books_are_right() {
     });
     assert_eq!(log, expected);
     let erasure = db.row("select user_id, files_left from unstuck.erasures").await;
-    assert_eq!(erasure, json!({ "user_id": user, "files_left": null }), "whose files are still to be deleted");
+    assert_eq!(
+        erasure,
+        json!({ "user_id": user, "files_left": null }),
+        "whose files are still to be deleted"
+    );
 
     // Again: nothing is left. And whoever comes back is somebody new.
     let zeros = json!({ "jobs": 0, "files": 0, "entries": 0 });
     assert_eq!(db.ask("user_erase_v1", args(admin, user)).await, zeros);
-    assert_eq!(db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err().message, "insufficient_credits");
+    assert_eq!(
+        db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err().message,
+        "insufficient_credits"
+    );
     db.grant(user, 60).await;
     db.order(user, UPSCALER, 1).await;
     assert_eq!(db.balance(user).await, 0);
@@ -130,7 +158,11 @@ async fn only_an_admin_erases_and_only_a_user() {
     assert_eq!(db.balance(user).await, 60);
     assert_eq!(db.int("select count(*) from unstuck.admin_log").await, 0);
     let nobody = Uuid::new_v4();
-    assert_eq!(db.ask("user_erase_v1", args(admin, nobody)).await["jobs"], 0, "a user without a job has files");
+    assert_eq!(
+        db.ask("user_erase_v1", args(admin, nobody)).await["jobs"],
+        0,
+        "a user without a job has files"
+    );
 }
 
 #[tokio::test]
@@ -149,15 +181,27 @@ async fn a_provider_at_work_is_still_told_to_stop() {
 
     db.ask("user_erase_v1", args(admin, user)).await;
     assert_eq!(
-        traces(&db, &user.to_string()).await.iter().filter(|table| *table != "unstuck_private.unaudited").count(),
+        traces(&db, &user.to_string())
+            .await
+            .iter()
+            .filter(|table| *table != "unstuck_private.unaudited")
+            .count(),
         2
     );
-    assert_eq!(db.int("select count(*) from unstuck.jobs where input <> '{}' or session_id is not null").await, 0);
+    assert_eq!(
+        db.int("select count(*) from unstuck.jobs where input <> '{}' or session_id is not null")
+            .await,
+        0
+    );
     db.assert_healthy().await;
     // The answer of the submit comes after all: that task is owed a cancel too.
     assert_eq!(db.started(unanswered, "t2").await, "cancel_due");
-    let mut due: Vec<String> =
-        db.due("runninghub").await.iter().map(|row| row["task_id"].as_str().unwrap().to_owned()).collect();
+    let mut due: Vec<String> = db
+        .due("runninghub")
+        .await
+        .iter()
+        .map(|row| row["task_id"].as_str().unwrap().to_owned())
+        .collect();
     due.sort();
     assert_eq!(due, ["t1", "t2", "t3"]);
 
@@ -173,7 +217,12 @@ async fn a_provider_at_work_is_still_told_to_stop() {
     pass(&db, "25 hours").await;
     assert_eq!(db.int(left).await, 0, "by then the task has ended by itself");
     for job in [known, unknown, owed] {
-        assert!(traces(&db, &job.to_string()).await.iter().all(|table| table == "unstuck_private.unaudited"));
+        assert!(
+            traces(&db, &job.to_string())
+                .await
+                .iter()
+                .all(|table| table == "unstuck_private.unaudited")
+        );
     }
     db.assert_healthy().await;
 }
@@ -197,7 +246,10 @@ async fn rows_that_nobody_can_close_are_removed_too() {
     let of_user = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
     assert_eq!(db.int(&of_user).await, 0);
     assert_eq!(
-        db.int(&format!("select count(*) from unstuck.jobs where user_id = '{other}' and retry_of is null")).await,
+        db.int(&format!(
+            "select count(*) from unstuck.jobs where user_id = '{other}' and retry_of is null"
+        ))
+        .await,
         1
     );
     assert_eq!(db.due("runninghub").await[0]["task_id"], "t1");
@@ -223,7 +275,10 @@ async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
             let mut refused = 0;
             for _ in 0..4 {
                 if let Err(error) = sessions[0].enqueue(user, Uuid::new_v4(), UPSCALER, 1).await {
-                    assert!(["insufficient_credits", "queue_full"].contains(&error.message.as_str()), "{error}");
+                    assert!(
+                        ["insufficient_credits", "queue_full"].contains(&error.message.as_str()),
+                        "{error}"
+                    );
                     refused += 1;
                 }
             }
@@ -241,7 +296,8 @@ async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
             sessions[2].ask("webhook_record_v1", args).await;
         };
         let leave = async {
-            let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [waiting] });
+            let args =
+                json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [waiting] });
             sessions[3].call("session_cancel_v1", args).await;
         };
         let heal = async {
@@ -250,13 +306,20 @@ async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
         };
         let claim = async { sessions[5].claim("gemini", 5).await };
         let erase = async { sessions[6].ask("user_erase_v1", args(admin, user)).await };
-        let (_, (), (), (), (), _, erased) = tokio::join!(order, work, hear, leave, heal, claim, erase);
+        let (_, (), (), (), (), _, erased) =
+            tokio::join!(order, work, hear, leave, heal, claim, erase);
         assert!(erased["jobs"].as_i64().unwrap() >= 3, "{erased}");
         // What was ordered before the erasing went with it; what comes after has no credits.
         assert_eq!(db.balance(user).await, 0);
         let theirs = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
         assert_eq!(db.int(&theirs).await, 0, "round {round}");
-        assert_eq!(db.int(&format!("select count(*) from unstuck.credit_entries where user_id = '{user}'")).await, 0);
+        assert_eq!(
+            db.int(&format!(
+                "select count(*) from unstuck.credit_entries where user_id = '{user}'"
+            ))
+            .await,
+            0
+        );
         db.assert_healthy().await;
         // The next round's provider is free again.
         db.exec("delete from unstuck.jobs").await;
@@ -274,7 +337,9 @@ async fn a_workers_last_word_makes_no_account() {
     eraser.exec("begin").await;
     eraser.ask("user_erase_v1", args(admin, user)).await;
     let pid = worker.pid().await;
-    let waits = format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
+    let waits = format!(
+        "select count(*) from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'"
+    );
     let ((), outcome) = tokio::join!(
         async {
             while db.int(&waits).await == 0 {
@@ -285,6 +350,10 @@ async fn a_workers_last_word_makes_no_account() {
         worker.fail(attempt, "PROVIDER_FAILED")
     );
     assert_eq!(outcome["outcome"], "stale");
-    assert_eq!(db.int(&format!("select count(*) from unstuck.credit_accounts where user_id = '{user}'")).await, 0);
+    assert_eq!(
+        db.int(&format!("select count(*) from unstuck.credit_accounts where user_id = '{user}'"))
+            .await,
+        0
+    );
     db.assert_healthy().await;
 }

@@ -42,7 +42,8 @@ async fn a_stale_one_is_reserved_once_and_a_failed_call_puts_it_back() {
     let run = found[0]["run"].clone();
     db.ask("generation_put_back_v1", json!({ "p_job_id": job, "p_run": run })).await;
     assert_eq!(stale_ones(&db, 10).await.len(), 1, "put back");
-    db.exec("update unstuck.job_steps set checked_at = clock_timestamp() - interval '46 seconds'").await;
+    db.exec("update unstuck.job_steps set checked_at = clock_timestamp() - interval '46 seconds'")
+        .await;
     assert_eq!(stale_ones(&db, 10).await.len(), 1, "whoever reserved it has died");
     assert_eq!(db.job(job).await["retries"], 0);
 }
@@ -66,24 +67,41 @@ async fn two_retries_free_then_failed_and_refunded_once() {
     let job = stale(&db, user).await;
     for number in 1..=2 {
         let retried = db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
-        assert_eq!((&retried["outcome"], &retried["retries"]), (&json!("retried"), &json!(number)), "{retried}");
-        assert_eq!((&retried["user_id"], &retried["balance"]), (&json!(user), &json!(0)), "{retried}");
+        assert_eq!(
+            (&retried["outcome"], &retried["retries"]),
+            (&json!("retried"), &json!(number)),
+            "{retried}"
+        );
+        assert_eq!(
+            (&retried["user_id"], &retried["balance"]),
+            (&json!(user), &json!(0)),
+            "{retried}"
+        );
         let refused = db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
         assert_eq!(refused.message, "in_progress", "the second of two");
         assert!(stale_ones(&db, 10).await.is_empty(), "no longer stale");
         let attempt = db.claim_one("llm").await;
         assert_eq!(attempt.run, number + 1);
-        let note = db.row(&format!("select admin_note from unstuck.generation_history where id = '{job}'")).await;
+        let note = db
+            .row(&format!("select admin_note from unstuck.generation_history where id = '{job}'"))
+            .await;
         assert_eq!(note["admin_note"], format!("retry:{number}"));
         lease_is_over(&db, job).await;
     }
     let found = stale_ones(&db, 10).await;
-    assert_eq!((&found[0]["action"], &found[0]["refunded"]), (&json!("failed"), &json!(50)), "{found:?}");
+    assert_eq!(
+        (&found[0]["action"], &found[0]["refunded"]),
+        (&json!("failed"), &json!(50)),
+        "{found:?}"
+    );
     db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
     assert_eq!(db.balance(user).await, 50);
     assert_eq!(db.step(job, 1).await["attempts"], 3);
     assert!(stale_ones(&db, 10).await.is_empty());
-    assert_eq!(db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await.message, "already_final");
+    assert_eq!(
+        db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await.message,
+        "already_final"
+    );
     db.assert_healthy().await;
 }
 
@@ -107,9 +125,15 @@ async fn what_lives_is_final_or_is_anothers_is_not_retried() {
     let db = Database::fresh().await;
     let (user, other) = (db.user(200).await, db.user(50).await);
     let queued = db.order(user, WEBSITE, 1).await;
-    assert_eq!(db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message, "in_progress");
+    assert_eq!(
+        db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message,
+        "in_progress"
+    );
     let attempt = db.claim_one("llm").await;
-    assert_eq!(db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message, "in_progress");
+    assert_eq!(
+        db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message,
+        "in_progress"
+    );
     assert!(stale_ones(&db, 10).await.is_empty());
     db.complete(attempt).await;
     for caller in [Some(user), None] {
@@ -117,13 +141,22 @@ async fn what_lives_is_final_or_is_anothers_is_not_retried() {
         assert_eq!(refused.message, "already_final");
     }
     let job = stale(&db, user).await;
-    for (tool, caller) in [(WEBSITE, Some(other)), ("generate-php-website", Some(user)), ("generate-php-website", None)]
-    {
+    for (tool, caller) in [
+        (WEBSITE, Some(other)),
+        ("generate-php-website", Some(user)),
+        ("generate-php-website", None),
+    ] {
         let refused = db.refusal("generation_retry_v1", retry_of(job, tool, caller)).await;
         assert_eq!(refused.message, "not_found", "{tool}");
     }
-    assert_eq!(db.refusal("generation_retry_v1", retry_of(Uuid::new_v4(), WEBSITE, None)).await.message, "not_found");
-    assert_eq!(db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await["outcome"], "retried");
+    assert_eq!(
+        db.refusal("generation_retry_v1", retry_of(Uuid::new_v4(), WEBSITE, None)).await.message,
+        "not_found"
+    );
+    assert_eq!(
+        db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await["outcome"],
+        "retried"
+    );
 }
 
 #[tokio::test]
@@ -169,10 +202,17 @@ async fn its_owner_sees_where_the_files_lie_once_it_is_completed() {
     let of = |user: Uuid, tool: &str| json!({ "p_user_id": user, "p_tool": tool, "p_job_id": job });
     let attempt = db.claim_one("llm").await;
     let seen = db.ask("generation_get_v1", of(user, WEBSITE)).await;
-    assert_eq!((&seen["status"], &seen["output_url"], &seen["retries"]), (&json!("running"), &Value::Null, &json!(0)));
+    assert_eq!(
+        (&seen["status"], &seen["output_url"], &seen["retries"]),
+        (&json!("running"), &Value::Null, &json!(0))
+    );
     db.complete(attempt).await;
     let seen = db.ask("generation_get_v1", of(user, WEBSITE)).await;
-    assert_eq!((&seen["status"], seen["output_url"].is_string()), (&json!("completed"), true), "{seen}");
+    assert_eq!(
+        (&seen["status"], seen["output_url"].is_string()),
+        (&json!("completed"), true),
+        "{seen}"
+    );
     for refused in [of(other, WEBSITE), of(user, "generate-php-website")] {
         assert_eq!(db.refusal("generation_get_v1", refused).await.message, "not_found");
     }

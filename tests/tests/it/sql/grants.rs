@@ -9,8 +9,7 @@ async fn names(db: &Session, sql: &str) -> Vec<String> {
     db.rows(sql).await.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
 }
 
-const PUBLIC_FUNCTIONS: &str =
-    "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'unstuck'::regnamespace order by 1";
+const PUBLIC_FUNCTIONS: &str = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'unstuck'::regnamespace order by 1";
 
 #[tokio::test]
 async fn only_the_service_calls_a_function() {
@@ -19,12 +18,21 @@ async fn only_the_service_calls_a_function() {
     assert!(functions.len() > 25, "{functions:?}");
     for function in functions {
         for role in ["anon", "authenticated"] {
-            let may = db.value(&format!("select has_function_privilege('{role}', '{function}', 'execute')")).await;
+            let may = db
+                .value(&format!("select has_function_privilege('{role}', '{function}', 'execute')"))
+                .await;
             // Policies of Supabase apps ask for a role themselves.
-            assert_eq!(may, json!(role == "authenticated" && function.starts_with("has_role(")), "{role}: {function}");
+            assert_eq!(
+                may,
+                json!(role == "authenticated" && function.starts_with("has_role(")),
+                "{role}: {function}"
+            );
         }
         assert_eq!(
-            db.value(&format!("select has_function_privilege('service_role', '{function}', 'execute')")).await,
+            db.value(&format!(
+                "select has_function_privilege('service_role', '{function}', 'execute')"
+            ))
+            .await,
             true,
             "{function}"
         );
@@ -46,8 +54,10 @@ async fn only_the_service_calls_a_function() {
         "visible_positions",
         "visible_violations",
     ];
-    let found: Vec<&str> =
-        readers.iter().map(|name| name.trim_start_matches("unstuck_private.").split('(').next().unwrap()).collect();
+    let found: Vec<&str> = readers
+        .iter()
+        .map(|name| name.trim_start_matches("unstuck_private.").split('(').next().unwrap())
+        .collect();
     assert_eq!(found, allowed, "what the views compute with more rights, and nothing else");
 }
 
@@ -58,7 +68,8 @@ async fn a_new_table_is_nobodys_by_default_and_a_stranger_reaches_no_function() 
         .await;
     for role in ["anon", "authenticated", "service_role"] {
         assert_eq!(
-            db.value(&format!("select has_table_privilege('{role}', 'unstuck.oops', 'select')")).await,
+            db.value(&format!("select has_table_privilege('{role}', 'unstuck.oops', 'select')"))
+                .await,
             false,
             "{role}"
         );
@@ -80,15 +91,23 @@ async fn every_function_is_described_pinned_and_the_only_one_of_its_name() {
     let undescribed = format!(
         "select p.proname as name {ours} and n.nspname = 'unstuck' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^\\s*Caller: '"
     );
-    assert_eq!(names(&db, &undescribed).await, [""; 0], "a comment says caller, effect, refusals, replay");
-    let twice = format!("select n.nspname || '.' || p.proname as name {ours} group by 1 having count(*) > 1");
+    assert_eq!(
+        names(&db, &undescribed).await,
+        [""; 0],
+        "a comment says caller, effect, refusals, replay"
+    );
+    let twice = format!(
+        "select n.nspname || '.' || p.proname as name {ours} group by 1 having count(*) > 1"
+    );
     assert_eq!(names(&db, &twice).await, [""; 0], "no overloads");
     // A definer's rights without a search path are everybody's.
     let open = format!(
         "select p.oid::regprocedure::text as name {ours} and (n.nspname = 'unstuck' or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']"
     );
     assert_eq!(names(&db, &open).await, [""; 0], "search_path = ''");
-    let plain = format!("select p.oid::regprocedure::text as name {ours} and n.nspname = 'unstuck' and not p.prosecdef");
+    let plain = format!(
+        "select p.oid::regprocedure::text as name {ours} and n.nspname = 'unstuck' and not p.prosecdef"
+    );
     assert_eq!(names(&db, &plain).await, [""; 0], "every RPC runs with its owner's rights");
 }
 
@@ -99,9 +118,14 @@ async fn nobody_writes_a_table() {
     let old_names = ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
     for relation in names(&db, relations).await {
         for role in ["anon", "authenticated", "service_role"] {
-            for right in ["select", "insert", "update", "delete", "truncate", "references", "trigger"] {
-                let may =
-                    db.value(&format!("select has_table_privilege('{role}', 'unstuck.{relation}', '{right}')")).await;
+            for right in
+                ["select", "insert", "update", "delete", "truncate", "references", "trigger"]
+            {
+                let may = db
+                    .value(&format!(
+                        "select has_table_privilege('{role}', 'unstuck.{relation}', '{right}')"
+                    ))
+                    .await;
                 let view_write = role == "authenticated"
                     && old_names.contains(&relation.as_str())
                     && ["insert", "update", "delete"].contains(&right);
@@ -150,14 +174,21 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
     let relations = names(&db, "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v') order by 1").await;
     let mut with_owner = 0;
     for relation in relations {
-        let readable =
-            db.value(&format!("select has_any_column_privilege('authenticated', 'unstuck.{relation}', 'select')")).await;
+        let readable = db
+            .value(&format!(
+                "select has_any_column_privilege('authenticated', 'unstuck.{relation}', 'select')"
+            ))
+            .await;
         caller.become_caller("authenticated", Some(user)).await;
         let columns = db.rows(&format!("select column_name as name from information_schema.columns where table_schema = 'unstuck' and table_name = '{relation}'")).await;
         let has = |name: &str| columns.iter().any(|column| column["name"] == name);
         if readable == false {
             assert_eq!(
-                caller.try_rows(&format!("select 1 as x from unstuck.{relation}")).await.unwrap_err().state,
+                caller
+                    .try_rows(&format!("select 1 as x from unstuck.{relation}"))
+                    .await
+                    .unwrap_err()
+                    .state,
                 "42501",
                 "{relation}"
             );
@@ -166,7 +197,8 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
         if has("user_id") {
             with_owner += 1;
             let owners = async |session: &Session| {
-                let rows = session.rows(&format!("select distinct user_id from unstuck.{relation}")).await;
+                let rows =
+                    session.rows(&format!("select distinct user_id from unstuck.{relation}")).await;
                 let mut owners: Vec<Uuid> = rows.iter().map(|row| id(&row["user_id"])).collect();
                 owners.sort();
                 owners
@@ -179,9 +211,14 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
             caller.become_caller("authenticated", Some(Uuid::new_v4())).await;
             assert!(owners(&caller).await.is_empty(), "{relation} for a stranger");
         } else if has("job_id") {
-            let jobs = db.rows(&format!("select id from unstuck.jobs where user_id = '{other}'")).await;
-            let jobs: Vec<String> = jobs.iter().map(|row| format!("'{}'", id(&row["id"]))).collect();
-            let of_others = format!("select count(*) from unstuck.{relation} where job_id in ({})", jobs.join(", "));
+            let jobs =
+                db.rows(&format!("select id from unstuck.jobs where user_id = '{other}'")).await;
+            let jobs: Vec<String> =
+                jobs.iter().map(|row| format!("'{}'", id(&row["id"]))).collect();
+            let of_others = format!(
+                "select count(*) from unstuck.{relation} where job_id in ({})",
+                jobs.join(", ")
+            );
             assert_eq!(caller.int(&of_others).await, 0, "{relation}");
         }
     }
@@ -202,7 +239,11 @@ async fn what_is_for_admins_stays_with_them() {
     ] {
         caller.become_caller(role, who).await;
         let seen = async |sql: &str| caller.int(sql).await > 0;
-        assert_eq!(seen("select count(*) from unstuck.invariant_violations").await, violations, "{role} {who:?}");
+        assert_eq!(
+            seen("select count(*) from unstuck.invariant_violations").await,
+            violations,
+            "{role} {who:?}"
+        );
         assert_eq!(seen("select count(*) from unstuck.job_events").await, events, "{role} {who:?}");
     }
     caller.become_caller("authenticated", Some(user)).await;
@@ -215,7 +256,9 @@ async fn what_is_for_admins_stays_with_them() {
     }
     caller.become_owner().await;
     caller.become_caller("anon", None).await;
-    for relation in ["jobs", "upscaler_jobs", "job_receipts", "queue_positions", "tools", "credit_accounts"] {
+    for relation in
+        ["jobs", "upscaler_jobs", "job_receipts", "queue_positions", "tools", "credit_accounts"]
+    {
         assert_eq!(
             caller.try_rows(&format!("select * from unstuck.{relation}")).await.unwrap_err().state,
             "42501",
@@ -232,10 +275,13 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
     for column in ["input", "output", "output_url", "provider_cancel_due"] {
-        let refused = page.try_rows(&format!("select {column} from unstuck.job_steps")).await.unwrap_err();
+        let refused =
+            page.try_rows(&format!("select {column} from unstuck.job_steps")).await.unwrap_err();
         assert_eq!(refused.state, "42501", "{column}");
     }
-    assert!(page.try_rows("select job_id, status, error_code from unstuck.job_steps").await.is_ok());
+    assert!(
+        page.try_rows("select job_id, status, error_code from unstuck.job_steps").await.is_ok()
+    );
 
     // A failed chain's first picture is not the owner's; a delivered card is.
     let chain = db.order(user, CHAIN, 2).await;
@@ -252,7 +298,9 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     let claimed = db.claim("gemini", 2).await;
     db.complete(claimed[0]).await;
     let urls = page
-        .rows(&format!("select image_url from unstuck.generation_tasks where job_id = '{cards}' order by step"))
+        .rows(&format!(
+            "select image_url from unstuck.generation_tasks where job_id = '{cards}' order by step"
+        ))
         .await;
     assert!(urls[0]["image_url"].is_string() && urls[1]["image_url"].is_null(), "{urls:?}");
 
@@ -275,7 +323,8 @@ async fn a_receipt_tells_every_entry() {
     db.cancel(user, job).await.unwrap();
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
-    let receipt = page.row(&format!("select * from unstuck.job_receipts where job_id = '{job}'")).await;
+    let receipt =
+        page.row(&format!("select * from unstuck.job_receipts where job_id = '{job}'")).await;
     assert_eq!(
         (&receipt["credits_charged"], &receipt["credits_refunded"], &receipt["credits_paid"]),
         (&json!(60), &json!(60), &json!(0))
@@ -286,7 +335,10 @@ async fn a_receipt_tells_every_entry() {
         .iter()
         .map(|entry| (&entry["kind"], &entry["amount"], &entry["balance_after"]))
         .collect();
-    assert_eq!(entries, [(&json!("debit"), &json!(-60), &json!(40)), (&json!("refund"), &json!(60), &json!(100))]);
+    assert_eq!(
+        entries,
+        [(&json!("debit"), &json!(-60), &json!(40)), (&json!("refund"), &json!(60), &json!(100))]
+    );
 }
 
 #[tokio::test]
@@ -300,13 +352,23 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
     let places = page.rows("select id, position from unstuck.upscaler_jobs").await;
     assert_eq!(places, [json!({ "id": job, "position": 2 })]);
     let admin = db.admin().await;
-    for (who, role, places, tables) in
-        [(user, "authenticated", 0, 0), (admin, "authenticated", 2, 7), (user, "service_role", 2, 7)]
-    {
+    for (who, role, places, tables) in [
+        (user, "authenticated", 0, 0),
+        (admin, "authenticated", 2, 7),
+        (user, "service_role", 2, 7),
+    ] {
         page.become_owner().await;
         page.become_caller(role, Some(who)).await;
-        assert_eq!(page.int("select count(*) from unstuck.queue_positions").await, places, "{role} {who}");
-        assert_eq!(page.int("select count(*) from unstuck.job_health").await, tables, "{role} {who}");
+        assert_eq!(
+            page.int("select count(*) from unstuck.queue_positions").await,
+            places,
+            "{role} {who}"
+        );
+        assert_eq!(
+            page.int("select count(*) from unstuck.job_health").await,
+            tables,
+            "{role} {who}"
+        );
     }
 }
 
@@ -334,7 +396,13 @@ async fn load_and_hours_are_for_admins() {
     // The clock may have struck meanwhile.
     let sum = |name: &str| hours.iter().map(|hour| hour[name].as_i64().unwrap()).sum::<i64>();
     assert_eq!(
-        (sum("ordered"), sum("cancelled"), sum("completed"), sum("credits_charged"), sum("credits_refunded")),
+        (
+            sum("ordered"),
+            sum("cancelled"),
+            sum("completed"),
+            sum("credits_charged"),
+            sum("credits_refunded")
+        ),
         (3, 1, 0, 180, 60),
         "{hours:?}"
     );

@@ -28,13 +28,18 @@ struct Incident {
 
 async fn incident(db: &Session) -> Incident {
     let users: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
-    let mut incident = Incident { jobs: Vec::new(), owed: users.iter().map(|user| (*user, 0)).collect() };
+    let mut incident =
+        Incident { jobs: Vec::new(), owed: users.iter().map(|user| (*user, 0)).collect() };
     for number in 0..72 {
         let (tool, provider, price) = TOOLS[number % TOOLS.len()];
         let (job, user) = (Uuid::new_v4(), users[number % users.len()]);
         let steps = if tool.contains("banana") { 5 } else { 1 + number % 2 };
         let hours = 2 + number % 100;
-        let started = if number < 33 { "null".to_owned() } else { format!("now() - interval '{hours} hours'") };
+        let started = if number < 33 {
+            "null".to_owned()
+        } else {
+            format!("now() - interval '{hours} hours'")
+        };
         let status = ["running", "starting", "queued"][number % 3];
         db.exec(&format!(
             "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 200);
@@ -102,7 +107,10 @@ async fn one_sweep_closes_all_and_returns_exactly() {
             .await,
         0
     );
-    assert_eq!(db.int("select count(*) from unstuck.job_steps where completed_at is null").await, 0);
+    assert_eq!(
+        db.int("select count(*) from unstuck.job_steps where completed_at is null").await,
+        0
+    );
     db.assert_healthy().await;
 
     let again = db.sweep().await;
@@ -128,7 +136,8 @@ async fn small_pages_end_at_the_same_place() {
     let before = balances(&db, &incident).await;
     let mut cleaned = 0;
     for _ in 0..11 {
-        let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
+        let sweep =
+            db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
         let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 7 })).await;
         cleaned += swept["cleaned"].as_i64().unwrap();
         assert_eq!(swept["remaining"], 72 - cleaned);
@@ -168,20 +177,32 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     let row = db.job(bad).await;
     assert!(!row["quarantined_at"].is_null(), "{row:#}");
     assert_eq!(db.entries(bad).await, [-60], "no money moves on a guess");
-    let event =
-        db.row(&format!("select * from unstuck.job_events where job_id = '{bad}' and event = 'quarantined'")).await;
+    let event = db
+        .row(&format!(
+            "select * from unstuck.job_events where job_id = '{bad}' and event = 'quarantined'"
+        ))
+        .await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("ledger"), "{event}");
     let violations = db.violations().await;
     assert!(violations.iter().all(|row| row["subject"] == json!(bad)), "{violations:?}");
     for invariant in ["quarantined", "job_money_equals_ledger"] {
-        assert!(violations.iter().any(|row| row["invariant"] == invariant), "{invariant}: {violations:?}");
+        assert!(
+            violations.iter().any(|row| row["invariant"] == invariant),
+            "{invariant}: {violations:?}"
+        );
     }
     let again = db.sweep().await;
     assert_eq!((&again["cleaned"], &again["refunded_credits"]), (&json!(0), &json!(0)));
-    assert_eq!(db.int("select count(*) from unstuck.job_events where event = 'quarantined'").await, 1);
+    assert_eq!(
+        db.int("select count(*) from unstuck.job_events where event = 'quarantined'").await,
+        1
+    );
 
     // Its user is free and may order; an operator's cancel ends it and returns what the ledger shows.
-    assert_eq!(db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"], false);
+    assert_eq!(
+        db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"],
+        false
+    );
     db.order(user, UPSCALER, 1).await;
     assert_eq!(db.cancel_as_admin(db.admin().await, bad).await.unwrap()["refunded_credits"], 60);
     db.assert_closed(bad, "cancelled", Some("CANCELLED"), 60).await;
@@ -200,7 +221,8 @@ async fn a_bad_row_holds_no_slot_and_is_never_run() {
         let user = db.user(60).await;
         good.push(db.order(user, UPSCALER, 1).await);
     }
-    let mut claimed: Vec<Uuid> = db.claim("runninghub", 10).await.iter().map(|attempt| attempt.job).collect();
+    let mut claimed: Vec<Uuid> =
+        db.claim("runninghub", 10).await.iter().map(|attempt| attempt.job).collect();
     claimed.sort();
     good.sort();
     assert_eq!(claimed, good, "three bad rows do not freeze a queue of three");
@@ -241,7 +263,11 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
     for (cleaned, remaining) in [(100, 150), (100, 50), (50, 0), (0, 0)] {
         let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 100 })).await;
-        assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(cleaned), &json!(remaining)), "{swept}");
+        assert_eq!(
+            (&swept["cleaned"], &swept["remaining"]),
+            (&json!(cleaned), &json!(remaining)),
+            "{swept}"
+        );
     }
     assert_eq!(db.int("select count(*) from unstuck.jobs where status = 'running'").await, 150);
 }
@@ -265,7 +291,10 @@ async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(72), &json!(0)), "{swept}");
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert!(!db.job(job).await["quarantined_at"].is_null());
-    let event =
-        db.row(&format!("select detail from unstuck.job_events where job_id = '{job}' and event = 'quarantined'")).await;
+    let event = db
+        .row(&format!(
+            "select detail from unstuck.job_events where job_id = '{job}' and event = 'quarantined'"
+        ))
+        .await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("out of range"), "{event}");
 }

@@ -23,7 +23,12 @@ async fn as_user(db: &Database, user: Uuid) -> Session {
     session
 }
 
-async fn insert(page: &Session, user: Uuid, job: Uuid, more: &[(&str, &str)]) -> Result<Value, SqlError> {
+async fn insert(
+    page: &Session,
+    user: Uuid,
+    job: Uuid,
+    more: &[(&str, &str)],
+) -> Result<Value, SqlError> {
     let columns: String = more.iter().map(|(name, _)| format!(", {name}")).collect();
     let values: String = more.iter().map(|(_, value)| format!(", {value}")).collect();
     let sql = format!(
@@ -38,10 +43,14 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(100).await, Uuid::new_v4());
     let page = as_user(&db, user).await;
-    let row =
-        insert(&page, user, job, &[("input_file_name", "'in.png'"), ("session_id", "'s1'"), ("resolution", "1024")])
-            .await
-            .unwrap();
+    let row = insert(
+        &page,
+        user,
+        job,
+        &[("input_file_name", "'in.png'"), ("session_id", "'s1'"), ("resolution", "1024")],
+    )
+    .await
+    .unwrap();
     assert_eq!(
         (&row["status"], &row["position"], &row["user_credit_cost"]),
         (&json!("queued"), &json!(null), &json!(0))
@@ -52,7 +61,10 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
         (&stored["status"], &stored["request_hash"], &stored["session_id"]),
         (&json!("pending"), &json!(null), &json!("s1"))
     );
-    assert_eq!(db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"], false);
+    assert_eq!(
+        db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"],
+        false
+    );
     assert!(db.claim("runninghub", 3).await.is_empty());
 
     // The upload took a while; `/run` adopts the row and its time begins anew.
@@ -96,13 +108,19 @@ async fn forged_columns_are_not_read() {
     }
     assert_eq!(row["status"], "pending");
     assert_eq!(
-        db.value(&format!("select created_at > now() - interval '1 minute' from unstuck.jobs where id = '{job}'")).await,
+        db.value(&format!(
+            "select created_at > now() - interval '1 minute' from unstuck.jobs where id = '{job}'"
+        ))
+        .await,
         true
     );
     assert_eq!(db.balance(user).await, 0);
     for status in ["completed", "running", "cancelled", "failed"] {
         let other = Uuid::new_v4();
-        page.exec(&format!("insert into unstuck.upscaler_jobs (id, status) values ('{other}', '{status}')")).await;
+        page.exec(&format!(
+            "insert into unstuck.upscaler_jobs (id, status) values ('{other}', '{status}')"
+        ))
+        .await;
         assert_eq!(db.job(other).await["status"], "pending", "{status}");
     }
     // An update of anything else is no update.
@@ -130,11 +148,15 @@ async fn the_answer_shows_the_row_as_it_is() {
             values.join(", ")
         ))
         .await;
-    let seen = async || page.row(&format!("select * from unstuck.upscaler_jobs where id = '{job}'")).await;
+    let seen =
+        async || page.row(&format!("select * from unstuck.upscaler_jobs where id = '{job}'")).await;
     assert_eq!(inserted, seen().await);
     assert_eq!((&inserted["status"], &inserted["user_credit_cost"]), (&json!("queued"), &json!(0)));
-    let ended =
-        page.returned(&format!("update unstuck.upscaler_jobs set {forged} where id = '{job}' returning *")).await;
+    let ended = page
+        .returned(&format!(
+            "update unstuck.upscaler_jobs set {forged} where id = '{job}' returning *"
+        ))
+        .await;
     assert_eq!(ended, seen().await);
     assert_eq!(
         (&ended["status"], &ended["error_code"], &ended["output_url"], &ended["user_credit_cost"]),
@@ -170,7 +192,10 @@ async fn a_file_name_is_repaired_before_the_video_is_queued() {
     let mut args = unstuck_tests::shop::enqueue_args(user, job, VIDEO, 1);
     args["p_input"] = json!({ "videoUrl": url, "width": 640 });
     db.call("job_enqueue_v1", args).await;
-    assert_eq!(shown().await, json!({ "input_file_name": url, "input_url": url, "video_url": url, "width": 640 }));
+    assert_eq!(
+        shown().await,
+        json!({ "input_file_name": url, "input_url": url, "video_url": url, "width": 640 })
+    );
     assert_eq!((audit().await, &db.job(job).await["status"]), (0, &json!("queued")));
 
     // A client that names both is shown the address at once.
@@ -180,7 +205,10 @@ async fn a_file_name_is_repaired_before_the_video_is_queued() {
     ))
     .await;
     assert_eq!(
-        page.value(&format!("select input_file_name from unstuck.video_upscaler_jobs where id = '{both}'")).await,
+        page.value(&format!(
+            "select input_file_name from unstuck.video_upscaler_jobs where id = '{both}'"
+        ))
+        .await,
         url
     );
     assert_eq!(audit().await, 0);
@@ -192,27 +220,49 @@ async fn nobody_writes_for_another_or_without_a_name() {
     let (user, other) = (db.user(60).await, db.user(60).await);
     let job = db.order(other, UPSCALER, 1).await;
     let page = as_user(&db, user).await;
-    let refused = async |session: &Session, sql: &str| session.try_exec(sql).await.expect_err(sql).state;
+    let refused =
+        async |session: &Session, sql: &str| session.try_exec(sql).await.expect_err(sql).state;
     assert_eq!(
-        refused(&page, &format!("insert into unstuck.upscaler_jobs (user_id, status) values ('{other}', 'queued')"))
-            .await,
+        refused(
+            &page,
+            &format!(
+                "insert into unstuck.upscaler_jobs (user_id, status) values ('{other}', 'queued')"
+            )
+        )
+        .await,
         "42501"
     );
-    for view in ["generation_jobs", "replicate_tasks", "generation_history", "generation_tasks", "job_receipts"] {
+    for view in [
+        "generation_jobs",
+        "replicate_tasks",
+        "generation_history",
+        "generation_tasks",
+        "job_receipts",
+    ] {
         assert!(
-            page.try_exec(&format!("insert into public.{view} (user_id) values ('{user}')")).await.is_err(),
+            page.try_exec(&format!("insert into public.{view} (user_id) values ('{user}')"))
+                .await
+                .is_err(),
             "{view}"
         );
     }
     // Another's row cannot even be seen, so nothing is updated or deleted.
-    page.exec(&format!("update unstuck.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await;
+    page.exec(&format!("update unstuck.upscaler_jobs set status = 'cancelled' where id = '{job}'"))
+        .await;
     page.exec(&format!("delete from unstuck.upscaler_jobs where id = '{job}'")).await;
     assert_eq!(db.job(job).await["status"], "queued");
     let mine = Uuid::new_v4();
     insert(&page, user, mine, &[]).await.unwrap();
-    assert_eq!(refused(&page, &format!("delete from unstuck.upscaler_jobs where id = '{mine}'")).await, "42501");
     assert_eq!(
-        refused(&page, &format!("update unstuck.upscaler_jobs set user_id = '{other}' where id = '{mine}'")).await,
+        refused(&page, &format!("delete from unstuck.upscaler_jobs where id = '{mine}'")).await,
+        "42501"
+    );
+    assert_eq!(
+        refused(
+            &page,
+            &format!("update unstuck.upscaler_jobs set user_id = '{other}' where id = '{mine}'")
+        )
+        .await,
         "42501"
     );
     let taken = insert(&page, user, job, &[]).await.unwrap_err();
@@ -220,16 +270,29 @@ async fn nobody_writes_for_another_or_without_a_name() {
 
     // Without auth.uid(): the service role and the owner have other ways.
     assert_eq!(
-        refused(&db, &format!("insert into unstuck.upscaler_jobs (user_id, status) values ('{user}', 'queued')")).await,
+        refused(
+            &db,
+            &format!(
+                "insert into unstuck.upscaler_jobs (user_id, status) values ('{user}', 'queued')"
+            )
+        )
+        .await,
         "42501"
     );
     assert_eq!(
-        refused(&db, &format!("update unstuck.upscaler_jobs set status = 'cancelled' where id = '{job}'")).await,
+        refused(
+            &db,
+            &format!("update unstuck.upscaler_jobs set status = 'cancelled' where id = '{job}'")
+        )
+        .await,
         "42501"
     );
     let anon = db.connect().await;
     anon.become_caller("anon", None).await;
-    assert_eq!(refused(&anon, "insert into unstuck.upscaler_jobs (status) values ('queued')").await, "42501");
+    assert_eq!(
+        refused(&anon, "insert into unstuck.upscaler_jobs (status) values ('queued')").await,
+        "42501"
+    );
 }
 
 #[tokio::test]
@@ -240,9 +303,15 @@ async fn twenty_rows_a_user_and_no_more() {
     for _ in 0..20 {
         page.exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
     }
-    let error = page.try_exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await.unwrap_err();
+    let error = page
+        .try_exec("insert into unstuck.upscaler_jobs (status) values ('queued')")
+        .await
+        .unwrap_err();
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT429", "rate_limited"));
-    as_user(&db, other).await.exec("insert into unstuck.veste_ai_jobs (status) values ('queued')").await;
+    as_user(&db, other)
+        .await
+        .exec("insert into unstuck.veste_ai_jobs (status) values ('queued')")
+        .await;
     db.age_all("3 minutes").await;
     assert_eq!(db.sweep().await["cleaned"], 21);
     page.exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
@@ -257,8 +326,12 @@ async fn rows_that_come_to_nothing_are_counted_by_the_hour() {
         for _ in 0..20 {
             page.exec("insert into unstuck.veste_ai_jobs (status) values ('queued')").await;
         }
-        page.exec("update unstuck.veste_ai_jobs set status = 'cancelled' where status = 'queued'").await;
-        assert_eq!(db.int("select count(*) from unstuck.jobs where status = 'cancelled'").await, 20 * (round + 1));
+        page.exec("update unstuck.veste_ai_jobs set status = 'cancelled' where status = 'queued'")
+            .await;
+        assert_eq!(
+            db.int("select count(*) from unstuck.jobs where status = 'cancelled'").await,
+            20 * (round + 1)
+        );
     }
     let insert = "insert into unstuck.upscaler_jobs (status) values ('queued')";
     assert_eq!(page.try_exec(insert).await.unwrap_err().message, "rate_limited");
@@ -272,7 +345,9 @@ async fn rows_that_come_to_nothing_are_counted_by_the_hour() {
 async fn a_row_holds_a_request_and_no_more() {
     let db = Database::fresh().await;
     let page = as_user(&db, Uuid::new_v4()).await;
-    let insert = |letters: usize| format!("insert into unstuck.upscaler_jobs (prompt) values (repeat('x', {letters}))");
+    let insert = |letters: usize| {
+        format!("insert into unstuck.upscaler_jobs (prompt) values (repeat('x', {letters}))")
+    };
     assert_eq!(page.try_exec(&insert(20_000)).await.unwrap_err().message, "payload_too_large");
     page.exec(&insert(2_000)).await;
 }
@@ -281,7 +356,8 @@ async fn a_row_holds_a_request_and_no_more() {
 async fn a_thousand_rows_at_once_are_none() {
     let db = Database::fresh().await;
     let page = as_user(&db, Uuid::new_v4()).await;
-    let sql = "insert into unstuck.upscaler_jobs (status) select 'queued' from generate_series(1, 1000)";
+    let sql =
+        "insert into unstuck.upscaler_jobs (status) select 'queued' from generate_series(1, 1000)";
     assert_eq!(page.try_exec(sql).await.unwrap_err().message, "rate_limited");
     assert_eq!(db.int("select count(*) from unstuck.jobs").await, 0);
 }
@@ -293,7 +369,8 @@ async fn the_cap_holds_for_a_user_without_an_account_at_once() {
     let pages = futures::future::join_all((0..8).map(|_| as_user(&db, user))).await;
     let inserts = pages.iter().map(async |page| {
         for _ in 0..5 {
-            let _ = page.try_exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
+            let _ =
+                page.try_exec("insert into unstuck.upscaler_jobs (status) values ('queued')").await;
         }
     });
     futures::future::join_all(inserts).await;
@@ -309,7 +386,9 @@ async fn an_own_waiting_row_is_ended_and_returned() {
         let unpaid = Uuid::new_v4();
         insert(&page, user, unpaid, &[]).await.unwrap();
         let end = |job: Uuid| {
-            format!("update unstuck.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'")
+            format!(
+                "update unstuck.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'"
+            )
         };
         page.exec(&end(unpaid)).await;
         assert_eq!(db.job(unpaid).await["status"], "cancelled");
@@ -318,7 +397,8 @@ async fn an_own_waiting_row_is_ended_and_returned() {
         page.exec(&end(paid)).await;
         db.assert_closed(paid, "cancelled", Some("CANCELLED"), 60).await;
         assert_eq!(
-            page.value(&format!("select status from unstuck.upscaler_jobs where id = '{paid}'")).await,
+            page.value(&format!("select status from unstuck.upscaler_jobs where id = '{paid}'"))
+                .await,
             "cancelled"
         );
 
@@ -366,9 +446,16 @@ async fn a_row_is_adopted_unless_its_user_cancelled_it() {
         let before = db.job(job).await;
         match (db.enqueue(user, job, UPSCALER, 1).await, refusal) {
             (Ok(answer), None) => {
-                assert_eq!((&answer["status"], &answer["replayed"]), (&json!("queued"), &json!(false)), "{what}");
+                assert_eq!(
+                    (&answer["status"], &answer["replayed"]),
+                    (&json!("queued"), &json!(false)),
+                    "{what}"
+                );
                 let row = db.job(job).await;
-                assert!(row["completed_at"].is_null() && row["error_code"].is_null(), "{what}: {row:#}");
+                assert!(
+                    row["completed_at"].is_null() && row["error_code"].is_null(),
+                    "{what}: {row:#}"
+                );
                 assert_eq!(db.claim("runninghub", 1).await.len(), 1, "{what}");
                 db.cancel_as_admin(db.admin().await, job).await.unwrap();
             }
@@ -396,9 +483,16 @@ async fn what_a_sweep_cancelled_its_user_may_still_end_for_good() {
         let end = format!("update unstuck.upscaler_jobs set status = '{word}' where id = '{job}'");
         page.exec(&end).await;
         db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
-        assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message, "already_final", "{word}");
+        assert_eq!(
+            db.enqueue(user, job, UPSCALER, 1).await.unwrap_err().message,
+            "already_final",
+            "{word}"
+        );
         let again = page.try_exec(&end).await;
-        assert_eq!(again.err().map(|error| error.message), (word == "failed").then(|| "already_final".to_owned()));
+        assert_eq!(
+            again.err().map(|error| error.message),
+            (word == "failed").then(|| "already_final".to_owned())
+        );
         assert_eq!(db.balance(user).await, 60);
     }
 }
@@ -427,12 +521,18 @@ async fn another_users_or_another_tools_row_is_not_adopted() {
     let (user, other, poor) = (db.user(1000).await, db.user(1000).await, db.user(10).await);
     let job = Uuid::new_v4();
     insert(&as_user(&db, user).await, user, job, &[]).await.unwrap();
-    assert_eq!(db.enqueue(other, job, UPSCALER, 1).await.unwrap_err().message, "idempotency_conflict");
+    assert_eq!(
+        db.enqueue(other, job, UPSCALER, 1).await.unwrap_err().message,
+        "idempotency_conflict"
+    );
     assert_eq!(db.enqueue(user, job, VIDEO, 1).await.unwrap_err().message, "idempotency_conflict");
     assert_eq!(db.job(job).await["status"], "pending");
     let theirs = Uuid::new_v4();
     insert(&as_user(&db, poor).await, poor, theirs, &[]).await.unwrap();
-    assert_eq!(db.enqueue(poor, theirs, UPSCALER, 1).await.unwrap_err().message, "insufficient_credits");
+    assert_eq!(
+        db.enqueue(poor, theirs, UPSCALER, 1).await.unwrap_err().message,
+        "insufficient_credits"
+    );
     assert_eq!(db.job(theirs).await["status"], "pending", "a refused adoption leaves the row");
     db.assert_healthy().await;
 }
@@ -461,12 +561,18 @@ async fn each_view_speaks_its_own_front_ends_words() {
     );
     let cards = db.order(user, CARDS, 2).await;
     assert_eq!(
-        (words("generation_jobs", "id", cards).await, words("generation_tasks", "job_id", cards).await),
+        (
+            words("generation_jobs", "id", cards).await,
+            words("generation_tasks", "job_id", cards).await
+        ),
         (json!("pending"), json!("pending"))
     );
     let attempt = db.claim_one("gemini").await;
     assert_eq!(
-        (words("generation_jobs", "id", cards).await, words("generation_tasks", "job_id", cards).await),
+        (
+            words("generation_jobs", "id", cards).await,
+            words("generation_tasks", "job_id", cards).await
+        ),
         (json!("processing"), json!("processing"))
     );
     db.requeue(attempt, "transient", 60_000).await;
@@ -480,7 +586,11 @@ async fn each_view_speaks_its_own_front_ends_words() {
     let site = db.order(user, "generate-website", 1).await;
     assert_eq!(words("generation_history", "id", site).await, "pending");
     db.claim_one("llm").await;
-    let row = page.row(&format!("select status, admin_note from unstuck.generation_history where id = '{site}'")).await;
+    let row = page
+        .row(&format!(
+            "select status, admin_note from unstuck.generation_history where id = '{site}'"
+        ))
+        .await;
     assert_eq!(row, json!({ "status": "generating", "admin_note": "retry:0" }));
 }
 
@@ -509,7 +619,10 @@ async fn no_old_table_is_written_without_a_name() {
         assert_eq!(db.try_exec(&insert).await.unwrap_err().state, "42501", "{insert}");
     }
     for view in ["upscaler_jobs", "generation_jobs", "generation_tasks"] {
-        for sql in [format!("update public.{view} set status = 'cancelled'"), format!("delete from public.{view}")] {
+        for sql in [
+            format!("update public.{view} set status = 'cancelled'"),
+            format!("delete from public.{view}"),
+        ] {
             assert_eq!(db.try_exec(&sql).await.unwrap_err().state, "42501", "{sql}");
         }
     }
@@ -523,7 +636,13 @@ async fn an_odd_request_leaves_its_view_readable() {
         (UPSCALER, "upscaler_jobs", "resolution", json!({ "resolution": "4k" }), json!(null)),
         (UPSCALER, "upscaler_jobs", "resolution", json!({ "resolution": 2048 }), json!(2048)),
         (VIDEO, "video_upscaler_jobs", "width", json!({ "width": 1e30 }), json!(null)),
-        (CARDS, "generation_tasks", "card_index", json!({ "selectedCards": ["cover"] }), json!(null)),
+        (
+            CARDS,
+            "generation_tasks",
+            "card_index",
+            json!({ "selectedCards": ["cover"] }),
+            json!(null),
+        ),
         (CARDS, "generation_tasks", "card_index", json!({ "selectedCards": [4] }), json!(4)),
         (
             CARDS,

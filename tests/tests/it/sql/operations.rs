@@ -25,7 +25,11 @@ async fn night() -> Night {
     let attempt = db.run("runninghub", "t1").await;
     assert_eq!(attempt.job, failed);
     db.fail(attempt, "PROVIDER_FAILED").await;
-    db.ask("refund_upscaler_credits", json!({ "_user_id": user, "_amount": 60, "_description": "older code" })).await;
+    db.ask(
+        "refund_upscaler_credits",
+        json!({ "_user_id": user, "_amount": 60, "_description": "older code" }),
+    )
+    .await;
     let cancelled = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t2").await;
     db.cancel_as_admin(admin, cancelled).await.unwrap();
@@ -47,7 +51,10 @@ async fn night() -> Night {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
     for table in ["upscaler_jobs", "video_upscaler_jobs"] {
-        page.exec(&format!("insert into public.{table} (status, input_file_name) values ('queued', 'in.mp4')")).await;
+        page.exec(&format!(
+            "insert into public.{table} (status, input_file_name) values ('queued', 'in.mp4')"
+        ))
+        .await;
     }
     // `updated_at` is otherwise always now.
     db.exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
@@ -65,11 +72,17 @@ async fn night() -> Night {
 
 /// The page's sections: title and text.
 fn questions(page: &str) -> Vec<(&str, &str)> {
-    page.split("\n## ").skip(1).map(|section| section.split_once('\n').expect("a title and a text")).collect()
+    page.split("\n## ")
+        .skip(1)
+        .map(|section| section.split_once('\n').expect("a title and a text"))
+        .collect()
 }
 
 fn queries(text: &str) -> Vec<&str> {
-    text.split("```sql\n").skip(1).map(|block| block.split("```").next().unwrap_or_default().trim()).collect()
+    text.split("```sql\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap_or_default().trim())
+        .collect()
 }
 
 async fn found(db: &Session, query: &str) -> u64 {
@@ -111,8 +124,13 @@ async fn the_page_explains_every_offence_it_groups() {
     let rules: String = ["offences_of", "offences_now", "offences_of_each"]
         .map(|name| sources::read(format!("supabase/schemas/audit/{name}.sql")))
         .concat();
-    let table = page.split("| offence |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
-    let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+    let table = page
+        .split("| offence |")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .unwrap_or_default();
+    let named: Vec<&str> =
+        table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
     for name in named.iter().filter(|name| !name.contains('(') && !name.ends_with("_v1")) {
         assert!(rules.contains(&format!("select '{name}'")), "{name} is no offence any more");
     }
@@ -122,18 +140,33 @@ async fn the_page_explains_every_offence_it_groups() {
 #[tokio::test]
 async fn the_audit_counts_what_is_there() {
     let night = night().await;
-    let row = night.db.row("select * from unstuck.job_health where table_name = 'upscaler_jobs'").await;
-    let counts = ["live", "waiting", "running", "old_queued_without_task_or_position", "video_input_not_a_url"];
+    let row =
+        night.db.row("select * from unstuck.job_health where table_name = 'upscaler_jobs'").await;
+    let counts = [
+        "live",
+        "waiting",
+        "running",
+        "old_queued_without_task_or_position",
+        "video_input_not_a_url",
+    ];
     assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [3, 1, 2, 1, 0], "{row}");
     for name in ["mean_age_seconds", "oldest_seconds"] {
         assert!((1790..1900).contains(&row[name].as_i64().unwrap()), "{name}: {row}");
     }
-    let row = night.db.row("select * from unstuck.job_health where table_name = 'video_upscaler_jobs'").await;
+    let row = night
+        .db
+        .row("select * from unstuck.job_health where table_name = 'video_upscaler_jobs'")
+        .await;
     assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [2, 2, 0, 1, 2], "{row}");
-    let row = night.db.row("select * from unstuck.job_health where table_name = 'replicate_tasks'").await;
+    let row =
+        night.db.row("select * from unstuck.job_health where table_name = 'replicate_tasks'").await;
     assert_eq!((&row["live"], &row["unchanged_for_10_minutes"]), (&json!(1), &json!(1)), "{row}");
     assert!(row["longest_unchanged_seconds"].as_i64().unwrap() >= 1790, "{row}");
-    assert_eq!(night.db.int("select count(*) from unstuck.job_health").await, 7, "also tables without a live job");
+    assert_eq!(
+        night.db.int("select count(*) from unstuck.job_health").await,
+        7,
+        "also tables without a live job"
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,10 @@ async fn open(slots: i64) -> Database {
 }
 
 async fn limit(db: &Session, slots: i64) {
-    db.exec(&format!("update unstuck.providers set max_concurrent = {slots} where provider = '{PROVIDER}'")).await;
+    db.exec(&format!(
+        "update unstuck.providers set max_concurrent = {slots} where provider = '{PROVIDER}'"
+    ))
+    .await;
 }
 
 /// So many jobs of a tool that took so long, finished at this moment.
@@ -49,7 +52,9 @@ struct Place {
 }
 
 async fn places(db: &Session) -> Vec<Place> {
-    let sql = format!("select * from unstuck.queue_positions where provider = '{PROVIDER}' order by position");
+    let sql = format!(
+        "select * from unstuck.queue_positions where provider = '{PROVIDER}' order by position"
+    );
     let place = |row: &Value| Place {
         job: id(&row["job_id"]),
         position: row["position"].as_i64().unwrap(),
@@ -70,7 +75,8 @@ async fn finish(db: &Session, attempt: Attempt) {
 
 /// Several users with several jobs of two tools, ordered crosswise.
 async fn orders(db: &Session) -> BTreeMap<Uuid, &'static str> {
-    let (many, some, one, late) = (db.user(9000).await, db.user(9000).await, db.user(9000).await, db.user(9000).await);
+    let (many, some, one, late) =
+        (db.user(9000).await, db.user(9000).await, db.user(9000).await, db.user(9000).await);
     let mut jobs = BTreeMap::new();
     for (user, tool) in [
         (many, UPSCALER),
@@ -103,8 +109,12 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
         let seconds = |job: Uuid| if jobs[&job] == VIDEO { 200 } else { 60 };
 
         // Some are at work already, for twenty seconds.
-        let mut working: Vec<(Attempt, i64)> =
-            db.claim(PROVIDER, slots).await.into_iter().map(|attempt| (attempt, seconds(attempt.job) - 20)).collect();
+        let mut working: Vec<(Attempt, i64)> = db
+            .claim(PROVIDER, slots)
+            .await
+            .into_iter()
+            .map(|attempt| (attempt, seconds(attempt.job) - 20))
+            .collect();
         assert_eq!(working.len() as i64, slots);
         db.age_all("20 seconds").await;
 
@@ -114,7 +124,12 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
 
         let (mut now, mut seen) = (0, Vec::new());
         while seen.len() < shown.len() {
-            let first = working.iter().enumerate().min_by_key(|(_, (_, ends))| *ends).map(|(at, _)| at).unwrap();
+            let first = working
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, (_, ends))| *ends)
+                .map(|(at, _)| at)
+                .unwrap();
             let (attempt, ends) = working.swap_remove(first);
             db.age_all(&format!("{} seconds", ends - now)).await;
             now = ends;
@@ -129,7 +144,12 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
         for (place, (job, at)) in shown.iter().zip(&seen) {
             assert_eq!(place.job, *job, "{slots} slots: place {}", place.position);
             // The clock ran on while the test ordered.
-            assert!((place.eta - at).abs() <= 10, "{slots} slots, place {}: {} and {at}", place.position, place.eta);
+            assert!(
+                (place.eta - at).abs() <= 10,
+                "{slots} slots, place {}: {} and {at}",
+                place.position,
+                place.eta
+            );
         }
         let etas: Vec<i64> = shown.iter().map(|place| place.eta).collect();
         assert!(etas.is_sorted(), "who is admitted later does not start earlier: {etas:?}");
@@ -151,7 +171,11 @@ async fn places_hold_whatever_finishes_first() {
             }
             seen.extend(claimed.iter().map(|attempt| attempt.job));
             working.extend(claimed);
-            assert_eq!(line(&db).await, shown[seen.len()..], "the rest of the line stays as it was");
+            assert_eq!(
+                line(&db).await,
+                shown[seen.len()..],
+                "the rest of the line stays as it was"
+            );
             let next = if late_first { working.pop() } else { Some(working.remove(0)) };
             finish(&db, next.unwrap()).await;
         }
@@ -281,7 +305,11 @@ async fn every_job_that_waits_has_a_place_and_an_estimate() {
         let args = json!({ "p_job_id": row["id"], "p_user_id": user, "p_tool": null });
         let seen = db.ask("job_get_v1", args).await;
         let waits = row["status"] == "queued";
-        assert_eq!((seen["position"].is_i64(), seen["eta_seconds"].is_i64()), (waits, waits), "{seen}");
+        assert_eq!(
+            (seen["position"].is_i64(), seen["eta_seconds"].is_i64()),
+            (waits, waits),
+            "{seen}"
+        );
     }
 }
 
@@ -298,7 +326,10 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
     let error = db.enqueue(greedy, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT503", "queue_full"));
     assert!(error.detail["retry_after"].as_i64().unwrap() > 3000, "{}", error.detail);
-    assert_eq!((db.balance(greedy).await, db.int("select count(*) from unstuck.credit_entries").await), (60, 2));
+    assert_eq!(
+        (db.balance(greedy).await, db.int("select count(*) from unstuck.credit_entries").await),
+        (60, 2)
+    );
     let late = db.order(other, UPSCALER, 1).await;
     assert!(places(&db).await.iter().any(|place| place.job == late && place.eta <= 120));
     db.assert_healthy().await;
@@ -317,6 +348,7 @@ async fn a_claim_walks_a_long_line_once() {
     }
     db.exec("analyze").await;
     // Some 50 ms on an idle machine; a line that is walked once for each of its members takes minutes.
-    let claimed = tokio::time::timeout(std::time::Duration::from_secs(60), db.claim(PROVIDER, 3)).await;
+    let claimed =
+        tokio::time::timeout(std::time::Duration::from_secs(60), db.claim(PROVIDER, 3)).await;
     assert_eq!(claimed.expect("it does not walk the line for each").len(), 3);
 }

@@ -17,7 +17,10 @@ async fn a_job_is_read_by_its_owner_and_the_service() {
     let (user, other) = (db.user(100).await, db.user(60).await);
     let job = db.order(user, UPSCALER, 1).await;
     let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
-    assert_eq!((&row["status"], &row["position"], &row["balance"]), (&json!("queued"), &json!(1), &json!(40)));
+    assert_eq!(
+        (&row["status"], &row["position"], &row["balance"]),
+        (&json!("queued"), &json!(1), &json!(40))
+    );
     assert_eq!(
         (&row["table_name"], &row["credits_charged"], &row["total_steps"]),
         (&json!("upscaler_jobs"), &json!(60), &json!(1))
@@ -62,7 +65,10 @@ async fn a_heal_touches_nobody_else() {
         db.ask("user_heal_v1", json!({ "p_user_id": user })).await,
         json!({ "healed": 0, "refunded_credits": 0 })
     );
-    assert_eq!((&db.job(mine).await["status"], &db.job(theirs).await["status"]), (&json!("failed"), &json!("queued")));
+    assert_eq!(
+        (&db.job(mine).await["status"], &db.job(theirs).await["status"]),
+        (&json!("failed"), &json!("queued"))
+    );
     db.order(user, UPSCALER, 1).await;
 }
 
@@ -98,18 +104,29 @@ async fn health_reads_what_the_last_sweep_stored() {
     assert_eq!(db.ask("health_v1", json!({})).await, none);
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
     assert_eq!(db.ask("health_v1", json!({})).await, none, "begun is not finished");
-    let end = json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
-    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 0, "violations": 0, "remaining": 0 }));
+    let end =
+        json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
+    assert_eq!(
+        db.ask("sweep_end_v1", end).await,
+        json!({ "stuck": 0, "violations": 0, "remaining": 0 })
+    );
     let row = db.row("select * from unstuck.sweeps").await;
-    assert_eq!((&row["delivered"], &row["cleaned"], &row["refunded_credits"]), (&json!(1), &json!(2), &json!(60)));
+    assert_eq!(
+        (&row["delivered"], &row["cleaned"], &row["refunded_credits"]),
+        (&json!(1), &json!(2), &json!(60))
+    );
 
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     db.age(job, "16 minutes").await;
     db.exec(&format!("update unstuck.jobs set credits_charged = 59 where id = '{job}'")).await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
-    let end = json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
-    assert_eq!(db.ask("sweep_end_v1", end).await, json!({ "stuck": 1, "violations": 1, "remaining": 1 }));
+    let end =
+        json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
+    assert_eq!(
+        db.ask("sweep_end_v1", end).await,
+        json!({ "stuck": 1, "violations": 1, "remaining": 1 })
+    );
     db.exec("update unstuck.sweeps set finished_at = finished_at - interval '5 minutes'").await;
     let health = db.ask("health_v1", json!({})).await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
@@ -125,7 +142,13 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     let due = async |provider: &str| {
         let rows = db.due(provider).await;
         rows.iter()
-            .map(|row| (row["due"].as_str().unwrap().to_owned(), id(&row["job_id"]), row["overdue"] == true))
+            .map(|row| {
+                (
+                    row["due"].as_str().unwrap().to_owned(),
+                    id(&row["job_id"]),
+                    row["overdue"] == true,
+                )
+            })
             .collect::<Vec<_>>()
     };
 
@@ -235,8 +258,12 @@ async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
         assert_eq!(row["refunded"], if outcome == "failed" { 60 } else { 0 });
         if outcome == "failed" {
             db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
-            assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": task, "run": 1 }]));
-            let again = db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
+            assert_eq!(
+                db.step(job, 1).await["provider_cancel_due"],
+                json!([{ "task_id": task, "run": 1 }])
+            );
+            let again =
+                db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
             assert_eq!(again["outcome"], "stale");
         }
         db.exec("update unstuck.providers set max_concurrent = max_concurrent + 1").await;
@@ -252,7 +279,11 @@ async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
     assert!(db.sent(attempt).await);
     db.age(job, "590 seconds").await;
     let checked = async |answer: &str, run: i64| {
-        db.try_call("step_checked_v1", Attempt { run, ..attempt }.with(json!({ "p_answer": answer }))).await
+        db.try_call(
+            "step_checked_v1",
+            Attempt { run, ..attempt }.with(json!({ "p_answer": answer })),
+        )
+        .await
     };
     assert_eq!(checked("no_answer", 1).await.unwrap()[0]["outcome"], "waiting");
     assert_eq!(checked("no_answer", 2).await.unwrap()[0]["outcome"], "stale");
@@ -270,7 +301,10 @@ async fn a_finished_step_is_not_failed_by_a_late_question() {
     let attempt = db.run(PROVIDER, "t1").await;
     db.done(attempt, "t1").await;
     db.age(job, "11 minutes").await;
-    assert_eq!(db.ask("step_checked_v1", attempt.with(json!({ "p_answer": "running" }))).await["outcome"], "stale");
+    assert_eq!(
+        db.ask("step_checked_v1", attempt.with(json!({ "p_answer": "running" }))).await["outcome"],
+        "stale"
+    );
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 }
 
@@ -299,7 +333,10 @@ async fn a_cancelled_request_that_runs_is_an_offence() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
-    db.exec(&format!("insert into unstuck.cancelled_requests (user_id, job_id) values ('{user}', '{job}')")).await;
+    db.exec(&format!(
+        "insert into unstuck.cancelled_requests (user_id, job_id) values ('{user}', '{job}')"
+    ))
+    .await;
     assert_eq!(offences(&db).await, ["cancelled_request_never_runs"]);
     db.cancel(user, job).await.unwrap();
     db.assert_healthy().await;

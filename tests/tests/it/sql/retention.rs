@@ -39,7 +39,10 @@ async fn traffic(db: &Database) {
     db.fail(cards[1], "CONTENT_REFUSED").await;
     let page = db.connect().await;
     page.become_caller("authenticated", Some(user)).await;
-    page.exec("insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')").await;
+    page.exec(
+        "insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')",
+    )
+    .await;
     db.exec(&format!(
         "update unstuck.jobs set deadline_at = clock_timestamp() where user_id = '{user}' and status = 'pending'"
     ))
@@ -101,9 +104,19 @@ async fn each_kind_goes_at_its_age_and_not_before() {
     let health = db.ask("health_v1", json!({})).await;
     assert_eq!((&health["stuck"], &health["violations"]), (&json!(0), &json!(0)), "{health}");
     assert!(pass(&db, "10 years").await.iter().all(|row| row["error"].is_null()));
-    let kept = [("jobs", 2), ("job_steps", 3), ("credit_entries", 4), ("sweeps", 1), ("credit_accounts", 1)];
+    let kept = [
+        ("jobs", 2),
+        ("job_steps", 3),
+        ("credit_entries", 4),
+        ("sweeps", 1),
+        ("credit_accounts", 1),
+    ];
     for (table, count) in kept {
-        assert_eq!(db.int(&format!("select count(*) from unstuck.{table}")).await, count, "{table}");
+        assert_eq!(
+            db.int(&format!("select count(*) from unstuck.{table}")).await,
+            count,
+            "{table}"
+        );
     }
     db.assert_healthy().await;
 }
@@ -123,9 +136,14 @@ async fn what_lives_stays_whatever_its_age() {
     let before = db.int(rows).await;
     assert!(before > 6, "{before}");
     pass(&db, "10 years").await;
-    assert_eq!(db.int(rows).await, before, "a live job's rows, its first step's input, its user's turn");
+    assert_eq!(
+        db.int(rows).await,
+        before,
+        "a live job's rows, its first step's input, its user's turn"
+    );
     // Kept for an operator: it is live, so its history stays too.
-    db.exec(&format!("select unstuck_private.jobs_quarantine(array['{job}'::uuid], 'by hand')")).await;
+    db.exec(&format!("select unstuck_private.jobs_quarantine(array['{job}'::uuid], 'by hand')"))
+        .await;
     let before = db.int(rows).await;
     pass(&db, "10 years").await;
     assert_eq!(db.int(rows).await, before);
@@ -154,7 +172,10 @@ async fn an_operators_times_are_obeyed_and_kept() {
     let kept = "select count(*) from unstuck.retention
         where kind = 'webhook_inbox' and keep is null or kind = 'inputs' and keep = '3 days'";
     assert_eq!(db.int(kept).await, 2, "a later version changes no row that is there");
-    assert_eq!(db.try_exec("update unstuck.retention set keep = '-1 day'").await.unwrap_err().state, "23514");
+    assert_eq!(
+        db.try_exec("update unstuck.retention set keep = '-1 day'").await.unwrap_err().state,
+        "23514"
+    );
 }
 
 #[tokio::test]
@@ -180,7 +201,9 @@ async fn a_pass_is_bounded_and_the_next_goes_on() {
         pass(&db, "1 year").await;
     }
     assert_eq!(db.int("select count(*) from unstuck.job_events").await, 0);
-    let done = db.row("select pruned from unstuck_private.retention_progress where kind = 'job_events'").await;
+    let done = db
+        .row("select pruned from unstuck_private.retention_progress where kind = 'job_events'")
+        .await;
     assert_eq!(done["pruned"], 12000);
 }
 
@@ -206,7 +229,11 @@ async fn what_cannot_go_holds_up_nothing_else() {
         pass(&db, "30 days").await;
     }
     assert_eq!(db.int("select count(*) from unstuck.jobs").await, 3, "the favourites");
-    assert_eq!(db.int("select count(*) from unstuck.cancelled_requests").await, 1, "the refused one");
+    assert_eq!(
+        db.int("select count(*) from unstuck.cancelled_requests").await,
+        1,
+        "the refused one"
+    );
     let errors = db
         .rows("select kind, error from unstuck_private.retention_progress where error is not null order by kind")
         .await;
@@ -225,11 +252,17 @@ async fn a_pass_waits_for_nobody() {
     db.exec("insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from generate_series(1, 20)")
         .await;
     let holder = db.connect().await;
-    holder.exec("begin; select * from unstuck.cancelled_requests order by job_id limit 5 for update").await;
+    holder
+        .exec("begin; select * from unstuck.cancelled_requests order by job_id limit 5 for update")
+        .await;
     db.exec("set statement_timeout = '5s'").await;
     assert_eq!(pruned(&db, "cancelled_requests", "2 days").await, 15);
     holder.exec("rollback; begin; lock table unstuck.cancelled_requests").await;
-    let row = pass(&db, "2 days").await.into_iter().find(|row| row["kind"] == "cancelled_requests").unwrap();
+    let row = pass(&db, "2 days")
+        .await
+        .into_iter()
+        .find(|row| row["kind"] == "cancelled_requests")
+        .unwrap();
     assert!(row["error"].as_str().unwrap().contains("lock timeout"), "{row}");
     holder.exec("rollback").await;
     assert_eq!(pruned(&db, "cancelled_requests", "2 days").await, 5);
@@ -249,9 +282,17 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
     let updated = db.job(job).await["updated_at"].clone();
     pass(&db, "91 days").await;
     let row = db.job(job).await;
-    assert_eq!((&row["input"], &row["updated_at"]), (&json!({}), &updated), "nothing else has changed");
+    assert_eq!(
+        (&row["input"], &row["updated_at"]),
+        (&json!({}), &updated),
+        "nothing else has changed"
+    );
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!((&answer["replayed"], &answer["status"]), (&json!(true), &json!("failed")), "a replay");
+    assert_eq!(
+        (&answer["replayed"], &answer["status"]),
+        (&json!(true), &json!("failed")),
+        "a replay"
+    );
     assert_eq!(db.entries(job).await, [-60, 60]);
     let error = db.enqueue(user, job, UPSCALER, 2).await.unwrap_err();
     assert_eq!(error.message, "idempotency_conflict");
@@ -310,7 +351,10 @@ async fn of_pg_crons_runs_only_ours_go() {
     for _ in 0..20 {
         pass(&db, "1 year").await;
     }
-    assert_eq!((db.int(&format!("{count} 1")).await, db.int(&format!("{count} 7")).await), (2000, 0));
+    assert_eq!(
+        (db.int(&format!("{count} 1")).await, db.int(&format!("{count} 7")).await),
+        (2000, 0)
+    );
     // Made anew, its numbers begin anew.
     db.exec("truncate cron.job_run_details; insert into cron.job_run_details values (7, 1, now(), now())").await;
     assert_eq!(pruned(&db, "cron_runs", "8 days").await, 1);
@@ -393,7 +437,11 @@ async fn after_many_days_only_what_was_sold_has_grown() {
         .map(|((name, before), (_, after))| (*name, *before, *after))
         .collect();
     // Two jobs a day; a grant, two debits and a refund.
-    let sold = [("unstuck.credit_entries", 80, 160), ("unstuck.job_steps", 40, 80), ("unstuck.jobs", 40, 80)];
+    let sold = [
+        ("unstuck.credit_entries", 80, 160),
+        ("unstuck.job_steps", 40, 80),
+        ("unstuck.jobs", 40, 80),
+    ];
     assert_eq!(grown, sold);
     db.assert_healthy().await;
 }

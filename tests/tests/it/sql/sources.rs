@@ -140,11 +140,7 @@ fn every_tables_file_takes_the_rights_on_its_sequence_away() {
             source.creates[0]
         );
         let words = source.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(
-            words.contains(&revoke),
-            "supabase/schemas/{}: `{revoke}` is missing",
-            source.path
-        );
+        assert!(words.contains(&revoke), "supabase/schemas/{}: `{revoke}` is missing", source.path);
     }
 }
 

@@ -17,7 +17,10 @@ async fn a_claim_takes_no_more_than_the_limit_and_gives_a_new_run() {
     }
     let rows = db.call("step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 2 })).await;
     assert_eq!(rows.len(), 2);
-    assert_eq!((&rows[0]["job_id"], &rows[0]["run"], &rows[0]["step"]), (&json!(jobs[0]), &json!(1), &json!(1)));
+    assert_eq!(
+        (&rows[0]["job_id"], &rows[0]["run"], &rows[0]["step"]),
+        (&json!(jobs[0]), &json!(1), &json!(1))
+    );
     assert_eq!((&rows[0]["tool"], &rows[0]["attempts"]), (&json!(UPSCALER), &json!(0)));
     assert_eq!(rows[0]["input"]["body"]["step"], 1);
     assert_eq!(db.claim(PROVIDER, 10).await.len(), 1, "one of three slots was left");
@@ -51,7 +54,10 @@ async fn a_synchronous_step_runs_from_the_claim_on() {
     let job = db.order(user, CARDS, 1).await;
     let attempt = db.claim_one("gemini").await;
     let (row, step) = (db.job(job).await, db.step(job, 1).await);
-    assert_eq!((&row["status"], &step["status"], &step["attempts"]), (&json!("running"), &json!("running"), &json!(1)));
+    assert_eq!(
+        (&row["status"], &step["status"], &step["attempts"]),
+        (&json!("running"), &json!("running"), &json!(1))
+    );
     assert!(!row["started_at"].is_null() && !step["lease_until"].is_null());
     assert!(!db.sent(attempt).await, "there is nothing to submit twice");
 }
@@ -90,7 +96,10 @@ async fn started_keeps_the_task_and_owes_a_cancel_where_it_comes_too_late() {
     db.cancel_as_admin(admin, second).await.unwrap();
     assert_eq!(db.started(attempt, "t2").await, "cancel_due");
     assert_eq!(db.started(attempt, "t2").await, "stale");
-    assert_eq!(db.step(second, 1).await["provider_cancel_due"], json!([{ "task_id": "t2", "run": 1 }]));
+    assert_eq!(
+        db.step(second, 1).await["provider_cancel_due"],
+        json!([{ "task_id": "t2", "run": 1 }])
+    );
     assert_eq!(db.started(Attempt { job: Uuid::new_v4(), ..attempt }, "t3").await, "stale");
     assert_eq!(db.started(attempt, "").await, "stale");
     db.assert_closed(second, "cancelled", Some("CANCELLED"), 60).await;
@@ -130,7 +139,11 @@ async fn assert_cannot_touch(db: &Database, closed: Attempt, task: &str) {
     let before = (db.value(owes).await, db.int(events).await);
     assert_eq!(db.started(closed, task).await, "stale", "{task} is not its");
     assert_eq!(db.done(closed, task).await["outcome"], "stale", "{task} is not its");
-    assert_eq!((db.value(owes).await, db.int(events).await), before, "{task}: nothing is owed, nothing recorded");
+    assert_eq!(
+        (db.value(owes).await, db.int(events).await),
+        before,
+        "{task}: nothing is owed, nothing recorded"
+    );
 }
 
 #[tokio::test]
@@ -158,7 +171,8 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     assert_cannot_touch(&db, attempt, "owed").await;
     assert_eq!(db.step(waits, 1).await["provider_task_id"], json!(null));
 
-    let due: Vec<_> = db.due(PROVIDER).await.into_iter().filter(|due| due["due"] == "cancel").collect();
+    let due: Vec<_> =
+        db.due(PROVIDER).await.into_iter().filter(|due| due["due"] == "cancel").collect();
     assert_eq!(due.len(), 1, "{due:?}");
     assert_eq!((&due[0]["job_id"], &due[0]["task_id"]), (&json!(other.job), &json!("owed")));
 
@@ -198,7 +212,10 @@ async fn a_webhook_that_came_first_is_announced() {
     let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
     assert_eq!((&answer["outcome"], &answer["webhook_waiting"]), (&json!("running"), &json!(true)));
     for _ in 0..2 {
-        assert_eq!(db.ask("webhook_applied_v1", json!({ "p_inbox_id": first["inbox_id"] })).await["applied"], true);
+        assert_eq!(
+            db.ask("webhook_applied_v1", json!({ "p_inbox_id": first["inbox_id"] })).await["applied"],
+            true
+        );
     }
     let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
     assert_eq!(answer["webhook_waiting"], false);
@@ -219,7 +236,10 @@ async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
     let attempt = db.claim_one(PROVIDER).await;
     db.requeue(attempt, "capacity", 0).await;
     let step = db.step(job, 1).await;
-    assert_eq!((&step["attempts"], &step["status"], &step["run"]), (&json!(0), &json!("queued"), &json!(6)));
+    assert_eq!(
+        (&step["attempts"], &step["status"], &step["run"]),
+        (&json!(0), &json!("queued"), &json!(6))
+    );
     assert_eq!(db.job(job).await["status"], "queued");
     for outcome in ["queued", "queued", "failed"] {
         let attempt = db.claim_one(PROVIDER).await;
@@ -259,7 +279,10 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
     assert_eq!(beat["applied"], true);
     assert!((80_000..=90_000).contains(&beat["lease_ms"].as_i64().unwrap()), "{beat}");
-    assert_eq!(db.ask("step_heartbeat_v1", Attempt { run: 9, ..attempt }.args()).await["applied"], false);
+    assert_eq!(
+        db.ask("step_heartbeat_v1", Attempt { run: 9, ..attempt }.args()).await["applied"],
+        false
+    );
 
     db.exec(&format!(
         "update unstuck.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'"
@@ -268,7 +291,11 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
     assert!(beat["lease_ms"].as_i64().unwrap() <= 5_000, "never past the deadline: {beat}");
     db.age(job, "6 seconds").await;
-    assert_eq!(db.ask("step_heartbeat_v1", attempt.args()).await["applied"], false, "a lost lease is not won back");
+    assert_eq!(
+        db.ask("step_heartbeat_v1", attempt.args()).await["applied"],
+        false,
+        "a lost lease is not won back"
+    );
 }
 
 #[tokio::test]
@@ -321,8 +348,16 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
     let second = db.run(PROVIDER, "t2").await;
     let taken = db.done(first, "t1").await;
     assert_eq!(taken, json!({ "outcome": "copy", "run": 3 }));
-    assert_eq!(db.done(first, "t1").await["outcome"], "stale", "a repeated call takes no lease away");
-    assert_eq!(db.done(second, "t2").await["outcome"], "stale", "the newer run's success comes second");
+    assert_eq!(
+        db.done(first, "t1").await["outcome"],
+        "stale",
+        "a repeated call takes no lease away"
+    );
+    assert_eq!(
+        db.done(second, "t2").await["outcome"],
+        "stale",
+        "the newer run's success comes second"
+    );
     assert_eq!(db.complete(second).await["outcome"], "stale");
     let step = db.step(job, 1).await;
     assert_eq!(step["provider_task_id"], "t1");
@@ -356,13 +391,22 @@ async fn a_success_after_the_end_is_recorded_and_changes_nothing() {
     let job = db.order(user, UPSCALER, 1).await;
     let attempt = db.run(PROVIDER, "t1").await;
     db.cancel_as_admin(admin, job).await.unwrap();
-    assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([{ "task_id": "t1", "run": 1 }]));
+    assert_eq!(
+        db.step(job, 1).await["provider_cancel_due"],
+        json!([{ "task_id": "t1", "run": 1 }])
+    );
     for _ in 0..2 {
         assert_eq!(db.done(attempt, "t1").await["outcome"], "late");
     }
-    let events = format!("select count(*) from unstuck.job_events where job_id = '{job}' and event = 'late_success'");
+    let events = format!(
+        "select count(*) from unstuck.job_events where job_id = '{job}' and event = 'late_success'"
+    );
     assert_eq!(db.int(&events).await, 1);
-    assert_eq!(db.step(job, 1).await["provider_cancel_due"], json!([]), "a finished task needs no cancel");
+    assert_eq!(
+        db.step(job, 1).await["provider_cancel_due"],
+        json!([]),
+        "a finished task needs no cancel"
+    );
     assert_eq!(db.complete(attempt).await["outcome"], "late");
     db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
     assert!(db.job(job).await["output_url"].is_null());
@@ -381,7 +425,10 @@ async fn a_failure_returns_the_credits_once_and_owes_no_cancel() {
     assert_eq!(db.balance(user).await, 60);
     db.assert_closed(job, "failed", Some("PROVIDER_REJECTED"), 60).await;
     let (row, step) = (db.job(job).await, db.step(job, 1).await);
-    assert_eq!(row["error_message"], "PROVIDER_REJECTED: it did not work. 60 credits were returned.");
+    assert_eq!(
+        row["error_message"],
+        "PROVIDER_REJECTED: it did not work. 60 credits were returned."
+    );
     assert!(step["error_message"].as_str().unwrap().starts_with("PROVIDER_REJECTED: "), "{step:#}");
     assert_eq!(step["provider_cancel_due"], json!([]));
 }
@@ -395,12 +442,16 @@ async fn an_owed_cancel_is_struck_once_told() {
     db.cancel_as_admin(admin, job).await.unwrap();
     let owed = db.due(PROVIDER).await;
     assert_eq!(owed.len(), 1);
-    assert_eq!((&owed[0]["due"], &owed[0]["task_id"], &owed[0]["run"]), (&json!("cancel"), &json!("t1"), &json!(1)));
+    assert_eq!(
+        (&owed[0]["due"], &owed[0]["task_id"], &owed[0]["run"]),
+        (&json!("cancel"), &json!("t1"), &json!(1))
+    );
     assert!(db.due(PROVIDER).await.is_empty(), "reserved for a moment");
     for task in ["other", "t1", "t1"] {
-        let remaining =
-            db.ask("step_cancelled_v1", json!({ "p_job_id": job, "p_step": 1, "p_task_id": task })).await["remaining"]
-                .clone();
+        let remaining = db
+            .ask("step_cancelled_v1", json!({ "p_job_id": job, "p_step": 1, "p_task_id": task }))
+            .await["remaining"]
+            .clone();
         assert_eq!(remaining, i32::from(task == "other"));
     }
     db.age(job, "1 minute").await;
@@ -412,7 +463,9 @@ async fn a_snapshot_tells_where_a_step_is() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
-    assert!(db.call("step_get_v1", json!({ "p_job_id": Uuid::new_v4(), "p_step": 1 })).await.is_empty());
+    assert!(
+        db.call("step_get_v1", json!({ "p_job_id": Uuid::new_v4(), "p_step": 1 })).await.is_empty()
+    );
     let attempt = db.run(PROVIDER, "t1").await;
     let args = json!({ "p_job_id": job, "p_step": 1 });
     let row = db.ask("step_get_v1", args.clone()).await;
