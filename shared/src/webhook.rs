@@ -137,7 +137,7 @@ mod tests {
             assert_eq!(Subject::of_path(&other), None, "{other:?}");
         }
         assert_eq!(Subject::of_path(&path[..4]), None);
-        assert_eq!(Subject::of_path(&[path.clone(), path.clone()].concat()), None);
+        assert_eq!(Subject::of_path(&[path.clone(), path].concat()), None);
     }
 
     #[test]
