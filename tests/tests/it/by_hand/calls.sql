@@ -1,11 +1,24 @@
--- One call of one RPC for one user, drawn by lot, as its caller makes it. Every lease is over as soon
--- as it is given, so that healers and workers are always after the same rows. A refusal by the
+-- One call of one RPC for one user, drawn by lot, as its caller makes it. Every lease is over as
+-- soon as it is given, so that healers and workers are always after the same rows. A refusal by the
 -- contract is an answer; any other error is raised. Returns the RPC's name.
 create or replace function unstuck_private.intervals()
-returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+returns table (
+  orphan interval,
+  grace interval,
+  sql_wait interval,
+  lease interval,
+  check_every interval
+)
 language sql
 stable
-as $$ select interval '20 ms', interval '1 ms', interval '1 ms', interval '1 ms', interval '1 ms' $$;
+as $$
+  select
+    interval '20 ms',
+    interval '1 ms',
+    interval '1 ms',
+    interval '1 ms',
+    interval '1 ms'
+$$;
 
 update unstuck.tools
 set enabled = true, exclusive_group = null, start_timeout = '1 ms', run_timeout = '2 s',
@@ -18,11 +31,13 @@ as $$
 declare
   v_calls text[] := array[
     'job_enqueue_v1', 'job_enqueue_v1', 'job_enqueue_v1', 'step_claim_v1', 'step_claim_v1',
-    'step_claim_v1', 'step_claim_v1', 'step_claim_v1', 'step_sent_v1', 'step_started_v1', 'step_done_v1', 'step_complete_v1',
+    'step_claim_v1', 'step_claim_v1', 'step_claim_v1', 'step_sent_v1', 'step_started_v1',
+    'step_done_v1', 'step_complete_v1',
     'step_fail_v1', 'step_requeue_v1', 'step_heartbeat_v1', 'step_checked_v1', 'step_cancelled_v1',
     'step_get_v1', 'steps_due_v1', 'steps_waiting_v1', 'queue_check_v1', 'job_get_v1',
     'generation_get_v1', 'generation_retry_v1', 'generation_put_back_v1', 'generations_stale_v1',
-    'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_heal_v1', 'jobs_sweep_v1', 'cleanup_all_stale_ai_jobs',
+    'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_active_v1', 'user_heal_v1',
+    'jobs_sweep_v1', 'cleanup_all_stale_ai_jobs',
     'job_cancel_v1', 'job_cancel_admin_v1', 'session_cancel_v1', 'job_requeue_v1',
     'credit_grant_v1', 'consume_upscaler_credits', 'refund_upscaler_credits', 'webhook_record_v1'];
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
@@ -48,13 +63,20 @@ begin
     when 'job_enqueue_v1' then
       perform unstuck.job_enqueue_v1(p_user, gen_random_uuid(), v_tool.tool, 'session',
         '{"selectedCards": [0, 1]}', 'hash',
-        case when v_tool.priced_per = 'step' then '[{"a": 1}, {"a": 2}]' else '[{"a": 1}]' end::jsonb);
+        case
+          when v_tool.priced_per = 'step' then '[{"a": 1}, {"a": 2}]'
+          else '[{"a": 1}]'
+        end::jsonb);
     when 'step_claim_v1' then perform unstuck.step_claim_v1(v_provider, 3);
     when 'step_sent_v1' then perform unstuck.step_sent_v1(v_job.id, v_step.step, v_step.run);
     when 'step_started_v1' then
-      perform unstuck.step_started_v1(v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run);
+      perform unstuck.step_started_v1(
+        v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run
+      );
     when 'step_done_v1' then
-      perform unstuck.step_done_v1(v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run, '{}');
+      perform unstuck.step_done_v1(
+        v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run, '{}'
+      );
     when 'step_complete_v1' then
       perform unstuck.step_complete_v1(v_job.id, v_step.step, v_step.run, '{}', 'u');
     when 'step_fail_v1' then
@@ -62,7 +84,8 @@ begin
     when 'step_requeue_v1' then
       perform unstuck.step_requeue_v1(v_job.id, v_step.step, v_step.run, 'transient', 0,
         'PROVIDER_FAILED', 'busy.');
-    when 'step_heartbeat_v1' then perform unstuck.step_heartbeat_v1(v_job.id, v_step.step, v_step.run);
+    when 'step_heartbeat_v1' then
+      perform unstuck.step_heartbeat_v1(v_job.id, v_step.step, v_step.run);
     when 'step_checked_v1' then
       perform unstuck.step_checked_v1(v_job.id, v_step.step, v_step.run, 'running');
     when 'step_cancelled_v1' then perform unstuck.step_cancelled_v1(v_job.id, v_step.step, 'task');
@@ -92,7 +115,8 @@ begin
         gen_random_uuid());
     when 'credit_grant_v1' then
       perform unstuck.credit_grant_v1(p_user, 1000, 'bought', gen_random_uuid()::text);
-    when 'consume_upscaler_credits' then perform unstuck.consume_upscaler_credits(p_user, 1, 'spent');
+    when 'consume_upscaler_credits' then
+      perform unstuck.consume_upscaler_credits(p_user, 1, 'spent');
     when 'refund_upscaler_credits' then perform unstuck.refund_upscaler_credits(p_user, 1, 'given');
     when 'webhook_record_v1' then
       perform unstuck.webhook_record_v1('runninghub', coalesce(v_job.id, gen_random_uuid()),

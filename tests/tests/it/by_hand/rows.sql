@@ -14,7 +14,8 @@ as $$
   select case
     when random() < p_null then null
     when random() < 0.04 then pg_temp.one_of(
-      'infinity', '-infinity', '4712-01-01 BC', '250000-01-01', '1970-01-01', '2400-01-01')::timestamptz
+      'infinity', '-infinity', '4712-01-01 BC', '250000-01-01', '1970-01-01',
+      '2400-01-01')::timestamptz
     when random() < p_ahead then clock_timestamp() + random() * interval '3 hours'
     else clock_timestamp() - random() * interval '3 days'
   end
@@ -79,7 +80,9 @@ begin
           pg_temp.one_of('runninghub:' || v_user, 'runninghub:' || v_user, 'odd ' || i, '') end,
         pg_temp.some_json(),
         case when random() < 0.2 then pg_temp.some_json() end,
-        case when random() < 0.2 then pg_temp.one_of('', 'no address', 'https://files.invalid/a') end,
+        case
+          when random() < 0.2 then pg_temp.one_of('', 'no address', 'https://files.invalid/a')
+        end,
         e.code,
         case when e.code is not null then e.code || ': by hand.' end,
         case when random() < 0.03 then 2147483647 else 1 + floor(random() * 5) end,
@@ -93,7 +96,9 @@ begin
         pg_temp.some_time(0.4),
         case when v_status in ('completed', 'failed', 'cancelled') then pg_temp.some_time(0.5) end,
         case when random() < 0.03 then clock_timestamp() end
-      from (select case when random() < 0.1 then pg_temp.one_of('TIMEOUT', 'ORPHANED') end as code) e;
+      from (
+        select case when random() < 0.1 then pg_temp.one_of('TIMEOUT', 'ORPHANED') end as code
+      ) e;
     exception when others then
       continue;
     end;
@@ -127,7 +132,9 @@ begin
           pg_temp.one_of(null, 'https://files.invalid/b', 'x'),
           pg_temp.one_of(null, 'TIMEOUT', 'odd'),
           pg_temp.one_of(null, 'odd'),
-          case when v_status in ('completed', 'failed', 'cancelled') then pg_temp.some_time(0.5) end;
+          case
+            when v_status in ('completed', 'failed', 'cancelled') then pg_temp.some_time(0.5)
+          end;
       exception when others then
         null;
       end;
