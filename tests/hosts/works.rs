@@ -48,6 +48,7 @@ async fn orders_are_carried_out_cancelled_and_healed_in_every_host() {
         );
         service.assert_closed(stale, "failed", Some("QUEUE_TIMEOUT"), 60).await;
         assert_eq!(service.balance(user).await, 440, "{at}");
+        host.assert_healthy().await;
 
         // The host's admins are ours, and no others; where the host knows none, our own table does.
         let ours = if app == App::Small { ADMIN } else { user };

@@ -98,7 +98,7 @@ impl Session {
         self.value(sql).await.as_i64().unwrap_or_else(|| panic!("no integer from {sql}"))
     }
 
-    /// Calls `public.<function>` with named arguments, as the API does.
+    /// Calls `unstuck.<function>` with named arguments, as the API does.
     pub async fn try_call(&self, function: &str, args: Value) -> Result<Vec<Value>, SqlError> {
         self.try_rows(&call_sql(function, &args)).await
     }

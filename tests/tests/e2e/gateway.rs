@@ -99,17 +99,20 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
              grant execute on function unstuck.health_v1() to service_role",
             )
             .await;
-        let asked =
-            async || world.db().int("select last_value from unstuck.asked where is_called").await;
+        let asked = async || {
+            let count = "select case when is_called then last_value else 0 end from unstuck.asked";
+            world.db().int(count).await
+        };
         let began = tokio::time::Instant::now();
         let mut told = std::collections::BTreeSet::new();
-        while began.elapsed().as_secs() < 4 {
+        while began.elapsed().as_millis() < 5_500 {
             let all = join_all((0..40).map(|_| health(world))).await;
             told.extend(all.into_iter().filter_map(|(_, body)| body["stuck"].as_i64()));
         }
         let times = asked().await;
-        // Four seconds are at most two answers, and one that was kept from before.
-        assert!(told.len() <= 3 && times <= 2, "asked {times} times: {told:?}");
+        // Five and a half seconds are one or two questions; the answer before may be told at first.
+        assert!((1..=2).contains(&times), "asked {times} times: {told:?}");
+        assert!(told.len() <= 3, "asked {times} times: {told:?}");
         world
             .db()
             .exec(

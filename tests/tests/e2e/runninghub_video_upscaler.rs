@@ -101,7 +101,7 @@ fn a_file_that_is_no_video_is_returned() {
 /// How many minutes from now a row's deadline is.
 async fn minutes_left(world: &e2e::World, table: &str, id: &str, job: Uuid) -> i64 {
     let sql = format!(
-        "select round(extract(epoch from deadline_at - clock_timestamp()) / 60)::int from public.{table} where {id} = '{job}'"
+        "select round(extract(epoch from deadline_at - clock_timestamp()) / 60)::int from unstuck.{table} where {id} = '{job}'"
     );
     world.db().int(&sql).await
 }
