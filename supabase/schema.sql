@@ -4953,6 +4953,9 @@ AS $function$
     select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
       j.refund_rule = 'per_step' as is_per_step,
       unstuck_private.is_final(j.status) as is_final,
+      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody can
+      -- mend the ledger any more, so it is no offence for ever.
+      unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
       exists (
         select from unstuck_private.removals r
         where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
@@ -5024,7 +5027,7 @@ AS $function$
   select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
     j.id, null, null
   from job j
-  where j.refunded > j.debit
+  where j.refunded > j.debit and not j.is_settled
   union all
   select 'job_money_equals_ledger', j.id::text,
     format(
@@ -5035,17 +5038,18 @@ AS $function$
   from job j
   where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
     and not j.has_no_ledger
+    and not j.is_settled
   union all
   select 'final_refund_exact', j.id::text,
     format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
     j.id, null, null
   from job j
-  where j.quarantined_at is null
+  -- Of what an admin has settled, only credits that could not be returned are an offence.
+  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
     and not j.has_no_ledger
     and case
       -- Rows written by others may have shares that do not add up; closing them splits anew.
-      when j.status = 'completed' and j.is_per_step
-        and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
       when j.status = 'completed' then
         j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
       when j.is_final then

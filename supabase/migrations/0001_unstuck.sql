@@ -18,14 +18,14 @@ $applied$;
 -- A function may name what stands below it.
 set local check_function_bodies = off;
 
--- source schema/unstuck.sql b9ec6e8afce3
+--: source schema/unstuck.sql b9ec6e8afce3
 -- Tables, views and RPCs of the product; the schema that PostgREST exposes.
 create schema unstuck;
 
 revoke all on schema unstuck from public, anon, authenticated, service_role;
 grant usage on schema unstuck to authenticated, service_role;
 
--- source schema/unstuck_private.sql eb74d946adf2
+--: source schema/unstuck_private.sql eb74d946adf2
 -- What only functions and views of `unstuck` use. PostgREST never exposes it.
 create schema unstuck_private;
 
@@ -33,14 +33,14 @@ revoke all on schema unstuck_private from public, anon, authenticated, service_r
 -- The views run as their caller and use some functions in here.
 grant usage on schema unstuck_private to authenticated, service_role;
 
--- source role/app_role.sql 6de0ff5ad30c
+--: source role/app_role.sql 6de0ff5ad30c
 -- The roles that `user_roles` knows. Only `admin` means anything to this product.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
 revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
 grant usage on type unstuck.app_role to public;
 
--- source audit/audit_turn.sql 9a3f21ab9582
+--: source audit/audit_turn.sql 9a3f21ab9582
 -- One row: whoever holds its lock audits, so that two healers never audit the same change.
 create table unstuck_private.audit_turn (
   only_one boolean primary key default true check (only_one),
@@ -50,7 +50,7 @@ create table unstuck_private.audit_turn (
 alter table unstuck_private.audit_turn enable row level security;
 revoke all on unstuck_private.audit_turn from public, anon, authenticated, service_role;
 
--- source audit/removals.sql c189603be968
+--: source audit/removals.sql c189603be968
 -- When all jobs, or the whole ledger, of a user were removed while the other was kept: what was
 -- removed together is missing from the other side and is no offence. The row goes with the rest.
 create table unstuck_private.removals (
@@ -62,7 +62,7 @@ create table unstuck_private.removals (
 alter table unstuck_private.removals enable row level security;
 revoke all on unstuck_private.removals from public, anon, authenticated, service_role;
 
--- source audit/unaudited.sql c6910278e9c0
+--: source audit/unaudited.sql c6910278e9c0
 -- What has changed and was not audited yet: written by the statement that changed it, taken off by
 -- the audit that looked at it. So an audit costs what has changed, a change that commits late is
 -- never missed, and a row written by hand counts whatever times it carries.
@@ -80,7 +80,7 @@ revoke all on unstuck_private.unaudited from public, anon, authenticated, servic
 revoke all on sequence unstuck_private.unaudited_id_seq
 from public, anon, authenticated, service_role;
 
--- source audit/violations_found.sql 55674ccdf84b
+--: source audit/violations_found.sql 55674ccdf84b
 -- Offences against the invariants, found once and kept until they are mended. Exactly one of
 -- `job_id` and `user_id` says whose change has this offence looked at again; `entry_id` is set
 -- where the offence is one entry of that user.
@@ -109,7 +109,7 @@ alter table unstuck.violations_found enable row level security;
 revoke all on unstuck.violations_found from public, anon, authenticated, service_role;
 grant select on unstuck.violations_found to service_role;
 
--- source cancel/cancelled_requests.sql 59786908c64f
+--: source cancel/cancelled_requests.sql 59786908c64f
 -- What users cancelled, also before it arrived: a request named here is refused while its row is
 -- kept, a day. At most 1,000 rows a user.
 create table unstuck.cancelled_requests (
@@ -125,7 +125,7 @@ alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
 grant select on unstuck.cancelled_requests to service_role;
 
--- source credit/credit_accounts.sql 46c857b344a7
+--: source credit/credit_accounts.sql 46c857b344a7
 -- No foreign key to auth.users: a deleted user's jobs still close.
 create table unstuck.credit_accounts (
   user_id uuid primary key,
@@ -137,7 +137,7 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
--- source credit/credit_entries.sql 58af5cafc5f8
+--: source credit/credit_entries.sql 58af5cafc5f8
 -- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
 -- or given back twice.
 create table unstuck.credit_entries (
@@ -183,7 +183,7 @@ revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenti
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
--- source history/migrations.sql 05845503f51e
+--: source history/migrations.sql 05845503f51e
 -- Which of our migrations this database has. The host's own history is never touched.
 create table unstuck_private.migrations (
   number int primary key,
@@ -195,7 +195,7 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
--- source job/job_events.sql 71a12bfae37e
+--: source job/job_events.sql 71a12bfae37e
 -- The history of every transition of jobs and steps. Append-only; written by triggers.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
@@ -222,7 +222,7 @@ revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.job_events_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
 
--- source retention/admin_log.sql a3af433c41de
+--: source retention/admin_log.sql a3af433c41de
 -- What admins did that is no job's own history: append-only, kept for ever.
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
@@ -245,7 +245,7 @@ revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated
 grant select on unstuck.admin_log to service_role;
 grant select on unstuck.admin_log to authenticated;
 
--- source retention/erasures.sql 733104a4ebd8
+--: source retention/erasures.sql 733104a4ebd8
 -- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
 -- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
 create table unstuck.erasures (
@@ -261,7 +261,7 @@ alter table unstuck.erasures enable row level security;
 revoke all on unstuck.erasures from public, anon, authenticated, service_role;
 grant select on unstuck.erasures to service_role;
 
--- source retention/retention.sql 21a28562aa78
+--: source retention/retention.sql 21a28562aa78
 -- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
 -- later version would write. A kind that is not named here is never pruned.
 create table unstuck.retention (
@@ -273,7 +273,7 @@ alter table unstuck.retention enable row level security;
 revoke all on unstuck.retention from public, anon, authenticated, service_role;
 grant select on unstuck.retention to service_role;
 
--- source retention/retention_progress.sql 059fbe37a6a8
+--: source retention/retention_progress.sql 059fbe37a6a8
 -- What pruning has done of each kind: rows in all, when, how far a walk has come, the last error.
 create table unstuck_private.retention_progress (
   kind text primary key,
@@ -288,7 +288,7 @@ alter table unstuck_private.retention_progress enable row level security;
 revoke all on unstuck_private.retention_progress
 from public, anon, authenticated, service_role;
 
--- source role/user_roles.sql 046a2d897c4c
+--: source role/user_roles.sql 046a2d897c4c
 -- Who holds which role, for projects whose app keeps no roles of its own.
 create table unstuck.user_roles (
   user_id uuid not null,
@@ -300,7 +300,7 @@ alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
 grant select on unstuck.user_roles to authenticated, service_role;
 
--- source sweep/sweeps.sql fae389a0cbe1
+--: source sweep/sweeps.sql fae389a0cbe1
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -324,7 +324,7 @@ revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.sweeps_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;
 
--- source sweep/unhealed.sql c535a6a5b96b
+--: source sweep/unhealed.sql c535a6a5b96b
 -- Jobs that could not even be quarantined: a trigger or a constraint refuses every change of the
 -- row. Healers leave such a job alone for a while, longer after each try, so that any number of
 -- them costs the others nothing.
@@ -338,7 +338,7 @@ create table unstuck_private.unhealed (
 alter table unstuck_private.unhealed enable row level security;
 revoke all on unstuck_private.unhealed from public, anon, authenticated, service_role;
 
--- source tool/providers.sql c4e92c2cea05
+--: source tool/providers.sql c4e92c2cea05
 -- Who does the work, and how many steps at once.
 create table unstuck.providers (
   provider text primary key,
@@ -360,7 +360,7 @@ alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;
 grant select on unstuck.providers to authenticated, service_role;
 
--- source queue/queue_turns.sql ea63a074938b
+--: source queue/queue_turns.sql ea63a074938b
 -- When each user was last admitted at a provider; written by the claim, under the provider's lock.
 create table unstuck_private.queue_turns (
   provider text not null references unstuck.providers,
@@ -374,7 +374,7 @@ create index queue_turns_by_time on unstuck_private.queue_turns (served_at);
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
 
--- source tool/tools.sql a2e5e5d0b1c6
+--: source tool/tools.sql a2e5e5d0b1c6
 -- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
 create table unstuck.tools (
   tool text primary key,
@@ -417,7 +417,7 @@ alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to authenticated, service_role;
 
--- source job/jobs.sql 5e16a91f858f
+--: source job/jobs.sql 5e16a91f858f
 -- What users paid for: one row per order. Its work is in `job_steps`.
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
@@ -529,7 +529,7 @@ alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
--- source step/job_steps.sql 68adaf88ff58
+--: source step/job_steps.sql 68adaf88ff58
 -- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
@@ -623,7 +623,7 @@ grant select (
   error_message, completed_at
 ) on unstuck.job_steps to authenticated;
 
--- source webhook/webhook_inbox.sql 6762491e0867
+--: source webhook/webhook_inbox.sql 6762491e0867
 -- Every authentic call of a provider, once. What comes before its step knows the provider's id is
 -- kept and applied later; a week after, or once its job is over, the call is pruned.
 create table unstuck.webhook_inbox (
@@ -649,7 +649,7 @@ revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_ro
 revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
--- source audit/audit.sql 061133d5291c
+--: source audit/audit.sql 061133d5291c
 -- Audits what has changed since the last audit, page by page within a time budget; what is left is
 -- the next one's. Each change is looked at once, by whichever healer comes first; a healer that
 -- meets another at it waits for nothing. A few stored offences are looked at again each time, so
@@ -715,7 +715,7 @@ end $$;
 revoke all on function unstuck_private.audit
 from public, anon, authenticated, service_role;
 
--- source audit/audit_everything.sql b13aa40ecc8d
+--: source audit/audit_everything.sql b13aa40ecc8d
 -- For an operator, after a restore or work with triggers off: audits every job, user and entry
 -- there is, however long that takes, and says how many offences are stored then.
 create or replace function unstuck_private.audit_everything() returns bigint
@@ -732,7 +732,7 @@ end $$;
 revoke all on function unstuck_private.audit_everything
 from public, anon, authenticated, service_role;
 
--- source audit/audit_page.sql c844f5eae755
+--: source audit/audit_page.sql c844f5eae755
 -- Looks at these jobs, users and entries: stores the offences found, takes away the mended ones.
 create or replace function unstuck_private.audit_page(
   p_jobs uuid[],
@@ -778,7 +778,7 @@ end $$;
 revoke all on function unstuck_private.audit_page
 from public, anon, authenticated, service_role;
 
--- source audit/cancelled_requests_unaudited.sql bf58f6343836
+--: source audit/cancelled_requests_unaudited.sql bf58f6343836
 -- A request that its user cancelled matters to the audit while its job lives, and a forgotten one
 -- where it was an offence.
 create or replace function unstuck_private.cancelled_requests_unaudited() returns trigger
@@ -815,7 +815,7 @@ for each statement execute function unstuck_private.cancelled_requests_unaudited
 revoke all on function unstuck_private.cancelled_requests_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/credit_accounts_unaudited.sql 2ab160a1db36
+--: source audit/credit_accounts_unaudited.sql 2ab160a1db36
 -- Lists users whose balance changed for the audit.
 create or replace function unstuck_private.credit_accounts_unaudited() returns trigger
 language plpgsql
@@ -850,7 +850,7 @@ for each statement execute function unstuck_private.credit_accounts_unaudited();
 revoke all on function unstuck_private.credit_accounts_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/credit_entries_unaudited.sql 1237a4b18458
+--: source audit/credit_entries_unaudited.sql 1237a4b18458
 -- Lists new entries, and what a removed ledger belonged to, for the audit.
 create or replace function unstuck_private.credit_entries_unaudited() returns trigger
 language plpgsql
@@ -884,7 +884,7 @@ for each statement execute function unstuck_private.credit_entries_unaudited();
 revoke all on function unstuck_private.credit_entries_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/emptied_unaudited.sql 39dad3b9febd
+--: source audit/emptied_unaudited.sql 39dad3b9febd
 -- A table that was emptied says nothing of its rows: everything is audited anew.
 create or replace function unstuck_private.emptied_unaudited() returns trigger
 language plpgsql
@@ -911,7 +911,7 @@ for each statement execute function unstuck_private.emptied_unaudited();
 revoke all on function unstuck_private.emptied_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/job_steps_unaudited.sql 5651a3cb69b0
+--: source audit/job_steps_unaudited.sql 5651a3cb69b0
 -- Lists jobs for the audit whose steps changed in what an invariant speaks of.
 create or replace function unstuck_private.job_steps_unaudited() returns trigger
 language plpgsql
@@ -953,7 +953,7 @@ for each statement execute function unstuck_private.job_steps_unaudited();
 revoke all on function unstuck_private.job_steps_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/jobs_unaudited.sql 5d5751ef8dbb
+--: source audit/jobs_unaudited.sql 5d5751ef8dbb
 -- Lists jobs for the audit of which something changed that an invariant speaks of. The planner
 -- cannot know how many rows a transition table will hold; nested loops over two would cost the
 -- square.
@@ -1007,7 +1007,7 @@ for each statement execute function unstuck_private.jobs_unaudited();
 revoke all on function unstuck_private.jobs_unaudited
 from public, anon, authenticated, service_role;
 
--- source audit/offences.sql 51f1d92ce7a3
+--: source audit/offences.sql 51f1d92ce7a3
 -- Every offence there is now: the stored ones, but for those whose subject has changed since; what
 -- has changed since the last audit, looked at now; and the two that hold by the clock. Behind a
 -- mountain of changes the newest are shown, so that reading never takes long.
@@ -1051,7 +1051,7 @@ end $$;
 revoke all on function unstuck_private.offences
 from public, anon, authenticated, service_role;
 
--- source audit/offences_now.sql 57ff6669cfaa
+--: source audit/offences_now.sql 57ff6669cfaa
 -- The two invariants about this moment: they hold or not by the clock, so they are never stored.
 create or replace function unstuck_private.offences_now()
 returns table (invariant text, subject text, detail text)
@@ -1127,7 +1127,7 @@ $$;
 revoke all on function unstuck_private.offences_now
 from public, anon, authenticated, service_role;
 
--- source audit/offences_of.sql 3d8d0be35cba
+--: source audit/offences_of.sql 996260a8be8f
 -- One row per offence against DATA's invariants among these jobs, users and entries, and among what
 -- hangs on them. Of a user, the offences stored for single entries are looked at again.
 create or replace function unstuck_private.offences_of(
@@ -1153,6 +1153,9 @@ $$
     select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
       j.refund_rule = 'per_step' as is_per_step,
       unstuck_private.is_final(j.status) as is_final,
+      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody can
+      -- mend the ledger any more, so it is no offence for ever.
+      unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
       exists (
         select from unstuck_private.removals r
         where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
@@ -1224,7 +1227,7 @@ $$
   select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
     j.id, null, null
   from job j
-  where j.refunded > j.debit
+  where j.refunded > j.debit and not j.is_settled
   union all
   select 'job_money_equals_ledger', j.id::text,
     format(
@@ -1235,17 +1238,18 @@ $$
   from job j
   where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
     and not j.has_no_ledger
+    and not j.is_settled
   union all
   select 'final_refund_exact', j.id::text,
     format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
     j.id, null, null
   from job j
-  where j.quarantined_at is null
+  -- Of what an admin has settled, only credits that could not be returned are an offence.
+  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
     and not j.has_no_ledger
     and case
       -- Rows written by others may have shares that do not add up; closing them splits anew.
-      when j.status = 'completed' and j.is_per_step
-        and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
       when j.status = 'completed' then
         j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
       when j.is_final then
@@ -1313,7 +1317,7 @@ $$;
 revoke all on function unstuck_private.offences_of
 from public, anon, authenticated, service_role;
 
--- source audit/offences_of_each.sql 2d22ced9577b
+--: source audit/offences_of_each.sql 2d22ced9577b
 -- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
 -- the one that cannot be audited is an offence itself.
 create or replace function unstuck_private.offences_of_each(
@@ -1379,7 +1383,7 @@ end $$;
 revoke all on function unstuck_private.offences_of_each
 from public, anon, authenticated, service_role;
 
--- source audit/removals_note.sql 60c04133aaa6
+--: source audit/removals_note.sql 60c04133aaa6
 -- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
 -- while the other is still there, and forgets a user of whom nothing is left.
 create or replace function unstuck_private.removals_note(p_users uuid[]) returns void
@@ -1415,7 +1419,7 @@ $$;
 revoke all on function unstuck_private.removals_note
 from public, anon, authenticated, service_role;
 
--- source audit/unaudited_list_all.sql e362c9c1f232
+--: source audit/unaudited_list_all.sql e362c9c1f232
 -- Lists everything there is, and every stored offence, for the audit.
 create or replace function unstuck_private.unaudited_list_all() returns void
 language sql
@@ -1451,7 +1455,7 @@ $$;
 revoke all on function unstuck_private.unaudited_list_all
 from public, anon, authenticated, service_role;
 
--- source audit/visible_violations.sql 8fcc6a013bcf
+--: source audit/visible_violations.sql 8fcc6a013bcf
 create or replace function unstuck_private.visible_violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql
@@ -1472,7 +1476,7 @@ revoke all on function unstuck_private.visible_violations
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
--- source cancel/admin_cancel_note.sql bb9d79812e3a
+--: source cancel/admin_cancel_note.sql bb9d79812e3a
 -- What an admin's cancel met and did, as an event. p_job is the row before. A row whose money now
 -- agrees with the ledger is quarantined no longer; one that cannot agree, or is still owed
 -- something, keeps the mark, so that the audit knows that an admin has seen it.
@@ -1523,7 +1527,7 @@ end $$;
 revoke all on function unstuck_private.admin_cancel_note
 from public, anon, authenticated, service_role;
 
--- source cancel/cancelled_requests_add.sql a8a15157ab06
+--: source cancel/cancelled_requests_add.sql a8a15157ab06
 -- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
 -- The caller holds the user's account. What is kept no longer makes room first.
 create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
@@ -1567,7 +1571,7 @@ end $$;
 revoke all on function unstuck_private.cancelled_requests_add
 from public, anon, authenticated, service_role;
 
--- source cancel/cancelled_requests_full_for.sql 78254a7b5b65
+--: source cancel/cancelled_requests_full_for.sql 78254a7b5b65
 -- Seconds until the first of what a user cancelled ahead is kept no longer.
 create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
 returns int
@@ -1586,7 +1590,7 @@ $$;
 revoke all on function unstuck_private.cancelled_requests_full_for
 from public, anon, authenticated, service_role;
 
--- source cancel/is_orphan.sql 1b48c47eb21e
+--: source cancel/is_orphan.sql 1b48c47eb21e
 -- A row that waits since before p_before, and that nobody paid for, asked for or works on.
 create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
 returns boolean
@@ -1616,7 +1620,7 @@ $$;
 
 revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;
 
--- source cancel/job_cancel_admin_v1.sql 4e02a6c841a5
+--: source cancel/job_cancel_admin_v1.sql 4e02a6c841a5
 create or replace function unstuck.job_cancel_admin_v1(
   p_actor uuid,
   p_table text,
@@ -1679,7 +1683,7 @@ $c$;
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_admin_v1 to service_role;
 
--- source cancel/job_cancel_v1.sql 3080f3937678
+--: source cancel/job_cancel_v1.sql 3080f3937678
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -1742,7 +1746,7 @@ $c$;
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
--- source cancel/job_requeue_v1.sql 1e81deaf0b1e
+--: source cancel/job_requeue_v1.sql 1e81deaf0b1e
 create or replace function unstuck.job_requeue_v1(
   p_actor uuid,
   p_table text,
@@ -1906,7 +1910,7 @@ $c$;
 revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_requeue_v1 to service_role;
 
--- source cancel/orphans_cancel.sql 0f3b2a270159
+--: source cancel/orphans_cancel.sql 0f3b2a270159
 -- Cancels this user's orphans written by somebody else's hand (live, unpaid, no task, no start),
 -- so that they hide no real job. What somebody else holds is left alone, and none stops another.
 create or replace function unstuck_private.orphans_cancel(p_user_id uuid) returns void
@@ -1951,7 +1955,7 @@ end $$;
 revoke all on function unstuck_private.orphans_cancel
 from public, anon, authenticated, service_role;
 
--- source cancel/session_cancel_v1.sql ecaf6b1f2b9e
+--: source cancel/session_cancel_v1.sql ecaf6b1f2b9e
 create or replace function unstuck.session_cancel_v1(
   p_user_id uuid,
   p_session_id text,
@@ -2040,7 +2044,7 @@ $c$;
 revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.session_cancel_v1 to service_role;
 
--- source cancel/user_active_v1.sql c4b22eec6fd9
+--: source cancel/user_active_v1.sql c4b22eec6fd9
 create or replace function unstuck.user_active_v1(p_user_id uuid)
 returns table (
   has_active_job boolean,
@@ -2097,7 +2101,7 @@ $c$;
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_active_v1 to service_role;
 
--- source clock/intervals.sql 04a5683bf7af
+--: source clock/intervals.sql 04a5683bf7af
 -- The fixed intervals. Tests replace this one function instead of sleeping.
 create or replace function unstuck_private.intervals()
 returns table (
@@ -2126,7 +2130,7 @@ $$;
 
 revoke all on function unstuck_private.intervals from public, anon, authenticated, service_role;
 
--- source clock/minutes_between.sql b3da17d0bf0a
+--: source clock/minutes_between.sql b3da17d0bf0a
 -- Whole minutes for messages to users, at least one.
 create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz)
 returns int
@@ -2142,7 +2146,7 @@ $$;
 revoke all on function unstuck_private.minutes_between
 from public, anon, authenticated, service_role;
 
--- source clock/minutes_text.sql 14c27a5a76bb
+--: source clock/minutes_text.sql 14c27a5a76bb
 -- A number of minutes in words: `1 minute`, `2 minutes`.
 create or replace function unstuck_private.minutes_text(p_minutes int) returns text
 language sql
@@ -2154,7 +2158,7 @@ $$;
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
--- source credit/account_drop_empty.sql 2660591d2624
+--: source credit/account_drop_empty.sql 2660591d2624
 -- Takes back an account that was made for a job that is gone. The caller holds it.
 create or replace function unstuck_private.account_drop_empty(p_user_id uuid)
 returns void
@@ -2172,7 +2176,7 @@ $$;
 revoke all on function unstuck_private.account_drop_empty
 from public, anon, authenticated, service_role;
 
--- source credit/account_lock.sql 26eab5065a01
+--: source credit/account_lock.sql 26eab5065a01
 -- Locks the user's account, made where there is none, and tells its balance. Asked again where
 -- somebody erased the account while this waited for it: the caller always holds a row.
 create or replace function unstuck_private.account_lock(p_user_id uuid)
@@ -2201,7 +2205,7 @@ end $$;
 
 revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
 
--- source credit/account_lock_soon.sql 5b9e76b5949b
+--: source credit/account_lock_soon.sql 5b9e76b5949b
 -- Locks the user's account for a heal on behalf of that user, and says whether it could. A call
 -- of the same user is waited for; somebody who holds the account for longer is not: the user's
 -- question is answered without healing. A user without an account holds nothing to lock.
@@ -2224,7 +2228,7 @@ end $$;
 revoke all on function unstuck_private.account_lock_soon
 from public, anon, authenticated, service_role;
 
--- source credit/append_only.sql b3780f44fb89
+--: source credit/append_only.sql b3780f44fb89
 -- No entry is ever changed: what was wrong is set right by another one.
 create or replace function unstuck_private.append_only()
 returns trigger
@@ -2243,7 +2247,7 @@ for each row execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
 
--- source credit/consume_upscaler_credits.sql de9cbdaf89b3
+--: source credit/consume_upscaler_credits.sql de9cbdaf89b3
 create or replace function unstuck.consume_upscaler_credits(
   _user_id uuid,
   _amount bigint,
@@ -2268,7 +2272,7 @@ revoke all on function unstuck.consume_upscaler_credits
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.consume_upscaler_credits to service_role;
 
--- source credit/credit_adjust.sql d8eee5024444
+--: source credit/credit_adjust.sql d8eee5024444
 -- What the two legacy functions have in common: one signed adjustment, never below zero.
 create or replace function unstuck_private.credit_adjust(
   p_user_id uuid,
@@ -2303,7 +2307,7 @@ end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
 
--- source credit/credit_entries_after_delete.sql 68cbec7c4828
+--: source credit/credit_entries_after_delete.sql 68cbec7c4828
 -- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
 -- missing from the balance.
 create or replace function unstuck_private.credit_entries_after_delete()
@@ -2334,7 +2338,7 @@ for each statement execute function unstuck_private.credit_entries_after_delete(
 revoke all on function unstuck_private.credit_entries_after_delete
 from public, anon, authenticated, service_role;
 
--- source credit/credit_entries_before_insert.sql a53d3457b4de
+--: source credit/credit_entries_before_insert.sql a53d3457b4de
 -- The account follows the ledger. An entry written without `balance_after` moves the balance here;
 -- the set-based functions have computed both already.
 create or replace function unstuck_private.credit_entries_before_insert()
@@ -2361,7 +2365,7 @@ for each row execute function unstuck_private.credit_entries_before_insert();
 revoke all on function unstuck_private.credit_entries_before_insert
 from public, anon, authenticated, service_role;
 
--- source credit/credit_grant_v1.sql fafcc60f2523
+--: source credit/credit_grant_v1.sql fafcc60f2523
 create or replace function unstuck.credit_grant_v1(
   p_user_id uuid,
   p_amount bigint,
@@ -2425,7 +2429,7 @@ $c$;
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
--- source credit/credits_within.sql 13c47230591d
+--: source credit/credits_within.sql 13c47230591d
 -- A sum of credits as far as a bigint holds it: amounts written by hand may add up to more, and a
 -- report must not fail for that.
 create or replace function unstuck_private.credits_within(p_sum numeric) returns bigint
@@ -2439,7 +2443,7 @@ $$;
 revoke all on function unstuck_private.credits_within
 from public, anon, authenticated, service_role;
 
--- source credit/grant_max.sql 351833e18929
+--: source credit/grant_max.sql 351833e18929
 -- The most that one grant may give. Nine million of them still fit into a balance.
 create or replace function unstuck_private.grant_max()
 returns bigint
@@ -2450,7 +2454,7 @@ $$ select 1000000000000 $$;
 
 revoke all on function unstuck_private.grant_max from public, anon, authenticated, service_role;
 
--- source credit/refund_upscaler_credits.sql fd1305d10a75
+--: source credit/refund_upscaler_credits.sql fd1305d10a75
 create or replace function unstuck.refund_upscaler_credits(
   _user_id uuid,
   _amount bigint,
@@ -2476,7 +2480,7 @@ revoke all on function unstuck.refund_upscaler_credits
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;
 
--- source front/is_name_free.sql 68a16743e911
+--: source front/is_name_free.sql 68a16743e911
 -- Whether `public` has nothing by this name yet, of whatever kind or signature.
 create or replace function unstuck_private.is_name_free(p_name text) returns boolean
 language sql
@@ -2498,7 +2502,7 @@ $$;
 
 revoke all on function unstuck_private.is_name_free from public, anon, authenticated, service_role;
 
--- source job/act_as.sql 4d3352dfe233
+--: source job/act_as.sql 4d3352dfe233
 -- Names who acts in this transaction. The history's triggers write it beside each transition.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language sql
@@ -2510,7 +2514,7 @@ $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
--- source job/has_money.sql 470bf439b564
+--: source job/has_money.sql 470bf439b564
 -- Something was taken or returned for this job.
 create or replace function unstuck_private.has_money(p_job_id uuid) returns boolean
 language sql
@@ -2528,7 +2532,7 @@ $$;
 
 revoke all on function unstuck_private.has_money from public, anon, authenticated, service_role;
 
--- source job/is_final.sql 60ac2e6bdee8
+--: source job/is_final.sql 60ac2e6bdee8
 -- True for the states that a job or step never leaves. Inlined, like `is_live`.
 create or replace function unstuck_private.is_final(p_status text) returns boolean
 language sql
@@ -2541,7 +2545,7 @@ $$;
 revoke all on function unstuck_private.is_final from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_final to authenticated, service_role;
 
--- source job/is_live.sql a7b7356ce97a
+--: source job/is_live.sql a7b7356ce97a
 -- True for a job's states that are not final. It names no table and fixes no search_path, so the
 -- planner inlines it and sees the predicate of the partial indexes on `jobs`. Those spell the list
 -- out, because a table's indexes are made before the functions.
@@ -2556,7 +2560,7 @@ $$;
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
 
--- source job/is_money_odd.sql 60c80495c824
+--: source job/is_money_odd.sql 60c80495c824
 -- The row and the ledger do not say the same of what came back, or more came back than was taken.
 -- No healer moves money on a guess: such a row is quarantined.
 create or replace function unstuck_private.is_money_odd(p_job unstuck.jobs) returns boolean
@@ -2578,7 +2582,7 @@ $$;
 
 revoke all on function unstuck_private.is_money_odd from public, anon, authenticated, service_role;
 
--- source job/job_get_v1.sql be8214a060e1
+--: source job/job_get_v1.sql be8214a060e1
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -2685,7 +2689,7 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
--- source job/job_lock.sql 445237e78a0c
+--: source job/job_lock.sql 445237e78a0c
 -- One job, locked in order (account, job), for the functions that may move money. Null where there
 -- is none; an account that was made for a job that went meanwhile, with its user, goes with it.
 --
@@ -2723,7 +2727,7 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
--- source job/job_sync_from_steps.sql ccbc1062d111
+--: source job/job_sync_from_steps.sql ccbc1062d111
 -- What the jobs' own steps say they are. Only for live jobs; the closing functions write final
 -- states themselves.
 create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
@@ -2767,7 +2771,7 @@ $$;
 revoke all on function unstuck_private.job_sync_from_steps
 from public, anon, authenticated, service_role;
 
--- source job/jobs_before_insert.sql 057d0126aedd
+--: source job/jobs_before_insert.sql 057d0126aedd
 -- Fills what a writer leaves out, so that no live job is ever without a deadline.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
@@ -2814,7 +2818,7 @@ execute function unstuck_private.jobs_before_insert();
 revoke all on function unstuck_private.jobs_before_insert
 from public, anon, authenticated, service_role;
 
--- source job/jobs_before_update.sql 1ff572bbf253
+--: source job/jobs_before_update.sql 1ff572bbf253
 -- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
 -- cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
@@ -2869,7 +2873,7 @@ execute function unstuck_private.jobs_before_update();
 revoke all on function unstuck_private.jobs_before_update
 from public, anon, authenticated, service_role;
 
--- source job/jobs_close.sql 5ef6d3fdda73
+--: source job/jobs_close.sql 5ef6d3fdda73
 -- Closes live jobs with everything that belongs to them: steps, refunds, balances, the rows
 -- themselves. The caller has locked the accounts (by id) and then the jobs.
 --
@@ -2941,7 +2945,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
 
--- source job/jobs_close_each.sql df2a728c9714
+--: source job/jobs_close_each.sql df2a728c9714
 -- Closes jobs, locked as for `jobs_close`, so that none can stop another. One with odd money is
 -- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
 -- the one that cannot be closed is found and quarantined, and all the others are closed. What is
@@ -3017,7 +3021,7 @@ end $$;
 revoke all on function unstuck_private.jobs_close_each
 from public, anon, authenticated, service_role;
 
--- source job/jobs_lock_free.sql 8608f8e676bf
+--: source job/jobs_lock_free.sql 8608f8e676bf
 -- Locks, for a healer, those of these jobs that nobody else holds: the account, the job and each
 -- of its steps, in this order. It waits for nobody: who is busy is healed by the next pass.
 -- Returns the jobs that are locked in full.
@@ -3100,7 +3104,7 @@ end $$;
 revoke all on function unstuck_private.jobs_lock_free
 from public, anon, authenticated, service_role;
 
--- source job/jobs_log.sql 00a17dbd3bff
+--: source job/jobs_log.sql 00a17dbd3bff
 -- Writes the history: one event per transition, for all rows of a statement at once. The planner
 -- cannot know how many rows a transition table will hold, and a nested loop over two of them would
 -- cost the square of a sweep's page.
@@ -3149,7 +3153,7 @@ execute function unstuck_private.jobs_log();
 
 revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
 
--- source job/jobs_refund.sql 087c87e1dd67
+--: source job/jobs_refund.sql 087c87e1dd67
 -- Returns what these jobs are owed in the state that they are about to have, and says what the
 -- ledger shows. The caller has locked the accounts (by id) and the jobs, and has closed the steps.
 --
@@ -3291,7 +3295,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
--- source job/refuse.sql 81185cb0b9da
+--: source job/refuse.sql 81185cb0b9da
 -- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz, the message is the API's
 -- error code, the detail holds its extra fields as JSON.
 create or replace function unstuck_private.refuse(
@@ -3313,7 +3317,7 @@ end $$;
 
 revoke all on function unstuck_private.refuse from public, anon, authenticated, service_role;
 
--- source job/refuse_final.sql 86599f9e98ad
+--: source job/refuse_final.sql 86599f9e98ad
 -- Refuses a job that is over, and says how it ended.
 create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
 language plpgsql
@@ -3332,7 +3336,7 @@ end $$;
 
 revoke all on function unstuck_private.refuse_final from public, anon, authenticated, service_role;
 
--- source job/refuse_other_table.sql d3409fa312db
+--: source job/refuse_other_table.sql d3409fa312db
 -- Refuses a table name that the product does not have, then a job that is not in that table.
 create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text)
 returns void
@@ -3356,7 +3360,7 @@ end $$;
 revoke all on function unstuck_private.refuse_other_table
 from public, anon, authenticated, service_role;
 
--- source order/enqueue_answer.sql dede621ae1a6
+--: source order/enqueue_answer.sql dede621ae1a6
 -- The job's row as the answer of the request that named it. Its position costs a look at the whole
 -- queue, so a new job, which is about to be claimed, is answered without one.
 create or replace function unstuck_private.enqueue_answer(
@@ -3431,7 +3435,7 @@ end $$;
 revoke all on function unstuck_private.enqueue_answer
 from public, anon, authenticated, service_role;
 
--- source order/job_enqueue_v1.sql 7e2cd6f8894c
+--: source order/job_enqueue_v1.sql 7e2cd6f8894c
 create or replace function unstuck.job_enqueue_v1(
   p_user_id uuid,
   p_job_id uuid,
@@ -3628,7 +3632,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
--- source order/job_write.sql 4ca459f06827
+--: source order/job_write.sql 4ca459f06827
 -- Writes the job with its debit and steps, or overwrites the row that is adopted. The caller has
 -- locked the account.
 create or replace function unstuck_private.job_write(
@@ -3712,7 +3716,7 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
--- source order/seconds_over_queue_ttl.sql 09a34ee2f427
+--: source order/seconds_over_queue_ttl.sql 09a34ee2f427
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. It counts from the job's own position, so that a long line of
 -- one user's jobs refuses nobody else.
@@ -3762,7 +3766,7 @@ end $$;
 revoke all on function unstuck_private.seconds_over_queue_ttl
 from public, anon, authenticated, service_role;
 
--- source order/share_of.sql 99e48dff6661
+--: source order/share_of.sql 99e48dff6661
 -- One step's share of the price. What does not divide goes to the first steps, one credit each, so
 -- that the shares add up to exactly the price.
 create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
@@ -3776,7 +3780,7 @@ $$;
 
 revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
 
--- source queue/my_places.sql 723299a86ae4
+--: source queue/my_places.sql 723299a86ae4
 -- The positions of the caller's own waiting jobs ({job id: position}); an admin and the service see
 -- all. A position costs the provider's whole queue, so it is asked for once a query, never once a
 -- row.
@@ -3823,7 +3827,7 @@ end $$;
 revoke all on function unstuck_private.my_places from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.my_places to authenticated, service_role;
 
--- source queue/queue_check_v1.sql 58d1c5292251
+--: source queue/queue_check_v1.sql 58d1c5292251
 create or replace function unstuck.queue_check_v1(p_provider text)
 returns table (
   max_concurrent int,
@@ -3893,7 +3897,7 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
--- source queue/queue_order.sql 0ff9b6a5b1e5
+--: source queue/queue_order.sql 0ff9b6a5b1e5
 -- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
 -- the line once, since that user began to wait or was last served, and goes to its end when served:
 -- a thousand jobs of one user let everybody else through after each of them. The order does not
@@ -3957,7 +3961,7 @@ end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
--- source queue/queue_places.sql f6ceafcc7deb
+--: source queue/queue_places.sql f6ceafcc7deb
 -- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
 -- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
 create or replace function unstuck_private.queue_places(p_provider text)
@@ -4006,7 +4010,7 @@ end $$;
 
 revoke all on function unstuck_private.queue_places from public, anon, authenticated, service_role;
 
--- source queue/slots_free_in.sql 0c895de90885
+--: source queue/slots_free_in.sql 0c895de90885
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
 -- longer than its tool usually does is expected to need as long again as it is late.
 create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
@@ -4054,7 +4058,7 @@ end $$;
 
 revoke all on function unstuck_private.slots_free_in from public, anon, authenticated, service_role;
 
--- source queue/step_claim_v1.sql 235a7b50622c
+--: source queue/step_claim_v1.sql 235a7b50622c
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -4228,7 +4232,7 @@ $c$;
 revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_claim_v1 to service_role;
 
--- source queue/steps_waiting_v1.sql fad20e91ba6b
+--: source queue/steps_waiting_v1.sql fad20e91ba6b
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -4273,7 +4277,7 @@ $c$;
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
--- source queue/tool_seconds.sql d191f239e10b
+--: source queue/tool_seconds.sql d191f239e10b
 -- How long a step of each tool held its slot lately: the mean of the tool's last 20 among the
 -- provider's last 200. A tool without any takes the mean of the others. With nothing measured at
 -- all it is a minute, so that there is always an answer.
@@ -4326,7 +4330,7 @@ end $$;
 
 revoke all on function unstuck_private.tool_seconds from public, anon, authenticated, service_role;
 
--- source queue/visible_load.sql eb1411421203
+--: source queue/visible_load.sql eb1411421203
 create or replace function unstuck_private.visible_load()
 returns table (
   provider text,
@@ -4363,7 +4367,7 @@ $$;
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
--- source queue/visible_positions.sql 2811cb31c7ef
+--: source queue/visible_positions.sql 2811cb31c7ef
 create or replace function unstuck_private.visible_positions()
 returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql
@@ -4382,7 +4386,7 @@ revoke all on function unstuck_private.visible_positions
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;
 
--- source retention/erased_user.sql 46399bf85154
+--: source retention/erased_user.sql 46399bf85154
 -- Whose the rows are that stay of an erased user's jobs: nobody's.
 create or replace function unstuck_private.erased_user()
 returns uuid
@@ -4393,7 +4397,7 @@ $$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
 
 revoke all on function unstuck_private.erased_user from public, anon, authenticated, service_role;
 
--- source retention/prune_cancelled_requests.sql 10cd796dca6f
+--: source retention/prune_cancelled_requests.sql 10cd796dca6f
 create or replace function unstuck_private.prune_cancelled_requests(
   p_before timestamptz,
   p_limit int,
@@ -4425,7 +4429,7 @@ end $$;
 revoke all on function unstuck_private.prune_cancelled_requests
 from public, anon, authenticated, service_role;
 
--- source retention/prune_cron_runs.sql 0159deea4b8f
+--: source retention/prune_cron_runs.sql 0159deea4b8f
 -- pg_cron keeps a row of every run for ever, in a table that is its own and that the host's jobs
 -- share: only our job's rows go. The table has no index but its key, so it is walked by that, each
 -- row once, from where the walk before stopped. Says how many rows the walk passed.
@@ -4479,7 +4483,7 @@ end $$;
 revoke all on function unstuck_private.prune_cron_runs
 from public, anon, authenticated, service_role;
 
--- source retention/prune_erased_jobs.sql 4d3b9aff668e
+--: source retention/prune_erased_jobs.sql 4d3b9aff668e
 -- What was kept of an erased user's jobs so that a provider can be told to stop. It goes an hour
 -- after the erasing where no cancel is owed (a worker may have been about to learn its task), and
 -- at `p_before` whatever is owed: by then the task has ended by itself.
@@ -4529,7 +4533,7 @@ end $$;
 revoke all on function unstuck_private.prune_erased_jobs
 from public, anon, authenticated, service_role;
 
--- source retention/prune_inputs.sql 73ffdb90ff87
+--: source retention/prune_inputs.sql 73ffdb90ff87
 -- What final jobs and their steps were asked for is emptied; the rows themselves stay. Half of the
 -- rows are jobs, half are steps.
 create or replace function unstuck_private.prune_inputs(
@@ -4578,7 +4582,7 @@ end $$;
 
 revoke all on function unstuck_private.prune_inputs from public, anon, authenticated, service_role;
 
--- source retention/prune_job_events.sql 8180460c8c49
+--: source retention/prune_job_events.sql 8180460c8c49
 create or replace function unstuck_private.prune_job_events(
   p_before timestamptz,
   p_limit int,
@@ -4615,7 +4619,7 @@ end $$;
 revoke all on function unstuck_private.prune_job_events
 from public, anon, authenticated, service_role;
 
--- source retention/prune_kind.sql e1e30494c59f
+--: source retention/prune_kind.sql e1e30494c59f
 -- Prunes up to p_limit rows of one kind, after the first p_skip of them; says how many.
 create or replace function unstuck_private.prune_kind(
   p_kind text,
@@ -4651,7 +4655,7 @@ end $$;
 
 revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
 
--- source retention/prune_old_rows.sql c71ece5fe1e9
+--: source retention/prune_old_rows.sql c71ece5fe1e9
 -- One pass over everything that is not kept for ever: of each kind at most 5,000 rows and 100 ms,
 -- in batches. It waits for nobody, and one pass works at a time. What cannot be deleted (a host's
 -- foreign key, a trigger) is passed over, row by row, and its error noted; neither the other rows
@@ -4734,7 +4738,7 @@ end $$;
 revoke all on function unstuck_private.prune_old_rows
 from public, anon, authenticated, service_role;
 
--- source retention/prune_orphans.sql a0fa0395b6f5
+--: source retention/prune_orphans.sql a0fa0395b6f5
 -- Rows that older clients inserted and nobody ordered: cancelled, never paid, never begun, no step.
 -- Only these may a user write without paying, 200 an hour of 20 KB each, so they do not stay: a day
 -- of them is 96 MB. Their `/run` may still come later: it is then a new request of that id.
@@ -4778,7 +4782,7 @@ end $$;
 
 revoke all on function unstuck_private.prune_orphans from public, anon, authenticated, service_role;
 
--- source retention/prune_queue_turns.sql 02ae45b84155
+--: source retention/prune_queue_turns.sql 02ae45b84155
 -- Whoever has nothing open comes to the line as somebody new.
 create or replace function unstuck_private.prune_queue_turns(
   p_before timestamptz,
@@ -4816,7 +4820,7 @@ end $$;
 revoke all on function unstuck_private.prune_queue_turns
 from public, anon, authenticated, service_role;
 
--- source retention/prune_sweeps.sql d83e0c26f9e7
+--: source retention/prune_sweeps.sql d83e0c26f9e7
 -- All but the newest finished one, which is what `health` shows.
 create or replace function unstuck_private.prune_sweeps(
   p_before timestamptz,
@@ -4855,7 +4859,7 @@ end $$;
 
 revoke all on function unstuck_private.prune_sweeps from public, anon, authenticated, service_role;
 
--- source retention/prune_webhook_inbox.sql ad7644f24907
+--: source retention/prune_webhook_inbox.sql ad7644f24907
 -- Also what was never applied, once its job is over or gone: it can change nothing any more.
 create or replace function unstuck_private.prune_webhook_inbox(
   p_before timestamptz,
@@ -4892,7 +4896,7 @@ end $$;
 revoke all on function unstuck_private.prune_webhook_inbox
 from public, anon, authenticated, service_role;
 
--- source retention/user_close_jobs.sql 34cf82c12f7a
+--: source retention/user_close_jobs.sql 34cf82c12f7a
 -- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
 -- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
 -- are locked.
@@ -4945,7 +4949,7 @@ end $$;
 revoke all on function unstuck_private.user_close_jobs
 from public, anon, authenticated, service_role;
 
--- source retention/user_erase_v1.sql 4cf69236c046
+--: source retention/user_erase_v1.sql 4cf69236c046
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -5054,7 +5058,7 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
--- source retention/user_strip_jobs.sql 3b80f3176bfa
+--: source retention/user_strip_jobs.sql 3b80f3176bfa
 -- Takes everything out of these jobs that tells of their user and leaves what a provider's cancel
 -- needs. The rows belong to nobody afterwards and are worth nothing. No other user's job names any
 -- of the user's jobs afterwards.
@@ -5114,7 +5118,7 @@ end $$;
 revoke all on function unstuck_private.user_strip_jobs
 from public, anon, authenticated, service_role;
 
--- source role/has_role.sql 64d3b48ac378
+--: source role/has_role.sql 64d3b48ac378
 create or replace function unstuck.has_role(_user_id uuid, _role unstuck.app_role) returns boolean
 language sql
 stable
@@ -5141,7 +5145,7 @@ grant execute on function unstuck.has_role to service_role;
 -- Policies ask for the caller's role, as Supabase apps expect.
 grant execute on function unstuck.has_role to authenticated;
 
--- source role/host_has_role.sql fa9e87f1b4bd
+--: source role/host_has_role.sql fa9e87f1b4bd
 -- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such
 -- function, or where its role type does not know the word. The host's function is called by its own
 -- argument type, under the search path that its code expects. Our front in `public` does not count.
@@ -5188,7 +5192,7 @@ end $$;
 revoke all on function unstuck_private.host_has_role
 from public, anon, authenticated, service_role;
 
--- source role/is_admin.sql 424313c8185c
+--: source role/is_admin.sql 424313c8185c
 -- True when the caller of the request is signed in and an admin now.
 create or replace function unstuck_private.is_admin() returns boolean
 language sql
@@ -5203,7 +5207,7 @@ $$;
 revoke all on function unstuck_private.is_admin from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_admin to authenticated, service_role;
 
--- source role/may_see.sql 6139c5e2113c
+--: source role/may_see.sql 6139c5e2113c
 -- True for the row's owner, an admin, the service role and the database's own roles.
 -- PostgREST sets `role`; psql and pg_cron leave it as `none`.
 create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
@@ -5222,7 +5226,7 @@ $$;
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.may_see to authenticated, service_role;
 
--- source step/cancel_due_with.sql a08005f04a68
+--: source step/cancel_due_with.sql a08005f04a68
 -- The cancels owed to the provider once this step is closed: its task, if the provider has one
 -- and is still at it. What is no list, by hand, counts as none.
 create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
@@ -5248,7 +5252,7 @@ $$;
 revoke all on function unstuck_private.cancel_due_with
 from public, anon, authenticated, service_role;
 
--- source step/cancel_due_without.sql 4a69a3ebcb6c
+--: source step/cancel_due_without.sql 4a69a3ebcb6c
 -- The cancels owed but for this task's. What is no list, by hand, counts as none.
 create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
 returns jsonb
@@ -5265,7 +5269,7 @@ $$;
 revoke all on function unstuck_private.cancel_due_without
 from public, anon, authenticated, service_role;
 
--- source step/cancels_owed.sql f8ced5a464cc
+--: source step/cancels_owed.sql f8ced5a464cc
 -- The cancels that a step owes to its provider. What is no such list, or names no task, owes none.
 create or replace function unstuck_private.cancels_owed(p_due jsonb)
 returns table (task_id text, run bigint)
@@ -5282,7 +5286,7 @@ $$;
 
 revoke all on function unstuck_private.cancels_owed from public, anon, authenticated, service_role;
 
--- source step/holds_slot.sql 12c65613653a
+--: source step/holds_slot.sql 12c65613653a
 -- True while a step takes one of its provider's slots: from the claim until the provider is done.
 -- It fixes no search_path, so the planner inlines it and sees the predicate of the index
 -- `job_steps_slots`, which spells the rule out: a table's indexes are made before the functions.
@@ -5296,7 +5300,7 @@ $$;
 
 revoke all on function unstuck_private.holds_slot from public, anon, authenticated, service_role;
 
--- source step/is_task_elsewhere.sql 5cb1aa549ac2
+--: source step/is_task_elsewhere.sql 5cb1aa549ac2
 -- True when another step has this task of the provider, live or over, or owes a cancel for it. Only
 -- that step may do anything with it: whoever names it at this step's address is mistaken.
 create or replace function unstuck_private.is_task_elsewhere(
@@ -5328,7 +5332,7 @@ $$;
 revoke all on function unstuck_private.is_task_elsewhere
 from public, anon, authenticated, service_role;
 
--- source step/job_steps_before_insert.sql d03b858b32f5
+--: source step/job_steps_before_insert.sql d03b858b32f5
 -- Fills what a writer leaves out, so that no live step is ever without a deadline.
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
@@ -5376,7 +5380,7 @@ execute function unstuck_private.job_steps_before_insert();
 revoke all on function unstuck_private.job_steps_before_insert
 from public, anon, authenticated, service_role;
 
--- source step/job_steps_before_update.sql 75a6435a7af1
+--: source step/job_steps_before_update.sql 75a6435a7af1
 -- Refuses to leave a final state, and keeps the job's deadline no later than that of a working step
 -- whose deadline somebody moved back by hand: the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
@@ -5411,7 +5415,7 @@ execute function unstuck_private.job_steps_before_update();
 revoke all on function unstuck_private.job_steps_before_update
 from public, anon, authenticated, service_role;
 
--- source step/job_steps_log.sql 462f16abaeb9
+--: source step/job_steps_log.sql 462f16abaeb9
 -- Writes the history: one event per step that changed its state or was claimed again, for all rows
 -- of a statement at once and without nested loops, like `jobs_log`.
 create or replace function unstuck_private.job_steps_log() returns trigger
@@ -5448,7 +5452,7 @@ execute function unstuck_private.job_steps_log();
 
 revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;
 
--- source step/step_cancelled_v1.sql f3f2506eb0df
+--: source step/step_cancelled_v1.sql f3f2506eb0df
 create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
 returns table (remaining int)
 language sql
@@ -5476,7 +5480,7 @@ $c$;
 revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_cancelled_v1 to service_role;
 
--- source step/step_checked_v1.sql 3cd42ac12413
+--: source step/step_checked_v1.sql 3cd42ac12413
 create or replace function unstuck.step_checked_v1(
   p_job_id uuid,
   p_step int,
@@ -5557,7 +5561,7 @@ $c$;
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_checked_v1 to service_role;
 
--- source step/step_complete_v1.sql ccf52bcd588b
+--: source step/step_complete_v1.sql ccf52bcd588b
 create or replace function unstuck.step_complete_v1(
   p_job_id uuid,
   p_step int,
@@ -5656,7 +5660,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
--- source step/step_done_v1.sql 8e09177aa293
+--: source step/step_done_v1.sql 8e09177aa293
 create or replace function unstuck.step_done_v1(
   p_job_id uuid,
   p_step int,
@@ -5794,7 +5798,7 @@ $c$;
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v1 to service_role;
 
--- source step/step_fail.sql c2262c9ff654
+--: source step/step_fail.sql c2262c9ff654
 -- A step that is given up: the whole job (rule `all`), or its own share (rule `per_step`). The
 -- account and the job are locked. What the job's row says of money is written from the ledger.
 create or replace function unstuck_private.step_fail(
@@ -5863,7 +5867,7 @@ end $$;
 
 revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
 
--- source step/step_fail_v1.sql ac0e18f22f6f
+--: source step/step_fail_v1.sql ac0e18f22f6f
 create or replace function unstuck.step_fail_v1(
   p_job_id uuid,
   p_step int,
@@ -5915,7 +5919,7 @@ $c$;
 revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_fail_v1 to service_role;
 
--- source step/step_get_v1.sql 9d2a291e66e3
+--: source step/step_get_v1.sql 9d2a291e66e3
 create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
 returns table (
   job_id uuid,
@@ -5969,7 +5973,7 @@ $c$;
 revoke all on function unstuck.step_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_get_v1 to service_role;
 
--- source step/step_heartbeat_v1.sql 0f90825657d7
+--: source step/step_heartbeat_v1.sql 0f90825657d7
 create or replace function unstuck.step_heartbeat_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean, lease_ms int)
 language plpgsql
@@ -6010,7 +6014,7 @@ $c$;
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_heartbeat_v1 to service_role;
 
--- source step/step_lock.sql 73cc8f89ba7d
+--: source step/step_lock.sql 73cc8f89ba7d
 -- The step of a live run, its job locked first. Null where the run is stale or the step final.
 create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
 returns unstuck.job_steps
@@ -6042,7 +6046,7 @@ end $$;
 
 revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
 
--- source step/step_requeue_v1.sql 26331c5d5bb0
+--: source step/step_requeue_v1.sql 26331c5d5bb0
 create or replace function unstuck.step_requeue_v1(
   p_job_id uuid,
   p_step int,
@@ -6126,7 +6130,7 @@ $c$;
 revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_requeue_v1 to service_role;
 
--- source step/step_sent_v1.sql b3664bdcafd4
+--: source step/step_sent_v1.sql b3664bdcafd4
 create or replace function unstuck.step_sent_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean)
 language plpgsql
@@ -6176,7 +6180,7 @@ $c$;
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
--- source step/step_started_v1.sql 60db7df69c42
+--: source step/step_started_v1.sql 60db7df69c42
 create or replace function unstuck.step_started_v1(
   p_job_id uuid,
   p_step int,
@@ -6282,7 +6286,7 @@ $c$;
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
--- source step/steps_due_v1.sql f4c41c4ee684
+--: source step/steps_due_v1.sql f4c41c4ee684
 create or replace function unstuck.steps_due_v1(
   p_provider text,
   p_limit int,
@@ -6426,7 +6430,7 @@ $c$;
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
--- source step/steps_reserve.sql 48dd5b52c302
+--: source step/steps_reserve.sql 48dd5b52c302
 -- Reserves steps, which are locked, for whoever asks about them: their keys with what is due and
 -- whether it is overdue. Returns those that could be reserved. A step that cannot even be noted
 -- (a trigger refuses it) is left out.
@@ -6483,7 +6487,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_reserve from public, anon, authenticated, service_role;
 
--- source sweep/can_go_back.sql 418d9f90e73f
+--: source sweep/can_go_back.sql 418d9f90e73f
 -- Once its lease is over, this step goes back to the queue: it was handed over and never sent (a
 -- rescue), or it is a synchronous attempt whose worker died. Without a lease nobody held it: it
 -- was written by others. Some tools are retried by their own cleanup, which calls their function.
@@ -6512,7 +6516,7 @@ $$;
 
 revoke all on function unstuck_private.can_go_back from public, anon, authenticated, service_role;
 
--- source sweep/cleanup_all_stale_ai_jobs.sql 886d38437084
+--: source sweep/cleanup_all_stale_ai_jobs.sql 886d38437084
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
@@ -6554,7 +6558,7 @@ revoke all on function unstuck.cleanup_all_stale_ai_jobs
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
 
--- source sweep/count_due.sql bbe0004ea912
+--: source sweep/count_due.sql bbe0004ea912
 -- What the rules above would still close, looking one page ahead. A row that cannot be judged is
 -- left over too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
@@ -6596,7 +6600,7 @@ end $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
 
--- source sweep/count_due_of.sql b2c39bfaa771
+--: source sweep/count_due_of.sql b2c39bfaa771
 -- How many of these jobs are over; 0 where that cannot be told of one of them.
 create or replace function unstuck_private.count_due_of(p_now timestamptz, p_ids uuid[])
 returns int
@@ -6616,7 +6620,7 @@ end $$;
 
 revoke all on function unstuck_private.count_due_of from public, anon, authenticated, service_role;
 
--- source sweep/count_stuck.sql 7c67301e9973
+--: source sweep/count_stuck.sql 7c67301e9973
 -- How many live rows are past every healer's patience; past 10,000 it stops counting.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
@@ -6638,7 +6642,7 @@ $$;
 
 revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
 
--- source sweep/health_v1.sql 366242f67b34
+--: source sweep/health_v1.sql 366242f67b34
 create or replace function unstuck.health_v1()
 returns table (last_sweep_seconds int, stuck int, violations int)
 language sql
@@ -6668,7 +6672,7 @@ $c$;
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v1 to service_role;
 
--- source sweep/jobs_due.sql 1b7ed84e8349
+--: source sweep/jobs_due.sql 1b7ed84e8349
 -- Which of these jobs are over, and how they end. The only place that knows the clocks' rules
 -- (DATA, "Clocks"). Times are compared with what lies before now: a time by hand may be so far
 -- off that nothing can be added to it.
@@ -6803,7 +6807,7 @@ $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
--- source sweep/jobs_judge.sql cc076ae8a0f9
+--: source sweep/jobs_judge.sql cc076ae8a0f9
 -- What `jobs_due` says of these jobs, which are locked, as arrays side by side. A row on which it
 -- fails is found by halves and quarantined.
 create or replace function unstuck_private.jobs_judge(
@@ -6847,7 +6851,7 @@ end $$;
 
 revoke all on function unstuck_private.jobs_judge from public, anon, authenticated, service_role;
 
--- source sweep/jobs_quarantine.sql 6b49f2954344
+--: source sweep/jobs_quarantine.sql 6b49f2954344
 -- A row that cannot be healed is kept for an operator. It blocks neither its user nor the others:
 -- its steps end, so that they hold no slot and are not run, and the provider is told. The caller
 -- has locked the jobs.
@@ -6944,7 +6948,7 @@ end $$;
 revoke all on function unstuck_private.jobs_quarantine
 from public, anon, authenticated, service_role;
 
--- source sweep/jobs_sweep_v1.sql dde209bf5471
+--: source sweep/jobs_sweep_v1.sql dde209bf5471
 create or replace function unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
 returns table (
   cleaned int,
@@ -6978,7 +6982,7 @@ $c$;
 revoke all on function unstuck.jobs_sweep_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_sweep_v1 to service_role;
 
--- source sweep/step_fail_exhausted.sql 448cf148f069
+--: source sweep/step_fail_exhausted.sql 448cf148f069
 -- Fails one step without an attempt left, of a job that is locked. No row where somebody was
 -- faster. A job with odd money is quarantined instead.
 create or replace function unstuck_private.step_fail_exhausted(
@@ -7025,7 +7029,7 @@ end $$;
 revoke all on function unstuck_private.step_fail_exhausted
 from public, anon, authenticated, service_role;
 
--- source sweep/steps_fail_exhausted.sql 91149711cf50
+--: source sweep/steps_fail_exhausted.sql 91149711cf50
 -- A synchronous step with no attempt left fails alone where its siblings may still finish. What
 -- somebody else holds is left for the next pass; a job on which this fails is quarantined.
 create or replace function unstuck_private.steps_fail_exhausted(
@@ -7079,7 +7083,7 @@ end $$;
 revoke all on function unstuck_private.steps_fail_exhausted
 from public, anon, authenticated, service_role;
 
--- source sweep/steps_put_back.sql bd8bdfc90601
+--: source sweep/steps_put_back.sql bd8bdfc90601
 -- Puts the steps of these jobs, which are locked, back into the queue where they may go back, and
 -- says how many. A job on which this fails is found by halves and quarantined.
 create or replace function unstuck_private.steps_put_back(p_now timestamptz, p_ids uuid[])
@@ -7147,7 +7151,7 @@ end $$;
 revoke all on function unstuck_private.steps_put_back
 from public, anon, authenticated, service_role;
 
--- source sweep/steps_rescue.sql 776efd58e42a
+--: source sweep/steps_rescue.sql 776efd58e42a
 -- Steps whose lease ran out and that go back to the queue (`can_go_back`), of jobs that nobody
 -- else holds. Returns how many.
 create or replace function unstuck_private.steps_rescue(
@@ -7183,7 +7187,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
--- source sweep/sweep.sql 9090fc43b0cb
+--: source sweep/sweep.sql 9090fc43b0cb
 -- Everything SQL can heal, up to p_limit jobs and a time budget: first what is over, page by page,
 -- then steps without an attempt left, then steps that go back to the queue. None of the three
 -- stops another, and no row stops the others.
@@ -7273,7 +7277,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
 
--- source sweep/sweep_begin_v1.sql bc3ea0ed61df
+--: source sweep/sweep_begin_v1.sql bc3ea0ed61df
 create or replace function unstuck.sweep_begin_v1(p_source text)
 returns table (sweep_id bigint)
 language sql
@@ -7293,7 +7297,7 @@ $c$;
 revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_begin_v1 to service_role;
 
--- source sweep/sweep_candidates.sql 418b24d9108a
+--: source sweep/sweep_candidates.sql 418b24d9108a
 -- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline,
 -- or ('age') as old as the hard limit of A5 whatever their deadline says. A page costs what it
 -- holds, not what the backlog holds.
@@ -7364,7 +7368,7 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
--- source sweep/sweep_end_v1.sql 04204cb550f8
+--: source sweep/sweep_end_v1.sql 04204cb550f8
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
@@ -7408,7 +7412,7 @@ $c$;
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
--- source sweep/sweep_finish.sql eefffa85a7e7
+--: source sweep/sweep_finish.sql eefffa85a7e7
 -- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
 -- finished all the same, without the count that failed, and nothing that it healed is undone:
 -- health is not good while a count is missing.
@@ -7445,7 +7449,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
 
--- source sweep/sweep_page.sql 641a70240458
+--: source sweep/sweep_page.sql 641a70240458
 -- One page: what nobody else holds is locked, judged under the locks (asking first would ask
 -- twice) and closed. The last row counts what is due and left over: held by others, or beyond
 -- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
@@ -7492,7 +7496,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
--- source sweep/sweep_pass.sql 1a79574bad2f
+--: source sweep/sweep_pass.sql 1a79574bad2f
 -- One pass over everybody, with what it did in all and by table, added to its row.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
@@ -7565,7 +7569,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
 
--- source sweep/user_heal_v1.sql b22c6b41b790
+--: source sweep/user_heal_v1.sql b22c6b41b790
 create or replace function unstuck.user_heal_v1(p_user_id uuid)
 returns table (healed int, refunded_credits bigint)
 language sql
@@ -7590,7 +7594,7 @@ $c$;
 revoke all on function unstuck.user_heal_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_heal_v1 to service_role;
 
--- source tool/job_span.sql f380d4e44219
+--: source tool/job_span.sql f380d4e44219
 -- The longest that a job of this tool with this many steps may live.
 create or replace function unstuck_private.job_span(p_tool text, p_steps int) returns interval
 language sql
@@ -7606,7 +7610,7 @@ $$;
 
 revoke all on function unstuck_private.job_span from public, anon, authenticated, service_role;
 
--- source tool/providers_before_update.sql 2df7c26ddbad
+--: source tool/providers_before_update.sql 2df7c26ddbad
 -- Notes when a limit is lowered. Steps that were claimed before are no offence against the new one.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
@@ -7628,7 +7632,7 @@ execute function unstuck_private.providers_before_update();
 revoke all on function unstuck_private.providers_before_update
 from public, anon, authenticated, service_role;
 
--- source tool/tool_span.sql 7fe79fb0e8ec
+--: source tool/tool_span.sql 7fe79fb0e8ec
 -- The longest that a job of this tool may live: its time in the queue, then each step that must run
 -- in sequence, and each of these as often as a synchronous provider is tried.
 create or replace function unstuck_private.tool_span(
@@ -7650,7 +7654,7 @@ $$;
 
 revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
 
--- source view/legacy_job_insert.sql 403be6f1443c
+--: source view/legacy_job_insert.sql 403be6f1443c
 -- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
 -- Forged columns are not read.
 create or replace function unstuck_private.legacy_job_insert() returns trigger
@@ -7752,7 +7756,7 @@ end $$;
 revoke all on function unstuck_private.legacy_job_insert
 from public, anon, authenticated, service_role;
 
--- source view/legacy_job_update.sql dfb5cc3997b2
+--: source view/legacy_job_update.sql dfb5cc3997b2
 -- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
 -- and returned if paid.
 create or replace function unstuck_private.legacy_job_update() returns trigger
@@ -7806,7 +7810,7 @@ end $$;
 revoke all on function unstuck_private.legacy_job_update
 from public, anon, authenticated, service_role;
 
--- source view/legacy_write_refuse.sql 328302bdfdf4
+--: source view/legacy_write_refuse.sql 328302bdfdf4
 create or replace function unstuck_private.legacy_write_refuse() returns trigger
 language plpgsql
 set search_path = ''
@@ -7819,7 +7823,7 @@ end $$;
 revoke all on function unstuck_private.legacy_write_refuse
 from public, anon, authenticated, service_role;
 
--- source view/number_in.sql ad40eaa137db
+--: source view/number_in.sql ad40eaa137db
 -- A number of a request, or null: one odd row must not make a whole view unreadable.
 create or replace function unstuck_private.number_in(p_text text) returns numeric
 language sql
@@ -7832,7 +7836,7 @@ $$;
 revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.number_in to authenticated, service_role;
 
--- source view/seconds_between.sql b94f9e6c1493
+--: source view/seconds_between.sql b94f9e6c1493
 -- Whole seconds from one time to another. A time written by hand may be any, also infinite; the
 -- answer stays a number that an int holds, so that one odd row makes no list unreadable.
 create or replace function unstuck_private.seconds_between(p_from timestamptz, p_to timestamptz)
@@ -7851,7 +7855,7 @@ revoke all on function unstuck_private.seconds_between
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.seconds_between to authenticated, service_role;
 
--- source view/status_word.sql b9f33e25b1b1
+--: source view/status_word.sql b9f33e25b1b1
 -- Status words by front end (API, "Status words"). The table name decides.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
@@ -7876,7 +7880,7 @@ $$;
 revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.status_word to authenticated, service_role;
 
--- source view/visible_hours.sql 3ea3620749bf
+--: source view/visible_hours.sql 3ea3620749bf
 create or replace function unstuck_private.visible_hours()
 returns table (
   hour timestamptz,
@@ -7931,7 +7935,7 @@ $$;
 revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_hours to authenticated, service_role;
 
--- source webhook/webhook_applied_v1.sql 36b22eafc724
+--: source webhook/webhook_applied_v1.sql 36b22eafc724
 create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
 returns table (applied boolean)
 language sql
@@ -7958,7 +7962,7 @@ $c$;
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_applied_v1 to service_role;
 
--- source webhook/webhook_record_v1.sql 2ad82930c235
+--: source webhook/webhook_record_v1.sql 2ad82930c235
 create or replace function unstuck.webhook_record_v1(
   p_provider text,
   p_job_id uuid,
@@ -8007,7 +8011,7 @@ $c$;
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v1 to service_role;
 
--- source website/generation_get_v1.sql fab9897768c4
+--: source website/generation_get_v1.sql fab9897768c4
 create or replace function unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
 returns table (
   job_id uuid,
@@ -8040,7 +8044,7 @@ $c$;
 revoke all on function unstuck.generation_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_get_v1 to service_role;
 
--- source website/generation_put_back_v1.sql 700c901a1849
+--: source website/generation_put_back_v1.sql 700c901a1849
 create or replace function unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
 returns table (applied boolean)
 language sql
@@ -8067,7 +8071,7 @@ revoke all on function unstuck.generation_put_back_v1
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_put_back_v1 to service_role;
 
--- source website/generation_retry_v1.sql d240092a0431
+--: source website/generation_retry_v1.sql d240092a0431
 create or replace function unstuck.generation_retry_v1(
   p_job_id uuid,
   p_tool text,
@@ -8178,7 +8182,7 @@ $c$;
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
--- source website/generations_stale_v1.sql 42d92b3437b2
+--: source website/generations_stale_v1.sql 42d92b3437b2
 create or replace function unstuck.generations_stale_v1(p_limit int)
 returns table (
   job_id uuid,
@@ -8246,7 +8250,7 @@ revoke all on function unstuck.generations_stale_v1
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;
 
--- source website/is_reserved_attempt.sql 40962d00948e
+--: source website/is_reserved_attempt.sql 40962d00948e
 -- A cleanup was given this stale attempt a moment ago, to call its function.
 create or replace function unstuck_private.is_reserved_attempt(
   p_step unstuck.job_steps,
@@ -8263,7 +8267,7 @@ $$;
 revoke all on function unstuck_private.is_reserved_attempt
 from public, anon, authenticated, service_role;
 
--- source website/is_stale_attempt.sql 06a0329e179a
+--: source website/is_stale_attempt.sql 06a0329e179a
 -- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others
 -- have no lease; their deadline says when.
 create or replace function unstuck_private.is_stale_attempt(
@@ -8283,7 +8287,7 @@ $$;
 revoke all on function unstuck_private.is_stale_attempt
 from public, anon, authenticated, service_role;
 
--- source website/website_fail.sql f6969e62b11f
+--: source website/website_fail.sql f6969e62b11f
 -- No attempt or no time left: the website is given up, in the caller's transaction, which has
 -- locked account, job and step.
 create or replace function unstuck_private.website_fail(
@@ -8302,7 +8306,7 @@ $$;
 
 revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;
 
--- source website/website_settle.sql 518b945291b8
+--: source website/website_settle.sql 518b945291b8
 -- What becomes of a website whose attempt stopped: failed and refunded where no attempt or no time
 -- is left, else reserved for whoever asks. Its account, job and step are locked. No row where
 -- another cleanup, or its owner, came first, and where its money is odd: then it is quarantined.
@@ -8357,7 +8361,7 @@ end $$;
 revoke all on function unstuck_private.website_settle
 from public, anon, authenticated, service_role;
 
--- source audit/invariant_violations.sql ad748d10e501
+--: source audit/invariant_violations.sql ad748d10e501
 -- A row per offence against DATA's invariants, for the service and admins; empty is healthy.
 create view unstuck.invariant_violations
 with (security_invoker = true) as
@@ -8367,7 +8371,7 @@ from unstuck_private.visible_violations() v;
 revoke all on unstuck.invariant_violations from public, anon, authenticated, service_role;
 grant select on unstuck.invariant_violations to authenticated, service_role;
 
--- source queue/provider_load.sql e2dc46278901
+--: source queue/provider_load.sql e2dc46278901
 -- Each provider's slots and queue at a glance, for the admin page.
 create view unstuck.provider_load
 with (security_invoker = true) as
@@ -8383,7 +8387,7 @@ from unstuck_private.visible_load() l;
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;
 
--- source queue/queue_positions.sql ca53831281a3
+--: source queue/queue_positions.sql ca53831281a3
 -- Who waits where, and for how long yet; for the service and admins.
 create view unstuck.queue_positions
 with (security_invoker = true) as
@@ -8393,7 +8397,7 @@ from unstuck_private.visible_positions() s;
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
 
--- source view/delivered_pictures.sql b16cdc748ddc
+--: source view/delivered_pictures.sql b16cdc748ddc
 -- The picture of each step, for who may see it: its owner once it was delivered (the step
 -- completed, and the job did not fail as a whole), an admin and the service. It reads with its
 -- owner's rights, so the one protected column is guarded in itself, whatever is asked beside it.
@@ -8414,7 +8418,7 @@ revoke all on unstuck_private.delivered_pictures
 from public, anon, authenticated, service_role;
 grant select on unstuck_private.delivered_pictures to authenticated, service_role;
 
--- source view/generation_history.sql 0477939c0317
+--: source view/generation_history.sql 0477939c0317
 -- An older page's jobs: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
@@ -8466,7 +8470,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;
 
--- source view/generation_jobs.sql 0dad8bb386e4
+--: source view/generation_jobs.sql 0dad8bb386e4
 -- An older page's jobs: sets of cards.
 create view unstuck.generation_jobs
 with (security_invoker = true) as
@@ -8520,7 +8524,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;
 
--- source view/generation_tasks.sql cdbf0ba02a0b
+--: source view/generation_tasks.sql cdbf0ba02a0b
 -- An older page's cards: one row a step of a set.
 create view unstuck.generation_tasks
 with (security_invoker = true) as
@@ -8573,7 +8577,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;
 
--- source view/job_health.sql 2826b5e37cf1
+--: source view/job_health.sql 2826b5e37cf1
 -- A row per table: what is live there, how old it is, and the three things that should be 0.
 create view unstuck.job_health
 with (security_invoker = true) as
@@ -8611,7 +8615,7 @@ group by t.table_name;
 revoke all on unstuck.job_health from public, anon, authenticated, service_role;
 grant select on unstuck.job_health to authenticated, service_role;
 
--- source view/job_receipts.sql c662177fa28a
+--: source view/job_receipts.sql c662177fa28a
 -- What a job cost and why: every entry of its own. Owners see theirs.
 create view unstuck.job_receipts
 with (security_invoker = true) as
@@ -8653,7 +8657,7 @@ from unstuck.jobs j;
 revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
 grant select on unstuck.job_receipts to authenticated, service_role;
 
--- source view/jobs_by_hour.sql 157f140d268f
+--: source view/jobs_by_hour.sql 157f140d268f
 -- The last 24 hours, a row each, for the admin page.
 create view unstuck.jobs_by_hour
 with (security_invoker = true) as
@@ -8670,7 +8674,7 @@ from unstuck_private.visible_hours() h;
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;
 
--- source view/pose_changer_jobs.sql 156d8e4ea2e2
+--: source view/pose_changer_jobs.sql 156d8e4ea2e2
 -- An older page's jobs: the pose changer.
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
@@ -8723,7 +8727,7 @@ revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, servic
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
 
--- source view/replicate_tasks.sql 693408b6cc99
+--: source view/replicate_tasks.sql 693408b6cc99
 -- An older page's jobs: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
@@ -8779,7 +8783,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;
 
--- source view/upscaler_jobs.sql a4c969c63d52
+--: source view/upscaler_jobs.sql a4c969c63d52
 -- An older page's jobs: the picture upscaler.
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
@@ -8837,7 +8841,7 @@ revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
 
--- source view/veste_ai_jobs.sql 7f12a1d7483f
+--: source view/veste_ai_jobs.sql 7f12a1d7483f
 -- An older page's jobs: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
@@ -8890,7 +8894,7 @@ revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
 
--- source view/video_upscaler_jobs.sql aab7707e1517
+--: source view/video_upscaler_jobs.sql aab7707e1517
 -- An older page's jobs: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
@@ -8945,7 +8949,7 @@ revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, serv
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.video_upscaler_jobs to authenticated;
 
--- source policy/read_own_rows.sql 73b1a8bc37e9
+--: source policy/read_own_rows.sql 73b1a8bc37e9
 -- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
@@ -8985,12 +8989,12 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- source audit/audit_turn_row.sql abc345005fe9
+--: source audit/audit_turn_row.sql abc345005fe9
 insert into unstuck_private.audit_turn
 default values
 on conflict do nothing;
 
--- source retention/known_kinds.sql f6af5e31a57b
+--: source retention/known_kinds.sql f6af5e31a57b
 insert into unstuck.retention (kind, keep)
 values
   -- Transitions, once their job is over.
@@ -9016,7 +9020,7 @@ values
   ('results', null)
 on conflict do nothing;
 
--- source tool/known_providers.sql 5b3b389fc24b
+--: source tool/known_providers.sql 5b3b389fc24b
 -- One row per provider. An operator's own limits stay when this is applied again.
 insert into unstuck.providers (
   provider, max_concurrent, synchronous, signed_webhooks, retried_by_function
@@ -9028,7 +9032,7 @@ values
   ('llm',        10, true,  false, true)
 on conflict do nothing;
 
--- source tool/known_tools.sql 73b9d1d5398c
+--: source tool/known_tools.sql 73b9d1d5398c
 -- One row per tool; `tool` is the name of the function that creates its jobs.
 -- An operator's own prices and limits stay when this is applied again.
 insert into unstuck.tools (
@@ -9084,7 +9088,7 @@ values
   )
 on conflict do nothing;
 
--- source front/app_role.sql a50d9680a46d
+--: source front/app_role.sql a50d9680a46d
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9097,7 +9101,7 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
--- source front/cleanup_all_stale_ai_jobs.sql c811c28c4247
+--: source front/cleanup_all_stale_ai_jobs.sql c811c28c4247
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9119,7 +9123,7 @@ begin
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
--- source front/consume_upscaler_credits.sql 4aa62d46b00b
+--: source front/consume_upscaler_credits.sql 4aa62d46b00b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9141,7 +9145,7 @@ begin
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
--- source front/credit_grant_v1.sql 0d1a6bc94b88
+--: source front/credit_grant_v1.sql 0d1a6bc94b88
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9166,7 +9170,7 @@ begin
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
--- source front/generation_history.sql 8b07cb00127b
+--: source front/generation_history.sql 8b07cb00127b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9182,7 +9186,7 @@ begin
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
--- source front/generation_jobs.sql fb641d6a21c6
+--: source front/generation_jobs.sql fb641d6a21c6
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9198,7 +9202,7 @@ begin
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
--- source front/generation_tasks.sql 99e52d1b13da
+--: source front/generation_tasks.sql 99e52d1b13da
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9214,7 +9218,7 @@ begin
   grant select on public.generation_tasks to authenticated, service_role;
 end $do$;
 
--- source front/has_role.sql b0ca2fcc554a
+--: source front/has_role.sql b0ca2fcc554a
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9234,7 +9238,7 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
--- source front/pose_changer_jobs.sql 1ae586fcfa52
+--: source front/pose_changer_jobs.sql 1ae586fcfa52
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9251,7 +9255,7 @@ begin
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
--- source front/refund_upscaler_credits.sql 8aa50ce3f8af
+--: source front/refund_upscaler_credits.sql 8aa50ce3f8af
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9273,7 +9277,7 @@ begin
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
--- source front/replicate_tasks.sql 03d77c39dfec
+--: source front/replicate_tasks.sql 03d77c39dfec
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9289,7 +9293,7 @@ begin
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
--- source front/upscaler_jobs.sql 72baf9c0cca0
+--: source front/upscaler_jobs.sql 72baf9c0cca0
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9306,7 +9310,7 @@ begin
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
--- source front/user_roles.sql 6ed3baf3929b
+--: source front/user_roles.sql 6ed3baf3929b
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9322,7 +9326,7 @@ begin
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
--- source front/veste_ai_jobs.sql 70f67267f1bd
+--: source front/veste_ai_jobs.sql 70f67267f1bd
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9339,7 +9343,7 @@ begin
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
--- source front/video_upscaler_jobs.sql 369094b0d5a2
+--: source front/video_upscaler_jobs.sql 369094b0d5a2
 -- A front in `public`: the old name, only where nothing else has it.
 do $do$
 begin
@@ -9356,7 +9360,7 @@ begin
   grant insert, update, delete on public.video_upscaler_jobs to authenticated;
 end $do$;
 
--- source platform/cron.sql 4697a3baa72c
+--: source platform/cron.sql 4697a3baa72c
 -- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
 -- cron of the Workers is the only schedule. Both at once are harmless. This never creates the
 -- extension: a database is its owner's.
@@ -9375,7 +9379,7 @@ exception when others then
   raise notice 'pg_cron could not be used (%): only the Workers'' cron runs the healer', sqlerrm;
 end $do$;
 
--- source platform/realtime.sql 8bfb27b6caaf
+--: source platform/realtime.sql 8bfb27b6caaf
 -- Old pages subscribe by Realtime, which views do not feed, so `jobs` is published; its rows stay
 -- under row level security. A publication for all tables has it already. Where the publication is
 -- somebody else's, installing goes on without it.
@@ -9391,12 +9395,12 @@ exception when insufficient_privilege then
   raise notice 'unstuck.jobs is not in the publication supabase_realtime: %', sqlerrm;
 end $do$;
 
--- history
+--: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'bb528c4b270f1b9f32293aaeb93fb77ae99daf987bef3bce4547abfbe49c7b24'
+  '291fa1cb99c8cd597ee5cdd819f2003cb93b2d3143e770ebbfe755049cc13c67'
 );
 
 notify pgrst, 'reload schema';

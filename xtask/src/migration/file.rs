@@ -5,10 +5,12 @@ use anyhow::{Context, Result, bail};
 use super::sha256;
 use super::source::Source;
 
-const SOURCE: &str = "-- source ";
-const REMOVED: &str = "-- removed ";
+/// How the lines begin by which a made file is read again. No comment of a source begins so.
+pub const MARKER: &str = "--: ";
+const SOURCE: &str = "--: source ";
+const REMOVED: &str = "--: removed ";
 const BY_HAND: &str = "by hand";
-const HISTORY: &str = "-- history\n";
+const HISTORY: &str = "--: history\n";
 
 /// pg_cron 1.4 overlooks a schedule that comes in one transaction with thousands of other changes:
 /// its invalidations are then dropped together, and a dropped queue is not read as a change. It
@@ -107,7 +109,7 @@ pub fn compose(name: &Name, body: &Body) -> String {
         text.push_str(&format!("\n-- written by hand\n{}\n", body.by_hand.trim_end()));
     }
     if !body.drops.is_empty() {
-        text.push_str(&format!("\n-- made anew below, or gone\n{}\n", body.drops.join("\n")));
+        text.push_str(&format!("\n--: made anew below, or gone\n{}\n", body.drops.join("\n")));
     }
     for part in &body.parts {
         text.push('\n');

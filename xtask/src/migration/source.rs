@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 
+use super::file::MARKER;
 use super::text::{self, Blank};
 
 /// Kinds in the order in which a migration creates them.
@@ -36,6 +37,11 @@ pub struct Source {
 impl Source {
     pub fn new(path: &str, text: &str) -> Result<Self> {
         let text = format!("{}\n", text.trim_end());
+        if text.lines().any(|line| line.starts_with(MARKER)) {
+            bail!(
+                "supabase/schemas/{path}: a line that begins with `{MARKER}` is read as a part's head"
+            );
+        }
         let statements: Vec<Vec<String>> =
             text::statements(&text).into_iter().map(code_words).collect();
         // A front and what the platform does are `do` blocks; their folders say which.

@@ -10,7 +10,8 @@ const HISTORY: (&str, &str) =
     ("history/migrations.sql", "create table unstuck.migrations (number int);");
 const TABLE: (&str, &str) = (
     "a/jobs.sql",
-    "-- What was paid for.\ncreate table unstuck.jobs (tool text references unstuck.tools);",
+    "-- What was paid for. Words of a comment are no heads of parts:\n-- source of truth\n\
+     -- removed together\n-- history\ncreate table unstuck.jobs (tool text references unstuck.tools);",
 );
 const TOOLS: (&str, &str) = ("z/tools.sql", "create table unstuck.tools (tool text primary key);");
 const FUNCTION: (&str, &str) = (
@@ -64,7 +65,9 @@ fn next(
 fn outline(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| {
-        ["-- source ", "-- removed ", "drop ", "alter "].iter().any(|start| line.starts_with(start))
+        ["--: source ", "--: removed ", "drop ", "alter "]
+            .iter()
+            .any(|start| line.starts_with(start))
     });
     let hash = |word: &&str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     lines
@@ -80,12 +83,18 @@ fn refusal<T>(result: Result<T>) -> String {
 fn the_first_holds_everything_in_the_order_of_creation() {
     let (_, text) = first();
     let paths = [SCHEMA, HISTORY, TOOLS, TABLE, FUNCTION, VIEW, OVER, POLICY, ROWS, FRONT, CRON];
-    assert_eq!(outline(&text), paths.map(|(path, _)| format!("-- source {path}")));
+    assert_eq!(outline(&text), paths.map(|(path, _)| format!("--: source {path}")));
     assert!(text.contains("\nbegin;\n") && text.contains("\ncommit;\n"));
     assert!(text.contains("unstuck migration 0001 is applied already"));
-    let (above, below) = text.split_once("\n-- history\n").unwrap();
+    let (above, below) = text.split_once("\n--: history\n").unwrap();
     assert!(below.contains(&sha256(above)), "the hash is of the text above it");
     assert!(text.lines().filter(|line| line.starts_with("--")).all(|line| line.len() <= 100));
+}
+
+#[test]
+fn a_line_that_would_be_read_as_a_head_is_refused() {
+    let refused = Source::new("a/jobs.sql", "--: source a/b.sql 0\ncreate table unstuck.jobs ();");
+    assert!(refusal(refused).contains("is read as a part's head"));
 }
 
 #[test]
@@ -138,7 +147,7 @@ fn two_files_do_not_create_the_same() {
 #[test]
 fn a_changed_body_is_replaced_and_nothing_else() {
     let text = second(FUNCTION.0, &FUNCTION.1.replace("select 1", "select 2"), None).unwrap();
-    assert_eq!(outline(&text), ["-- source a/f.sql"]);
+    assert_eq!(outline(&text), ["--: source a/f.sql"]);
     assert!(text.contains("unstuck migration 0001 must be applied before 0002"));
     assert!(text.contains("select 2 from unstuck.later"));
 }
@@ -153,7 +162,7 @@ fn a_changed_header_takes_what_hangs_on_it_along() {
         "drop view unstuck.seen;",
         "drop function unstuck.f;",
     ];
-    let made = [FUNCTION, VIEW, OVER, POLICY, FRONT].map(|(path, _)| format!("-- source {path}"));
+    let made = [FUNCTION, VIEW, OVER, POLICY, FRONT].map(|(path, _)| format!("--: source {path}"));
     assert_eq!(outline(&text), [drops.map(str::to_owned).as_slice(), &made].concat());
     assert!(text.contains("like 'Unstuck front of %'"), "somebody else's view stays");
 }
@@ -161,7 +170,7 @@ fn a_changed_header_takes_what_hangs_on_it_along() {
 #[test]
 fn a_default_or_a_new_line_in_a_header_is_seen_for_what_it_is() {
     let wrapped = FUNCTION.1.replace("(a int, ", "(\n  a int, -- of a\n  ");
-    assert_eq!(outline(&second(FUNCTION.0, &wrapped, None).unwrap()), ["-- source a/f.sql"]);
+    assert_eq!(outline(&second(FUNCTION.0, &wrapped, None).unwrap()), ["--: source a/f.sql"]);
     let other = FUNCTION.1.replace("';'", "':'");
     assert!(
         outline(&second(FUNCTION.0, &other, None).unwrap())
@@ -175,7 +184,7 @@ fn a_changed_table_needs_a_hand() {
     assert!(refusal(second(TABLE.0, &changed, None)).contains("source alone: a/jobs.sql; write"));
     let by_hand = "alter table unstuck.jobs add column at timestamptz;";
     let text = second(TABLE.0, &changed, Some(by_hand)).unwrap();
-    assert_eq!(outline(&text), [by_hand, "-- source a/jobs.sql by hand"]);
+    assert_eq!(outline(&text), [by_hand, "--: source a/jobs.sql by hand"]);
     // It is known from then on.
     let earlier = [first(), (Name::new(2, "next").unwrap(), text)];
     let files =
@@ -194,14 +203,14 @@ fn what_is_dropped_by_hand_is_made_anew() {
     let text = second(TABLE.0, &changed, Some(by_hand)).unwrap();
     let lines = outline(&text);
     assert_eq!(lines.iter().filter(|line| line.starts_with("drop view")).count(), 1, "{lines:?}");
-    assert!(lines.contains(&"-- source a/all.sql".into()), "{lines:?}");
+    assert!(lines.contains(&"--: source a/all.sql".into()), "{lines:?}");
 }
 
 #[test]
 fn what_is_gone_is_dropped_and_data_only_by_hand() {
     let without = |path: &str| ALL.into_iter().filter(|(of, _)| *of != path).collect::<Vec<_>>();
     let text = next(&[first()], &without(OVER.0), None).unwrap();
-    assert_eq!(outline(&text), ["drop view unstuck.all;", "-- removed a/all.sql"]);
+    assert_eq!(outline(&text), ["drop view unstuck.all;", "--: removed a/all.sql"]);
     assert!(
         refusal(next(&[first()], &without(CRON.0), None)).contains("platform/cron.sql (removed)")
     );
@@ -212,7 +221,7 @@ fn what_is_gone_is_dropped_and_data_only_by_hand() {
 fn a_file_that_only_moved_runs_nothing() {
     let moved = ALL.map(|(path, text)| (if path == TABLE.0 { "job/jobs.sql" } else { path }, text));
     let text = next(&[first()], &moved, None).unwrap();
-    assert_eq!(outline(&text), ["-- source job/jobs.sql by hand", "-- removed a/jobs.sql"]);
+    assert_eq!(outline(&text), ["--: source job/jobs.sql by hand", "--: removed a/jobs.sql"]);
     let earlier = [first(), (Name::new(2, "next").unwrap(), text)];
     assert!(
         refusal(next(&earlier, &moved, None)).contains("nothing in supabase/schemas has changed")
@@ -225,7 +234,7 @@ fn something_new_is_created_in_its_turn() {
     let view = ("a/noted.sql", "create view unstuck.noted as select * from unstuck.notes;");
     let files: Vec<_> = ALL.into_iter().chain([view, table]).collect();
     let text = next(&[first()], &files, None).unwrap();
-    assert_eq!(outline(&text), ["-- source a/notes.sql", "-- source a/noted.sql"]);
+    assert_eq!(outline(&text), ["--: source a/notes.sql", "--: source a/noted.sql"]);
 }
 
 #[test]

@@ -166,9 +166,8 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
         .await;
     assert!(reason.as_str().is_some_and(|reason| reason.contains("out of range")), "{reason}");
     // What could not be returned stays an offence.
-    let owed = |row: &Value| {
-        row["subject"] == json!(job) && row["invariant"] == "final_refund_exact"
-    };
+    let owed =
+        |row: &Value| row["subject"] == json!(job) && row["invariant"] == "final_refund_exact";
     assert!(db.violations().await.iter().any(owed));
 }
 

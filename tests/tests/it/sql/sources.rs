@@ -48,7 +48,7 @@ fn the_newest_migration_is_made_of_the_sources() {
 /// What was written by hand into a migration.
 fn by_hand(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("\n-- written by hand\n")?;
-    let end = ["\n-- made anew", "\n-- source ", "\n-- removed ", "\n-- history\n"];
+    let end = ["\n--: made anew", "\n--: source ", "\n--: removed ", "\n--: history\n"];
     let end = end.iter().filter_map(|marker| rest.find(marker)).min()?;
     Some(rest[..end].to_owned())
 }
