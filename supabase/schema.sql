@@ -4953,8 +4953,8 @@ AS $function$
     select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
       j.refund_rule = 'per_step' as is_per_step,
       unstuck_private.is_final(j.status) as is_final,
-      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody can
-      -- mend the ledger any more, so it is no offence for ever.
+      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody
+      -- can mend the ledger any more, so it is no offence for ever.
       unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
       exists (
         select from unstuck_private.removals r

@@ -1127,7 +1127,7 @@ $$;
 revoke all on function unstuck_private.offences_now
 from public, anon, authenticated, service_role;
 
---: source audit/offences_of.sql 996260a8be8f
+--: source audit/offences_of.sql 104b73612741
 -- One row per offence against DATA's invariants among these jobs, users and entries, and among what
 -- hangs on them. Of a user, the offences stored for single entries are looked at again.
 create or replace function unstuck_private.offences_of(
@@ -1153,8 +1153,8 @@ $$
     select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
       j.refund_rule = 'per_step' as is_per_step,
       unstuck_private.is_final(j.status) as is_final,
-      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody can
-      -- mend the ledger any more, so it is no offence for ever.
+      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody
+      -- can mend the ledger any more, so it is no offence for ever.
       unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
       exists (
         select from unstuck_private.removals r
@@ -9400,7 +9400,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '291fa1cb99c8cd597ee5cdd819f2003cb93b2d3143e770ebbfe755049cc13c67'
+  '592dea622c9b2226bbd8a4425d645ddbb8b09bc174fd604df24555206249f00b'
 );
 
 notify pgrst, 'reload schema';
