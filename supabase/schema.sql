@@ -1321,11 +1321,17 @@ begin
       409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
-  return query
-  select c.status, c.refunded, v_tool.provider
-  from unstuck_private.jobs_close(
-    array[p_job_id], array['cancelled'], array['CANCELLED'],
-    array['cancelled by the user.']) c;
+  begin
+    return query
+    select c.status, c.refunded, v_tool.provider
+    from unstuck_private.jobs_close(
+      array[p_job_id], array['cancelled'], array['CANCELLED'],
+      array['cancelled by the user.']) c;
+  exception when data_exception or integrity_constraint_violation then
+    -- Its money fits nowhere: the next sweep quarantines it, and an admin closes it.
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_enqueue_v1(p_user_id uuid, p_job_id uuid, p_tool text, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb)
@@ -6908,8 +6914,8 @@ Caller: cancel of the queue endpoint, for the verified user.
 Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
 orphan that a sweep cancelled is its user''s cancel from then on.
 
-Refuses: bad_request, not_found, in_progress (also one that is kept for an operator),
-already_final.
+Refuses: bad_request, not_found, in_progress (also one that is kept for an operator, or will be
+because its money fits nowhere), already_final.
 ';
 comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
 '

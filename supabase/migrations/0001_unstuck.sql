@@ -1683,7 +1683,7 @@ $c$;
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_admin_v1 to service_role;
 
---: source cancel/job_cancel_v1.sql 3080f3937678
+--: source cancel/job_cancel_v1.sql 0f741ddc9ec9
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -1726,11 +1726,17 @@ begin
       409, 'in_progress', jsonb_build_object('status', v_job.status));
   end if;
   perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
-  return query
-  select c.status, c.refunded, v_tool.provider
-  from unstuck_private.jobs_close(
-    array[p_job_id], array['cancelled'], array['CANCELLED'],
-    array['cancelled by the user.']) c;
+  begin
+    return query
+    select c.status, c.refunded, v_tool.provider
+    from unstuck_private.jobs_close(
+      array[p_job_id], array['cancelled'], array['CANCELLED'],
+      array['cancelled by the user.']) c;
+  exception when data_exception or integrity_constraint_violation then
+    -- Its money fits nowhere: the next sweep quarantines it, and an admin closes it.
+    perform unstuck_private.refuse(
+      409, 'in_progress', jsonb_build_object('status', v_job.status));
+  end;
 end $$;
 
 comment on function unstuck.job_cancel_v1 is $c$
@@ -1739,8 +1745,8 @@ Caller: cancel of the queue endpoint, for the verified user.
 Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
 orphan that a sweep cancelled is its user's cancel from then on.
 
-Refuses: bad_request, not_found, in_progress (also one that is kept for an operator),
-already_final.
+Refuses: bad_request, not_found, in_progress (also one that is kept for an operator, or will be
+because its money fits nowhere), already_final.
 $c$;
 
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
@@ -9400,7 +9406,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '592dea622c9b2226bbd8a4425d645ddbb8b09bc174fd604df24555206249f00b'
+  'd7c4d45f58ea8d86932928f9c19eb594e84b6c221bcaed0a7c840851aec30c00'
 );
 
 notify pgrst, 'reload schema';
