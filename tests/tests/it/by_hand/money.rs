@@ -155,6 +155,7 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
         "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 9223372036854775807)"
     ))
     .await;
+    db.exec("update unstuck.tools set user_cancel_running = true").await;
     assert_eq!(db.cancel(user, job).await.unwrap_err().message, "in_progress");
     assert_eq!(cron(&db).await, 1);
     assert_eq!(db.job(other).await["status"], "failed");
