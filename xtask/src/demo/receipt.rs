@@ -13,10 +13,10 @@ pub(super) struct Receipt {
     /// Seconds since the job was asked for, and the state it came into.
     pub(super) states: Vec<(f64, String)>,
     pub(super) status: String,
-    pub(super) before: i32,
-    pub(super) after: i32,
-    pub(super) charged: i32,
-    pub(super) refunded: i32,
+    pub(super) before: i64,
+    pub(super) after: i64,
+    pub(super) charged: i64,
+    pub(super) refunded: i64,
     pub(super) message: Option<String>,
     pub(super) result: Option<File>,
 }

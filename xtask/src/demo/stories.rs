@@ -58,7 +58,7 @@ pub(super) fn all() -> Vec<Story> {
 }
 
 /// Credits of one picture.
-const PRICE: i32 = 60;
+const PRICE: i64 = 60;
 
 async fn outcome(world: &World, orders: &[&Order], notes: Vec<String>) -> Result<Outcome> {
     let mut receipts = Vec::new();

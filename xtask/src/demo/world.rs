@@ -48,7 +48,7 @@ pub(super) struct Order {
     pub(super) job: Uuid,
     pub(super) size: Size,
     /// Credits before anything was asked for.
-    pub(super) before: i32,
+    pub(super) before: i64,
     image_url: String,
 }
 
@@ -256,7 +256,7 @@ impl World {
         self.sent("/run/ai-app/", &order.job.to_string()).await
     }
 
-    pub(super) async fn balance(&self, person: &Person) -> Result<i32> {
+    pub(super) async fn balance(&self, person: &Person) -> Result<i64> {
         let id: Uuid = person.id.parse()?;
         let row = self
             .db
