@@ -183,7 +183,7 @@ create table unstuck.webhook_inbox (
   received_at timestamp with time zone not null default clock_timestamp(),
   applied_at timestamp with time zone
 );
-create table unstuck_private.audit_turn (
+create table unstuck_private.audit_lock (
   only_one boolean not null default true,
   audited_at timestamp with time zone
 );
@@ -220,7 +220,7 @@ create table unstuck_private.unaudited (
 create table unstuck_private.unhealed (
   job_id uuid not null,
   tries integer not null default 1,
-  again_at timestamp with time zone not null,
+  retry_at timestamp with time zone not null,
   reason text not null
 );
 
@@ -283,8 +283,8 @@ alter table unstuck.violations_found add constraint violations_found_one_key CHE
 alter table unstuck.violations_found add constraint violations_found_pkey PRIMARY KEY (invariant, subject);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_pkey PRIMARY KEY (id);
 alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_key_key UNIQUE (provider, dedup_key);
-alter table unstuck_private.audit_turn add constraint audit_turn_only_one_check CHECK (only_one);
-alter table unstuck_private.audit_turn add constraint audit_turn_pkey PRIMARY KEY (only_one);
+alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
+alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
 alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
 alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
@@ -560,7 +560,7 @@ create view unstuck.generation_history with (security_invoker=true) as
     tool,
     unstuck_private.status_word('generation_history'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
     ( SELECT s.provider_task_id
@@ -597,7 +597,7 @@ create view unstuck.generation_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('generation_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
     ( SELECT s.provider_task_id
@@ -639,7 +639,7 @@ create view unstuck.generation_tasks with (security_invoker=true) as
             WHEN s.status = 'queued'::text AND s.not_before > now() THEN 'retrying'::text
             ELSE unstuck_private.status_word('generation_tasks'::text, s.status)
         END AS status,
-    unstuck_private.number_in((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
+    unstuck_private.number_or_null((j.input -> 'selectedCards'::text) ->> (s.step - 1))::integer AS card_index,
     p.output_url AS image_url,
     s.attempts,
     s.not_before,
@@ -650,7 +650,7 @@ create view unstuck.generation_tasks with (security_invoker=true) as
     s.completed_at,
     md5((s.job_id || '/'::text) || s.step)::uuid AS id,
         CASE
-            WHEN s.status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> s.job_id::text)::integer
+            WHEN s.status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> s.job_id::text)::integer
             ELSE NULL::integer
         END AS "position",
     s.provider_task_id AS task_id,
@@ -664,7 +664,7 @@ create view unstuck.generation_tasks with (security_invoker=true) as
     j.waited_in_queue
    FROM unstuck.job_steps s
      JOIN unstuck.jobs j ON j.id = s.job_id
-     LEFT JOIN unstuck_private.delivered_pictures p ON p.job_id = s.job_id AND p.step = s.step
+     LEFT JOIN unstuck_private.delivered_outputs p ON p.job_id = s.job_id AND p.step = s.step
   WHERE (j.tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'generation_jobs'::text));
@@ -729,7 +729,7 @@ create view unstuck.pose_changer_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('pose_changer_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
     ( SELECT s.provider_task_id
@@ -777,7 +777,7 @@ create view unstuck.replicate_tasks with (security_invoker=true) as
     j.tool,
     unstuck_private.status_word('replicate_tasks'::text, j.status) AS status,
         CASE
-            WHEN j.status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> j.id::text)::integer
+            WHEN j.status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> j.id::text)::integer
             ELSE NULL::integer
         END AS "position",
     k.task_id,
@@ -818,7 +818,7 @@ create view unstuck.upscaler_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('upscaler_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
     ( SELECT s.provider_task_id
@@ -840,8 +840,8 @@ create view unstuck.upscaler_jobs with (security_invoker=true) as
     updated_at,
     waited_in_queue,
     input ->> 'imageUrl'::text AS image_url,
-    unstuck_private.number_in(input ->> 'resolution'::text)::integer AS resolution,
-    unstuck_private.number_in(input ->> 'detailDenoise'::text) AS detail_denoise,
+    unstuck_private.number_or_null(input ->> 'resolution'::text)::integer AS resolution,
+    unstuck_private.number_or_null(input ->> 'detailDenoise'::text) AS detail_denoise,
     input ->> 'prompt'::text AS prompt,
     input ->> 'version'::text AS version,
     input ->> 'category'::text AS category,
@@ -857,7 +857,7 @@ create view unstuck.veste_ai_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('veste_ai_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
     ( SELECT s.provider_task_id
@@ -891,7 +891,7 @@ create view unstuck.video_upscaler_jobs with (security_invoker=true) as
     tool,
     unstuck_private.status_word('video_upscaler_jobs'::text, status) AS status,
         CASE
-            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.my_places() AS my_places)) ->> id::text)::integer
+            WHEN status = 'queued'::text THEN ((( SELECT unstuck_private.caller_positions() AS caller_positions)) ->> id::text)::integer
             ELSE NULL::integer
         END AS "position",
     ( SELECT s.provider_task_id
@@ -913,14 +913,14 @@ create view unstuck.video_upscaler_jobs with (security_invoker=true) as
     updated_at,
     waited_in_queue,
     input ->> 'videoUrl'::text AS video_url,
-    unstuck_private.number_in(input ->> 'width'::text)::integer AS width,
-    unstuck_private.number_in(input ->> 'height'::text)::integer AS height,
-    unstuck_private.number_in(input ->> 'durationSeconds'::text) AS duration_seconds
+    unstuck_private.number_or_null(input ->> 'width'::text)::integer AS width,
+    unstuck_private.number_or_null(input ->> 'height'::text)::integer AS height,
+    unstuck_private.number_or_null(input ->> 'durationSeconds'::text) AS duration_seconds
    FROM unstuck.jobs j
   WHERE (tool IN ( SELECT t.tool
            FROM unstuck.tools t
           WHERE t.table_name = 'video_upscaler_jobs'::text));
-create view unstuck_private.delivered_pictures as
+create view unstuck_private.delivered_outputs as
  SELECT s.job_id,
     s.step,
         CASE
@@ -1155,7 +1155,7 @@ begin
     insert into unstuck.job_events (
       job_id, step, run, event, from_status, to_status, actor, detail)
     values (
-      p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', v_actor,
+      p_job_id, 1, v_step.run, 'website_retried', 'running', 'queued', v_actor,
       jsonb_build_object('retry', v_job.retries + 1));
   end if;
   return query
@@ -1194,11 +1194,11 @@ begin
     limit greatest(p_limit, 0)
   loop
     exit when clock_timestamp() > v_until;
-    continue when unstuck_private.jobs_lock_free(array[v_row.job_id]) = '{}';
+    continue when unstuck_private.jobs_try_lock(array[v_row.job_id]) = '{}';
     begin
       return query
       select v_row.job_id, s.tool, s.run, s.retries, s.action, s.refunded, v_row.remaining
-      from unstuck_private.website_settle(v_row.job_id, v_row.step) s;
+      from unstuck_private.website_reserve_or_fail(v_row.job_id, v_row.step) s;
     exception
       when lock_not_available or transaction_rollback or insufficient_resources or system_error then
         null;
@@ -1264,7 +1264,7 @@ begin
   begin
     return query
     select c.status, c.refunded, t.provider
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
     join unstuck.tools t using (tool);
   exception when others then
@@ -1272,12 +1272,12 @@ begin
     v_refused := sqlerrm;
     return query
     select c.status, c.refunded, t.provider
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array[v_message || ' What is owed could not be returned.'], false) c
     join unstuck.tools t using (tool);
   end;
-  perform unstuck_private.admin_cancel_note(v_job, v_refused);
+  perform unstuck_private.admin_cancel_record(v_job, v_refused);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
@@ -1324,7 +1324,7 @@ begin
   begin
     return query
     select c.status, c.refunded, v_tool.provider
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array['cancelled by the user.']) c;
   exception when data_exception or integrity_constraint_violation then
@@ -1382,7 +1382,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select *
-      from unstuck_private.enqueue_answer(p_job_id, true, true);
+      from unstuck_private.job_state(p_job_id, true, true);
       return;
     end if;
     -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
@@ -1490,7 +1490,7 @@ begin
   end if;
   return query
   select *
-  from unstuck_private.enqueue_answer(p_job_id, false, false);
+  from unstuck_private.job_state(p_job_id, false, false);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
@@ -1558,7 +1558,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  cross join unstuck_private.job_state(j.id, false, true) e
   where j.id = p_job_id;
 end $function$
 ;
@@ -1608,7 +1608,7 @@ begin
     -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
     -- any, is cancelled.
     update unstuck.jobs j
-    set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps),
+    set expires_at = v_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
       deadline_at = v_now + v_tool.queue_ttl,
       retries = 0
     where j.id = v_job.id;
@@ -1621,7 +1621,7 @@ begin
       started_at = null,
       claimed_at = null,
       lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s),
+      provider_cancel_due = unstuck_private.cancel_debt_with(s),
       provider_task_id = null,
       provider_done_at = null,
       run = s.run + 1,
@@ -1827,7 +1827,7 @@ begin
   v_count := cardinality(v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     v_ids,
     array_fill('cancelled'::text, array[v_count]),
     array_fill('CANCELLED'::text, array[v_count]),
@@ -1844,7 +1844,7 @@ CREATE OR REPLACE FUNCTION unstuck.step_cancelled_v1(p_job_id uuid, p_step integ
  SET search_path TO ''
 AS $function$
   update unstuck.job_steps s set
-    provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+    provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
   where s.job_id = p_job_id
     and s.step = p_step
   returning jsonb_array_length(s.provider_cancel_due)
@@ -1943,13 +1943,13 @@ begin
   end if;
   return query
   with picked as (
-    select s.job_id, s.step, q.place
+    select s.job_id, s.step, q."position"
     from (
       -- A few more than there are slots: somebody may hold a lock on one of them.
       select *
       from unstuck_private.queue_order(p_provider, v_now) o
       where o.ready
-      order by o.place
+      order by o."position"
       limit v_free + 100
     ) q
     join unstuck.jobs j on j.id = q.job_id
@@ -1958,7 +1958,7 @@ begin
       and s.step = q.step
     where s.status = 'queued'
       and unstuck_private.is_live(j.status)
-    order by q.place
+    order by q."position"
     limit v_free
     for update of j, s skip locked
   ),
@@ -1998,13 +1998,13 @@ begin
       s.attempts,
       s.input,
       s.deadline_at,
-      p.place,
+      p."position",
       greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
   ),
   turn as (
     -- Users served together go to the end of the line in the order in which they were served.
     insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond'
+    select p_provider, c.user_id, v_now + max(c."position") * interval '1 microsecond'
     from claimed c
     group by c.user_id
     on conflict on constraint queue_turns_pkey do update set
@@ -2110,7 +2110,7 @@ begin
     where j.id = p_job_id;
     return query
     select 'completed', c.status, c.refunded
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
       array[null::text],
@@ -2160,7 +2160,7 @@ begin
   if not found
     or p_run > v_step.run
     or v_step.status = 'blocked'
-    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
     select 'stale', p_run;
@@ -2189,7 +2189,7 @@ begin
       );
       -- The task finished: there is nothing left to cancel at the provider.
       update unstuck.job_steps s set
-        provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+        provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
       where s.job_id = p_job_id
         and s.step = p_step
         and s.provider_cancel_due <> '[]';
@@ -2228,7 +2228,7 @@ begin
       then
         s.provider_cancel_due
         || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
     end,
     provider_task_id = coalesce(p_task_id, s.provider_task_id),
     output = p_output,
@@ -2445,7 +2445,7 @@ begin
     select 'stale', false;
     return;
   end if;
-  if unstuck_private.is_task_elsewhere(v_step, p_task_id) then
+  if unstuck_private.is_task_of_other_step(v_step, p_task_id) then
     return query
     select 'stale', false;
     return;
@@ -2609,7 +2609,7 @@ begin
     false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
-  cross join lateral unstuck_private.cancels_owed(o.provider_cancel_due) d;
+  cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
@@ -2664,7 +2664,7 @@ begin
   update unstuck.sweeps s
   set delivered = s.delivered + coalesce(p_delivered, 0),
     cleaned = s.cleaned + coalesce(p_cleaned, 0),
-    refunded_credits = unstuck_private.credits_within(
+    refunded_credits = unstuck_private.clamp_to_bigint(
       s.refunded_credits::numeric + coalesce(p_refunded_credits, 0)
     )
   where s.id = p_sweep_id;
@@ -2691,7 +2691,7 @@ begin
   select true, j.tool, t.table_name, j.id, j.status,
     case when j.status = 'queued' then (
       select p."position"
-      from unstuck_private.queue_places(t.provider) p
+      from unstuck_private.provider_positions(t.provider) p
       where p.job_id = j.id
     ) end
   from unstuck.jobs j
@@ -2762,8 +2762,8 @@ begin
   from unstuck.jobs j
   join unstuck.job_steps s on s.job_id = j.id
   where j.user_id = p_user_id and s.output_url is not null;
-  perform unstuck_private.user_close_jobs(p_user_id);
-  perform unstuck_private.user_strip_jobs(p_user_id, v_kept);
+  perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
   delete from unstuck.job_events e
   where e.job_id = any (v_ids);
   delete from unstuck.webhook_inbox w
@@ -2812,7 +2812,7 @@ CREATE OR REPLACE FUNCTION unstuck.user_heal_v1(p_user_id uuid)
  SET search_path TO ''
  SET statement_timeout TO '10s'
 AS $function$
-  select count(s.job_id)::int, unstuck_private.credits_within(coalesce(sum(s.refunded), 0))
+  select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $function$
 ;
@@ -2889,7 +2889,7 @@ begin
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.account_lock_soon(p_user_id uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.account_try_lock(p_user_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -2913,7 +2913,7 @@ AS $function$
   select set_config('unstuck.actor', p_actor, true)
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_note(p_job unstuck.jobs, p_refused text)
+CREATE OR REPLACE FUNCTION unstuck_private.admin_cancel_record(p_job unstuck.jobs, p_refused text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -2947,7 +2947,7 @@ begin
       'not_returned', p_refused)));
   update unstuck.jobs
   set quarantined_at = case
-    when p_refused is not null or unstuck_private.is_money_odd(v_job) then
+    when p_refused is not null or unstuck_private.has_ledger_mismatch(v_job) then
       coalesce(p_job.quarantined_at, clock_timestamp())
   end
   where id = p_job.id;
@@ -2977,7 +2977,7 @@ declare
   v_entries bigint[];
 begin
   perform 1
-  from unstuck_private.audit_turn
+  from unstuck_private.audit_lock
   for update skip locked;
   if not found then
     return;
@@ -3017,7 +3017,7 @@ begin
     where u.id = any (v_ids);
     exit when clock_timestamp() > v_until;
   end loop;
-  update unstuck_private.audit_turn
+  update unstuck_private.audit_lock
   set audited_at = clock_timestamp();
 end $function$
 ;
@@ -3040,7 +3040,7 @@ AS $function$
 begin
   with found as materialized (
     select *
-    from unstuck_private.offences_of_each(p_jobs, p_users, p_entries)
+    from unstuck_private.violations_of_each(p_jobs, p_users, p_entries)
   ), stored as (
     select f.invariant, f.subject
     from unnest(p_jobs) as n (id)
@@ -3068,7 +3068,46 @@ begin
     checked_at = excluded.checked_at;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.can_go_back(p_step unstuck.job_steps, p_tool unstuck.tools, p_provider unstuck.providers)
+CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_ids uuid[];
+begin
+  if unstuck_private.may_see(null) then
+    v_ids := array(
+      select j.id
+      from unstuck.jobs j
+      where j.status = 'queued'
+    );
+  else
+    v_ids := array(
+      select j.id
+      from unstuck.jobs j
+      where j.status = 'queued' and j.user_id = auth.uid()
+    );
+  end if;
+  return (
+    with waiting as materialized (
+      select j.id, t.provider
+      from unnest(v_ids) as n (id)
+      join unstuck.jobs j on j.id = n.id
+      join unstuck.tools t on t.tool = j.tool
+    )
+    select coalesce(jsonb_object_agg(w.id, q."position"), '{}')
+    from (
+      select distinct provider
+      from waiting
+    ) p
+    cross join lateral unstuck_private.provider_positions(p.provider) q
+    join waiting w on w.id = q.job_id and w.provider = p.provider
+  );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.can_requeue(p_step unstuck.job_steps, p_tool unstuck.tools, p_provider unstuck.providers)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
@@ -3086,7 +3125,7 @@ AS $function$
     )
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_with(p_step unstuck.job_steps)
+CREATE OR REPLACE FUNCTION unstuck_private.cancel_debt_with(p_step unstuck.job_steps)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
@@ -3106,7 +3145,7 @@ AS $function$
     end
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
+CREATE OR REPLACE FUNCTION unstuck_private.cancel_debt_without(p_due jsonb, p_task_id text)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
@@ -3115,6 +3154,18 @@ AS $function$
   from jsonb_array_elements(
     case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
   where d ->> 'task_id' is distinct from p_task_id
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.cancel_debts(p_due jsonb)
+ RETURNS TABLE(task_id text, run bigint)
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select d ->> 'task_id', coalesce(unstuck_private.number_or_null(d ->> 'run'), 0)::bigint
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
+  where d ->> 'task_id' is not null
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
@@ -3188,16 +3239,12 @@ begin
   return null;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.cancels_owed(p_due jsonb)
- RETURNS TABLE(task_id text, run bigint)
+CREATE OR REPLACE FUNCTION unstuck_private.clamp_to_bigint(p_sum numeric)
+ RETURNS bigint
  LANGUAGE sql
  IMMUTABLE
- SET search_path TO ''
 AS $function$
-  select d ->> 'task_id', coalesce(unstuck_private.number_in(d ->> 'run'), 0)::bigint
-  from jsonb_array_elements(
-    case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
-  where d ->> 'task_id' is not null
+  select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.count_due(p_now timestamp with time zone)
@@ -3237,7 +3284,7 @@ begin
   return v_due;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.count_due_of(p_now timestamp with time zone, p_ids uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.count_due_among(p_now timestamp with time zone, p_ids uuid[])
  RETURNS integer
  LANGUAGE plpgsql
  STABLE
@@ -3363,80 +3410,11 @@ begin
     insert into unstuck_private.unaudited (job_id, user_id)
     select distinct o.job_id, o.user_id
     from old_rows o;
-    perform unstuck_private.removals_note(
+    perform unstuck_private.removals_record(
       array(select distinct o.user_id from old_rows o)
     );
   end if;
   return null;
-end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.credits_within(p_sum numeric)
- RETURNS bigint
- LANGUAGE sql
- IMMUTABLE
-AS $function$
-  select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
-$function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.emptied_unaudited()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  perform unstuck_private.unaudited_list_all();
-  return null;
-end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.enqueue_answer(p_job_id uuid, p_replayed boolean, p_with_place boolean)
- RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-declare
-  v_provider text;
-  v_position int;
-  v_eta int;
-begin
-  if p_with_place then
-    select t.provider
-    into v_provider
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.id = p_job_id
-      and j.status = 'queued';
-    if found then
-      select p."position", p.eta_seconds
-      into v_position, v_eta
-      from unstuck_private.queue_places(v_provider) p
-      where p.job_id = p_job_id;
-    end if;
-  end if;
-  return query
-  select
-    j.id,
-    j.status,
-    p_replayed,
-    j.credits_charged,
-    coalesce(a.balance, 0),
-    v_position,
-    v_eta,
-    (
-      select s.provider_task_id
-      from unstuck.job_steps s
-      where s.job_id = j.id
-        and s.provider_task_id is not null
-      order by s.step desc
-      limit 1
-    ),
-    j.output_url,
-    j.error_code,
-    j.error_message,
-    j.credits_refunded
-  from unstuck.jobs j
-  left join unstuck.credit_accounts a using (user_id)
-  where j.id = p_job_id;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.erased_user()
@@ -3451,7 +3429,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.grant_max()
  IMMUTABLE
 AS $function$ select 1000000000000 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.has_money(p_job_id uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.has_ledger_entries(p_job_id uuid)
  RETURNS boolean
  LANGUAGE sql
  STABLE
@@ -3463,6 +3441,23 @@ AS $function$
     where e.job_id = p_job_id
       and e.kind in ('debit', 'refund')
   )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.has_ledger_mismatch(p_job unstuck.jobs)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
+  from (
+    select
+      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
+      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
+    from unstuck.credit_entries e
+    where e.job_id = p_job.id
+      and e.kind in ('debit', 'refund')
+  ) l
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.holds_slot(p_step unstuck.job_steps)
@@ -3550,23 +3545,6 @@ AS $function$
   select p_status in ('pending', 'queued', 'starting', 'running')
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.is_money_odd(p_job unstuck.jobs)
- RETURNS boolean
- LANGUAGE sql
- STABLE
- SET search_path TO ''
-AS $function$
-  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
-  from (
-    select
-      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
-      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
-    from unstuck.credit_entries e
-    where e.job_id = p_job.id
-      and e.kind in ('debit', 'refund')
-  ) l
-$function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.is_name_free(p_name text)
  RETURNS boolean
  LANGUAGE sql
@@ -3628,7 +3606,7 @@ AS $function$
     and coalesce(p_step.lease_until, p_step.deadline_at) <= p_now
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.is_task_elsewhere(p_step unstuck.job_steps, p_task_id text)
+CREATE OR REPLACE FUNCTION unstuck_private.is_task_of_other_step(p_step unstuck.job_steps, p_task_id text)
  RETURNS boolean
  LANGUAGE sql
  STABLE
@@ -3648,6 +3626,18 @@ AS $function$
         and o.provider_cancel_due @> jsonb_build_array(jsonb_build_object('task_id', p_task_id))
         and (o.job_id, o.step) <> (p_step.job_id, p_step.step)
     )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_lifetime(p_tool text, p_steps integer)
+ RETURNS interval
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select unstuck_private.tool_lifetime(t, p, p_steps)
+  from unstuck.tools t
+  join unstuck.providers p using (provider)
+  where t.tool = p_tool
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_lock(p_job_id uuid)
@@ -3679,17 +3669,56 @@ begin
   return v_job;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.job_span(p_tool text, p_steps integer)
- RETURNS interval
- LANGUAGE sql
+CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed boolean, p_with_position boolean)
+ RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select unstuck_private.tool_span(t, p, p_steps)
-  from unstuck.tools t
-  join unstuck.providers p using (provider)
-  where t.tool = p_tool
-$function$
+declare
+  v_provider text;
+  v_position int;
+  v_eta int;
+begin
+  if p_with_position then
+    select t.provider
+    into v_provider
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = p_job_id
+      and j.status = 'queued';
+    if found then
+      select p."position", p.eta_seconds
+      into v_position, v_eta
+      from unstuck_private.provider_positions(v_provider) p
+      where p.job_id = p_job_id;
+    end if;
+  end if;
+  return query
+  select
+    j.id,
+    j.status,
+    p_replayed,
+    j.credits_charged,
+    coalesce(a.balance, 0),
+    v_position,
+    v_eta,
+    (
+      select s.provider_task_id
+      from unstuck.job_steps s
+      where s.job_id = j.id
+        and s.provider_task_id is not null
+      order by s.step desc
+      limit 1
+    ),
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_refunded
+  from unstuck.jobs j
+  left join unstuck.credit_accounts a using (user_id)
+  where j.id = p_job_id;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_steps_before_insert()
  RETURNS trigger
@@ -3850,7 +3879,7 @@ AS $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_steps int := jsonb_array_length(p_steps);
-  v_expires timestamptz := v_now + unstuck_private.job_span(p_tool.tool, v_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
@@ -3931,7 +3960,7 @@ begin
   v_from := coalesce(new.started_at, new.created_at);
   new.expires_at := coalesce(
     new.expires_at,
-    v_from + unstuck_private.job_span(new.tool, new.total_steps)
+    v_from + unstuck_private.job_lifetime(new.tool, new.total_steps)
   );
   new.deadline_at := coalesce(
     new.deadline_at,
@@ -3991,122 +4020,6 @@ begin
   return new;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_close(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_give boolean DEFAULT true)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-#variable_conflict use_column
-declare
-  v_now timestamptz := clock_timestamp();
-  v_ids uuid[];
-  v_statuses text[];
-  v_codes text[];
-  v_messages text[];
-begin
-  select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
-  into v_ids, v_statuses, v_codes, v_messages
-  from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
-  join unstuck.jobs j using (id)
-  where unstuck_private.is_live(j.status);
-
-  update unstuck.job_steps s
-  set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
-    error_code = coalesce(c.code, 'CANCELLED'),
-    error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
-    completed_at = v_now,
-    lease_until = null,
-    checked_at = null,
-    provider_cancel_due = unstuck_private.cancel_due_with(s)
-  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  where s.job_id = c.id
-    and not unstuck_private.is_final(s.status);
-
-  return query
-  update unstuck.jobs j
-  set status = c.status,
-    credits_charged = r.debit,
-    credits_refunded = least(r.refunded::numeric + r.given, r.debit),
-    error_code = case when c.status <> 'completed' then c.code end,
-    error_message = case when c.status <> 'completed' then
-      c.code || ': ' || c.message
-      || case when r.given > 0 then format(' %s credits were returned.', r.given) else '' end
-      || case
-        when r.refunded::numeric + r.given > r.debit then
-          format(' The ledger shows %s credits returned of %s.',
-            r.refunded::numeric + r.given, r.debit)
-        else ''
-      end
-    end,
-    current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
-    completed_at = v_now,
-    deadline_at = least(j.deadline_at, v_now)
-  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
-  where j.id = c.id
-  returning j.id, j.tool, j.status, r.given;
-end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_close_each(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_until timestamp with time zone, p_limit integer DEFAULT 2147483647)
- RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-#variable_conflict use_column
-declare
-  v_odd uuid[];
-  v_count int;
-  v_half int;
-begin
-  if coalesce(cardinality(p_ids), 0) = 0 or clock_timestamp() > p_until then
-    return;
-  end if;
-  v_odd := array(
-    select j.id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-      and unstuck_private.is_money_odd(j)
-  );
-  if v_odd <> '{}' then
-    perform unstuck_private.jobs_quarantine(
-      v_odd, 'credits_refunded does not agree with the ledger');
-    select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
-    into p_ids, p_statuses, p_codes, p_messages
-    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
-    where c.id <> all (v_odd);
-  end if;
-  p_ids := p_ids[:p_limit];
-  v_count := coalesce(cardinality(p_ids), 0);
-  v_half := v_count / 2;
-  begin
-    -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
-    return query
-    select c.job_id, c.tool, c.status, c.refunded
-    from unstuck_private.jobs_close(p_ids, p_statuses, p_codes, p_messages) c;
-    return;
-  exception
-    when lock_not_available or transaction_rollback or insufficient_resources or system_error then
-      -- No row's fault: it is left as it is.
-      if v_count = 1 then
-        return;
-      end if;
-    when others then
-      if v_count = 1 then
-        perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
-        return;
-      end if;
-  end;
-  return query
-  select c.job_id, c.tool, c.status, c.refunded
-  from unstuck_private.jobs_close_each(
-    p_ids[:v_half], p_statuses[:v_half], p_codes[:v_half], p_messages[:v_half], p_until) c;
-  return query
-  select c.job_id, c.tool, c.status, c.refunded
-  from unstuck_private.jobs_close_each(
-    p_ids[v_half + 1:], p_statuses[v_half + 1:], p_codes[v_half + 1:], p_messages[v_half + 1:],
-    p_until) c;
-end $function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zone, p_ids uuid[])
  RETURNS TABLE(job_id uuid, user_id uuid, status text, code text, message text)
  LANGUAGE sql
@@ -4115,14 +4028,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zo
 AS $function$
   with judged as (
     select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) <= p_now - l.span
+      coalesce(c.started_at, c.created_at) <= p_now - l.lifetime
         -- An admin's requeue begins its time anew.
         and not exists (
           select
           from unstuck.job_events e
           where e.job_id = c.id
             and e.event = 'job_requeued'
-            and e.at > p_now - l.span
+            and e.at > p_now - l.lifetime
         ) as too_old
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
@@ -4149,7 +4062,7 @@ AS $function$
           and st.lease_until > p_now
         ) as held,
         -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and unstuck_private.can_go_back(st, t, p)) as rescuable,
+        bool_or(p_now < c.expires_at and unstuck_private.can_requeue(st, t, p)) as rescuable,
         -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
         -- past the deadline for it.
         bool_or(
@@ -4185,9 +4098,9 @@ AS $function$
     cross join lateral (
       select least(
         case when s.steps = 0 then t.run_timeout
-          else unstuck_private.tool_span(t, tp, c.total_steps)
+          else unstuck_private.tool_lifetime(t, tp, c.total_steps)
         end,
-        interval '100 years') as span
+        interval '100 years') as lifetime
     ) l
     where unstuck_private.is_live(c.status)
       and c.quarantined_at is null
@@ -4195,7 +4108,7 @@ AS $function$
         select
         from unstuck_private.unhealed u
         where u.job_id = c.id
-          and u.again_at > p_now
+          and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,
@@ -4235,7 +4148,7 @@ AS $function$
   end
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_judge(p_now timestamp with time zone, p_ids uuid[], OUT ids uuid[], OUT statuses text[], OUT codes text[], OUT messages text[])
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_due_each(p_now timestamp with time zone, p_ids uuid[], OUT ids uuid[], OUT statuses text[], OUT codes text[], OUT messages text[])
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4259,84 +4172,128 @@ begin
       return;
     end if;
   end;
-  v_one := unstuck_private.jobs_judge(p_now, p_ids[:v_half]);
-  v_other := unstuck_private.jobs_judge(p_now, p_ids[v_half + 1:]);
+  v_one := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
+  v_other := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
   ids := v_one.ids || v_other.ids;
   statuses := v_one.statuses || v_other.statuses;
   codes := v_one.codes || v_other.codes;
   messages := v_one.messages || v_other.messages;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_lock_free(p_ids uuid[])
- RETURNS uuid[]
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_give boolean DEFAULT true)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
- SET lock_timeout TO '20ms'
 AS $function$
+#variable_conflict use_column
 declare
-  v_users uuid[];
-  v_jobs uuid[];
-  v_user uuid;
+  v_now timestamptz := clock_timestamp();
+  v_ids uuid[];
+  v_statuses text[];
+  v_codes text[];
+  v_messages text[];
 begin
-  for v_user in
-    select distinct j.user_id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-      and unstuck_private.has_money(j.id)
-    order by 1
-  loop
-    begin
-      insert into unstuck.credit_accounts (user_id)
-      values (v_user)
-      on conflict do nothing;
-    exception when lock_not_available then
-      null;
-    end;
-  end loop;
+  select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+  into v_ids, v_statuses, v_codes, v_messages
+  from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+  join unstuck.jobs j using (id)
+  where unstuck_private.is_live(j.status);
 
-  v_users := array(
-    select distinct j.user_id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-  );
-  v_users := array(
-    select a.user_id
-    from unstuck.credit_accounts a
-    where a.user_id = any (v_users)
-    order by a.user_id
-    for update skip locked
-  );
-  v_jobs := array(
+  update unstuck.job_steps s
+  set status = case c.status when 'cancelled' then 'cancelled' else 'failed' end,
+    error_code = coalesce(c.code, 'CANCELLED'),
+    error_message = coalesce(c.code, 'CANCELLED') || ': ' || c.message,
+    completed_at = v_now,
+    lease_until = null,
+    checked_at = null,
+    provider_cancel_due = unstuck_private.cancel_debt_with(s)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  where s.job_id = c.id
+    and not unstuck_private.is_final(s.status);
+
+  return query
+  update unstuck.jobs j
+  set status = c.status,
+    credits_charged = r.debit,
+    credits_refunded = least(r.refunded::numeric + r.given, r.debit),
+    error_code = case when c.status <> 'completed' then c.code end,
+    error_message = case when c.status <> 'completed' then
+      c.code || ': ' || c.message
+      || case when r.given > 0 then format(' %s credits were returned.', r.given) else '' end
+      || case
+        when r.refunded::numeric + r.given > r.debit then
+          format(' The ledger shows %s credits returned of %s.',
+            r.refunded::numeric + r.given, r.debit)
+        else ''
+      end
+    end,
+    current_step = case when c.status = 'completed' then j.total_steps else j.current_step end,
+    completed_at = v_now,
+    deadline_at = least(j.deadline_at, v_now)
+  from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
+  where j.id = c.id
+  returning j.id, j.tool, j.status, r.given;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise_each(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_until timestamp with time zone, p_limit integer DEFAULT 2147483647)
+ RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_odd uuid[];
+  v_count int;
+  v_half int;
+begin
+  if coalesce(cardinality(p_ids), 0) = 0 or clock_timestamp() > p_until then
+    return;
+  end if;
+  v_odd := array(
     select j.id
     from unstuck.jobs j
     where j.id = any (p_ids)
-      and (
-        j.user_id = any (v_users)
-        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-          and not unstuck_private.has_money(j.id)
-      )
-    order by j.id
-    for update skip locked
+      and unstuck_private.has_ledger_mismatch(j)
   );
-  return array(
-    with held as (
-      select s.job_id, s.step
-      from unstuck.job_steps s
-      where s.job_id = any (v_jobs)
-      order by s.job_id, s.step
-      for update skip locked
-    )
-    select n.id
-    from unnest(v_jobs) as n (id)
-    where n.id not in (
-      select s.job_id
-      from unstuck.job_steps s
-      left join held h using (job_id, step)
-      where s.job_id = any (v_jobs)
-        and h.job_id is null
-    )
-  );
+  if v_odd <> '{}' then
+    perform unstuck_private.jobs_quarantine(
+      v_odd, 'credits_refunded does not agree with the ledger');
+    select array_agg(c.id), array_agg(c.status), array_agg(c.code), array_agg(c.message)
+    into p_ids, p_statuses, p_codes, p_messages
+    from unnest(p_ids, p_statuses, p_codes, p_messages) as c (id, status, code, message)
+    where c.id <> all (v_odd);
+  end if;
+  p_ids := p_ids[:p_limit];
+  v_count := coalesce(cardinality(p_ids), 0);
+  v_half := v_count / 2;
+  begin
+    -- `jobs_finalise` gives its rows once it is done, so none is left over from a failure.
+    return query
+    select c.job_id, c.tool, c.status, c.refunded
+    from unstuck_private.jobs_finalise(p_ids, p_statuses, p_codes, p_messages) c;
+    return;
+  exception
+    when lock_not_available or transaction_rollback or insufficient_resources or system_error then
+      -- No row's fault: it is left as it is.
+      if v_count = 1 then
+        return;
+      end if;
+    when others then
+      if v_count = 1 then
+        perform unstuck_private.jobs_quarantine(p_ids, sqlerrm);
+        return;
+      end if;
+  end;
+  return query
+  select c.job_id, c.tool, c.status, c.refunded
+  from unstuck_private.jobs_finalise_each(
+    p_ids[:v_half], p_statuses[:v_half], p_codes[:v_half], p_messages[:v_half], p_until) c;
+  return query
+  select c.job_id, c.tool, c.status, c.refunded
+  from unstuck_private.jobs_finalise_each(
+    p_ids[v_half + 1:], p_statuses[v_half + 1:], p_codes[v_half + 1:], p_messages[v_half + 1:],
+    p_until) c;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_log()
@@ -4399,7 +4356,7 @@ begin
       completed_at = v_now,
       lease_until = null,
       checked_at = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
     where s.job_id = any (p_ids)
       and not unstuck_private.is_final(s.status);
     return;
@@ -4433,7 +4390,7 @@ begin
         error_message = 'CREDIT_ERROR: kept for an operator.',
         completed_at = v_now,
         lease_until = null,
-        provider_cancel_due = unstuck_private.cancel_due_with(s)
+        provider_cancel_due = unstuck_private.cancel_debt_with(s)
       where s.job_id = any (p_ids)
         and s.step = v_step;
     exception when others then
@@ -4441,12 +4398,12 @@ begin
     end;
   end loop;
   begin
-    insert into unstuck_private.unhealed as u (job_id, again_at, reason)
+    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
     select n.id, v_now + interval '1 minute', p_reason
     from unnest(p_ids) as n (id)
     on conflict (job_id) do update
     set tries = u.tries + 1,
-      again_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
       reason = excluded.reason;
     insert into unstuck.job_events (job_id, event, actor, detail)
     select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)
@@ -4468,7 +4425,7 @@ begin
   from unstuck.jobs j
   where j.id = any (p_ids)
     and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-    and unstuck_private.has_money(j.id)
+    and unstuck_private.has_ledger_entries(j.id)
   order by 1
   on conflict do nothing;
 
@@ -4483,9 +4440,9 @@ begin
     join unstuck.jobs j on j.id = n.id
     cross join lateral (
       select
-        unstuck_private.credits_within(
+        unstuck_private.clamp_to_bigint(
           coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
-        unstuck_private.credits_within(
+        unstuck_private.clamp_to_bigint(
           coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
         coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
         least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step
@@ -4577,6 +4534,78 @@ begin
   left join back k on k.job_id = b.id;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_try_lock(p_ids uuid[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '20ms'
+AS $function$
+declare
+  v_users uuid[];
+  v_jobs uuid[];
+  v_user uuid;
+begin
+  for v_user in
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+  loop
+    begin
+      insert into unstuck.credit_accounts (user_id)
+      values (v_user)
+      on conflict do nothing;
+    exception when lock_not_available then
+      null;
+    end;
+  end loop;
+
+  v_users := array(
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+  );
+  v_users := array(
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id = any (v_users)
+    order by a.user_id
+    for update skip locked
+  );
+  v_jobs := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and (
+        j.user_id = any (v_users)
+        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+          and not unstuck_private.has_ledger_entries(j.id)
+      )
+    order by j.id
+    for update skip locked
+  );
+  return array(
+    with held as (
+      select s.job_id, s.step
+      from unstuck.job_steps s
+      where s.job_id = any (v_jobs)
+      order by s.job_id, s.step
+      for update skip locked
+    )
+    select n.id
+    from unnest(v_jobs) as n (id)
+    where n.id not in (
+      select s.job_id
+      from unstuck.job_steps s
+      left join held h using (job_id, step)
+      where s.job_id = any (v_jobs)
+        and h.job_id is null
+    )
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_unaudited()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4605,7 +4634,7 @@ begin
     insert into unstuck_private.unaudited (job_id, user_id)
     select o.id, o.user_id
     from old_rows o;
-    perform unstuck_private.removals_note(
+    perform unstuck_private.removals_record(
       array(select distinct o.user_id from old_rows o)
     );
   end if;
@@ -4795,378 +4824,13 @@ AS $function$
   select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.my_places()
- RETURNS jsonb
- LANGUAGE plpgsql
- STABLE SECURITY DEFINER
- SET search_path TO ''
-AS $function$
-declare
-  v_ids uuid[];
-begin
-  if unstuck_private.may_see(null) then
-    v_ids := array(
-      select j.id
-      from unstuck.jobs j
-      where j.status = 'queued'
-    );
-  else
-    v_ids := array(
-      select j.id
-      from unstuck.jobs j
-      where j.status = 'queued' and j.user_id = auth.uid()
-    );
-  end if;
-  return (
-    with waiting as materialized (
-      select j.id, t.provider
-      from unnest(v_ids) as n (id)
-      join unstuck.jobs j on j.id = n.id
-      join unstuck.tools t on t.tool = j.tool
-    )
-    select coalesce(jsonb_object_agg(w.id, q."position"), '{}')
-    from (
-      select distinct provider
-      from waiting
-    ) p
-    cross join lateral unstuck_private.queue_places(p.provider) q
-    join waiting w on w.id = q.job_id and w.provider = p.provider
-  );
-end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.number_in(p_text text)
+CREATE OR REPLACE FUNCTION unstuck_private.number_or_null(p_text text)
  RETURNS numeric
  LANGUAGE sql
  IMMUTABLE
 AS $function$
   select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
 $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.offences()
- RETURNS TABLE(invariant text, subject text, detail text)
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-#variable_conflict use_column
-declare
-  v_jobs uuid[];
-  v_users uuid[];
-  v_entries bigint[];
-begin
-  select array_agg(distinct u.job_id) filter (where u.job_id is not null),
-    array_agg(distinct u.user_id) filter (where u.user_id is not null),
-    array_agg(u.entry_id) filter (where u.entry_id is not null)
-  into v_jobs, v_users, v_entries
-  from (
-    select *
-    from unstuck_private.unaudited n
-    order by n.id desc
-    limit 2000
-  ) u;
-  return query
-  select f.invariant, f.subject, f.detail
-  from unstuck.violations_found f
-  where not exists (select from unnest(v_jobs) as n (id) where n.id = f.job_id)
-    and not exists (select from unnest(v_users) as n (id) where n.id = f.user_id)
-  order by f.found_at;
-  return query
-  select o.invariant, o.subject, o.detail
-  from unstuck_private.offences_of_each(v_jobs, v_users, v_entries) o;
-  return query
-  select o.invariant, o.subject, o.detail
-  from unstuck_private.offences_now() o;
-end $function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.offences_now()
- RETURNS TABLE(invariant text, subject text, detail text)
- LANGUAGE sql
- STABLE
- SET search_path TO ''
- SET jit TO 'off'
-AS $function$
-  with provider as materialized (
-    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
-    from unstuck.providers p
-    cross join lateral (
-      select count(*) as live
-      from unstuck.job_steps s
-      where s.provider = p.provider and unstuck_private.holds_slot(s)
-    ) l
-  ), since as (
-    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
-  ), freed as materialized (
-    select s.provider, count(*) as slots
-    from unstuck.job_steps s
-    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
-      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
-    group by s.provider
-  ), idle as materialized (
-    select p.provider
-    from provider p
-    left join freed f on f.provider = p.provider
-    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
-  )
-  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
-  from provider p
-  cross join lateral (
-    select count(*) as live
-    from unstuck.job_steps s
-    join unstuck.jobs j on j.id = s.job_id
-    where s.provider = p.provider
-      and unstuck_private.holds_slot(s)
-      -- Rows written by others were not claimed; they hold a slot all the same.
-      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
-  ) c
-  where p.live > p.max_concurrent and c.live > p.max_concurrent
-  union all
-  select 'work_waits_for_a_reason', s.job_id::text,
-    format('step %s waits while %s has a free slot', s.step, s.provider)
-  from idle i
-  cross join since n
-  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
-  join unstuck.jobs j on j.id = s.job_id
-  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
-  -- free.
-  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
-    and unstuck_private.is_live(j.status)
-    and j.quarantined_at is null
-    -- As the queue has it: a waiting step's time does not run while a sibling works.
-    and (
-      s.deadline_at > n.now
-      or exists (
-        select from unstuck.job_steps w
-        where w.job_id = s.job_id and w.status in ('starting', 'running')
-      )
-    )
-    and not exists (
-      select from unstuck.job_events e
-      where e.job_id = s.job_id
-        and e.step = s.step
-        and e.to_status = 'queued'
-        and e.at >= n.at
-    )
-$function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.offences_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
- RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
- LANGUAGE sql
- STABLE
- SET search_path TO ''
- SET jit TO 'off'
-AS $function$
-  with job as (
-    select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
-      j.refund_rule = 'per_step' as is_per_step,
-      unstuck_private.is_final(j.status) as is_final,
-      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody
-      -- can mend the ledger any more, so it is no offence for ever.
-      unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
-      exists (
-        select from unstuck_private.removals r
-        where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
-      ) as has_no_ledger,
-      s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
-    from unnest(p_jobs) as n (id)
-    join unstuck.jobs j on j.id = n.id
-    cross join lateral (
-      select count(*) as steps,
-        count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
-        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
-        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
-      from unstuck.job_steps st
-      where st.job_id = j.id
-    ) s
-    cross join lateral (
-      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit,
-        coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from unstuck.credit_entries c
-      where c.job_id = j.id and c.kind in ('debit', 'refund')
-    ) e
-  ), changed as (
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      -- Times by hand may be so far off that an hour more is no time any more.
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01') as at
-    from unstuck.credit_entries e
-    where e.id = any (p_entries)
-    union
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
-    from unnest(p_users) as n (id)
-    join unstuck.violations_found f on f.user_id = n.id
-    join unstuck.credit_entries e on e.id = f.entry_id
-    union
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
-    from unnest(p_jobs) as n (id)
-    join unstuck.credit_entries e on e.job_id = n.id and e.kind in ('debit', 'refund')
-    where not exists (select from unstuck.jobs j where j.id = n.id)
-  ), adjustment as (
-    select c.id, c.user_id, c.amount, c.at
-    from changed c
-    where c.kind = 'adjustment' and c.amount > 0
-    union
-    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
-    from changed c
-    join unstuck.credit_entries a on a.user_id = c.user_id and a.kind = 'adjustment'
-    where c.kind = 'refund'
-      and a.amount > 0
-      and a.created_at between c.at - interval '1 hour' and c.at + interval '1 hour'
-  )
-  select 'steps_final_iff_job_final', j.id::text,
-    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps),
-    j.id, null::uuid, null::bigint
-  from job j
-  where j.steps > 0
-    and (
-      j.is_final and j.live_steps > 0
-      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
-    )
-  union all
-  select 'cancelled_request_never_runs', j.id::text,
-    format('job is %s, its user cancelled it at %s', j.status, c.at),
-    j.id, null, null
-  from job j
-  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
-  where j.status in ('queued', 'starting', 'running')
-  union all
-  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
-    j.id, null, null
-  from job j
-  where j.refunded > j.debit and not j.is_settled
-  union all
-  select 'job_money_equals_ledger', j.id::text,
-    format(
-      'row: %s charged, %s refunded; ledger: %s, %s',
-      j.credits_charged, j.credits_refunded, j.debit, j.refunded
-    ),
-    j.id, null, null
-  from job j
-  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
-    and not j.has_no_ledger
-    and not j.is_settled
-  union all
-  select 'final_refund_exact', j.id::text,
-    format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
-    j.id, null, null
-  from job j
-  -- Of what an admin has settled, only credits that could not be returned are an offence.
-  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
-    and not j.has_no_ledger
-    and case
-      -- Rows written by others may have shares that do not add up; closing them splits anew.
-      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
-      when j.status = 'completed' then
-        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
-      when j.is_final then
-        j.refunded <> j.debit
-          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
-      else false
-    end
-  union all
-  select 'quarantined', j.id::text,
-    format('live %s, quarantined at %s', j.status, j.quarantined_at),
-    j.id, null, null
-  from job j
-  where j.quarantined_at is not null and not j.is_final
-  union all
-  select 'entry_without_job', e.id::text,
-    format('%s of %s for job %s', e.kind, e.amount, e.job_id),
-    null, e.user_id, e.id
-  from changed e
-  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
-    and not exists (select from unstuck.jobs j where j.id = e.job_id)
-    and not exists (
-      select from unstuck_private.removals r
-      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
-    )
-  union all
-  select 'balance_equals_entries', n.id::text,
-    case when a.user_id is null
-      then format('no account, entries %s', t.total)
-      else format('balance %s, entries %s', a.balance, t.total)
-    end,
-    null, n.id, null
-  from unnest(p_users) as n (id)
-  left join unstuck.credit_accounts a on a.user_id = n.id
-  cross join lateral (
-    select count(*) as entries, coalesce(sum(e.amount), 0) as total
-    from unstuck.credit_entries e
-    where e.user_id = n.id
-  ) t
-  where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
-  union all
-  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it
-  -- back settles it, by name: older code also takes for reasons of its own.
-  select 'adjustment_beside_refund', a.id::text,
-    format('adjustment of %s near the refund of job %s', a.amount, r.job_id),
-    null, a.user_id, a.id
-  from adjustment a
-  cross join lateral (
-    select c.job_id
-    from unstuck.credit_entries c
-    where c.user_id = a.user_id
-      and c.kind = 'refund'
-      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
-    order by c.id desc
-    limit 1
-  ) r
-  where not exists (
-    select from unstuck.credit_entries x
-    where x.user_id = a.user_id
-      and x.kind = 'adjustment'
-      and x.amount = -a.amount
-      and x.reason = 'settles ' || a.id
-  )
-$function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.offences_of_each(p_jobs uuid[], p_users uuid[], p_entries bigint[])
- RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-#variable_conflict use_column
-declare
-  v_id uuid;
-begin
-  begin
-    return query
-    select *
-    from unstuck_private.offences_of(p_jobs, p_users, p_entries);
-    return;
-  exception when others then
-    null;
-  end;
-  foreach v_id in array coalesce(p_jobs, '{}') loop
-    begin
-      return query
-      select *
-      from unstuck_private.offences_of(array[v_id], '{}', '{}');
-    exception when others then
-      return query
-      select 'row_can_be_audited', v_id::text, sqlerrm, v_id, null::uuid, null::bigint;
-    end;
-  end loop;
-  foreach v_id in array coalesce(p_users, '{}') loop
-    begin
-      return query
-      select *
-      from unstuck_private.offences_of(
-        '{}',
-        array[v_id],
-        array(
-          select e.id
-          from unstuck.credit_entries e
-          where e.user_id = v_id and e.id = any (p_entries)
-        )
-      );
-    exception when others then
-      return query
-      select 'row_can_be_audited', v_id::text, sqlerrm, null::uuid, v_id, null::bigint;
-    end;
-  end loop;
-end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
  RETURNS void
@@ -5191,7 +4855,7 @@ begin
   if v_ids = '{}' then
     return;
   end if;
-  v_ids := unstuck_private.jobs_lock_free(v_ids);
+  v_ids := unstuck_private.jobs_try_lock(v_ids);
   v_ids := array(
     select j.id
     from unstuck.jobs j
@@ -5199,12 +4863,55 @@ begin
       and unstuck_private.is_orphan(j, v_before)
   );
   v_count := cardinality(v_ids);
-  perform unstuck_private.jobs_close_each(
+  perform unstuck_private.jobs_finalise_each(
     v_ids,
     array_fill('cancelled'::text, array[v_count]),
     array_fill('ORPHANED'::text, array[v_count]),
     array_fill('never started; nothing was charged.'::text, array[v_count]),
     clock_timestamp() + interval '3 seconds');
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
+ RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
+  v_slot int;
+  v_step record;
+  v_position int := 0;
+begin
+  for v_step in
+    select
+      q.job_id,
+      coalesce(t.seconds, 60) as seconds,
+      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
+      j.status = 'queued'
+        and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
+    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s
+      on s.job_id = q.job_id
+      and s.step = q.step
+    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    order by q."position"
+  loop
+    v_slot := 1;
+    for i in 2 .. cardinality(v_free) loop
+      if v_free[i] < v_free[v_slot] then
+        v_slot := i;
+      end if;
+    end loop;
+    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
+    if v_step.is_first then
+      v_position := v_position + 1;
+      return query
+      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
+    end if;
+    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
+  end loop;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.providers_before_update()
@@ -5609,7 +5316,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
- RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, ready boolean, place bigint)
+ RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, ready boolean, "position" bigint)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
@@ -5664,49 +5371,6 @@ begin
   from lined l;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.queue_places(p_provider text)
- RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
- LANGUAGE plpgsql
- STABLE
- SET search_path TO ''
-AS $function$
-declare
-  v_free numeric[] := unstuck_private.slots_free_in(p_provider);
-  v_slot int;
-  v_step record;
-  v_position int := 0;
-begin
-  for v_step in
-    select
-      q.job_id,
-      coalesce(t.seconds, 60) as seconds,
-      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
-      j.status = 'queued'
-        and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
-    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
-    join unstuck.jobs j on j.id = q.job_id
-    join unstuck.job_steps s
-      on s.job_id = q.job_id
-      and s.step = q.step
-    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
-    order by q.place
-  loop
-    v_slot := 1;
-    for i in 2 .. cardinality(v_free) loop
-      if v_free[i] < v_free[v_slot] then
-        v_slot := i;
-      end if;
-    end loop;
-    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
-    if v_step.is_first then
-      v_position := v_position + 1;
-      return query
-      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
-    end if;
-    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
-  end loop;
-end $function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -5752,7 +5416,7 @@ begin
   end if;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.removals_note(p_users uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.removals_record(p_users uuid[])
  RETURNS void
  LANGUAGE sql
  SET search_path TO ''
@@ -5826,20 +5490,12 @@ begin
   end if;
   return (
     select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-    from unstuck_private.queue_places(p_tool.provider) p
+    from unstuck_private.provider_positions(p_tool.provider) p
     where p.job_id = p_job_id
   );
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
- RETURNS bigint
- LANGUAGE sql
- IMMUTABLE
-AS $function$
-  select p_price / p_steps + (p_step <= p_price % p_steps)::int
-$function$
-;
-CREATE OR REPLACE FUNCTION unstuck_private.slots_free_in(p_provider text)
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_slots_free(p_provider text)
  RETURNS numeric[]
  LANGUAGE plpgsql
  STABLE
@@ -5882,6 +5538,14 @@ begin
   );
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_price / p_steps + (p_step <= p_price % p_steps)::int
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.status_word(p_table text, p_status text)
  RETURNS text
  LANGUAGE sql
@@ -5919,7 +5583,7 @@ begin
       error_message = p_code || ': ' || p_message,
       completed_at = clock_timestamp(),
       lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
     where s.job_id = p_job.id
       and s.step = p_step;
     select case
@@ -5934,7 +5598,7 @@ begin
   if v_status <> 'running' then
     return query
     select c.status, c.refunded
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job.id], array[v_status], array[p_code], array[p_message]) c;
     return;
   end if;
@@ -5985,7 +5649,7 @@ begin
   if not found or v_job.quarantined_at is not null then
     return;
   end if;
-  if unstuck_private.is_money_odd(v_job) then
+  if unstuck_private.has_ledger_mismatch(v_job) then
     perform unstuck_private.jobs_quarantine(
       array[p_job_id], 'credits_refunded does not agree with the ledger');
     return;
@@ -6051,7 +5715,7 @@ begin
     limit p_limit
   loop
     exit when clock_timestamp() > p_until;
-    continue when unstuck_private.jobs_lock_free(array[v_job]) = '{}';
+    continue when unstuck_private.jobs_try_lock(array[v_job]) = '{}';
     begin
       return query
       select e.job_id, e.tool, e.status, e.refunded
@@ -6065,7 +5729,7 @@ begin
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.steps_put_back(p_now timestamp with time zone, p_ids uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.steps_requeue(p_now timestamp with time zone, p_ids uuid[])
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -6095,14 +5759,14 @@ begin
         and s.lease_until <= p_now
         and j.id = s.job_id
         and p.provider = s.provider
-        and unstuck_private.can_go_back(s, t, p)
+        and unstuck_private.can_requeue(s, t, p)
         and unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and not exists (
           select
           from unstuck_private.unhealed u
           where u.job_id = j.id
-            and u.again_at > p_now
+            and u.retry_at > p_now
         )
       returning s.job_id
     )
@@ -6122,8 +5786,8 @@ begin
         return 0;
       end if;
   end;
-  return unstuck_private.steps_put_back(p_now, p_ids[:v_half])
-    + unstuck_private.steps_put_back(p_now, p_ids[v_half + 1:]);
+  return unstuck_private.steps_requeue(p_now, p_ids[:v_half])
+    + unstuck_private.steps_requeue(p_now, p_ids[v_half + 1:]);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_rescue(p_now timestamp with time zone, p_user_id uuid, p_limit integer)
@@ -6142,14 +5806,14 @@ begin
     join unstuck.providers p on p.provider = s.provider
     where s.status in ('starting', 'running')
       and s.lease_until <= p_now
-      and unstuck_private.can_go_back(s, t, p)
+      and unstuck_private.can_requeue(s, t, p)
       and j.expires_at > p_now
       and j.quarantined_at is null
       and (p_user_id is null or j.user_id = p_user_id)
     order by s.lease_until, s.job_id
     limit p_limit
   );
-  return unstuck_private.steps_put_back(p_now, unstuck_private.jobs_lock_free(v_jobs));
+  return unstuck_private.steps_requeue(p_now, unstuck_private.jobs_try_lock(v_jobs));
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_reserve(p_now timestamp with time zone, p_keys jsonb)
@@ -6211,7 +5875,7 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal has the account before anything else, as whatever else works on that user.
-  if p_user_id is not null and not unstuck_private.account_lock_soon(p_user_id) then
+  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;
   foreach v_by in array
@@ -6229,7 +5893,7 @@ begin
       if v_is_over then
         return query
         select null::uuid, null::text, null::text, 0::bigint, 0,
-          unstuck_private.count_due_of(p_now, v_ids);
+          unstuck_private.count_due_among(p_now, v_ids);
         exit;
       end if;
       begin
@@ -6332,7 +5996,7 @@ begin
   begin
     perform unstuck_private.audit(interval '500 milliseconds');
     v_violations := (select count(*) from unstuck.violations_found)
-      + (select count(*) from unstuck_private.offences_now());
+      + (select count(*) from unstuck_private.violations_now());
   exception when query_canceled or others then
     raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
   end;
@@ -6360,14 +6024,14 @@ begin
       null;
     end;
   end if;
-  v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
+  v_due := unstuck_private.jobs_due_each(p_now, unstuck_private.jobs_try_lock(p_ids));
   return query
   select c.job_id, c.tool, c.status, c.refunded, 0, 0
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     v_due.ids, v_due.statuses, v_due.codes, v_due.messages, p_until, p_limit) c;
   return query
   select null::uuid, null::text, null::text, 0::bigint, 0,
-    unstuck_private.count_due_of(p_now, p_ids);
+    unstuck_private.count_due_among(p_now, p_ids);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep_pass(p_sweep_id bigint, p_limit integer, p_budget interval)
@@ -6387,7 +6051,7 @@ begin
   )
   select
     count(c.job_id)::int as cleaned,
-    unstuck_private.credits_within(coalesce(sum(c.refunded), 0)) as refunded,
+    unstuck_private.clamp_to_bigint(coalesce(sum(c.refunded), 0)) as refunded,
     coalesce(sum(c.requeued), 0)::int as requeued,
     coalesce(sum(c.remaining), 0)::int as remaining,
     (
@@ -6400,7 +6064,7 @@ begin
             where x.table_name = n.table_name
           ),
           'refunded_credits', (
-            select unstuck_private.credits_within(coalesce(sum(x.refunded), 0))
+            select unstuck_private.clamp_to_bigint(coalesce(sum(x.refunded), 0))
             from closed x
             where x.table_name = n.table_name
           )
@@ -6413,7 +6077,7 @@ begin
   from closed c;
   update unstuck.sweeps s
   set cleaned = s.cleaned + v_did.cleaned,
-    refunded_credits = unstuck_private.credits_within(
+    refunded_credits = unstuck_private.clamp_to_bigint(
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
@@ -6427,6 +6091,18 @@ begin
   return query
   select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.tool_lifetime(p_tool unstuck.tools, p_provider unstuck.providers, p_steps integer)
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select
+    p_tool.queue_ttl
+    + p_tool.run_timeout
+      * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
+      * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_seconds(p_provider text)
  RETURNS TABLE(tool text, seconds numeric, measured boolean)
@@ -6474,17 +6150,15 @@ begin
   where t.provider = p_provider;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.tool_span(p_tool unstuck.tools, p_provider unstuck.providers, p_steps integer)
- RETURNS interval
- LANGUAGE sql
- IMMUTABLE
+CREATE OR REPLACE FUNCTION unstuck_private.truncate_unaudited()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
 AS $function$
-  select
-    p_tool.queue_ttl
-    + p_tool.run_timeout
-      * (case p_tool.step_order when 'sequential' then greatest(p_steps, 1) else 1 end)
-      * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
-$function$
+begin
+  perform unstuck_private.unaudited_list_all();
+  return null;
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.unaudited_list_all()
  RETURNS void
@@ -6517,7 +6191,7 @@ AS $function$
   from unstuck.violations_found f
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.user_close_jobs(p_user_id uuid)
+CREATE OR REPLACE FUNCTION unstuck_private.user_jobs_finalise(p_user_id uuid)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -6536,7 +6210,7 @@ begin
     return;
   end if;
   begin
-    perform unstuck_private.jobs_close(
+    perform unstuck_private.jobs_finalise(
       v_live,
       array_fill('cancelled'::text, array[cardinality(v_live)]),
       array_fill('CANCELLED'::text, array[cardinality(v_live)]),
@@ -6549,7 +6223,7 @@ begin
   end;
   foreach v_id in array v_live loop
     begin
-      perform unstuck_private.jobs_close(
+      perform unstuck_private.jobs_finalise(
         array[v_id],
         array['cancelled'],
         array['CANCELLED'],
@@ -6562,7 +6236,7 @@ begin
   end loop;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.user_strip_jobs(p_user_id uuid, p_kept uuid[])
+CREATE OR REPLACE FUNCTION unstuck_private.user_jobs_strip(p_user_id uuid, p_kept uuid[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -6582,7 +6256,7 @@ begin
     end,
     provider_cancel_due = case
       when unstuck_private.is_final(s.status) then s.provider_cancel_due
-      else unstuck_private.cancel_due_with(s)
+      else unstuck_private.cancel_debt_with(s)
     end,
     completed_at = coalesce(s.completed_at, clock_timestamp()),
     lease_until = null,
@@ -6614,6 +6288,332 @@ begin
   where j.id = any (p_kept);
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.violations()
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_jobs uuid[];
+  v_users uuid[];
+  v_entries bigint[];
+begin
+  select array_agg(distinct u.job_id) filter (where u.job_id is not null),
+    array_agg(distinct u.user_id) filter (where u.user_id is not null),
+    array_agg(u.entry_id) filter (where u.entry_id is not null)
+  into v_jobs, v_users, v_entries
+  from (
+    select *
+    from unstuck_private.unaudited n
+    order by n.id desc
+    limit 2000
+  ) u;
+  return query
+  select f.invariant, f.subject, f.detail
+  from unstuck.violations_found f
+  where not exists (select from unnest(v_jobs) as n (id) where n.id = f.job_id)
+    and not exists (select from unnest(v_users) as n (id) where n.id = f.user_id)
+  order by f.found_at;
+  return query
+  select o.invariant, o.subject, o.detail
+  from unstuck_private.violations_of_each(v_jobs, v_users, v_entries) o;
+  return query
+  select o.invariant, o.subject, o.detail
+  from unstuck_private.violations_now() o;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_now()
+ RETURNS TABLE(invariant text, subject text, detail text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+  with provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
+    from unstuck.providers p
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), freed as materialized (
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by s.provider
+  ), idle as materialized (
+    select p.provider
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
+  )
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
+  cross join lateral (
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows written by others were not claimed; they hold a slot all the same.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
+  -- free.
+  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+  with job as (
+    select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
+      j.refund_rule = 'per_step' as is_per_step,
+      unstuck_private.is_final(j.status) as is_final,
+      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody
+      -- can mend the ledger any more, so it is no offence for ever.
+      unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
+      exists (
+        select from unstuck_private.removals r
+        where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
+      ) as has_no_ledger,
+      s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
+    from unnest(p_jobs) as n (id)
+    join unstuck.jobs j on j.id = n.id
+    cross join lateral (
+      select count(*) as steps,
+        count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
+        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
+        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
+      from unstuck.job_steps st
+      where st.job_id = j.id
+    ) s
+    cross join lateral (
+      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit,
+        coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
+      from unstuck.credit_entries c
+      where c.job_id = j.id and c.kind in ('debit', 'refund')
+    ) e
+  ), changed as (
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      -- Times by hand may be so far off that an hour more is no time any more.
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01') as at
+    from unstuck.credit_entries e
+    where e.id = any (p_entries)
+    union
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+    join unstuck.credit_entries e on e.id = f.entry_id
+    union
+    select e.id, e.user_id, e.kind, e.amount, e.job_id,
+      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+    from unnest(p_jobs) as n (id)
+    join unstuck.credit_entries e on e.job_id = n.id and e.kind in ('debit', 'refund')
+    where not exists (select from unstuck.jobs j where j.id = n.id)
+  ), adjustment as (
+    select c.id, c.user_id, c.amount, c.at
+    from changed c
+    where c.kind = 'adjustment' and c.amount > 0
+    union
+    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
+    from changed c
+    join unstuck.credit_entries a on a.user_id = c.user_id and a.kind = 'adjustment'
+    where c.kind = 'refund'
+      and a.amount > 0
+      and a.created_at between c.at - interval '1 hour' and c.at + interval '1 hour'
+  )
+  select 'steps_final_iff_job_final', j.id::text,
+    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps),
+    j.id, null::uuid, null::bigint
+  from job j
+  where j.steps > 0
+    and (
+      j.is_final and j.live_steps > 0
+      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
+    )
+  union all
+  select 'cancelled_request_never_runs', j.id::text,
+    format('job is %s, its user cancelled it at %s', j.status, c.at),
+    j.id, null, null
+  from job j
+  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
+    j.id, null, null
+  from job j
+  where j.refunded > j.debit and not j.is_settled
+  union all
+  select 'job_money_equals_ledger', j.id::text,
+    format(
+      'row: %s charged, %s refunded; ledger: %s, %s',
+      j.credits_charged, j.credits_refunded, j.debit, j.refunded
+    ),
+    j.id, null, null
+  from job j
+  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
+    and not j.has_no_ledger
+    and not j.is_settled
+  union all
+  select 'final_refund_exact', j.id::text,
+    format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
+    j.id, null, null
+  from job j
+  -- Of what an admin has settled, only credits that could not be returned are an offence.
+  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
+    and not j.has_no_ledger
+    and case
+      -- Rows written by others may have shares that do not add up; closing them splits anew.
+      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.status = 'completed' then
+        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+      when j.is_final then
+        j.refunded <> j.debit
+          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
+      else false
+    end
+  union all
+  select 'quarantined', j.id::text,
+    format('live %s, quarantined at %s', j.status, j.quarantined_at),
+    j.id, null, null
+  from job j
+  where j.quarantined_at is not null and not j.is_final
+  union all
+  select 'entry_without_job', e.id::text,
+    format('%s of %s for job %s', e.kind, e.amount, e.job_id),
+    null, e.user_id, e.id
+  from changed e
+  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
+    and not exists (
+      select from unstuck_private.removals r
+      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
+    )
+  union all
+  select 'balance_equals_entries', n.id::text,
+    case when a.user_id is null
+      then format('no account, entries %s', t.total)
+      else format('balance %s, entries %s', a.balance, t.total)
+    end,
+    null, n.id, null
+  from unnest(p_users) as n (id)
+  left join unstuck.credit_accounts a on a.user_id = n.id
+  cross join lateral (
+    select count(*) as entries, coalesce(sum(e.amount), 0) as total
+    from unstuck.credit_entries e
+    where e.user_id = n.id
+  ) t
+  where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
+  union all
+  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it
+  -- back settles it, by name: older code also takes for reasons of its own.
+  select 'adjustment_beside_refund', a.id::text,
+    format('adjustment of %s near the refund of job %s', a.amount, r.job_id),
+    null, a.user_id, a.id
+  from adjustment a
+  cross join lateral (
+    select c.job_id
+    from unstuck.credit_entries c
+    where c.user_id = a.user_id
+      and c.kind = 'refund'
+      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
+    order by c.id desc
+    limit 1
+  ) r
+  where not exists (
+    select from unstuck.credit_entries x
+    where x.user_id = a.user_id
+      and x.kind = 'adjustment'
+      and x.amount = -a.amount
+      and x.reason = 'settles ' || a.id
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of_each(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS TABLE(invariant text, subject text, detail text, job_id uuid, user_id uuid, entry_id bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_id uuid;
+begin
+  begin
+    return query
+    select *
+    from unstuck_private.violations_of(p_jobs, p_users, p_entries);
+    return;
+  exception when others then
+    null;
+  end;
+  foreach v_id in array coalesce(p_jobs, '{}') loop
+    begin
+      return query
+      select *
+      from unstuck_private.violations_of(array[v_id], '{}', '{}');
+    exception when others then
+      return query
+      select 'row_can_be_audited', v_id::text, sqlerrm, v_id, null::uuid, null::bigint;
+    end;
+  end loop;
+  foreach v_id in array coalesce(p_users, '{}') loop
+    begin
+      return query
+      select *
+      from unstuck_private.violations_of(
+        '{}',
+        array[v_id],
+        array(
+          select e.id
+          from unstuck.credit_entries e
+          where e.user_id = v_id and e.id = any (p_entries)
+        )
+      );
+    exception when others then
+      return query
+      select 'row_can_be_audited', v_id::text, sqlerrm, null::uuid, v_id, null::bigint;
+    end;
+  end loop;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
  LANGUAGE sql
@@ -6643,8 +6643,8 @@ AS $function$
   )
   select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0),
     coalesce(e.cancelled, 0),
-    unstuck_private.credits_within(coalesce(o.charged, 0)),
-    unstuck_private.credits_within(coalesce(e.refunded, 0))
+    unstuck_private.clamp_to_bigint(coalesce(o.charged, 0)),
+    unstuck_private.clamp_to_bigint(coalesce(e.refunded, 0))
   from recent r
   cross join lateral generate_series(
     r.since, r.since + interval '23 hours', interval '1 hour'
@@ -6687,7 +6687,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.visible_positions()
 AS $function$
   select q.job_id, p.provider, q."position", q.eta_seconds
   from unstuck.providers p
-  cross join lateral unstuck_private.queue_places(p.provider) q
+  cross join lateral unstuck_private.provider_positions(p.provider) q
   where (select unstuck_private.may_see(null))
 $function$
 ;
@@ -6701,7 +6701,7 @@ begin
   if unstuck_private.may_see(null) then
     return query
     select o.invariant, o.subject, o.detail
-    from unstuck_private.offences() o;
+    from unstuck_private.violations() o;
   end if;
 end $function$
 ;
@@ -6715,7 +6715,7 @@ AS $function$
     p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) f
 $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.website_settle(p_job_id uuid, p_step integer)
+CREATE OR REPLACE FUNCTION unstuck_private.website_reserve_or_fail(p_job_id uuid, p_step integer)
  RETURNS TABLE(tool text, run bigint, retries integer, action text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -6741,7 +6741,7 @@ begin
   then
     return;
   end if;
-  if unstuck_private.is_money_odd(v_job) then
+  if unstuck_private.has_ledger_mismatch(v_job) then
     perform unstuck_private.jobs_quarantine(
       array[p_job_id], 'credits_refunded does not agree with the ledger');
     return;
@@ -6766,13 +6766,13 @@ end $function$
 -- triggers
 CREATE TRIGGER cancelled_requests_unaudited_delete AFTER DELETE ON unstuck.cancelled_requests REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
 CREATE TRIGGER cancelled_requests_unaudited_insert AFTER INSERT ON unstuck.cancelled_requests REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.cancelled_requests_unaudited();
-CREATE TRIGGER credit_accounts_emptied AFTER TRUNCATE ON unstuck.credit_accounts FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
+CREATE TRIGGER credit_accounts_truncated AFTER TRUNCATE ON unstuck.credit_accounts FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
 CREATE TRIGGER credit_accounts_unaudited_delete AFTER DELETE ON unstuck.credit_accounts REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
 CREATE TRIGGER credit_accounts_unaudited_insert AFTER INSERT ON unstuck.credit_accounts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
 CREATE TRIGGER credit_accounts_unaudited_update AFTER UPDATE ON unstuck.credit_accounts REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_accounts_unaudited();
 CREATE TRIGGER credit_entries_append_only BEFORE UPDATE ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.append_only();
 CREATE TRIGGER credit_entries_before_insert BEFORE INSERT ON unstuck.credit_entries FOR EACH ROW EXECUTE FUNCTION unstuck_private.credit_entries_before_insert();
-CREATE TRIGGER credit_entries_emptied AFTER TRUNCATE ON unstuck.credit_entries FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
+CREATE TRIGGER credit_entries_truncated AFTER TRUNCATE ON unstuck.credit_entries FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
 CREATE TRIGGER credit_entries_unaudited_delete AFTER DELETE ON unstuck.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_unaudited();
 CREATE TRIGGER credit_entries_unaudited_insert AFTER INSERT ON unstuck.credit_entries REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_unaudited();
 CREATE TRIGGER credit_entries_whole AFTER DELETE ON unstuck.credit_entries REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.credit_entries_after_delete();
@@ -6781,16 +6781,16 @@ CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.generation_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER job_steps_before_insert BEFORE INSERT ON unstuck.job_steps FOR EACH ROW EXECUTE FUNCTION unstuck_private.job_steps_before_insert();
 CREATE TRIGGER job_steps_before_update BEFORE UPDATE ON unstuck.job_steps FOR EACH ROW EXECUTE FUNCTION unstuck_private.job_steps_before_update();
-CREATE TRIGGER job_steps_emptied AFTER TRUNCATE ON unstuck.job_steps FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
 CREATE TRIGGER job_steps_log AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_log();
+CREATE TRIGGER job_steps_truncated AFTER TRUNCATE ON unstuck.job_steps FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
 CREATE TRIGGER job_steps_unaudited_delete AFTER DELETE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_insert AFTER INSERT ON unstuck.job_steps REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_update AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_insert();
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
-CREATE TRIGGER jobs_emptied AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.emptied_unaudited();
 CREATE TRIGGER jobs_log_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
 CREATE TRIGGER jobs_log_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
+CREATE TRIGGER jobs_truncated AFTER TRUNCATE ON unstuck.jobs FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.truncate_unaudited();
 CREATE TRIGGER jobs_unaudited_delete AFTER DELETE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
 CREATE TRIGGER jobs_unaudited_update AFTER UPDATE ON unstuck.jobs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_unaudited();
@@ -7249,7 +7249,7 @@ alter table unstuck.user_roles enable row level security;
 create policy user_roles_read on unstuck.user_roles as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
 alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
-alter table unstuck_private.audit_turn enable row level security;
+alter table unstuck_private.audit_lock enable row level security;
 alter table unstuck_private.migrations enable row level security;
 alter table unstuck_private.queue_turns enable row level security;
 alter table unstuck_private.removals enable row level security;
@@ -7325,6 +7325,8 @@ grant execute on function unstuck.user_erase_v1(uuid,uuid,text) to service_role;
 grant execute on function unstuck.user_heal_v1(uuid) to service_role;
 grant execute on function unstuck.webhook_applied_v1(bigint) to service_role;
 grant execute on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) to service_role;
+grant execute on function unstuck_private.caller_positions() to authenticated;
+grant execute on function unstuck_private.caller_positions() to service_role;
 grant execute on function unstuck_private.is_admin() to authenticated;
 grant execute on function unstuck_private.is_admin() to service_role;
 grant execute on function unstuck_private.is_final(text) to authenticated;
@@ -7333,10 +7335,8 @@ grant execute on function unstuck_private.is_live(text) to authenticated;
 grant execute on function unstuck_private.is_live(text) to service_role;
 grant execute on function unstuck_private.may_see(uuid) to authenticated;
 grant execute on function unstuck_private.may_see(uuid) to service_role;
-grant execute on function unstuck_private.my_places() to authenticated;
-grant execute on function unstuck_private.my_places() to service_role;
-grant execute on function unstuck_private.number_in(text) to authenticated;
-grant execute on function unstuck_private.number_in(text) to service_role;
+grant execute on function unstuck_private.number_or_null(text) to authenticated;
+grant execute on function unstuck_private.number_or_null(text) to service_role;
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to authenticated;
 grant execute on function unstuck_private.seconds_between(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function unstuck_private.status_word(text,text) to authenticated;
@@ -7426,5 +7426,5 @@ grant delete, insert, select, update on table unstuck.video_upscaler_jobs to aut
 grant select on table unstuck.video_upscaler_jobs to service_role;
 grant select on table unstuck.violations_found to service_role;
 grant select on table unstuck.webhook_inbox to service_role;
-grant select on table unstuck_private.delivered_pictures to authenticated;
-grant select on table unstuck_private.delivered_pictures to service_role;
+grant select on table unstuck_private.delivered_outputs to authenticated;
+grant select on table unstuck_private.delivered_outputs to service_role;

@@ -40,15 +40,38 @@ create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
 grant usage on type unstuck.app_role to public;
 
---: source audit/audit_turn.sql 9a3f21ab9582
+--: source admin/admin_log.sql a3af433c41de
+-- What admins did that is no job's own history: append-only, kept for ever.
+create table unstuck.admin_log (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  actor uuid not null,
+  act text not null,
+  subject text,
+  "from" jsonb,
+  "to" jsonb,
+  reason text
+);
+
+create index admin_log_by_time on unstuck.admin_log (at desc);
+
+create index admin_log_by_subject on unstuck.admin_log (subject);
+
+alter table unstuck.admin_log enable row level security;
+revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
+revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated, service_role;
+grant select on unstuck.admin_log to service_role;
+grant select on unstuck.admin_log to authenticated;
+
+--: source audit/audit_lock.sql 559613417242
 -- One row: whoever holds its lock audits, so that two healers never audit the same change.
-create table unstuck_private.audit_turn (
+create table unstuck_private.audit_lock (
   only_one boolean primary key default true check (only_one),
   audited_at timestamptz
 );
 
-alter table unstuck_private.audit_turn enable row level security;
-revoke all on unstuck_private.audit_turn from public, anon, authenticated, service_role;
+alter table unstuck_private.audit_lock enable row level security;
+revoke all on unstuck_private.audit_lock from public, anon, authenticated, service_role;
 
 --: source audit/removals.sql c189603be968
 -- When all jobs, or the whole ledger, of a user were removed while the other was kept: what was
@@ -183,6 +206,22 @@ revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenti
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
+--: source erase/erasures.sql 733104a4ebd8
+-- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
+-- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
+create table unstuck.erasures (
+  user_id uuid primary key,
+  at timestamptz not null default clock_timestamp(),
+  files_left bigint check (files_left >= 0)
+);
+
+create index erasures_open on unstuck.erasures (at)
+where files_left is distinct from 0;
+
+alter table unstuck.erasures enable row level security;
+revoke all on unstuck.erasures from public, anon, authenticated, service_role;
+grant select on unstuck.erasures to service_role;
+
 --: source history/migrations.sql 05845503f51e
 -- Which of our migrations this database has. The host's own history is never touched.
 create table unstuck_private.migrations (
@@ -221,45 +260,6 @@ alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.job_events_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
-
---: source retention/admin_log.sql a3af433c41de
--- What admins did that is no job's own history: append-only, kept for ever.
-create table unstuck.admin_log (
-  id bigint generated always as identity primary key,
-  at timestamptz not null default clock_timestamp(),
-  actor uuid not null,
-  act text not null,
-  subject text,
-  "from" jsonb,
-  "to" jsonb,
-  reason text
-);
-
-create index admin_log_by_time on unstuck.admin_log (at desc);
-
-create index admin_log_by_subject on unstuck.admin_log (subject);
-
-alter table unstuck.admin_log enable row level security;
-revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
-revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated, service_role;
-grant select on unstuck.admin_log to service_role;
-grant select on unstuck.admin_log to authenticated;
-
---: source retention/erasures.sql 733104a4ebd8
--- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
--- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
-create table unstuck.erasures (
-  user_id uuid primary key,
-  at timestamptz not null default clock_timestamp(),
-  files_left bigint check (files_left >= 0)
-);
-
-create index erasures_open on unstuck.erasures (at)
-where files_left is distinct from 0;
-
-alter table unstuck.erasures enable row level security;
-revoke all on unstuck.erasures from public, anon, authenticated, service_role;
-grant select on unstuck.erasures to service_role;
 
 --: source retention/retention.sql 21a28562aa78
 -- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
@@ -324,14 +324,14 @@ revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.sweeps_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;
 
---: source sweep/unhealed.sql c535a6a5b96b
+--: source sweep/unhealed.sql 26ea38c2d350
 -- Jobs that could not even be quarantined: a trigger or a constraint refuses every change of the
 -- row. Healers leave such a job alone for a while, longer after each try, so that any number of
 -- them costs the others nothing.
 create table unstuck_private.unhealed (
   job_id uuid primary key,
   tries int not null default 1,
-  again_at timestamptz not null,
+  retry_at timestamptz not null,
   reason text not null
 );
 
@@ -649,7 +649,285 @@ revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_ro
 revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
---: source audit/audit.sql 061133d5291c
+--: source admin/admin_cancel_record.sql 25abd0b0f587
+-- What an admin's cancel met and did, as an event. p_job is the row before. A row whose money now
+-- agrees with the ledger is quarantined no longer; one that cannot agree, or is still owed
+-- something, keeps the mark, so that the audit knows that an admin has seen it.
+create or replace function unstuck_private.admin_cancel_record(
+  p_job unstuck.jobs,
+  p_refused text
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_job unstuck.jobs;
+  v_debit numeric;
+  v_refunded numeric;
+begin
+  select *
+  into v_job
+  from unstuck.jobs
+  where id = p_job.id;
+  select
+    coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0),
+    coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)
+  into v_debit, v_refunded
+  from unstuck.credit_entries e
+  where e.job_id = p_job.id
+    and e.kind in ('debit', 'refund');
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
+  values (
+    p_job.id, 'admin_cancelled', p_job.status, v_job.status,
+    nullif(current_setting('unstuck.actor', true), ''),
+    jsonb_strip_nulls(jsonb_build_object(
+      'row_charged', p_job.credits_charged,
+      'row_refunded', p_job.credits_refunded,
+      'ledger_debit', v_debit,
+      'ledger_refunds', v_refunded,
+      'quarantined_at', p_job.quarantined_at,
+      'not_returned', p_refused)));
+  update unstuck.jobs
+  set quarantined_at = case
+    when p_refused is not null or unstuck_private.has_ledger_mismatch(v_job) then
+      coalesce(p_job.quarantined_at, clock_timestamp())
+  end
+  where id = p_job.id;
+end $$;
+
+revoke all on function unstuck_private.admin_cancel_record
+from public, anon, authenticated, service_role;
+
+--: source admin/job_cancel_admin_v1.sql c6963114013e
+create or replace function unstuck.job_cancel_admin_v1(
+  p_actor uuid,
+  p_table text,
+  p_job_id uuid,
+  p_reason text
+)
+returns table (status text, refunded_credits bigint, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_reason text := nullif(trim(trailing '.' from trim(p_reason)), '');
+  v_message text := 'cancelled by an admin' || coalesce(': ' || v_reason, '') || '.';
+  v_job unstuck.jobs;
+  v_refused text;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  perform unstuck_private.refuse_final(v_job);
+  begin
+    return query
+    select c.status, c.refunded, t.provider
+    from unstuck_private.jobs_finalise(
+      array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
+    join unstuck.tools t using (tool);
+  exception when others then
+    -- The account takes no refund. The job is closed all the same, and the event says why.
+    v_refused := sqlerrm;
+    return query
+    select c.status, c.refunded, t.provider
+    from unstuck_private.jobs_finalise(
+      array[p_job_id], array['cancelled'], array['CANCELLED'],
+      array[v_message || ' What is owed could not be returned.'], false) c
+    join unstuck.tools t using (tool);
+  end;
+  perform unstuck_private.admin_cancel_record(v_job, v_refused);
+end $$;
+
+comment on function unstuck.job_cancel_admin_v1 is $c$
+Caller: admin-cancel-job. The role is read now, in the same transaction.
+
+Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
+not get back yet. The ledger decides, whatever the row says of its money: where more came back
+than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
+refund the job is closed without one. The message tells what was returned; the event
+`admin_cancelled` has the sums before and after, and the reason for an owed refund.
+
+Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
+second call returns nothing more).
+$c$;
+
+revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_cancel_admin_v1 to service_role;
+
+--: source admin/job_requeue_v1.sql bf9bfbc326fa
+create or replace function unstuck.job_requeue_v1(
+  p_actor uuid,
+  p_table text,
+  p_job_id uuid,
+  p_charge boolean,
+  p_new_job_id uuid
+)
+returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_job unstuck.jobs;
+  v_tool unstuck.tools;
+  v_now timestamptz;
+  v_balance bigint;
+  v_price bigint := 0;
+  v_live uuid;
+  v_steps jsonb;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_job := unstuck_private.job_lock(p_job_id);
+  perform unstuck_private.refuse_other_table(v_job, p_table);
+  select *
+  into v_tool
+  from unstuck.tools
+  where tool = v_job.tool;
+  v_now := clock_timestamp();
+  if unstuck_private.is_live(v_job.status) then
+    -- A quarantined job's steps have ended for good: an admin cancels it, then it can be retried.
+    if v_job.status = 'pending'
+      or v_job.quarantined_at is not null
+      or not exists (
+        select
+        from unstuck.job_steps s
+        where s.job_id = v_job.id
+          and not unstuck_private.is_final(s.status)
+          and (s.deadline_at <= v_now or s.lease_until <= v_now)
+      )
+    then
+      perform unstuck_private.refuse(
+        409, 'in_progress', jsonb_build_object('status', v_job.status));
+    end if;
+    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
+    -- any, is cancelled.
+    update unstuck.jobs j
+    set expires_at = v_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
+      deadline_at = v_now + v_tool.queue_ttl,
+      retries = 0
+    where j.id = v_job.id;
+    update unstuck.job_steps s
+    set status = 'queued',
+      attempts = 0,
+      rescues = 0,
+      not_before = null,
+      sent_at = null,
+      started_at = null,
+      claimed_at = null,
+      lease_until = null,
+      provider_cancel_due = unstuck_private.cancel_debt_with(s),
+      provider_task_id = null,
+      provider_done_at = null,
+      run = s.run + 1,
+      deadline_at = v_now + v_tool.queue_ttl
+    where s.job_id = v_job.id
+      and s.status in ('starting', 'running', 'queued');
+    update unstuck.job_steps s
+    set deadline_at = j.expires_at
+    from unstuck.jobs j
+    where j.id = s.job_id
+      and s.job_id = v_job.id
+      and s.status = 'blocked';
+    perform unstuck_private.job_sync_from_steps(array[v_job.id]);
+    insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor
+    from unstuck.jobs j
+    where j.id = v_job.id;
+    return query
+    select v_job.id, true, null::uuid, v_tool.provider;
+    return;
+  end if;
+  -- A second click while the first click's job lives answers with that job.
+  select j.id
+  into v_live
+  from unstuck.jobs j
+  where j.retry_of = v_job.id
+    and unstuck_private.is_live(j.status);
+  if found then
+    return query
+    select v_live, false, v_job.id, v_tool.provider;
+    return;
+  end if;
+  select jsonb_agg(s.input order by s.step)
+  into v_steps
+  from unstuck.job_steps s
+  where s.job_id = v_job.id;
+  if v_steps is null then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  -- Old requests are emptied (retention): nothing is left to run again.
+  if exists (
+    select
+    from unstuck.job_steps s
+    where s.job_id = v_job.id
+      and s.input = '{}'
+  ) then
+    perform unstuck_private.refuse(
+      409, 'already_final',
+      jsonb_build_object(
+        'status', v_job.status,
+        'refundedCredits', v_job.credits_refunded,
+        'reason', 'its input is kept no longer'));
+  end if;
+  if exists (
+    select
+    from unstuck.jobs j
+    where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id
+      and j.status in ('queued', 'starting', 'running')
+  ) then
+    perform unstuck_private.refuse(409, 'active_job_exists');
+  end if;
+  v_balance := unstuck_private.account_lock(v_job.user_id);
+  if p_charge then
+    v_price := v_tool.credit_cost
+      * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end;
+  end if;
+  if v_balance < v_price then
+    perform unstuck_private.refuse(
+      402, 'insufficient_credits',
+      jsonb_build_object('balance', v_balance, 'required', v_price));
+  end if;
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+  perform unstuck_private.job_write(
+    v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input,
+    coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
+  return query
+  select p_new_job_id, false, v_job.id, v_tool.provider;
+end $$;
+
+comment on function unstuck.job_requeue_v1 is $c$
+Caller: admin-retry-job.
+
+A live job past its lease or deadline is requeued with fresh counters (retried); a final one
+becomes a new job for the same user and input, free unless p_charge (retry_of).
+
+Refuses: forbidden, bad_request, not_found, in_progress (also one that is quarantined: cancel it
+first), active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken).
+
+Replay while the new job lives: that job.
+$c$;
+
+revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.job_requeue_v1 to service_role;
+
+--: source audit/audit.sql 681fe8fb9528
 -- Audits what has changed since the last audit, page by page within a time budget; what is left is
 -- the next one's. Each change is looked at once, by whichever healer comes first; a healer that
 -- meets another at it waits for nothing. A few stored offences are looked at again each time, so
@@ -668,7 +946,7 @@ declare
   v_entries bigint[];
 begin
   perform 1
-  from unstuck_private.audit_turn
+  from unstuck_private.audit_lock
   for update skip locked;
   if not found then
     return;
@@ -708,12 +986,11 @@ begin
     where u.id = any (v_ids);
     exit when clock_timestamp() > v_until;
   end loop;
-  update unstuck_private.audit_turn
+  update unstuck_private.audit_lock
   set audited_at = clock_timestamp();
 end $$;
 
-revoke all on function unstuck_private.audit
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.audit from public, anon, authenticated, service_role;
 
 --: source audit/audit_everything.sql b13aa40ecc8d
 -- For an operator, after a restore or work with triggers off: audits every job, user and entry
@@ -732,7 +1009,7 @@ end $$;
 revoke all on function unstuck_private.audit_everything
 from public, anon, authenticated, service_role;
 
---: source audit/audit_page.sql c844f5eae755
+--: source audit/audit_page.sql d868701defde
 -- Looks at these jobs, users and entries: stores the offences found, takes away the mended ones.
 create or replace function unstuck_private.audit_page(
   p_jobs uuid[],
@@ -747,7 +1024,7 @@ $$
 begin
   with found as materialized (
     select *
-    from unstuck_private.offences_of_each(p_jobs, p_users, p_entries)
+    from unstuck_private.violations_of_each(p_jobs, p_users, p_entries)
   ), stored as (
     select f.invariant, f.subject
     from unnest(p_jobs) as n (id)
@@ -775,8 +1052,7 @@ begin
     checked_at = excluded.checked_at;
 end $$;
 
-revoke all on function unstuck_private.audit_page
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.audit_page from public, anon, authenticated, service_role;
 
 --: source audit/cancelled_requests_unaudited.sql bf58f6343836
 -- A request that its user cancelled matters to the audit while its job lives, and a forgotten one
@@ -850,7 +1126,7 @@ for each statement execute function unstuck_private.credit_accounts_unaudited();
 revoke all on function unstuck_private.credit_accounts_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/credit_entries_unaudited.sql 1237a4b18458
+--: source audit/credit_entries_unaudited.sql 09504b50dbed
 -- Lists new entries, and what a removed ledger belonged to, for the audit.
 create or replace function unstuck_private.credit_entries_unaudited() returns trigger
 language plpgsql
@@ -866,7 +1142,7 @@ begin
     insert into unstuck_private.unaudited (job_id, user_id)
     select distinct o.job_id, o.user_id
     from old_rows o;
-    perform unstuck_private.removals_note(
+    perform unstuck_private.removals_record(
       array(select distinct o.user_id from old_rows o)
     );
   end if;
@@ -882,33 +1158,6 @@ referencing old table as old_rows
 for each statement execute function unstuck_private.credit_entries_unaudited();
 
 revoke all on function unstuck_private.credit_entries_unaudited
-from public, anon, authenticated, service_role;
-
---: source audit/emptied_unaudited.sql 39dad3b9febd
--- A table that was emptied says nothing of its rows: everything is audited anew.
-create or replace function unstuck_private.emptied_unaudited() returns trigger
-language plpgsql
-set search_path = ''
-as
-$$
-begin
-  perform unstuck_private.unaudited_list_all();
-  return null;
-end $$;
-
-create or replace trigger jobs_emptied after truncate on unstuck.jobs
-for each statement execute function unstuck_private.emptied_unaudited();
-
-create or replace trigger job_steps_emptied after truncate on unstuck.job_steps
-for each statement execute function unstuck_private.emptied_unaudited();
-
-create or replace trigger credit_entries_emptied after truncate on unstuck.credit_entries
-for each statement execute function unstuck_private.emptied_unaudited();
-
-create or replace trigger credit_accounts_emptied after truncate on unstuck.credit_accounts
-for each statement execute function unstuck_private.emptied_unaudited();
-
-revoke all on function unstuck_private.emptied_unaudited
 from public, anon, authenticated, service_role;
 
 --: source audit/job_steps_unaudited.sql 5651a3cb69b0
@@ -953,7 +1202,7 @@ for each statement execute function unstuck_private.job_steps_unaudited();
 revoke all on function unstuck_private.job_steps_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/jobs_unaudited.sql 5d5751ef8dbb
+--: source audit/jobs_unaudited.sql 7528782179e1
 -- Lists jobs for the audit of which something changed that an invariant speaks of. The planner
 -- cannot know how many rows a transition table will hold; nested loops over two would cost the
 -- square.
@@ -985,7 +1234,7 @@ begin
     insert into unstuck_private.unaudited (job_id, user_id)
     select o.id, o.user_id
     from old_rows o;
-    perform unstuck_private.removals_note(
+    perform unstuck_private.removals_record(
       array(select distinct o.user_id from old_rows o)
     );
   end if;
@@ -1007,11 +1256,110 @@ for each statement execute function unstuck_private.jobs_unaudited();
 revoke all on function unstuck_private.jobs_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/offences.sql 51f1d92ce7a3
+--: source audit/removals_record.sql 4e5383246ee3
+-- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
+-- while the other is still there, and forgets a user of whom nothing is left.
+create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
+language sql
+set search_path = ''
+as
+$$
+  with left_over as (
+    select u.id as user_id,
+      exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
+      exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
+    from unnest(p_users) as u (id)
+  ), forgotten as (
+    delete from unstuck_private.removals r
+    using left_over l
+    where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
+  )
+  insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
+  select l.user_id,
+    case when not l.has_jobs then clock_timestamp() else '-infinity' end,
+    case when not l.has_ledger then clock_timestamp() else '-infinity' end
+  from left_over l
+  where l.has_jobs and not l.has_ledger
+    or not l.has_jobs and exists (
+      select from unstuck.credit_entries e
+      where e.user_id = l.user_id and e.job_id is not null
+    )
+  on conflict (user_id) do update set
+    jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
+$$;
+
+revoke all on function unstuck_private.removals_record
+from public, anon, authenticated, service_role;
+
+--: source audit/truncate_unaudited.sql c3e7ab80c337
+-- A table that was emptied says nothing of its rows: everything is audited anew.
+create or replace function unstuck_private.truncate_unaudited() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  perform unstuck_private.unaudited_list_all();
+  return null;
+end $$;
+
+create or replace trigger jobs_truncated after truncate on unstuck.jobs
+for each statement execute function unstuck_private.truncate_unaudited();
+
+create or replace trigger job_steps_truncated after truncate on unstuck.job_steps
+for each statement execute function unstuck_private.truncate_unaudited();
+
+create or replace trigger credit_entries_truncated after truncate on unstuck.credit_entries
+for each statement execute function unstuck_private.truncate_unaudited();
+
+create or replace trigger credit_accounts_truncated after truncate on unstuck.credit_accounts
+for each statement execute function unstuck_private.truncate_unaudited();
+
+revoke all on function unstuck_private.truncate_unaudited
+from public, anon, authenticated, service_role;
+
+--: source audit/unaudited_list_all.sql e362c9c1f232
+-- Lists everything there is, and every stored offence, for the audit.
+create or replace function unstuck_private.unaudited_list_all() returns void
+language sql
+set search_path = ''
+as
+$$
+  insert into unstuck_private.unaudited (job_id)
+  select j.id
+  from unstuck.jobs j;
+
+  insert into unstuck_private.unaudited (user_id)
+  select a.user_id
+  from unstuck.credit_accounts a
+  union
+  select e.user_id
+  from unstuck.credit_entries e;
+
+  -- The other entries are looked at with their jobs.
+  insert into unstuck_private.unaudited (user_id, entry_id)
+  select e.user_id, e.id
+  from unstuck.credit_entries e
+  where e.kind in ('adjustment', 'refund')
+    or e.kind = 'debit' and e.job_id is not null and not exists (
+      select from unstuck.jobs j
+      where j.id = e.job_id
+    );
+
+  insert into unstuck_private.unaudited (job_id, user_id)
+  select f.job_id, f.user_id
+  from unstuck.violations_found f
+$$;
+
+revoke all on function unstuck_private.unaudited_list_all
+from public, anon, authenticated, service_role;
+
+--: source audit/violations.sql 54723aaa834b
 -- Every offence there is now: the stored ones, but for those whose subject has changed since; what
 -- has changed since the last audit, looked at now; and the two that hold by the clock. Behind a
 -- mountain of changes the newest are shown, so that reading never takes long.
-create or replace function unstuck_private.offences()
+create or replace function unstuck_private.violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql
 stable
@@ -1042,18 +1390,17 @@ begin
   order by f.found_at;
   return query
   select o.invariant, o.subject, o.detail
-  from unstuck_private.offences_of_each(v_jobs, v_users, v_entries) o;
+  from unstuck_private.violations_of_each(v_jobs, v_users, v_entries) o;
   return query
   select o.invariant, o.subject, o.detail
-  from unstuck_private.offences_now() o;
+  from unstuck_private.violations_now() o;
 end $$;
 
-revoke all on function unstuck_private.offences
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.violations from public, anon, authenticated, service_role;
 
---: source audit/offences_now.sql 57ff6669cfaa
+--: source audit/violations_now.sql 788d4b0dc9bf
 -- The two invariants about this moment: they hold or not by the clock, so they are never stored.
-create or replace function unstuck_private.offences_now()
+create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
 language sql
 stable
@@ -1124,13 +1471,13 @@ $$
     )
 $$;
 
-revoke all on function unstuck_private.offences_now
+revoke all on function unstuck_private.violations_now
 from public, anon, authenticated, service_role;
 
---: source audit/offences_of.sql 104b73612741
+--: source audit/violations_of.sql 5fb7eb86d3c4
 -- One row per offence against DATA's invariants among these jobs, users and entries, and among what
 -- hangs on them. Of a user, the offences stored for single entries are looked at again.
-create or replace function unstuck_private.offences_of(
+create or replace function unstuck_private.violations_of(
   p_jobs uuid[],
   p_users uuid[],
   p_entries bigint[]
@@ -1314,13 +1661,12 @@ $$
   )
 $$;
 
-revoke all on function unstuck_private.offences_of
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.violations_of from public, anon, authenticated, service_role;
 
---: source audit/offences_of_each.sql 2d22ced9577b
--- `offences_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
+--: source audit/violations_of_each.sql 965553b86fad
+-- `violations_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
 -- the one that cannot be audited is an offence itself.
-create or replace function unstuck_private.offences_of_each(
+create or replace function unstuck_private.violations_of_each(
   p_jobs uuid[],
   p_users uuid[],
   p_entries bigint[]
@@ -1345,7 +1691,7 @@ begin
   begin
     return query
     select *
-    from unstuck_private.offences_of(p_jobs, p_users, p_entries);
+    from unstuck_private.violations_of(p_jobs, p_users, p_entries);
     return;
   exception when others then
     null;
@@ -1354,7 +1700,7 @@ begin
     begin
       return query
       select *
-      from unstuck_private.offences_of(array[v_id], '{}', '{}');
+      from unstuck_private.violations_of(array[v_id], '{}', '{}');
     exception when others then
       return query
       select 'row_can_be_audited', v_id::text, sqlerrm, v_id, null::uuid, null::bigint;
@@ -1364,7 +1710,7 @@ begin
     begin
       return query
       select *
-      from unstuck_private.offences_of(
+      from unstuck_private.violations_of(
         '{}',
         array[v_id],
         array(
@@ -1380,82 +1726,10 @@ begin
   end loop;
 end $$;
 
-revoke all on function unstuck_private.offences_of_each
+revoke all on function unstuck_private.violations_of_each
 from public, anon, authenticated, service_role;
 
---: source audit/removals_note.sql 60c04133aaa6
--- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
--- while the other is still there, and forgets a user of whom nothing is left.
-create or replace function unstuck_private.removals_note(p_users uuid[]) returns void
-language sql
-set search_path = ''
-as
-$$
-  with left_over as (
-    select u.id as user_id,
-      exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
-      exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
-    from unnest(p_users) as u (id)
-  ), forgotten as (
-    delete from unstuck_private.removals r
-    using left_over l
-    where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
-  )
-  insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
-  select l.user_id,
-    case when not l.has_jobs then clock_timestamp() else '-infinity' end,
-    case when not l.has_ledger then clock_timestamp() else '-infinity' end
-  from left_over l
-  where l.has_jobs and not l.has_ledger
-    or not l.has_jobs and exists (
-      select from unstuck.credit_entries e
-      where e.user_id = l.user_id and e.job_id is not null
-    )
-  on conflict (user_id) do update set
-    jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
-    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
-$$;
-
-revoke all on function unstuck_private.removals_note
-from public, anon, authenticated, service_role;
-
---: source audit/unaudited_list_all.sql e362c9c1f232
--- Lists everything there is, and every stored offence, for the audit.
-create or replace function unstuck_private.unaudited_list_all() returns void
-language sql
-set search_path = ''
-as
-$$
-  insert into unstuck_private.unaudited (job_id)
-  select j.id
-  from unstuck.jobs j;
-
-  insert into unstuck_private.unaudited (user_id)
-  select a.user_id
-  from unstuck.credit_accounts a
-  union
-  select e.user_id
-  from unstuck.credit_entries e;
-
-  -- The other entries are looked at with their jobs.
-  insert into unstuck_private.unaudited (user_id, entry_id)
-  select e.user_id, e.id
-  from unstuck.credit_entries e
-  where e.kind in ('adjustment', 'refund')
-    or e.kind = 'debit' and e.job_id is not null and not exists (
-      select from unstuck.jobs j
-      where j.id = e.job_id
-    );
-
-  insert into unstuck_private.unaudited (job_id, user_id)
-  select f.job_id, f.user_id
-  from unstuck.violations_found f
-$$;
-
-revoke all on function unstuck_private.unaudited_list_all
-from public, anon, authenticated, service_role;
-
---: source audit/visible_violations.sql 8fcc6a013bcf
+--: source audit/visible_violations.sql ba0c942b645c
 create or replace function unstuck_private.visible_violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql
@@ -1468,64 +1742,13 @@ begin
   if unstuck_private.may_see(null) then
     return query
     select o.invariant, o.subject, o.detail
-    from unstuck_private.offences() o;
+    from unstuck_private.violations() o;
   end if;
 end $$;
 
 revoke all on function unstuck_private.visible_violations
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
-
---: source cancel/admin_cancel_note.sql bb9d79812e3a
--- What an admin's cancel met and did, as an event. p_job is the row before. A row whose money now
--- agrees with the ledger is quarantined no longer; one that cannot agree, or is still owed
--- something, keeps the mark, so that the audit knows that an admin has seen it.
-create or replace function unstuck_private.admin_cancel_note(
-  p_job unstuck.jobs,
-  p_refused text
-)
-returns void
-language plpgsql
-set search_path = ''
-as
-$$
-declare
-  v_job unstuck.jobs;
-  v_debit numeric;
-  v_refunded numeric;
-begin
-  select *
-  into v_job
-  from unstuck.jobs
-  where id = p_job.id;
-  select
-    coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0),
-    coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)
-  into v_debit, v_refunded
-  from unstuck.credit_entries e
-  where e.job_id = p_job.id
-    and e.kind in ('debit', 'refund');
-  insert into unstuck.job_events (job_id, event, from_status, to_status, actor, detail)
-  values (
-    p_job.id, 'admin_cancelled', p_job.status, v_job.status,
-    nullif(current_setting('unstuck.actor', true), ''),
-    jsonb_strip_nulls(jsonb_build_object(
-      'row_charged', p_job.credits_charged,
-      'row_refunded', p_job.credits_refunded,
-      'ledger_debit', v_debit,
-      'ledger_refunds', v_refunded,
-      'quarantined_at', p_job.quarantined_at,
-      'not_returned', p_refused)));
-  update unstuck.jobs
-  set quarantined_at = case
-    when p_refused is not null or unstuck_private.is_money_odd(v_job) then
-      coalesce(p_job.quarantined_at, clock_timestamp())
-  end
-  where id = p_job.id;
-end $$;
-
-revoke all on function unstuck_private.admin_cancel_note
-from public, anon, authenticated, service_role;
 
 --: source cancel/cancelled_requests_add.sql a8a15157ab06
 -- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
@@ -1620,70 +1843,7 @@ $$;
 
 revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;
 
---: source cancel/job_cancel_admin_v1.sql 4e02a6c841a5
-create or replace function unstuck.job_cancel_admin_v1(
-  p_actor uuid,
-  p_table text,
-  p_job_id uuid,
-  p_reason text
-)
-returns table (status text, refunded_credits bigint, provider text)
-language plpgsql
-security definer
-set search_path = ''
-set statement_timeout = '10s'
-as
-$$
-#variable_conflict use_column
-declare
-  v_reason text := nullif(trim(trailing '.' from trim(p_reason)), '');
-  v_message text := 'cancelled by an admin' || coalesce(': ' || v_reason, '') || '.';
-  v_job unstuck.jobs;
-  v_refused text;
-begin
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
-  v_job := unstuck_private.job_lock(p_job_id);
-  perform unstuck_private.refuse_other_table(v_job, p_table);
-  perform unstuck_private.refuse_final(v_job);
-  begin
-    return query
-    select c.status, c.refunded, t.provider
-    from unstuck_private.jobs_close(
-      array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
-    join unstuck.tools t using (tool);
-  exception when others then
-    -- The account takes no refund. The job is closed all the same, and the event says why.
-    v_refused := sqlerrm;
-    return query
-    select c.status, c.refunded, t.provider
-    from unstuck_private.jobs_close(
-      array[p_job_id], array['cancelled'], array['CANCELLED'],
-      array[v_message || ' What is owed could not be returned.'], false) c
-    join unstuck.tools t using (tool);
-  end;
-  perform unstuck_private.admin_cancel_note(v_job, v_refused);
-end $$;
-
-comment on function unstuck.job_cancel_admin_v1 is $c$
-Caller: admin-cancel-job. The role is read now, in the same transaction.
-
-Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
-not get back yet. The ledger decides, whatever the row says of its money: where more came back
-than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
-refund the job is closed without one. The message tells what was returned; the event
-`admin_cancelled` has the sums before and after, and the reason for an owed refund.
-
-Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
-second call returns nothing more).
-$c$;
-
-revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
-grant execute on function unstuck.job_cancel_admin_v1 to service_role;
-
---: source cancel/job_cancel_v1.sql 0f741ddc9ec9
+--: source cancel/job_cancel_v1.sql f5051541c9ef
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -1729,7 +1889,7 @@ begin
   begin
     return query
     select c.status, c.refunded, v_tool.provider
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array['cancelled by the user.']) c;
   exception when data_exception or integrity_constraint_violation then
@@ -1752,171 +1912,7 @@ $c$;
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
---: source cancel/job_requeue_v1.sql 1e81deaf0b1e
-create or replace function unstuck.job_requeue_v1(
-  p_actor uuid,
-  p_table text,
-  p_job_id uuid,
-  p_charge boolean,
-  p_new_job_id uuid
-)
-returns table (job_id uuid, retried boolean, retry_of uuid, provider text)
-language plpgsql
-security definer
-set search_path = ''
-set statement_timeout = '10s'
-as
-$$
-#variable_conflict use_column
-declare
-  v_job unstuck.jobs;
-  v_tool unstuck.tools;
-  v_now timestamptz;
-  v_balance bigint;
-  v_price bigint := 0;
-  v_live uuid;
-  v_steps jsonb;
-begin
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
-  v_job := unstuck_private.job_lock(p_job_id);
-  perform unstuck_private.refuse_other_table(v_job, p_table);
-  select *
-  into v_tool
-  from unstuck.tools
-  where tool = v_job.tool;
-  v_now := clock_timestamp();
-  if unstuck_private.is_live(v_job.status) then
-    -- A quarantined job's steps have ended for good: an admin cancels it, then it can be retried.
-    if v_job.status = 'pending'
-      or v_job.quarantined_at is not null
-      or not exists (
-        select
-        from unstuck.job_steps s
-        where s.job_id = v_job.id
-          and not unstuck_private.is_final(s.status)
-          and (s.deadline_at <= v_now or s.lease_until <= v_now)
-      )
-    then
-      perform unstuck_private.refuse(
-        409, 'in_progress', jsonb_build_object('status', v_job.status));
-    end if;
-    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
-    -- any, is cancelled.
-    update unstuck.jobs j
-    set expires_at = v_now + unstuck_private.job_span(j.tool, j.total_steps),
-      deadline_at = v_now + v_tool.queue_ttl,
-      retries = 0
-    where j.id = v_job.id;
-    update unstuck.job_steps s
-    set status = 'queued',
-      attempts = 0,
-      rescues = 0,
-      not_before = null,
-      sent_at = null,
-      started_at = null,
-      claimed_at = null,
-      lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s),
-      provider_task_id = null,
-      provider_done_at = null,
-      run = s.run + 1,
-      deadline_at = v_now + v_tool.queue_ttl
-    where s.job_id = v_job.id
-      and s.status in ('starting', 'running', 'queued');
-    update unstuck.job_steps s
-    set deadline_at = j.expires_at
-    from unstuck.jobs j
-    where j.id = s.job_id
-      and s.job_id = v_job.id
-      and s.status = 'blocked';
-    perform unstuck_private.job_sync_from_steps(array[v_job.id]);
-    insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
-    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor
-    from unstuck.jobs j
-    where j.id = v_job.id;
-    return query
-    select v_job.id, true, null::uuid, v_tool.provider;
-    return;
-  end if;
-  -- A second click while the first click's job lives answers with that job.
-  select j.id
-  into v_live
-  from unstuck.jobs j
-  where j.retry_of = v_job.id
-    and unstuck_private.is_live(j.status);
-  if found then
-    return query
-    select v_live, false, v_job.id, v_tool.provider;
-    return;
-  end if;
-  select jsonb_agg(s.input order by s.step)
-  into v_steps
-  from unstuck.job_steps s
-  where s.job_id = v_job.id;
-  if v_steps is null then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
-  -- Old requests are emptied (retention): nothing is left to run again.
-  if exists (
-    select
-    from unstuck.job_steps s
-    where s.job_id = v_job.id
-      and s.input = '{}'
-  ) then
-    perform unstuck_private.refuse(
-      409, 'already_final',
-      jsonb_build_object(
-        'status', v_job.status,
-        'refundedCredits', v_job.credits_refunded,
-        'reason', 'its input is kept no longer'));
-  end if;
-  if exists (
-    select
-    from unstuck.jobs j
-    where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id
-      and j.status in ('queued', 'starting', 'running')
-  ) then
-    perform unstuck_private.refuse(409, 'active_job_exists');
-  end if;
-  v_balance := unstuck_private.account_lock(v_job.user_id);
-  if p_charge then
-    v_price := v_tool.credit_cost
-      * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end;
-  end if;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(
-      402, 'insufficient_credits',
-      jsonb_build_object('balance', v_balance, 'required', v_price));
-  end if;
-  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end if;
-  perform unstuck_private.job_write(
-    v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input,
-    coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
-  return query
-  select p_new_job_id, false, v_job.id, v_tool.provider;
-end $$;
-
-comment on function unstuck.job_requeue_v1 is $c$
-Caller: admin-retry-job.
-
-A live job past its lease or deadline is requeued with fresh counters (retried); a final one
-becomes a new job for the same user and input, free unless p_charge (retry_of).
-
-Refuses: forbidden, bad_request, not_found, in_progress (also one that is quarantined: cancel it
-first), active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken).
-
-Replay while the new job lives: that job.
-$c$;
-
-revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
-grant execute on function unstuck.job_requeue_v1 to service_role;
-
---: source cancel/orphans_cancel.sql 0f3b2a270159
+--: source cancel/orphans_cancel.sql cd4ecfd31ae3
 -- Cancels this user's orphans written by somebody else's hand (live, unpaid, no task, no start),
 -- so that they hide no real job. What somebody else holds is left alone, and none stops another.
 create or replace function unstuck_private.orphans_cancel(p_user_id uuid) returns void
@@ -1942,7 +1938,7 @@ begin
   if v_ids = '{}' then
     return;
   end if;
-  v_ids := unstuck_private.jobs_lock_free(v_ids);
+  v_ids := unstuck_private.jobs_try_lock(v_ids);
   v_ids := array(
     select j.id
     from unstuck.jobs j
@@ -1950,7 +1946,7 @@ begin
       and unstuck_private.is_orphan(j, v_before)
   );
   v_count := cardinality(v_ids);
-  perform unstuck_private.jobs_close_each(
+  perform unstuck_private.jobs_finalise_each(
     v_ids,
     array_fill('cancelled'::text, array[v_count]),
     array_fill('ORPHANED'::text, array[v_count]),
@@ -1961,7 +1957,7 @@ end $$;
 revoke all on function unstuck_private.orphans_cancel
 from public, anon, authenticated, service_role;
 
---: source cancel/session_cancel_v1.sql ecaf6b1f2b9e
+--: source cancel/session_cancel_v1.sql cf175e46fcbb
 create or replace function unstuck.session_cancel_v1(
   p_user_id uuid,
   p_session_id text,
@@ -2025,7 +2021,7 @@ begin
   v_count := cardinality(v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     v_ids,
     array_fill('cancelled'::text, array[v_count]),
     array_fill('CANCELLED'::text, array[v_count]),
@@ -2049,63 +2045,6 @@ $c$;
 
 revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.session_cancel_v1 to service_role;
-
---: source cancel/user_active_v1.sql c4b22eec6fd9
-create or replace function unstuck.user_active_v1(p_user_id uuid)
-returns table (
-  has_active_job boolean,
-  active_tool text,
-  active_table text,
-  active_job_id uuid,
-  active_status text,
-  "position" int
-)
-language plpgsql
-security definer
-set search_path = ''
-set statement_timeout = '10s'
-as
-$$
-#variable_conflict use_column
-begin
-  -- Both have the account first and wait for no job.
-  perform unstuck.user_heal_v1(p_user_id);
-  perform unstuck_private.orphans_cancel(p_user_id);
-  return query
-  select true, j.tool, t.table_name, j.id, j.status,
-    case when j.status = 'queued' then (
-      select p."position"
-      from unstuck_private.queue_places(t.provider) p
-      where p.job_id = j.id
-    ) end
-  from unstuck.jobs j
-  join unstuck.tools t using (tool)
-  where j.user_id = p_user_id
-    and t.exclusive_group is not null
-    and j.status in ('queued', 'starting', 'running')
-    and j.quarantined_at is null
-  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
-  order by
-    j.status = 'queued',
-    j.request_hash is null and j.credits_charged = 0,
-    j.created_at
-  limit 1;
-  if not found then
-    return query
-    select false, null::text, null::text, null::uuid, null::text, null::int;
-  end if;
-end $$;
-
-comment on function unstuck.user_active_v1 is $c$
-Caller: check-user-active.
-
-Heals the user's overdue rows and orphans, then looks at running jobs, then at queued ones, of
-the tools of which a user may have one job at a time. A row that is quarantined does not count.
-Always one row.
-$c$;
-
-revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
-grant execute on function unstuck.user_active_v1 to service_role;
 
 --: source clock/intervals.sql 04a5683bf7af
 -- The fixed intervals. Tests replace this one function instead of sleeping.
@@ -2164,6 +2103,25 @@ $$;
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
+--: source clock/seconds_between.sql b94f9e6c1493
+-- Whole seconds from one time to another. A time written by hand may be any, also infinite; the
+-- answer stays a number that an int holds, so that one odd row makes no list unreadable.
+create or replace function unstuck_private.seconds_between(p_from timestamptz, p_to timestamptz)
+returns int
+language sql
+immutable
+strict
+as
+$$
+  select greatest(
+    least(extract(epoch from p_to) - extract(epoch from p_from), 2147483647),
+    -2147483647)::int
+$$;
+
+revoke all on function unstuck_private.seconds_between
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.seconds_between to authenticated, service_role;
+
 --: source credit/account_drop_empty.sql 2660591d2624
 -- Takes back an account that was made for a job that is gone. The caller holds it.
 create or replace function unstuck_private.account_drop_empty(p_user_id uuid)
@@ -2211,11 +2169,11 @@ end $$;
 
 revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
 
---: source credit/account_lock_soon.sql 5b9e76b5949b
+--: source credit/account_try_lock.sql af2eadb0644e
 -- Locks the user's account for a heal on behalf of that user, and says whether it could. A call
 -- of the same user is waited for; somebody who holds the account for longer is not: the user's
 -- question is answered without healing. A user without an account holds nothing to lock.
-create or replace function unstuck_private.account_lock_soon(p_user_id uuid) returns boolean
+create or replace function unstuck_private.account_try_lock(p_user_id uuid) returns boolean
 language plpgsql
 set search_path = ''
 set lock_timeout = '1s'
@@ -2231,7 +2189,7 @@ exception when lock_not_available then
   return false;
 end $$;
 
-revoke all on function unstuck_private.account_lock_soon
+revoke all on function unstuck_private.account_try_lock
 from public, anon, authenticated, service_role;
 
 --: source credit/append_only.sql b3780f44fb89
@@ -2252,6 +2210,20 @@ before update on unstuck.credit_entries
 for each row execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
+
+--: source credit/clamp_to_bigint.sql 59d0f6e514e3
+-- A sum of credits as far as a bigint holds it: amounts written by hand may add up to more, and a
+-- report must not fail for that.
+create or replace function unstuck_private.clamp_to_bigint(p_sum numeric) returns bigint
+language sql
+immutable
+as
+$$
+  select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
+$$;
+
+revoke all on function unstuck_private.clamp_to_bigint
+from public, anon, authenticated, service_role;
 
 --: source credit/consume_upscaler_credits.sql de9cbdaf89b3
 create or replace function unstuck.consume_upscaler_credits(
@@ -2435,20 +2407,6 @@ $c$;
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
---: source credit/credits_within.sql 13c47230591d
--- A sum of credits as far as a bigint holds it: amounts written by hand may add up to more, and a
--- report must not fail for that.
-create or replace function unstuck_private.credits_within(p_sum numeric) returns bigint
-language sql
-immutable
-as
-$$
-  select least(greatest(p_sum, -9223372036854775807), 9223372036854775807)::bigint
-$$;
-
-revoke all on function unstuck_private.credits_within
-from public, anon, authenticated, service_role;
-
 --: source credit/grant_max.sql 351833e18929
 -- The most that one grant may give. Nine million of them still fit into a balance.
 create or replace function unstuck_private.grant_max()
@@ -2486,6 +2444,239 @@ revoke all on function unstuck.refund_upscaler_credits
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;
 
+--: source erase/erased_user.sql 46399bf85154
+-- Whose the rows are that stay of an erased user's jobs: nobody's.
+create or replace function unstuck_private.erased_user()
+returns uuid
+language sql
+immutable
+as
+$$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
+
+revoke all on function unstuck_private.erased_user from public, anon, authenticated, service_role;
+
+--: source erase/user_erase_v1.sql 41e758b73667
+create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
+returns table (jobs bigint, files bigint, entries bigint)
+language plpgsql
+security definer
+set search_path = ''
+set lock_timeout = '5s'
+set statement_timeout = '60s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_kept uuid[];
+  v_files bigint;
+  v_entries bigint;
+  v_balance bigint;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_balance := unstuck_private.account_lock(p_user_id);
+  v_ids := array(
+    select l.id
+    from (
+      select j.id
+      from unstuck.jobs j
+      where j.user_id = p_user_id
+      order by j.id
+      for update
+    ) l
+  );
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  v_kept := array(
+    select distinct s.job_id
+    from unstuck.jobs j
+    join unstuck.job_steps s on s.job_id = j.id
+    where j.user_id = p_user_id
+      and (
+        s.provider_cancel_due <> '[]'
+        or s.status in ('starting', 'running') and s.provider_done_at is null
+      )
+  );
+  select count(*)
+  into v_files
+  from unstuck.jobs j
+  join unstuck.job_steps s on s.job_id = j.id
+  where j.user_id = p_user_id and s.output_url is not null;
+  perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (v_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.queue_turns q
+  where q.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null;
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  values (
+    p_actor,
+    'user_erase',
+    p_user_id::text,
+    jsonb_build_object(
+      'jobs', cardinality(v_ids),
+      'entries', v_entries,
+      'balance', v_balance
+    ),
+    p_reason
+  );
+  return query select cardinality(v_ids)::bigint, v_files, v_entries;
+end $$;
+
+comment on function unstuck.user_erase_v1 is $c$
+Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user's live
+jobs, then removes the user's jobs, steps, events, provider calls, ledger, account, cancelled
+requests, turns and roles, all or nothing, and notes it in admin_log.
+What a provider may still be at stays for a day as a bare row that names nobody, so that its
+cancel is sent. Files are listed in erasures and deleted later through the Storage API.
+jobs, entries: removed; files: results that the jobs named.
+Refuses: forbidden, bad_request.
+Replay: zeros; the user may come back and is then somebody new.
+$c$;
+
+revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_erase_v1 to service_role;
+
+--: source erase/user_jobs_finalise.sql fdaf32386cd4
+-- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
+-- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
+-- are locked.
+create or replace function unstuck_private.user_jobs_finalise(p_user_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_live uuid[];
+  v_id uuid;
+begin
+  v_live := array(
+    select j.id
+    from unstuck.jobs j
+    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
+    order by j.id
+  );
+  if v_live = '{}' then
+    return;
+  end if;
+  begin
+    perform unstuck_private.jobs_finalise(
+      v_live,
+      array_fill('cancelled'::text, array[cardinality(v_live)]),
+      array_fill('CANCELLED'::text, array[cardinality(v_live)]),
+      array_fill('the user was erased.'::text, array[cardinality(v_live)])
+    );
+    return;
+  exception when others then
+    -- One bad row fails the statement: each is closed alone below.
+    null;
+  end;
+  foreach v_id in array v_live loop
+    begin
+      perform unstuck_private.jobs_finalise(
+        array[v_id],
+        array['cancelled'],
+        array['CANCELLED'],
+        array['the user was erased.']
+      );
+    exception when others then
+      -- The caller takes the row and its ledger away all the same.
+      null;
+    end;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.user_jobs_finalise
+from public, anon, authenticated, service_role;
+
+--: source erase/user_jobs_strip.sql 5adfa937dfeb
+-- Takes everything out of these jobs that tells of their user and leaves what a provider's cancel
+-- needs. The rows belong to nobody afterwards and are worth nothing. No other user's job names any
+-- of the user's jobs afterwards.
+create or replace function unstuck_private.user_jobs_strip(p_user_id uuid, p_kept uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.jobs r
+  set retry_of = null
+  from unstuck.jobs j
+  where j.user_id = p_user_id
+    and r.retry_of = j.id
+    and (r.user_id <> p_user_id or r.id = any (p_kept) or j.id = any (p_kept));
+  update unstuck.job_steps s
+  set
+    status = case
+      when unstuck_private.is_final(s.status) then s.status
+      else 'cancelled'
+    end,
+    provider_cancel_due = case
+      when unstuck_private.is_final(s.status) then s.provider_cancel_due
+      else unstuck_private.cancel_debt_with(s)
+    end,
+    completed_at = coalesce(s.completed_at, clock_timestamp()),
+    lease_until = null,
+    share = 0,
+    input = '{}',
+    output = null,
+    output_url = null,
+    error_message = null
+  where s.job_id = any (p_kept);
+  update unstuck.jobs j
+  set
+    user_id = unstuck_private.erased_user(),
+    session_id = null,
+    status = case
+      when unstuck_private.is_final(j.status) then j.status
+      else 'cancelled'
+    end,
+    credits_charged = 0,
+    credits_refunded = 0,
+    exclusive_key = null,
+    input = '{}',
+    output = null,
+    output_url = null,
+    error_code = null,
+    error_message = null,
+    request_hash = 'erased',
+    completed_at = coalesce(j.completed_at, clock_timestamp()),
+    quarantined_at = null
+  where j.id = any (p_kept);
+end $$;
+
+revoke all on function unstuck_private.user_jobs_strip
+from public, anon, authenticated, service_role;
+
 --: source front/is_name_free.sql 68a16743e911
 -- Whether `public` has nothing by this name yet, of whatever kind or signature.
 create or replace function unstuck_private.is_name_free(p_name text) returns boolean
@@ -2520,9 +2711,9 @@ $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
---: source job/has_money.sql 470bf439b564
+--: source job/has_ledger_entries.sql 2a7e5e74cbe6
 -- Something was taken or returned for this job.
-create or replace function unstuck_private.has_money(p_job_id uuid) returns boolean
+create or replace function unstuck_private.has_ledger_entries(p_job_id uuid) returns boolean
 language sql
 stable
 set search_path = ''
@@ -2536,7 +2727,31 @@ $$
   )
 $$;
 
-revoke all on function unstuck_private.has_money from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.has_ledger_entries
+from public, anon, authenticated, service_role;
+
+--: source job/has_ledger_mismatch.sql b18998224209
+-- The row and the ledger do not say the same of what came back, or more came back than was taken.
+-- No healer moves money on a guess: such a row is quarantined.
+create or replace function unstuck_private.has_ledger_mismatch(p_job unstuck.jobs) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
+  from (
+    select
+      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
+      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
+    from unstuck.credit_entries e
+    where e.job_id = p_job.id
+      and e.kind in ('debit', 'refund')
+  ) l
+$$;
+
+revoke all on function unstuck_private.has_ledger_mismatch
+from public, anon, authenticated, service_role;
 
 --: source job/is_final.sql 60ac2e6bdee8
 -- True for the states that a job or step never leaves. Inlined, like `is_live`.
@@ -2566,29 +2781,7 @@ $$;
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
 
---: source job/is_money_odd.sql 60c80495c824
--- The row and the ledger do not say the same of what came back, or more came back than was taken.
--- No healer moves money on a guess: such a row is quarantined.
-create or replace function unstuck_private.is_money_odd(p_job unstuck.jobs) returns boolean
-language sql
-stable
-set search_path = ''
-as
-$$
-  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
-  from (
-    select
-      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
-      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
-    from unstuck.credit_entries e
-    where e.job_id = p_job.id
-      and e.kind in ('debit', 'refund')
-  ) l
-$$;
-
-revoke all on function unstuck_private.is_money_odd from public, anon, authenticated, service_role;
-
---: source job/job_get_v1.sql be8214a060e1
+--: source job/job_get_v1.sql 39d739795260
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -2676,7 +2869,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  cross join unstuck_private.job_state(j.id, false, true) e
   where j.id = p_job_id;
 end $$;
 
@@ -2733,6 +2926,80 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
+--: source job/job_state.sql 973d804568d9
+-- The job's row as the answer of the request that named it. Its position costs a look at the whole
+-- queue, so a new job, which is about to be claimed, is answered without one.
+create or replace function unstuck_private.job_state(
+  p_job_id uuid,
+  p_replayed boolean,
+  p_with_position boolean
+)
+returns table (
+  job_id uuid,
+  status text,
+  replayed boolean,
+  credits_charged bigint,
+  balance bigint,
+  "position" int,
+  eta_seconds int,
+  task_id text,
+  output_url text,
+  error_code text,
+  error_message text,
+  credits_refunded bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_provider text;
+  v_position int;
+  v_eta int;
+begin
+  if p_with_position then
+    select t.provider
+    into v_provider
+    from unstuck.jobs j
+    join unstuck.tools t using (tool)
+    where j.id = p_job_id
+      and j.status = 'queued';
+    if found then
+      select p."position", p.eta_seconds
+      into v_position, v_eta
+      from unstuck_private.provider_positions(v_provider) p
+      where p.job_id = p_job_id;
+    end if;
+  end if;
+  return query
+  select
+    j.id,
+    j.status,
+    p_replayed,
+    j.credits_charged,
+    coalesce(a.balance, 0),
+    v_position,
+    v_eta,
+    (
+      select s.provider_task_id
+      from unstuck.job_steps s
+      where s.job_id = j.id
+        and s.provider_task_id is not null
+      order by s.step desc
+      limit 1
+    ),
+    j.output_url,
+    j.error_code,
+    j.error_message,
+    j.credits_refunded
+  from unstuck.jobs j
+  left join unstuck.credit_accounts a using (user_id)
+  where j.id = p_job_id;
+end $$;
+
+revoke all on function unstuck_private.job_state from public, anon, authenticated, service_role;
+
 --: source job/job_sync_from_steps.sql ccbc1062d111
 -- What the jobs' own steps say they are. Only for live jobs; the closing functions write final
 -- states themselves.
@@ -2777,7 +3044,7 @@ $$;
 revoke all on function unstuck_private.job_sync_from_steps
 from public, anon, authenticated, service_role;
 
---: source job/jobs_before_insert.sql 057d0126aedd
+--: source job/jobs_before_insert.sql 39eee25070ec
 -- Fills what a writer leaves out, so that no live job is ever without a deadline.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
@@ -2800,7 +3067,7 @@ begin
   v_from := coalesce(new.started_at, new.created_at);
   new.expires_at := coalesce(
     new.expires_at,
-    v_from + unstuck_private.job_span(new.tool, new.total_steps)
+    v_from + unstuck_private.job_lifetime(new.tool, new.total_steps)
   );
   new.deadline_at := coalesce(
     new.deadline_at,
@@ -2879,14 +3146,14 @@ execute function unstuck_private.jobs_before_update();
 revoke all on function unstuck_private.jobs_before_update
 from public, anon, authenticated, service_role;
 
---: source job/jobs_close.sql 5ef6d3fdda73
+--: source job/jobs_finalise.sql bfc7df34f500
 -- Closes live jobs with everything that belongs to them: steps, refunds, balances, the rows
 -- themselves. The caller has locked the accounts (by id) and then the jobs.
 --
 -- What the row says of money does not matter: it is written anew from the ledger. Where more came
 -- back than was taken, the row shows as much as was taken, and the message tells what the ledger
 -- shows. Without p_give nothing is returned, whatever is owed.
-create or replace function unstuck_private.jobs_close(
+create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
@@ -2919,7 +3186,7 @@ begin
     completed_at = v_now,
     lease_until = null,
     checked_at = null,
-    provider_cancel_due = unstuck_private.cancel_due_with(s)
+    provider_cancel_due = unstuck_private.cancel_debt_with(s)
   from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
   where s.job_id = c.id
     and not unstuck_private.is_final(s.status);
@@ -2949,14 +3216,14 @@ begin
   returning j.id, j.tool, j.status, r.given;
 end $$;
 
-revoke all on function unstuck_private.jobs_close from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_finalise from public, anon, authenticated, service_role;
 
---: source job/jobs_close_each.sql df2a728c9714
--- Closes jobs, locked as for `jobs_close`, so that none can stop another. One with odd money is
+--: source job/jobs_finalise_each.sql 4cb677352ab6
+-- Closes jobs, locked as for `jobs_finalise`, so that none can stop another. One with odd money is
 -- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
 -- the one that cannot be closed is found and quarantined, and all the others are closed. What is
 -- not closed by p_until, or is more than p_limit, is left for the next pass.
-create or replace function unstuck_private.jobs_close_each(
+create or replace function unstuck_private.jobs_finalise_each(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
@@ -2982,7 +3249,7 @@ begin
     select j.id
     from unstuck.jobs j
     where j.id = any (p_ids)
-      and unstuck_private.is_money_odd(j)
+      and unstuck_private.has_ledger_mismatch(j)
   );
   if v_odd <> '{}' then
     perform unstuck_private.jobs_quarantine(
@@ -2996,10 +3263,10 @@ begin
   v_count := coalesce(cardinality(p_ids), 0);
   v_half := v_count / 2;
   begin
-    -- `jobs_close` gives its rows once it is done, so none is left over from a failure.
+    -- `jobs_finalise` gives its rows once it is done, so none is left over from a failure.
     return query
     select c.job_id, c.tool, c.status, c.refunded
-    from unstuck_private.jobs_close(p_ids, p_statuses, p_codes, p_messages) c;
+    from unstuck_private.jobs_finalise(p_ids, p_statuses, p_codes, p_messages) c;
     return;
   exception
     when lock_not_available or transaction_rollback or insufficient_resources or system_error then
@@ -3015,99 +3282,16 @@ begin
   end;
   return query
   select c.job_id, c.tool, c.status, c.refunded
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     p_ids[:v_half], p_statuses[:v_half], p_codes[:v_half], p_messages[:v_half], p_until) c;
   return query
   select c.job_id, c.tool, c.status, c.refunded
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     p_ids[v_half + 1:], p_statuses[v_half + 1:], p_codes[v_half + 1:], p_messages[v_half + 1:],
     p_until) c;
 end $$;
 
-revoke all on function unstuck_private.jobs_close_each
-from public, anon, authenticated, service_role;
-
---: source job/jobs_lock_free.sql 8608f8e676bf
--- Locks, for a healer, those of these jobs that nobody else holds: the account, the job and each
--- of its steps, in this order. It waits for nobody: who is busy is healed by the next pass.
--- Returns the jobs that are locked in full.
---
--- A user without an account holds nothing that could be locked, and has nothing to get back.
--- Where rows by hand left a ledger without its account, the account is made here. An insert of
--- the same key that is not committed yet would be waited for: hence the limit.
-create or replace function unstuck_private.jobs_lock_free(p_ids uuid[]) returns uuid[]
-language plpgsql
-set search_path = ''
-set lock_timeout = '20ms'
-as
-$$
-declare
-  v_users uuid[];
-  v_jobs uuid[];
-  v_user uuid;
-begin
-  for v_user in
-    select distinct j.user_id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-      and unstuck_private.has_money(j.id)
-    order by 1
-  loop
-    begin
-      insert into unstuck.credit_accounts (user_id)
-      values (v_user)
-      on conflict do nothing;
-    exception when lock_not_available then
-      null;
-    end;
-  end loop;
-
-  v_users := array(
-    select distinct j.user_id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-  );
-  v_users := array(
-    select a.user_id
-    from unstuck.credit_accounts a
-    where a.user_id = any (v_users)
-    order by a.user_id
-    for update skip locked
-  );
-  v_jobs := array(
-    select j.id
-    from unstuck.jobs j
-    where j.id = any (p_ids)
-      and (
-        j.user_id = any (v_users)
-        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-          and not unstuck_private.has_money(j.id)
-      )
-    order by j.id
-    for update skip locked
-  );
-  return array(
-    with held as (
-      select s.job_id, s.step
-      from unstuck.job_steps s
-      where s.job_id = any (v_jobs)
-      order by s.job_id, s.step
-      for update skip locked
-    )
-    select n.id
-    from unnest(v_jobs) as n (id)
-    where n.id not in (
-      select s.job_id
-      from unstuck.job_steps s
-      left join held h using (job_id, step)
-      where s.job_id = any (v_jobs)
-        and h.job_id is null
-    )
-  );
-end $$;
-
-revoke all on function unstuck_private.jobs_lock_free
+revoke all on function unstuck_private.jobs_finalise_each
 from public, anon, authenticated, service_role;
 
 --: source job/jobs_log.sql 00a17dbd3bff
@@ -3159,7 +3343,7 @@ execute function unstuck_private.jobs_log();
 
 revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
 
---: source job/jobs_refund.sql 087c87e1dd67
+--: source job/jobs_refund.sql 3cc5fbd837e5
 -- Returns what these jobs are owed in the state that they are about to have, and says what the
 -- ledger shows. The caller has locked the accounts (by id) and the jobs, and has closed the steps.
 --
@@ -3190,7 +3374,7 @@ begin
   from unstuck.jobs j
   where j.id = any (p_ids)
     and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-    and unstuck_private.has_money(j.id)
+    and unstuck_private.has_ledger_entries(j.id)
   order by 1
   on conflict do nothing;
 
@@ -3205,9 +3389,9 @@ begin
     join unstuck.jobs j on j.id = n.id
     cross join lateral (
       select
-        unstuck_private.credits_within(
+        unstuck_private.clamp_to_bigint(
           coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
-        unstuck_private.credits_within(
+        unstuck_private.clamp_to_bigint(
           coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
         coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
         least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step
@@ -3301,6 +3485,102 @@ end $$;
 
 revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
 
+--: source job/jobs_try_lock.sql fa8b01965dba
+-- Locks, for a healer, those of these jobs that nobody else holds: the account, the job and each
+-- of its steps, in this order. It waits for nobody: who is busy is healed by the next pass.
+-- Returns the jobs that are locked in full.
+--
+-- A user without an account holds nothing that could be locked, and has nothing to get back.
+-- Where rows by hand left a ledger without its account, the account is made here. An insert of
+-- the same key that is not committed yet would be waited for: hence the limit.
+create or replace function unstuck_private.jobs_try_lock(p_ids uuid[]) returns uuid[]
+language plpgsql
+set search_path = ''
+set lock_timeout = '20ms'
+as
+$$
+declare
+  v_users uuid[];
+  v_jobs uuid[];
+  v_user uuid;
+begin
+  for v_user in
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+      and unstuck_private.has_ledger_entries(j.id)
+    order by 1
+  loop
+    begin
+      insert into unstuck.credit_accounts (user_id)
+      values (v_user)
+      on conflict do nothing;
+    exception when lock_not_available then
+      null;
+    end;
+  end loop;
+
+  v_users := array(
+    select distinct j.user_id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+  );
+  v_users := array(
+    select a.user_id
+    from unstuck.credit_accounts a
+    where a.user_id = any (v_users)
+    order by a.user_id
+    for update skip locked
+  );
+  v_jobs := array(
+    select j.id
+    from unstuck.jobs j
+    where j.id = any (p_ids)
+      and (
+        j.user_id = any (v_users)
+        or not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+          and not unstuck_private.has_ledger_entries(j.id)
+      )
+    order by j.id
+    for update skip locked
+  );
+  return array(
+    with held as (
+      select s.job_id, s.step
+      from unstuck.job_steps s
+      where s.job_id = any (v_jobs)
+      order by s.job_id, s.step
+      for update skip locked
+    )
+    select n.id
+    from unnest(v_jobs) as n (id)
+    where n.id not in (
+      select s.job_id
+      from unstuck.job_steps s
+      left join held h using (job_id, step)
+      where s.job_id = any (v_jobs)
+        and h.job_id is null
+    )
+  );
+end $$;
+
+revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
+
+--: source job/number_or_null.sql 0f0b0595699f
+-- A number of a request, or null: one odd row must not make a whole view unreadable.
+create or replace function unstuck_private.number_or_null(p_text text) returns numeric
+language sql
+immutable
+as
+$$
+  select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
+$$;
+
+revoke all on function unstuck_private.number_or_null
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.number_or_null to authenticated, service_role;
+
 --: source job/refuse.sql 81185cb0b9da
 -- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz, the message is the API's
 -- error code, the detail holds its extra fields as JSON.
@@ -3366,82 +3646,176 @@ end $$;
 revoke all on function unstuck_private.refuse_other_table
 from public, anon, authenticated, service_role;
 
---: source order/enqueue_answer.sql dede621ae1a6
--- The job's row as the answer of the request that named it. Its position costs a look at the whole
--- queue, so a new job, which is about to be claimed, is answered without one.
-create or replace function unstuck_private.enqueue_answer(
-  p_job_id uuid,
-  p_replayed boolean,
-  p_with_place boolean
-)
-returns table (
-  job_id uuid,
-  status text,
-  replayed boolean,
-  credits_charged bigint,
-  balance bigint,
-  "position" int,
-  eta_seconds int,
-  task_id text,
-  output_url text,
-  error_code text,
-  error_message text,
-  credits_refunded bigint
-)
+--: source legacy/legacy_job_insert.sql 403be6f1443c
+-- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
+-- Forged columns are not read.
+create or replace function unstuck_private.legacy_job_insert() returns trigger
 language plpgsql
-stable
+security definer
 set search_path = ''
 as
 $$
 declare
-  v_provider text;
-  v_position int;
-  v_eta int;
+  v_user uuid := auth.uid();
+  v_row jsonb := to_jsonb(new);
+  v_tool text;
+  v_input jsonb;
 begin
-  if p_with_place then
-    select t.provider
-    into v_provider
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.id = p_job_id
-      and j.status = 'queued';
-    if found then
-      select p."position", p.eta_seconds
-      into v_position, v_eta
-      from unstuck_private.queue_places(v_provider) p
-      where p.job_id = p_job_id;
-    end if;
+  select t.tool
+  into v_tool
+  from unstuck.tools t
+  where t.table_name = tg_table_name;
+  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
-  return query
-  select
-    j.id,
-    j.status,
-    p_replayed,
-    j.credits_charged,
-    coalesce(a.balance, 0),
-    v_position,
-    v_eta,
-    (
-      select s.provider_task_id
-      from unstuck.job_steps s
-      where s.job_id = j.id
-        and s.provider_task_id is not null
-      order by s.step desc
-      limit 1
-    ),
-    j.output_url,
-    j.error_code,
-    j.error_message,
-    j.credits_refunded
-  from unstuck.jobs j
-  left join unstuck.credit_accounts a using (user_id)
-  where j.id = p_job_id;
+  perform unstuck_private.account_lock(v_user);
+  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
+  -- counts no more.
+  if (
+    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
+    from unstuck.jobs j
+    where j.user_id = v_user
+      and j.request_hash is null
+      and j.created_at > clock_timestamp() - interval '1 hour'
+  ) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
+  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
+  into v_input
+  from (
+    values
+      ('image_url', 'imageUrl'),
+      ('resolution', 'resolution'),
+      ('detail_denoise', 'detailDenoise'),
+      ('prompt', 'prompt'),
+      ('version', 'version'),
+      ('category', 'category'),
+      ('framing_mode', 'framingMode'),
+      ('video_url', 'videoUrl'),
+      ('width', 'width'),
+      ('height', 'height'),
+      ('duration_seconds', 'durationSeconds'),
+      ('person_image_url', 'personImageUrl'),
+      ('reference_image_url', 'referenceImageUrl'),
+      ('clothing_image_url', 'clothingImageUrl'),
+      ('input_file_name', 'input_file_name')
+  ) as k (column_name, field)
+  where v_row ->> k.column_name is not null;
+  if octet_length(v_input::text) > 20000 then
+    perform unstuck_private.refuse(413, 'payload_too_large');
+  end if;
+  perform unstuck_private.act_as('client');
+  begin
+    insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
+    values (
+      coalesce(new.id, gen_random_uuid()),
+      v_tool,
+      v_user,
+      left(new.session_id, 200),
+      'pending',
+      v_input
+    )
+    returning id into new.id;
+  exception when unique_violation then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end;
+  -- The row as it is, not as it was written, is what the client is answered with.
+  case tg_table_name
+    when 'upscaler_jobs' then
+      select *
+      into new
+      from unstuck.upscaler_jobs v
+      where v.id = new.id;
+    when 'video_upscaler_jobs' then
+      select *
+      into new
+      from unstuck.video_upscaler_jobs v
+      where v.id = new.id;
+    when 'pose_changer_jobs' then
+      select *
+      into new
+      from unstuck.pose_changer_jobs v
+      where v.id = new.id;
+    when 'veste_ai_jobs' then
+      select *
+      into new
+      from unstuck.veste_ai_jobs v
+      where v.id = new.id;
+  end case;
+  return new;
 end $$;
 
-revoke all on function unstuck_private.enqueue_answer
+revoke all on function unstuck_private.legacy_job_insert
 from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v1.sql 7e2cd6f8894c
+--: source legacy/legacy_job_update.sql dfb5cc3997b2
+-- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
+-- and returned if paid.
+create or replace function unstuck_private.legacy_job_update() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare
+  v_user uuid := auth.uid();
+begin
+  if v_user is null
+    or old.user_id <> v_user
+    or new.id <> old.id
+    or new.user_id <> old.user_id
+  then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  if new.status in ('failed', 'cancelled')
+    and (new.status is distinct from old.status or old.error_code = 'ORPHANED')
+  then
+    perform 1
+    from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
+    case tg_table_name
+      when 'upscaler_jobs' then
+        select *
+        into new
+        from unstuck.upscaler_jobs v
+        where v.id = old.id;
+      when 'video_upscaler_jobs' then
+        select *
+        into new
+        from unstuck.video_upscaler_jobs v
+        where v.id = old.id;
+      when 'pose_changer_jobs' then
+        select *
+        into new
+        from unstuck.pose_changer_jobs v
+        where v.id = old.id;
+      when 'veste_ai_jobs' then
+        select *
+        into new
+        from unstuck.veste_ai_jobs v
+        where v.id = old.id;
+    end case;
+    return new;
+  end if;
+  return null;
+end $$;
+
+revoke all on function unstuck_private.legacy_job_update
+from public, anon, authenticated, service_role;
+
+--: source legacy/legacy_write_refuse.sql 328302bdfdf4
+create or replace function unstuck_private.legacy_write_refuse() returns trigger
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+end $$;
+
+revoke all on function unstuck_private.legacy_write_refuse
+from public, anon, authenticated, service_role;
+
+--: source order/job_enqueue_v1.sql 9273ce8413df
 create or replace function unstuck.job_enqueue_v1(
   p_user_id uuid,
   p_job_id uuid,
@@ -3512,7 +3886,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select *
-      from unstuck_private.enqueue_answer(p_job_id, true, true);
+      from unstuck_private.job_state(p_job_id, true, true);
       return;
     end if;
     -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
@@ -3620,7 +3994,7 @@ begin
   end if;
   return query
   select *
-  from unstuck_private.enqueue_answer(p_job_id, false, false);
+  from unstuck_private.job_state(p_job_id, false, false);
 end $$;
 
 comment on function unstuck.job_enqueue_v1 is $c$
@@ -3638,7 +4012,7 @@ $c$;
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_write.sql 4ca459f06827
+--: source order/job_write.sql cfeb0c1d82e5
 -- Writes the job with its debit and steps, or overwrites the row that is adopted. The caller has
 -- locked the account.
 create or replace function unstuck_private.job_write(
@@ -3660,7 +4034,7 @@ $$
 declare
   v_now timestamptz := clock_timestamp();
   v_steps int := jsonb_array_length(p_steps);
-  v_expires timestamptz := v_now + unstuck_private.job_span(p_tool.tool, v_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
@@ -3722,7 +4096,7 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql 09a34ee2f427
+--: source order/seconds_over_queue_ttl.sql 1b13fd20b8f3
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
 -- or no duration was measured yet. It counts from the job's own position, so that a long line of
 -- one user's jobs refuses nobody else.
@@ -3764,7 +4138,7 @@ begin
   end if;
   return (
     select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-    from unstuck_private.queue_places(p_tool.provider) p
+    from unstuck_private.provider_positions(p_tool.provider) p
     where p.job_id = p_job_id
   );
 end $$;
@@ -3786,11 +4160,11 @@ $$;
 
 revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
 
---: source queue/my_places.sql 723299a86ae4
+--: source queue/caller_positions.sql 52efef8fb338
 -- The positions of the caller's own waiting jobs ({job id: position}); an admin and the service see
 -- all. A position costs the provider's whole queue, so it is asked for once a query, never once a
 -- row.
-create or replace function unstuck_private.my_places() returns jsonb
+create or replace function unstuck_private.caller_positions() returns jsonb
 language plpgsql
 stable
 security definer
@@ -3825,13 +4199,64 @@ begin
       select distinct provider
       from waiting
     ) p
-    cross join lateral unstuck_private.queue_places(p.provider) q
+    cross join lateral unstuck_private.provider_positions(p.provider) q
     join waiting w on w.id = q.job_id and w.provider = p.provider
   );
 end $$;
 
-revoke all on function unstuck_private.my_places from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.my_places to authenticated, service_role;
+revoke all on function unstuck_private.caller_positions
+from public, anon, authenticated, service_role;
+grant execute on function unstuck_private.caller_positions to authenticated, service_role;
+
+--: source queue/provider_positions.sql e2f52006e859
+-- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
+-- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
+create or replace function unstuck_private.provider_positions(p_provider text)
+returns table (job_id uuid, "position" int, eta_seconds int)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
+  v_slot int;
+  v_step record;
+  v_position int := 0;
+begin
+  for v_step in
+    select
+      q.job_id,
+      coalesce(t.seconds, 60) as seconds,
+      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
+      j.status = 'queued'
+        and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
+    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s
+      on s.job_id = q.job_id
+      and s.step = q.step
+    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    order by q."position"
+  loop
+    v_slot := 1;
+    for i in 2 .. cardinality(v_free) loop
+      if v_free[i] < v_free[v_slot] then
+        v_slot := i;
+      end if;
+    end loop;
+    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
+    if v_step.is_first then
+      v_position := v_position + 1;
+      return query
+      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
+    end if;
+    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.provider_positions
+from public, anon, authenticated, service_role;
 
 --: source queue/queue_check_v1.sql 58d1c5292251
 create or replace function unstuck.queue_check_v1(p_provider text)
@@ -3903,13 +4328,13 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql 0ff9b6a5b1e5
+--: source queue/queue_order.sql bb89571da0aa
 -- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
 -- the line once, since that user began to wait or was last served, and goes to its end when served:
 -- a thousand jobs of one user let everybody else through after each of them. The order does not
 -- depend on what finishes when, so that a position that was shown stays true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
-returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
+returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, "position" bigint)
 language plpgsql
 stable
 set search_path = ''
@@ -3967,59 +4392,11 @@ end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
---: source queue/queue_places.sql f6ceafcc7deb
--- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
--- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
-create or replace function unstuck_private.queue_places(p_provider text)
-returns table (job_id uuid, "position" int, eta_seconds int)
-language plpgsql
-stable
-set search_path = ''
-as
-$$
-declare
-  v_free numeric[] := unstuck_private.slots_free_in(p_provider);
-  v_slot int;
-  v_step record;
-  v_position int := 0;
-begin
-  for v_step in
-    select
-      q.job_id,
-      coalesce(t.seconds, 60) as seconds,
-      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
-      j.status = 'queued'
-        and row_number() over (partition by q.job_id order by q.place) = 1 as is_first
-    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
-    join unstuck.jobs j on j.id = q.job_id
-    join unstuck.job_steps s
-      on s.job_id = q.job_id
-      and s.step = q.step
-    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
-    order by q.place
-  loop
-    v_slot := 1;
-    for i in 2 .. cardinality(v_free) loop
-      if v_free[i] < v_free[v_slot] then
-        v_slot := i;
-      end if;
-    end loop;
-    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
-    if v_step.is_first then
-      v_position := v_position + 1;
-      return query
-      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
-    end if;
-    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
-  end loop;
-end $$;
-
-revoke all on function unstuck_private.queue_places from public, anon, authenticated, service_role;
-
---: source queue/slots_free_in.sql 0c895de90885
+--: source queue/seconds_until_slots_free.sql d56f4b13436b
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
 -- longer than its tool usually does is expected to need as long again as it is late.
-create or replace function unstuck_private.slots_free_in(p_provider text) returns numeric[]
+create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
+returns numeric[]
 language plpgsql
 stable
 set search_path = ''
@@ -4062,9 +4439,10 @@ begin
   );
 end $$;
 
-revoke all on function unstuck_private.slots_free_in from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.seconds_until_slots_free
+from public, anon, authenticated, service_role;
 
---: source queue/step_claim_v1.sql 235a7b50622c
+--: source queue/step_claim_v1.sql 220f6132b7a9
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -4111,13 +4489,13 @@ begin
   end if;
   return query
   with picked as (
-    select s.job_id, s.step, q.place
+    select s.job_id, s.step, q."position"
     from (
       -- A few more than there are slots: somebody may hold a lock on one of them.
       select *
       from unstuck_private.queue_order(p_provider, v_now) o
       where o.ready
-      order by o.place
+      order by o."position"
       limit v_free + 100
     ) q
     join unstuck.jobs j on j.id = q.job_id
@@ -4126,7 +4504,7 @@ begin
       and s.step = q.step
     where s.status = 'queued'
       and unstuck_private.is_live(j.status)
-    order by q.place
+    order by q."position"
     limit v_free
     for update of j, s skip locked
   ),
@@ -4166,13 +4544,13 @@ begin
       s.attempts,
       s.input,
       s.deadline_at,
-      p.place,
+      p."position",
       greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
   ),
   turn as (
     -- Users served together go to the end of the line in the order in which they were served.
     insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond'
+    select p_provider, c.user_id, v_now + max(c."position") * interval '1 microsecond'
     from claimed c
     group by c.user_id
     on conflict on constraint queue_turns_pkey do update set
@@ -4336,6 +4714,63 @@ end $$;
 
 revoke all on function unstuck_private.tool_seconds from public, anon, authenticated, service_role;
 
+--: source queue/user_active_v1.sql 226beb06dc0e
+create or replace function unstuck.user_active_v1(p_user_id uuid)
+returns table (
+  has_active_job boolean,
+  active_tool text,
+  active_table text,
+  active_job_id uuid,
+  active_status text,
+  "position" int
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+begin
+  -- Both have the account first and wait for no job.
+  perform unstuck.user_heal_v1(p_user_id);
+  perform unstuck_private.orphans_cancel(p_user_id);
+  return query
+  select true, j.tool, t.table_name, j.id, j.status,
+    case when j.status = 'queued' then (
+      select p."position"
+      from unstuck_private.provider_positions(t.provider) p
+      where p.job_id = j.id
+    ) end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.user_id = p_user_id
+    and t.exclusive_group is not null
+    and j.status in ('queued', 'starting', 'running')
+    and j.quarantined_at is null
+  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  order by
+    j.status = 'queued',
+    j.request_hash is null and j.credits_charged = 0,
+    j.created_at
+  limit 1;
+  if not found then
+    return query
+    select false, null::text, null::text, null::uuid, null::text, null::int;
+  end if;
+end $$;
+
+comment on function unstuck.user_active_v1 is $c$
+Caller: check-user-active.
+
+Heals the user's overdue rows and orphans, then looks at running jobs, then at queued ones, of
+the tools of which a user may have one job at a time. A row that is quarantined does not count.
+Always one row.
+$c$;
+
+revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_active_v1 to service_role;
+
 --: source queue/visible_load.sql eb1411421203
 create or replace function unstuck_private.visible_load()
 returns table (
@@ -4373,7 +4808,7 @@ $$;
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
---: source queue/visible_positions.sql 2811cb31c7ef
+--: source queue/visible_positions.sql a60a71d5117c
 create or replace function unstuck_private.visible_positions()
 returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql
@@ -4384,24 +4819,13 @@ as
 $$
   select q.job_id, p.provider, q."position", q.eta_seconds
   from unstuck.providers p
-  cross join lateral unstuck_private.queue_places(p.provider) q
+  cross join lateral unstuck_private.provider_positions(p.provider) q
   where (select unstuck_private.may_see(null))
 $$;
 
 revoke all on function unstuck_private.visible_positions
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;
-
---: source retention/erased_user.sql 46399bf85154
--- Whose the rows are that stay of an erased user's jobs: nobody's.
-create or replace function unstuck_private.erased_user()
-returns uuid
-language sql
-immutable
-as
-$$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
-
-revoke all on function unstuck_private.erased_user from public, anon, authenticated, service_role;
 
 --: source retention/prune_cancelled_requests.sql 10cd796dca6f
 create or replace function unstuck_private.prune_cancelled_requests(
@@ -4902,228 +5326,6 @@ end $$;
 revoke all on function unstuck_private.prune_webhook_inbox
 from public, anon, authenticated, service_role;
 
---: source retention/user_close_jobs.sql 34cf82c12f7a
--- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
--- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
--- are locked.
-create or replace function unstuck_private.user_close_jobs(p_user_id uuid)
-returns void
-language plpgsql
-set search_path = ''
-as
-$$
-declare
-  v_live uuid[];
-  v_id uuid;
-begin
-  v_live := array(
-    select j.id
-    from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
-    order by j.id
-  );
-  if v_live = '{}' then
-    return;
-  end if;
-  begin
-    perform unstuck_private.jobs_close(
-      v_live,
-      array_fill('cancelled'::text, array[cardinality(v_live)]),
-      array_fill('CANCELLED'::text, array[cardinality(v_live)]),
-      array_fill('the user was erased.'::text, array[cardinality(v_live)])
-    );
-    return;
-  exception when others then
-    -- One bad row fails the statement: each is closed alone below.
-    null;
-  end;
-  foreach v_id in array v_live loop
-    begin
-      perform unstuck_private.jobs_close(
-        array[v_id],
-        array['cancelled'],
-        array['CANCELLED'],
-        array['the user was erased.']
-      );
-    exception when others then
-      -- The caller takes the row and its ledger away all the same.
-      null;
-    end;
-  end loop;
-end $$;
-
-revoke all on function unstuck_private.user_close_jobs
-from public, anon, authenticated, service_role;
-
---: source retention/user_erase_v1.sql 4cf69236c046
-create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
-returns table (jobs bigint, files bigint, entries bigint)
-language plpgsql
-security definer
-set search_path = ''
-set lock_timeout = '5s'
-set statement_timeout = '60s'
-as
-$$
-#variable_conflict use_column
-declare
-  v_ids uuid[];
-  v_kept uuid[];
-  v_files bigint;
-  v_entries bigint;
-  v_balance bigint;
-begin
-  if not unstuck.has_role(p_actor, 'admin') then
-    perform unstuck_private.refuse(403, 'forbidden');
-  end if;
-  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
-  perform unstuck_private.act_as('admin:' || p_actor);
-  v_balance := unstuck_private.account_lock(p_user_id);
-  v_ids := array(
-    select l.id
-    from (
-      select j.id
-      from unstuck.jobs j
-      where j.user_id = p_user_id
-      order by j.id
-      for update
-    ) l
-  );
-  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
-  v_kept := array(
-    select distinct s.job_id
-    from unstuck.jobs j
-    join unstuck.job_steps s on s.job_id = j.id
-    where j.user_id = p_user_id
-      and (
-        s.provider_cancel_due <> '[]'
-        or s.status in ('starting', 'running') and s.provider_done_at is null
-      )
-  );
-  select count(*)
-  into v_files
-  from unstuck.jobs j
-  join unstuck.job_steps s on s.job_id = j.id
-  where j.user_id = p_user_id and s.output_url is not null;
-  perform unstuck_private.user_close_jobs(p_user_id);
-  perform unstuck_private.user_strip_jobs(p_user_id, v_kept);
-  delete from unstuck.job_events e
-  where e.job_id = any (v_ids);
-  delete from unstuck.webhook_inbox w
-  where w.job_id = any (v_ids);
-  delete from unstuck.job_steps s
-  using unstuck.jobs j
-  where j.id = s.job_id and j.user_id = p_user_id;
-  delete from unstuck.jobs j
-  where j.user_id = p_user_id;
-  delete from unstuck.cancelled_requests c
-  where c.user_id = p_user_id;
-  delete from unstuck_private.queue_turns q
-  where q.user_id = p_user_id;
-  delete from unstuck.user_roles r
-  where r.user_id = p_user_id;
-  delete from unstuck.credit_entries e
-  where e.user_id = p_user_id;
-  get diagnostics v_entries = row_count;
-  delete from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
-  insert into unstuck.erasures (user_id)
-  values (p_user_id)
-  on conflict (user_id) do update
-  set
-    at = clock_timestamp(),
-    files_left = null;
-  insert into unstuck.admin_log (actor, act, subject, "from", reason)
-  values (
-    p_actor,
-    'user_erase',
-    p_user_id::text,
-    jsonb_build_object(
-      'jobs', cardinality(v_ids),
-      'entries', v_entries,
-      'balance', v_balance
-    ),
-    p_reason
-  );
-  return query select cardinality(v_ids)::bigint, v_files, v_entries;
-end $$;
-
-comment on function unstuck.user_erase_v1 is $c$
-Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user's live
-jobs, then removes the user's jobs, steps, events, provider calls, ledger, account, cancelled
-requests, turns and roles, all or nothing, and notes it in admin_log.
-What a provider may still be at stays for a day as a bare row that names nobody, so that its
-cancel is sent. Files are listed in erasures and deleted later through the Storage API.
-jobs, entries: removed; files: results that the jobs named.
-Refuses: forbidden, bad_request.
-Replay: zeros; the user may come back and is then somebody new.
-$c$;
-
-revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
-grant execute on function unstuck.user_erase_v1 to service_role;
-
---: source retention/user_strip_jobs.sql 3b80f3176bfa
--- Takes everything out of these jobs that tells of their user and leaves what a provider's cancel
--- needs. The rows belong to nobody afterwards and are worth nothing. No other user's job names any
--- of the user's jobs afterwards.
-create or replace function unstuck_private.user_strip_jobs(p_user_id uuid, p_kept uuid[])
-returns void
-language plpgsql
-set search_path = ''
-as
-$$
-begin
-  update unstuck.jobs r
-  set retry_of = null
-  from unstuck.jobs j
-  where j.user_id = p_user_id
-    and r.retry_of = j.id
-    and (r.user_id <> p_user_id or r.id = any (p_kept) or j.id = any (p_kept));
-  update unstuck.job_steps s
-  set
-    status = case
-      when unstuck_private.is_final(s.status) then s.status
-      else 'cancelled'
-    end,
-    provider_cancel_due = case
-      when unstuck_private.is_final(s.status) then s.provider_cancel_due
-      else unstuck_private.cancel_due_with(s)
-    end,
-    completed_at = coalesce(s.completed_at, clock_timestamp()),
-    lease_until = null,
-    share = 0,
-    input = '{}',
-    output = null,
-    output_url = null,
-    error_message = null
-  where s.job_id = any (p_kept);
-  update unstuck.jobs j
-  set
-    user_id = unstuck_private.erased_user(),
-    session_id = null,
-    status = case
-      when unstuck_private.is_final(j.status) then j.status
-      else 'cancelled'
-    end,
-    credits_charged = 0,
-    credits_refunded = 0,
-    exclusive_key = null,
-    input = '{}',
-    output = null,
-    output_url = null,
-    error_code = null,
-    error_message = null,
-    request_hash = 'erased',
-    completed_at = coalesce(j.completed_at, clock_timestamp()),
-    quarantined_at = null
-  where j.id = any (p_kept);
-end $$;
-
-revoke all on function unstuck_private.user_strip_jobs
-from public, anon, authenticated, service_role;
-
 --: source role/has_role.sql 64d3b48ac378
 create or replace function unstuck.has_role(_user_id uuid, _role unstuck.app_role) returns boolean
 language sql
@@ -5151,7 +5353,7 @@ grant execute on function unstuck.has_role to service_role;
 -- Policies ask for the caller's role, as Supabase apps expect.
 grant execute on function unstuck.has_role to authenticated;
 
---: source role/host_has_role.sql fa9e87f1b4bd
+--: source role/host_has_role.sql f3bd9d98add1
 -- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such
 -- function, or where its role type does not know the word. The host's function is called by its own
 -- argument type, under the search path that its code expects. Our front in `public` does not count.
@@ -5195,8 +5397,7 @@ begin
   return coalesce(v_holds, false);
 end $$;
 
-revoke all on function unstuck_private.host_has_role
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.host_has_role from public, anon, authenticated, service_role;
 
 --: source role/is_admin.sql 424313c8185c
 -- True when the caller of the request is signed in and an admin now.
@@ -5232,10 +5433,10 @@ $$;
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.may_see to authenticated, service_role;
 
---: source step/cancel_due_with.sql a08005f04a68
+--: source step/cancel_debt_with.sql 2c46ece410de
 -- The cancels owed to the provider once this step is closed: its task, if the provider has one
 -- and is still at it. What is no list, by hand, counts as none.
-create or replace function unstuck_private.cancel_due_with(p_step unstuck.job_steps) returns jsonb
+create or replace function unstuck_private.cancel_debt_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable
 as
@@ -5255,12 +5456,12 @@ $$
     end
 $$;
 
-revoke all on function unstuck_private.cancel_due_with
+revoke all on function unstuck_private.cancel_debt_with
 from public, anon, authenticated, service_role;
 
---: source step/cancel_due_without.sql 4a69a3ebcb6c
+--: source step/cancel_debt_without.sql 34ef47aeed3b
 -- The cancels owed but for this task's. What is no list, by hand, counts as none.
-create or replace function unstuck_private.cancel_due_without(p_due jsonb, p_task_id text)
+create or replace function unstuck_private.cancel_debt_without(p_due jsonb, p_task_id text)
 returns jsonb
 language sql
 immutable
@@ -5272,25 +5473,25 @@ $$
   where d ->> 'task_id' is distinct from p_task_id
 $$;
 
-revoke all on function unstuck_private.cancel_due_without
+revoke all on function unstuck_private.cancel_debt_without
 from public, anon, authenticated, service_role;
 
---: source step/cancels_owed.sql f8ced5a464cc
+--: source step/cancel_debts.sql 7eb580e63ad0
 -- The cancels that a step owes to its provider. What is no such list, or names no task, owes none.
-create or replace function unstuck_private.cancels_owed(p_due jsonb)
+create or replace function unstuck_private.cancel_debts(p_due jsonb)
 returns table (task_id text, run bigint)
 language sql
 immutable
 set search_path = ''
 as
 $$
-  select d ->> 'task_id', coalesce(unstuck_private.number_in(d ->> 'run'), 0)::bigint
+  select d ->> 'task_id', coalesce(unstuck_private.number_or_null(d ->> 'run'), 0)::bigint
   from jsonb_array_elements(
     case when jsonb_typeof(p_due) = 'array' then p_due else '[]' end) d
   where d ->> 'task_id' is not null
 $$;
 
-revoke all on function unstuck_private.cancels_owed from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.cancel_debts from public, anon, authenticated, service_role;
 
 --: source step/holds_slot.sql 12c65613653a
 -- True while a step takes one of its provider's slots: from the claim until the provider is done.
@@ -5306,10 +5507,10 @@ $$;
 
 revoke all on function unstuck_private.holds_slot from public, anon, authenticated, service_role;
 
---: source step/is_task_elsewhere.sql 5cb1aa549ac2
+--: source step/is_task_of_other_step.sql 2ffb5c65e94b
 -- True when another step has this task of the provider, live or over, or owes a cancel for it. Only
 -- that step may do anything with it: whoever names it at this step's address is mistaken.
-create or replace function unstuck_private.is_task_elsewhere(
+create or replace function unstuck_private.is_task_of_other_step(
   p_step unstuck.job_steps,
   p_task_id text
 )
@@ -5335,7 +5536,7 @@ $$
     )
 $$;
 
-revoke all on function unstuck_private.is_task_elsewhere
+revoke all on function unstuck_private.is_task_of_other_step
 from public, anon, authenticated, service_role;
 
 --: source step/job_steps_before_insert.sql d03b858b32f5
@@ -5458,7 +5659,7 @@ execute function unstuck_private.job_steps_log();
 
 revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;
 
---: source step/step_cancelled_v1.sql f3f2506eb0df
+--: source step/step_cancelled_v1.sql abeaaba892cc
 create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
 returns table (remaining int)
 language sql
@@ -5467,7 +5668,7 @@ set search_path = ''
 as
 $$
   update unstuck.job_steps s set
-    provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+    provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
   where s.job_id = p_job_id
     and s.step = p_step
   returning jsonb_array_length(s.provider_cancel_due)
@@ -5567,7 +5768,7 @@ $c$;
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_checked_v1 to service_role;
 
---: source step/step_complete_v1.sql ccf52bcd588b
+--: source step/step_complete_v1.sql f0f9276b68c1
 create or replace function unstuck.step_complete_v1(
   p_job_id uuid,
   p_step int,
@@ -5630,7 +5831,7 @@ begin
     where j.id = p_job_id;
     return query
     select 'completed', c.status, c.refunded
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
       array[null::text],
@@ -5666,7 +5867,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
---: source step/step_done_v1.sql 8e09177aa293
+--: source step/step_done_v1.sql b5ce06feb79f
 create or replace function unstuck.step_done_v1(
   p_job_id uuid,
   p_step int,
@@ -5702,7 +5903,7 @@ begin
   if not found
     or p_run > v_step.run
     or v_step.status = 'blocked'
-    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
     select 'stale', p_run;
@@ -5731,7 +5932,7 @@ begin
       );
       -- The task finished: there is nothing left to cancel at the provider.
       update unstuck.job_steps s set
-        provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+        provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
       where s.job_id = p_job_id
         and s.step = p_step
         and s.provider_cancel_due <> '[]';
@@ -5770,7 +5971,7 @@ begin
       then
         s.provider_cancel_due
         || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
     end,
     provider_task_id = coalesce(p_task_id, s.provider_task_id),
     output = p_output,
@@ -5804,7 +6005,7 @@ $c$;
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v1 to service_role;
 
---: source step/step_fail.sql c2262c9ff654
+--: source step/step_fail.sql 8936c4d7a1d8
 -- A step that is given up: the whole job (rule `all`), or its own share (rule `per_step`). The
 -- account and the job are locked. What the job's row says of money is written from the ledger.
 create or replace function unstuck_private.step_fail(
@@ -5830,7 +6031,7 @@ begin
       error_message = p_code || ': ' || p_message,
       completed_at = clock_timestamp(),
       lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
     where s.job_id = p_job.id
       and s.step = p_step;
     select case
@@ -5845,7 +6046,7 @@ begin
   if v_status <> 'running' then
     return query
     select c.status, c.refunded
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job.id], array[v_status], array[p_code], array[p_message]) c;
     return;
   end if;
@@ -6186,7 +6387,7 @@ $c$;
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
---: source step/step_started_v1.sql 60db7df69c42
+--: source step/step_started_v1.sql f349577204a0
 create or replace function unstuck.step_started_v1(
   p_job_id uuid,
   p_step int,
@@ -6220,7 +6421,7 @@ begin
     select 'stale', false;
     return;
   end if;
-  if unstuck_private.is_task_elsewhere(v_step, p_task_id) then
+  if unstuck_private.is_task_of_other_step(v_step, p_task_id) then
     return query
     select 'stale', false;
     return;
@@ -6292,7 +6493,7 @@ $c$;
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
---: source step/steps_due_v1.sql f4c41c4ee684
+--: source step/steps_due_v1.sql 9eab4da0456b
 create or replace function unstuck.steps_due_v1(
   p_provider text,
   p_limit int,
@@ -6421,7 +6622,7 @@ begin
     false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
-  cross join lateral unstuck_private.cancels_owed(o.provider_cancel_due) d;
+  cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
 end $$;
 
 comment on function unstuck.steps_due_v1 is $c$
@@ -6493,11 +6694,11 @@ end $$;
 
 revoke all on function unstuck_private.steps_reserve from public, anon, authenticated, service_role;
 
---: source sweep/can_go_back.sql 418d9f90e73f
+--: source sweep/can_requeue.sql be4f462cb1a9
 -- Once its lease is over, this step goes back to the queue: it was handed over and never sent (a
 -- rescue), or it is a synchronous attempt whose worker died. Without a lease nobody held it: it
 -- was written by others. Some tools are retried by their own cleanup, which calls their function.
-create or replace function unstuck_private.can_go_back(
+create or replace function unstuck_private.can_requeue(
   p_step unstuck.job_steps,
   p_tool unstuck.tools,
   p_provider unstuck.providers
@@ -6520,7 +6721,7 @@ $$
     )
 $$;
 
-revoke all on function unstuck_private.can_go_back from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.can_requeue from public, anon, authenticated, service_role;
 
 --: source sweep/cleanup_all_stale_ai_jobs.sql 886d38437084
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
@@ -6606,9 +6807,9 @@ end $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
 
---: source sweep/count_due_of.sql b2c39bfaa771
+--: source sweep/count_due_among.sql d607f6fa1ba8
 -- How many of these jobs are over; 0 where that cannot be told of one of them.
-create or replace function unstuck_private.count_due_of(p_now timestamptz, p_ids uuid[])
+create or replace function unstuck_private.count_due_among(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql
 stable
@@ -6624,7 +6825,8 @@ exception when others then
   return 0;
 end $$;
 
-revoke all on function unstuck_private.count_due_of from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.count_due_among
+from public, anon, authenticated, service_role;
 
 --: source sweep/count_stuck.sql 7c67301e9973
 -- How many live rows are past every healer's patience; past 10,000 it stops counting.
@@ -6678,7 +6880,7 @@ $c$;
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v1 to service_role;
 
---: source sweep/jobs_due.sql 1b7ed84e8349
+--: source sweep/jobs_due.sql 2a702469b177
 -- Which of these jobs are over, and how they end. The only place that knows the clocks' rules
 -- (DATA, "Clocks"). Times are compared with what lies before now: a time by hand may be so far
 -- off that nothing can be added to it.
@@ -6691,14 +6893,14 @@ as
 $$
   with judged as (
     select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) <= p_now - l.span
+      coalesce(c.started_at, c.created_at) <= p_now - l.lifetime
         -- An admin's requeue begins its time anew.
         and not exists (
           select
           from unstuck.job_events e
           where e.job_id = c.id
             and e.event = 'job_requeued'
-            and e.at > p_now - l.span
+            and e.at > p_now - l.lifetime
         ) as too_old
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
@@ -6725,7 +6927,7 @@ $$
           and st.lease_until > p_now
         ) as held,
         -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and unstuck_private.can_go_back(st, t, p)) as rescuable,
+        bool_or(p_now < c.expires_at and unstuck_private.can_requeue(st, t, p)) as rescuable,
         -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
         -- past the deadline for it.
         bool_or(
@@ -6761,9 +6963,9 @@ $$
     cross join lateral (
       select least(
         case when s.steps = 0 then t.run_timeout
-          else unstuck_private.tool_span(t, tp, c.total_steps)
+          else unstuck_private.tool_lifetime(t, tp, c.total_steps)
         end,
-        interval '100 years') as span
+        interval '100 years') as lifetime
     ) l
     where unstuck_private.is_live(c.status)
       and c.quarantined_at is null
@@ -6771,7 +6973,7 @@ $$
         select
         from unstuck_private.unhealed u
         where u.job_id = c.id
-          and u.again_at > p_now
+          and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,
@@ -6813,10 +7015,10 @@ $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
---: source sweep/jobs_judge.sql cc076ae8a0f9
+--: source sweep/jobs_due_each.sql 8a21041ebcda
 -- What `jobs_due` says of these jobs, which are locked, as arrays side by side. A row on which it
 -- fails is found by halves and quarantined.
-create or replace function unstuck_private.jobs_judge(
+create or replace function unstuck_private.jobs_due_each(
   p_now timestamptz,
   p_ids uuid[],
   out ids uuid[],
@@ -6847,17 +7049,17 @@ begin
       return;
     end if;
   end;
-  v_one := unstuck_private.jobs_judge(p_now, p_ids[:v_half]);
-  v_other := unstuck_private.jobs_judge(p_now, p_ids[v_half + 1:]);
+  v_one := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
+  v_other := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
   ids := v_one.ids || v_other.ids;
   statuses := v_one.statuses || v_other.statuses;
   codes := v_one.codes || v_other.codes;
   messages := v_one.messages || v_other.messages;
 end $$;
 
-revoke all on function unstuck_private.jobs_judge from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.jobs_due_each from public, anon, authenticated, service_role;
 
---: source sweep/jobs_quarantine.sql 6b49f2954344
+--: source sweep/jobs_quarantine.sql 76ff98ab869f
 -- A row that cannot be healed is kept for an operator. It blocks neither its user nor the others:
 -- its steps end, so that they hold no slot and are not run, and the provider is told. The caller
 -- has locked the jobs.
@@ -6894,7 +7096,7 @@ begin
       completed_at = v_now,
       lease_until = null,
       checked_at = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
     where s.job_id = any (p_ids)
       and not unstuck_private.is_final(s.status);
     return;
@@ -6928,7 +7130,7 @@ begin
         error_message = 'CREDIT_ERROR: kept for an operator.',
         completed_at = v_now,
         lease_until = null,
-        provider_cancel_due = unstuck_private.cancel_due_with(s)
+        provider_cancel_due = unstuck_private.cancel_debt_with(s)
       where s.job_id = any (p_ids)
         and s.step = v_step;
     exception when others then
@@ -6936,12 +7138,12 @@ begin
     end;
   end loop;
   begin
-    insert into unstuck_private.unhealed as u (job_id, again_at, reason)
+    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
     select n.id, v_now + interval '1 minute', p_reason
     from unnest(p_ids) as n (id)
     on conflict (job_id) do update
     set tries = u.tries + 1,
-      again_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
       reason = excluded.reason;
     insert into unstuck.job_events (job_id, event, actor, detail)
     select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)
@@ -6988,7 +7190,7 @@ $c$;
 revoke all on function unstuck.jobs_sweep_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_sweep_v1 to service_role;
 
---: source sweep/step_fail_exhausted.sql 448cf148f069
+--: source sweep/step_fail_exhausted.sql 96d25d8d0050
 -- Fails one step without an attempt left, of a job that is locked. No row where somebody was
 -- faster. A job with odd money is quarantined instead.
 create or replace function unstuck_private.step_fail_exhausted(
@@ -7021,7 +7223,7 @@ begin
   if not found or v_job.quarantined_at is not null then
     return;
   end if;
-  if unstuck_private.is_money_odd(v_job) then
+  if unstuck_private.has_ledger_mismatch(v_job) then
     perform unstuck_private.jobs_quarantine(
       array[p_job_id], 'credits_refunded does not agree with the ledger');
     return;
@@ -7035,7 +7237,7 @@ end $$;
 revoke all on function unstuck_private.step_fail_exhausted
 from public, anon, authenticated, service_role;
 
---: source sweep/steps_fail_exhausted.sql 91149711cf50
+--: source sweep/steps_fail_exhausted.sql d9adca2fd1b2
 -- A synchronous step with no attempt left fails alone where its siblings may still finish. What
 -- somebody else holds is left for the next pass; a job on which this fails is quarantined.
 create or replace function unstuck_private.steps_fail_exhausted(
@@ -7072,7 +7274,7 @@ begin
     limit p_limit
   loop
     exit when clock_timestamp() > p_until;
-    continue when unstuck_private.jobs_lock_free(array[v_job]) = '{}';
+    continue when unstuck_private.jobs_try_lock(array[v_job]) = '{}';
     begin
       return query
       select e.job_id, e.tool, e.status, e.refunded
@@ -7089,10 +7291,10 @@ end $$;
 revoke all on function unstuck_private.steps_fail_exhausted
 from public, anon, authenticated, service_role;
 
---: source sweep/steps_put_back.sql bd8bdfc90601
+--: source sweep/steps_requeue.sql 7516843c0fc5
 -- Puts the steps of these jobs, which are locked, back into the queue where they may go back, and
 -- says how many. A job on which this fails is found by halves and quarantined.
-create or replace function unstuck_private.steps_put_back(p_now timestamptz, p_ids uuid[])
+create or replace function unstuck_private.steps_requeue(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql
 set search_path = ''
@@ -7123,14 +7325,14 @@ begin
         and s.lease_until <= p_now
         and j.id = s.job_id
         and p.provider = s.provider
-        and unstuck_private.can_go_back(s, t, p)
+        and unstuck_private.can_requeue(s, t, p)
         and unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and not exists (
           select
           from unstuck_private.unhealed u
           where u.job_id = j.id
-            and u.again_at > p_now
+            and u.retry_at > p_now
         )
       returning s.job_id
     )
@@ -7150,15 +7352,14 @@ begin
         return 0;
       end if;
   end;
-  return unstuck_private.steps_put_back(p_now, p_ids[:v_half])
-    + unstuck_private.steps_put_back(p_now, p_ids[v_half + 1:]);
+  return unstuck_private.steps_requeue(p_now, p_ids[:v_half])
+    + unstuck_private.steps_requeue(p_now, p_ids[v_half + 1:]);
 end $$;
 
-revoke all on function unstuck_private.steps_put_back
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.steps_requeue from public, anon, authenticated, service_role;
 
---: source sweep/steps_rescue.sql 776efd58e42a
--- Steps whose lease ran out and that go back to the queue (`can_go_back`), of jobs that nobody
+--: source sweep/steps_rescue.sql 64618f559b2e
+-- Steps whose lease ran out and that go back to the queue (`can_requeue`), of jobs that nobody
 -- else holds. Returns how many.
 create or replace function unstuck_private.steps_rescue(
   p_now timestamptz,
@@ -7181,19 +7382,19 @@ begin
     join unstuck.providers p on p.provider = s.provider
     where s.status in ('starting', 'running')
       and s.lease_until <= p_now
-      and unstuck_private.can_go_back(s, t, p)
+      and unstuck_private.can_requeue(s, t, p)
       and j.expires_at > p_now
       and j.quarantined_at is null
       and (p_user_id is null or j.user_id = p_user_id)
     order by s.lease_until, s.job_id
     limit p_limit
   );
-  return unstuck_private.steps_put_back(p_now, unstuck_private.jobs_lock_free(v_jobs));
+  return unstuck_private.steps_requeue(p_now, unstuck_private.jobs_try_lock(v_jobs));
 end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
---: source sweep/sweep.sql 9090fc43b0cb
+--: source sweep/sweep.sql 5551044ba2b1
 -- Everything SQL can heal, up to p_limit jobs and a time budget: first what is over, page by page,
 -- then steps without an attempt left, then steps that go back to the queue. None of the three
 -- stops another, and no row stops the others.
@@ -7233,7 +7434,7 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal has the account before anything else, as whatever else works on that user.
-  if p_user_id is not null and not unstuck_private.account_lock_soon(p_user_id) then
+  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;
   foreach v_by in array
@@ -7251,7 +7452,7 @@ begin
       if v_is_over then
         return query
         select null::uuid, null::text, null::text, 0::bigint, 0,
-          unstuck_private.count_due_of(p_now, v_ids);
+          unstuck_private.count_due_among(p_now, v_ids);
         exit;
       end if;
       begin
@@ -7374,7 +7575,7 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
---: source sweep/sweep_end_v1.sql 04204cb550f8
+--: source sweep/sweep_end_v1.sql c7a5574d66a0
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
@@ -7394,7 +7595,7 @@ begin
   update unstuck.sweeps s
   set delivered = s.delivered + coalesce(p_delivered, 0),
     cleaned = s.cleaned + coalesce(p_cleaned, 0),
-    refunded_credits = unstuck_private.credits_within(
+    refunded_credits = unstuck_private.clamp_to_bigint(
       s.refunded_credits::numeric + coalesce(p_refunded_credits, 0)
     )
   where s.id = p_sweep_id;
@@ -7418,7 +7619,7 @@ $c$;
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
---: source sweep/sweep_finish.sql eefffa85a7e7
+--: source sweep/sweep_finish.sql 90dd847b05f9
 -- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
 -- finished all the same, without the count that failed, and nothing that it healed is undone:
 -- health is not good while a count is missing.
@@ -7442,7 +7643,7 @@ begin
   begin
     perform unstuck_private.audit(interval '500 milliseconds');
     v_violations := (select count(*) from unstuck.violations_found)
-      + (select count(*) from unstuck_private.offences_now());
+      + (select count(*) from unstuck_private.violations_now());
   exception when query_canceled or others then
     raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
   end;
@@ -7455,7 +7656,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
 
---: source sweep/sweep_page.sql 641a70240458
+--: source sweep/sweep_page.sql b896612a4e71
 -- One page: what nobody else holds is locked, judged under the locks (asking first would ask
 -- twice) and closed. The last row counts what is due and left over: held by others, or beyond
 -- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
@@ -7490,19 +7691,19 @@ begin
       null;
     end;
   end if;
-  v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
+  v_due := unstuck_private.jobs_due_each(p_now, unstuck_private.jobs_try_lock(p_ids));
   return query
   select c.job_id, c.tool, c.status, c.refunded, 0, 0
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     v_due.ids, v_due.statuses, v_due.codes, v_due.messages, p_until, p_limit) c;
   return query
   select null::uuid, null::text, null::text, 0::bigint, 0,
-    unstuck_private.count_due_of(p_now, p_ids);
+    unstuck_private.count_due_among(p_now, p_ids);
 end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
---: source sweep/sweep_pass.sql 1a79574bad2f
+--: source sweep/sweep_pass.sql 8ece681694c5
 -- One pass over everybody, with what it did in all and by table, added to its row.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
@@ -7532,7 +7733,7 @@ begin
   )
   select
     count(c.job_id)::int as cleaned,
-    unstuck_private.credits_within(coalesce(sum(c.refunded), 0)) as refunded,
+    unstuck_private.clamp_to_bigint(coalesce(sum(c.refunded), 0)) as refunded,
     coalesce(sum(c.requeued), 0)::int as requeued,
     coalesce(sum(c.remaining), 0)::int as remaining,
     (
@@ -7545,7 +7746,7 @@ begin
             where x.table_name = n.table_name
           ),
           'refunded_credits', (
-            select unstuck_private.credits_within(coalesce(sum(x.refunded), 0))
+            select unstuck_private.clamp_to_bigint(coalesce(sum(x.refunded), 0))
             from closed x
             where x.table_name = n.table_name
           )
@@ -7558,7 +7759,7 @@ begin
   from closed c;
   update unstuck.sweeps s
   set cleaned = s.cleaned + v_did.cleaned,
-    refunded_credits = unstuck_private.credits_within(
+    refunded_credits = unstuck_private.clamp_to_bigint(
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
@@ -7575,7 +7776,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
 
---: source sweep/user_heal_v1.sql b22c6b41b790
+--: source sweep/user_heal_v1.sql 2ffb468caa5c
 create or replace function unstuck.user_heal_v1(p_user_id uuid)
 returns table (healed int, refunded_credits bigint)
 language sql
@@ -7584,7 +7785,7 @@ set search_path = ''
 set statement_timeout = '10s'
 as
 $$
-  select count(s.job_id)::int, unstuck_private.credits_within(coalesce(sum(s.refunded), 0))
+  select count(s.job_id)::int, unstuck_private.clamp_to_bigint(coalesce(sum(s.refunded), 0))
   from unstuck_private.sweep(clock_timestamp(), p_user_id, 200, interval '3 seconds') s
 $$;
 
@@ -7600,21 +7801,21 @@ $c$;
 revoke all on function unstuck.user_heal_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_heal_v1 to service_role;
 
---: source tool/job_span.sql f380d4e44219
+--: source tool/job_lifetime.sql 75934859f358
 -- The longest that a job of this tool with this many steps may live.
-create or replace function unstuck_private.job_span(p_tool text, p_steps int) returns interval
+create or replace function unstuck_private.job_lifetime(p_tool text, p_steps int) returns interval
 language sql
 stable
 set search_path = ''
 as
 $$
-  select unstuck_private.tool_span(t, p, p_steps)
+  select unstuck_private.tool_lifetime(t, p, p_steps)
   from unstuck.tools t
   join unstuck.providers p using (provider)
   where t.tool = p_tool
 $$;
 
-revoke all on function unstuck_private.job_span from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.job_lifetime from public, anon, authenticated, service_role;
 
 --: source tool/providers_before_update.sql 2df7c26ddbad
 -- Notes when a limit is lowered. Steps that were claimed before are no offence against the new one.
@@ -7638,10 +7839,10 @@ execute function unstuck_private.providers_before_update();
 revoke all on function unstuck_private.providers_before_update
 from public, anon, authenticated, service_role;
 
---: source tool/tool_span.sql 7fe79fb0e8ec
+--: source tool/tool_lifetime.sql 202fb9bce143
 -- The longest that a job of this tool may live: its time in the queue, then each step that must run
 -- in sequence, and each of these as often as a synchronous provider is tried.
-create or replace function unstuck_private.tool_span(
+create or replace function unstuck_private.tool_lifetime(
   p_tool unstuck.tools,
   p_provider unstuck.providers,
   p_steps int
@@ -7658,208 +7859,7 @@ $$
       * (case when p_provider.synchronous then p_tool.attempt_max else 1 end)
 $$;
 
-revoke all on function unstuck_private.tool_span from public, anon, authenticated, service_role;
-
---: source view/legacy_job_insert.sql 403be6f1443c
--- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
--- Forged columns are not read.
-create or replace function unstuck_private.legacy_job_insert() returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as
-$$
-declare
-  v_user uuid := auth.uid();
-  v_row jsonb := to_jsonb(new);
-  v_tool text;
-  v_input jsonb;
-begin
-  select t.tool
-  into v_tool
-  from unstuck.tools t
-  where t.table_name = tg_table_name;
-  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
-    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
-  end if;
-  perform unstuck_private.account_lock(v_user);
-  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
-  -- counts no more.
-  if (
-    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
-    from unstuck.jobs j
-    where j.user_id = v_user
-      and j.request_hash is null
-      and j.created_at > clock_timestamp() - interval '1 hour'
-  ) then
-    perform unstuck_private.refuse(429, 'rate_limited');
-  end if;
-  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
-  into v_input
-  from (
-    values
-      ('image_url', 'imageUrl'),
-      ('resolution', 'resolution'),
-      ('detail_denoise', 'detailDenoise'),
-      ('prompt', 'prompt'),
-      ('version', 'version'),
-      ('category', 'category'),
-      ('framing_mode', 'framingMode'),
-      ('video_url', 'videoUrl'),
-      ('width', 'width'),
-      ('height', 'height'),
-      ('duration_seconds', 'durationSeconds'),
-      ('person_image_url', 'personImageUrl'),
-      ('reference_image_url', 'referenceImageUrl'),
-      ('clothing_image_url', 'clothingImageUrl'),
-      ('input_file_name', 'input_file_name')
-  ) as k (column_name, field)
-  where v_row ->> k.column_name is not null;
-  if octet_length(v_input::text) > 20000 then
-    perform unstuck_private.refuse(413, 'payload_too_large');
-  end if;
-  perform unstuck_private.act_as('client');
-  begin
-    insert into unstuck.jobs (id, tool, user_id, session_id, status, input)
-    values (
-      coalesce(new.id, gen_random_uuid()),
-      v_tool,
-      v_user,
-      left(new.session_id, 200),
-      'pending',
-      v_input
-    )
-    returning id into new.id;
-  exception when unique_violation then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end;
-  -- The row as it is, not as it was written, is what the client is answered with.
-  case tg_table_name
-    when 'upscaler_jobs' then
-      select *
-      into new
-      from unstuck.upscaler_jobs v
-      where v.id = new.id;
-    when 'video_upscaler_jobs' then
-      select *
-      into new
-      from unstuck.video_upscaler_jobs v
-      where v.id = new.id;
-    when 'pose_changer_jobs' then
-      select *
-      into new
-      from unstuck.pose_changer_jobs v
-      where v.id = new.id;
-    when 'veste_ai_jobs' then
-      select *
-      into new
-      from unstuck.veste_ai_jobs v
-      where v.id = new.id;
-  end case;
-  return new;
-end $$;
-
-revoke all on function unstuck_private.legacy_job_insert
-from public, anon, authenticated, service_role;
-
---: source view/legacy_job_update.sql dfb5cc3997b2
--- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
--- and returned if paid.
-create or replace function unstuck_private.legacy_job_update() returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as
-$$
-declare
-  v_user uuid := auth.uid();
-begin
-  if v_user is null
-    or old.user_id <> v_user
-    or new.id <> old.id
-    or new.user_id <> old.user_id
-  then
-    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
-  end if;
-  if new.status in ('failed', 'cancelled')
-    and (new.status is distinct from old.status or old.error_code = 'ORPHANED')
-  then
-    perform 1
-    from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
-    case tg_table_name
-      when 'upscaler_jobs' then
-        select *
-        into new
-        from unstuck.upscaler_jobs v
-        where v.id = old.id;
-      when 'video_upscaler_jobs' then
-        select *
-        into new
-        from unstuck.video_upscaler_jobs v
-        where v.id = old.id;
-      when 'pose_changer_jobs' then
-        select *
-        into new
-        from unstuck.pose_changer_jobs v
-        where v.id = old.id;
-      when 'veste_ai_jobs' then
-        select *
-        into new
-        from unstuck.veste_ai_jobs v
-        where v.id = old.id;
-    end case;
-    return new;
-  end if;
-  return null;
-end $$;
-
-revoke all on function unstuck_private.legacy_job_update
-from public, anon, authenticated, service_role;
-
---: source view/legacy_write_refuse.sql 328302bdfdf4
-create or replace function unstuck_private.legacy_write_refuse() returns trigger
-language plpgsql
-set search_path = ''
-as
-$$
-begin
-  raise exception 'permission denied for %', tg_table_name using errcode = '42501';
-end $$;
-
-revoke all on function unstuck_private.legacy_write_refuse
-from public, anon, authenticated, service_role;
-
---: source view/number_in.sql ad40eaa137db
--- A number of a request, or null: one odd row must not make a whole view unreadable.
-create or replace function unstuck_private.number_in(p_text text) returns numeric
-language sql
-immutable
-as
-$$
-  select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
-$$;
-
-revoke all on function unstuck_private.number_in from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.number_in to authenticated, service_role;
-
---: source view/seconds_between.sql b94f9e6c1493
--- Whole seconds from one time to another. A time written by hand may be any, also infinite; the
--- answer stays a number that an int holds, so that one odd row makes no list unreadable.
-create or replace function unstuck_private.seconds_between(p_from timestamptz, p_to timestamptz)
-returns int
-language sql
-immutable
-strict
-as
-$$
-  select greatest(
-    least(extract(epoch from p_to) - extract(epoch from p_from), 2147483647),
-    -2147483647)::int
-$$;
-
-revoke all on function unstuck_private.seconds_between
-from public, anon, authenticated, service_role;
-grant execute on function unstuck_private.seconds_between to authenticated, service_role;
+revoke all on function unstuck_private.tool_lifetime from public, anon, authenticated, service_role;
 
 --: source view/status_word.sql b9f33e25b1b1
 -- Status words by front end (API, "Status words"). The table name decides.
@@ -7886,7 +7886,7 @@ $$;
 revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.status_word to authenticated, service_role;
 
---: source view/visible_hours.sql 3ea3620749bf
+--: source view/visible_hours.sql 321fca6a7a1d
 create or replace function unstuck_private.visible_hours()
 returns table (
   hour timestamptz,
@@ -7926,8 +7926,8 @@ $$
   )
   select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0),
     coalesce(e.cancelled, 0),
-    unstuck_private.credits_within(coalesce(o.charged, 0)),
-    unstuck_private.credits_within(coalesce(e.refunded, 0))
+    unstuck_private.clamp_to_bigint(coalesce(o.charged, 0)),
+    unstuck_private.clamp_to_bigint(coalesce(e.refunded, 0))
   from recent r
   cross join lateral generate_series(
     r.since, r.since + interval '23 hours', interval '1 hour'
@@ -8077,7 +8077,7 @@ revoke all on function unstuck.generation_put_back_v1
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_put_back_v1 to service_role;
 
---: source website/generation_retry_v1.sql d240092a0431
+--: source website/generation_retry_v1.sql 650765800605
 create or replace function unstuck.generation_retry_v1(
   p_job_id uuid,
   p_tool text,
@@ -8161,7 +8161,7 @@ begin
     insert into unstuck.job_events (
       job_id, step, run, event, from_status, to_status, actor, detail)
     values (
-      p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', v_actor,
+      p_job_id, 1, v_step.run, 'website_retried', 'running', 'queued', v_actor,
       jsonb_build_object('retry', v_job.retries + 1));
   end if;
   return query
@@ -8188,7 +8188,7 @@ $c$;
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
---: source website/generations_stale_v1.sql 42d92b3437b2
+--: source website/generations_stale_v1.sql 1cc7509452c3
 create or replace function unstuck.generations_stale_v1(p_limit int)
 returns table (
   job_id uuid,
@@ -8226,11 +8226,11 @@ begin
     limit greatest(p_limit, 0)
   loop
     exit when clock_timestamp() > v_until;
-    continue when unstuck_private.jobs_lock_free(array[v_row.job_id]) = '{}';
+    continue when unstuck_private.jobs_try_lock(array[v_row.job_id]) = '{}';
     begin
       return query
       select v_row.job_id, s.tool, s.run, s.retries, s.action, s.refunded, v_row.remaining
-      from unstuck_private.website_settle(v_row.job_id, v_row.step) s;
+      from unstuck_private.website_reserve_or_fail(v_row.job_id, v_row.step) s;
     exception
       when lock_not_available or transaction_rollback or insufficient_resources or system_error then
         null;
@@ -8252,8 +8252,7 @@ remaining: stale ones beyond p_limit.
 Replay: what is reserved is not given out again.
 $c$;
 
-revoke all on function unstuck.generations_stale_v1
-from public, anon, authenticated, service_role;
+revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;
 
 --: source website/is_reserved_attempt.sql 40962d00948e
@@ -8312,11 +8311,11 @@ $$;
 
 revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;
 
---: source website/website_settle.sql 518b945291b8
+--: source website/website_reserve_or_fail.sql fec18aa9cbc9
 -- What becomes of a website whose attempt stopped: failed and refunded where no attempt or no time
 -- is left, else reserved for whoever asks. Its account, job and step are locked. No row where
 -- another cleanup, or its owner, came first, and where its money is odd: then it is quarantined.
-create or replace function unstuck_private.website_settle(p_job_id uuid, p_step int)
+create or replace function unstuck_private.website_reserve_or_fail(p_job_id uuid, p_step int)
 returns table (tool text, run bigint, retries int, action text, refunded bigint)
 language plpgsql
 set search_path = ''
@@ -8343,7 +8342,7 @@ begin
   then
     return;
   end if;
-  if unstuck_private.is_money_odd(v_job) then
+  if unstuck_private.has_ledger_mismatch(v_job) then
     perform unstuck_private.jobs_quarantine(
       array[p_job_id], 'credits_refunded does not agree with the ledger');
     return;
@@ -8364,7 +8363,7 @@ begin
   select v_job.tool, v_step.run, v_job.retries, 'retry', 0::bigint;
 end $$;
 
-revoke all on function unstuck_private.website_settle
+revoke all on function unstuck_private.website_reserve_or_fail
 from public, anon, authenticated, service_role;
 
 --: source audit/invariant_violations.sql ad748d10e501
@@ -8403,11 +8402,11 @@ from unstuck_private.visible_positions() s;
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
 
---: source view/delivered_pictures.sql b16cdc748ddc
+--: source view/delivered_outputs.sql f1bed57b99f4
 -- The picture of each step, for who may see it: its owner once it was delivered (the step
 -- completed, and the job did not fail as a whole), an admin and the service. It reads with its
 -- owner's rights, so the one protected column is guarded in itself, whatever is asked beside it.
-create view unstuck_private.delivered_pictures as
+create view unstuck_private.delivered_outputs as
 select
   s.job_id,
   s.step,
@@ -8420,11 +8419,11 @@ select
 from unstuck.job_steps s
 join unstuck.jobs j on j.id = s.job_id;
 
-revoke all on unstuck_private.delivered_pictures
+revoke all on unstuck_private.delivered_outputs
 from public, anon, authenticated, service_role;
-grant select on unstuck_private.delivered_pictures to authenticated, service_role;
+grant select on unstuck_private.delivered_outputs to authenticated, service_role;
 
---: source view/generation_history.sql 0477939c0317
+--: source view/generation_history.sql 64f1de65b592
 -- An older page's jobs: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
@@ -8435,7 +8434,7 @@ select
   j.tool,
   unstuck_private.status_word('generation_history', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -8476,7 +8475,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;
 
---: source view/generation_jobs.sql 0dad8bb386e4
+--: source view/generation_jobs.sql 326df8fa9f5f
 -- An older page's jobs: sets of cards.
 create view unstuck.generation_jobs
 with (security_invoker = true) as
@@ -8487,7 +8486,7 @@ select
   j.tool,
   unstuck_private.status_word('generation_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -8530,7 +8529,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;
 
---: source view/generation_tasks.sql cdbf0ba02a0b
+--: source view/generation_tasks.sql ddd88d7b9b3b
 -- An older page's cards: one row a step of a set.
 create view unstuck.generation_tasks
 with (security_invoker = true) as
@@ -8544,7 +8543,7 @@ select
     when s.status = 'queued' and s.not_before > now() then 'retrying'
     else unstuck_private.status_word('generation_tasks', s.status)
   end as status,
-  unstuck_private.number_in(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
+  unstuck_private.number_or_null(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
   p.output_url as image_url,
   s.attempts,
   s.not_before,
@@ -8555,7 +8554,7 @@ select
   s.completed_at,
   md5(s.job_id || '/' || s.step)::uuid as id,
   case when s.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> s.job_id::text)::int
+    ((select unstuck_private.caller_positions()) ->> s.job_id::text)::int
   end as "position",
   s.provider_task_id as task_id,
   coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name')
@@ -8569,7 +8568,7 @@ select
   j.waited_in_queue
 from unstuck.job_steps s
 join unstuck.jobs j on j.id = s.job_id
-left join unstuck_private.delivered_pictures p on p.job_id = s.job_id and p.step = s.step
+left join unstuck_private.delivered_outputs p on p.job_id = s.job_id and p.step = s.step
 where j.tool in (
   select t.tool
   from unstuck.tools t
@@ -8680,7 +8679,7 @@ from unstuck_private.visible_hours() h;
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;
 
---: source view/pose_changer_jobs.sql 156d8e4ea2e2
+--: source view/pose_changer_jobs.sql e5598787dfa0
 -- An older page's jobs: the pose changer.
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
@@ -8691,7 +8690,7 @@ select
   j.tool,
   unstuck_private.status_word('pose_changer_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -8733,7 +8732,7 @@ revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, servic
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
 
---: source view/replicate_tasks.sql 693408b6cc99
+--: source view/replicate_tasks.sql bc792b0040ea
 -- An older page's jobs: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
@@ -8744,7 +8743,7 @@ select
   j.tool,
   unstuck_private.status_word('replicate_tasks', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   k.task_id,
   coalesce(j.input #>> '{person_image}', j.input ->> 'input_file_name') as input_file_name,
@@ -8789,7 +8788,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;
 
---: source view/upscaler_jobs.sql a4c969c63d52
+--: source view/upscaler_jobs.sql b0fa14637016
 -- An older page's jobs: the picture upscaler.
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
@@ -8800,7 +8799,7 @@ select
   j.tool,
   unstuck_private.status_word('upscaler_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -8823,8 +8822,8 @@ select
   j.updated_at,
   j.waited_in_queue,
   j.input ->> 'imageUrl' as image_url,
-  unstuck_private.number_in(j.input ->> 'resolution')::int as resolution,
-  unstuck_private.number_in(j.input ->> 'detailDenoise') as detail_denoise,
+  unstuck_private.number_or_null(j.input ->> 'resolution')::int as resolution,
+  unstuck_private.number_or_null(j.input ->> 'detailDenoise') as detail_denoise,
   j.input ->> 'prompt' as prompt,
   j.input ->> 'version' as version,
   j.input ->> 'category' as category,
@@ -8847,7 +8846,7 @@ revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
 
---: source view/veste_ai_jobs.sql 7f12a1d7483f
+--: source view/veste_ai_jobs.sql ea274f5af3ac
 -- An older page's jobs: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
@@ -8858,7 +8857,7 @@ select
   j.tool,
   unstuck_private.status_word('veste_ai_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -8900,7 +8899,7 @@ revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
 
---: source view/video_upscaler_jobs.sql aab7707e1517
+--: source view/video_upscaler_jobs.sql 62e1bd3749bf
 -- An older page's jobs: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
@@ -8911,7 +8910,7 @@ select
   j.tool,
   unstuck_private.status_word('video_upscaler_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -8934,9 +8933,9 @@ select
   j.updated_at,
   j.waited_in_queue,
   j.input ->> 'videoUrl' as video_url,
-  unstuck_private.number_in(j.input ->> 'width')::int as width,
-  unstuck_private.number_in(j.input ->> 'height')::int as height,
-  unstuck_private.number_in(j.input ->> 'durationSeconds') as duration_seconds
+  unstuck_private.number_or_null(j.input ->> 'width')::int as width,
+  unstuck_private.number_or_null(j.input ->> 'height')::int as height,
+  unstuck_private.number_or_null(j.input ->> 'durationSeconds') as duration_seconds
 from unstuck.jobs j
 where j.tool in (
   select t.tool
@@ -8995,8 +8994,8 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
---: source audit/audit_turn_row.sql abc345005fe9
-insert into unstuck_private.audit_turn
+--: source audit/audit_lock_row.sql 1b62666e4d13
+insert into unstuck_private.audit_lock
 default values
 on conflict do nothing;
 
@@ -9406,7 +9405,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'd7c4d45f58ea8d86932928f9c19eb594e84b6c221bcaed0a7c840851aec30c00'
+  'f969b42e7d8dd136e4fbe44353c78055960633206e3de752d27f4f7920a7170c'
 );
 
 notify pgrst, 'reload schema';

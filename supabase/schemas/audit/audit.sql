@@ -16,7 +16,7 @@ declare
   v_entries bigint[];
 begin
   perform 1
-  from unstuck_private.audit_turn
+  from unstuck_private.audit_lock
   for update skip locked;
   if not found then
     return;
@@ -56,9 +56,8 @@ begin
     where u.id = any (v_ids);
     exit when clock_timestamp() > v_until;
   end loop;
-  update unstuck_private.audit_turn
+  update unstuck_private.audit_lock
   set audited_at = clock_timestamp();
 end $$;
 
-revoke all on function unstuck_private.audit
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.audit from public, anon, authenticated, service_role;

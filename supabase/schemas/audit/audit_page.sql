@@ -12,7 +12,7 @@ $$
 begin
   with found as materialized (
     select *
-    from unstuck_private.offences_of_each(p_jobs, p_users, p_entries)
+    from unstuck_private.violations_of_each(p_jobs, p_users, p_entries)
   ), stored as (
     select f.invariant, f.subject
     from unnest(p_jobs) as n (id)
@@ -40,5 +40,4 @@ begin
     checked_at = excluded.checked_at;
 end $$;
 
-revoke all on function unstuck_private.audit_page
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.audit_page from public, anon, authenticated, service_role;

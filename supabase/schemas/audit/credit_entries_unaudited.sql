@@ -13,7 +13,7 @@ begin
     insert into unstuck_private.unaudited (job_id, user_id)
     select distinct o.job_id, o.user_id
     from old_rows o;
-    perform unstuck_private.removals_note(
+    perform unstuck_private.removals_record(
       array(select distinct o.user_id from old_rows o)
     );
   end if;

@@ -10,7 +10,7 @@ begin
   if unstuck_private.may_see(null) then
     return query
     select o.invariant, o.subject, o.detail
-    from unstuck_private.offences() o;
+    from unstuck_private.violations() o;
   end if;
 end $$;
 

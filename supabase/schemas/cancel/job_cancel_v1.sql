@@ -43,7 +43,7 @@ begin
   begin
     return query
     select c.status, c.refunded, v_tool.provider
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array['cancelled by the user.']) c;
   exception when data_exception or integrity_constraint_violation then

@@ -23,7 +23,7 @@ begin
   if v_ids = '{}' then
     return;
   end if;
-  v_ids := unstuck_private.jobs_lock_free(v_ids);
+  v_ids := unstuck_private.jobs_try_lock(v_ids);
   v_ids := array(
     select j.id
     from unstuck.jobs j
@@ -31,7 +31,7 @@ begin
       and unstuck_private.is_orphan(j, v_before)
   );
   v_count := cardinality(v_ids);
-  perform unstuck_private.jobs_close_each(
+  perform unstuck_private.jobs_finalise_each(
     v_ids,
     array_fill('cancelled'::text, array[v_count]),
     array_fill('ORPHANED'::text, array[v_count]),

@@ -61,7 +61,7 @@ begin
   v_count := cardinality(v_ids);
   return query
   select t.table_name, c.job_id, c.refunded
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     v_ids,
     array_fill('cancelled'::text, array[v_count]),
     array_fill('CANCELLED'::text, array[v_count]),

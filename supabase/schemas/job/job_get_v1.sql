@@ -85,7 +85,7 @@ begin
     end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
-  cross join unstuck_private.enqueue_answer(j.id, false, true) e
+  cross join unstuck_private.job_state(j.id, false, true) e
   where j.id = p_job_id;
 end $$;
 

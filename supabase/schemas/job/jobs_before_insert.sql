@@ -20,7 +20,7 @@ begin
   v_from := coalesce(new.started_at, new.created_at);
   new.expires_at := coalesce(
     new.expires_at,
-    v_from + unstuck_private.job_span(new.tool, new.total_steps)
+    v_from + unstuck_private.job_lifetime(new.tool, new.total_steps)
   );
   new.deadline_at := coalesce(
     new.deadline_at,

@@ -28,7 +28,7 @@ begin
   from unstuck.jobs j
   where j.id = any (p_ids)
     and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-    and unstuck_private.has_money(j.id)
+    and unstuck_private.has_ledger_entries(j.id)
   order by 1
   on conflict do nothing;
 
@@ -43,9 +43,9 @@ begin
     join unstuck.jobs j on j.id = n.id
     cross join lateral (
       select
-        unstuck_private.credits_within(
+        unstuck_private.clamp_to_bigint(
           coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
-        unstuck_private.credits_within(
+        unstuck_private.clamp_to_bigint(
           coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
         coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
         least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step

@@ -68,7 +68,7 @@ begin
     if v_job.request_hash is not null then
       return query
       select *
-      from unstuck_private.enqueue_answer(p_job_id, true, true);
+      from unstuck_private.job_state(p_job_id, true, true);
       return;
     end if;
     -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
@@ -176,7 +176,7 @@ begin
   end if;
   return query
   select *
-  from unstuck_private.enqueue_answer(p_job_id, false, false);
+  from unstuck_private.job_state(p_job_id, false, false);
 end $$;
 
 comment on function unstuck.job_enqueue_v1 is $c$

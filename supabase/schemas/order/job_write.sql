@@ -19,7 +19,7 @@ $$
 declare
   v_now timestamptz := clock_timestamp();
   v_steps int := jsonb_array_length(p_steps);
-  v_expires timestamptz := v_now + unstuck_private.job_span(p_tool.tool, v_steps);
+  v_expires timestamptz := v_now + unstuck_private.job_lifetime(p_tool.tool, v_steps);
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin

@@ -3,7 +3,7 @@
 -- a thousand jobs of one user let everybody else through after each of them. The order does not
 -- depend on what finishes when, so that a position that was shown stays true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
-returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, place bigint)
+returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, "position" bigint)
 language plpgsql
 stable
 set search_path = ''

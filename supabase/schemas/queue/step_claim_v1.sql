@@ -44,13 +44,13 @@ begin
   end if;
   return query
   with picked as (
-    select s.job_id, s.step, q.place
+    select s.job_id, s.step, q."position"
     from (
       -- A few more than there are slots: somebody may hold a lock on one of them.
       select *
       from unstuck_private.queue_order(p_provider, v_now) o
       where o.ready
-      order by o.place
+      order by o."position"
       limit v_free + 100
     ) q
     join unstuck.jobs j on j.id = q.job_id
@@ -59,7 +59,7 @@ begin
       and s.step = q.step
     where s.status = 'queued'
       and unstuck_private.is_live(j.status)
-    order by q.place
+    order by q."position"
     limit v_free
     for update of j, s skip locked
   ),
@@ -99,13 +99,13 @@ begin
       s.attempts,
       s.input,
       s.deadline_at,
-      p.place,
+      p."position",
       greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
   ),
   turn as (
     -- Users served together go to the end of the line in the order in which they were served.
     insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c.place) * interval '1 microsecond'
+    select p_provider, c.user_id, v_now + max(c."position") * interval '1 microsecond'
     from claimed c
     group by c.user_id
     on conflict on constraint queue_turns_pkey do update set

@@ -8,7 +8,7 @@ as
 $$
   select q.job_id, p.provider, q."position", q.eta_seconds
   from unstuck.providers p
-  cross join lateral unstuck_private.queue_places(p.provider) q
+  cross join lateral unstuck_private.provider_positions(p.provider) q
   where (select unstuck_private.may_see(null))
 $$;
 

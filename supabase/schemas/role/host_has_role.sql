@@ -41,5 +41,4 @@ begin
   return coalesce(v_holds, false);
 end $$;
 
-revoke all on function unstuck_private.host_has_role
-from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.host_has_role from public, anon, authenticated, service_role;

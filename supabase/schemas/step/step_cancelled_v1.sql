@@ -6,7 +6,7 @@ set search_path = ''
 as
 $$
   update unstuck.job_steps s set
-    provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+    provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
   where s.job_id = p_job_id
     and s.step = p_step
   returning jsonb_array_length(s.provider_cancel_due)

@@ -60,7 +60,7 @@ begin
     where j.id = p_job_id;
     return query
     select 'completed', c.status, c.refunded
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job_id],
       array['completed'],
       array[null::text],

@@ -33,7 +33,7 @@ begin
   if not found
     or p_run > v_step.run
     or v_step.status = 'blocked'
-    or unstuck_private.is_task_elsewhere(v_step, p_task_id)
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
     select 'stale', p_run;
@@ -62,7 +62,7 @@ begin
       );
       -- The task finished: there is nothing left to cancel at the provider.
       update unstuck.job_steps s set
-        provider_cancel_due = unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+        provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
       where s.job_id = p_job_id
         and s.step = p_step
         and s.provider_cancel_due <> '[]';
@@ -101,7 +101,7 @@ begin
       then
         s.provider_cancel_due
         || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_due_without(s.provider_cancel_due, p_task_id)
+      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
     end,
     provider_task_id = coalesce(p_task_id, s.provider_task_id),
     output = p_output,

@@ -23,7 +23,7 @@ begin
       error_message = p_code || ': ' || p_message,
       completed_at = clock_timestamp(),
       lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
     where s.job_id = p_job.id
       and s.step = p_step;
     select case
@@ -38,7 +38,7 @@ begin
   if v_status <> 'running' then
     return query
     select c.status, c.refunded
-    from unstuck_private.jobs_close(
+    from unstuck_private.jobs_finalise(
       array[p_job.id], array[v_status], array[p_code], array[p_message]) c;
     return;
   end if;

@@ -31,7 +31,7 @@ begin
     select 'stale', false;
     return;
   end if;
-  if unstuck_private.is_task_elsewhere(v_step, p_task_id) then
+  if unstuck_private.is_task_of_other_step(v_step, p_task_id) then
     return query
     select 'stale', false;
     return;

@@ -126,7 +126,7 @@ begin
     false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
-  cross join lateral unstuck_private.cancels_owed(o.provider_cancel_due) d;
+  cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
 end $$;
 
 comment on function unstuck.steps_due_v1 is $c$

@@ -10,14 +10,14 @@ as
 $$
   with judged as (
     select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) <= p_now - l.span
+      coalesce(c.started_at, c.created_at) <= p_now - l.lifetime
         -- An admin's requeue begins its time anew.
         and not exists (
           select
           from unstuck.job_events e
           where e.job_id = c.id
             and e.event = 'job_requeued'
-            and e.at > p_now - l.span
+            and e.at > p_now - l.lifetime
         ) as too_old
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
@@ -44,7 +44,7 @@ $$
           and st.lease_until > p_now
         ) as held,
         -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and unstuck_private.can_go_back(st, t, p)) as rescuable,
+        bool_or(p_now < c.expires_at and unstuck_private.can_requeue(st, t, p)) as rescuable,
         -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
         -- past the deadline for it.
         bool_or(
@@ -80,9 +80,9 @@ $$
     cross join lateral (
       select least(
         case when s.steps = 0 then t.run_timeout
-          else unstuck_private.tool_span(t, tp, c.total_steps)
+          else unstuck_private.tool_lifetime(t, tp, c.total_steps)
         end,
-        interval '100 years') as span
+        interval '100 years') as lifetime
     ) l
     where unstuck_private.is_live(c.status)
       and c.quarantined_at is null
@@ -90,7 +90,7 @@ $$
         select
         from unstuck_private.unhealed u
         where u.job_id = c.id
-          and u.again_at > p_now
+          and u.retry_at > p_now
       )
   )
   select j.id, j.user_id,

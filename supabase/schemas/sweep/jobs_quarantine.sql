@@ -34,7 +34,7 @@ begin
       completed_at = v_now,
       lease_until = null,
       checked_at = null,
-      provider_cancel_due = unstuck_private.cancel_due_with(s)
+      provider_cancel_due = unstuck_private.cancel_debt_with(s)
     where s.job_id = any (p_ids)
       and not unstuck_private.is_final(s.status);
     return;
@@ -68,7 +68,7 @@ begin
         error_message = 'CREDIT_ERROR: kept for an operator.',
         completed_at = v_now,
         lease_until = null,
-        provider_cancel_due = unstuck_private.cancel_due_with(s)
+        provider_cancel_due = unstuck_private.cancel_debt_with(s)
       where s.job_id = any (p_ids)
         and s.step = v_step;
     exception when others then
@@ -76,12 +76,12 @@ begin
     end;
   end loop;
   begin
-    insert into unstuck_private.unhealed as u (job_id, again_at, reason)
+    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
     select n.id, v_now + interval '1 minute', p_reason
     from unnest(p_ids) as n (id)
     on conflict (job_id) do update
     set tries = u.tries + 1,
-      again_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
       reason = excluded.reason;
     insert into unstuck.job_events (job_id, event, actor, detail)
     select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)

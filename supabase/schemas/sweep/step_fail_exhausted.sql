@@ -30,7 +30,7 @@ begin
   if not found or v_job.quarantined_at is not null then
     return;
   end if;
-  if unstuck_private.is_money_odd(v_job) then
+  if unstuck_private.has_ledger_mismatch(v_job) then
     perform unstuck_private.jobs_quarantine(
       array[p_job_id], 'credits_refunded does not agree with the ledger');
     return;

@@ -34,7 +34,7 @@ begin
     limit p_limit
   loop
     exit when clock_timestamp() > p_until;
-    continue when unstuck_private.jobs_lock_free(array[v_job]) = '{}';
+    continue when unstuck_private.jobs_try_lock(array[v_job]) = '{}';
     begin
       return query
       select e.job_id, e.tool, e.status, e.refunded

@@ -1,4 +1,4 @@
--- Steps whose lease ran out and that go back to the queue (`can_go_back`), of jobs that nobody
+-- Steps whose lease ran out and that go back to the queue (`can_requeue`), of jobs that nobody
 -- else holds. Returns how many.
 create or replace function unstuck_private.steps_rescue(
   p_now timestamptz,
@@ -21,14 +21,14 @@ begin
     join unstuck.providers p on p.provider = s.provider
     where s.status in ('starting', 'running')
       and s.lease_until <= p_now
-      and unstuck_private.can_go_back(s, t, p)
+      and unstuck_private.can_requeue(s, t, p)
       and j.expires_at > p_now
       and j.quarantined_at is null
       and (p_user_id is null or j.user_id = p_user_id)
     order by s.lease_until, s.job_id
     limit p_limit
   );
-  return unstuck_private.steps_put_back(p_now, unstuck_private.jobs_lock_free(v_jobs));
+  return unstuck_private.steps_requeue(p_now, unstuck_private.jobs_try_lock(v_jobs));
 end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;

@@ -37,7 +37,7 @@ declare
 begin
   perform unstuck_private.act_as('sweep');
   -- A user's own heal has the account before anything else, as whatever else works on that user.
-  if p_user_id is not null and not unstuck_private.account_lock_soon(p_user_id) then
+  if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;
   foreach v_by in array
@@ -55,7 +55,7 @@ begin
       if v_is_over then
         return query
         select null::uuid, null::text, null::text, 0::bigint, 0,
-          unstuck_private.count_due_of(p_now, v_ids);
+          unstuck_private.count_due_among(p_now, v_ids);
         exit;
       end if;
       begin

@@ -17,7 +17,7 @@ begin
   update unstuck.sweeps s
   set delivered = s.delivered + coalesce(p_delivered, 0),
     cleaned = s.cleaned + coalesce(p_cleaned, 0),
-    refunded_credits = unstuck_private.credits_within(
+    refunded_credits = unstuck_private.clamp_to_bigint(
       s.refunded_credits::numeric + coalesce(p_refunded_credits, 0)
     )
   where s.id = p_sweep_id;

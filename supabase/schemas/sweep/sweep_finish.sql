@@ -21,7 +21,7 @@ begin
   begin
     perform unstuck_private.audit(interval '500 milliseconds');
     v_violations := (select count(*) from unstuck.violations_found)
-      + (select count(*) from unstuck_private.offences_now());
+      + (select count(*) from unstuck_private.violations_now());
   exception when query_canceled or others then
     raise warning 'sweep %: the audit failed: %', p_sweep_id, sqlerrm;
   end;

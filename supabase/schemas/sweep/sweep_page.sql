@@ -32,14 +32,14 @@ begin
       null;
     end;
   end if;
-  v_due := unstuck_private.jobs_judge(p_now, unstuck_private.jobs_lock_free(p_ids));
+  v_due := unstuck_private.jobs_due_each(p_now, unstuck_private.jobs_try_lock(p_ids));
   return query
   select c.job_id, c.tool, c.status, c.refunded, 0, 0
-  from unstuck_private.jobs_close_each(
+  from unstuck_private.jobs_finalise_each(
     v_due.ids, v_due.statuses, v_due.codes, v_due.messages, p_until, p_limit) c;
   return query
   select null::uuid, null::text, null::text, 0::bigint, 0,
-    unstuck_private.count_due_of(p_now, p_ids);
+    unstuck_private.count_due_among(p_now, p_ids);
 end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;

@@ -27,7 +27,7 @@ begin
   )
   select
     count(c.job_id)::int as cleaned,
-    unstuck_private.credits_within(coalesce(sum(c.refunded), 0)) as refunded,
+    unstuck_private.clamp_to_bigint(coalesce(sum(c.refunded), 0)) as refunded,
     coalesce(sum(c.requeued), 0)::int as requeued,
     coalesce(sum(c.remaining), 0)::int as remaining,
     (
@@ -40,7 +40,7 @@ begin
             where x.table_name = n.table_name
           ),
           'refunded_credits', (
-            select unstuck_private.credits_within(coalesce(sum(x.refunded), 0))
+            select unstuck_private.clamp_to_bigint(coalesce(sum(x.refunded), 0))
             from closed x
             where x.table_name = n.table_name
           )
@@ -53,7 +53,7 @@ begin
   from closed c;
   update unstuck.sweeps s
   set cleaned = s.cleaned + v_did.cleaned,
-    refunded_credits = unstuck_private.credits_within(
+    refunded_credits = unstuck_private.clamp_to_bigint(
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;

@@ -4,7 +4,7 @@
 create table unstuck_private.unhealed (
   job_id uuid primary key,
   tries int not null default 1,
-  again_at timestamptz not null,
+  retry_at timestamptz not null,
   reason text not null
 );
 

@@ -8,7 +8,7 @@ select
   j.tool,
   unstuck_private.status_word('generation_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id

@@ -11,7 +11,7 @@ select
     when s.status = 'queued' and s.not_before > now() then 'retrying'
     else unstuck_private.status_word('generation_tasks', s.status)
   end as status,
-  unstuck_private.number_in(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
+  unstuck_private.number_or_null(j.input -> 'selectedCards' ->> (s.step - 1))::int as card_index,
   p.output_url as image_url,
   s.attempts,
   s.not_before,
@@ -22,7 +22,7 @@ select
   s.completed_at,
   md5(s.job_id || '/' || s.step)::uuid as id,
   case when s.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> s.job_id::text)::int
+    ((select unstuck_private.caller_positions()) ->> s.job_id::text)::int
   end as "position",
   s.provider_task_id as task_id,
   coalesce(j.input #>> '{productImages,0,url}', j.input ->> 'input_file_name')
@@ -36,7 +36,7 @@ select
   j.waited_in_queue
 from unstuck.job_steps s
 join unstuck.jobs j on j.id = s.job_id
-left join unstuck_private.delivered_pictures p on p.job_id = s.job_id and p.step = s.step
+left join unstuck_private.delivered_outputs p on p.job_id = s.job_id and p.step = s.step
 where j.tool in (
   select t.tool
   from unstuck.tools t

@@ -8,7 +8,7 @@ select
   j.tool,
   unstuck_private.status_word('replicate_tasks', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   k.task_id,
   coalesce(j.input #>> '{person_image}', j.input ->> 'input_file_name') as input_file_name,

@@ -8,7 +8,7 @@ select
   j.tool,
   unstuck_private.status_word('upscaler_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -31,8 +31,8 @@ select
   j.updated_at,
   j.waited_in_queue,
   j.input ->> 'imageUrl' as image_url,
-  unstuck_private.number_in(j.input ->> 'resolution')::int as resolution,
-  unstuck_private.number_in(j.input ->> 'detailDenoise') as detail_denoise,
+  unstuck_private.number_or_null(j.input ->> 'resolution')::int as resolution,
+  unstuck_private.number_or_null(j.input ->> 'detailDenoise') as detail_denoise,
   j.input ->> 'prompt' as prompt,
   j.input ->> 'version' as version,
   j.input ->> 'category' as category,

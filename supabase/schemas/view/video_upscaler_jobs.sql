@@ -8,7 +8,7 @@ select
   j.tool,
   unstuck_private.status_word('video_upscaler_jobs', j.status) as status,
   case when j.status = 'queued' then
-    ((select unstuck_private.my_places()) ->> j.id::text)::int
+    ((select unstuck_private.caller_positions()) ->> j.id::text)::int
   end as "position",
   (
     select s.provider_task_id
@@ -31,9 +31,9 @@ select
   j.updated_at,
   j.waited_in_queue,
   j.input ->> 'videoUrl' as video_url,
-  unstuck_private.number_in(j.input ->> 'width')::int as width,
-  unstuck_private.number_in(j.input ->> 'height')::int as height,
-  unstuck_private.number_in(j.input ->> 'durationSeconds') as duration_seconds
+  unstuck_private.number_or_null(j.input ->> 'width')::int as width,
+  unstuck_private.number_or_null(j.input ->> 'height')::int as height,
+  unstuck_private.number_or_null(j.input ->> 'durationSeconds') as duration_seconds
 from unstuck.jobs j
 where j.tool in (
   select t.tool

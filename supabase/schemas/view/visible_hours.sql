@@ -37,8 +37,8 @@ $$
   )
   select h.hour, coalesce(o.jobs, 0), coalesce(e.completed, 0), coalesce(e.failed, 0),
     coalesce(e.cancelled, 0),
-    unstuck_private.credits_within(coalesce(o.charged, 0)),
-    unstuck_private.credits_within(coalesce(e.refunded, 0))
+    unstuck_private.clamp_to_bigint(coalesce(o.charged, 0)),
+    unstuck_private.clamp_to_bigint(coalesce(e.refunded, 0))
   from recent r
   cross join lateral generate_series(
     r.since, r.since + interval '23 hours', interval '1 hour'

@@ -81,7 +81,7 @@ begin
     insert into unstuck.job_events (
       job_id, step, run, event, from_status, to_status, actor, detail)
     values (
-      p_job_id, 1, v_step.run, 'generation_retried', 'running', 'queued', v_actor,
+      p_job_id, 1, v_step.run, 'website_retried', 'running', 'queued', v_actor,
       jsonb_build_object('retry', v_job.retries + 1));
   end if;
   return query

@@ -35,11 +35,11 @@ begin
     limit greatest(p_limit, 0)
   loop
     exit when clock_timestamp() > v_until;
-    continue when unstuck_private.jobs_lock_free(array[v_row.job_id]) = '{}';
+    continue when unstuck_private.jobs_try_lock(array[v_row.job_id]) = '{}';
     begin
       return query
       select v_row.job_id, s.tool, s.run, s.retries, s.action, s.refunded, v_row.remaining
-      from unstuck_private.website_settle(v_row.job_id, v_row.step) s;
+      from unstuck_private.website_reserve_or_fail(v_row.job_id, v_row.step) s;
     exception
       when lock_not_available or transaction_rollback or insufficient_resources or system_error then
         null;
@@ -61,6 +61,5 @@ remaining: stale ones beyond p_limit.
 Replay: what is reserved is not given out again.
 $c$;
 
-revoke all on function unstuck.generations_stale_v1
-from public, anon, authenticated, service_role;
+revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;

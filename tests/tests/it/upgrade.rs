@@ -77,7 +77,7 @@ async fn whatever_changes_the_next_migration_makes_what_the_sources_make() {
     copy.change("job/jobs.sql", "\n);", ",\n  note text\n);");
     // What policies and views stand on, with other arguments.
     copy.change("role/is_admin.sql", "is_admin()", "is_admin(p_any int default 0)");
-    copy.change("view/number_in.sql", "p_text text)", "p_text text, p_any int default 0)");
+    copy.change("job/number_or_null.sql", "p_text text)", "p_text text, p_any int default 0)");
     // A view with a front.
     copy.change("view/upscaler_jobs.sql", "as\nselect\n", "as\nselect\n  1 as first,\n");
     copy.change("queue/step_claim_v1.sql", "\nbegin\n", "\nbegin\n  perform 1;\n");

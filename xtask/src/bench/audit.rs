@@ -108,7 +108,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     client.batch_execute("reset role").await?;
     client.batch_execute(CARDS).await?;
     client.batch_execute("analyze").await?;
-    timed(&client, "one computation of the queue", "select unstuck_private.my_places()", "")
+    timed(&client, "one computation of the queue", "select unstuck_private.caller_positions()", "")
         .await?;
     client.batch_execute(AS_USER).await?;
     for view in ["generation_jobs", "generation_tasks", "job_receipts"] {

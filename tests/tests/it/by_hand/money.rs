@@ -199,7 +199,7 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     assert_eq!(db.int(&tried).await, 1, "left alone for a while");
     db.due("runninghub").await;
 
-    db.exec("drop trigger never on unstuck.jobs; drop trigger never on unstuck.job_steps; update unstuck_private.unhealed set again_at = now()").await;
+    db.exec("drop trigger never on unstuck.jobs; drop trigger never on unstuck.job_steps; update unstuck_private.unhealed set retry_at = now()").await;
     assert_eq!(cron(&db).await, 1);
     db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
 }

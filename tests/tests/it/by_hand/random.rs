@@ -101,7 +101,7 @@ async fn try_reads(db: &Session) {
         ),
         (
             "places",
-            "select format('select * from unstuck_private.queue_places(%L)', provider) from unstuck.providers",
+            "select format('select * from unstuck_private.provider_positions(%L)', provider) from unstuck.providers",
         ),
         ("health_v1", "select 'select * from unstuck.health_v1()'"),
     ] {

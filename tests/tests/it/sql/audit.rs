@@ -109,7 +109,7 @@ async fn a_healer_that_meets_another_at_the_audit_does_not_wait() {
     assert_eq!(report(&db).await["violations"], 1);
     unpaid(&db, Uuid::new_v4()).await;
     let other = db.connect().await;
-    other.exec("begin; select 1 from unstuck_private.audit_turn for update").await;
+    other.exec("begin; select 1 from unstuck_private.audit_lock for update").await;
     db.exec("set lock_timeout = '100ms'").await;
     assert_eq!(report(&db).await["violations"], 1, "what was found so far");
     assert_eq!(db.violations().await.len(), 2);
@@ -195,8 +195,8 @@ async fn a_row_that_cannot_be_audited_is_an_offence_and_hides_no_other() {
     let db = Database::fresh().await;
     let (bad, other) = (unpaid(&db, Uuid::new_v4()).await, unpaid(&db, Uuid::new_v4()).await);
     db.exec(&format!(
-        "alter function unstuck_private.offences_of rename to offences_of_good;
-         create function unstuck_private.offences_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+        "alter function unstuck_private.violations_of rename to offences_of_good;
+         create function unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
          returns table (invariant text, subject text, detail text, job_id uuid, user_id uuid,
            entry_id bigint)
          language plpgsql stable as $$
@@ -351,15 +351,15 @@ async fn places_are_asked_for_once_a_query_whatever_waits() {
     let reader = db.connect().await;
     let jobs = "select * from unstuck.generation_jobs";
     let cards = "select * from unstuck.generation_tasks";
-    assert_eq!(calls(&reader, "queue_places", jobs, user).await, (40, 1));
-    assert_eq!(calls(&reader, "queue_places", cards, user).await, (280, 1));
-    assert_eq!(calls(&reader, "queue_places", cards, other).await, (7, 1));
-    assert_eq!(calls(&reader, "queue_places", cards, db.admin().await).await, (287, 1));
+    assert_eq!(calls(&reader, "provider_positions", jobs, user).await, (40, 1));
+    assert_eq!(calls(&reader, "provider_positions", cards, user).await, (280, 1));
+    assert_eq!(calls(&reader, "provider_positions", cards, other).await, (7, 1));
+    assert_eq!(calls(&reader, "provider_positions", cards, db.admin().await).await, (287, 1));
     // Who asks for no place, or waits nowhere, pays for none.
     let plain = "select id, status, image_url, task_id from unstuck.generation_tasks";
-    assert_eq!(calls(&reader, "queue_places", plain, user).await, (280, 0));
+    assert_eq!(calls(&reader, "provider_positions", plain, user).await, (280, 0));
     let nobody = Uuid::new_v4();
-    assert_eq!(calls(&reader, "queue_places", cards, nobody).await, (0, 0));
+    assert_eq!(calls(&reader, "provider_positions", cards, nobody).await, (0, 0));
     // Nor does who may see what cost a question a row.
     let admin = db.admin().await;
     for function in ["is_admin", "may_see"] {

@@ -41,12 +41,12 @@ async fn only_the_service_calls_a_function() {
     assert!(names(&db, &private.replace("{role}", "anon")).await.is_empty());
     let readers = names(&db, &private.replace("{role}", "authenticated")).await;
     let allowed = [
+        "caller_positions",
         "is_admin",
         "is_final",
         "is_live",
         "may_see",
-        "my_places",
-        "number_in",
+        "number_or_null",
         "seconds_between",
         "status_word",
         "visible_hours",

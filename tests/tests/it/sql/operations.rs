@@ -121,7 +121,7 @@ async fn every_query_of_the_operators_page_finds_what_it_asks_for() {
 #[tokio::test]
 async fn the_page_explains_every_offence_it_groups() {
     let page = sources::read("docs/operations.md");
-    let rules: String = ["offences_of", "offences_now", "offences_of_each"]
+    let rules: String = ["violations_of", "violations_now", "violations_of_each"]
         .map(|name| sources::read(format!("supabase/schemas/audit/{name}.sql")))
         .concat();
     let table = page

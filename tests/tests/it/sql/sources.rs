@@ -9,14 +9,14 @@ use super::schema::{assert_same, dump};
 
 /// Internal functions that run with their owner's rights, and why they must.
 const DEFINERS: [(&str, &str); 9] = [
+    ("caller_positions", "a position counts the jobs of others"),
     ("is_admin", "policies ask it, and a user does not read everybody's roles"),
     ("legacy_job_insert", "an older client writes a view, never the table"),
     ("legacy_job_update", "an older client writes a view, never the table"),
     ("may_see", "policies ask it, and a user does not read everybody's roles"),
-    ("my_places", "a place counts the jobs of others"),
     ("visible_hours", "an admin's numbers are of everybody's jobs"),
     ("visible_load", "an admin's numbers are of everybody's jobs"),
-    ("visible_positions", "a place counts the jobs of others"),
+    ("visible_positions", "a position counts the jobs of others"),
     ("visible_violations", "an admin's list is of everybody's rows"),
 ];
 

@@ -1,0 +1,3 @@
+insert into unstuck_private.audit_lock
+default values
+on conflict do nothing;

@@ -1,8 +1,0 @@
--- One row: whoever holds its lock audits, so that two healers never audit the same change.
-create table unstuck_private.audit_turn (
-  only_one boolean primary key default true check (only_one),
-  audited_at timestamptz
-);
-
-alter table unstuck_private.audit_turn enable row level security;
-revoke all on unstuck_private.audit_turn from public, anon, authenticated, service_role;

@@ -1,3 +1,0 @@
-insert into unstuck_private.audit_turn
-default values
-on conflict do nothing;

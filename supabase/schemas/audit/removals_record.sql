@@ -1,0 +1,34 @@
+-- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
+-- while the other is still there, and forgets a user of whom nothing is left.
+create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
+language sql
+set search_path = ''
+as
+$$
+  with left_over as (
+    select u.id as user_id,
+      exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
+      exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
+    from unnest(p_users) as u (id)
+  ), forgotten as (
+    delete from unstuck_private.removals r
+    using left_over l
+    where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
+  )
+  insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
+  select l.user_id,
+    case when not l.has_jobs then clock_timestamp() else '-infinity' end,
+    case when not l.has_ledger then clock_timestamp() else '-infinity' end
+  from left_over l
+  where l.has_jobs and not l.has_ledger
+    or not l.has_jobs and exists (
+      select from unstuck.credit_entries e
+      where e.user_id = l.user_id and e.job_id is not null
+    )
+  on conflict (user_id) do update set
+    jobs_removed_at = greatest(r.jobs_removed_at, excluded.jobs_removed_at),
+    ledger_removed_at = greatest(r.ledger_removed_at, excluded.ledger_removed_at)
+$$;
+
+revoke all on function unstuck_private.removals_record
+from public, anon, authenticated, service_role;

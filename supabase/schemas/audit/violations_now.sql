@@ -1,0 +1,74 @@
+-- The two invariants about this moment: they hold or not by the clock, so they are never stored.
+create or replace function unstuck_private.violations_now()
+returns table (invariant text, subject text, detail text)
+language sql
+stable
+set search_path = ''
+set jit = off
+as
+$$
+  with provider as materialized (
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
+    from unstuck.providers p
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider and unstuck_private.holds_slot(s)
+    ) l
+  ), since as (
+    select clock_timestamp() as now, clock_timestamp() - interval '4 minutes' as at
+  ), freed as materialized (
+    select s.provider, count(*) as slots
+    from unstuck.job_steps s
+    where coalesce(s.provider_done_at, s.completed_at) > (select since.at from since)
+      and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
+    group by s.provider
+  ), idle as materialized (
+    select p.provider
+    from provider p
+    left join freed f on f.provider = p.provider
+    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
+  )
+  select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
+  from provider p
+  cross join lateral (
+    select count(*) as live
+    from unstuck.job_steps s
+    join unstuck.jobs j on j.id = s.job_id
+    where s.provider = p.provider
+      and unstuck_private.holds_slot(s)
+      -- Rows written by others were not claimed; they hold a slot all the same.
+      and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
+  ) c
+  where p.live > p.max_concurrent and c.live > p.max_concurrent
+  union all
+  select 'work_waits_for_a_reason', s.job_id::text,
+    format('step %s waits while %s has a free slot', s.step, s.provider)
+  from idle i
+  cross join since n
+  join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
+  join unstuck.jobs j on j.id = s.job_id
+  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
+  -- free.
+  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    and (
+      s.deadline_at > n.now
+      or exists (
+        select from unstuck.job_steps w
+        where w.job_id = s.job_id and w.status in ('starting', 'running')
+      )
+    )
+    and not exists (
+      select from unstuck.job_events e
+      where e.job_id = s.job_id
+        and e.step = s.step
+        and e.to_status = 'queued'
+        and e.at >= n.at
+    )
+$$;
+
+revoke all on function unstuck_private.violations_now
+from public, anon, authenticated, service_role;

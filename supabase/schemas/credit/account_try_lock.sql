@@ -1,0 +1,21 @@
+-- Locks the user's account for a heal on behalf of that user, and says whether it could. A call
+-- of the same user is waited for; somebody who holds the account for longer is not: the user's
+-- question is answered without healing. A user without an account holds nothing to lock.
+create or replace function unstuck_private.account_try_lock(p_user_id uuid) returns boolean
+language plpgsql
+set search_path = ''
+set lock_timeout = '1s'
+as
+$$
+begin
+  perform 1
+  from unstuck.credit_accounts
+  where user_id = p_user_id
+  for update;
+  return true;
+exception when lock_not_available then
+  return false;
+end $$;
+
+revoke all on function unstuck_private.account_try_lock
+from public, anon, authenticated, service_role;

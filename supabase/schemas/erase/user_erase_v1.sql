@@ -1,0 +1,107 @@
+create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
+returns table (jobs bigint, files bigint, entries bigint)
+language plpgsql
+security definer
+set search_path = ''
+set lock_timeout = '5s'
+set statement_timeout = '60s'
+as
+$$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_kept uuid[];
+  v_files bigint;
+  v_entries bigint;
+  v_balance bigint;
+begin
+  if not unstuck.has_role(p_actor, 'admin') then
+    perform unstuck_private.refuse(403, 'forbidden');
+  end if;
+  if p_user_id is null or p_user_id = unstuck_private.erased_user() then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  perform unstuck_private.act_as('admin:' || p_actor);
+  v_balance := unstuck_private.account_lock(p_user_id);
+  v_ids := array(
+    select l.id
+    from (
+      select j.id
+      from unstuck.jobs j
+      where j.user_id = p_user_id
+      order by j.id
+      for update
+    ) l
+  );
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  v_kept := array(
+    select distinct s.job_id
+    from unstuck.jobs j
+    join unstuck.job_steps s on s.job_id = j.id
+    where j.user_id = p_user_id
+      and (
+        s.provider_cancel_due <> '[]'
+        or s.status in ('starting', 'running') and s.provider_done_at is null
+      )
+  );
+  select count(*)
+  into v_files
+  from unstuck.jobs j
+  join unstuck.job_steps s on s.job_id = j.id
+  where j.user_id = p_user_id and s.output_url is not null;
+  perform unstuck_private.user_jobs_finalise(p_user_id);
+  perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
+  delete from unstuck.job_events e
+  where e.job_id = any (v_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (v_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.queue_turns q
+  where q.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  insert into unstuck.erasures (user_id)
+  values (p_user_id)
+  on conflict (user_id) do update
+  set
+    at = clock_timestamp(),
+    files_left = null;
+  insert into unstuck.admin_log (actor, act, subject, "from", reason)
+  values (
+    p_actor,
+    'user_erase',
+    p_user_id::text,
+    jsonb_build_object(
+      'jobs', cardinality(v_ids),
+      'entries', v_entries,
+      'balance', v_balance
+    ),
+    p_reason
+  );
+  return query select cardinality(v_ids)::bigint, v_files, v_entries;
+end $$;
+
+comment on function unstuck.user_erase_v1 is $c$
+Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user's live
+jobs, then removes the user's jobs, steps, events, provider calls, ledger, account, cancelled
+requests, turns and roles, all or nothing, and notes it in admin_log.
+What a provider may still be at stays for a day as a bare row that names nobody, so that its
+cancel is sent. Files are listed in erasures and deleted later through the Storage API.
+jobs, entries: removed; files: results that the jobs named.
+Refuses: forbidden, bad_request.
+Replay: zeros; the user may come back and is then somebody new.
+$c$;
+
+revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_erase_v1 to service_role;

@@ -1,0 +1,48 @@
+-- The positions 1..n of the jobs that wait at a provider, and in how many seconds each will start:
+-- in its turn, in the slot that is free first, if every step takes as long as its tool took lately.
+create or replace function unstuck_private.provider_positions(p_provider text)
+returns table (job_id uuid, "position" int, eta_seconds int)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_free numeric[] := unstuck_private.seconds_until_slots_free(p_provider);
+  v_slot int;
+  v_step record;
+  v_position int := 0;
+begin
+  for v_step in
+    select
+      q.job_id,
+      coalesce(t.seconds, 60) as seconds,
+      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
+      j.status = 'queued'
+        and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
+    from unstuck_private.queue_order(p_provider, clock_timestamp()) q
+    join unstuck.jobs j on j.id = q.job_id
+    join unstuck.job_steps s
+      on s.job_id = q.job_id
+      and s.step = q.step
+    left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
+    order by q."position"
+  loop
+    v_slot := 1;
+    for i in 2 .. cardinality(v_free) loop
+      if v_free[i] < v_free[v_slot] then
+        v_slot := i;
+      end if;
+    end loop;
+    v_free[v_slot] := greatest(v_free[v_slot], v_step.not_in);
+    if v_step.is_first then
+      v_position := v_position + 1;
+      return query
+      select v_step.job_id, v_position, least(ceil(v_free[v_slot]), 2147483647)::int;
+    end if;
+    v_free[v_slot] := v_free[v_slot] + v_step.seconds;
+  end loop;
+end $$;
+
+revoke all on function unstuck_private.provider_positions
+from public, anon, authenticated, service_role;

@@ -1,0 +1,48 @@
+-- In how many seconds each slot of a provider will be free, the latest first. A step that takes
+-- longer than its tool usually does is expected to need as long again as it is late.
+create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
+returns numeric[]
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return (
+    with busy as (
+      select
+        abs(
+          coalesce(t.seconds, 60)
+          - unstuck_private.seconds_between(
+            coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at),
+            clock_timestamp()
+          )
+        ) as seconds
+      from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
+      left join unstuck_private.tool_seconds(p_provider) t on t.tool = j.tool
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+    ),
+    slot as (
+      select generate_series(1, greatest(p.max_concurrent, 1)) as slot
+      from unstuck.providers p
+      where p.provider = p_provider
+    ),
+    held as (
+      -- Above a limit that was lowered, the steps that end first free no slot.
+      select b.seconds
+      from busy b
+      union all
+      select 0
+      from slot
+      order by 1 desc
+      limit (select count(*) from slot)
+    )
+    select array_agg(h.seconds)
+    from held h
+  );
+end $$;
+
+revoke all on function unstuck_private.seconds_until_slots_free
+from public, anon, authenticated, service_role;

@@ -1,0 +1,55 @@
+create or replace function unstuck.user_active_v1(p_user_id uuid)
+returns table (
+  has_active_job boolean,
+  active_tool text,
+  active_table text,
+  active_job_id uuid,
+  active_status text,
+  "position" int
+)
+language plpgsql
+security definer
+set search_path = ''
+set statement_timeout = '10s'
+as
+$$
+#variable_conflict use_column
+begin
+  -- Both have the account first and wait for no job.
+  perform unstuck.user_heal_v1(p_user_id);
+  perform unstuck_private.orphans_cancel(p_user_id);
+  return query
+  select true, j.tool, t.table_name, j.id, j.status,
+    case when j.status = 'queued' then (
+      select p."position"
+      from unstuck_private.provider_positions(t.provider) p
+      where p.job_id = j.id
+    ) end
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.user_id = p_user_id
+    and t.exclusive_group is not null
+    and j.status in ('queued', 'starting', 'running')
+    and j.quarantined_at is null
+  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  order by
+    j.status = 'queued',
+    j.request_hash is null and j.credits_charged = 0,
+    j.created_at
+  limit 1;
+  if not found then
+    return query
+    select false, null::text, null::text, null::uuid, null::text, null::int;
+  end if;
+end $$;
+
+comment on function unstuck.user_active_v1 is $c$
+Caller: check-user-active.
+
+Heals the user's overdue rows and orphans, then looks at running jobs, then at queued ones, of
+the tools of which a user may have one job at a time. A row that is quarantined does not count.
+Always one row.
+$c$;
+
+revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.user_active_v1 to service_role;

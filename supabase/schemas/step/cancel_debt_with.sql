@@ -1,0 +1,24 @@
+-- The cancels owed to the provider once this step is closed: its task, if the provider has one
+-- and is still at it. What is no list, by hand, counts as none.
+create or replace function unstuck_private.cancel_debt_with(p_step unstuck.job_steps) returns jsonb
+language sql
+immutable
+as
+$$
+  select
+    case
+      when jsonb_typeof(p_step.provider_cancel_due) = 'array' then p_step.provider_cancel_due
+      else '[]'
+    end
+    || case
+      when p_step.sent_at is not null
+        and p_step.provider_done_at is null
+        and p_step.provider_task_id is not null
+      then jsonb_build_array(
+        jsonb_build_object('task_id', p_step.provider_task_id, 'run', p_step.run))
+      else '[]'
+    end
+$$;
+
+revoke all on function unstuck_private.cancel_debt_with
+from public, anon, authenticated, service_role;
