@@ -1,11 +1,12 @@
-// Runs every function in one local workerd (Miniflare), fires their crons, and holds the controls that only exist locally.
+// Runs every function in one local workerd (Miniflare), fires their crons, and offers controls that
+// exist only locally.
 //
-//   node stand-ins/workers.mjs <config.json>      (written by `cargo xtask`, see xtask/src/workers.rs)
+//   node stand-ins/workers.mjs <config.json>      (`cargo xtask` writes it, see xtask/src/workers.rs)
 //
-// Two listeners on 127.0.0.1: `port`, the public one (an entry worker in front of the gateway, as the platform's edge
-// is), and `controlPort`, plain Node, which survives a killed workerd:
-//   POST /__scheduled/<name>   fires that function's scheduled handler and answers once it has ended; also at
-//                              <functions url>/__scheduled/<name> on the public port
+// It listens twice on 127.0.0.1: at `port`, the public one (an entry worker in front of the gateway,
+// as the platform's edge is), and at `controlPort`, plain Node, which survives a killed workerd:
+//   POST /__scheduled/<name>   fires that function's scheduled handler and answers once it has ended;
+//                              also at <functions url>/__scheduled/<name> on the public port
 //   POST /__kill               SIGKILLs workerd and answers once a new one serves
 //
 // It never builds anything and knows no function by name.
@@ -24,9 +25,11 @@ const log = createWriteStream(config.log, { flags: "a" });
 const pidFile = path.join(config.stateDir, "workerd.pid");
 const launcher = path.join(config.stateDir, "workerd.sh");
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-writeFileSync(launcher, `#!/bin/sh\necho $$ > ${quoted(pidFile)}\nexec ${quoted(workerdPath.default ?? workerdPath)} "$@"\n`, { mode: 0o755 });
+const start = `exec ${quoted(workerdPath.default ?? workerdPath)} "$@"`;
+writeFileSync(launcher, `#!/bin/sh\necho $$ > ${quoted(pidFile)}\n${start}\n`, { mode: 0o755 });
 process.env.MINIFLARE_WORKERD_PATH = launcher;
-// The platform's 128 MB per isolate, as far as V8 can be held to it: heap and wasm memory, not buffers.
+// The platform's 128 MB per isolate, as far as V8 can be held to it: heap and wasm memory, but not
+// buffers.
 process.env.MINIFLARE_WORKERD_V8_FLAGS = "--max-heap-size=128 --wasm-max-mem-pages=2048";
 
 const json = (status, body) =>
@@ -37,7 +40,10 @@ const ENTRY = `export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url);
     const control = pathname.match(/^(?:\\/functions\\/v1)?(\\/__scheduled\\/.*)$/);
-    if (control) return env.CONTROL.fetch(new Request("http://control" + control[1], { method: request.method }));
+    if (control) {
+      const address = "http://control" + control[1];
+      return env.CONTROL.fetch(new Request(address, { method: request.method }));
+    }
     return env.GATEWAY.fetch(request);
   },
 };`;
@@ -75,7 +81,10 @@ const options = {
       modules: true,
       script: ENTRY,
       compatibilityDate: config.compatibilityDate,
-      serviceBindings: { GATEWAY: config.entry, CONTROL: (request) => control(request.method, new URL(request.url).pathname) },
+      serviceBindings: {
+        GATEWAY: config.entry,
+        CONTROL: (request) => control(request.method, new URL(request.url).pathname),
+      },
     },
     ...config.workers.map(workerOptions),
   ],
@@ -94,7 +103,8 @@ async function control(method, pathname) {
   const name = pathname.match(/^\/__scheduled\/([^/]+)$/)?.[1];
   if (name) {
     const worker = config.workers.find((candidate) => candidate.name === name);
-    if (!worker?.crons.length) return json(404, { error: `no function ${name} with a cron trigger`, code: "not_found" });
+    if (!worker?.crons.length)
+      return json(404, { error: `no function ${name} with a cron trigger`, code: "not_found" });
     const result = await fire(worker, worker.crons[0]);
     return json(result.outcome === "ok" ? 200 : 500, { name, ...result });
   }
@@ -107,11 +117,12 @@ async function control(method, pathname) {
   return json(404, { error: `no control ${pathname}`, code: "not_found" });
 }
 
-// The platform's five fields: minute hour day month weekday, in UTC, weekdays counted from 1 = Sunday.
+// The platform's five fields: minute hour day month weekday, in UTC; 1 is Sunday.
 function matchesField(field, value, lowest) {
   return field.split(",").some((part) => {
     const [range, step = "1"] = part.split("/");
-    const [from, to = part.includes("/") ? Infinity : from] = range === "*" ? [lowest, Infinity] : range.split("-").map(Number);
+    const [from, to = part.includes("/") ? Infinity : from] =
+      range === "*" ? [lowest, Infinity] : range.split("-").map(Number);
     return value >= from && value <= to && (value - from) % Number(step) === 0;
   });
 }
@@ -132,13 +143,19 @@ function onTheMinute() {
   for (const worker of config.workers)
     for (const cron of worker.crons)
       if (matchesCron(cron, at))
-        fire(worker, cron).catch((error) => log.write(`${JSON.stringify({ local: "cron", function: worker.name, error: String(error) })}\n`));
+        fire(worker, cron).catch((error) =>
+          log.write(
+            `${JSON.stringify({ local: "cron", function: worker.name, error: String(error) })}\n`,
+          ),
+        );
   setTimeout(onTheMinute, 60_000 - (Date.now() % 60_000));
 }
 if (config.cron) setTimeout(onTheMinute, 60_000 - (Date.now() % 60_000));
 
 createServer(async (request, response) => {
-  const answer = await control(request.method, request.url).catch((error) => json(500, { error: String(error) }));
+  const answer = await control(request.method, request.url).catch((error) =>
+    json(500, { error: String(error) }),
+  );
   response.writeHead(answer.status, { "content-type": "application/json" });
   response.end(await answer.text());
 }).listen(config.controlPort, "127.0.0.1", () => console.log("ready"));

@@ -8,13 +8,26 @@ const SERIES = ["completed", "failed", "cancelled"];
 
 export async function chart(figure) {
   const { data, error } = await supabase.from("jobs_by_hour").select("*").order("hour");
-  if (error) return figure.replaceChildren(h("p", { class: "problem", role: "alert" }, t("error_network")));
+  if (error)
+    return figure.replaceChildren(h("p", { class: "problem", role: "alert" }, t("error_network")));
   const total = (name) => data.reduce((sum, hour) => sum + hour[name], 0);
-  const key = (name, value) => h("li", { class: name }, t(`chart_${name}`), " ", h("strong", {}, number(value)));
+  const key = (name, value) =>
+    h("li", { class: name }, t(`chart_${name}`), " ", h("strong", {}, number(value)));
   figure.replaceChildren(
-    h("figcaption", {}, h("h2", {}, t("chart_title")), h("ul", { class: "keys" }, SERIES.map((name) => key(name, total(name))), key("refunded", total("credits_refunded")))),
+    h(
+      "figcaption",
+      {},
+      h("h2", {}, t("chart_title")),
+      h(
+        "ul",
+        { class: "keys" },
+        SERIES.map((name) => key(name, total(name))),
+        key("refunded", total("credits_refunded")),
+      ),
+    ),
     drawing(data),
-    table(data));
+    table(data),
+  );
 }
 
 function drawing(hours) {
@@ -23,24 +36,51 @@ function drawing(hours) {
   const mostRefunded = Math.max(1, ...hours.map((hour) => hour.credits_refunded));
   const slot = (WIDTH - LEFT) / hours.length;
   const zero = TOP + HIGH;
-  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const clock = new Intl.DateTimeFormat(language, {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
   const grid = [0, 0.5, 1].map((share) => {
     const y = zero - share * HIGH;
-    return h("g", { class: "grid" }, h("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y }), h("text", { x: LEFT - 10, y: y + 4, "text-anchor": "end" }, number(most * share)));
+    return h(
+      "g",
+      { class: "grid" },
+      h("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y }),
+      h("text", { x: LEFT - 10, y: y + 4, "text-anchor": "end" }, number(most * share)),
+    );
   });
   const bars = hours.map((hour, index) => {
     const [x, width] = [LEFT + (index + 0.22) * slot, slot * 0.56];
-    const bar = (name, y, height) => height > 0 && h("rect", { class: name, x, width, y, height, rx: 2 });
+    const bar = (name, y, height) =>
+      height > 0 && h("rect", { class: name, x, width, y, height, rx: 2 });
     let y = zero;
     const up = SERIES.map((name) => {
       const height = (hour[name] / most) * HIGH;
       y -= height;
       return bar(name, y, height - (height > 3 ? 1 : 0));
     });
-    const label = index % 4 === 3 && h("text", { x: x + width / 2, y: zero + DEEP + LABELS, "text-anchor": "middle" }, clock.format(new Date(hour.hour)));
-    return h("g", {}, up, bar("refunded", zero + 2, (hour.credits_refunded / mostRefunded) * DEEP), label);
+    const label =
+      index % 4 === 3 &&
+      h(
+        "text",
+        { x: x + width / 2, y: zero + DEEP + LABELS, "text-anchor": "middle" },
+        clock.format(new Date(hour.hour)),
+      );
+    return h(
+      "g",
+      {},
+      up,
+      bar("refunded", zero + 2, (hour.credits_refunded / mostRefunded) * DEEP),
+      label,
+    );
   });
-  return h("svg", { viewBox: `0 0 ${WIDTH} ${TOP + HIGH + DEEP + LABELS + 6}`, "aria-hidden": "true" }, grid, bars);
+  return h(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${TOP + HIGH + DEEP + LABELS + 6}`, "aria-hidden": "true" },
+    grid,
+    bars,
+  );
 }
 
 /** The next number that reads well on an axis. */
@@ -51,6 +91,24 @@ function nice(value) {
 
 function table(hours) {
   const names = ["ordered", ...SERIES, "credits_refunded"];
-  const head = ["hour", "ordered", ...SERIES, "refunded"].map((name) => h("th", { scope: "col" }, t(`chart_${name}`)));
-  return h("table", { class: "sr" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, hours.map((hour) => h("tr", {}, h("td", {}, hour.hour), names.map((name) => h("td", {}, hour[name]))))));
+  const head = ["hour", "ordered", ...SERIES, "refunded"].map((name) =>
+    h("th", { scope: "col" }, t(`chart_${name}`)),
+  );
+  return h(
+    "table",
+    { class: "sr" },
+    h("thead", {}, h("tr", {}, head)),
+    h(
+      "tbody",
+      {},
+      hours.map((hour) =>
+        h(
+          "tr",
+          {},
+          h("td", {}, hour.hour),
+          names.map((name) => h("td", {}, hour[name])),
+        ),
+      ),
+    ),
+  );
 }

@@ -57,11 +57,28 @@
 
 /** Tools that do not answer at `<tool>/run` and `<tool>/queue-status`. @type {Record<string, { id: string, session?: string, order: string, look: string }>} */
 const SYNTAX = {
-  "create-generation-job-banana": { id: "jobId", order: "create-generation-job-banana", look: "create-generation-job-banana?jobId=" },
-  "replicate-async-start": { id: "job_id", session: "session_id", order: "replicate-async-start", look: "replicate-async-status?task_id=" },
+  "create-generation-job-banana": {
+    id: "jobId",
+    order: "create-generation-job-banana",
+    look: "create-generation-job-banana?jobId=",
+  },
+  "replicate-async-start": {
+    id: "job_id",
+    session: "session_id",
+    order: "replicate-async-start",
+    look: "replicate-async-status?task_id=",
+  },
   "generate-website": { id: "jobId", order: "generate-website", look: "generate-website?id=" },
-  "generate-react-website": { id: "jobId", order: "generate-react-website", look: "generate-react-website?id=" },
-  "generate-php-website": { id: "jobId", order: "generate-php-website", look: "generate-php-website?id=" },
+  "generate-react-website": {
+    id: "jobId",
+    order: "generate-react-website",
+    look: "generate-react-website?id=",
+  },
+  "generate-php-website": {
+    id: "jobId",
+    order: "generate-php-website",
+    look: "generate-php-website?id=",
+  },
 };
 
 /** The field that `file` stands for, where it is not `imageUrl`. */
@@ -150,7 +167,12 @@ export function createJobs(supabase, options = {}) {
     const answer = await response.json().catch(() => ({}));
     if (response.ok) return answer;
     const details = { ...answer, retryAfter: Number(response.headers.get("retry-after")) || null };
-    throw new JobError(answer.code ?? "internal", answer.message ?? response.statusText, response.status, details);
+    throw new JobError(
+      answer.code ?? "internal",
+      answer.message ?? response.statusText,
+      response.status,
+      details,
+    );
   }
 
   /** @param {Blob} file @param {string} path @param {(bytes: number) => void} onProgress @param {AbortSignal} signal */
@@ -159,7 +181,9 @@ export function createJobs(supabase, options = {}) {
     if (error) throw new JobError("upload_failed", error.message);
     signal.throwIfAborted();
     if (typeof XMLHttpRequest === "undefined") {
-      const sent = await bucket.uploadToSignedUrl(path, data.token, file, { contentType: file.type });
+      const sent = await bucket.uploadToSignedUrl(path, data.token, file, {
+        contentType: file.type,
+      });
       if (sent.error) throw new JobError("upload_failed", sent.error.message);
     } else {
       await put(data.signedUrl, file, onProgress, signal, project.supabaseKey);
@@ -174,7 +198,11 @@ export function createJobs(supabase, options = {}) {
     constructor(id, tool, known) {
       this.id = id;
       this.tool = tool;
-      this.syntax = SYNTAX[tool] ?? { id: "jobId", order: `${tool}/run`, look: `${tool}/queue-status?jobId=` };
+      this.syntax = SYNTAX[tool] ?? {
+        id: "jobId",
+        order: `${tool}/run`,
+        look: `${tool}/queue-status?jobId=`,
+      };
       /** @type {Set<(update: Update) => void>} */
       this.listeners = new Set();
       this.abort = new AbortController();
@@ -184,8 +212,21 @@ export function createJobs(supabase, options = {}) {
       this.wake = () => {};
       /** @type {Update} */
       this.update = {
-        id, tool, state: "uploading", progress: 0, position: null, etaSeconds: null, step: null, totalSteps: null, outputUrl: null,
-        input: {}, answer: {}, creditsCharged: null, creditsRefunded: 0, error: null, ...known,
+        id,
+        tool,
+        state: "uploading",
+        progress: 0,
+        position: null,
+        etaSeconds: null,
+        step: null,
+        totalSteps: null,
+        outputUrl: null,
+        input: {},
+        answer: {},
+        creditsCharged: null,
+        creditsRefunded: 0,
+        error: null,
+        ...known,
       };
       this.result = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
       // Whoever only subscribes must not be told of an unhandled rejection.
@@ -206,7 +247,9 @@ export function createJobs(supabase, options = {}) {
 
     /** @param {Record<string, any>} answer */
     apply(answer) {
-      const state = /** @type {State | undefined} */ (STATES[/** @type {keyof typeof STATES} */ (answer.status)]);
+      const state = /** @type {State | undefined} */ (
+        STATES[/** @type {keyof typeof STATES} */ (answer.status)]
+      );
       const message = answer.errorMessage ?? answer.error_message ?? "";
       const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
       const ended = state === "failed" || state === "cancelled";
@@ -217,9 +260,21 @@ export function createJobs(supabase, options = {}) {
         step: answer.current_step ?? answer.completedCards ?? null,
         totalSteps: answer.total_steps ?? answer.totalCards ?? null,
         outputUrl: answer.outputUrl ?? answer.result_url ?? null,
-        creditsCharged: answer.creditsCharged ?? answer.credits_charged ?? this.update.creditsCharged,
-        creditsRefunded: answer.creditsRefunded ?? answer.refundedCredits ?? answer.credits_refunded ?? this.update.creditsRefunded,
-        error: ended ? new JobError(answer.errorCode ?? code ?? state.toUpperCase(), text || state, 200, answer) : null,
+        creditsCharged:
+          answer.creditsCharged ?? answer.credits_charged ?? this.update.creditsCharged,
+        creditsRefunded:
+          answer.creditsRefunded ??
+          answer.refundedCredits ??
+          answer.credits_refunded ??
+          this.update.creditsRefunded,
+        error: ended
+          ? new JobError(
+              answer.errorCode ?? code ?? state.toUpperCase(),
+              text || state,
+              200,
+              answer,
+            )
+          : null,
         answer,
       });
     }
@@ -228,7 +283,11 @@ export function createJobs(supabase, options = {}) {
     fail(error) {
       const known = error instanceof JobError ? error : new JobError("internal", String(error));
       const { refundedCredits = 0 } = known.details;
-      this.set({ state: this.abort.signal.aborted ? "cancelled" : "failed", error: known, creditsRefunded: refundedCredits });
+      this.set({
+        state: this.abort.signal.aborted ? "cancelled" : "failed",
+        error: known,
+        creditsRefunded: refundedCredits,
+      });
     }
 
     /** @param {Record<string, any>} given */
@@ -241,7 +300,13 @@ export function createJobs(supabase, options = {}) {
         this.set({ input, progress: 1 });
         this.abort.signal.throwIfAborted();
         this.ordered = true;
-        this.apply(await this.order({ ...input, [this.syntax.id]: this.id, [this.syntax.session ?? "sessionId"]: sessionId }));
+        this.apply(
+          await this.order({
+            ...input,
+            [this.syntax.id]: this.id,
+            [this.syntax.session ?? "sessionId"]: sessionId,
+          }),
+        );
         await this.follow();
       } catch (error) {
         this.fail(this.abort.signal.aborted ? new JobError("CANCELLED", "Cancelled") : error);
@@ -258,14 +323,25 @@ export function createJobs(supabase, options = {}) {
         if (value instanceof Blob) {
           sent.set(value, 0);
           const path = `${user.id}/${this.id}/${crypto.randomUUID()}${extension(value)}`;
-          return upload(value, path, (bytes) => {
-            sent.set(value, bytes);
-            this.set({ progress: [...sent.values()].reduce((sum, part) => sum + part, 0) / total() });
-          }, this.abort.signal);
+          return upload(
+            value,
+            path,
+            (bytes) => {
+              sent.set(value, bytes);
+              this.set({
+                progress: [...sent.values()].reduce((sum, part) => sum + part, 0) / total(),
+              });
+            },
+            this.abort.signal,
+          );
         }
         if (Array.isArray(value)) return Promise.all(value.map(visit));
         if (value === null || typeof value !== "object") return value;
-        return Object.fromEntries(await Promise.all(Object.entries(value).map(async ([name, part]) => [name, await visit(part)])));
+        return Object.fromEntries(
+          await Promise.all(
+            Object.entries(value).map(async ([name, part]) => [name, await visit(part)]),
+          ),
+        );
       };
       return visit(input);
     }
@@ -277,7 +353,11 @@ export function createJobs(supabase, options = {}) {
           return await call(this.syntax.order, body);
         } catch (error) {
           const { code } = /** @type {JobError} */ (error);
-          if (tries === ORDER_TRIES || !["network", "upstream_unavailable", "internal"].includes(code)) throw error;
+          if (
+            tries === ORDER_TRIES ||
+            !["network", "upstream_unavailable", "internal"].includes(code)
+          )
+            throw error;
           await pause(pollMs * 2 ** tries);
         }
       }
@@ -313,13 +393,29 @@ export function createJobs(supabase, options = {}) {
       if (this.update.state === "uploading") {
         this.abort.abort();
         // Named, so that an order already on its way is refused when it arrives; it alone, whatever else waits here.
-        const { cancelledCount } = await call(`${QUEUE}/cancel-session`, { sessionId: this.id, jobIds: [this.id] });
-        if (cancelledCount || !this.ordered) this.set({ state: "cancelled", error: new JobError("CANCELLED", "Cancelled") });
+        const { cancelledCount } = await call(`${QUEUE}/cancel-session`, {
+          sessionId: this.id,
+          jobIds: [this.id],
+        });
+        if (cancelledCount || !this.ordered)
+          this.set({ state: "cancelled", error: new JobError("CANCELLED", "Cancelled") });
         return;
       }
-      const { data } = await supabase.schema("unstuck").from("tools").select("table_name").eq("tool", this.tool).single();
-      const { refundedCredits } = await call(`${QUEUE}/cancel`, { table: data?.table_name, jobId: this.id });
-      this.set({ state: "cancelled", creditsRefunded: refundedCredits, error: new JobError("CANCELLED", "Cancelled") });
+      const { data } = await supabase
+        .schema("unstuck")
+        .from("tools")
+        .select("table_name")
+        .eq("tool", this.tool)
+        .single();
+      const { refundedCredits } = await call(`${QUEUE}/cancel`, {
+        table: data?.table_name,
+        jobId: this.id,
+      });
+      this.set({
+        state: "cancelled",
+        creditsRefunded: refundedCredits,
+        error: new JobError("CANCELLED", "Cancelled"),
+      });
     }
 
     /** @returns {Job} */
@@ -343,7 +439,9 @@ export function createJobs(supabase, options = {}) {
   }
 
   function leave() {
-    const jobIds = [...live].filter((job) => job.own && ["uploading", "waiting"].includes(job.update.state)).map((job) => job.id);
+    const jobIds = [...live]
+      .filter((job) => job.own && ["uploading", "waiting"].includes(job.update.state))
+      .map((job) => job.id);
     if (jobIds.length === 0 || !token) return;
     // The browser finishes it after the page is gone.
     request(`${QUEUE}/cancel-session`, { sessionId, jobIds }, { keepalive: true }).catch(() => {});
@@ -370,12 +468,22 @@ export function createJobs(supabase, options = {}) {
         .from("jobs")
         .select("id, tool, status, input, credits_charged, total_steps")
         .eq("user_id", user.id);
-      const { data, error } = await query.in("status", ["queued", "starting", "running"]).order("created_at", { ascending: false });
+      const { data, error } = await query
+        .in("status", ["queued", "starting", "running"])
+        .order("created_at", { ascending: false });
       if (error) throw new JobError("network", error.message);
       return data.map((row) => {
-        const state = /** @type {State} */ (STATES[/** @type {keyof typeof STATES} */ (row.status)]);
+        const state = /** @type {State} */ (
+          STATES[/** @type {keyof typeof STATES} */ (row.status)]
+        );
         const { input, credits_charged: creditsCharged, total_steps: totalSteps } = row;
-        const job = new Follower(row.id, row.tool, { state, input, creditsCharged, totalSteps, progress: 1 });
+        const job = new Follower(row.id, row.tool, {
+          state,
+          input,
+          creditsCharged,
+          totalSteps,
+          progress: 1,
+        });
         live.add(job);
         job.follow();
         return job.handle();
@@ -388,7 +496,10 @@ export function createJobs(supabase, options = {}) {
 function put(url, file, onProgress, signal, apikey) {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
-    const failed = () => reject(new JobError("upload_failed", xhr.responseText || "The upload did not arrive", xhr.status));
+    const failed = () =>
+      reject(
+        new JobError("upload_failed", xhr.responseText || "The upload did not arrive", xhr.status),
+      );
     xhr.open("PUT", url);
     xhr.setRequestHeader("apikey", apikey);
     xhr.setRequestHeader("content-type", file.type || "application/octet-stream");
@@ -403,7 +514,8 @@ function put(url, file, onProgress, signal, apikey) {
 
 /** @param {Blob & { name?: string }} file */
 function extension(file) {
-  const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0] ?? `.${file.type.split("/")[1] ?? "bin"}`;
+  const named =
+    file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0] ?? `.${file.type.split("/")[1] ?? "bin"}`;
   return named.toLowerCase().replace(/[^.a-z0-9]/g, "");
 }
 

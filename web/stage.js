@@ -6,13 +6,23 @@ import { t } from "./words.js";
 
 /** What there is to see before the first job. */
 export function nothing() {
-  return h("div", { class: "stage-empty" }, h("div", { class: "stage-mark" }, icon("split", 40)), h("h2", {}, t("empty_title")), h("p", { class: "muted" }, t("empty_text")));
+  return h(
+    "div",
+    { class: "stage-empty" },
+    h("div", { class: "stage-mark" }, icon("split", 40)),
+    h("h2", {}, t("empty_title")),
+    h("p", { class: "muted" }, t("empty_text")),
+  );
 }
 
 /** A job; `actions` are { cancel, again } as far as they apply. */
 export function stage(update, actions) {
   const views = { uploading, waiting, running, done, failed, cancelled };
-  return h("article", { class: `stage-job ${update.state}`, "data-job": update.id, "data-state": update.state }, views[update.state](update, actions));
+  return h(
+    "article",
+    { class: `stage-job ${update.state}`, "data-job": update.id, "data-state": update.state },
+    views[update.state](update, actions),
+  );
 }
 
 /** What a screen reader says when a job has moved on. */
@@ -33,31 +43,80 @@ function inputOf({ tool, input }) {
 /** The picture at work, dimmed, with what is happening over it. */
 function scene(update, ...content) {
   const picture = inputOf(update);
-  return h("div", { class: "scene" }, picture && h("img", { class: "scene-picture", src: picture, alt: "" }), h("div", { class: "scene-card" }, content));
+  return h(
+    "div",
+    { class: "scene" },
+    picture && h("img", { class: "scene-picture", src: picture, alt: "" }),
+    h("div", { class: "scene-card" }, content),
+  );
 }
 
-const cancelButton = (actions) => actions.cancel && h("button", { type: "button", class: "button quiet", onclick: actions.cancel }, t("cancel"));
+const cancelButton = (actions) =>
+  actions.cancel &&
+  h("button", { type: "button", class: "button quiet", onclick: actions.cancel }, t("cancel"));
 
 function bar(share) {
   const fill = h("div", { class: "bar-fill" });
   fill.style.width = `${Math.round(share * 100)}%`;
-  return h("div", { class: "bar", role: "progressbar", "aria-label": t("progress"), "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share * 100) }, fill);
+  return h(
+    "div",
+    {
+      class: "bar",
+      role: "progressbar",
+      "aria-label": t("progress"),
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+      "aria-valuenow": Math.round(share * 100),
+    },
+    fill,
+  );
 }
 
 function uploading(update, actions) {
-  return scene(update, h("h2", {}, t("uploading")), bar(update.progress), h("p", { class: "muted" }, t("uploading_text", { n: Math.round(update.progress * 100) })), cancelButton(actions));
+  return scene(
+    update,
+    h("h2", {}, t("uploading")),
+    bar(update.progress),
+    h("p", { class: "muted" }, t("uploading_text", { n: Math.round(update.progress * 100) })),
+    cancelButton(actions),
+  );
 }
 
 function waiting(update, actions) {
-  const place = update.position && h("p", { class: "place", "data-position": update.position }, h("span", {}, "#"), number(update.position));
+  const place =
+    update.position &&
+    h(
+      "p",
+      { class: "place", "data-position": update.position },
+      h("span", {}, "#"),
+      number(update.position),
+    );
   const text = update.position ? t("waiting_place", { n: update.position }) : t("waiting_soon");
-  const eta = update.etaSeconds > 0 && h("p", { class: "muted" }, t("waiting_eta", { time: duration(update.etaSeconds) }));
-  return scene(update, place, h("h2", {}, text), eta, h("p", { class: "muted small" }, t("waiting_leave")), cancelButton(actions));
+  const eta =
+    update.etaSeconds > 0 &&
+    h("p", { class: "muted" }, t("waiting_eta", { time: duration(update.etaSeconds) }));
+  return scene(
+    update,
+    place,
+    h("h2", {}, text),
+    eta,
+    h("p", { class: "muted small" }, t("waiting_leave")),
+    cancelButton(actions),
+  );
 }
 
 function running(update) {
   const steps = update.totalSteps > 1 && bar((update.step ?? 0) / update.totalSteps);
-  return [scene(update, h("div", { class: "spinner" }), h("h2", {}, t("running")), steps, h("p", { class: "muted" }, t("running_text"))), pictures(update)];
+  return [
+    scene(
+      update,
+      h("div", { class: "spinner" }),
+      h("h2", {}, t("running")),
+      steps,
+      h("p", { class: "muted" }, t("running_text")),
+    ),
+    pictures(update),
+  ];
 }
 
 function done(update, actions) {
@@ -65,19 +124,44 @@ function done(update, actions) {
   const facts = [
     h("span", { class: "fact" }, icon("check", 16), t("done")),
     h("span", { class: "fact" }, icon("coin", 16), t("credits", { n: paid })),
-    update.creditsRefunded > 0 && h("span", { class: "fact good" }, t("returned", { n: update.creditsRefunded })),
+    update.creditsRefunded > 0 &&
+      h("span", { class: "fact good" }, t("returned", { n: update.creditsRefunded })),
   ];
   // A site lies in one object, which is of no use to a person; its files are saved one by one.
-  const download = update.outputUrl && !update.answer.files && h("a", { class: "button", href: `${update.outputUrl}?download`, download: "" }, icon("download", 18), t("download"));
-  const again = actions.again && h("button", { type: "button", class: "button primary", onclick: actions.again }, t("again"));
-  return [result(update), h("footer", { class: "stage-facts" }, h("div", {}, facts), h("div", { class: "actions" }, download, again))];
+  const download =
+    update.outputUrl &&
+    !update.answer.files &&
+    h(
+      "a",
+      { class: "button", href: `${update.outputUrl}?download`, download: "" },
+      icon("download", 18),
+      t("download"),
+    );
+  const again =
+    actions.again &&
+    h("button", { type: "button", class: "button primary", onclick: actions.again }, t("again"));
+  return [
+    result(update),
+    h(
+      "footer",
+      { class: "stage-facts" },
+      h("div", {}, facts),
+      h("div", { class: "actions" }, download, again),
+    ),
+  ];
 }
 
 function result(update) {
   const before = inputOf(update);
   if (update.answer.files) return files(update.answer.files);
   if (update.answer.tasks) return pictures(update);
-  if (update.tool === "runninghub-video-upscaler") return h("video", { class: "result", src: update.outputUrl, controls: true, "aria-label": t("after") });
+  if (update.tool === "runninghub-video-upscaler")
+    return h("video", {
+      class: "result",
+      src: update.outputUrl,
+      controls: true,
+      "aria-label": t("after"),
+    });
   if (before) return compare(before, update.outputUrl);
   return h("img", { class: "result", src: update.outputUrl, alt: t("after") });
 }
@@ -94,9 +178,18 @@ export function compare(before, after) {
   frame.append(
     h("img", { class: "after", src: after, alt: t("after"), onload: measured }),
     h("img", { class: "before", src: before, alt: t("before") }),
-    h("span", { class: "tag left" }, t("before")), h("span", { class: "tag right" }, t("after"), " ", size),
+    h("span", { class: "tag left" }, t("before")),
+    h("span", { class: "tag right" }, t("after"), " ", size),
     h("div", { class: "handle" }, icon("split", 20)),
-    h("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": t("compare"), oninput: (event) => show(event.target.value) }));
+    h("input", {
+      type: "range",
+      min: 0,
+      max: 100,
+      value: 50,
+      "aria-label": t("compare"),
+      oninput: (event) => show(event.target.value),
+    }),
+  );
   show(50);
   return frame;
 }
@@ -104,9 +197,22 @@ export function compare(before, after) {
 function pictures({ answer: { tasks } }) {
   if (!tasks) return null;
   const card = ({ cardIndex, status, imageUrl, lastError }) =>
-    h("figure", { class: `card ${status}` },
-      imageUrl ? h("a", { href: imageUrl, target: "_blank", rel: "noopener" }, h("img", { src: imageUrl, alt: t("card", { n: cardIndex + 1 }) })) : h("div", { class: "card-blank", title: lastError }, status === "failed" ? icon("alert") : h("div", { class: "spinner small" })),
-      h("figcaption", {}, t("card", { n: cardIndex + 1 })));
+    h(
+      "figure",
+      { class: `card ${status}` },
+      imageUrl
+        ? h(
+            "a",
+            { href: imageUrl, target: "_blank", rel: "noopener" },
+            h("img", { src: imageUrl, alt: t("card", { n: cardIndex + 1 }) }),
+          )
+        : h(
+            "div",
+            { class: "card-blank", title: lastError },
+            status === "failed" ? icon("alert") : h("div", { class: "spinner small" }),
+          ),
+      h("figcaption", {}, t("card", { n: cardIndex + 1 })),
+    );
   return h("div", { class: "cards" }, tasks.map(card));
 }
 
@@ -114,28 +220,63 @@ function files(list) {
   const view = h("pre", { class: "viewer", tabindex: 0 });
   const open = (file, button) => {
     view.textContent = file.content;
-    for (const other of names.children) other.setAttribute("aria-pressed", String(other === button));
+    for (const other of names.children)
+      other.setAttribute("aria-pressed", String(other === button));
   };
   const save = (file) => {
-    const link = h("a", { href: URL.createObjectURL(new Blob([file.content])), download: file.path.split("/").at(-1) });
+    const link = h("a", {
+      href: URL.createObjectURL(new Blob([file.content])),
+      download: file.path.split("/").at(-1),
+    });
     link.click();
   };
-  const names = h("div", { class: "file-names" }, list.map((file) => {
-    const button = h("button", { type: "button", class: "file-name", "aria-pressed": "false", onclick: () => open(file, button), ondblclick: () => save(file) }, file.path);
-    return button;
-  }));
+  const names = h(
+    "div",
+    { class: "file-names" },
+    list.map((file) => {
+      const button = h(
+        "button",
+        {
+          type: "button",
+          class: "file-name",
+          "aria-pressed": "false",
+          onclick: () => open(file, button),
+          ondblclick: () => save(file),
+        },
+        file.path,
+      );
+      return button;
+    }),
+  );
   if (list.length > 0) open(list[0], names.firstChild);
   return h("div", { class: "files" }, names, view);
 }
 
 function ended(update, actions, title) {
-  const money = update.creditsRefunded > 0 ? t("returned", { n: update.creditsRefunded }) : update.creditsCharged ? null : t("not_charged");
-  return h("div", { class: "scene" }, h("div", { class: "scene-card" },
-    h("div", { class: `verdict ${update.state}` }, icon(update.state === "failed" ? "alert" : "close", 24)),
-    h("h2", {}, title),
-    update.error && update.state === "failed" && h("p", {}, explain(update.error)),
-    money && h("p", { class: "money" }, icon("coin", 16), money),
-    actions.again && h("button", { type: "button", class: "button", onclick: actions.again }, t("again"))));
+  const money =
+    update.creditsRefunded > 0
+      ? t("returned", { n: update.creditsRefunded })
+      : update.creditsCharged
+        ? null
+        : t("not_charged");
+  return h(
+    "div",
+    { class: "scene" },
+    h(
+      "div",
+      { class: "scene-card" },
+      h(
+        "div",
+        { class: `verdict ${update.state}` },
+        icon(update.state === "failed" ? "alert" : "close", 24),
+      ),
+      h("h2", {}, title),
+      update.error && update.state === "failed" && h("p", {}, explain(update.error)),
+      money && h("p", { class: "money" }, icon("coin", 16), money),
+      actions.again &&
+        h("button", { type: "button", class: "button", onclick: actions.again }, t("again")),
+    ),
+  );
 }
 
 const failed = (update, actions) => ended(update, actions, t("failed"));

@@ -8,12 +8,22 @@ export const FORMS = {
     icon: "picture",
     files: [{ name: "imageUrl", accept: "image/*", label: "picture" }],
     fields: [
-      { name: "resolution", type: "choice", options: [1024, 2048, 4096, 8192], preset: 2048, unit: "px" },
+      {
+        name: "resolution",
+        type: "choice",
+        options: [1024, 2048, 4096, 8192],
+        preset: 2048,
+        unit: "px",
+      },
       { name: "prompt", type: "text", max: 2000, optional: true },
     ],
     compares: "imageUrl",
   },
-  "runninghub-video-upscaler": { icon: "video", files: [{ name: "videoUrl", accept: "video/*", label: "video" }], fields: [] },
+  "runninghub-video-upscaler": {
+    icon: "video",
+    files: [{ name: "videoUrl", accept: "video/*", label: "video" }],
+    fields: [],
+  },
   "runninghub-pose-changer": {
     icon: "pose",
     files: [person, { name: "referenceImageUrl", accept: "image/*", label: "reference" }],
@@ -43,10 +53,23 @@ export const FORMS = {
   },
   "replicate-async-start": {
     icon: "chain",
-    files: [{ ...person, name: "person_image" }, { name: "garments", accept: "image/*", label: "garments", many: 5 }],
-    fields: [{ name: "category", type: "choice", options: ["upper_body", "lower_body", "dresses"], preset: "upper_body" }],
+    files: [
+      { ...person, name: "person_image" },
+      { name: "garments", accept: "image/*", label: "garments", many: 5 },
+    ],
+    fields: [
+      {
+        name: "category",
+        type: "choice",
+        options: ["upper_body", "lower_body", "dresses"],
+        preset: "upper_body",
+      },
+    ],
     steps: ({ garments }) => garments?.length || 1,
-    order: ({ person_image, garments, category }) => ({ person_image, garments: garments.map((image) => ({ image, category })) }),
+    order: ({ person_image, garments, category }) => ({
+      person_image,
+      garments: garments.map((image) => ({ image, category })),
+    }),
     compares: "person_image",
   },
   "generate-website": { icon: "site", ...site() },
@@ -72,6 +95,8 @@ export function price(tool, values) {
 
 /** The request for the values of a form: what was left empty is left out. */
 export function order(tool, values) {
-  const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "" && value !== null));
+  const given = Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== "" && value !== null),
+  );
   return FORMS[tool].order?.(given) ?? given;
 }

@@ -1,4 +1,5 @@
-// Makes what the pages load and nobody writes by hand, in web/build: the client library in one file, the contract as JSON.
+// Makes the files of web/build, which the pages load and nobody writes by hand: the client library
+// in one file and the contract as JSON.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";

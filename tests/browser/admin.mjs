@@ -7,7 +7,9 @@ const row = tab.locator(`tr[data-job="${given.job}"]`);
 await row.waitFor();
 const before = await row.innerText();
 const finished = await tab.locator(`tr[data-job="${given.finished}"] [data-cancel]`).count();
-const colour = await row.locator("[data-cancel]").evaluate((button) => getComputedStyle(button).color);
+const colour = await row
+  .locator("[data-cancel]")
+  .evaluate((button) => getComputedStyle(button).color);
 await row.locator("[data-cancel]").click();
 const question = await tab.getByRole("dialog").innerText();
 await tab.getByRole("button", { name: "Cancel job" }).click();

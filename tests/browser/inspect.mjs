@@ -15,7 +15,13 @@ async function look(tab, what) {
   const { violations } = await tab.evaluate(() => globalThis.axe.run());
   looked.push(what);
   for (const { id, impact, nodes } of violations)
-    if (["serious", "critical"].includes(impact)) findings.push({ what, id, impact, nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`) });
+    if (["serious", "critical"].includes(impact))
+      findings.push({
+        what,
+        id,
+        impact,
+        nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`),
+      });
 }
 
 for (const colorScheme of ["light", "dark"]) {
@@ -34,7 +40,13 @@ for (const colorScheme of ["light", "dark"]) {
   await look(studio, `done, ${colorScheme}`);
   await studio.context().close();
 
-  const phone = await open("/", { ...screen, email: given[colorScheme], viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  const phone = await open("/", {
+    ...screen,
+    email: given[colorScheme],
+    viewport: { width: 390, height: 844 },
+    isMobile: true,
+    hasTouch: true,
+  });
   await phone.locator(".history-row").first().waitFor();
   const wide = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   if (wide > 0) findings.push({ what: `phone, ${colorScheme}`, id: `${wide} pixels too wide` });

@@ -1,4 +1,5 @@
-// A tab that is closed while the job is in a given state; ends once the closing has arrived, where it says something.
+// Closes a tab while its job is in a given state. Where closing cancels the job, ends once the
+// cancel has arrived.
 
 import { picture } from "../client/picture.mjs";
 import { given, open, order, reached, rows, tell, until } from "./tab.mjs";
@@ -7,12 +8,19 @@ const tab = await open("/", { email: "user1@example.com" });
 let holding;
 const held = new Promise((resolve) => (holding = resolve));
 // An upload that hangs, as on a train.
-if (given.state === "uploading") await tab.route("**/object/upload/sign/**", (route) => (route.request().method() === "PUT" ? holding() : route.continue()));
+if (given.state === "uploading")
+  await tab.route("**/object/upload/sign/**", (route) =>
+    route.request().method() === "PUT" ? holding() : route.continue(),
+  );
 const id = await order(tab, picture());
 await reached(tab, given.state);
 if (given.state === "uploading") await held;
 // Another tab keeps the browser open, as it is for most people.
 await tab.context().newPage();
 await tab.close({ runBeforeUnload: true });
-if (given.state !== "running") await until("the cancel has arrived", async () => (await rows(`cancelled_requests?job_id=eq.${id}`)).length);
+if (given.state !== "running")
+  await until(
+    "the cancel has arrived",
+    async () => (await rows(`cancelled_requests?job_id=eq.${id}`)).length,
+  );
 await tell({ id });

@@ -8,7 +8,10 @@ await all.first().waitFor();
 const everybody = await all.count();
 await tab.getByLabel("User").fill(given.user);
 await tab.keyboard.press("Enter");
-await tab.waitForFunction((count) => document.querySelectorAll(".jobs tbody tr[data-job]").length < count, everybody);
+await tab.waitForFunction(
+  (count) => document.querySelectorAll(".jobs tbody tr[data-job]").length < count,
+  everybody,
+);
 const matching = await tab.locator(".jobs tbody tr[data-job]").count();
 await tab.getByRole("button", { name: "Cancel all that match" }).click();
 const question = await tab.getByRole("dialog").innerText();

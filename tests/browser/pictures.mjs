@@ -1,11 +1,15 @@
-// The pictures of the documents: the studio on a desk and on a phone, the admin's page by day and by night.
+// Takes the pictures of the documents: the studio on a desk and on a phone, the admin page in light
+// and in dark colours.
 
 import { createJobs } from "../../web/client.js";
 import { client, signIn as signInClient } from "../client/stack.mjs";
 import { png } from "../client/picture.mjs";
 import { given, open, order, reached, stack, tell } from "./tab.mjs";
 
-const mix = (from, to, share) => from.map((value, index) => Math.round(value + (to[index] - value) * Math.min(1, Math.max(0, share))));
+const mix = (from, to, share) =>
+  from.map((value, index) =>
+    Math.round(value + (to[index] - value) * Math.min(1, Math.max(0, share))),
+  );
 
 /** Hills before a low sun, in the colours of one hour or another. */
 function landscape({ sky, glow, sun, ridges, at }) {
@@ -19,24 +23,57 @@ function landscape({ sky, glow, sun, ridges, at }) {
     if (distance < 74) colour = mix([255, 250, 228], sun, distance / 74);
     else if (distance < 230) colour = mix(sun, colour, ((distance - 74) / 156) ** 0.6);
     ridges.forEach((ridge, n) => {
-      const top = 390 + n * 68 + Math.sin(x * (0.006 + n * 0.0032) + n * 1.9) * (44 - n * 7) + Math.sin(x * (0.017 + n * 0.006) + n) * 12;
+      const top =
+        390 +
+        n * 68 +
+        Math.sin(x * (0.006 + n * 0.0032) + n * 1.9) * (44 - n * 7) +
+        Math.sin(x * (0.017 + n * 0.006) + n) * 12;
       if (y > top) colour = mix(ridge, mix(ridge, [8, 10, 22], 0.55), (y - top) / 170);
     });
     return colour;
   });
 }
-const evening = landscape({ sky: [22, 38, 92], glow: [252, 152, 98], sun: [255, 208, 122], ridges: [[116, 74, 106], [66, 50, 94], [26, 30, 62]], at: [640, 322] });
-const morning = landscape({ sky: [92, 168, 204], glow: [246, 228, 200], sun: [255, 232, 170], ridges: [[120, 160, 158], [62, 114, 118], [24, 62, 70]], at: [300, 250] });
+const evening = landscape({
+  sky: [22, 38, 92],
+  glow: [252, 152, 98],
+  sun: [255, 208, 122],
+  ridges: [
+    [116, 74, 106],
+    [66, 50, 94],
+    [26, 30, 62],
+  ],
+  at: [640, 322],
+});
+const morning = landscape({
+  sky: [92, 168, 204],
+  glow: [246, 228, 200],
+  sun: [255, 232, 170],
+  ridges: [
+    [120, 160, 158],
+    [62, 114, 118],
+    [24, 62, 70],
+  ],
+  at: [300, 250],
+});
 
-const script = (body) => fetch(`${stack.providersUrl}/__script`, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
-const save = (tab, name, options) => tab.screenshot({ path: `${given.folder}/${name}.png`, animations: "disabled", ...options });
+const script = (body) =>
+  fetch(`${stack.providersUrl}/__script`, {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { "content-type": "application/json" },
+  });
+const save = (tab, name, options) =>
+  tab.screenshot({ path: `${given.folder}/${name}.png`, animations: "disabled", ...options });
 
 async function finished(tab, picture, state = "done") {
   const id = await order(tab, picture);
   await tab.locator(`.stage-job[data-job="${id}"][data-state=${state}]`).waitFor();
 }
 
-const desk = await open("/", { email: "user1@example.com", viewport: { width: 1360, height: 940 } });
+const desk = await open("/", {
+  email: "user1@example.com",
+  viewport: { width: 1360, height: 940 },
+});
 await finished(desk, morning);
 await script({ runninghub: { times: 1, fail: "out of memory" } });
 await finished(desk, morning, "failed");
@@ -49,21 +86,45 @@ await save(desk, "studio");
 // Three others keep the provider busy, and one waits, so that there is something to watch.
 await script({ reset: true });
 await script({ runninghub: { hang: true } });
-for (const email of ["user2@example.com", "user3@example.com", "user4@example.com", "user5@example.com"]) {
+for (const email of [
+  "user2@example.com",
+  "user3@example.com",
+  "user4@example.com",
+  "user5@example.com",
+]) {
   const supabase = client();
   await signInClient(supabase, email);
-  const job = createJobs(supabase, { pollMs: 100 }).run("runninghub-upscaler", { file: new File([evening], "in.png", { type: "image/png" }) });
-  await new Promise((resolve) => job.subscribe(({ state }) => ["waiting", "running"].includes(state) && resolve()));
+  const job = createJobs(supabase, { pollMs: 100 }).run("runninghub-upscaler", {
+    file: new File([evening], "in.png", { type: "image/png" }),
+  });
+  await new Promise((resolve) =>
+    job.subscribe(({ state }) => ["waiting", "running"].includes(state) && resolve()),
+  );
 }
-const phone = await open("/", { email: "user1@example.com", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
+const phone = await open("/", {
+  email: "user1@example.com",
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 2,
+  isMobile: true,
+  hasTouch: true,
+});
 await order(phone, morning);
 await reached(phone, "waiting");
 await phone.locator("[data-position]").waitFor();
-await phone.locator(".stage").evaluate((stage) => stage.scrollIntoView({ block: "start", behavior: "instant" }));
+await phone
+  .locator(".stage")
+  .evaluate((stage) => stage.scrollIntoView({ block: "start", behavior: "instant" }));
 await save(phone, "studio-phone");
 
-for (const [colorScheme, name] of [["light", "admin"], ["dark", "admin-dark"]]) {
-  const admin = await open("/admin", { email: "admin1@example.com", colorScheme, viewport: { width: 1360, height: 1000 } });
+for (const [colorScheme, name] of [
+  ["light", "admin"],
+  ["dark", "admin-dark"],
+]) {
+  const admin = await open("/admin", {
+    email: "admin1@example.com",
+    colorScheme,
+    viewport: { width: 1360, height: 1000 },
+  });
   await admin.locator("tr[data-job]").first().waitFor();
   await admin.locator(".chart rect").first().waitFor();
   await save(admin, name);

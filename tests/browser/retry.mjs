@@ -8,7 +8,9 @@ await row.waitFor();
 const well = await tab.locator(`tr[data-job="${given.well}"] [data-retry]`).count();
 await row.locator("[data-retry]").click();
 const toast = await tab.locator(".toast").innerText();
-const fresh = tab.locator(`tr[data-job]:not([data-job="${given.failed}"]):not([data-job="${given.well}"])`);
+const fresh = tab.locator(
+  `tr[data-job]:not([data-job="${given.failed}"]):not([data-job="${given.well}"])`,
+);
 await fresh.first().waitFor();
 const made = await fresh.evaluateAll((rows) => rows.map((one) => one.dataset.job));
 await tell({ well, toast, made });

@@ -1,5 +1,5 @@
-// What the scenarios here share: a browser, a signed-in tab, and everything that goes wrong in it. The scenarios act as a
-// person would, print one JSON object, and judge nothing.
+// What the scenarios of this folder share: a browser, a signed-in tab, and a list of everything that
+// goes wrong in it. A scenario acts as a person would and prints one JSON object; a test judges it.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
@@ -8,7 +8,15 @@ export const stack = JSON.parse(process.env.STACK);
 export const given = JSON.parse(process.env.GIVEN ?? "{}");
 
 // As root there is no sandbox; the rest keeps the browser from calling home.
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const PATIENCE_MS = 30_000;
 
 export const browser = await chromium.launch({ executablePath: stack.chromium, args: FLAGS });
@@ -17,15 +25,26 @@ export const problems = [];
 
 /** A tab of somebody's own browser. */
 export async function open(path, { email, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, locale: "en-US", baseURL: stack.url, ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1360, height: 900 },
+    locale: "en-US",
+    baseURL: stack.url,
+    ...options,
+  });
   context.setDefaultTimeout(PATIENCE_MS);
   const tab = await context.newPage();
   const note = (kind, text) => problems.push(`${path}: ${kind}: ${text}`);
   tab.on("pageerror", (error) => note("error", error.message));
-  tab.on("console", (message) => /Content.Security.Policy|Refused to|TrustedHTML/.test(message.text()) && note("policy", message.text()));
+  tab.on(
+    "console",
+    (message) =>
+      /Content.Security.Policy|Refused to|TrustedHTML/.test(message.text()) &&
+      note("policy", message.text()),
+  );
   tab.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
-    if (origin !== stack.url && !["blob:", "data:"].includes(protocol)) note("elsewhere", request.url());
+    if (origin !== stack.url && !["blob:", "data:"].includes(protocol))
+      note("elsewhere", request.url());
   });
   await tab.goto(path);
   if (email) await signIn(tab, email);
@@ -41,7 +60,9 @@ export async function signIn(tab, email) {
 
 /** Chooses a picture and orders; gives the job's id once the stage shows it. */
 export async function order(tab, picture) {
-  await tab.locator("[name=imageUrl]").setInputFiles({ name: "in.png", mimeType: "image/png", buffer: picture });
+  await tab
+    .locator("[name=imageUrl]")
+    .setInputFiles({ name: "in.png", mimeType: "image/png", buffer: picture });
   await tab.locator(".tool-form button[type=submit]").click();
   return tab.locator(".stage-job").getAttribute("data-job");
 }

@@ -14,7 +14,8 @@ async function fill(form) {
     const many = (await input.getAttribute("multiple")) !== null;
     await input.setInputFiles(video ? clip : many ? two : two[0]);
   }
-  for (const field of await form.locator("input:not([type]), textarea").all()) await field.fill("A bakery in Lisbon");
+  for (const field of await form.locator("input:not([type]), textarea").all())
+    await field.fill("A bakery in Lisbon");
 }
 
 /** The size of a picture or video once it has really been decoded. */
@@ -24,7 +25,10 @@ const size = (element) =>
       await media.decode();
       return [media.naturalWidth, media.naturalHeight];
     }
-    if (media.readyState < 2) await new Promise((resolve, reject) => Object.assign(media, { onloadeddata: resolve, onerror: () => reject(media.error) }));
+    if (media.readyState < 2)
+      await new Promise((resolve, reject) =>
+        Object.assign(media, { onloadeddata: resolve, onerror: () => reject(media.error) }),
+      );
     return [media.videoWidth, media.videoHeight];
   });
 
@@ -48,11 +52,15 @@ await tab.reload();
 for (const [tool, { id }] of Object.entries(seen)) {
   const row = tab.locator(`.history-row[data-job="${id}"]`);
   await row.waitFor();
-  const thumb = (await row.locator(".thumb img").count()) === 1 ? await size(row.locator(".thumb img")) : null;
+  const thumb =
+    (await row.locator(".thumb img").count()) === 1 ? await size(row.locator(".thumb img")) : null;
   await row.locator(".history-open").click();
   const stage = tab.locator(`.stage-job[data-job="${id}"][data-state=done]`);
   await stage.waitFor();
-  const opened = { files: await stage.locator(".file-name").allTextContents(), downloads: await stage.locator("a[download]").count() };
+  const opened = {
+    files: await stage.locator(".file-name").allTextContents(),
+    downloads: await stage.locator("a[download]").count(),
+  };
   Object.assign(seen[tool], { thumb, opened });
 }
 await tell({ seen });

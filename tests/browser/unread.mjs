@@ -3,11 +3,16 @@
 import { given, open, tell } from "./tab.mjs";
 
 const tab = await open("/admin", { email: "admin1@example.com" });
-const refused = { status: 500, json: { code: "57014", message: "canceling statement due to statement timeout" } };
+const refused = {
+  status: 500,
+  json: { code: "57014", message: "canceling statement due to statement timeout" },
+};
 for (const view of ["invariant_violations", "job_events", "job_receipts", "job_steps"]) {
   await tab.route(new RegExp(`/rest/v1/${view}\\?`), (route) => route.fulfill(refused));
 }
-await tab.route("**/functions/v1/health", (route) => route.fulfill({ status: 503, json: { ok: false, lastSweepSeconds: 3, stuck: 0, violations: 2 } }));
+await tab.route("**/functions/v1/health", (route) =>
+  route.fulfill({ status: 503, json: { ok: false, lastSweepSeconds: 3, stuck: 0, violations: 2 } }),
+);
 await tab.reload();
 const row = tab.locator(`tr[data-job="${given.job}"]`);
 await row.waitFor();

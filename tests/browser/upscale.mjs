@@ -29,13 +29,16 @@ const pixels = await tab.evaluate(async () => {
     return canvas.getImageData(0, 0, width, height).data;
   };
   const [a, b] = [colours(before), colours(after)];
-  const difference = a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / a.length;
+  const difference =
+    a.reduce((sum, value, index) => sum + Math.abs(value - b[index]), 0) / a.length;
   return { before: [width, height], after: [after.naturalWidth, after.naturalHeight], difference };
 });
 const slider = tab.getByLabel("Compare before and after");
 await slider.focus();
 await tab.keyboard.press("Home");
-const split = await tab.locator(".compare").evaluate((frame) => frame.style.getPropertyValue("--split"));
+const split = await tab
+  .locator(".compare")
+  .evaluate((frame) => frame.style.getPropertyValue("--split"));
 const shown = await tab.locator(".compare-size").textContent();
 await tab.locator(`.history-row[data-job="${id}"] summary`).click();
 const receipt = await tab.locator(`.history-row[data-job="${id}"] tbody tr`).allTextContents();

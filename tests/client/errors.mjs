@@ -1,16 +1,32 @@
-// web/client.js when things go wrong: nobody signed in, a failing provider, bad input, giving up, coming back.
+// Runs web/client.js when things go wrong: nobody is signed in, a provider fails, the input is bad,
+// a job is cancelled, a page comes back.
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "./picture.mjs";
 import { client, signIn, stack } from "./stack.mjs";
 
 const supabase = client();
-const jobs = createJobs(supabase, { functionsUrl: `${stack.url}/functions/v1/`, pollMs: 50, pollMaxMs: 200 });
+const jobs = createJobs(supabase, {
+  functionsUrl: `${stack.url}/functions/v1/`,
+  pollMs: 50,
+  pollMaxMs: 200,
+});
 const file = () => new File([picture()], "in.png", { type: "image/png" });
 const ended = async (job) => {
-  const error = await job.result.then(() => null, (reason) => reason);
+  const error = await job.result.then(
+    () => null,
+    (reason) => reason,
+  );
   const { id, state, creditsRefunded } = job.update;
-  return { id, state, creditsRefunded, name: error?.name, code: error?.code, status: error?.status, message: error?.message };
+  return {
+    id,
+    state,
+    creditsRefunded,
+    name: error?.name,
+    code: error?.code,
+    status: error?.status,
+    message: error?.message,
+  };
 };
 
 const signedOut = await ended(jobs.run("runninghub-upscaler", { file: file() }));
@@ -22,14 +38,34 @@ const given = jobs.run("runninghub-upscaler", { file: file() });
 await given.cancel();
 const cancelled = await ended(given);
 
-const script = (body) => fetch(`${stack.providersUrl}/__script`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const script = (body) =>
+  fetch(`${stack.providersUrl}/__script`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
 await script({ reset: true });
 await script({ runninghub: { hang: true } });
 const hanging = jobs.run("runninghub-upscaler", { file: file() });
-await new Promise((resolve) => hanging.subscribe(({ state }) => state !== "uploading" && resolve()));
-const noMoreRunning = await hanging.cancel().then(() => ({}), ({ code, status }) => ({ code, status }));
+await new Promise((resolve) =>
+  hanging.subscribe(({ state }) => state !== "uploading" && resolve()),
+);
+const noMoreRunning = await hanging.cancel().then(
+  () => ({}),
+  ({ code, status }) => ({ code, status }),
+);
 // The same user's page after a reload.
 const found = await createJobs(supabase, { functionsUrl: `${stack.url}/functions/v1` }).resume();
 
-console.log(JSON.stringify({ signedOut, failed, invalid, cancelled, noMoreRunning, resumed: found.length, sameId: found[0]?.id === hanging.id }));
+console.log(
+  JSON.stringify({
+    signedOut,
+    failed,
+    invalid,
+    cancelled,
+    noMoreRunning,
+    resumed: found.length,
+    sameId: found[0]?.id === hanging.id,
+  }),
+);
 process.exit(0);

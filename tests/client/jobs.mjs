@@ -7,7 +7,10 @@ import { client, endAsAdmin, given, signIn, size } from "./stack.mjs";
 const supabase = client();
 await signIn(supabase, "user1@example.com");
 const jobs = createJobs(supabase, { pollMs: 50, pollMaxMs: 200 });
-const job = jobs.run("runninghub-upscaler", { file: new File([picture()], "in.png", { type: "image/png" }), resolution: 1024 });
+const job = jobs.run("runninghub-upscaler", {
+  file: new File([picture()], "in.png", { type: "image/png" }),
+  resolution: 1024,
+});
 const states = new Set();
 let position = null;
 job.subscribe((update) => {
@@ -17,4 +20,13 @@ job.subscribe((update) => {
 });
 const result = await job.result;
 const { width, height } = size(await (await fetch(result.outputUrl)).arrayBuffer());
-console.log(JSON.stringify({ id: job.id, states: [...states], position, result, size: [width, height], creditsCharged: result.creditsCharged }));
+console.log(
+  JSON.stringify({
+    id: job.id,
+    states: [...states],
+    position,
+    result,
+    size: [width, height],
+    creditsCharged: result.creditsCharged,
+  }),
+);

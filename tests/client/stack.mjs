@@ -1,4 +1,5 @@
-// What the scripts here share: the stack's addresses, a client, a picture. The scripts print one JSON object and judge nothing.
+// What the scripts of this folder share: the stack's addresses, a client, an upload. A script prints
+// one JSON object; a test judges it.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@supabase/supabase-js";
@@ -28,7 +29,10 @@ export async function upload(supabase, user, jobId, bytes, name = "in.png", type
   const bucket = supabase.storage.from("uploads");
   const path = `${user.id}/${jobId}/${name}`;
   const { token } = good(await bucket.createSignedUploadUrl(path), "createSignedUploadUrl");
-  good(await bucket.uploadToSignedUrl(path, token, new Blob([bytes], { type })), "uploadToSignedUrl");
+  good(
+    await bucket.uploadToSignedUrl(path, token, new Blob([bytes], { type })),
+    "uploadToSignedUrl",
+  );
   return bucket.getPublicUrl(path).data.publicUrl;
 }
 
@@ -36,7 +40,10 @@ export async function upload(supabase, user, jobId, bytes, name = "in.png", type
 export async function finished(supabase, tool, jobId) {
   const until = Date.now() + PATIENCE_MS;
   for (;;) {
-    const last = good(await supabase.functions.invoke(`${tool}/queue-status`, { body: { jobId } }), "queue-status");
+    const last = good(
+      await supabase.functions.invoke(`${tool}/queue-status`, { body: { jobId } }),
+      "queue-status",
+    );
     if (!["queued", "running"].includes(last.status) || Date.now() > until) return last;
     await pause(POLL_MS);
   }
@@ -59,5 +66,10 @@ export function size(bytes) {
 export async function endAsAdmin(jobId) {
   const supabase = client();
   await signIn(supabase, "admin1@example.com");
-  good(await supabase.functions.invoke("admin-cancel-job", { body: { table: "upscaler_jobs", jobId } }), "admin-cancel-job");
+  good(
+    await supabase.functions.invoke("admin-cancel-job", {
+      body: { table: "upscaler_jobs", jobId },
+    }),
+    "admin-cancel-job",
+  );
 }

@@ -1,4 +1,4 @@
-// Each tool as a page uses it: upload its files, order, poll, look at the result and at the own row.
+// Uses each tool as a page does: uploads its files, orders, polls, reads the result and its own row.
 
 import { readFile } from "node:fs/promises";
 import { png } from "./picture.mjs";
@@ -10,15 +10,27 @@ const user = await signIn(supabase, "user3@example.com");
 async function use(tool, table, files) {
   const jobId = crypto.randomUUID();
   const body = { jobId, sessionId: crypto.randomUUID() };
-  for (const [field, [bytes, name, type]] of Object.entries(files)) body[field] = await upload(supabase, user, jobId, bytes, name, type);
+  for (const [field, [bytes, name, type]] of Object.entries(files))
+    body[field] = await upload(supabase, user, jobId, bytes, name, type);
   const run = good(await supabase.functions.invoke(`${tool}/run`, { body }), `${tool}/run`);
   const last = await finished(supabase, tool, jobId);
   const result = await fetch(last.outputUrl);
   const row = good(await supabase.from(table).select("*").eq("id", jobId).single(), table);
-  return { body, run, last, row, type: result.headers.get("content-type"), bytes: await result.arrayBuffer() };
+  return {
+    body,
+    run,
+    last,
+    row,
+    type: result.headers.get("content-type"),
+    bytes: await result.arrayBuffer(),
+  };
 }
 
-const plain = (width, height, name) => [png(width, height, (x, y) => [x * 9, y * 9, 90]), name, "image/png"];
+const plain = (width, height, name) => [
+  png(width, height, (x, y) => [x * 9, y * 9, 90]),
+  name,
+  "image/png",
+];
 const seen = {
   video: await use("runninghub-video-upscaler", "video_upscaler_jobs", {
     videoUrl: [await readFile(given.clip), "in.mp4", "video/mp4"],

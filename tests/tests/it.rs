@@ -22,3 +22,5 @@ mod sql_text;
 mod tidy;
 #[path = "it/upgrade.rs"]
 mod upgrade;
+#[path = "it/words.rs"]
+mod words;

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use xtask::command::{cargo, run, say};
+use xtask::command::{cargo, run, run_quiet, say};
 use xtask::stack::{self, Stack, StackOptions, announce};
 use xtask::{bench, build, demo, migration, scaffold, schema, size, tools};
 
@@ -143,6 +143,7 @@ async fn dev() -> Result<()> {
 
 fn test(args: &[String]) -> Result<()> {
     tools::setup()?;
+    format_of_scripts()?;
     tools::browser()?;
     let test_only = test_functions()?;
     build::functions(&build::all_with(&test_only)?)?;
@@ -157,6 +158,15 @@ fn test(args: &[String]) -> Result<()> {
         &mut command,
         "the failed tests are named above; one alone: `cargo test -p <package> <name>`",
     )
+}
+
+/// Compares every page, style sheet and script with what prettier would write.
+fn format_of_scripts() -> Result<()> {
+    const FOLDERS: [&str; 4] = ["web", "tests", "xtask", "stand-ins"];
+    let mut prettier = Command::new(xtask::paths::node_bin("prettier"));
+    prettier.current_dir(xtask::paths::root()).arg("--check").args(FOLDERS);
+    let advice = format!("run `npx prettier --write {}`", FOLDERS.join(" "));
+    run_quiet("format of pages and scripts", &mut prettier, &advice).map(drop)
 }
 
 /// Functions that exist for tests alone.

@@ -472,45 +472,6 @@ fn whoever_can_send_a_hint_has_its_queue() {
     assert!(senders >= 8, "{senders}");
 }
 
-/// The names that a file of words gives to its texts; the forms of a plural differ by language.
-fn words(language: &str) -> BTreeSet<String> {
-    let text = sources::read(format!("web/words/{language}.js"));
-    let lines =
-        text.lines().filter(|line| line.starts_with("  ") && !line.trim_start().starts_with("//"));
-    let names = lines.flat_map(|line| line.match_indices(": ").map(|(at, _)| &line[..at]));
-    let name = |before: &str| -> String {
-        let name: String = before
-            .chars()
-            .rev()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-')
-            .collect();
-        name.chars().rev().collect()
-    };
-    let mark = |before: &str, name: &str| {
-        before.strip_suffix(name).is_some_and(|rest| {
-            rest.trim_end().is_empty()
-                || rest.ends_with(", ")
-                    && !rest.trim_end_matches(", ").ends_with(|c: char| c.is_alphanumeric())
-        })
-    };
-    let found = names
-        .map(|before| (before, name(before)))
-        .filter(|(before, name)| !name.is_empty() && mark(before, name));
-    let plural = ["one", "few", "many", "other", "two", "zero"];
-    found.map(|(_, name)| name).filter(|name| !plural.contains(&name.as_str())).collect()
-}
-
-#[test]
-fn every_language_has_every_word() {
-    let english = words("en");
-    assert!(english.contains("read_failed") && english.len() > 100, "{english:?}");
-    for language in ["pt", "ru", "uk"] {
-        let other = words(language);
-        let missing: Vec<_> = english.difference(&other).collect();
-        assert!(missing.is_empty(), "web/words/{language}.js has no {missing:?}");
-    }
-}
-
 #[test]
 fn every_secret_is_used_and_every_setting_declared() {
     let config = code(Path::new("shared/src/config.rs"));
