@@ -11,19 +11,11 @@
 //! Invariants: money and state move inside one SQL function per operation; a request path never
 //! panics; a secret, a token or a body never reaches a log line or an error message.
 
-pub mod address;
-pub mod auth;
-pub mod config;
+pub mod app;
+pub mod core;
 pub mod db;
 #[cfg(feature = "edge")]
 pub mod edge;
-pub mod error;
 pub mod flow;
-pub mod id;
-pub mod job;
-pub mod provider;
-pub mod site;
 #[cfg(test)]
 mod testing;
-pub mod transport;
-pub mod webhook;

@@ -5,11 +5,12 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::id::JobId;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::{cancel, finalise};
-use shared::id::JobId;
+use shared::flow::finalise;
+use shared::flow::submit::wake;
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {
@@ -46,7 +47,7 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
             .await?;
     let owned = call.cx.clone();
     call.background(
-        async move { cancel::follow_up(&owned.cx(), &cancelled.provider, Some(job)).await },
+        async move { wake::follow_up(&owned.cx(), &cancelled.provider, Some(job)).await },
     );
     let refunded = cancelled.refunded_credits;
     Reply::ok(json!({

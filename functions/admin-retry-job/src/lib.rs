@@ -5,11 +5,11 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::id::JobId;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::retry;
-use shared::id::JobId;
+use shared::flow::heal::admin_retry;
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {
@@ -38,9 +38,10 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
         JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
     call.log_job(job);
     let charge = body.charge.unwrap_or(false);
-    let requeued = retry::by_admin(&call.cx(), call.user()?, &body.table, job, charge).await?;
+    let requeued =
+        admin_retry::by_admin(&call.cx(), call.user()?, &body.table, job, charge).await?;
     let (owned, provider) = (call.cx.clone(), requeued.provider);
-    call.background(async move { retry::follow_up(&owned.cx(), &provider).await });
+    call.background(async move { admin_retry::follow_up(&owned.cx(), &provider).await });
     Reply::ok(match requeued.retry_of {
         None => json!({"success": true, "jobId": requeued.job_id, "retried": true}),
         Some(old) => json!({"success": true, "jobId": requeued.job_id, "retryOf": old}),

@@ -4,10 +4,10 @@
 //! Missed, doubled and overlapping runs are harmless.
 
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::generations;
+use shared::flow::heal::website_retry;
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 static SPEC: Spec = Spec {
@@ -31,11 +31,11 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 }
 
 async fn clean_up(cx: OwnedCx) -> Result<(), ApiError> {
-    generations::clean_up(&cx.cx(), LIMIT).await.map(drop)
+    website_retry::clean_up(&cx.cx(), LIMIT).await.map(drop)
 }
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
-    let report = generations::clean_up(&call.cx(), LIMIT).await?;
+    let report = website_retry::clean_up(&call.cx(), LIMIT).await?;
     let mut body =
         serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Value::Object(fields) = &mut body {

@@ -4,11 +4,11 @@
 //! By cron three passes 20 s apart, by HTTP one. Missed, doubled and overlapping runs are harmless.
 
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
 use shared::db::sweep::Source;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::sweep;
+use shared::flow::heal::sweep;
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 static SPEC: Spec = Spec {

@@ -2,7 +2,7 @@
 
 use crate::input::Input;
 use serde_json::Value;
-use shared::provider::gemini;
+use shared::core::provider::gemini;
 use std::fmt::Write;
 
 /// What each card is for, and what it must show.

@@ -1,7 +1,7 @@
 //! What an order of cards says.
 
 use serde::{Deserialize, Serialize};
-use shared::error::ApiError;
+use shared::core::error::ApiError;
 
 /// The body as it comes; unknown fields are ignored.
 #[derive(Deserialize)]

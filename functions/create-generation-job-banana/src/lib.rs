@@ -8,14 +8,16 @@ mod input;
 
 use input::{Body, Input};
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::app::runninghub as tool;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::job::State;
+use shared::core::provider::gemini;
+use shared::core::transport::Transport;
 use shared::db::job::JobRow;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec, tool};
-use shared::error::ApiError;
-use shared::flow::{hint, start};
-use shared::job::State;
-use shared::provider::gemini;
-use shared::transport::Transport;
+use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::flow::order::enqueue as start;
+use shared::flow::submit::wake;
 use worker::{Context, Env, Request, Response, event};
 
 const NAME: &str = "create-generation-job-banana";
@@ -58,7 +60,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     let view = start::enqueue(&cx, &order).await?;
     if !view.status.is_final() {
         let owned = call.cx.clone();
-        call.background(async move { hint::send(&owned.cx(), gemini::NAME, 0).await });
+        call.background(async move { wake::send(&owned.cx(), gemini::NAME, 0).await });
     }
     let mut answer = json!({
         "success": true,

@@ -4,11 +4,11 @@
 use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::transport::Transport;
 use shared::db::DbError;
 use shared::edge::{BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::ApiError;
-use shared::transport::Transport;
 
 /// Two periods of the sweep: later than this, it does not run.
 const SWEEP_LATE_S: i32 = 120;

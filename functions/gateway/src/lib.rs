@@ -7,8 +7,8 @@ mod health;
 mod pages;
 
 use health::{HEALTH, health};
+use shared::core::error::ApiError;
 use shared::edge::{self, Fetch};
-use shared::error::ApiError;
 use worker::{Context, Env, Request, Response, event};
 
 const FUNCTIONS: &str = "/functions/v1/";

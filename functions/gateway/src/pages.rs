@@ -4,9 +4,9 @@
 //! Nothing here is secret: the key in the settings is the one every browser has.
 
 use serde::Serialize;
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::{ApiError, ErrorCode};
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::{ApiError, ErrorCode};
 use worker::{Env, Fetcher, Headers, Request, RequestInit, Response, Url};
 
 /// Where the pages are; no function may be reached under this name.

@@ -3,8 +3,9 @@
 //! Here is what is this tool's own: its kind. Everything else is what every website function does; the site is made by
 //! the consumer of the hints' queue.
 
-use shared::edge::{self, BODY_BYTES_MAX, Spec, generation};
-use shared::site::Kind;
+use shared::app::website as generation;
+use shared::core::website::Kind;
+use shared::edge::{self, BODY_BYTES_MAX, Spec};
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {

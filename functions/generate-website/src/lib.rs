@@ -3,8 +3,9 @@
 //!
 //! Here is what is this tool's own: its kind. Everything else is what every website function does.
 
-use shared::edge::{self, BODY_BYTES_MAX, Batch, Spec, generation};
-use shared::site::Kind;
+use shared::app::website as generation;
+use shared::core::website::Kind;
+use shared::edge::{self, BODY_BYTES_MAX, Batch, Spec};
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {

@@ -4,12 +4,13 @@
 //! The claim records `started_at` before anything else happens, so that a crash anywhere later is visible.
 
 use serde_json::{Value, json};
-use shared::auth::Policy;
-use shared::edge::{self, BODY_BYTES_MAX, Batch, Call, Op, OwnedCx, Reply, Spec, tool};
-use shared::error::ApiError;
-use shared::flow::attempt::{Bounds, Report, run_all};
-use shared::flow::picture;
-use shared::provider::gemini;
+use shared::app::runninghub as tool;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::provider::gemini;
+use shared::edge::{self, BODY_BYTES_MAX, Batch, Call, Op, OwnedCx, Reply, Spec};
+use shared::flow::attempt::card;
+use shared::flow::attempt::pool::{Bounds, Report, run_all};
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 static SPEC: Spec = Spec {
@@ -74,5 +75,5 @@ async fn run(owned: &OwnedCx, claim_for_ms: u64) -> Result<Report, ApiError> {
     let cx = owned.cx();
     let account = cx.config.gemini()?;
     let bounds = Bounds { lanes: LANES, claim_for_ms };
-    run_all(&cx, gemini::NAME, bounds, async |step| picture::make(&cx, &account, step).await).await
+    run_all(&cx, gemini::NAME, bounds, async |step| card::make(&cx, &account, step).await).await
 }

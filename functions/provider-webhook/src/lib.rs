@@ -6,12 +6,13 @@
 //! body is never believed.
 
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::webhook::Subject;
 use shared::db::step::Attempt;
 use shared::edge::{self, Batch, Call, Op, OwnedCx, Reply, Spec, WEBHOOK_BYTES_MAX};
-use shared::error::ApiError;
-use shared::flow::webhook::{Hint, consume, record};
-use shared::webhook::Subject;
+use shared::flow::settle::webhook::{Hint, consume, record};
+use shared::flow::submit::round::dispatch;
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {
@@ -53,7 +54,11 @@ async fn receive(call: Call) -> Result<Reply, ApiError> {
 
 async fn act(message: Value, cx: OwnedCx) -> Result<(), ApiError> {
     match serde_json::from_value::<Hint>(message) {
-        Ok(hint) => consume(&cx.cx(), &hint).await,
+        Ok(hint) => {
+            let cx = cx.cx();
+            let start = async || dispatch(&cx, &hint.provider, |_| {}).await.map(drop);
+            consume(&cx, &hint, &start).await
+        }
         // It will never be readable, and the sweep does not need it.
         Err(_) => Ok(()),
     }

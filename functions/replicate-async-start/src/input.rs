@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::error::ApiError;
-use shared::flow::input::at_most;
-use shared::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
+use shared::core::error::ApiError;
+use shared::core::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
+use shared::flow::order::input::at_most;
 
 /// The body as it comes; unknown fields are ignored.
 #[derive(Deserialize)]

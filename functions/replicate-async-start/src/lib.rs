@@ -7,14 +7,15 @@ mod input;
 
 use input::{Body, Input};
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::job::State;
+use shared::core::provider::replicate;
+use shared::core::transport::Transport;
 use shared::db::job::JobView;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, REPLICATE_SETTINGS, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::{dispatch, start};
-use shared::job::State;
-use shared::provider::replicate;
-use shared::transport::Transport;
+use shared::flow::order::enqueue as start;
+use shared::flow::submit::round as dispatch;
 use worker::{Context, Env, Request, Response, event};
 
 const NAME: &str = "replicate-async-start";

@@ -2,10 +2,10 @@
 //! the database, none of the provider.
 
 use serde_json::json;
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::id::JobId;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::ApiError;
-use shared::id::JobId;
 use worker::{Context, Env, Request, Response, event};
 
 /// Whose jobs it tells about.

@@ -2,11 +2,11 @@
 //! webhook or the checker brings it.
 
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::provider::replicate::NAME;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, REPLICATE_SETTINGS, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::dispatch::{Dispatched, Outcome, dispatch, dispatch_within};
-use shared::provider::replicate::NAME;
+use shared::flow::submit::round::{Dispatched, Outcome, dispatch, dispatch_within};
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 static SPEC: Spec = Spec {

@@ -3,11 +3,11 @@
 //!
 //! By cron two runs 30 s apart, by HTTP one. Missed, doubled and overlapping runs are harmless.
 
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
+use shared::core::provider::replicate::NAME;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, REPLICATE_SETTINGS, Reply, Spec};
-use shared::error::ApiError;
-use shared::flow::check;
-use shared::provider::replicate::NAME;
+use shared::flow::heal::checker;
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 static SPEC: Spec = Spec {
@@ -31,11 +31,11 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 }
 
 async fn runs(cx: OwnedCx) -> Result<(), ApiError> {
-    check::passes(&cx.cx(), NAME, RUNS, EVERY_MS).await
+    checker::passes(&cx.cx(), NAME, RUNS, EVERY_MS).await
 }
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
-    let report = check::pass(&call.cx(), NAME, 1).await?;
+    let report = checker::pass(&call.cx(), NAME, 1).await?;
     let mut body =
         serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Some(fields) = body.as_object_mut() {

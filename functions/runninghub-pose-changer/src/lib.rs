@@ -3,8 +3,9 @@
 //! Here are its input and its nodes; everything else is what every RunningHub tool does.
 
 use serde::{Deserialize, Serialize};
-use shared::edge::{self, Spec, tool};
-use shared::provider::runninghub::apps::{self, Field, Input as _};
+use shared::app::runninghub as tool;
+use shared::core::provider::runninghub::apps::{self, Field, Input as _};
+use shared::edge::{self, Spec};
 use worker::{Context, Env, Request, Response, event};
 
 /// What `run` takes.

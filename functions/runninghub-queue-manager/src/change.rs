@@ -2,13 +2,15 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::core::error::ApiError;
+use shared::core::id::JobId;
+use shared::core::provider::runninghub::NAME;
 use shared::edge::{Call, Reply};
-use shared::error::ApiError;
-use shared::flow::dispatch::{Dispatched, Outcome, dispatch};
-use shared::flow::input::at_most;
-use shared::flow::{cancel as at_provider, finalise, reconcile as repair};
-use shared::id::JobId;
-use shared::provider::runninghub::NAME;
+use shared::flow::finalise;
+use shared::flow::heal::reconcile as repair;
+use shared::flow::order::input::at_most;
+use shared::flow::submit::round::{Dispatched, Outcome, dispatch};
+use shared::flow::submit::wake;
 
 /// How many jobs one call may name.
 const IDS_MAX: usize = 100;
@@ -77,7 +79,7 @@ pub(crate) async fn cancel_session(call: &Call) -> Result<Reply, ApiError> {
 /// Tells the provider what is over, and lets in what may start, after the answer.
 fn follow_up(call: &Call, provider: String, job: Option<JobId>) {
     let owned = call.cx.clone();
-    call.background(async move { at_provider::follow_up(&owned.cx(), &provider, job).await });
+    call.background(async move { wake::follow_up(&owned.cx(), &provider, job).await });
 }
 
 pub(crate) async fn process_next(call: &Call) -> Result<Reply, ApiError> {

@@ -6,9 +6,9 @@
 mod change;
 mod look;
 
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::ApiError;
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {

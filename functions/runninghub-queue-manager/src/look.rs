@@ -1,12 +1,12 @@
 //! What changes nothing: the queue as it is, and whether a user has a live job in it.
 
 use serde_json::json;
-use shared::auth::Caller;
+use shared::core::auth::Caller;
+use shared::core::error::ApiError;
+use shared::core::id::UserId;
+use shared::core::job::State;
+use shared::core::provider::runninghub::NAME;
 use shared::edge::{Call, Reply};
-use shared::error::ApiError;
-use shared::id::UserId;
-use shared::job::State;
-use shared::provider::runninghub::NAME;
 
 pub(crate) async fn check(call: &Call) -> Result<Reply, ApiError> {
     let queue = call.cx().db().queue_check_v1(NAME).await?;

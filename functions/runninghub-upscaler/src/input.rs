@@ -1,9 +1,9 @@
 //! What `run` takes, its limits, and the nodes that take it.
 
 use serde::{Deserialize, Serialize};
-use shared::error::ApiError;
-use shared::flow::input::at_most;
-use shared::provider::runninghub::apps::{self, Field, STANDARD};
+use shared::core::error::ApiError;
+use shared::core::provider::runninghub::apps::{self, Field, STANDARD};
+use shared::flow::order::input::at_most;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,7 +2,7 @@
 
 use super::Input;
 use serde_json::{Value, json};
-use shared::provider::runninghub::apps::{Input as _, stored_request};
+use shared::core::provider::runninghub::apps::{Input as _, stored_request};
 
 fn check(body: Value) -> Result<Input, String> {
     let input: Input = serde_json::from_value(body).map_err(|error| error.to_string())?;

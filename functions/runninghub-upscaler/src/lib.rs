@@ -6,8 +6,9 @@
 mod input;
 
 use input::Input;
-use shared::edge::{self, Spec, tool};
-use shared::provider::runninghub::apps::Input as _;
+use shared::app::runninghub as tool;
+use shared::core::provider::runninghub::apps::Input as _;
+use shared::edge::{self, Spec};
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = tool::spec(Input::TOOL);

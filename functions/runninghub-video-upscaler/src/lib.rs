@@ -4,9 +4,10 @@
 //! Everything but the input is what every RunningHub tool does.
 
 use serde::{Deserialize, Serialize};
-use shared::edge::{self, Spec, tool};
-use shared::error::ApiError;
-use shared::provider::runninghub::apps::{self, Field, Input as _};
+use shared::app::runninghub as tool;
+use shared::core::error::ApiError;
+use shared::core::provider::runninghub::apps::{self, Field, Input as _};
+use shared::edge::{self, Spec};
 use worker::{Context, Env, Request, Response, event};
 
 /// What `run` takes. All but the URL is what the page knows about the video.
@@ -67,7 +68,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 mod tests {
     use super::Input;
     use serde_json::{Value, json};
-    use shared::provider::runninghub::apps::Input as _;
+    use shared::core::provider::runninghub::apps::Input as _;
 
     fn check(body: Value) -> Result<Input, String> {
         let input: Input = serde_json::from_value(body).map_err(|error| error.to_string())?;

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::Config;
-use crate::error::{ApiError, ErrorCode};
-use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use crate::core::config::Config;
+use crate::core::error::{ApiError, ErrorCode};
+use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 const TIMEOUT_MS: u32 = 10_000;
 /// Where our RPCs lie; the project's PostgREST must expose it.

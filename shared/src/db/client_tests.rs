@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, json};
 
 use super::{Db, DbError};
-use crate::config::Config;
-use crate::error::{ApiError, ErrorCode};
-use crate::transport::{
+use crate::core::config::Config;
+use crate::core::error::{ApiError, ErrorCode};
+use crate::core::transport::{
     Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
 };
 

@@ -1,9 +1,9 @@
 //! Whole jobs: enqueue, read, cancel.
 
 use super::{Db, DbError};
-use crate::id::{JobId, UserId};
-use crate::job::State;
-use crate::transport::Transport;
+use crate::core::id::{JobId, UserId};
+use crate::core::job::State;
+use crate::core::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -3,9 +3,9 @@
 //! Only `flow::finalise` calls those that end a step.
 
 use super::{Db, DbError};
-use crate::id::{JobId, Run, Step, UserId};
-use crate::job::State;
-use crate::transport::Transport;
+use crate::core::id::{JobId, Run, Step, UserId};
+use crate::core::job::State;
+use crate::core::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

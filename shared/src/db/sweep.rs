@@ -2,8 +2,8 @@
 
 use super::step::Attempt;
 use super::{Db, DbError};
-use crate::id::UserId;
-use crate::transport::Transport;
+use crate::core::id::UserId;
+use crate::core::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

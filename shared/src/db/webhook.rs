@@ -2,7 +2,7 @@
 
 use super::step::Attempt;
 use super::{Db, DbError};
-use crate::transport::Transport;
+use crate::core::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -14,7 +14,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 use worker::wasm_bindgen_futures::JsFuture;
 
-use crate::error::{ApiError, ErrorCode};
+use crate::core::error::{ApiError, ErrorCode};
 
 /// The body as text. Where the length is declared, the platform enforces it and one read is
 /// enough; where it is not, chunks are counted.

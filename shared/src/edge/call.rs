@@ -9,15 +9,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::auth::Caller;
-use crate::config::Config;
+use crate::core::auth::Caller;
+use crate::core::config::Config;
+use crate::core::error::ApiError;
+use crate::core::id::UserId;
+use crate::core::webhook::Signature;
 use crate::edge::fetch::Fetch;
 use crate::edge::rate;
 use crate::edge::spec::Quota;
-use crate::error::ApiError;
 use crate::flow::Cx;
-use crate::id::UserId;
-use crate::webhook::Signature;
 
 /// A [`Cx`] that can be moved into work that outlives the answer.
 #[derive(Clone)]

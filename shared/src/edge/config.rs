@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use crate::config::Config;
-use crate::error::ApiError;
+use crate::core::config::Config;
+use crate::core::error::ApiError;
 
 thread_local! {
     static PARSED: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };

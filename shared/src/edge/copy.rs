@@ -13,8 +13,8 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Response};
 use worker::{Delay, js_sys};
 
+use crate::core::transport::{Copy, CopyError, File, HttpRequest};
 use crate::edge::fetch::{describe, exchange, short, text};
-use crate::transport::{Copy, CopyError, File, HttpRequest};
 
 #[wasm_bindgen(module = "/src/edge/copy.js")]
 extern "C" {

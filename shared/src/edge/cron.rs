@@ -8,14 +8,14 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use crate::auth::Caller;
+use crate::core::auth::Caller;
+use crate::core::error::ApiError;
+use crate::core::id;
+use crate::core::transport::Transport;
 use crate::edge::call::OwnedCx;
 use crate::edge::fetch::Fetch;
 use crate::edge::log::Line;
 use crate::edge::spec::Spec;
-use crate::error::ApiError;
-use crate::id;
-use crate::transport::Transport;
 
 /// Runs the handler to its end and logs what came of it. Never fails.
 pub async fn serve_scheduled<F, Fut>(spec: &'static Spec, env: Env, handle: F)

@@ -14,7 +14,7 @@ use worker::web_sys::{
 };
 use worker::{Delay, Env, MessageBuilder};
 
-use crate::transport::{
+use crate::core::transport::{
     Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
 };
 

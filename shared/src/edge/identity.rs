@@ -8,16 +8,16 @@ use std::cell::RefCell;
 
 use serde_json::json;
 
-use crate::auth::Identity;
-use crate::auth::credential::{Proof, presented, prove};
-use crate::auth::jwks::{FETCH_TIMEOUT_MS, Jwks, Lookup};
-use crate::auth::jwt::{self, Key};
-use crate::auth::remembered::Remembered;
-use crate::config::Config;
+use crate::core::auth::Identity;
+use crate::core::auth::credential::{Proof, presented, prove};
+use crate::core::auth::jwks::{FETCH_TIMEOUT_MS, Jwks, Lookup};
+use crate::core::auth::jwt::{self, Key};
+use crate::core::auth::remembered::Remembered;
+use crate::core::config::Config;
+use crate::core::error::ApiError;
+use crate::core::id::UserId;
+use crate::core::transport::{HttpRequest, Transport};
 use crate::edge::call::OwnedCx;
-use crate::error::ApiError;
-use crate::id::UserId;
-use crate::transport::{HttpRequest, Transport};
 
 const LOOK_AGAIN_MS: u32 = 25;
 /// Longer than any flight: whoever waits this long may say so.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::ApiError;
+use crate::core::error::ApiError;
 
 /// What the line says.
 pub(crate) struct Line<'a> {

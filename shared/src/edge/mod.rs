@@ -10,7 +10,6 @@ mod copy;
 mod cors;
 mod cron;
 mod fetch;
-pub mod generation;
 mod identity;
 mod log;
 mod queue;
@@ -19,7 +18,6 @@ mod serve;
 mod spec;
 mod start;
 mod stream;
-pub mod tool;
 
 pub use call::{Call, OwnedCx, Reply};
 pub use cors::{plain, with_cors};

@@ -10,14 +10,14 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use worker::{Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage, js_sys};
 
-use crate::auth::Caller;
+use crate::core::auth::Caller;
+use crate::core::error::ApiError;
+use crate::core::id;
+use crate::core::transport::Transport;
 use crate::edge::call::OwnedCx;
 use crate::edge::fetch::Fetch;
 use crate::edge::log::Line;
 use crate::edge::spec::Spec;
-use crate::error::ApiError;
-use crate::id;
-use crate::transport::Transport;
 
 /// What the queue event hands over.
 pub type Batch = MessageBatch<String>;

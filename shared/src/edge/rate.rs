@@ -2,10 +2,10 @@
 
 use worker::Env;
 
-use crate::auth::Identity;
+use crate::core::auth::Identity;
+use crate::core::error::{ApiError, ErrorCode};
+use crate::core::id::UserId;
 use crate::edge::spec::Quota;
-use crate::error::{ApiError, ErrorCode};
-use crate::id::UserId;
 
 /// The period of every limiter: the platform says yes or no, never how long to wait.
 const PERIOD_S: u32 = 60;

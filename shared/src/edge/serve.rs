@@ -9,17 +9,17 @@ use std::rc::Rc;
 use serde_json::Value;
 use worker::{Context, Env, Headers, Request, Response};
 
-use crate::auth::policy::{Admission, admit};
-use crate::auth::{Caller, Policy};
+use crate::core::auth::policy::{Admission, admit};
+use crate::core::auth::{Caller, Policy};
+use crate::core::error::{ApiError, ErrorCode};
+use crate::core::id;
+use crate::core::transport::Transport;
+use crate::core::webhook::{self, Signature};
 use crate::edge::call::{Body, Call, OwnedCx, Reply};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::Line;
 use crate::edge::spec::{Op, Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
-use crate::error::{ApiError, ErrorCode};
-use crate::id;
-use crate::transport::Transport;
-use crate::webhook::{self, Signature};
 
 /// What the log line needs, filled in as it becomes known.
 struct Trace {

@@ -2,8 +2,8 @@
 //!
 //! Pure: it sees a method and a path, never a request.
 
-use crate::auth::Policy;
-use crate::error::{ApiError, ErrorCode};
+use crate::core::auth::Policy;
+use crate::core::error::{ApiError, ErrorCode};
 
 /// One function.
 #[derive(Debug)]

@@ -12,5 +12,5 @@ fn start() {
         console_error_panic_hook::hook(info);
         previous(info);
     }));
-    crate::auth::crypto::install();
+    crate::core::auth::crypto::install();
 }

@@ -11,7 +11,7 @@ use worker::web_sys::{AbortController, Response};
 use worker::{Date, Delay};
 
 use super::fetch::{Fetch, built, describe, exchange, is_redirect, text};
-use crate::transport::{Functions, HttpRequest, HttpResponse, Streams, TransportError};
+use crate::core::transport::{Functions, HttpRequest, HttpResponse, Streams, TransportError};
 use worker::wasm_bindgen::JsValue;
 
 /// What a refusal may say about asking again.

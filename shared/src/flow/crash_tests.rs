@@ -2,12 +2,13 @@
 //! call's effect; whatever is left is picked up by sweeps alone, and nothing is submitted twice.
 
 use super::Cx;
-use super::dispatch::dispatch;
-use super::sweep::pass;
-use super::webhook::{Hint, consume};
+use super::heal::sweep::pass;
+use super::settle::webhook::{Hint, consume};
+use super::submit::round::dispatch;
+use super::submit::wake::start_next;
+use crate::core::id::{JobId, Run, Step};
+use crate::core::provider::runninghub::NAME;
 use crate::db::sweep::Source;
-use crate::id::{JobId, Run, Step};
-use crate::provider::runninghub::NAME;
 use crate::testing::world::{Cut, JOB, World};
 use futures_util::FutureExt;
 
@@ -77,7 +78,7 @@ fn confirm_once(world: &World) {
         run: Run(1),
         task_id: Some("7".to_owned()),
     };
-    let _ = consume(&cx, &hint).now_or_never();
+    let _ = consume(&cx, &hint, &async || start_next(&cx, &hint.provider).await).now_or_never();
 }
 
 #[test]

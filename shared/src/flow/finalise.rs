@@ -4,15 +4,15 @@
 //! reads as stale and changes nothing. What is refunded is decided in the database.
 
 use super::Cx;
+use crate::core::error::ApiError;
+use crate::core::id::{JobId, UserId};
+use crate::core::job::Failure;
+use crate::core::transport::Transport;
 use crate::db::DbError;
-use crate::db::generation::{Retry, Stale};
 use crate::db::job::{CancelledInSession, CancelledJob};
 use crate::db::step::{Attempt, Checked, Completed, Done, Failed, Heard, Requeued};
 use crate::db::sweep::Swept;
-use crate::error::ApiError;
-use crate::id::{JobId, UserId};
-use crate::job::Failure;
-use crate::transport::Transport;
+use crate::db::website::{Retry, Stale};
 use serde_json::Value;
 
 /// Repeats a fenced call once where its answer was lost.

@@ -3,8 +3,8 @@
 //! Who loses the lease drops the work: somebody else may be at it. It knows nothing of the work.
 
 use super::Cx;
+use crate::core::transport::Transport;
 use crate::db::step::Attempt;
-use crate::transport::Transport;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 
@@ -68,9 +68,11 @@ async fn sleep<T: Transport>(cx: &Cx<'_, T>, ms: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{JobId, Run, Step};
+    use crate::core::id::{JobId, Run, Step};
+    use crate::core::transport::{
+        Copy, CopyError, File, HttpRequest, HttpResponse, TransportError,
+    };
     use crate::testing::world::{JOB, World};
-    use crate::transport::{Copy, CopyError, File, HttpRequest, HttpResponse, TransportError};
     use futures_util::FutureExt;
     use futures_util::future::poll_fn;
     use serde_json::{Value, json};

@@ -3,39 +3,23 @@
 //! Nothing here names the platform: tests drive every future by hand and drop it at any call.
 //! What ends a job goes through [`finalise`] and nowhere else.
 
-pub mod answer;
 pub mod attempt;
-pub mod cancel;
-pub mod check;
-pub mod confirm;
-pub mod dispatch;
 pub mod finalise;
-pub mod generations;
-pub mod hint;
-pub mod input;
+pub mod heal;
 pub mod lease;
-pub mod lost;
-pub mod picture;
-pub mod reconcile;
-pub mod retry;
-pub mod save;
-pub mod site;
-pub mod start;
+pub mod order;
+pub mod provider_cancel;
+pub mod settle;
 pub mod store;
-pub mod sweep;
-pub mod webhook;
+pub mod submit;
 
-#[cfg(test)]
-mod attempt_tests;
-#[cfg(test)]
-mod card_tests;
 #[cfg(test)]
 mod crash_tests;
 
-use crate::config::Config;
+use crate::core::config::Config;
+use crate::core::error::ApiError;
+use crate::core::transport::Transport;
 use crate::db::Db;
-use crate::error::ApiError;
-use crate::transport::Transport;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -52,7 +36,7 @@ impl<'a, T: Transport> Cx<'a, T> {
     }
 
     /// One log line beside the request's own: `event` names it, `detail` is an object.
-    fn log(&self, event: &str, detail: Value) {
+    pub fn log(&self, event: &str, detail: Value) {
         let mut line = json!({"event": event, "request_id": self.request_id});
         if let (Some(line), Value::Object(detail)) = (line.as_object_mut(), detail) {
             line.extend(detail);
@@ -61,7 +45,7 @@ impl<'a, T: Transport> Cx<'a, T> {
     }
 
     /// Something only the operator can mend: a dead key, an empty account, a missing app.
-    fn alarm(&self, provider: &str, cause: Option<&str>) {
+    pub fn alarm(&self, provider: &str, cause: Option<&str>) {
         if let Some(cause) = cause {
             self.log(
                 "provider_alarm",
@@ -73,7 +57,7 @@ impl<'a, T: Transport> Cx<'a, T> {
 
 /// Does something `count` times, begun `every_ms` apart by the clock: slow work, such as the copy of
 /// a large result, holds up none of the others, nor does a fault.
-async fn every<T: Transport>(
+pub(crate) async fn every<T: Transport>(
     cx: &Cx<'_, T>,
     count: u32,
     every_ms: u32,

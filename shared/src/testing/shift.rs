@@ -6,8 +6,8 @@
 mod transport;
 
 use super::world::Cut;
-use crate::config::Config;
-use crate::transport::{HttpRequest, HttpResponse, Transport};
+use crate::core::config::Config;
+use crate::core::transport::{HttpRequest, HttpResponse, Transport};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::pin::{Pin, pin};

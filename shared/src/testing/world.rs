@@ -4,8 +4,8 @@
 //! is tested against Postgres. Any call can be cut: the future waits there for ever, and the test
 //! drops it, as a killed worker would.
 
-use crate::config::Config;
-use crate::transport::{
+use crate::core::config::Config;
+use crate::core::transport::{
     Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
 };
 use serde_json::{Value, json};

@@ -9,19 +9,7 @@ use unstuck_tests::{Database, sources};
 use xtask::wrangler::Wrangler;
 
 /// What decides from values in hand. The other layers are `db`, `flow` and `edge`.
-const CORE: [&str; 11] = [
-    "address",
-    "auth",
-    "config",
-    "credit",
-    "error",
-    "id",
-    "job",
-    "provider",
-    "site",
-    "transport",
-    "webhook",
-];
+const CORE: [&str; 1] = ["core"];
 
 /// The packages that the product was asked to be built with.
 const NAMED: [&str; 7] = [
@@ -87,7 +75,8 @@ fn module(file: &Path) -> String {
 
 #[test]
 fn layers_depend_one_way() {
-    let allowed: BTreeSet<&str> = CORE.into_iter().chain(["db", "flow", "edge", "lib"]).collect();
+    let allowed: BTreeSet<&str> =
+        CORE.into_iter().chain(["db", "flow", "app", "edge", "lib"]).collect();
     for file in shipped("shared/src") {
         let (module, code, shown) = (module(&file), code(&file), file.display().to_string());
         assert!(
@@ -98,7 +87,7 @@ fn layers_depend_one_way() {
             module == "edge" || !names_crate(&code, "worker"),
             "{shown}: only `edge` names `worker`"
         );
-        if module != "edge" {
+        if module != "edge" && module != "app" {
             assert!(!code.contains("crate::edge"), "{shown}: nothing below depends on `edge`");
         }
         if CORE.contains(&module.as_str()) {
@@ -305,7 +294,9 @@ async fn what_costs_credits_says_so_and_is_rate_limited() {
     let db = Database::fresh().await;
     let charges = |code: &str| code.contains(".charging()");
     // What a function takes from `edge` may charge for it.
-    let shared: Vec<String> = sources::rust_files("shared/src/edge")
+    let shared: Vec<String> = ["shared/src/app", "shared/src/edge"]
+        .into_iter()
+        .flat_map(sources::rust_files)
         .into_iter()
         .filter(|file| charges(&code(file)) && !file.ends_with("spec.rs"))
         .filter_map(|file| Some(format!("{}::", file.file_stem()?.to_string_lossy())))
@@ -329,13 +320,13 @@ async fn what_costs_credits_says_so_and_is_rate_limited() {
 fn whole_code(function: &str) -> String {
     let files = shipped(&format!("functions/{function}"));
     let mut all: String = files.iter().map(|file| code(file)).collect();
-    for part in ["tool", "generation"] {
+    for (part, name) in [("runninghub", "tool"), ("website", "generation")] {
         // `tool::job_param` alone is no operation.
         if ["spec(", "OPS", "handle", "consume"]
             .iter()
-            .any(|name| all.contains(&format!("{part}::{name}")))
+            .any(|used| all.contains(&format!("{name}::{used}")))
         {
-            all += &code(Path::new(&format!("shared/src/edge/{part}.rs")));
+            all += &code(Path::new(&format!("shared/src/app/{part}.rs")));
         }
     }
     all
@@ -418,50 +409,33 @@ fn whatever_a_user_may_call_has_its_limiter() {
     assert!(limited >= 13, "{limited}");
 }
 
-/// What follows up for whichever provider a job was at.
-const FOLLOWING: [&str; 4] = ["cancel", "reconcile", "retry", "sweep"];
+/// The calls of `flow` that may wake every synchronous provider, because they serve any job.
+const WAKING_ALL: [&str; 5] =
+    ["sweep::pass", "reconcile::reconcile", "admin_retry::", "wake::follow_up", "wake::start_next"];
+/// The calls of `flow` that may wake the provider that they are given.
+const WAKING_ONE: [&str; 3] = ["wake::send(", "run_all(", "website_retry::"];
 
-/// The queues of synchronous providers that a function may have to wake: by name where it names the provider, all of
-/// them where it follows up for whichever provider a job was at.
+/// The queues that a function needs, because what it calls may send a hint to them.
 fn hints(function: &str) -> BTreeSet<&'static str> {
-    let whole = whole_code(function);
-    let flow = |module: &str| code(&Path::new("shared/src/flow").join(module).with_extension("rs"));
-    let imports = whole
-        .split("use ")
-        .filter(|rest| rest.starts_with("shared::flow") || rest.starts_with("crate::flow"));
-    let imports: String =
-        imports.filter_map(|rest| rest.split(';').next()).collect::<Vec<_>>().join(" ");
-    let named: BTreeSet<&str> = imports.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let any = FOLLOWING
-        .into_iter()
-        .any(|module| named.contains(module) && flow(module).contains("hint::start_next("));
-    let all = any || whole.contains("hint::start_next(");
-    let mut code = whole.clone();
-    for module in ["attempt", "generations"].into_iter().filter(|module| named.contains(module)) {
-        code += &flow(module);
-    }
-    let sends = code.contains("hint::send(") || code.contains("run_all(");
-    let names = |provider: &str| sends && code.contains(&format!("{provider}::NAME"));
+    let code = whole_code(function).replace("reconcile as repair", "reconcile::reconcile");
+    let calls = |names: &[&str]| names.iter().any(|name| code.contains(name));
+    let all = calls(&WAKING_ALL);
+    let wakes = |provider: &str| {
+        calls(&WAKING_ONE) && code.contains(&format!("{provider}::NAME"))
+            || provider == "llm" && code.contains("website_retry::")
+    };
     let queues = [("gemini", "GEMINI_HINTS"), ("llm", "LLM_HINTS")];
     queues
         .into_iter()
-        .filter(|(provider, _)| all || names(provider))
+        .filter(|(provider, _)| all || wakes(provider))
         .map(|(_, queue)| queue)
         .collect()
 }
 
 #[test]
-fn whoever_can_send_a_hint_has_its_queue() {
-    let hint = code(Path::new("shared/src/flow/hint.rs"));
-    assert!(hint.contains("GEMINI_HINTS") && hint.contains("LLM_HINTS"));
-    for module in sources::rust_files("shared/src/flow") {
-        let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let leads = code(&module).contains("hint::start_next(") && !is_test(&module);
-        assert!(
-            !leads || FOLLOWING.contains(&name.as_str()),
-            "flow::{name} follows up for any provider: name it here"
-        );
-    }
+fn every_function_that_sends_hints_has_their_queues() {
+    let wake = code(Path::new("shared/src/flow/submit/wake.rs"));
+    assert!(wake.contains("GEMINI_HINTS") && wake.contains("LLM_HINTS"));
     let mut senders = 0;
     for function in Wrangler::load().unwrap().functions {
         let producers = function.producers.iter().map(|producer| producer.binding.as_str());
@@ -474,7 +448,7 @@ fn whoever_can_send_a_hint_has_its_queue() {
 
 #[test]
 fn every_secret_is_used_and_every_setting_declared() {
-    let config = code(Path::new("shared/src/config.rs"));
+    let config = code(Path::new("shared/src/core/config.rs"));
     let read: BTreeSet<String> = config
         .split("read(\"")
         .skip(1)

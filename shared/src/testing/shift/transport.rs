@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::task::Poll;
 
 use super::Shift;
-use crate::transport::{
+use crate::core::transport::{
     Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
 };
 

@@ -1,9 +1,9 @@
 //! A function that panics on demand, for the tests and for nobody else: it is in no deployment.
 
 use serde_json::{Value, json};
-use shared::auth::Policy;
+use shared::core::auth::Policy;
+use shared::core::error::ApiError;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::error::ApiError;
 use worker::{Context, Env, Request, Response, event};
 
 static SPEC: Spec = Spec {

@@ -1,0 +1,339 @@
+//! Which URLs a user or a provider may name: decided before anything is fetched.
+//!
+//! No I/O: whether an object exists is asked by `flow::input`. Hosts match exactly or as a
+//! dot-suffix, never as a bare suffix (`evil-example.com` is not under `example.com`).
+
+use crate::core::config::Config;
+use crate::core::id::UserId;
+use url::{Host, Url};
+
+const LENGTH_MAX: usize = 2_048;
+/// Where users put inputs.
+const UPLOADS: &str = "uploads";
+
+/// An input URL that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// An object of the caller in our own storage, by `<bucket>/<path>` as URLs spell it.
+    Own { object: String, url: String },
+    /// On another host that the operator allows.
+    Other { url: String },
+}
+
+impl Input {
+    /// A URL that the provider can open.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Own { url, .. } | Self::Other { url } => url,
+        }
+    }
+}
+
+/// Checks an input URL; the error says what is wrong with it, fit to follow the field's name.
+pub fn input(text: &str, caller: UserId, config: &Config) -> Result<Input, &'static str> {
+    let url = parse(text, &config.allowed_input_hosts)?;
+    let own = config.supabase_url.as_deref().and_then(|base| Url::parse(base).ok());
+    let Some(own) = own.filter(|own| own.host() == url.host()) else {
+        if !allowed(&url, &config.allowed_input_hosts) {
+            return Err("is not on an allowed host");
+        }
+        return Ok(Input::Other { url: url.into() });
+    };
+    if own.origin() != url.origin() {
+        return Err("is not on an allowed host");
+    }
+    let object =
+        own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
+    let url = format!("{}/storage/v1/object/public/{object}", own.as_str().trim_end_matches('/'));
+    Ok(Input::Own { object, url })
+}
+
+/// Whether a URL that a provider returned may be fetched.
+pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
+    let url = parse(text, &config.provider_output_hosts)?;
+    if allowed(&url, &config.provider_output_hosts) {
+        Ok(url)
+    } else {
+        Err("is not on an allowed host")
+    }
+}
+
+/// `https` on the default port, or loopback `http` where the setting names host and port.
+fn parse(text: &str, hosts: &[String]) -> Result<Url, &'static str> {
+    if text.len() > LENGTH_MAX {
+        return Err("is too long");
+    }
+    let url = Url::parse(text).map_err(|_| "is not a URL")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry user information");
+    }
+    match url.scheme() {
+        "https" if url.port().is_none() => Ok(url),
+        "https" => Err("must use the default port"),
+        "http" if is_loopback(&url) && named_with_port(&url, hosts) => Ok(url),
+        _ => Err("must be an https URL"),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn named_with_port(url: &Url, hosts: &[String]) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port()) else {
+        return false;
+    };
+    let name = format!("{host}:{port}");
+    hosts.contains(&name)
+}
+
+fn allowed(url: &Url, hosts: &[String]) -> bool {
+    if url.port().is_some() {
+        return named_with_port(url, hosts);
+    }
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    hosts.iter().any(|entry| {
+        let entry = entry.trim_start_matches('.');
+        // A name without a dot is a whole top-level domain, or this machine: it stands for itself alone.
+        let is_suffix = || {
+            entry.contains('.') && host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'))
+        };
+        !entry.is_empty() && (host == entry || is_suffix())
+    })
+}
+
+/// `<bucket>/<caller>/…` of an object URL, if it is the caller's own.
+fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
+    let path = url.path().strip_prefix("/storage/v1/object/")?;
+    let path = path.strip_prefix("public/").unwrap_or(path);
+    let lower = path.to_ascii_lowercase();
+    // What storage might decode into another path than the one checked here.
+    if ["%2f", "%5c", "%2e", "%00", "\\", "//"].iter().any(|bad| lower.contains(bad)) {
+        return None;
+    }
+    if !is_readable(path) {
+        return None;
+    }
+    let (bucket, rest) = path.split_once('/')?;
+    let (owner, name) = rest.split_once('/')?;
+    let own =
+        (bucket == UPLOADS || bucket == results) && owner == caller.to_string() && !name.is_empty();
+    own.then(|| path.to_owned())
+}
+
+/// Whether this path, as a URL spells it, is one text to everybody: whole escapes, of UTF-8, without control characters.
+/// Storage cannot name anything else, and what it makes of it is anybody's guess.
+fn is_readable(path: &str) -> bool {
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.bytes());
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<u8>| {
+            char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+        };
+        match byte {
+            b'%' => match (digit(rest.next()), digit(rest.next())) {
+                (Some(high), Some(low)) => bytes.push((high << 4) | low),
+                _ => return false,
+            },
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).is_ok_and(|text| !text.contains(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Input, input, output};
+    use crate::core::config::Config;
+    use crate::core::id::UserId;
+
+    const ME: &str = "00000000-0000-4000-8000-000000000001";
+
+    fn config(base: &str, inputs: &[&str]) -> Config {
+        let list = |hosts: &[&str]| hosts.iter().map(|host| (*host).to_owned()).collect();
+        Config {
+            supabase_url: Some(base.to_owned()),
+            allowed_input_hosts: list(inputs),
+            provider_output_hosts: list(&["cdn.example", "127.0.0.1:54323"]),
+            results_bucket: "results".to_owned(),
+            ..Config::default()
+        }
+    }
+
+    fn check(text: &str) -> Result<Input, &'static str> {
+        input(
+            text,
+            UserId::parse(ME).unwrap(),
+            &config("https://p.supabase.test", &["pics.example"]),
+        )
+    }
+
+    #[test]
+    fn own_objects_pass_in_both_spellings_and_become_readable_urls() {
+        for prefix in ["", "public/"] {
+            for bucket in ["uploads", "results"] {
+                let text = format!(
+                    "https://p.supabase.test/storage/v1/object/{prefix}{bucket}/{ME}/j/a%20b.png?x=1"
+                );
+                let object = format!("{bucket}/{ME}/j/a%20b.png");
+                let url = format!("https://p.supabase.test/storage/v1/object/public/{object}");
+                assert_eq!(check(&text), Ok(Input::Own { object, url }), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn on_our_own_host_nothing_else_passes() {
+        let other = "00000000-0000-4000-8000-000000000002";
+        for path in [
+            format!("/storage/v1/object/public/uploads/{other}/a.png"),
+            format!("/storage/v1/object/public/secret/{ME}/a.png"),
+            format!("/storage/v1/object/public/uploads/{ME}/../{other}/a.png"),
+            format!("/storage/v1/object/public/uploads/{ME}/..%2f{other}/a.png"),
+            format!("/storage/v1/object/public/uploads/{ME}/%2e%2e/{other}/a.png"),
+            format!("/storage/v1/object/public/uploads/{ME}\\..\\{other}\\a.png"),
+            format!("/storage/v1/object/public/uploads/{ME}//a.png"),
+            format!("/storage/v1/object/public/uploads/{ME}/"),
+            format!("/storage/v1/object/public/uploads/{ME}"),
+            "/rest/v1/jobs".to_owned(),
+            String::new(),
+        ] {
+            assert!(check(&format!("https://p.supabase.test{path}")).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_names_nothing() {
+        for odd in [
+            "%c0%ae",
+            "%C0%AF",
+            "%",
+            "%2",
+            "%zz",
+            "%+1",
+            "a%",
+            "%00",
+            "%01",
+            "%0a",
+            "%7f",
+            "%c2%85",
+            "%ff",
+            "%fe%ff",
+            "%ed%a0%80",
+            "%f5%80%80%80",
+            "%e2%82",
+            "%80",
+            "%u0041",
+            "%2G",
+            "a%e4.png",
+        ] {
+            let text =
+                format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{odd}");
+            assert_eq!(check(&text), Err("is not one of your own uploads"), "{odd}");
+        }
+        for good in [
+            "a%20b.png",
+            "%C3%A4.png",
+            "%F0%9F%98%80.png",
+            "100%25.png",
+            "%252e%252e",
+            "a+b.png",
+            "ä.png",
+        ] {
+            let text =
+                format!("https://p.supabase.test/storage/v1/object/public/uploads/{ME}/{good}");
+            assert!(check(&text).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_name_allows_a_host() {
+        let me = UserId::parse(ME).unwrap();
+        for hosts in [".", "..", "", "com", ".com", "localhost", "127"] {
+            let config = config("https://p.supabase.test", &[hosts]);
+            for host in [
+                "evil.example",
+                "evil.example.",
+                "evil.com",
+                "evil.com.",
+                "a.localhost",
+                "10.0.0.127",
+                "x..",
+            ] {
+                assert!(
+                    input(&format!("https://{host}/a.png"), me, &config).is_err(),
+                    "{hosts:?} allows {host}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn other_hosts_pass_only_by_name() {
+        for good in [
+            "https://pics.example/a.png",
+            "https://eu.pics.example/a.png",
+            "https://PICS.example/a.png",
+        ] {
+            assert!(matches!(check(good), Ok(Input::Other { .. })), "{good}");
+        }
+        for bad in [
+            "https://evilpics.example/a.png",
+            "https://pics.example.evil/a.png",
+            "https://pics.example:8443/a.png",
+            "https://u@pics.example/a.png",
+            "https://u:p@pics.example/a.png",
+            "http://pics.example/a.png",
+            "http://127.0.0.1/a.png",
+            "http://169.254.169.254/latest",
+            "https://[::1]/a.png",
+            "ftp://pics.example/a.png",
+            "data:image/png;base64,AAAA",
+            "pics.example/a.png",
+            "",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            check(&format!("https://pics.example/{}", "a".repeat(2_048))),
+            Err("is too long")
+        );
+    }
+
+    #[test]
+    fn loopback_passes_only_where_the_setting_names_host_and_port() {
+        let url = format!("http://127.0.0.1:54321/storage/v1/object/public/uploads/{ME}/a.png");
+        let me = UserId::parse(ME).unwrap();
+        let local = config("http://127.0.0.1:54321", &["127.0.0.1:54321"]);
+        assert!(matches!(input(&url, me, &local), Ok(Input::Own { .. })));
+        let closed = config("http://127.0.0.1:54321", &[]);
+        assert!(input(&url, me, &closed).is_err());
+        assert!(input("http://127.0.0.1:54322/a.png", me, &local).is_err());
+    }
+
+    #[test]
+    fn outputs_come_from_named_hosts() {
+        let config = config("https://p.supabase.test", &[]);
+        for good in [
+            "https://cdn.example/a.png",
+            "https://eu.cdn.example/a.png?sig=1",
+            "http://127.0.0.1:54323/files/a.png",
+        ] {
+            assert!(output(good, &config).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://evilcdn.example/a.png",
+            "http://cdn.example/a.png",
+            "http://127.0.0.1:54322/a.png",
+            "https://p.supabase.test/x",
+        ] {
+            assert!(output(bad, &config).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Which of the presented credentials counts, and what it proves without cryptography on tokens.
+//!
+//! `Authorization` alone decides where it is present; `apikey` counts only without it. Nothing here
+//! falls back from one to the other. An `Authorization` without a value is refused too, wherever it
+//! is seen: the platform drops it before a Worker runs, as it does with every empty header it knows.
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::core::auth::Identity;
+use crate::core::config::Config;
+
+/// What a request shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented<'a> {
+    Nothing,
+    Bearer(&'a str),
+    Apikey(&'a str),
+    /// An `Authorization` that is no bearer token.
+    Malformed,
+}
+
+/// The one credential that counts.
+pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Presented<'a> {
+    if let Some(authorization) = authorization {
+        return match authorization.trim().split_once(' ') {
+            Some((scheme, token))
+                if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() =>
+            {
+                Presented::Bearer(token.trim())
+            }
+            _ => Presented::Malformed,
+        };
+    }
+    match apikey.map(str::trim) {
+        Some(key) if !key.is_empty() => Presented::Apikey(key),
+        _ => Presented::Nothing,
+    }
+}
+
+/// What a credential proves by itself, or the token whose signature must be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof<'a> {
+    Settled(Identity),
+    Token(&'a str),
+}
+
+/// Compares with the configured keys; everything else that is presented as a bearer is a token.
+pub fn prove<'a>(presented: Presented<'a>, config: &Config) -> Proof<'a> {
+    match presented {
+        Presented::Nothing => Proof::Settled(Identity::Nobody),
+        Presented::Malformed => Proof::Settled(Identity::Invalid),
+        Presented::Apikey(key) if is_service_key(key, config) => Proof::Settled(Identity::Service),
+        // The anon and publishable keys say which project is meant, not who is calling.
+        Presented::Apikey(_) => Proof::Settled(Identity::Nobody),
+        Presented::Bearer(token) if is_service_key(token, config) => {
+            Proof::Settled(Identity::Service)
+        }
+        Presented::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
+            Proof::Settled(Identity::Scheduler)
+        }
+        // Older clients send their publishable key as a bearer token when nobody is signed in.
+        Presented::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
+        Presented::Bearer(token) => Proof::Token(token),
+    }
+}
+
+fn is_service_key(key: &str, config: &Config) -> bool {
+    let configured = config.service_role_key.iter().chain(&config.secret_keys);
+    equals_one_of(key, configured.map(String::as_str))
+}
+
+/// Compares digests, so that neither length nor content shows in the time taken, and looks at every
+/// configured value. An empty one never matches.
+fn equals_one_of<'a>(presented: &str, configured: impl IntoIterator<Item = &'a str>) -> bool {
+    let presented: [u8; 32] = Sha256::digest(presented).into();
+    let mut found = Choice::from(0);
+    for value in configured.into_iter().filter(|value| !value.is_empty()) {
+        let value: [u8; 32] = Sha256::digest(value).into();
+        found |= presented.ct_eq(&value);
+    }
+    found.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            service_role_key: Some("legacy.service.jwt".to_owned()),
+            secret_keys: vec!["sb_secret_a".to_owned(), String::new(), "sb_secret_b".to_owned()],
+            cron_secret: Some("tick".to_owned()),
+            ..Config::default()
+        }
+    }
+
+    fn proof<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Proof<'a> {
+        prove(presented(authorization, apikey), &config())
+    }
+
+    #[test]
+    fn authorization_alone_decides_where_it_is_present() {
+        assert_eq!(proof(Some("Bearer x.y.z"), Some("sb_secret_a")), Proof::Token("x.y.z"));
+        assert_eq!(
+            proof(Some("Basic abc"), Some("sb_secret_a")),
+            Proof::Settled(Identity::Invalid)
+        );
+        assert_eq!(proof(Some(""), Some("sb_secret_a")), Proof::Settled(Identity::Invalid));
+        assert_eq!(proof(Some("Bearer "), Some("sb_secret_a")), Proof::Settled(Identity::Invalid));
+        assert_eq!(
+            proof(Some("Bearer sb_publishable_x"), Some("sb_secret_a")),
+            Proof::Settled(Identity::Nobody)
+        );
+        assert_eq!(proof(None, Some("sb_secret_a")), Proof::Settled(Identity::Service));
+    }
+
+    #[test]
+    fn every_configured_key_is_the_service_on_either_header() {
+        for key in ["legacy.service.jwt", "sb_secret_a", "sb_secret_b"] {
+            let bearer = format!("bearer  {key}");
+            assert_eq!(proof(Some(&bearer), None), Proof::Settled(Identity::Service), "{key}");
+            assert_eq!(proof(None, Some(key)), Proof::Settled(Identity::Service), "{key}");
+        }
+    }
+
+    #[test]
+    fn near_misses_prove_nothing() {
+        assert_eq!(proof(Some("Bearer sb_secret_aa"), None), Proof::Settled(Identity::Nobody));
+        assert_eq!(proof(Some("Bearer sb_secret_"), None), Proof::Settled(Identity::Nobody));
+        assert_eq!(proof(None, Some("anon.key.jwt")), Proof::Settled(Identity::Nobody));
+        assert_eq!(proof(None, Some("")), Proof::Settled(Identity::Nobody));
+        assert_eq!(proof(None, None), Proof::Settled(Identity::Nobody));
+        assert_eq!(
+            proof(Some("Bearer legacy.service.jwt, Bearer x"), None),
+            Proof::Token("legacy.service.jwt, Bearer x")
+        );
+    }
+
+    #[test]
+    fn the_scheduler_secret_counts_as_a_bearer_only() {
+        assert_eq!(proof(Some("Bearer tick"), None), Proof::Settled(Identity::Scheduler));
+        assert_eq!(proof(None, Some("tick")), Proof::Settled(Identity::Nobody));
+        let none = Config::default();
+        assert_eq!(prove(Presented::Bearer("tick"), &none), Proof::Token("tick"));
+        assert_eq!(prove(Presented::Apikey(""), &none), Proof::Settled(Identity::Nobody));
+    }
+}

@@ -1,0 +1,152 @@
+//! Gemini's image generation: one call that answers with the picture.
+//!
+//! It keeps no state, so the same call may be made again; each success is billed. What an answer
+//! means is in [`fault`]. The model is the operator's, never named here.
+
+pub mod fault;
+
+use super::CallError;
+use crate::core::job::{Failure, FailureCode};
+use crate::core::transport::{File, HttpRequest, HttpResponse, TransportError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fault::Fault;
+use serde_json::{Value, json};
+
+/// The provider's name in rows.
+pub const NAME: &str = "gemini";
+
+/// A picture takes 10 to 40 s; a call that takes this long is not coming back.
+const CALL_MS: u32 = 120_000;
+/// Of all product images that are sent within a request: several calls hold theirs at once, as base64 and more
+/// than once, in the 128 MB that an isolate has.
+pub const INLINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Where and as whom we speak to Gemini, and with which model.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    pub base_url: &'a str,
+    pub model: &'a str,
+    pub key: &'a str,
+    pub other_key: Option<&'a str>,
+}
+
+impl<'a> Account<'a> {
+    pub fn build_call(&self, key: &str, body: &Value) -> HttpRequest {
+        HttpRequest {
+            method: "POST",
+            url: format!("{}/v1beta/models/{}:generateContent", self.base_url, self.model),
+            headers: vec![
+                ("x-goog-api-key".to_owned(), key.to_owned()),
+                ("content-type".to_owned(), "application/json".to_owned()),
+            ],
+            body: Some(body.to_string()),
+            timeout_ms: CALL_MS,
+        }
+    }
+}
+
+/// What is stored as a step's request: pictures by URL, then what to make of them.
+pub fn stored_request(image_urls: &[String], prompt: &str, aspect_ratio: &str) -> Value {
+    let mut parts: Vec<Value> = image_urls.iter().map(|url| by_url(url)).collect();
+    parts.push(json!({"text": prompt}));
+    json!({"body": {
+        "contents": [{"role": "user", "parts": parts}],
+        "generationConfig": {"responseModalities": ["IMAGE"], "imageConfig": {"aspectRatio": aspect_ratio}},
+    }})
+}
+
+fn by_url(url: &str) -> Value {
+    // The type is a hint; what the file is counts.
+    let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    let mime_type = match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("webp") => "image/webp",
+        _ => "image/png",
+    };
+    json!({"fileData": {"mimeType": mime_type, "fileUri": url}})
+}
+
+/// The URLs that a request names.
+pub fn urls_in(body: &Value) -> Vec<String> {
+    let uri = |part: &Value| Some(part.pointer("/fileData/fileUri")?.as_str()?.to_owned());
+    parts_of(body.pointer("/contents/0")).filter_map(uri).collect()
+}
+
+/// The same request with its files in it, for a model that takes no URLs. `files` are those of [`urls_in`].
+pub fn inlined(body: &Value, files: &[File]) -> Value {
+    let (mut body, mut files) = (body.clone(), files.iter());
+    let parts = body.pointer_mut("/contents/0/parts").and_then(Value::as_array_mut);
+    for part in parts.into_iter().flatten().filter(|part| part.get("fileData").is_some()) {
+        if let Some(file) = files.next() {
+            *part = json!({"inlineData": {"mimeType": file.content_type, "data": STANDARD.encode(&file.bytes)}});
+        }
+    }
+    body
+}
+
+/// A generated picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub content_type: &'static str,
+    pub extension: &'static str,
+    pub bytes: Vec<u8>,
+}
+
+/// Reads the answer to a call.
+pub fn parse_call(answer: &Result<HttpResponse, TransportError>) -> Result<Picture, Fault> {
+    let Ok(response) = answer else {
+        return Err(Fault::passing("the provider did not answer"));
+    };
+    let body: Value = serde_json::from_str(&response.body).unwrap_or(Value::Null);
+    // Some proxies wrap an answer in a list of one.
+    let body = body.get(0).unwrap_or(&body);
+    if !(200..=299).contains(&response.status) || body.get("error").is_some() {
+        return Err(fault::refused(response, body));
+    }
+    match candidates(body).find_map(picture_of) {
+        Some(picture) => Ok(picture),
+        None => Err(fault::without_picture(body)),
+    }
+}
+
+fn candidates(body: &Value) -> impl Iterator<Item = &Value> {
+    body.get("candidates").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn parts_of(content: Option<&Value>) -> impl Iterator<Item = &Value> {
+    content.and_then(|content| content.get("parts")?.as_array()).into_iter().flatten()
+}
+
+/// The first picture that is not a thought.
+fn picture_of(candidate: &Value) -> Option<Picture> {
+    let finished = parts_of(candidate.get("content"))
+        .filter(|part| part.get("thought") != Some(&Value::Bool(true)));
+    finished
+        .filter_map(|part| part.get("inlineData").or_else(|| part.get("inline_data")))
+        .find_map(decoded)
+}
+
+/// What the bytes are counts, not what they are called.
+fn decoded(data: &Value) -> Option<Picture> {
+    let named = data.get("mimeType").or_else(|| data.get("mime_type")).and_then(Value::as_str)?;
+    let bytes = named
+        .starts_with("image/")
+        .then(|| STANDARD.decode(data.get("data")?.as_str()?).ok())
+        .flatten()?;
+    let (content_type, extension) = match bytes.as_slice() {
+        [0x89, b'P', b'N', b'G', ..] => ("image/png", "png"),
+        [0xff, 0xd8, 0xff, ..] => ("image/jpeg", "jpg"),
+        _ => return None,
+    };
+    Some(Picture { content_type, extension, bytes })
+}
+
+/// A product image that can be sent by no way.
+pub fn unusable(text: &str) -> CallError {
+    CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

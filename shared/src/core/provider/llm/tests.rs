@@ -1,0 +1,371 @@
+//! What each API may answer, whole and in pieces, and what it means for the attempt.
+
+use super::{Account, Answer, Api, Question, Reader, parse_refusal};
+use crate::core::job::FailureCode;
+use crate::core::provider::{CallError, Reading};
+use crate::core::transport::HttpResponse;
+use serde_json::{Value, json};
+
+fn account(api: Api) -> Account<'static> {
+    Account { api, base_url: "https://llm.test/v1", api_key: "key", model: "m-1" }
+}
+
+fn built(api: Api) -> (Vec<(String, String)>, Value, String) {
+    let form = json!({"type": "object"});
+    let question = Question { system: "rules", user: "order", form: &form, form_name: "site" };
+    let request = account(api).build(&question, 1_000);
+    (request.headers, serde_json::from_str(request.body.as_deref().unwrap()).unwrap(), request.url)
+}
+
+#[test]
+fn requests_are_worded_as_each_api_wants_them() {
+    let (headers, body, url) = built(Api::OpenAi);
+    assert_eq!(url, "https://llm.test/v1/chat/completions");
+    assert!(headers.contains(&("authorization".into(), "Bearer key".into())));
+    assert_eq!(body["response_format"]["json_schema"]["strict"], true);
+    assert_eq!((&body["stream"], &body["model"]), (&json!(true), &json!("m-1")));
+    assert_eq!(body["messages"][1], json!({"role": "user", "content": "order"}));
+
+    let (headers, body, url) = built(Api::Anthropic);
+    assert_eq!(url, "https://llm.test/v1/messages");
+    assert!(headers.contains(&("x-api-key".into(), "key".into())));
+    assert!(headers.iter().any(|(name, _)| name == "anthropic-version"));
+    assert!(headers.iter().all(|(name, _)| name != "authorization"));
+    assert_eq!(
+        (&body["system"], &body["output_config"]["format"]["type"]),
+        (&json!("rules"), &json!("json_schema"))
+    );
+    assert!(body["max_tokens"].as_u64().is_some());
+}
+
+/// Reads a stream at once and byte by byte; both must say the same.
+fn read(api: Api, stream: &str) -> Answer {
+    let run = |chunks: Vec<&[u8]>| {
+        let mut reader = Reader::new(api);
+        for chunk in chunks {
+            if !reader.feed(chunk) {
+                break;
+            }
+        }
+        reader.finish()
+    };
+    let whole = run(vec![stream.as_bytes()]);
+    assert_eq!(whole, run(stream.as_bytes().chunks(1).collect()), "{stream}");
+    whole
+}
+
+fn chunk(text: &str, finish: Option<&str>) -> String {
+    let event = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]});
+    format!("data: {event}\n\n")
+}
+
+fn claude(kind: &str, more: Value) -> String {
+    let mut event = json!({"type": kind});
+    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    format!("event: {kind}\ndata: {event}\n\n")
+}
+
+fn stopped(reason: &str) -> String {
+    claude(
+        "content_block_delta",
+        json!({"index": 0, "delta": {"type": "text_delta", "text": "ä😀"}}),
+    ) + &claude("ping", json!({}))
+        + &claude("message_delta", json!({"delta": {"stop_reason": reason}}))
+        + &claude("message_stop", json!({}))
+}
+
+/// The class in a word, and the alarm.
+fn class(reading: &Reading<Result<String, CallError>>) -> String {
+    let word = match &reading.said {
+        Ok(text) => format!("ok {text}"),
+        Err(CallError::Rejected(failure)) => failure.code.as_str().to_owned(),
+        Err(CallError::Transient { failure, retry_after_ms, attempts_max: None }) => {
+            format!("again {} {}", retry_after_ms.unwrap_or(0), failure.text)
+        }
+        Err(other) => panic!("{other:?}"),
+    };
+    match &reading.alarm {
+        Some(alarm) => format!("{word}, alarm {alarm}"),
+        None => word,
+    }
+}
+
+const CUT: &str = "again 0 the answer was cut off at its longest allowed length";
+const EARLY: &str = "again 0 the answer ended early";
+
+#[test]
+fn openai_streams() {
+    let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":9}}\n\n";
+    let done = "data: [DONE]\n\n";
+    for (stream, expected) in [
+        (format!(": OPENROUTER PROCESSING\n\n{}{}{usage}{done}", chunk("a", None), chunk("ö", Some("stop"))), "ok aö"),
+        (chunk("a", Some("stop")), "ok a"),
+        (chunk("a", None) + &chunk("b", Some("length")) + done, CUT),
+        (chunk("a", None) + &chunk("", Some("content_filter")) + done, "CONTENT_REFUSED"),
+        (chunk("a", Some("tool_calls")), "again 0 the text model ended without an answer"),
+        (chunk("a", None), EARLY),
+        (chunk("a", None) + done, EARLY),
+        (String::new(), EARLY),
+        ("<html>Bad gateway</html>".to_owned(), EARLY),
+        (chunk("a", None) + "data: {half\n\n", "again 0 the answer could not be read"),
+        (
+            "data: {\"choices\":[{\"delta\":{\"refusal\":\"I cannot\"},\"finish_reason\":\"stop\"}]}\n\n".to_owned(),
+            "CONTENT_REFUSED",
+        ),
+    ] {
+        assert_eq!(class(&read(Api::OpenAi, &stream)), expected, "{stream}");
+    }
+}
+
+#[test]
+fn anthropic_streams() {
+    for (stream, expected) in [
+        (stopped("end_turn"), "ok ä😀"),
+        (stopped("stop_sequence"), "ok ä😀"),
+        (stopped("max_tokens"), CUT),
+        (stopped("model_context_window_exceeded"), CUT),
+        (stopped("refusal"), "CONTENT_REFUSED"),
+        (stopped("pause_turn"), "again 0 the text model ended without an answer"),
+        (claude("message_start", json!({"message": {}})), EARLY),
+        (claude("message_stop", json!({})), EARLY),
+    ] {
+        assert_eq!(class(&read(Api::Anthropic, &stream)), expected, "{stream}");
+    }
+}
+
+#[test]
+fn an_error_after_200_is_of_its_class() {
+    let inside = |error: Value| {
+        chunk("a", None)
+            + &format!(
+                "data: {}\n\n",
+                json!({"error": error, "choices": [{"delta": {}, "finish_reason": "error"}]})
+            )
+    };
+    for (error, expected) in [
+        (json!({"code": 502, "message": "upstream"}), "again 0 the text model had a passing fault"),
+        (
+            json!({"code": 429, "message": "x", "metadata": {"retry_after": 7}}),
+            "again 7000 the text model is busy",
+        ),
+        (
+            json!({"code": "server_error", "message": "x"}),
+            "again 0 the text model had a passing fault",
+        ),
+        (json!({"message": "no words"}), "again 0 the text model had a passing fault"),
+        (json!({"code": 402, "message": "x"}), "PROVIDER_REJECTED, alarm 402"),
+        (
+            json!({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}),
+            "CONTENT_REFUSED",
+        ),
+        (json!({"code": "invalid_api_key"}), "PROVIDER_REJECTED, alarm invalid_api_key"),
+    ] {
+        assert_eq!(class(&read(Api::OpenAi, &inside(error.clone()))), expected, "{error}");
+    }
+    for (kind, expected) in [
+        ("overloaded_error", "again 0 the text model had a passing fault"),
+        ("api_error", "again 0 the text model had a passing fault"),
+        ("billing_error", "PROVIDER_REJECTED, alarm billing_error"),
+        ("invalid_request_error", "PROVIDER_REJECTED, alarm invalid_request_error"),
+    ] {
+        let stream = claude("error", json!({"error": {"type": kind, "message": "x"}}));
+        assert_eq!(class(&read(Api::Anthropic, &stream)), expected, "{kind}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_stream_is_understood() {
+    for (api, body, expected) in [
+        (
+            Api::OpenAi,
+            json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}),
+            "ok a",
+        ),
+        (
+            Api::OpenAi,
+            json!({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}]}),
+            CUT,
+        ),
+        (
+            Api::OpenAi,
+            json!({"error": {"code": 503, "message": "x"}}),
+            "again 0 the text model is busy",
+        ),
+        (
+            Api::OpenAi,
+            json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
+            "PROVIDER_REJECTED, alarm payment_required",
+        ),
+        (Api::OpenAi, json!({}), EARLY),
+        (
+            Api::Anthropic,
+            json!({"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}),
+            "ok a",
+        ),
+        (
+            Api::Anthropic,
+            json!({"type": "error", "error": {"type": "overloaded_error"}}),
+            "again 0 the text model had a passing fault",
+        ),
+    ] {
+        assert_eq!(class(&read(api, &body.to_string())), expected, "{body}");
+    }
+    let blank = format!("{}{}", " \n".repeat(50), chunk("a", Some("stop")));
+    assert_eq!(class(&read(Api::OpenAi, &blank)), "ok a");
+    let blank = format!(
+        "{}{}",
+        " \r\n".repeat(50),
+        json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]})
+    );
+    assert_eq!(class(&read(Api::OpenAi, &blank)), "ok a");
+    assert_eq!(class(&read(Api::OpenAi, "{half")), "again 0 the answer could not be read");
+}
+
+#[test]
+fn an_endless_answer_is_given_up() {
+    let mut reader = Reader::new(Api::OpenAi);
+    let piece = chunk(&"x".repeat(1 << 20), None);
+    let fed = (0..100).take_while(|_| reader.feed(piece.as_bytes())).count();
+    assert!(fed < 12, "{fed} MB were taken");
+    assert_eq!(class(&reader.finish()), "again 0 the answer was too large");
+}
+
+fn refused(status: u16, headers: &[(&str, &str)], body: &Value) -> String {
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let Reading { said, alarm } =
+        parse_refusal(&HttpResponse { status, headers, body: body.to_string() });
+    class(&Reading { said: Err(said), alarm })
+}
+
+#[test]
+fn refusals_by_status_words_and_delay() {
+    let openai = |kind: &str, code: &str| json!({"error": {"message": "x", "type": kind, "param": null, "code": code}});
+    let claude = |kind: &str, details: Value| json!({"type": "error", "error": {"type": kind, "message": "x", "details": details}});
+    let no: &[(&str, &str)] = &[];
+    let busy = "the text model is busy";
+    for (status, headers, body, expected) in [
+        (
+            400,
+            no,
+            openai("invalid_request_error", "context_length_exceeded"),
+            "PROVIDER_REJECTED".to_owned(),
+        ),
+        (
+            400,
+            no,
+            openai("invalid_request_error", ""),
+            "PROVIDER_REJECTED, alarm 400 invalid_request_error ".to_owned(),
+        ),
+        (
+            400,
+            no,
+            openai("invalid_request_error", "content_policy_violation"),
+            "CONTENT_REFUSED".to_owned(),
+        ),
+        (
+            401,
+            no,
+            openai("invalid_request_error", "invalid_api_key"),
+            "PROVIDER_REJECTED, alarm 401 invalid_request_error invalid_api_key".to_owned(),
+        ),
+        (
+            402,
+            no,
+            json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
+            "PROVIDER_REJECTED, alarm 402 payment_required".to_owned(),
+        ),
+        (
+            402,
+            no,
+            json!({"error": {"code": 402, "message": "x", "metadata": {"limit_source": "openrouter_credits"}}}),
+            "PROVIDER_REJECTED, alarm 402".to_owned(),
+        ),
+        (
+            402,
+            &[("retry-after", "4")],
+            json!({"error": {"code": 402, "message": "x"}}),
+            "again 4000 the text model had a passing fault".to_owned(),
+        ),
+        (
+            403,
+            no,
+            json!({"error": {"code": 403, "message": "x", "metadata": {"reasons": ["hate"], "flagged_input": "…"}}}),
+            "CONTENT_REFUSED".to_owned(),
+        ),
+        (
+            404,
+            no,
+            openai("invalid_request_error", "model_not_found"),
+            "PROVIDER_REJECTED, alarm 404 invalid_request_error model_not_found".to_owned(),
+        ),
+        (408, no, json!({}), "again 0 the text model had a passing fault".to_owned()),
+        (413, no, claude("request_too_large", Value::Null), "PROVIDER_REJECTED".to_owned()),
+        (429, no, openai("requests", "rate_limit_exceeded"), format!("again 0 {busy}")),
+        (
+            429,
+            &[("retry-after", "2")],
+            openai("tokens", "rate_limit_exceeded"),
+            format!("again 2000 {busy}"),
+        ),
+        (
+            429,
+            &[("retry-after", "2"), ("retry-after-ms", "1500")],
+            openai("tokens", "rate_limit_exceeded"),
+            format!("again 1500 {busy}"),
+        ),
+        (
+            429,
+            &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")],
+            openai("tokens", "rate_limit_exceeded"),
+            format!("again 0 {busy}"),
+        ),
+        (429, no, openai("requests", "slow_down"), format!("again 20000 {busy}")),
+        (
+            429,
+            &[("retry-after", "9")],
+            openai("insufficient_quota", "insufficient_quota"),
+            "PROVIDER_REJECTED, alarm 429 insufficient_quota insufficient_quota".to_owned(),
+        ),
+        (
+            429,
+            no,
+            openai("billing", "credit_balance_exhausted"),
+            "PROVIDER_REJECTED, alarm 429 billing credit_balance_exhausted".to_owned(),
+        ),
+        (
+            429,
+            no,
+            claude("rate_limit_error", json!({"error_code": "enforced_spend_limit_reached"})),
+            "PROVIDER_REJECTED, alarm 429 rate_limit_error enforced_spend_limit_reached".to_owned(),
+        ),
+        (
+            429,
+            no,
+            claude("rate_limit_error", json!({"error_code": "ramp_limit_exceeded"})),
+            format!("again 20000 {busy}"),
+        ),
+        (500, no, json!({}), "again 0 the text model had a passing fault".to_owned()),
+        (503, &[("x-should-retry", "false")], json!({}), "PROVIDER_REJECTED, alarm 503".to_owned()),
+        (
+            400,
+            &[("x-should-retry", "true")],
+            json!({}),
+            "again 0 the text model had a passing fault".to_owned(),
+        ),
+        (529, no, claude("overloaded_error", Value::Null), format!("again 0 {busy}")),
+    ] {
+        assert_eq!(refused(status, headers, &body), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_refusal_in_html_is_judged_by_its_status() {
+    let response = HttpResponse { status: 502, headers: Vec::new(), body: "<html>".to_owned() };
+    assert!(matches!(parse_refusal(&response).said, CallError::Transient { .. }));
+    let response = HttpResponse { status: 403, ..response };
+    let CallError::Rejected(failure) = parse_refusal(&response).said else {
+        panic!("403 is final")
+    };
+    assert_eq!(failure.code, FailureCode::ProviderRejected);
+}

@@ -1,0 +1,99 @@
+//! The signature of a webhook by the Standard Webhooks scheme. It says whether a call is Replicate's,
+//! never what the call means.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::core::webhook::Signature;
+
+/// How far the sender's clock may be from ours.
+const TOLERANCE_S: u64 = 300;
+
+/// Whether one of the signatures is ours over exactly this id, time and body. `None`: the secret is
+/// not one. The time taken does not depend on which signature or which letter differs.
+pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
+    let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
+    let key = STANDARD.decode(encoded).ok().filter(|key| !key.is_empty())?;
+    let Signature { id, timestamp, entries } = signature;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    mac.update(format!("{id}.{timestamp}.{raw}").as_bytes());
+    let expected = STANDARD.encode(mac.finalize().into_bytes());
+    let mut good = Choice::from(0);
+    for entry in entries.split_ascii_whitespace().filter_map(|entry| entry.strip_prefix("v1,")) {
+        good |= expected.as_bytes().ct_eq(entry.as_bytes());
+    }
+    let fresh = timestamp.parse::<u64>().is_ok_and(|sent_s| sent_s.abs_diff(now_s) <= TOLERANCE_S);
+    Some(bool::from(good) && fresh && !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Signature, verify};
+
+    // The published vector of the scheme.
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const SENT_S: u64 = 1_614_265_330;
+    const BODY: &str = r#"{"test": 2432232314}"#;
+    const GOOD: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    const BAD: &str = "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc=";
+
+    fn signed(entries: &str) -> Signature {
+        Signature {
+            id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
+            timestamp: SENT_S.to_string(),
+            entries: entries.to_owned(),
+        }
+    }
+
+    fn check(entries: &str) -> bool {
+        verify(SECRET, &signed(entries), BODY, SENT_S).unwrap()
+    }
+
+    #[test]
+    fn the_published_vector_passes_at_any_place_in_the_list() {
+        assert!(check(GOOD));
+        assert!(check(&format!("{BAD} {GOOD}")));
+        assert!(check(&format!("v2,anything {GOOD} {BAD}")));
+        assert!(verify(SECRET.trim_start_matches("whsec_"), &signed(GOOD), BODY, SENT_S).unwrap());
+    }
+
+    #[test]
+    fn nothing_else_passes() {
+        let other_version = GOOD.replace("v1,", "v2,");
+        let bare = GOOD.trim_start_matches("v1,");
+        for entries in ["", BAD, &other_version, bare, &GOOD[..40], &format!("{GOOD}x")] {
+            assert!(!check(entries), "{entries}");
+        }
+        let other_secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        assert_eq!(verify(other_secret, &signed(GOOD), BODY, SENT_S), Some(false));
+        assert_eq!(
+            verify(SECRET, &signed(GOOD), r#"{"test":2432232314}"#, SENT_S),
+            Some(false),
+            "re-serialised"
+        );
+        let renamed = Signature { id: "msg_other".to_owned(), ..signed(GOOD) };
+        assert_eq!(verify(SECRET, &renamed, BODY, SENT_S), Some(false));
+    }
+
+    #[test]
+    fn an_old_or_early_call_does_not_pass() {
+        for (now_s, passes) in [(300, true), (301, false)] {
+            assert_eq!(verify(SECRET, &signed(GOOD), BODY, SENT_S + now_s), Some(passes));
+            assert_eq!(verify(SECRET, &signed(GOOD), BODY, SENT_S - now_s), Some(passes));
+        }
+        for timestamp in ["", "x", "1614265330.0", "-1614265330"] {
+            let odd = Signature { timestamp: timestamp.to_owned(), ..signed(GOOD) };
+            assert_eq!(verify(SECRET, &odd, BODY, SENT_S), Some(false), "{timestamp}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_told_apart() {
+        for secret in ["", "whsec_", "whsec_!!"] {
+            assert_eq!(verify(secret, &signed(GOOD), BODY, SENT_S), None, "{secret}");
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Every shape of answer that Replicate is known to give, and what it means.
+
+use super::super::Handover;
+use super::*;
+use crate::core::job::FailureCode;
+
+const ACCOUNT: Account<'static> = Account {
+    base_url: "https://api.replicate.test/v1",
+    api_token: "r8_token",
+    webhook_secret: None,
+};
+const WEBHOOK: &str = "https://f.test/provider-webhook/replicate/j/2/1/t";
+
+fn response(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<HttpResponse, TransportError> {
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Ok(HttpResponse { status, headers, body: body.to_owned() })
+}
+
+fn submitted(status: u16, body: &str) -> Reading<Result<Accepted, ProviderError>> {
+    parse_submit(&response(status, &[], body))
+}
+
+fn queried(body: &Value) -> Answer {
+    parse_query(&response(200, &[], &body.to_string())).said
+}
+
+fn handover(previous_output_url: Option<&str>, run_ms: u32) -> Handover<'_> {
+    Handover { webhook_url: WEBHOOK, previous_output_url, run_ms }
+}
+
+#[test]
+fn a_create_has_its_webhook_its_time_limit_and_the_picture_before_it() {
+    let stored =
+        json!({"version": "o/n:1", "input": {"garm_img": "g"}, "previous_output_as": "human_img"});
+    let request =
+        ACCOUNT.build_submit(&stored, &handover(Some("https://p/1.png"), 600_000)).unwrap();
+    assert_eq!(
+        (request.method, request.url.as_str()),
+        ("POST", "https://api.replicate.test/v1/predictions")
+    );
+    let header = |name: &str| {
+        request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    assert_eq!(header("authorization"), Some("Bearer r8_token"));
+    assert_eq!(header("cancel-after"), Some("600s"));
+    let body: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
+    assert_eq!(
+        body,
+        json!({"version": "o/n:1", "input": {"garm_img": "g", "human_img": "https://p/1.png"},
+            "webhook": WEBHOOK, "webhook_events_filter": ["completed"]})
+    );
+    assert!(
+        ACCOUNT.build_submit(&stored, &handover(None, 1)).is_none(),
+        "the picture before it is not there"
+    );
+    for odd in [json!({}), json!({"version": "", "input": {}}), json!({"version": "v"}), json!([])]
+    {
+        assert!(ACCOUNT.build_submit(&odd, &handover(None, 1)).is_none(), "{odd}");
+    }
+    let first = json!({"version": "v", "input": {}});
+    for (run_ms, expected) in [(1, "5s"), (5_001, "6s"), (0, "5s")] {
+        let request = ACCOUNT.build_submit(&first, &handover(None, run_ms)).unwrap();
+        assert!(
+            request.headers.contains(&("cancel-after".to_owned(), expected.to_owned())),
+            "{run_ms}"
+        );
+    }
+}
+
+#[test]
+fn get_cancel_and_list_are_addresses_under_the_base() {
+    assert_eq!(ACCOUNT.build_query("p1").url, "https://api.replicate.test/v1/predictions/p1");
+    let cancel = ACCOUNT.build_cancel("p1");
+    assert_eq!(
+        (cancel.method, cancel.url.as_str()),
+        ("POST", "https://api.replicate.test/v1/predictions/p1/cancel")
+    );
+    let list = ACCOUNT.build_list("2026-11-21T10:00:00+00:00", Some("a b&c"));
+    assert_eq!(list.method, "GET");
+    assert_eq!(
+        list.url,
+        "https://api.replicate.test/v1/predictions?created_after=2026-11-21T10%3A00%3A00%2B00%3A00&cursor=a+b%26c"
+    );
+}
+
+#[test]
+fn a_sparse_new_prediction_is_accepted() {
+    for status in [200, 201, 202] {
+        let reading = submitted(status, r#"{"id":"p4x","status":"starting","urls":{}}"#);
+        assert_eq!(reading, Reading::quiet(Ok(Accepted { task_id: "p4x".into(), doomed: None })));
+    }
+    let doomed = submitted(201, r#"{"id":"p4x","status":"failed","error":"no GPU"}"#)
+        .said
+        .unwrap()
+        .doomed
+        .unwrap();
+    assert_eq!((doomed.code, doomed.text.as_str()), (FailureCode::ProviderFailed, "no GPU"));
+    for body in ["", "null", "{}", r#"{"id":7}"#, r#"{"id":"../x"}"#, "<html>", r#"{"id":""}"#] {
+        assert_eq!(submitted(201, body).said, Err(ProviderError::Unknown), "{body}");
+    }
+}
+
+#[test]
+fn only_a_proof_of_refusal_lets_a_create_be_sent_again() {
+    for status in [408, 500, 502, 503, 504, 520] {
+        assert_eq!(
+            submitted(status, "<html>Bad gateway</html>"),
+            Reading::quiet(Err(ProviderError::Unknown))
+        );
+    }
+    let lost = parse_submit(&Err(TransportError::Unknown("reset".into())));
+    assert_eq!(lost.said, Err(ProviderError::Unknown));
+    let refused = parse_submit(&Err(TransportError::NotSent("refused".into())));
+    assert!(matches!(refused.said, Err(ProviderError::Transient { capacity: false, .. })));
+}
+
+#[test]
+fn refusals_say_whom_they_concern() {
+    let cases = [
+        (400, r#"{"detail":"input is odd"}"#, None, "(input is odd)"),
+        (
+            401,
+            r#"{"title":"Unauthenticated","detail":"secret","status":401}"#,
+            Some("http 401 Unauthenticated"),
+            "",
+        ),
+        (
+            402,
+            r#"{"title":"Insufficient credit","detail":"secret"}"#,
+            Some("http 402 Insufficient credit"),
+            "",
+        ),
+        (402, "", Some("http 402"), ""),
+        (403, "{}", Some("http 403"), ""),
+        (404, r#"{"detail":"secret"}"#, Some("http 404"), ""),
+        (
+            422,
+            r#"{"title":"Invalid version or not permitted","detail":"secret"}"#,
+            Some("http 422 Invalid version or not permitted"),
+            "",
+        ),
+        (
+            422,
+            r#"{"detail":"- input.garm_img is required\n"}"#,
+            None,
+            "(- input.garm_img is required)",
+        ),
+        (422, "not JSON", None, "the input"),
+    ];
+    for (status, body, alarm, text) in cases {
+        let reading = submitted(status, body);
+        assert_eq!(reading.alarm.as_deref(), alarm, "{status} {body}");
+        let Err(ProviderError::Rejected(failure)) = reading.said else {
+            panic!("{status} {body}: {:?}", reading.said)
+        };
+        assert_eq!(failure.code, FailureCode::ProviderRejected);
+        assert!(
+            failure.text.contains(text) && !failure.text.contains("secret"),
+            "{}",
+            failure.text
+        );
+    }
+}
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+#[test]
+fn a_throttled_create_waits_as_long_as_it_is_told_in_whichever_way() {
+    let plain = r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#;
+    let low_credit = r#"{"detail":"Request was throttled. Reduced to 6 requests per minute with a burst of 1.","status":429,"retry_after":5}"#;
+    let older = r#"{"detail":"Request was throttled. Expected available in 12 seconds."}"#;
+    let cases: [(Headers, &str, Option<u32>); 10] = [
+        (&[], plain, Some(30_000)),
+        (&[], older, Some(12_000)),
+        (&[], low_credit, Some(5_000)),
+        (&[], r#"{"retry_after":"2.5"}"#, Some(2_500)),
+        (&[("retry-after", "7")], low_credit, Some(7_000)),
+        (&[("ratelimit-reset", "9")], plain, Some(9_000)),
+        (&[("ratelimit-reset", "9s")], low_credit, Some(5_000)),
+        (&[("retry-after", "Sun, 22 Nov 2026 10:00:00 GMT")], plain, Some(30_000)),
+        (&[("retry-after", "99999999999")], "", Some(3_600_000)),
+        (&[], r#"{"detail":"Request was throttled."}"#, None),
+    ];
+    for (headers, body, expected) in cases {
+        let reading = parse_submit(&response(429, headers, body));
+        let Err(ProviderError::Transient { retry_after_ms, capacity, .. }) = reading.said else {
+            panic!("{headers:?} {body}: {:?}", reading.said);
+        };
+        assert_eq!(
+            (retry_after_ms, capacity, reading.alarm),
+            (expected, true, None),
+            "{headers:?} {body}"
+        );
+    }
+}
+
+#[test]
+fn every_status_means_work_an_end_or_nothing() {
+    let at = |status: &str| queried(&json!({"id": "p", "status": status, "urls": {}}));
+    for going_on in ["starting", "processing", "queued", "a word of tomorrow"] {
+        assert_eq!(at(going_on), Answer::Running, "{going_on}");
+    }
+    for over in ["failed", "canceled", "aborted", "succeeded"] {
+        let Answer::Failed(failure) = at(over) else { panic!("{over}: {:?}", at(over)) };
+        assert_eq!(failure.code, FailureCode::ProviderFailed, "{over}");
+    }
+    assert_eq!(queried(&json!({"id": "p"})), Answer::Silent);
+    assert_eq!(queried(&json!({"id": "p", "status": 7})), Answer::Silent);
+    // Block mode fills the output early; the status decides all the same.
+    assert_eq!(
+        queried(&json!({"status": "processing", "output": "https://o/a.png"})),
+        Answer::Running
+    );
+}
+
+#[test]
+fn an_output_is_a_text_a_list_an_object_or_nothing() {
+    let of = |output: Value| queried(&json!({"status": "succeeded", "output": output}));
+    let files = |urls: &[&str]| {
+        Answer::Done(
+            urls.iter().map(|url| Output { url: (*url).to_owned(), kind: String::new() }).collect(),
+        )
+    };
+    assert_eq!(of(json!("https://o/a.png")), files(&["https://o/a.png"]));
+    assert_eq!(
+        of(json!(["https://o/a.png", "https://o/b.png"])),
+        files(&["https://o/a.png", "https://o/b.png"])
+    );
+    assert_eq!(of(json!({"image": "https://o/a.png", "seed": 7})), files(&["https://o/a.png"]));
+    assert_eq!(of(json!({"images": [{"url": "https://o/a.png"}]})), files(&["https://o/a.png"]));
+    for nothing in [json!(null), json!([]), json!({}), json!("a caption"), json!(7)] {
+        let Answer::Failed(failure) = of(nothing.clone()) else { panic!("{nothing}") };
+        assert_eq!(failure.code, FailureCode::ProviderFailed, "{nothing}");
+    }
+    let Answer::Failed(removed) =
+        queried(&json!({"status": "succeeded", "output": null, "data_removed": true}))
+    else {
+        panic!("what was removed cannot be delivered");
+    };
+    assert_eq!(removed.code, FailureCode::DeliveryFailed);
+}
+
+#[test]
+fn a_model_s_own_words_are_told_but_for_refused_content() {
+    let failed = |error: Value| match queried(&json!({"status": "failed", "error": error})) {
+        Answer::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failed(json!("CUDA out of memory")).text, "CUDA out of memory");
+    assert_eq!(failed(json!(null)).text, "the model could not finish");
+    for refused in
+        ["NSFW content detected. Try another.", "The input was flagged as sensitive (E005)"]
+    {
+        assert_eq!(failed(json!(refused)).code, FailureCode::ContentRefused, "{refused}");
+    }
+    assert_eq!(failed(json!("x".repeat(5_000))).text.len(), 300);
+}
+
+#[test]
+fn a_question_without_a_usable_answer_ends_nothing() {
+    for (status, alarm) in [
+        (404, None),
+        (429, None),
+        (500, None),
+        (502, None),
+        (401, Some("http 401")),
+        (402, Some("http 402")),
+    ] {
+        let reading = parse_query(&response(status, &[], "<html>"));
+        assert_eq!(
+            reading,
+            Reading { said: Answer::Silent, alarm: alarm.map(str::to_owned) },
+            "{status}"
+        );
+    }
+    assert_eq!(parse_query(&response(200, &[], "<html>")).said, Answer::Silent);
+    assert_eq!(parse_query(&Err(TransportError::Unknown("lost".into()))).said, Answer::Silent);
+}
+
+#[test]
+fn a_cancel_is_done_when_nothing_is_left_to_cancel() {
+    for (status, done) in [
+        (200, true),
+        (404, true),
+        (409, true),
+        (422, true),
+        (401, false),
+        (402, false),
+        (429, false),
+        (500, false),
+    ] {
+        assert_eq!(parse_cancel(&response(status, &[], "{}")), done, "{status}");
+    }
+    assert!(!parse_cancel(&Err(TransportError::Unknown("lost".into()))));
+}
+
+#[test]
+fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
+    let body = json!({"results": [
+        {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"}, {"id": "../x", "webhook": WEBHOOK}, 7],
+        "next": "https://elsewhere.test/v1/predictions?cursor=a%2Bb%3D&x=1", "previous": null});
+    let page = parse_list(&response(200, &[], &body.to_string())).said.unwrap();
+    assert_eq!(page.tasks, [Listed { task_id: "p2".into(), webhook_url: WEBHOOK.into() }]);
+    assert_eq!(page.next.as_deref(), Some("a+b="));
+    let last = parse_list(&response(200, &[], r#"{"results":[],"next":null}"#)).said.unwrap();
+    assert_eq!(last, Page { tasks: Vec::new(), next: None });
+    for (status, body) in
+        [(200, "{}"), (200, r#"{"results":[],"next":"https://x/y"}"#), (500, ""), (429, "{}")]
+    {
+        assert_eq!(parse_list(&response(status, &[], body)).said, None, "{status} {body}");
+    }
+    assert_eq!(parse_list(&response(401, &[], "{}")).alarm.as_deref(), Some("http 401"));
+}
+
+#[test]
+fn a_webhook_names_its_prediction() {
+    assert_eq!(webhook_task_id(&json!({"id": "p1", "status": "succeeded"})).as_deref(), Some("p1"));
+    for odd in [json!(null), json!({}), json!({"id": 7}), json!({"id": "a/b"})] {
+        assert_eq!(webhook_task_id(&odd), None, "{odd}");
+    }
+}

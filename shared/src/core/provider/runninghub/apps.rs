@@ -1,0 +1,136 @@
+//! What the RunningHub tools share: which app runs a tool, and which of its nodes takes which input.
+//!
+//! The setting `RUNNINGHUB_APPS` is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the
+//! app's id as text (its nodes are then the tool's documented ones), or
+//! `{"webappId": "…", "nodes": {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null`
+//! says that the app has no node for that field of the tool's request.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::core::error::ApiError;
+
+/// The variant of a tool that has only one.
+pub const STANDARD: &str = "standard";
+
+/// What is one tool's own: its request, its limits, and what an app gets of it. As JSON it is what
+/// makes two requests the same, and what the job keeps.
+pub trait Input: DeserializeOwned + Serialize {
+    const TOOL: &'static str;
+
+    /// Fills in defaults and refuses what is beyond a limit, by an error that names the field.
+    fn checked(self) -> Result<Self, ApiError> {
+        Ok(self)
+    }
+
+    /// Which of the tool's apps is meant.
+    fn variant(&self) -> &'static str {
+        STANDARD
+    }
+
+    fn fields(&self) -> Vec<Field>;
+}
+
+/// `(nodeId, fieldName)`
+pub type Node = (&'static str, &'static str);
+
+/// A field of a request, and the node that takes it where the setting names no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    pub name: &'static str,
+    /// RunningHub takes every value as text.
+    pub value: String,
+    /// `None` sends the value only where the setting names a node.
+    pub node: Option<Node>,
+    /// The value is the URL of a file that the provider will open.
+    pub is_file: bool,
+}
+
+impl Field {
+    pub fn file(name: &'static str, url: &str, node: Node) -> Self {
+        Self { name, value: url.to_owned(), node: Some(node), is_file: true }
+    }
+
+    pub fn value(name: &'static str, value: impl ToString, node: Option<Node>) -> Self {
+        Self { name, value: value.to_string(), node, is_file: false }
+    }
+}
+
+/// The complete provider request of one step but for webhook URL and key, as its row stores it.
+/// `None`: the setting names no app for this tool and variant.
+pub fn stored_request(apps: &Value, tool: &str, variant: &str, fields: &[Field]) -> Option<Value> {
+    let app = apps.get(tool)?.get(variant)?;
+    let id = app.get("webappId").unwrap_or(app);
+    let id = super::id_text(id)?;
+    let nodes: Vec<_> = fields
+        .iter()
+        .filter_map(|field| {
+            let (node, name) = node_of(app, field)?;
+            Some(json!({"nodeId": node, "fieldName": name, "fieldValue": field.value}))
+        })
+        .collect();
+    Some(json!({
+        "path": format!("/openapi/v2/run/ai-app/{id}"),
+        "body": {"nodeInfoList": nodes, "instanceType": "default", "usePersonalQueue": "false"},
+    }))
+}
+
+fn node_of<'a>(app: &'a Value, field: &Field) -> Option<(&'a str, &'a str)> {
+    match app.get("nodes").and_then(|nodes| nodes.get(field.name)) {
+        Some(named) => Some((named.get(0)?.as_str()?, named.get(1)?.as_str()?)),
+        None => field.node,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Field, stored_request};
+    use serde_json::json;
+
+    fn fields() -> Vec<Field> {
+        vec![
+            Field::file("imageUrl", "https://x/a.png", ("1", "image")),
+            Field::value("prompt", "sharp", Some(("4", "text"))),
+            Field::value("category", "people", None),
+        ]
+    }
+
+    #[test]
+    fn a_bare_id_uses_the_documented_nodes() {
+        let apps = json!({"t": {"standard": "1990123456789012345"}});
+        let request = stored_request(&apps, "t", "standard", &fields()).unwrap();
+        assert_eq!(request["path"], "/openapi/v2/run/ai-app/1990123456789012345");
+        assert_eq!(
+            request["body"]["nodeInfoList"],
+            json!([
+                {"nodeId": "1", "fieldName": "image", "fieldValue": "https://x/a.png"},
+                {"nodeId": "4", "fieldName": "text", "fieldValue": "sharp"},
+            ])
+        );
+    }
+
+    #[test]
+    fn named_nodes_replace_add_and_remove() {
+        let apps = json!({"t": {"pro": {"webappId": 1_990_123_456_789_012_345_u64,
+            "nodes": {"imageUrl": ["27", "image"], "prompt": null, "category": ["9", "select"]}}}});
+        let request = stored_request(&apps, "t", "pro", &fields()).unwrap();
+        assert_eq!(request["path"], "/openapi/v2/run/ai-app/1990123456789012345");
+        assert_eq!(
+            request["body"]["nodeInfoList"],
+            json!([
+                {"nodeId": "27", "fieldName": "image", "fieldValue": "https://x/a.png"},
+                {"nodeId": "9", "fieldName": "select", "fieldValue": "people"},
+            ])
+        );
+    }
+
+    #[test]
+    fn an_app_that_is_not_named_is_none() {
+        let none =
+            [json!(null), json!({}), json!([]), json!({"t": {}}), json!({"t": {"standard": ""}})];
+        for apps in none.into_iter().chain([json!({"t": {"standard": "../x"}})]) {
+            assert_eq!(stored_request(&apps, "t", "standard", &[]), None, "{apps}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! RunningHub's codes as data: what each means for the step, and the words its owner reads.
+//!
+//! The table covers both generations of the API. A code that is not in it is a final refusal:
+//! an answer with an error code proves that nothing was started.
+
+use crate::core::job::FailureCode;
+
+/// What a code means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// The request is at fault.
+    Reject,
+    /// The content was refused; its owner can change it.
+    Refuse,
+    /// Our account, key or app is at fault: final for the job, and somebody must be told.
+    Alarm,
+    /// Full: back into the queue without counting as an attempt.
+    Capacity,
+    /// A passing fault: a few more attempts.
+    Retry { after_ms: Option<u32> },
+    /// Not an error: the task works or waits.
+    Working,
+    /// No such task.
+    Lost,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    pub number: u16,
+    pub name: &'static str,
+    pub act: Act,
+    /// What the job's owner reads.
+    pub text: &'static str,
+}
+
+impl Code {
+    /// The failure code of a submit that this code ended.
+    pub fn failure_code(&self) -> FailureCode {
+        match self.act {
+            Act::Refuse => FailureCode::ContentRefused,
+            _ => FailureCode::ProviderRejected,
+        }
+    }
+}
+
+/// Looks a code up, as number or as text.
+pub fn find(code: &str) -> Option<&'static Code> {
+    let number: u16 = code.trim().parse().ok()?;
+    CODES.iter().find(|row| row.number == number)
+}
+
+const PARAMETERS: &str = "the provider refused the parameters of the request";
+const UNAVAILABLE: &str = "the provider cannot take this work at present";
+const BUSY: &str = "the provider is full";
+const FAULT: &str = "the provider had a passing fault";
+const NO_TASK: &str = "the provider does not know this task";
+const INPUT: &str = "the provider could not use the input file";
+const RETRY: Act = Act::Retry { after_ms: None };
+
+const fn row(number: u16, name: &'static str, act: Act, text: &'static str) -> Code {
+    Code { number, name, act, text }
+}
+
+pub const CODES: &[Code] = &[
+    row(301, "PARAMS_INVALID", Act::Reject, PARAMETERS),
+    row(380, "WORKFLOW_NOT_EXISTS", Act::Alarm, UNAVAILABLE),
+    row(412, "TOKEN_INVALID", Act::Alarm, UNAVAILABLE),
+    row(415, "TASK_INSTANCE_MAXED", Act::Capacity, BUSY),
+    row(416, "TASK_CREATE_FAILED_BY_NOT_ENOUGH_WALLET", Act::Alarm, UNAVAILABLE),
+    row(421, "TASK_QUEUE_MAXED", Act::Capacity, BUSY),
+    row(423, "TASK_NOT_FOUNED", Act::Lost, NO_TASK),
+    row(433, "VALIDATE_PROMPT_FAILED", Act::Reject, PARAMETERS),
+    row(435, "INSTANCE_NOT_FOUND", Act::Alarm, UNAVAILABLE),
+    row(436, "EXCLUSIVE_INSTANCE_REQUIRED", Act::Alarm, UNAVAILABLE),
+    row(500, "UNKNOWN_ERROR", RETRY, FAULT),
+    row(801, "FREE_USER_UNSUPPORTED", Act::Alarm, UNAVAILABLE),
+    row(802, "APIKEY_UNAUTHORIZED", Act::Alarm, UNAVAILABLE),
+    row(803, "APIKEY_INVALID_NODE_INFO", Act::Reject, PARAMETERS),
+    row(804, "APIKEY_TASK_IS_RUNNING", Act::Working, "the task is running"),
+    row(805, "APIKEY_TASK_STATUS_ERROR", Act::Reject, "the provider could not finish the task"),
+    row(806, "APIKEY_USER_NOT_FOUND", Act::Reject, UNAVAILABLE),
+    row(807, "APIKEY_TASK_NOT_FOUND", Act::Lost, NO_TASK),
+    row(808, "APIKEY_UPLOAD_FAILED", RETRY, INPUT),
+    row(
+        809,
+        "APIKEY_FILE_SIZE_EXCEEDED",
+        Act::Reject,
+        "the input file is too large for the provider",
+    ),
+    row(810, "WORKFLOW_NOT_SAVED_OR_NOT_RUNNING", Act::Alarm, UNAVAILABLE),
+    row(811, "CORPAPIKEY_INVALID", Act::Alarm, UNAVAILABLE),
+    row(812, "CORPAPIKEY_INSUFFICIENT_FUNDS", Act::Alarm, UNAVAILABLE),
+    row(813, "APIKEY_TASK_IS_QUEUED", Act::Working, "the task waits at the provider"),
+    row(814, "PERSONAL_QUEUE_COUNT_LIMIT", Act::Capacity, BUSY),
+    row(901, "WEBAPP_NOT_EXISTS", Act::Alarm, UNAVAILABLE),
+    row(1000, "UNKNOWN", RETRY, FAULT),
+    row(1001, "INVALID_URL", Act::Reject, PARAMETERS),
+    row(1002, "INVALID_API_KEY", Act::Alarm, UNAVAILABLE),
+    row(1003, "RATE_LIMIT", Act::Capacity, BUSY),
+    row(1004, "TASK_NOT_FOUND", Act::Lost, NO_TASK),
+    row(1005, "INTERNAL_ERROR", RETRY, FAULT),
+    row(1006, "EXECUTION_TIMEOUT", RETRY, "the provider ran out of time"),
+    row(1007, "PARAMETER_INVALID", Act::Reject, PARAMETERS),
+    row(1008, "FILE_TOO_LARGE", Act::Reject, "the input file is too large for the provider"),
+    row(1009, "METHOD_NOT_ALLOWED", Act::Reject, UNAVAILABLE),
+    row(1010, "UNAVAILABLE", RETRY, FAULT),
+    row(1011, "BUSY", RETRY, FAULT),
+    row(1012, "UPSTREAM", RETRY, FAULT),
+    row(1013, "FILE_PROCESSING", Act::Retry { after_ms: Some(5_000) }, INPUT),
+    row(1014, "ACCESS_DENIED", Act::Reject, UNAVAILABLE),
+    row(1015, "GENERATION_FAILED", RETRY, "the provider could not generate a result"),
+    row(1101, "NODE_INFO_INVALID", Act::Reject, PARAMETERS),
+    row(1501, "MODERATION", Act::Refuse, "the content was refused by the provider's moderation"),
+    row(1504, "MODEL_TIMEOUT", RETRY, "the provider ran out of time"),
+    row(
+        1505,
+        "REAL_PERSON_NOT_ALLOWED",
+        Act::Refuse,
+        "the provider does not accept pictures of real people",
+    ),
+    row(1520, "USER_CONCURRENCY_LIMIT", Act::Capacity, BUSY),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{Act, CODES, find};
+    use crate::core::job::FailureCode;
+
+    #[test]
+    fn numbers_are_unique_and_in_order() {
+        assert!(CODES.is_sorted_by(|a, b| a.number < b.number));
+    }
+
+    #[test]
+    fn a_code_is_found_by_number_or_text() {
+        assert_eq!(find("421").map(|row| row.name), Some("TASK_QUEUE_MAXED"));
+        assert_eq!(
+            find(" 1501 ").map(super::Code::failure_code),
+            Some(FailureCode::ContentRefused)
+        );
+        assert_eq!(find("99999999"), None);
+        assert_eq!(find("TASK_QUEUE_MAXED"), None);
+    }
+
+    #[test]
+    fn capacity_is_told_from_faults() {
+        let full: Vec<_> =
+            CODES.iter().filter(|row| row.act == Act::Capacity).map(|row| row.number).collect();
+        assert_eq!(full, [415, 421, 814, 1003, 1520]);
+    }
+}

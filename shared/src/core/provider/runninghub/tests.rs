@@ -1,0 +1,285 @@
+//! RunningHub's answers as recorded or documented, and what we read in them.
+
+use super::{Account, codes, parse_cancel, parse_query, parse_submit, webhook_task_id};
+use crate::core::job::{Failure, FailureCode};
+use crate::core::provider::{Accepted, Answer, Output, ProviderError};
+use crate::core::transport::{HttpResponse, TransportError};
+use serde_json::{Value, json};
+
+const ACCOUNT: Account<'static> = Account { base_url: "https://rh.test/", api_key: "k" };
+
+fn answer(status: u16, body: &str) -> Result<HttpResponse, TransportError> {
+    Ok(HttpResponse { status, headers: Vec::new(), body: body.to_owned() })
+}
+
+fn submit(status: u16, body: &str) -> Result<Accepted, ProviderError> {
+    parse_submit(&answer(status, body)).said
+}
+
+fn query(body: &str) -> Answer {
+    parse_query(&answer(200, body)).said
+}
+
+#[test]
+fn requests_are_what_the_provider_documents() {
+    let stored = json!({"path": "/openapi/v2/run/ai-app/7", "body": {"nodeInfoList": []}});
+    let request = ACCOUNT.build_submit(&stored, "https://f/hook").unwrap();
+    assert_eq!(request.url, "https://rh.test/openapi/v2/run/ai-app/7");
+    assert_eq!(request.timeout_ms, 20_000);
+    assert!(request.headers.contains(&("authorization".into(), "Bearer k".into())));
+    let body: Value = serde_json::from_str(&request.body.unwrap()).unwrap();
+    assert_eq!(body, json!({"nodeInfoList": [], "webhookUrl": "https://f/hook"}));
+
+    assert_eq!(ACCOUNT.build_query("12").url, "https://rh.test/openapi/v2/query");
+    assert_eq!(ACCOUNT.build_query("12").body.unwrap(), r#"{"taskId":"12"}"#);
+    let cancel: Value = serde_json::from_str(&ACCOUNT.build_cancel("12").body.unwrap()).unwrap();
+    assert_eq!(cancel, json!({"apiKey": "k", "taskId": "12"}));
+}
+
+#[test]
+fn only_a_stored_request_of_ours_is_sent() {
+    for stored in [
+        json!({}),
+        json!({"path": "@evil.test/", "body": {}}),
+        json!({"path": "/openapi/v2/x", "body": []}),
+    ] {
+        assert_eq!(ACCOUNT.build_submit(&stored, "https://f/hook"), None, "{stored}");
+    }
+}
+
+#[test]
+fn ids_of_nineteen_digits_survive_as_text_or_number() {
+    for id in [r#""1990123456789012345""#, "1990123456789012345"] {
+        for body in [
+            format!(r#"{{"taskId":{id},"status":"CREATE","errorCode":"","errorMessage":""}}"#),
+            format!(
+                r#"{{"code":0,"msg":"success","data":{{"taskId":{id},"taskStatus":"QUEUED"}}}}"#
+            ),
+        ] {
+            assert_eq!(submit(200, &body).unwrap().task_id, "1990123456789012345", "{body}");
+        }
+    }
+}
+
+#[test]
+fn an_id_that_lost_its_digits_is_no_id() {
+    for id in ["1.990123456789012e18", "0", "\"\"", "null", "\"../7\"", "[]"] {
+        assert_eq!(
+            submit(200, &format!(r#"{{"taskId":{id}}}"#)),
+            Err(ProviderError::Unknown),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn node_errors_announce_a_failure_in_spite_of_code_zero() {
+    let tips = r#"{\"result\":false,\"node_errors\":{\"3\":{\"errors\":[]}}}"#;
+    let body = format!(r#"{{"taskId":"5","promptTips":"{tips}"}}"#);
+    assert_eq!(submit(200, &body).unwrap().doomed.unwrap().code, FailureCode::ProviderRejected);
+    let fine = r#"{"taskId":"5","promptTips":"{\"result\":true,\"node_errors\":{}}"}"#;
+    assert_eq!(submit(200, fine).unwrap().doomed, None);
+}
+
+#[test]
+fn the_three_error_shapes_mean_the_same() {
+    for body in [
+        r#"{"code":421,"msg":"TASK_QUEUE_MAXED"}"#,
+        r#"{"code":"421","msg":"TASK_QUEUE_MAXED"}"#,
+        r#"{"errorCode":"421","errorMessage":"TASK_QUEUE_MAXED"}"#,
+        r#"{"errorCode":421,"errorMessage":"TASK_QUEUE_MAXED"}"#,
+    ] {
+        assert!(
+            matches!(submit(200, body), Err(ProviderError::Transient { capacity: true, .. })),
+            "{body}"
+        );
+    }
+    assert!(matches!(submit(421, ""), Err(ProviderError::Transient { capacity: true, .. })));
+}
+
+#[test]
+fn every_code_has_its_class_in_every_shape() {
+    for row in codes::CODES {
+        for body in [
+            format!(r#"{{"code":{},"msg":"m"}}"#, row.number),
+            format!(r#"{{"errorCode":"{}","errorMessage":"m"}}"#, row.number),
+        ] {
+            let reading = parse_submit(&answer(200, &body));
+            let fits = match (row.act, reading.said) {
+                (codes::Act::Capacity, Err(ProviderError::Transient { capacity, .. })) => capacity,
+                (codes::Act::Retry { .. }, Err(ProviderError::Transient { capacity, .. })) => {
+                    !capacity
+                }
+                (codes::Act::Working, Err(ProviderError::Unknown)) => true,
+                (codes::Act::Refuse, Err(ProviderError::Rejected(failure))) => {
+                    failure.code == FailureCode::ContentRefused
+                }
+                (
+                    codes::Act::Reject | codes::Act::Alarm | codes::Act::Lost,
+                    Err(ProviderError::Rejected(failure)),
+                ) => failure.code == FailureCode::ProviderRejected,
+                _ => false,
+            };
+            assert!(fits, "{body}");
+            assert_eq!(reading.alarm.is_some(), row.act == codes::Act::Alarm, "{body}");
+        }
+    }
+}
+
+#[test]
+fn http_statuses_without_a_code() {
+    let cases = [
+        (400, "rejected"),
+        (401, "rejected"),
+        (404, "rejected"),
+        (302, "rejected"),
+        (429, "capacity"),
+        (421, "capacity"),
+        (500, "transient"),
+        (502, "transient"),
+        (503, "transient"),
+        (408, "transient"),
+        (504, "unknown"),
+        (524, "unknown"),
+        (200, "unknown"),
+        (204, "unknown"),
+    ];
+    for (status, class) in cases {
+        let found = match submit(status, "<html>") {
+            Ok(_) => "accepted",
+            Err(ProviderError::Rejected(_)) => "rejected",
+            Err(ProviderError::Transient { capacity: true, .. }) => "capacity",
+            Err(ProviderError::Transient { .. }) => "transient",
+            Err(ProviderError::Unknown) => "unknown",
+        };
+        assert_eq!(found, class, "{status}");
+    }
+    assert!(parse_submit(&answer(401, "")).alarm.is_some());
+}
+
+#[test]
+fn a_named_delay_is_passed_on() {
+    let mut response = answer(429, "").unwrap();
+    response.headers.push(("retry-after".into(), "40".into()));
+    let said = parse_submit(&Ok(response)).said;
+    assert!(matches!(said, Err(ProviderError::Transient { retry_after_ms: Some(40_000), .. })));
+}
+
+#[test]
+fn no_answer_is_unknown_only_when_something_was_sent() {
+    let unknown = parse_submit(&Err(TransportError::Unknown("timeout".into()))).said;
+    assert_eq!(unknown, Err(ProviderError::Unknown));
+    let refused = parse_submit(&Err(TransportError::NotSent("dns".into()))).said;
+    assert!(matches!(refused, Err(ProviderError::Transient { capacity: false, .. })));
+    assert_eq!(parse_query(&Err(TransportError::Unknown("timeout".into()))).said, Answer::Silent);
+}
+
+#[test]
+fn an_unlisted_code_is_final_and_alarms_but_a_server_error_is_not_final() {
+    let reading = parse_submit(&answer(200, r#"{"code":7777,"msg":"new"}"#));
+    assert!(matches!(reading.said, Err(ProviderError::Rejected(_))));
+    assert!(reading.alarm.is_some());
+    assert!(matches!(submit(503, r#"{"code":7777}"#), Err(ProviderError::Transient { .. })));
+}
+
+#[test]
+fn progress_by_status_word() {
+    for word in ["CREATE", "QUEUED", "RUNNING", "SOMETHING_NEW", ""] {
+        let body = format!(r#"{{"taskId":"5","status":"{word}","errorCode":"","results":null}}"#);
+        assert_eq!(query(&body), Answer::Running, "{word}");
+    }
+    for word in ["FAILED", "CANCEL"] {
+        let body = format!(r#"{{"taskId":"5","status":"{word}","errorCode":""}}"#);
+        assert!(matches!(query(&body), Answer::Failed(_)), "{word}");
+    }
+    assert_eq!(query(r#"{"code":0,"msg":"success","data":"RUNNING"}"#), Answer::Running);
+    assert_eq!(
+        query(r#"{"code":804,"msg":"APIKEY_TASK_IS_RUNNING","data":null}"#),
+        Answer::Running
+    );
+    assert_eq!(query("{}"), Answer::Silent);
+    assert_eq!(query("<html>"), Answer::Silent);
+}
+
+#[test]
+fn results_in_both_shapes() {
+    let wanted = Answer::Done(vec![Output { url: "https://o/a.png".into(), kind: "png".into() }]);
+    assert_eq!(
+        query(
+            r#"{"taskId":5,"status":"SUCCESS","errorCode":"","results":[{"url":"https://o/a.png","outputType":"png"}]}"#
+        ),
+        wanted
+    );
+    assert_eq!(
+        query(
+            r#"{"code":0,"msg":"success","data":[{"fileUrl":"https://o/a.png","fileType":"png","taskCostTime":"12"}]}"#
+        ),
+        wanted
+    );
+    assert!(matches!(
+        query(r#"{"taskId":"5","status":"SUCCESS","results":null}"#),
+        Answer::Failed(_)
+    ));
+}
+
+#[test]
+fn an_error_code_in_a_poll_is_a_failure_whatever_the_status() {
+    let body = r#"{"taskId":"5","status":"SUCCESS","errorCode":"805","errorMessage":"x",
+        "failedReason":{"node_name":"KSampler","exception_message":"out of memory","traceback":"secret"}}"#;
+    let Answer::Failed(failure) = query(body) else { panic!("not failed") };
+    assert_eq!(failure, Failure::new(FailureCode::ProviderFailed, "out of memory"));
+    let refused =
+        query(r#"{"taskId":"5","status":"RUNNING","errorCode":"1501","errorMessage":"nsfw"}"#);
+    assert!(
+        matches!(refused, Answer::Failed(failure) if failure.code == FailureCode::ContentRefused)
+    );
+    let passing = query(r#"{"taskId":"5","status":"FAILED","errorCode":1015,"errorMessage":"x"}"#);
+    assert!(matches!(passing, Answer::Interrupted(_)));
+    let legacy =
+        query(r#"{"code":805,"msg":"E","data":{"failedReason":{"exception_message":"bad"}}}"#);
+    assert!(matches!(legacy, Answer::Failed(failure) if failure.text == "bad"));
+}
+
+#[test]
+fn an_error_of_the_query_says_nothing_about_the_task() {
+    for body in [r#"{"errorCode":"1003","errorMessage":"slow down"}"#, r#"{"code":1005,"msg":"x"}"#]
+    {
+        assert_eq!(query(body), Answer::Silent, "{body}");
+    }
+    let dead_key = parse_query(&answer(200, r#"{"code":412,"msg":"TOKEN_INVALID"}"#));
+    assert_eq!(dead_key.said, Answer::Silent);
+    assert!(dead_key.alarm.is_some());
+    for code in [423, 807, 1004] {
+        assert_eq!(query(&format!(r#"{{"code":{code},"msg":"none"}}"#)), Answer::Lost);
+    }
+    assert_eq!(parse_query(&answer(503, "")).said, Answer::Silent);
+}
+
+#[test]
+fn a_cancel_is_over_when_taken_or_when_nothing_is_left() {
+    for body in [
+        r#"{"code":0,"msg":"success","data":null}"#,
+        r#"{"code":807,"msg":"APIKEY_TASK_NOT_FOUND"}"#,
+    ] {
+        assert!(parse_cancel(&answer(200, body)), "{body}");
+    }
+    for body in [r#"{"code":412,"msg":"TOKEN_INVALID"}"#, r#"{"code":1003,"msg":"slow"}"#] {
+        assert!(!parse_cancel(&answer(200, body)), "{body}");
+    }
+    assert!(!parse_cancel(&answer(502, "<html>")));
+    assert!(!parse_cancel(&Err(TransportError::Unknown("timeout".into()))));
+}
+
+#[test]
+fn a_webhook_names_its_task_in_either_form() {
+    let bodies = [
+        json!({"event": "TASK_END", "taskId": "1990123456789012345", "eventData": "{\"code\":0,\"data\":[]}"}),
+        json!({"event": "TASK_END", "taskId": 1_990_123_456_789_012_345_u64, "eventData": {"status": "SUCCESS"}}),
+        json!({"event": "TASK_END", "eventData": {"taskId": "1990123456789012345"}}),
+        json!({"event": "TASK_END", "eventData": "{\"taskId\":\"1990123456789012345\"}"}),
+    ];
+    for body in bodies {
+        assert_eq!(webhook_task_id(&body).as_deref(), Some("1990123456789012345"), "{body}");
+    }
+    assert_eq!(webhook_task_id(&json!({"eventData": "not json"})), None);
+}

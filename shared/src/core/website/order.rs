@@ -1,0 +1,163 @@
+//! A user's order of a site, and the question that it becomes for the text model.
+//!
+//! The question is worded when it is asked, not when it is ordered: API, model and wording belong to
+//! the attempt, so a retry after a change of configuration asks the model of that day.
+
+use super::Kind;
+use crate::core::error::ApiError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+const PROMPT_CHARS_MAX: usize = 10_000;
+const NAME_CHARS_MAX: usize = 200;
+const LANGUAGE_CHARS_MAX: usize = 50;
+
+/// What makes two orders the same; kept on the job and its step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub prompt: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+impl Order {
+    /// Lengths are counted in characters, as a person counts them.
+    pub fn check(self) -> Result<Self, ApiError> {
+        let within = |field: &str, text: &str, least: usize, most: usize| {
+            let long = text.chars().count();
+            if text.trim().is_empty() && least > 0 || long > most {
+                return Err(ApiError::bad_field(
+                    field,
+                    &format!("must have {least} to {most} characters"),
+                ));
+            }
+            Ok(())
+        };
+        within("prompt", &self.prompt, 1, PROMPT_CHARS_MAX)?;
+        within("siteName", self.site_name.as_deref().unwrap_or_default(), 0, NAME_CHARS_MAX)?;
+        within("language", self.language.as_deref().unwrap_or_default(), 0, LANGUAGE_CHARS_MAX)?;
+        Ok(self)
+    }
+
+    /// The order in the words that the model reads.
+    pub fn user_text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        if let Some(name) = &self.site_name {
+            let _ = writeln!(text, "Name of the site: {name}");
+        }
+        if let Some(language) = &self.language {
+            let _ = writeln!(text, "Language of all text on it: {language}");
+        }
+        let _ = write!(text, "The site:\n{}", self.prompt);
+        text
+    }
+}
+
+/// The rules of a kind.
+pub fn system_text(kind: Kind) -> String {
+    let stack = match kind {
+        Kind::Html => {
+            "Write a static site in plain HTML, CSS and JavaScript without a build step. `index.html` is its start \
+             page; all other files are named by relative links."
+        }
+        Kind::React => {
+            "Write a React project for Vite in TypeScript: `package.json` with its scripts and dependencies, \
+             `index.html`, the entry `src/main.tsx`, and the components it needs."
+        }
+        Kind::Php => {
+            "Write a site in plain PHP 8 without a framework or a database. `index.php` is its start page; every \
+             output of a variable is escaped."
+        }
+    };
+    format!(
+        "You build complete, working websites. {stack}\n\
+         Every file is text and complete, with no placeholder for code left out. Paths are relative, with forward \
+         slashes, without `..`; at most 60 files. Use no images but inline SVG.\n\
+         Answer with one JSON object {{\"files\": [{{\"path\": …, \"content\": …}}]}} and nothing else. Only if you \
+         cannot answer in JSON, begin each file with a line `<!-- FILE: path -->` followed by its content."
+    )
+}
+
+/// The name of [`form`] at the API.
+pub const FORM_NAME: &str = "site_files";
+
+/// The form of an answer. Counts and patterns are not in it: not every model enforces them, we do.
+pub fn form() -> Value {
+    let text = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["files"],
+        "properties": {"files": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["path", "content"],
+                "properties": {"path": text, "content": text},
+            },
+        }},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::error::ErrorCode;
+
+    fn order(prompt: &str) -> Order {
+        Order { prompt: prompt.to_owned(), site_name: None, language: None }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        assert!(order(&"😀".repeat(10_000)).check().is_ok());
+        for bad in [String::new(), " \n".to_owned(), "x".repeat(10_001), "😀".repeat(10_001)] {
+            let refused = order(&bad).check().unwrap_err();
+            assert_eq!(
+                (refused.code, &refused.fields["field"]),
+                (ErrorCode::BadRequest, &json!("prompt"))
+            );
+        }
+        let named = Order { site_name: Some("x".repeat(201)), ..order("a") };
+        assert_eq!(named.check().unwrap_err().fields["field"], "siteName");
+        let spoken = Order { language: Some("x".repeat(51)), ..order("a") };
+        assert_eq!(spoken.check().unwrap_err().fields["field"], "language");
+    }
+
+    #[test]
+    fn the_question_holds_the_order_and_the_rules_of_its_kind() {
+        let order = Order {
+            site_name: Some("Café".into()),
+            language: Some("German".into()),
+            ..order("with a menu")
+        };
+        let text = order.user_text();
+        for part in ["Café", "German", "with a menu"] {
+            assert!(text.contains(part), "{text}");
+        }
+        for (kind, file) in
+            [(Kind::Html, "index.html"), (Kind::React, "package.json"), (Kind::Php, "index.php")]
+        {
+            assert!(system_text(kind).contains(file));
+            assert_eq!(Kind::of_tool(kind.tool()), Some(kind));
+        }
+        assert_eq!(Kind::of_tool("runninghub-upscaler"), None);
+    }
+
+    #[test]
+    fn strict_mode_needs_every_property_required_and_no_others() {
+        let form = form();
+        assert_eq!(form["additionalProperties"], false);
+        let item = &form["properties"]["files"]["items"];
+        assert_eq!(
+            (&item["additionalProperties"], &item["required"]),
+            (&json!(false), &json!(["path", "content"]))
+        );
+    }
+}

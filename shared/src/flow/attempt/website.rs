@@ -1,0 +1,116 @@
+//! One attempt at a website: asked, read as it is written, checked, stored. Claiming and ending it is `attempt`'s part.
+//!
+//! All files of a site lie in one object, whose path is fenced like every result's: a site is there whole or not at all.
+
+use super::pool::Produced;
+use crate::core::error::ApiError;
+use crate::core::id::UserId;
+use crate::core::job::{Failure, FailureCode};
+use crate::core::provider::llm::{self, Account, Question, Reader};
+use crate::core::provider::{CallError, Reading};
+use crate::core::transport::{HttpRequest, HttpResponse, Streams, Transport};
+use crate::core::website::files::{self, File};
+use crate::core::website::order::{self, Order};
+use crate::core::website::{Kind, Manifest};
+use crate::db::step::{Attempt, Claimed};
+use crate::flow::{Cx, store};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Until the answer begins.
+const HEAD_MS: u32 = 60_000;
+const LOAD_MS: u32 = 15_000;
+
+/// The object in storage.
+#[derive(Serialize, Deserialize)]
+struct Bundle {
+    files: Vec<File>,
+}
+
+/// Makes the site that a step is about.
+pub async fn make<T: Streams>(
+    cx: &Cx<'_, T>,
+    account: &Account<'_>,
+    step: &Claimed,
+) -> Result<Produced, CallError> {
+    let rejected =
+        |text: &str| CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
+    let kind = Kind::of_tool(&step.tool).ok_or_else(|| rejected("the job is no website"))?;
+    let ordered = serde_json::from_value(step.input.clone())
+        .map_err(|_| rejected("the job holds no order of a website"))?;
+    let answer = ask(cx, account, kind, &ordered).await?;
+    let files = files::of_answer(kind, &answer).map_err(|why| llm::useless(&why))?;
+    keep(cx, step.user_id, step.attempt, kind, files).await
+}
+
+async fn ask<T: Streams>(
+    cx: &Cx<'_, T>,
+    account: &Account<'_>,
+    kind: Kind,
+    ordered: &Order,
+) -> Result<String, CallError> {
+    let (system, user, form) = (order::system_text(kind), ordered.user_text(), order::form());
+    let question =
+        Question { system: &system, user: &user, form: &form, form_name: order::FORM_NAME };
+    let mut reader = Reader::new(account.api);
+    let (request, stall_ms) = (account.build(&question, HEAD_MS), cx.config.llm_stall_ms);
+    let streamed = cx.transport.stream(request, stall_ms, |chunk| reader.feed(chunk)).await;
+    let reading = match streamed {
+        Ok(HttpResponse { status: 200..=299, .. }) => reader.finish(),
+        Ok(response) => {
+            let Reading { said, alarm } = llm::parse_refusal(&response);
+            Reading { said: Err(said), alarm }
+        }
+        // What was said to be whole is whole, however the connection ended.
+        Err(error) => match reader.finish() {
+            Reading { said: Ok(text), alarm } => Reading { said: Ok(text), alarm },
+            _ => Reading::quiet(Err(llm::parse_loss(&error))),
+        },
+    };
+    cx.alarm(llm::NAME, reading.alarm.as_deref());
+    reading.said
+}
+
+async fn keep<T: Transport>(
+    cx: &Cx<'_, T>,
+    user: UserId,
+    attempt: Attempt,
+    kind: Kind,
+    files: Vec<File>,
+) -> Result<Produced, CallError> {
+    let failed = |why: String| {
+        cx.log("store_fault", json!({"job_id": attempt.job, "error": why}));
+        let failure = Failure::new(FailureCode::DeliveryFailed, "the site could not be stored");
+        CallError::Transient { failure, retry_after_ms: None, attempts_max: None }
+    };
+    let manifest = Manifest::of(kind, &files);
+    let body = serde_json::to_vec(&Bundle { files }).map_err(|error| failed(error.to_string()))?;
+    let stored = store::put(cx, user, attempt, body, "application/json", "json").await;
+    let url = stored.map_err(|error| failed(format!("{error:?}")))?;
+    Ok(Produced { output: json!(manifest), url })
+}
+
+/// The files of a finished site, by the URL that its row names.
+pub async fn load<T: Transport>(cx: &Cx<'_, T>, url: &str) -> Result<Vec<File>, ApiError> {
+    let bucket = &cx.config.results_bucket;
+    let ours = format!("{}/storage/v1/object/public/{bucket}/", cx.config.supabase_url()?);
+    if !url.starts_with(&ours) {
+        return Err(ApiError::internal("the files of a website are not in our storage"));
+    }
+    let request = HttpRequest {
+        method: "GET",
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: None,
+        timeout_ms: LOAD_MS,
+    };
+    match cx.transport.send(request).await {
+        Ok(HttpResponse { status: 200..=299, body, .. }) => {
+            let bundle: Bundle = serde_json::from_str(&body)
+                .map_err(|error| ApiError::internal(error.to_string()))?;
+            Ok(bundle.files)
+        }
+        Ok(response) => Err(ApiError::upstream(format!("storage answered {}", response.status))),
+        Err(error) => Err(ApiError::upstream(format!("storage: {error}"))),
+    }
+}

@@ -1,0 +1,155 @@
+//! Inputs before the debit: a text that is short enough, a URL that may be named, an object that is there.
+//!
+//! It never downloads an input; the provider does.
+
+use crate::core::address::{self, Input};
+use crate::core::error::ApiError;
+use crate::core::id::UserId;
+use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use crate::flow::Cx;
+use serde_json::Value;
+
+const INFO_MS: u32 = 5_000;
+
+/// Refuses a text of more characters.
+pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiError> {
+    match text {
+        Some(text) if text.chars().count() > chars => {
+            Err(ApiError::bad_field(field, &format!("must have at most {chars} characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the URL in `field` and, where it is in our own storage, that the object exists.
+/// Returns the URL to hand to the provider.
+pub async fn check<T: Transport>(
+    cx: &Cx<'_, T>,
+    field: &str,
+    url: &str,
+    caller: UserId,
+) -> Result<String, ApiError> {
+    let input = address::input(url, caller, cx.config)
+        .map_err(|problem| ApiError::bad_field(field, problem))?;
+    if let Input::Own { object, .. } = &input {
+        exists(cx, field, object).await?;
+    }
+    Ok(input.url().to_owned())
+}
+
+async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Result<(), ApiError> {
+    let request = HttpRequest {
+        method: "GET",
+        url: format!("{}/storage/v1/object/info/{object}", cx.config.supabase_url()?),
+        headers: cx.config.service_headers()?,
+        body: None,
+        timeout_ms: INFO_MS,
+    };
+    match cx.transport.send(request).await {
+        Ok(response) => match found(&response) {
+            Presence::Yes => Ok(()),
+            Presence::No => {
+                Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
+            }
+            Presence::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
+                .with_internal(format!("storage answered {}", response.status))),
+            Presence::Unsaid => {
+                Err(ApiError::upstream(format!("storage answered {}", response.status)))
+            }
+        },
+        Err(TransportError::NotSent(detail) | TransportError::Unknown(detail)) => {
+            Err(ApiError::upstream(format!("storage: {detail}")))
+        }
+    }
+}
+
+/// What storage says of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Yes,
+    /// There is none, or nothing can have such a name: asking again changes nothing.
+    No,
+    KeyRefused,
+    Unsaid,
+}
+
+/// Storage answers 400 to nearly everything and says in the body which status is meant.
+fn found(response: &HttpResponse) -> Presence {
+    let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
+    let inner = match body.get("statusCode") {
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(number) => number.as_u64(),
+        None => None,
+    };
+    let meant =
+        if response.status == 400 { inner.unwrap_or(400) } else { u64::from(response.status) };
+    let code =
+        body.get("code").or_else(|| body.get("error")).and_then(Value::as_str).unwrap_or_default();
+    match meant {
+        200..=299 => Presence::Yes,
+        401 => Presence::KeyRefused,
+        400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => {
+            Presence::KeyRefused
+        }
+        408 | 425 | 429 => Presence::Unsaid,
+        400..=499 => Presence::No,
+        _ => Presence::Unsaid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Presence, found};
+    use crate::core::transport::HttpResponse;
+
+    #[test]
+    fn only_an_outage_is_worth_another_try() {
+        let found = |status, body: &str| {
+            found(&HttpResponse { status, headers: Vec::new(), body: body.into() })
+        };
+        let says = |status: &str, code: &str| {
+            format!(r#"{{"statusCode":"{status}","code":"{code}","message":"404"}}"#)
+        };
+        for (status, body) in [
+            (404, String::new()),
+            (
+                400,
+                r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#
+                    .to_owned(),
+            ),
+            (400, r#"{"statusCode":404}"#.to_owned()),
+            (400, says("404", "NoSuchBucket")),
+            (400, says("400", "InvalidKey")),
+            (400, "Invalid URL: Invalid UTF-8".to_owned()),
+            (400, String::new()),
+            (403, "<html>refused by a firewall".to_owned()),
+            (400, says("403", "AccessDenied")),
+            (414, String::new()),
+            (422, String::new()),
+        ] {
+            assert_eq!(found(status, &body), Presence::No, "{status} {body}");
+        }
+        for (status, body) in [
+            (500, String::new()),
+            (503, "404".to_owned()),
+            (504, says("404", "x")),
+            (544, says("544", "DatabaseTimeout")),
+            (429, String::new()),
+            (408, String::new()),
+            (400, says("500", "InternalError")),
+            (400, says("503", "SlowDown")),
+            (400, says("429", "TooManyRequests")),
+            (302, String::new()),
+        ] {
+            assert_eq!(found(status, &body), Presence::Unsaid, "{status} {body}");
+        }
+        for (status, body) in [
+            (401, String::new()),
+            (403, says("403", "InvalidJWT")),
+            (400, says("403", "InvalidJWT")),
+        ] {
+            assert_eq!(found(status, &body), Presence::KeyRefused, "{status} {body}");
+        }
+        assert_eq!(found(200, "{}"), Presence::Yes);
+    }
+}

@@ -1,0 +1,4 @@
+//! Turns a checked request into a paid, queued job.
+
+pub mod enqueue;
+pub mod input;
