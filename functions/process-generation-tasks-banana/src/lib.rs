@@ -73,7 +73,7 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
 
 async fn run(owned: &OwnedCx, claim_for_ms: u64) -> Result<Report, ApiError> {
     let cx = owned.cx();
-    let account = cx.config.gemini()?;
+    let account = gemini::Account::from_config(cx.config)?;
     let bounds = Bounds { lanes: LANES, claim_for_ms };
     run_all(&cx, gemini::NAME, bounds, async |step| card::make(&cx, &account, step).await).await
 }

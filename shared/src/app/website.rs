@@ -157,7 +157,7 @@ async fn show(call: &Call, kind: Kind) -> Result<Reply, ApiError> {
 /// What the queue's consumer does on a hint: makes what waits, whichever website tool it belongs to.
 pub async fn consume(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
     let cx = cx.cx();
-    let account = Account::of(cx.config)?;
+    let account = Account::from_config(cx.config)?;
     let report =
         pool::run_all(&cx, llm::NAME, BOUNDS, async |step| site::make(&cx, &account, step).await)
             .await?;

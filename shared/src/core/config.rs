@@ -6,12 +6,11 @@
 use serde_json::{Map, Value};
 
 use crate::core::error::ApiError;
-use crate::core::provider::gemini;
-use crate::core::provider::llm::Api;
 
 /// Secret keys of the new kind are no tokens and go into `apikey` only.
 const OPAQUE_KEY: &str = "sb_";
 const LLM_STALL_MS: u32 = 60_000;
+const LLM_KINDS: &[&str] = &["openai", "anthropic"];
 
 /// Everything the functions can be told. A function sees only what its environment declares, so
 /// all of it is optional here and the accessors say which variable is missing.
@@ -46,7 +45,8 @@ pub struct Config {
     pub gemini_api_key: Option<String>,
     pub gemini_api_key_2: Option<String>,
     pub gemini_model: Option<String>,
-    pub llm_kind: Option<Api>,
+    /// One of `LLM_KINDS`.
+    pub llm_kind: Option<String>,
     pub llm_base_url: Option<String>,
     pub llm_api_key: Option<String>,
     pub llm_model: Option<String>,
@@ -94,7 +94,7 @@ impl Config {
             gemini_api_key: read("GEMINI_API_KEY"),
             gemini_api_key_2: read("GEMINI_API_KEY_2"),
             gemini_model: read("GEMINI_MODEL"),
-            llm_kind: llm_kind(read("LLM_KIND"))?,
+            llm_kind: one_of("LLM_KIND", read("LLM_KIND"), LLM_KINDS)?,
             llm_base_url: read("LLM_BASE_URL").map(without_slash),
             llm_api_key: read("LLM_API_KEY"),
             llm_model: read("LLM_MODEL"),
@@ -149,14 +149,16 @@ impl Config {
         present(&self.runninghub_api_key, "RUNNINGHUB_API_KEY")
     }
 
-    /// Our account at Gemini, with the model that the operator chose.
-    pub fn gemini(&self) -> Result<gemini::Account<'_>, ApiError> {
-        Ok(gemini::Account {
-            base_url: present(&self.gemini_base_url, "GEMINI_BASE_URL")?,
-            model: present(&self.gemini_model, "GEMINI_MODEL")?,
-            key: present(&self.gemini_api_key, "GEMINI_API_KEY")?,
-            other_key: self.gemini_api_key_2.as_deref(),
-        })
+    pub fn gemini_base_url(&self) -> Result<&str, ApiError> {
+        present(&self.gemini_base_url, "GEMINI_BASE_URL")
+    }
+
+    pub fn gemini_model(&self) -> Result<&str, ApiError> {
+        present(&self.gemini_model, "GEMINI_MODEL")
+    }
+
+    pub fn gemini_api_key(&self) -> Result<&str, ApiError> {
+        present(&self.gemini_api_key, "GEMINI_API_KEY")
     }
 
     pub fn runninghub_apps(&self) -> Result<&Value, ApiError> {
@@ -171,8 +173,8 @@ impl Config {
         present(&self.replicate_api_token, "REPLICATE_API_TOKEN")
     }
 
-    pub fn llm_kind(&self) -> Result<Api, ApiError> {
-        self.llm_kind.ok_or_else(|| ApiError::misconfigured("LLM_KIND"))
+    pub fn llm_kind(&self) -> Result<&str, ApiError> {
+        present(&self.llm_kind, "LLM_KIND")
     }
 
     pub fn llm_base_url(&self) -> Result<&str, ApiError> {
@@ -228,10 +230,11 @@ fn json(name: &str, value: Option<String>) -> Result<Option<Value>, ApiError> {
         .transpose()
 }
 
-fn llm_kind(value: Option<String>) -> Result<Option<Api>, ApiError> {
-    value
-        .map(|value| Api::parse(&value).ok_or_else(|| ApiError::misconfigured("LLM_KIND")))
-        .transpose()
+fn one_of(name: &str, value: Option<String>, known: &[&str]) -> Result<Option<String>, ApiError> {
+    match value {
+        Some(value) if !known.contains(&value.as_str()) => Err(ApiError::misconfigured(name)),
+        value => Ok(value),
+    }
 }
 
 fn secret_keys(value: Option<String>) -> Result<Vec<String>, ApiError> {
@@ -282,6 +285,7 @@ mod tests {
             ("RUNNINGHUB_APPS", "{half"),
             ("SUBREQUEST_BUDGET", "many"),
             ("LLM_STALL_MS", "a minute"),
+            ("LLM_KIND", "some-model"),
             ("ALLOW_ANONYMOUS_USERS", "perhaps"),
             ("ALLOWED_INPUT_HOSTS", "*"),
             ("ALLOWED_INPUT_HOSTS", "*."),

@@ -6,6 +6,8 @@
 pub mod fault;
 
 use super::CallError;
+use crate::core::config::Config;
+use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
 use crate::core::transport::{File, HttpRequest, HttpResponse, TransportError};
 use base64::Engine;
@@ -32,6 +34,15 @@ pub struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
+    pub fn from_config(config: &'a Config) -> Result<Self, ApiError> {
+        Ok(Self {
+            base_url: config.gemini_base_url()?,
+            model: config.gemini_model()?,
+            key: config.gemini_api_key()?,
+            other_key: config.gemini_api_key_2.as_deref(),
+        })
+    }
+
     pub fn build_call(&self, key: &str, body: &Value) -> HttpRequest {
         HttpRequest {
             method: "POST",

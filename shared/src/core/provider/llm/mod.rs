@@ -60,9 +60,10 @@ pub struct Question<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub fn of(config: &'a Config) -> Result<Self, ApiError> {
+    pub fn from_config(config: &'a Config) -> Result<Self, ApiError> {
+        let api = Api::parse(config.llm_kind()?);
         Ok(Self {
-            api: config.llm_kind()?,
+            api: api.ok_or_else(|| ApiError::misconfigured("LLM_KIND"))?,
             base_url: config.llm_base_url()?,
             api_key: config.llm_api_key()?,
             model: config.llm_model()?,
