@@ -1,0 +1,151 @@
+//! The forms that a setting's text can have, and how each is parsed.
+//!
+//! An error names the variable and never its value.
+
+use serde_json::{Map, Value};
+
+use crate::core::error::ApiError;
+
+/// How the text of a variable becomes a value.
+pub trait Form {
+    type Value;
+    /// The form as docs/configuration.md names it.
+    const WORDS: &'static str;
+
+    /// Parses `text`, which is trimmed and not empty; `name` is the variable's.
+    fn parse(name: &str, text: String) -> Result<Self::Value, ApiError>;
+}
+
+/// Parses the variable if it is set.
+pub(super) fn optional<F: Form>(
+    name: &str,
+    text: Option<String>,
+) -> Result<Option<F::Value>, ApiError> {
+    text.map(|text| F::parse(name, text)).transpose()
+}
+
+/// Any text.
+pub struct Text;
+
+impl Form for Text {
+    type Value = String;
+    const WORDS: &'static str = "text";
+
+    fn parse(_: &str, text: String) -> Result<String, ApiError> {
+        Ok(text)
+    }
+}
+
+/// An address without a slash at its end, so that paths can be appended.
+pub struct BaseUrl;
+
+impl Form for BaseUrl {
+    type Value = String;
+    const WORDS: &'static str = "URL";
+
+    fn parse(_: &str, text: String) -> Result<String, ApiError> {
+        Ok(text.trim_end_matches('/').to_owned())
+    }
+}
+
+/// Any JSON; whoever uses the value checks its structure.
+pub struct Json;
+
+impl Form for Json {
+    type Value = Value;
+    const WORDS: &'static str = "JSON";
+
+    fn parse(name: &str, text: String) -> Result<Value, ApiError> {
+        serde_json::from_str(&text).map_err(|_| ApiError::misconfigured(name))
+    }
+}
+
+/// Host names separated by commas or spaces; each stands for itself and every host below it.
+///
+/// Refuses what cannot be a host (a URL, a pattern). Leaves out entries of dots alone, because as
+/// a suffix they would allow every host.
+pub struct Hosts;
+
+impl Form for Hosts {
+    type Value = Vec<String>;
+    const WORDS: &'static str = "host names, separated by commas";
+
+    fn parse(name: &str, text: String) -> Result<Vec<String>, ApiError> {
+        let entries = text.split(|c: char| c == ',' || c.is_whitespace());
+        let entries: Vec<String> = entries
+            .map(|host| host.trim_end_matches('.').to_ascii_lowercase())
+            .filter(|host| !host.is_empty())
+            .collect();
+        let is_host = |host: &String| {
+            host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+        };
+        if entries.iter().all(is_host) { Ok(entries) } else { Err(ApiError::misconfigured(name)) }
+    }
+}
+
+/// `true` or `false`, and their usual synonyms.
+pub struct Flag;
+
+impl Form for Flag {
+    type Value = bool;
+    const WORDS: &'static str = "`true` or `false`";
+
+    fn parse(name: &str, text: String) -> Result<bool, ApiError> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(ApiError::misconfigured(name)),
+        }
+    }
+}
+
+/// A whole number that is not negative.
+pub struct Number;
+
+impl Form for Number {
+    type Value = u32;
+    const WORDS: &'static str = "whole number";
+
+    fn parse(name: &str, text: String) -> Result<u32, ApiError> {
+        text.parse().map_err(|_| ApiError::misconfigured(name))
+    }
+}
+
+/// The API that a text model speaks.
+pub struct LlmKind;
+
+impl Form for LlmKind {
+    type Value = String;
+    const WORDS: &'static str = "`openai` or `anthropic`";
+
+    fn parse(name: &str, text: String) -> Result<String, ApiError> {
+        match text.as_str() {
+            "openai" | "anthropic" => Ok(text),
+            _ => Err(ApiError::misconfigured(name)),
+        }
+    }
+}
+
+/// A JSON object of named keys; its value is the keys, the one named `default` first.
+pub struct SecretKeys;
+
+impl Form for SecretKeys {
+    type Value = Vec<String>;
+    const WORDS: &'static str = "JSON object of keys by name";
+
+    fn parse(name: &str, text: String) -> Result<Vec<String>, ApiError> {
+        let misconfigured = || ApiError::misconfigured(name);
+        let mut named: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|_| misconfigured())?;
+        let first = named.remove("default");
+        let mut keys = Vec::new();
+        for key in first.into_iter().chain(named.into_iter().map(|(_, key)| key)) {
+            match key {
+                Value::String(key) if key.trim().is_empty() => {}
+                Value::String(key) => keys.push(key.trim().to_owned()),
+                _ => return Err(misconfigured()),
+            }
+        }
+        Ok(keys)
+    }
+}
