@@ -1,0 +1,183 @@
+//! Every way in which the provider misbehaves, with every tool: delivered, or returned with a reason. Nothing in between.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{self, World};
+
+use unstuck_tests::e2e::order::{
+    CREDITS, Order, TOOLS, Tool, ask_at_every_sweep, lease_is_over, overdue, retry_now,
+    sweep_until, until_cancelled_at_provider,
+};
+
+/// What an order comes to in the end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Delivered,
+    /// Delivered by another submit, after one that started nothing.
+    Retried,
+    /// Failed with that code, all credits returned.
+    Returned(&'static str),
+    /// The same by the clock: nobody can know better.
+    TimedOut,
+}
+
+/// What the provider does, and what must become of it.
+fn behaviours() -> Vec<(Value, End)> {
+    use End::{Delivered, Retried, Returned, TimedOut};
+    vec![
+        (json!({ "webhook": "lost" }), Delivered),
+        (json!({ "webhook": "twice" }), Delivered),
+        (json!({ "webhook": "late" }), Delivered),
+        (json!({ "webhook": "early" }), Delivered),
+        (json!({ "webhook": "forged" }), Delivered),
+        (json!({ "webhook": "redirected" }), Delivered),
+        (json!({ "webhook_form": "string" }), Delivered),
+        (json!({ "webhook_form": "object" }), Delivered),
+        (json!({ "id_as": "number" }), Delivered),
+        (json!({ "delay_ms": 700 }), Delivered),
+        (json!({ "delay_ms": 700, "webhook": "early" }), Delivered),
+        (json!({ "lost_answer": true, "work_ms": 600 }), Delivered),
+        (json!({ "times": 1, "code": 421, "shape": 1 }), Retried),
+        (json!({ "times": 1, "code": 1520, "shape": 2 }), Retried),
+        (json!({ "times": 1, "code": 415, "shape": 3 }), Retried),
+        (json!({ "times": 1, "code": 1011, "shape": 2 }), Retried),
+        (json!({ "times": 1, "status": 502, "body": "<html>Bad Gateway</html>" }), Retried),
+        (json!({ "times": 1, "fail": "busy", "code": 1011 }), Retried),
+        (json!({ "code": 803, "shape": 1 }), Returned("PROVIDER_REJECTED")),
+        (json!({ "code": 1007, "shape": 2 }), Returned("PROVIDER_REJECTED")),
+        (json!({ "code": 301, "shape": 3 }), Returned("PROVIDER_REJECTED")),
+        (json!({ "code": 1501, "shape": 2 }), Returned("CONTENT_REFUSED")),
+        (json!({ "node_errors": { "1": "bad input" } }), Returned("PROVIDER_REJECTED")),
+        (json!({ "fail": "out of memory" }), Returned("PROVIDER_FAILED")),
+        (json!({ "fail": "a real person", "code": 1505 }), Returned("CONTENT_REFUSED")),
+        (json!({ "lost_answer": true, "webhook": "lost" }), TimedOut),
+        (json!({ "status": 200, "body": {} }), TimedOut),
+        (json!({ "hang": true }), TimedOut),
+    ]
+}
+
+/// Orders all of them, each by a user of its own: the refused ones alone, since who is handed over by another's request may
+/// see itself running before the refusal is recorded; then all others at once.
+async fn order_all(world: &World, tool: &'static Tool) -> Vec<(Order, Value, End)> {
+    let cases = join_all(behaviours().into_iter().map(async |(mut rule, end)| {
+        let order = Order::by(world, tool).await;
+        rule["match"] = json!(order.job);
+        (order, rule, end)
+    }))
+    .await;
+    world
+        .script(json!({ "runninghub": cases.iter().map(|(_, rule, _)| rule).collect::<Vec<_>>() }))
+        .await;
+    let is_refused = |(_, rule, end): &&(Order, Value, End)| {
+        matches!(end, End::Returned(_)) && rule.get("fail").is_none()
+    };
+    let (refused, accepted): (Vec<_>, Vec<_>) = cases.iter().partition(is_refused);
+    for (order, rule, _) in refused {
+        let answer = order.run(world).send().await;
+        assert_eq!(answer.status, 422, "{rule}: {}", answer.text);
+    }
+    join_all(accepted.into_iter().map(async |(order, rule, _)| {
+        let answer = order.run(world).send().await;
+        assert_eq!(answer.status, 200, "{rule}: {}", answer.text);
+    }))
+    .await;
+    cases
+}
+
+async fn assert_ended(world: &World, order: &Order, rule: &Value, end: End) {
+    eprintln!("{}: {rule}", order.tool.name);
+    match end {
+        End::Delivered | End::Retried => {
+            order.assert_completed(world).await;
+            order.assert_real(world).await;
+            assert_eq!(world.balance(&order.user).await, CREDITS - order.tool.price);
+        }
+        End::Returned(code) => drop(order.assert_returned(world, "failed", code).await),
+        End::TimedOut => drop(order.assert_returned(world, "failed", "TIMEOUT").await),
+    }
+    let submits = if end == End::Retried { 2 } else { 1 };
+    assert_eq!(order.submits(world).await, submits, "{rule}");
+    if !matches!(end, End::Delivered | End::Retried) {
+        assert_eq!(world.balance(&order.user).await, CREDITS);
+    }
+    let replay = order.run(world).ok().await;
+    assert_eq!(replay["replayed"], true, "{rule}: {replay}");
+    assert_eq!(order.submits(world).await, submits, "a replay submits nothing");
+}
+
+#[test]
+fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
+    e2e::run(async |world| {
+        ask_at_every_sweep(world).await;
+        world
+            .db()
+            .exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'")
+            .await;
+        for tool in TOOLS {
+            world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
+            let cases = order_all(world, tool).await;
+            for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == End::TimedOut) {
+                // Its time counts from there.
+                world
+                    .until("it is sent", async || (order.submits(world).await == 1).then_some(()))
+                    .await;
+                if rule["hang"] != true {
+                    lease_is_over(world, order.job).await;
+                }
+                overdue(world, order.job).await;
+            }
+            let all_over = async |_: &Value| {
+                let mut open = Vec::new();
+                for (order, rule, _) in &cases {
+                    let row = order.row(world).await;
+                    if row["status"] == "queued" {
+                        retry_now(world, order.job).await;
+                    }
+                    if row["completed_at"].is_null() {
+                        open.push((rule, row["status"].clone()));
+                    }
+                }
+                eprintln!("{}: open {open:?}", tool.name);
+                open.is_empty()
+            };
+            sweep_until(world, "all are over", all_over).await;
+            for (order, rule, end) in &cases {
+                assert_ended(world, order, rule, *end).await;
+                if rule["hang"] == true {
+                    until_cancelled_at_provider(world, &order.task(world).await).await;
+                }
+            }
+        }
+    });
+}
+
+/// What is owed to a provider that has forgotten the task is no longer owed.
+#[test]
+fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
+    e2e::run(async |world| {
+        for tool in TOOLS {
+            world.script(json!({ "reset": true, "runninghub": { "hang": true } })).await;
+            let order = Order::by(world, tool).await;
+            order.starts(world).await;
+            world.script(json!({ "reset": true, "runninghub": { "match": "/cancel", "code": 807, "shape": 1 } })).await;
+            let admin = world.admin(1).await;
+            let named = json!({ "table": tool.table, "jobId": order.job });
+            world.call("admin-cancel-job").by(&admin).json(&named).ok().await;
+            order.assert_returned(world, "cancelled", "CANCELLED").await;
+            let paid = async || {
+                order.step(world).await["provider_cancel_due"]
+                    .as_array()
+                    .is_none_or(Vec::is_empty)
+                    .then_some(())
+            };
+            world.until("nothing is owed", paid).await;
+            let asked = world.provider_calls("/task/openapi/cancel").await.len();
+            world.sweep().await;
+            assert_eq!(
+                world.provider_calls("/task/openapi/cancel").await.len(),
+                asked,
+                "asked once"
+            );
+        }
+    });
+}

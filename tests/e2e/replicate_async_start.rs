@@ -1,0 +1,251 @@
+//! Ordering a try-on: paid once, answered at once, whatever the provider does; and the chain to its end.
+
+use serde_json::json;
+use unstuck_tests::e2e;
+use uuid::Uuid;
+
+use unstuck_tests::e2e::try_on::{
+    CHECKER, CREDITS, Chain, PRICE, START, WORKER, check, until_at_provider,
+};
+
+#[test]
+fn three_garments_by_webhooks_alone() {
+    e2e::run(async |world| {
+        let chain = Chain::new(world, 3).await;
+        let answer = chain.start(world).ok().await;
+        assert_eq!(answer["task_id"], json!(chain.job));
+        assert_eq!(
+            (&answer["status"], &answer["total_steps"]),
+            (&json!("pending"), &json!(3)),
+            "{answer}"
+        );
+        assert!(
+            answer["estimated_time_seconds"].as_u64().is_some_and(|seconds| seconds > 0),
+            "{answer}"
+        );
+        assert_eq!(world.balance(&chain.user).await, CREDITS - 3 * PRICE);
+        chain.assert_completed(world).await;
+        let creates = chain.creates(world).await;
+        for (number, create) in (1..).zip(&creates) {
+            let body = &create["body"];
+            assert_eq!(body["webhook_events_filter"], json!(["completed"]));
+            let person = body["input"]["human_img"].as_str().expect("a person");
+            let previous = format!("/results/{}/{}/{}-1-", chain.user.id, chain.job, number - 1);
+            assert_eq!(
+                person.contains(&previous),
+                number > 1,
+                "{person}: what the step before made, from our storage"
+            );
+        }
+    });
+}
+
+#[test]
+fn three_garments_by_the_checker_alone() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let chain = Chain::running(world, 3).await;
+        for step in 1..=3 {
+            let prediction = chain.until_at_work(world, step).await;
+            let status = chain.status(world).await;
+            assert_eq!(
+                (&status["status"], &status["current_step"]),
+                (&json!("processing"), &json!(step)),
+                "{status}"
+            );
+            until_at_provider(world, &prediction, "succeeded").await;
+            let report = check(world).await;
+            assert_eq!(report["message"], "Checked 1 predictions", "{report}");
+            let (advanced, completed) = if step < 3 { (1, 0) } else { (0, 1) };
+            assert_eq!(
+                (
+                    &report["checked"],
+                    &report["advanced"],
+                    &report["completed"],
+                    &report["remaining"]
+                ),
+                (&json!(1), &json!(advanced), &json!(completed), &json!(0)),
+                "{report}"
+            );
+        }
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn three_garments_by_webhooks_and_checkers_at_once() {
+    e2e::run(async |world| {
+        let chain = Chain::running(world, 3).await;
+        let look = async || {
+            futures::join!(check(world), check(world), world.call(WORKER).by_service().ok());
+            (chain.row(world).await["status"] == "completed").then_some(())
+        };
+        world.until("the chain ends", look).await;
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn a_replay_is_the_same_task_and_charges_nothing() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "work_ms": 600 } })).await;
+        let chain = Chain::new(world, 2).await;
+        let (first, second) = futures::join!(chain.start(world).ok(), chain.start(world).ok());
+        assert_eq!(first["task_id"], second["task_id"]);
+        chain.assert_completed(world).await;
+        let again = chain.start(world).ok().await;
+        assert_eq!(
+            (&again["replayed"], &again["status"]),
+            (&json!(true), &json!("completed")),
+            "{again}"
+        );
+        let mut other = chain.body.clone();
+        other["prompt_hints"] = json!("striped");
+        world.call(START).by(&chain.user).json(&other).refused(409, "idempotency_conflict").await;
+        let stranger = world.new_user(CREDITS).await;
+        world.call(START).by(&stranger).json(&chain.body).send().await;
+        assert_eq!(world.balance(&stranger).await, CREDITS);
+        // Named in the header instead.
+        let mut body = chain.body.clone();
+        body.as_object_mut().expect("fields").remove("job_id");
+        let named = world
+            .call(START)
+            .by(&chain.user)
+            .header("idempotency-key", &chain.job.to_string())
+            .json(&body);
+        assert_eq!(named.ok().await["replayed"], true);
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn what_cannot_be_made_is_refused_before_the_debit() {
+    e2e::run(async |world| {
+        let chain = Chain::new(world, 2).await;
+        let own = world.stack().info().url.clone();
+        let stranger = world.new_user(CREDITS).await;
+        let strangers = world.upload_png(&stranger, 4, 4).await;
+        let missing = format!(
+            "{own}/storage/v1/object/public/uploads/{}/{}/a.png",
+            chain.user.id,
+            Uuid::new_v4()
+        );
+        let garment = |image: &str, category: &str| json!({ "image": image, "category": category });
+        let good = chain.body["person_image"].as_str().expect("a picture").to_owned();
+        let cases = [
+            ("person_image", json!(missing), "person_image"),
+            ("person_image", json!("https://evil.example/a.png"), "person_image"),
+            ("person_image", json!(strangers), "person_image"),
+            ("person_image", json!(7), "person_image"),
+            ("garments", json!([]), "garments"),
+            ("garments", json!(vec![garment(&good, "dresses"); 6]), "garments"),
+            (
+                "garments",
+                json!([garment(&good, "dresses"), garment(&missing, "dresses")]),
+                "garments[1].image",
+            ),
+            ("garments", json!([garment(&strangers, "dresses")]), "garments[0].image"),
+            ("garments", json!([garment(&good, "hats")]), "garments[0].category"),
+            ("job_id", json!("x"), "job_id"),
+            ("prompt_hints", json!("x".repeat(2_001)), "prompt_hints"),
+        ];
+        for (field, value, named) in cases {
+            let mut body = chain.body.clone();
+            body[field] = value;
+            let refusal =
+                world.call(START).by(&chain.user).json(&body).refused(400, "bad_request").await;
+            assert_eq!(refusal["field"], named, "{refusal}");
+        }
+        world.storage_is_down(503).await;
+        chain.start(world).refused(503, "upstream_unavailable").await;
+        world.storage_is_up().await;
+        world
+            .db()
+            .exec(&format!("update unstuck.tools set enabled = false where tool = '{START}'"))
+            .await;
+        chain.start(world).refused(503, "tool_disabled").await;
+        world
+            .db()
+            .exec(&format!("update unstuck.tools set enabled = true where tool = '{START}'"))
+            .await;
+        let poor = world.new_user(2 * PRICE - 1).await;
+        let mut body = chain.body.clone();
+        for (pointer, name) in [
+            ("/person_image", "p.png"),
+            ("/garments/0/image", "a.png"),
+            ("/garments/1/image", "b.png"),
+        ] {
+            let url = world.upload(&poor, name, "image/png", e2e::world::png(4, 4)).await;
+            *body.pointer_mut(pointer).expect("a picture") = json!(url);
+        }
+        let refusal =
+            world.call(START).by(&poor).json(&body).refused(402, "insufficient_credits").await;
+        assert_eq!(
+            (&refusal["balance"], &refusal["required"]),
+            (&json!(2 * PRICE - 1), &json!(2 * PRICE))
+        );
+        let jobs = "select count(*) from unstuck.jobs";
+        assert_eq!(world.db().int(jobs).await, 0);
+        assert!(chain.creates(world).await.is_empty());
+        assert_eq!(world.balance(&chain.user).await, CREDITS);
+    });
+}
+
+#[test]
+fn only_users_order() {
+    e2e::run(async |world| {
+        world.call(START).json(&json!({})).refused(401, "unauthorized").await;
+        world.call(START).by_service().json(&json!({})).refused(403, "forbidden").await;
+        world.get(START).by(&world.user(1).await).refused(405, "method_not_allowed").await;
+    });
+}
+
+#[test]
+fn calls_end_soon_while_the_provider_takes_two_seconds() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "delay_ms": 2000, "webhook": "lost" } })).await;
+        let mut took = Vec::new();
+        let mut timed = async |name: &str, call: e2e::Call<'_>| {
+            let began = tokio::time::Instant::now();
+            let answer = call.ok().await;
+            took.push((name.to_owned(), began.elapsed().as_millis()));
+            answer
+        };
+        let chain = Chain::new(world, 2).await;
+        timed("start", chain.start(world)).await;
+        timed(
+            "status, pending",
+            world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user),
+        )
+        .await;
+        chain.until_at_work(world, 1).await;
+        let waiting = Chain::waiting(world, 1).await;
+        let worked = timed("worker", world.call(WORKER).by_service()).await;
+        assert_eq!(
+            (&worked["task_id"], &worked["step"]),
+            (&json!(waiting.job), &json!("1/1")),
+            "{worked}"
+        );
+        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        timed("checker", world.call(CHECKER).by_service()).await;
+        timed(
+            "status",
+            world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user),
+        )
+        .await;
+        eprintln!("wall times in ms with a provider that takes 2 s to answer: {took:?}");
+        for (name, ms) in &took {
+            let most = if name == "checker" { 30_000 } else { 5_000 };
+            assert!(*ms < most, "{name} took {ms} ms");
+        }
+        world.script(json!({ "reset": true })).await;
+        for chain in [&waiting, &chain] {
+            let look = async || {
+                check(world).await;
+                (chain.row(world).await["status"] == "completed").then_some(())
+            };
+            world.until("it ends", look).await;
+            chain.assert_completed(world).await;
+        }
+    });
+}

@@ -1,0 +1,192 @@
+//! How a try-on goes, as its owner sees it at every stage, and nobody else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use unstuck_tests::e2e::{self, World};
+use uuid::Uuid;
+
+use unstuck_tests::e2e::order::Order;
+use unstuck_tests::e2e::try_on::{CREDITS, Chain, PRICE, STATUS, TABLE, until_at_provider};
+
+#[test]
+fn every_stage_has_its_word_and_all_fields() {
+    e2e::run(async |world| {
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
+            .await;
+        let chain = Chain::new(world, 2).await;
+        chain.start(world).ok().await;
+        let pending = chain.status(world).await;
+        assert_eq!(
+            (
+                &pending["task_id"],
+                &pending["status"],
+                &pending["current_step"],
+                &pending["total_steps"]
+            ),
+            (&json!(chain.job), &json!("pending"), &json!(0), &json!(2)),
+            "{pending}"
+        );
+        assert_eq!(
+            (&pending["result_url"], &pending["error_message"]),
+            (&Value::Null, &Value::Null),
+            "{pending}"
+        );
+
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
+            .await;
+        world
+            .script(json!({ "replicate": [{ "times": 1 , "work_ms": 100 }, { "hang": true }] }))
+            .await;
+        world.call("replicate-async-worker").by_service().ok().await;
+        chain.until_at_work(world, 2).await;
+        let second = chain.status(world).await;
+        assert_eq!(
+            (&second["status"], &second["current_step"]),
+            (&json!("processing"), &json!(2)),
+            "{second}"
+        );
+        assert_eq!(second["result_url"], Value::Null, "what is in between is not shown");
+
+        let admin = world.admin(1).await;
+        let body = json!({ "table": TABLE, "jobId": chain.job });
+        let answer = world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        assert_eq!(answer["refundedCredits"], 2 * PRICE);
+        let cancelled = chain.status(world).await;
+        assert_eq!(cancelled["status"], "cancelled");
+        assert!(
+            cancelled["error_message"].as_str().is_some_and(|text| text.starts_with("CANCELLED:")),
+            "{cancelled}"
+        );
+        // It is cancelled at the provider too.
+        until_at_provider(world, &chain.until_at_work(world, 2).await, "canceled").await;
+        chain.assert_returned(world, "cancelled", "CANCELLED").await;
+    });
+}
+
+#[test]
+fn only_the_owner_reads_it() {
+    e2e::run(async |world| {
+        let chain = Chain::running(world, 1).await;
+        let target = format!("{STATUS}?task_id={}", chain.job);
+        let other = world.new_user(CREDITS).await;
+        world.get(&target).by(&other).refused(404, "not_found").await;
+        world.get(&target).by(&world.admin(1).await).refused(404, "not_found").await;
+        world.get(&target).refused(401, "unauthorized").await;
+        world.get(&target).by_service().refused(403, "forbidden").await;
+        world.get(STATUS).by(&chain.user).refused(400, "bad_request").await;
+        world.get(&format!("{STATUS}?task_id=x")).by(&chain.user).refused(400, "bad_request").await;
+        world
+            .get(&format!("{STATUS}?task_id={}", Uuid::new_v4()))
+            .by(&chain.user)
+            .refused(404, "not_found")
+            .await;
+        world.call(&target).by(&chain.user).refused(405, "method_not_allowed").await;
+        let upscale = Order::running(world).await;
+        world
+            .get(&format!("{STATUS}?task_id={}", upscale.job))
+            .by(&upscale.user)
+            .refused(404, "not_found")
+            .await;
+        chain.assert_completed(world).await;
+        upscale.assert_completed(world).await;
+    });
+}
+
+/// Passes everything on to the front door, and counts calls of the database.
+async fn counting_front_door(world: &World) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let upstream = world.stack().info().url.trim_start_matches("http://").to_owned();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (upstream, counted) = (upstream.clone(), Arc::clone(&counted));
+            tokio::spawn(async move {
+                let server = TcpStream::connect(upstream).await?;
+                let ((mut asks, mut hears), (mut answers, mut takes)) =
+                    (client.into_split(), server.into_split());
+                let back =
+                    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut hears).await });
+                let mut buffer = [0; 16_384];
+                loop {
+                    let length = asks.read(&mut buffer).await?;
+                    if length == 0 {
+                        break;
+                    }
+                    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                    counted.fetch_add(text.matches(" /rest/v1/").count(), Ordering::SeqCst);
+                    takes.write_all(&buffer[..length]).await?;
+                }
+                back.abort();
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (url, calls)
+}
+
+#[test]
+fn a_poll_asks_the_database_once_and_the_provider_never() {
+    e2e::run(async |world| {
+        let (url, calls) = counting_front_door(world).await;
+        let vars = [("SUPABASE_URL".to_owned(), Some(url))];
+        world.restart_workers([(STATUS.to_owned(), vars.into())].into()).await;
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        let chain = Chain::running(world, 1).await;
+        let before = world.provider_log().await.len();
+        for _ in 0..5 {
+            assert_eq!(chain.status(world).await["status"], "processing");
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 5);
+        assert_eq!(world.provider_log().await.len(), before);
+    });
+}
+
+#[test]
+fn the_monitoring_view_shows_what_is_open_and_since_when() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        let (old, new) = (Chain::running(world, 2).await, Chain::running(world, 1).await);
+        // Rows touched now look as if nothing had happened for eleven minutes, but for their own clocks.
+        world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
+        let unchanged = format!(
+            "update unstuck.jobs set updated_at = updated_at - interval '11 minutes' where id = '{}'",
+            old.job
+        );
+        world.db().exec(&unchanged).await;
+        world.db().exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
+        let open = "select id, status, current_step, total_steps, prediction_id, seconds_since_change
+            from unstuck.replicate_tasks where status in ('pending', 'processing') order by seconds_since_change desc";
+        let rows = world.db().rows(open).await;
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        assert_eq!((&rows[0]["id"], &rows[1]["id"]), (&json!(old.job), &json!(new.job)));
+        assert!(
+            rows[0]["seconds_since_change"].as_i64().is_some_and(|seconds| seconds >= 660),
+            "{rows:?}"
+        );
+        assert!(
+            rows.iter().all(|row| row["prediction_id"].is_string() && row["current_step"] == 1),
+            "{rows:?}"
+        );
+        let stuck = "select count(*) from unstuck.replicate_tasks where status in ('pending', 'processing') and seconds_since_change > 600";
+        assert_eq!(world.db().int(stuck).await, 1);
+        let health = world
+            .db()
+            .row("select * from unstuck.job_health where table_name = 'replicate_tasks'")
+            .await;
+        assert_eq!((&health["live"], &health["running"]), (&json!(2), &json!(2)), "{health}");
+        assert!(
+            health["longest_unchanged_seconds"].as_i64().is_some_and(|seconds| seconds >= 660),
+            "{health}"
+        );
+    });
+}

@@ -1,0 +1,410 @@
+//! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a chain to fail.
+
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{self, World};
+use unstuck_tests::shop::id;
+use uuid::Uuid;
+use xtask::demo::hold::Hold;
+
+use unstuck_tests::e2e::order::{lease_is_over, overdue};
+use unstuck_tests::e2e::try_on::{
+    CHECKER, Chain, WORKER, at_provider, check, killed_during, until_at_provider,
+};
+
+async fn check_until(world: &World, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let look = async || {
+        check(world).await;
+        is_so().await.then_some(())
+    };
+    world.until(what, look).await;
+}
+
+#[test]
+fn only_services_call_it() {
+    e2e::run(async |world| {
+        world.call(CHECKER).refused(401, "unauthorized").await;
+        world.call(CHECKER).by(&world.user(1).await).refused(403, "forbidden").await;
+        let cron = world.stack().info().cron_secret.clone();
+        let none = world.get(CHECKER).bearer(&cron).ok().await;
+        assert_eq!(
+            (&none["message"], &none["checked"]),
+            (&json!("Checked 0 predictions"), &json!(0)),
+            "{none}"
+        );
+    });
+}
+
+#[test]
+fn a_step_that_ends_without_a_picture_returns_all_of_it() {
+    e2e::run(async |world| {
+        let cases = [
+            (json!({ "fail": "CUDA out of memory" }), "PROVIDER_FAILED", "CUDA out of memory"),
+            (json!({ "fail": "NSFW content detected" }), "CONTENT_REFUSED", "content"),
+            (json!({ "prediction_status": "canceled" }), "PROVIDER_FAILED", "cancelled"),
+            (json!({ "prediction_status": "aborted" }), "PROVIDER_FAILED", "before it ran"),
+            (json!({ "data_removed": true }), "DELIVERY_FAILED", "removed"),
+        ];
+        for (fate, code, words) in cases {
+            // The first garment is put on, the second is not.
+            let mut first = json!({ "times": 1, "work_ms": 50 });
+            let mut second = fate.clone();
+            for webhook in ["lost", "twice"] {
+                first["webhook"] = json!(webhook);
+                second["webhook"] = json!(webhook);
+                world.script(json!({ "reset": true, "replicate": [first, second] })).await;
+                let chain = Chain::running(world, 3).await;
+                check_until(world, "the chain fails", async || {
+                    chain.row(world).await["status"] == "failed"
+                })
+                .await;
+                let row = chain.assert_returned(world, "failed", code).await;
+                assert!(
+                    row["error_message"].as_str().is_some_and(|text| text.contains(words)),
+                    "{row:#}"
+                );
+                assert_eq!(chain.creates(world).await.len(), 2);
+                let (done, last) = (chain.step(world, 1).await, chain.step(world, 3).await);
+                assert_eq!(
+                    (&done["status"], &last["status"]),
+                    (&json!("completed"), &json!("failed"))
+                );
+                assert!(done["output_url"].is_string(), "kept for admins: {done:#}");
+            }
+        }
+    });
+}
+
+#[test]
+fn one_that_never_ends_is_stopped_at_its_deadline() {
+    e2e::run(async |world| {
+        for status in ["processing", "a word of tomorrow"] {
+            world
+                .script(json!({ "reset": true, "replicate": { "prediction_status": status } }))
+                .await;
+            let chain = Chain::running(world, 2).await;
+            let prediction = chain.until_at_work(world, 1).await;
+            until_at_provider(world, &prediction, status).await;
+            let report = check(world).await;
+            assert_eq!((&report["checked"], &report["failed"]), (&json!(1), &json!(0)), "{report}");
+            overdue(world, chain.job).await;
+            check_until(world, "the deadline ends it", async || {
+                chain.row(world).await["status"] == "failed"
+            })
+            .await;
+            chain.assert_returned(world, "failed", "TIMEOUT").await;
+            until_at_provider(world, &prediction, "canceled").await;
+        }
+    });
+}
+
+#[test]
+fn the_sweep_alone_stops_it_too() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        let chain = Chain::running(world, 2).await;
+        let prediction = chain.until_at_work(world, 1).await;
+        overdue(world, chain.job).await;
+        let report = world.sweep().await;
+        assert_eq!(
+            (&report["cleaned"], &report["refundedCredits"]),
+            (&json!(1), &json!(80)),
+            "{report}"
+        );
+        assert!(report["tables"].as_array().is_some_and(|tables| {
+            tables.iter().any(|table| {
+                table["table_name"] == "replicate_tasks" && table["cancelled_count"] == 1
+            })
+        }));
+        chain.assert_returned(world, "failed", "TIMEOUT").await;
+        until_at_provider(world, &prediction, "canceled").await;
+    });
+}
+
+#[test]
+fn a_finished_one_past_its_deadline_is_delivered_by_the_sweep_not_refunded() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let chain = Chain::running(world, 1).await;
+        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        overdue(world, chain.job).await;
+        let report = world.sweep().await;
+        assert_eq!((&report["delivered"], &report["cleaned"]), (&json!(1), &json!(0)), "{report}");
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn one_bad_prediction_stops_none_of_the_others() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let mut chains = Vec::new();
+        for _ in 0..4 {
+            chains.push(Chain::running(world, 1).await);
+        }
+        let mut bad = Vec::new();
+        for chain in &chains[..3] {
+            bad.push(chain.until_at_work(world, 1).await);
+        }
+        until_at_provider(world, &chains[3].until_at_work(world, 1).await, "succeeded").await;
+        world
+            .script(json!({ "reset": true, "replicate": [
+                { "match": bad[0], "status": 502, "body": "<html>Bad gateway</html>" },
+                { "match": bad[1], "status": 404, "body": { "detail": "The requested resource could not be found." } },
+                { "match": bad[2], "lost_answer": true },
+            ] }))
+            .await;
+        let report = check(world).await;
+        assert_eq!(
+            (&report["checked"], &report["completed"], &report["skipped"], &report["failed"]),
+            (&json!(4), &json!(1), &json!(3), &json!(0)),
+            "{report}"
+        );
+        chains[3].assert_completed(world).await;
+        let log = std::fs::read_to_string(world.stack().workers_log()).expect("the log");
+        for chain in &chains[..3] {
+            let logged = log
+                .lines()
+                .any(|line| line.contains("no_answer") && line.contains(&chain.job.to_string()));
+            assert!(logged, "what was skipped is logged");
+        }
+        world.script(json!({ "reset": true })).await;
+        check_until(world, "they end", async || {
+            let mut over = true;
+            for chain in &chains {
+                over &= chain.row(world).await["status"] == "completed";
+            }
+            over
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let chain = Chain::running(world, 2).await;
+        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        world.storage_is_down(503).await;
+        let report = check(world).await;
+        assert_eq!((&report["advanced"], &report["failed"]), (&json!(0), &json!(0)), "{report}");
+        assert!(
+            !chain.step(world, 1).await["provider_done_at"].is_null(),
+            "it holds no place at the provider"
+        );
+        world.storage_is_up().await;
+        lease_is_over(world, chain.job).await;
+        check_until(world, "the chain ends", async || {
+            lease_is_over(world, chain.job).await;
+            chain.row(world).await["status"] == "completed"
+        })
+        .await;
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn killed_between_copy_and_finish_it_is_copied_again() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let chain = Chain::running(world, 2).await;
+        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        let hold = Hold::before_finish(world.stack().db().await.expect("a connection"))
+            .await
+            .expect("a trigger");
+        killed_during(world, CHECKER, async {
+            let look = async || hold.has_caught().await.expect("the locks").then_some(());
+            world.until("the copy is made and about to be recorded", look).await;
+        })
+        .await;
+        hold.release().await.expect("the trigger goes");
+        let step = chain.step(world, 1).await;
+        assert_eq!(
+            (&step["status"], &step["output_url"]),
+            (&json!("running"), &Value::Null),
+            "{step:#}"
+        );
+        check_until(world, "the chain ends", async || {
+            lease_is_over(world, chain.job).await;
+            chain.row(world).await["status"] == "completed"
+        })
+        .await;
+        chain.assert_completed(world).await;
+    });
+}
+
+#[test]
+fn killed_between_two_steps_the_chain_goes_on() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        let chain = Chain::running(world, 3).await;
+        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        // The checker completes the step and then starts nothing: that is what a kill there leaves.
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
+            .await;
+        check(world).await;
+        chain.until_completed_step(world, 1).await;
+        assert_eq!(chain.row(world).await["status"], "running");
+        world.kill_workerd().await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
+            .await;
+        world.fire(WORKER).await;
+        let prediction = chain.until_at_work(world, 2).await;
+        until_at_provider(world, &prediction, "succeeded").await;
+        // While it asks, too.
+        let asks = json!({ "reset": true, "replicate": [{ "match": "GET", "times": 1, "delay_ms": 4000 }, { "webhook": "lost" }] });
+        world.script(asks).await;
+        let before = world.provider_calls(&format!("/predictions/{prediction}")).await.len();
+        killed_during(world, CHECKER, async {
+            let look = async || {
+                let asked = world.provider_calls(&format!("/predictions/{prediction}")).await.len();
+                (asked > before).then_some(())
+            };
+            world.until("it asks", look).await;
+        })
+        .await;
+        check_until(world, "the chain ends", async || {
+            lease_is_over(world, chain.job).await;
+            chain.row(world).await["status"] == "completed"
+        })
+        .await;
+        chain.assert_completed(world).await;
+    });
+}
+
+/// A running step of a job of its own, its prediction really at the provider.
+async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
+    let chain = Chain::new(world, 1).await;
+    let user = world.new_user(40 * 1_000).await;
+    let limit = format!(
+        "update unstuck.providers set max_concurrent = {count} where provider = 'replicate'"
+    );
+    world.db().exec(&limit).await;
+    let input = json!({ "human_img": chain.body["person_image"], "garm_img": chain.body["garments"][0]["image"],
+        "category": "dresses", "garment_des": "" });
+    let mut jobs = Vec::new();
+    for _ in 0..count {
+        let job = Uuid::new_v4();
+        let args = json!({ "p_user_id": user.id, "p_job_id": job, "p_tool": "replicate-async-start", "p_session_id": null,
+            "p_input": {}, "p_request_hash": "x", "p_steps": [{ "version": "shop/all", "input": input }] });
+        world.db().ask("job_enqueue_v1", args).await;
+        jobs.push(job);
+    }
+    let at_work = "select count(*) from unstuck.job_steps where provider_task_id is not null";
+    let look = async || {
+        world.call(WORKER).by_service().ok().await;
+        (world.db().int(at_work).await == i64::try_from(count).expect("some")).then_some(())
+    };
+    world.until("all are at work", look).await;
+    jobs
+}
+
+#[test]
+fn two_hundred_open_predictions_are_checked_in_one_run() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        open_predictions(world, 200).await;
+        let report = check(world).await;
+        assert_eq!(
+            (&report["checked"], &report["remaining"]),
+            (&json!(200), &json!(0)),
+            "{report}"
+        );
+        let asked = world.provider_calls("/predictions/").await.len();
+        assert_eq!(asked, 200, "each once");
+        stop_all(world).await;
+    });
+}
+
+#[test]
+fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
+    e2e::run(async |world| {
+        let budget = [("SUBREQUEST_BUDGET".to_owned(), Some("100".to_owned()))];
+        world.restart_workers([(CHECKER.to_owned(), budget.into())].into()).await;
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        open_predictions(world, 40).await;
+        let (mut asked, mut heard) = (std::collections::BTreeSet::new(), 0);
+        while asked.len() < 40 {
+            let report = check(world).await;
+            let (now, rest) = (
+                report["checked"].as_u64().expect("a number"),
+                report["remaining"].as_u64().expect("a number"),
+            );
+            assert!(now > 0 && now < 40, "{report}");
+            assert_eq!(now + rest, 40, "{report}");
+            let calls = world.provider_calls("/predictions/").await;
+            let before = asked.len();
+            asked.extend(
+                calls[heard..].iter().map(|call| call["path"].as_str().expect("a path").to_owned()),
+            );
+            let all_new = asked.len() - before == calls.len() - heard;
+            assert!(
+                all_new || asked.len() == 40,
+                "nobody is asked twice before everybody was asked once"
+            );
+            heard = calls.len();
+        }
+        stop_all(world).await;
+    });
+}
+
+/// Ends what the test left at work, so that every job is closed.
+async fn stop_all(world: &World) {
+    let admin = world.admin(1).await;
+    let live = "select id from unstuck.jobs where completed_at is null";
+    for row in world.db().rows(live).await {
+        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": id(&row["id"]), "p_reason": null });
+        world.db().ask("job_cancel_admin_v1", args).await;
+    }
+}
+
+#[test]
+fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": [{ "times": 1, "webhook": "lost" }, { "times": 1, "hang": true }, { "webhook": "lost" }] })).await;
+        let chain = Chain::running(world, 2).await;
+        let first = chain.until_at_work(world, 1).await;
+        until_at_provider(world, &first, "succeeded").await;
+        check(world).await;
+        let stuck = chain.until_at_work(world, 2).await;
+        overdue(world, chain.job).await;
+        let admin = world.admin(1).await;
+        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": chain.job, "p_charge": false, "p_new_job_id": Uuid::new_v4() });
+        let reset = world.db().ask("job_requeue_v1", args).await;
+        assert_eq!(reset["retried"], true, "{reset}");
+        check_until(world, "the chain ends", async || {
+            lease_is_over(world, chain.job).await;
+            chain.row(world).await["status"] == "completed"
+        })
+        .await;
+        assert_eq!(chain.creates(world).await.len(), 3, "the first step was not made again");
+        assert_eq!(world.db().entries(chain.job).await.len(), 1, "nor paid again");
+        world.db().age(chain.job, "16 seconds").await;
+        world.sweep().await;
+        assert_eq!(
+            at_provider(world, &stuck).await["status"],
+            "canceled",
+            "what was stuck is stopped"
+        );
+    });
+}
+
+#[test]
+fn a_cron_run_makes_two_passes() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        let chain = Chain::running(world, 1).await;
+        let prediction = chain.until_at_work(world, 1).await;
+        world.fire(CHECKER).await;
+        let asked = world.provider_calls(&format!("/predictions/{prediction}")).await;
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        let times: Vec<_> =
+            asked.iter().map(|call| call["at"].as_str().expect("a time").to_owned()).collect();
+        assert_ne!(times[0], times[1]);
+        assert_eq!(chain.row(world).await["error_message"], Value::Null);
+    });
+}

@@ -1,0 +1,136 @@
+//! Replicate's calls: only signed ones count, none is believed, and none moves a chain twice.
+
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{self, World};
+
+use unstuck_tests::e2e::try_on::{Chain, at_provider, check, until_at_provider};
+
+/// What the receiver answered to the provider's calls about this chain.
+async fn answers(world: &World, chain: &Chain) -> Vec<i64> {
+    let mut deliveries = world.deliveries().await;
+    deliveries.retain(|delivery| {
+        delivery["url"].as_str().is_some_and(|url| url.contains(&chain.job.to_string()))
+    });
+    deliveries.iter().filter_map(|delivery| delivery["status"].as_i64()).collect()
+}
+
+async fn inbox(world: &World, chain: &Chain) -> i64 {
+    world
+        .db()
+        .int(&format!("select count(*) from unstuck.webhook_inbox where job_id = '{}'", chain.job))
+        .await
+}
+
+#[test]
+fn a_signature_that_is_not_the_provider_s_changes_nothing() {
+    e2e::run(async |world| {
+        for fault in [
+            json!({ "signature": "wrong" }),
+            json!({ "signature": "old" }),
+            json!({ "signature": "none" }),
+            json!({ "webhook": "forged" }),
+        ] {
+            world.script(json!({ "reset": true, "replicate": fault })).await;
+            let chain = Chain::running(world, 1).await;
+            let refused = async || (answers(world, &chain).await.len() >= 3).then_some(());
+            let prediction = chain.until_at_work(world, 1).await;
+            until_at_provider(world, &prediction, "succeeded").await;
+            world.until("the provider gives up calling", refused).await;
+            assert!(answers(world, &chain).await.iter().all(|status| *status == 401), "{fault}");
+            assert_eq!(inbox(world, &chain).await, 0);
+            assert_eq!(chain.row(world).await["status"], "running");
+            check(world).await;
+            chain.assert_completed(world).await;
+        }
+    });
+}
+
+#[test]
+fn two_signatures_repeats_and_early_calls_are_good() {
+    e2e::run(async |world| {
+        for fate in [
+            json!({ "signature": "two" }),
+            json!({ "webhook": "twice" }),
+            json!({ "webhook": "early" }),
+        ] {
+            world.script(json!({ "reset": true, "replicate": fate })).await;
+            let chain = Chain::new(world, 2).await;
+            chain.start(world).ok().await;
+            chain.assert_completed(world).await;
+            assert!(answers(world, &chain).await.iter().all(|status| *status == 200), "{fate}");
+            assert_eq!(inbox(world, &chain).await, 2, "a repeated id is one call: {fate}");
+        }
+    });
+}
+
+#[test]
+fn a_call_is_not_good_for_another_body_address_or_secret() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": { "hang": true } })).await;
+        let chain = Chain::running(world, 1).await;
+        let url = chain.webhook(world).await;
+        let target = url
+            .strip_prefix(&world.stack().info().functions_url)
+            .expect("ours")
+            .trim_start_matches('/')
+            .to_owned();
+        let prediction = at_provider(world, &chain.until_at_work(world, 1).await).await;
+        let mut lie = prediction.clone();
+        lie["status"] = json!("succeeded");
+        lie["output"] = json!("https://replicate.delivery/evil.png");
+        // Without, and with somebody's signature.
+        world.call(&target).json(&lie).refused(401, "unauthorized").await;
+        let signed = world
+            .call(&target)
+            .json(&lie)
+            .header("webhook-id", "msg_1")
+            .header("webhook-timestamp", "1795256430");
+        let signed =
+            signed.header("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        signed.refused(401, "unauthorized").await;
+        assert_eq!(inbox(world, &chain).await, 0);
+        let row = chain.row(world).await;
+        assert_eq!(
+            (&row["status"], &row["output_url"]),
+            (&json!("running"), &Value::Null),
+            "{row:#}"
+        );
+    });
+}
+
+#[test]
+fn one_sent_to_another_chain_s_address_moves_neither_wrongly() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": [{ "times": 1, "work_ms": 2500 }, { "times": 1, "work_ms": 300, "webhook": "redirected" }] })).await;
+        let slow = Chain::running(world, 1).await;
+        let misled = Chain::running(world, 1).await;
+        slow.assert_completed(world).await;
+        check(world).await;
+        misled.assert_completed(world).await;
+        assert!(
+            answers(world, &slow).await.iter().all(|status| *status == 200),
+            "authentic, if misled"
+        );
+    });
+}
+
+#[test]
+fn a_success_after_a_cancel_is_kept_and_not_shown() {
+    e2e::run(async |world| {
+        world.script(json!({ "replicate": [{ "match": "/cancel", "status": 503 }, { "work_ms": 1200 }] })).await;
+        let chain = Chain::running(world, 2).await;
+        let prediction = chain.until_at_work(world, 1).await;
+        let admin = world.admin(1).await;
+        let body = json!({ "table": "replicate_tasks", "jobId": chain.job });
+        world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        until_at_provider(world, &prediction, "succeeded").await;
+        let events = format!(
+            "select count(*) from unstuck.job_events where job_id = '{}' and event = 'late_success'",
+            chain.job
+        );
+        let look = async || (world.db().int(&events).await == 1).then_some(());
+        world.until("the late success is recorded", look).await;
+        chain.assert_returned(world, "cancelled", "CANCELLED").await;
+        assert_eq!(chain.creates(world).await.len(), 1);
+    });
+}

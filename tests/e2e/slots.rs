@@ -1,0 +1,188 @@
+//! One queue over all four tools: three work at once, the others wait in order, and the limit may change at any time.
+
+use serde_json::{Value, json};
+use unstuck_tests::e2e::{self, World};
+
+use unstuck_tests::e2e::order::{
+    Order, POSE, TOOLS, UPSCALER, VESTE, VIDEO, nodes_of, sweep_until,
+};
+
+async fn set_limit(world: &World, limit: i64) {
+    world
+        .db()
+        .exec(&format!(
+            "update unstuck.providers set max_concurrent = {limit} where provider = 'runninghub'"
+        ))
+        .await;
+}
+
+async fn check(world: &World, order: &Order) -> Value {
+    world.call("runninghub-queue-manager/check").by(&order.user).ok().await
+}
+
+async fn count(world: &World, order: &Order) -> (i64, i64) {
+    let found = check(world, order).await;
+    let number = |name: &str| found[name].as_i64().unwrap_or_else(|| panic!("{name}: {found}"));
+    assert!(number("slotsAvailable") >= 0, "{found}");
+    (number("running"), number("totalQueued"))
+}
+
+/// Ends a running job, and lets the next one in.
+async fn end(world: &World, order: &Order) {
+    let admin = world.admin(1).await;
+    let named = json!({ "table": order.tool.table, "jobId": order.job });
+    world.call("admin-cancel-job").by(&admin).json(&named).ok().await;
+}
+
+async fn place(world: &World, order: &Order) -> Value {
+    order.status(world).await["position"].clone()
+}
+
+/// Work at the provider that never ends, of three tools.
+async fn fill(world: &World) -> Vec<Order> {
+    world.script(json!({ "runninghub": { "hang": true, "times": 3 } })).await;
+    let mut running = Vec::new();
+    for tool in [&UPSCALER, &POSE, &VESTE] {
+        let order = Order::by(world, tool).await;
+        order.starts(world).await;
+        running.push(order);
+    }
+    running
+}
+
+#[test]
+fn the_tools_share_the_slots_and_the_queue() {
+    e2e::run(async |world| {
+        let running = fill(world).await;
+        let mut waiting = Vec::new();
+        for (tool, position) in TOOLS.into_iter().zip(1..) {
+            let order = Order::by(world, tool).await;
+            let answer = order.run(world).ok().await;
+            assert_eq!(
+                (&answer["queued"], &answer["position"]),
+                (&json!(true), &json!(position)),
+                "{answer}"
+            );
+            waiting.push(order);
+        }
+        assert_eq!(count(world, &running[0]).await, (3, 4));
+        let status = world.call("runninghub-queue-manager/status").by_service().ok().await;
+        let each: Value = TOOLS
+            .iter()
+            .map(|tool| (tool.name.to_owned(), json!(1)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        assert_eq!(status["queuedByTool"], each);
+        end(world, &running[1]).await;
+        for order in &waiting {
+            order.assert_completed(world).await;
+            order.assert_real(world).await;
+        }
+        assert_eq!(count(world, &running[0]).await, (2, 0));
+    });
+}
+
+#[test]
+fn a_limit_lowered_while_full_cuts_nothing_off_and_holds_from_then_on() {
+    e2e::run(async |world| {
+        let running = fill(world).await;
+        let waiting = Order::by(world, &VIDEO).await;
+        waiting.run(world).ok().await;
+        set_limit(world, 1).await;
+        world.sweep().await;
+        assert_eq!(count(world, &waiting).await, (3, 1), "what runs goes on");
+        assert_eq!(world.violations().await, Vec::<Value>::new(), "and is no offence");
+        for (over, left) in running.iter().zip([2, 1]) {
+            end(world, over).await;
+            world.sweep().await;
+            assert_eq!(count(world, &waiting).await, (left, 1), "not below the limit yet");
+            assert_eq!(place(world, &waiting).await, 1);
+        }
+        end(world, &running[2]).await;
+        waiting.assert_completed(world).await;
+        assert_eq!(
+            nodes_of(&world.submits_of(waiting.job).await[0]),
+            [("1", "video", waiting.urls()[0])]
+        );
+        waiting.assert_real(world).await;
+    });
+}
+
+#[test]
+fn a_limit_raised_while_waiting_lets_the_next_ones_in_in_order() {
+    e2e::run(async |world| {
+        set_limit(world, 1).await;
+        world.script(json!({ "runninghub": { "hang": true } })).await;
+        let first = Order::by(world, &UPSCALER).await;
+        first.starts(world).await;
+        let mut waiting = Vec::new();
+        for tool in [&VIDEO, &POSE, &VESTE] {
+            let order = Order::by(world, tool).await;
+            order.run(world).ok().await;
+            waiting.push(order);
+        }
+        set_limit(world, 3).await;
+        let is_running = async |order: &Order| order.row(world).await["status"] == "running";
+        sweep_until(world, "two more run", async |_| {
+            is_running(&waiting[0]).await && is_running(&waiting[1]).await
+        })
+        .await;
+        assert_eq!(count(world, &first).await, (3, 1));
+        assert_eq!(place(world, &waiting[2]).await, 1);
+        set_limit(world, 4).await;
+        // The stand-in's own limit is three: full there is no failure.
+        world.script(json!({ "runninghub": { "capacity": 4 } })).await;
+        sweep_until(world, "all run", async |_| is_running(&waiting[2]).await).await;
+        assert_eq!(count(world, &first).await, (4, 0));
+    });
+}
+
+#[test]
+fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
+    e2e::run(async |world| {
+        world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
+        let running = Order::by(world, &VESTE).await;
+        running.starts(world).await;
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
+            .await;
+        let mut waiting = Vec::new();
+        for (tool, position) in TOOLS.into_iter().zip(1..) {
+            let order = Order::by(world, tool).await;
+            let answer = order.run(world).ok().await;
+            assert_eq!(
+                (&answer["queued"], &answer["position"]),
+                (&json!(true), &json!(position)),
+                "{answer}"
+            );
+            waiting.push(order);
+        }
+        running.assert_completed(world).await;
+        running.assert_real(world).await;
+        world.sweep().await;
+        let moved = world.call("runninghub-queue-manager/process-next").by_service().ok().await;
+        assert_eq!(
+            (&moved["processed"], &moved["reason"]),
+            (&json!(0), &json!("provider_disabled")),
+            "{moved}"
+        );
+        let found = check(world, &running).await;
+        assert_eq!(
+            (&found["available"], &found["totalQueued"]),
+            (&json!(false), &json!(4)),
+            "{found}"
+        );
+        for order in &waiting {
+            assert_eq!(order.submits(world).await, 0, "nothing is claimed");
+        }
+        world
+            .db()
+            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
+            .await;
+        world.sweep().await;
+        for order in &waiting {
+            order.assert_completed(world).await;
+        }
+    });
+}

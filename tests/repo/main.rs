@@ -1,0 +1,7 @@
+//! The repository's own rules: what must agree agrees, and files are written as CONTRIBUTING.md says.
+
+mod contract;
+mod deploy;
+mod sql_text;
+mod tidy;
+mod words;

@@ -1,0 +1,29 @@
+//! Every SQL function: done, refused, repeated; the clocks; who may do what; every pair of calls at
+//! once; random lists of calls beside a model.
+
+mod active;
+mod audit;
+mod by_hand;
+mod cancel;
+mod cards;
+mod chains;
+mod clocks;
+mod credits;
+mod enqueue;
+mod erase;
+mod generations;
+mod grants;
+mod hammer;
+mod incident;
+mod legacy;
+mod model;
+mod operations;
+mod pg_cron;
+mod queue;
+mod race;
+mod reads;
+mod retention;
+mod schema;
+mod sources;
+mod steps;
+mod upgrade;

@@ -1,0 +1,123 @@
+//! What the tests of cards share: an order, its answer, and what must hold when it is over.
+
+use super::world::png;
+use super::{Call, User, World};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const CREATE: &str = "create-generation-job-banana";
+pub const PROCESS: &str = "process-generation-tasks-banana";
+/// Of one card.
+pub const PRICE: i64 = 10;
+
+/// One order of cards by a user of its own.
+pub struct Cards {
+    pub user: User,
+    pub job: Uuid,
+    pub body: Value,
+}
+
+impl Cards {
+    /// Uploaded, not ordered yet.
+    pub async fn new(world: &World, cards: &[u8]) -> Self {
+        let user = world.new_user(1_000).await;
+        let url = world.upload(&user, "product.png", "image/png", png(40, 30)).await;
+        let job = Uuid::new_v4();
+        let body = json!({
+            "jobId": job, "productName": "Steel bottle", "productImages": [{ "url": url, "type": "front" }],
+            "selectedCards": cards, "aspectRatio": "4:5",
+        });
+        Self { user, job, body }
+    }
+
+    pub async fn ordered(world: &World, cards: &[u8]) -> Self {
+        let order = Self::new(world, cards).await;
+        let answer = order.create(world).send().await.expect(202);
+        assert_eq!(answer["totalCards"], cards.len(), "{answer}");
+        order
+    }
+
+    pub fn create<'a>(&self, world: &'a World) -> Call<'a> {
+        world.call(CREATE).by(&self.user).json(&self.body)
+    }
+
+    /// What its owner sees.
+    pub async fn seen(&self, world: &World) -> Value {
+        world.get(&format!("{CREATE}?jobId={}", self.job)).by(&self.user).ok().await
+    }
+
+    /// The owner's view once the job is over, with the money and the pictures checked.
+    pub async fn until_over(&self, world: &World, status: &str, finished: usize) -> Value {
+        let seen = world
+            .until(&format!("{} is {status}", self.job), async || {
+                Some(self.seen(world).await).filter(|seen| seen["status"] == status)
+            })
+            .await;
+        let tasks = seen["tasks"].as_array().expect("tasks").clone();
+        assert_eq!(seen["completedCards"], finished, "{seen:#}");
+        let (cards, done) = (i64::try_from(tasks.len()).unwrap(), i64::try_from(finished).unwrap());
+        assert_eq!(seen["creditsRefunded"], (cards - done) * PRICE, "{seen:#}");
+        assert_eq!(world.balance(&self.user).await, 1_000 - done * PRICE);
+        let place = format!(
+            "{}/storage/v1/object/public/results/{}/{}/",
+            world.stack().info().url,
+            self.user.id,
+            self.job
+        );
+        for (task, number) in tasks.iter().zip(1..) {
+            let url = task["imageUrl"].as_str();
+            assert_eq!(url.is_some(), task["status"] == "completed", "{task}");
+            if let Some(url) = url {
+                assert!(url.starts_with(&format!("{place}{number}-")), "{task}");
+                let bytes = super::order::download(world, url).await;
+                let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
+                    .expect("a PNG");
+                assert_eq!((picture.width(), picture.height()), (256, 320), "a card of 4:5");
+            }
+        }
+        assert_eq!(self.stored(world).len(), finished, "no picture is stored twice");
+        seen
+    }
+
+    /// The names of what lies in storage for this job.
+    pub fn stored(&self, world: &World) -> Vec<String> {
+        let folder =
+            world.stack().storage_dir().join(format!("results/{}/{}", self.user.id, self.job));
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// The calls that the provider was sent for one card of this job, newest last.
+    pub async fn calls_of(&self, world: &World, card: u8) -> usize {
+        let (prompt, folder) = (prompt_of(card), format!("/{}/", self.user.id));
+        let log = world.provider_calls(":generateContent").await;
+        let mine = |entry: &&Value| {
+            let body = entry["body"].to_string();
+            body.contains(&prompt) && body.contains(&folder)
+        };
+        log.iter().filter(mine).count()
+    }
+
+    pub async fn steps(&self, world: &World) -> Vec<Value> {
+        world
+            .db()
+            .rows(&format!(
+                "select * from unstuck.job_steps where job_id = '{}' order by step",
+                self.job
+            ))
+            .await
+    }
+}
+
+/// What a request for this card begins with, and rules for it match.
+pub fn prompt_of(card: u8) -> String {
+    format!("Product card {card} (")
+}
+
+/// As when the platform's queue is down: nobody can send a hint.
+pub async fn queue_is_off(world: &mut World) {
+    let off = || [("GEMINI_HINTS".to_owned(), None)].into();
+    let producers =
+        [CREATE, PROCESS, "cleanup-stale-jobs", "admin-cancel-job", "runninghub-queue-manager"];
+    world.restart_workers(producers.map(|name| (name.to_owned(), off())).into()).await;
+}

@@ -1,0 +1,116 @@
+//! Local stacks for tests: release wasm in workerd, Postgres, the stand-ins; and a client of its HTTP contract.
+//!
+//! A test has a world to itself, put back to its beginning, and after it no invariant may be broken. There are two worlds,
+//! because a test mostly waits.
+//! The stack's processes are watched through pipes that this process holds, so however it ends, they end too.
+//!
+//! * [`world`]: the stack, its reset, and what a test looks at
+//! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
+//! * [`keys`]: tokens and key sets that no front door would give
+//! * [`memory`]: what the functions' process holds
+//! * [`node`]: scripts with the official client, or in a browser
+//! * [`openapi`]: the committed contract, against which every answer is held
+//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they must lead to
+//! * [`pages`]: files of a website, looked at by a browser or a compiler
+//! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
+//!
+//! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the database.
+
+pub mod call;
+pub mod cards;
+pub mod keys;
+pub mod memory;
+pub mod node;
+pub mod openapi;
+pub mod order;
+pub mod pages;
+pub mod try_on;
+pub mod user;
+pub mod website;
+pub mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
+
+use futures::FutureExt;
+use tokio::runtime::Runtime;
+use xtask::stack::StackOptions;
+
+pub use call::{Answer, Call};
+pub use user::User;
+pub use world::World;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+/// The worlds that no test is in; empty places are filled by the first test that takes them.
+static FREE: LazyLock<Mutex<Vec<Option<World>>>> = LazyLock::new(|| Mutex::new(vec![None, None]));
+static FREED: Condvar = Condvar::new();
+/// Starting a stack takes too long to fail again for every test, and two that start at once may want the same ports.
+static STARTING: Mutex<Result<(), String>> = Mutex::new(Ok(()));
+
+/// Room for a world that is this test's until it ends, however it ends.
+struct Place(Option<World>);
+
+impl Place {
+    fn take() -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(world) = free.pop() {
+                return Self(world);
+            }
+            free = FREED.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn world(&mut self) -> &mut World {
+        self.0.get_or_insert_with(|| start(|_| {}))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0.take());
+        FREED.notify_one();
+    }
+}
+
+/// Runs a test in a world that others use before and after it.
+pub fn run(test: impl AsyncFnOnce(&mut World)) {
+    perform(Place::take().world(), test);
+}
+
+/// Runs a test in a world of its own, whose options differ. It is gone afterwards.
+pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(&mut World)) {
+    let _turn = Place::take();
+    let mut world = start(change);
+    perform(&mut world, test);
+    // Its connections are served by the runtime, so they end inside it.
+    let _context = RUNTIME.enter();
+    drop(world);
+}
+
+fn start(change: impl FnOnce(&mut StackOptions)) -> World {
+    let mut starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = starting.clone().and_then(|()| {
+        RUNTIME.block_on(World::start(change)).map_err(|error| format!("{error:#}"))
+    });
+    started.unwrap_or_else(|error| {
+        *starting = Err(error.clone());
+        drop(starting);
+        panic!("the stack does not run: {error}")
+    })
+}
+
+fn perform(world: &mut World, test: impl AsyncFnOnce(&mut World)) {
+    let outcome = RUNTIME.block_on(async {
+        let all = async {
+            world.reset().await;
+            test(world).await;
+            world.assert_unharmed().await;
+        };
+        AssertUnwindSafe(all).catch_unwind().await
+    });
+    if let Err(panic) = outcome {
+        eprintln!("{}", world.evidence());
+        std::panic::resume_unwind(panic);
+    }
+}

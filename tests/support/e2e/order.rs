@@ -1,0 +1,421 @@
+//! Orders of pictures and videos as a client places them, and what the tests of several functions look at afterwards.
+
+use super::world::png;
+use super::{Answer, Call, User, World};
+use serde_json::{Value, json};
+use stand_ins::media::Clip;
+use uuid::Uuid;
+
+/// What differs between the four tools, as far as a client sees it.
+#[derive(Debug, PartialEq)]
+pub struct Tool {
+    pub name: &'static str,
+    pub table: &'static str,
+    pub price: i64,
+    /// The fields that name a file, the first one first.
+    pub files: &'static [&'static str],
+}
+
+pub const UPSCALER: Tool =
+    Tool { name: "runninghub-upscaler", table: TABLE, price: PRICE, files: &["imageUrl"] };
+pub const VIDEO: Tool = Tool {
+    name: "runninghub-video-upscaler",
+    table: "video_upscaler_jobs",
+    price: 120,
+    files: &["videoUrl"],
+};
+pub const POSE: Tool = Tool {
+    name: "runninghub-pose-changer",
+    table: "pose_changer_jobs",
+    price: 60,
+    files: &["personImageUrl", "referenceImageUrl"],
+};
+pub const VESTE: Tool = Tool {
+    name: "runninghub-veste-ai",
+    table: "veste_ai_jobs",
+    price: 60,
+    files: &["personImageUrl", "clothingImageUrl"],
+};
+pub const TOOLS: [&Tool; 4] = [&UPSCALER, &VIDEO, &POSE, &VESTE];
+
+pub const RUN: &str = "runninghub-upscaler/run";
+pub const TABLE: &str = "upscaler_jobs";
+pub const PRICE: i64 = 60;
+pub const CREDITS: i64 = 1000;
+
+/// A request for a bigger picture unless another tool is named, by a user of its own unless said otherwise.
+pub struct Order {
+    pub tool: &'static Tool,
+    pub user: User,
+    pub job: Uuid,
+    pub body: Value,
+}
+
+impl Order {
+    /// Uploaded, not asked for yet.
+    pub async fn new(world: &World) -> Self {
+        Self::sized(world, 16, 12).await
+    }
+
+    pub async fn sized(world: &World, width: u32, height: u32) -> Self {
+        let user = world.new_user(CREDITS).await;
+        let image_url = world.upload_png(&user, width, height).await;
+        Self::of(user, &image_url)
+    }
+
+    pub fn of(user: User, image_url: &str) -> Self {
+        Self::with(&UPSCALER, user, &[image_url])
+    }
+
+    /// Of any tool: its files as small as they may be, uploaded.
+    pub async fn by(world: &World, tool: &'static Tool) -> Self {
+        let user = world.new_user(CREDITS).await;
+        let mut urls = Vec::new();
+        for field in tool.files {
+            urls.push(upload(world, &user, field).await);
+        }
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        Self::with(tool, user, &urls)
+    }
+
+    /// Of any tool, for files that lie somewhere.
+    pub fn with(tool: &'static Tool, user: User, urls: &[&str]) -> Self {
+        let job = Uuid::new_v4();
+        let mut body = json!({ "jobId": job, "sessionId": "a page" });
+        for (field, url) in tool.files.iter().zip(urls) {
+            body[*field] = json!(url);
+        }
+        Self { tool, user, job, body }
+    }
+
+    /// Another one of the same user and files.
+    pub fn again(&self) -> Self {
+        Self::with(self.tool, self.user.clone(), &self.urls())
+    }
+
+    /// Its files.
+    pub fn urls(&self) -> Vec<&str> {
+        self.tool.files.iter().map(|field| self.body[*field].as_str().expect("a file")).collect()
+    }
+
+    /// Accepted by the provider.
+    pub async fn running(world: &World) -> Self {
+        let order = Self::new(world).await;
+        order.starts(world).await;
+        order
+    }
+
+    /// The request; more may be said about it.
+    pub fn run<'a>(&self, world: &'a World) -> Call<'a> {
+        world.call(&format!("{}/run", self.tool.name)).by(&self.user).json(&self.body)
+    }
+
+    /// Asks for it, and the provider accepts.
+    pub async fn starts(&self, world: &World) -> Value {
+        let answer = self.run(world).ok().await;
+        assert_eq!(answer["status"], "running", "{answer}");
+        assert!(answer["taskId"].is_string(), "{answer}");
+        answer
+    }
+
+    pub async fn status(&self, world: &World) -> Value {
+        let target = format!("{}/queue-status", self.tool.name);
+        world.call(&target).by(&self.user).json(&json!({ "jobId": self.job })).ok().await
+    }
+
+    pub async fn row(&self, world: &World) -> Value {
+        world.job(self.job).await
+    }
+
+    pub async fn step(&self, world: &World) -> Value {
+        world.db().step(self.job, 1).await
+    }
+
+    pub async fn task(&self, world: &World) -> String {
+        let step = self.step(world).await;
+        step["provider_task_id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("the task is not known: {step}"))
+            .to_owned()
+    }
+
+    /// How often the provider was sent this job.
+    pub async fn submits(&self, world: &World) -> usize {
+        world.submits_of(self.job).await.len()
+    }
+
+    /// Where the provider was told to call, as it stands in the submit.
+    pub async fn webhook(&self, world: &World) -> String {
+        let submits = world.submits_of(self.job).await;
+        let url = submits.first().and_then(|submit| submit["body"]["webhookUrl"].as_str());
+        url.expect("a submit with a webhook's address").to_owned()
+    }
+
+    pub async fn is_active(&self, world: &World) -> bool {
+        let active =
+            world.call("runninghub-queue-manager/check-user-active").by(&self.user).ok().await;
+        active["hasActiveJob"].as_bool().expect("yes or no")
+    }
+
+    /// Its picture is delivered and paid once, and the account says the same.
+    pub async fn assert_completed(&self, world: &World) -> Value {
+        let row = world.until_status(self.job, "completed").await;
+        world.db().assert_closed(self.job, "completed", None, 0).await;
+        let url = row["output_url"].as_str().unwrap_or_default();
+        let place = format!(
+            "{}/storage/v1/object/public/results/{}/{}/",
+            world.stack().info().url,
+            self.user.id,
+            self.job
+        );
+        assert!(url.starts_with(&place), "{row:#}");
+        assert_eq!(world.db().entries(self.job).await, [-self.tool.price]);
+        assert!(!self.is_active(world).await, "a user with nothing live is free");
+        row
+    }
+
+    /// Closed without a result: nothing is paid, the message says why, the user is free.
+    pub async fn assert_returned(&self, world: &World, status: &str, code: &str) -> Value {
+        let row = world.until_status(self.job, status).await;
+        world.db().assert_closed(self.job, status, Some(code), self.tool.price).await;
+        assert_eq!(row["output_url"], Value::Null, "{row:#}");
+        assert_eq!(world.db().entries(self.job).await, [-self.tool.price, self.tool.price]);
+        assert!(!self.is_active(world).await, "a user with nothing live is free");
+        row
+    }
+
+    /// The picture that was delivered.
+    pub async fn picture(&self, world: &World) -> image::DynamicImage {
+        let row = self.row(world).await;
+        let bytes = download(world, row["output_url"].as_str().expect("a result")).await;
+        image::load_from_memory_with_format(&bytes, image::ImageFormat::Png).expect("a PNG")
+    }
+
+    /// What was delivered is what its tool makes of these files, and nothing smaller.
+    pub async fn assert_real(&self, world: &World) {
+        if *self.tool == VIDEO {
+            let row = self.row(world).await;
+            let bytes =
+                download_as(world, row["output_url"].as_str().expect("a result"), "video/mp4")
+                    .await;
+            let before = Clip::read(&download_as(world, self.urls()[0], "video/mp4").await)
+                .expect("our clip");
+            let after = Clip::read(&bytes).expect("a clip");
+            let (width, height) = before.size();
+            assert_eq!(
+                (after.size(), after.frames().len()),
+                ((width * 2, height * 2), before.frames().len())
+            );
+            return;
+        }
+        let result = self.picture(world).await.into_rgb8();
+        let mut inputs = Vec::new();
+        for url in self.urls() {
+            inputs.push(
+                image::load_from_memory(&download(world, url).await)
+                    .expect("a picture")
+                    .into_rgb8(),
+            );
+        }
+        let (width, height) = inputs[0].dimensions();
+        if *self.tool == UPSCALER {
+            assert_eq!(result.dimensions(), (width * 2, height * 2));
+            return;
+        }
+        // The person as it was, and beside it the other picture.
+        assert_eq!(result.dimensions(), (width * 2, height));
+        assert!(
+            inputs[0].enumerate_pixels().all(|(x, y, pixel)| result.get_pixel(x, y) == pixel),
+            "the person"
+        );
+        let other = inputs[1].get_pixel(inputs[1].width() / 2, inputs[1].height() / 2);
+        let shown = result.get_pixel(width + width / 2, height / 2);
+        let differs = other.0.iter().zip(shown.0).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(differs < Some(24), "the other picture: {other:?} {shown:?}");
+    }
+}
+
+/// Uploads what that field may name: a video, or a picture unlike those of other fields.
+pub async fn upload(world: &World, user: &User, field: &str) -> String {
+    match field {
+        "videoUrl" => {
+            world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await
+        }
+        "imageUrl" | "personImageUrl" => world.upload_png(user, 16, 12).await,
+        _ => world.upload(user, "other.png", "image/png", png(9, 30)).await,
+    }
+}
+
+pub async fn download(world: &World, url: &str) -> Vec<u8> {
+    download_as(world, url, "image/png").await
+}
+
+async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
+    let answer = world.http().get(url).send().await.expect("storage answers");
+    assert_eq!(answer.status(), 200, "{url}");
+    assert_eq!(answer.headers()["content-type"], content_type);
+    answer.bytes().await.expect("a body").to_vec()
+}
+
+/// The user has nothing but what was there before: no job, no entry, no submit.
+pub async fn assert_nothing_happened(world: &World, order: &Order) {
+    let mine = format!("where user_id = '{}'", order.user.id);
+    assert_eq!(
+        world.db().int(&format!("select count(*) from unstuck.jobs {mine}")).await,
+        0,
+        "no job"
+    );
+    let entries = format!("select count(*) from unstuck.credit_entries {mine} and kind <> 'grant'");
+    assert_eq!(world.db().int(&entries).await, 0, "no entry");
+    assert_eq!(order.submits(world).await, 0, "no submit");
+}
+
+/// A refusal that reveals nothing but itself.
+pub fn assert_bare(refusal: &Value) {
+    let mut names: Vec<&str> =
+        refusal.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["code", "error", "message", "request_id"], "{refusal}");
+}
+
+/// The fixed intervals, some of them replaced: `orphan, grace, sql_wait, lease, check_every`.
+pub async fn intervals(world: &World, changes: &[(&str, &str)]) {
+    let usual = [
+        ("orphan", "2 minutes"),
+        ("grace", "2 minutes"),
+        ("sql_wait", "3 minutes"),
+        ("lease", "90 seconds"),
+        ("check_every", "30 seconds"),
+    ];
+    let value = |name: &str, usual: &str| {
+        let changed = changes.iter().find(|(changed, _)| *changed == name);
+        format!("interval '{}'", changed.map_or(usual.to_owned(), |(_, value)| (*value).to_owned()))
+    };
+    let values: Vec<String> = usual.iter().map(|(name, usual)| value(name, usual)).collect();
+    let sql = format!(
+        "create or replace function unstuck_private.intervals()
+         returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+         language sql stable as $$ select {} $$",
+        values.join(", ")
+    );
+    world.db().exec(&sql).await;
+}
+
+/// Every sweep asks about every running step.
+pub async fn ask_at_every_sweep(world: &World) {
+    intervals(world, &[("check_every", "0 seconds")]).await;
+}
+
+/// The time for what the job is doing now has just run out, and nobody has looked at it for a while.
+pub async fn overdue(world: &World, job: Uuid) {
+    let now = "clock_timestamp() - interval '1 millisecond'";
+    let step = format!("deadline_at = {now}, checked_at = checked_at - interval '6 seconds'");
+    world.db().exec(&format!("update unstuck.job_steps set {step} where job_id = '{job}'")).await;
+    world
+        .db()
+        .exec(&format!("update unstuck.jobs set deadline_at = {now} where id = '{job}'"))
+        .await;
+}
+
+/// What waits for a time to be tried again need not wait any more.
+pub async fn retry_now(world: &World, job: Uuid) {
+    world
+        .db()
+        .exec(&format!(
+            "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"
+        ))
+        .await;
+}
+
+/// Whoever held a step's lease is too late now.
+pub async fn lease_is_over(world: &World, job: Uuid) {
+    let past = "clock_timestamp() - interval '1 millisecond'";
+    world
+        .db()
+        .exec(&format!("update unstuck.job_steps set lease_until = {past} where job_id = '{job}'"))
+        .await;
+}
+
+/// Sweeps until a pass reports it; gives the reports' sums over all passes made.
+pub async fn sweep_until(
+    world: &World,
+    what: &str,
+    mut is_so: impl AsyncFnMut(&Value) -> bool,
+) -> Value {
+    let look = async || {
+        let report = world.sweep().await;
+        is_so(&report).await.then_some(report)
+    };
+    world.until(what, look).await
+}
+
+/// What the provider itself says of a task.
+pub async fn at_provider(world: &World, task: &str) -> String {
+    let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
+    let request =
+        world.http().post(url).bearer_auth("rh-local-key").json(&json!({ "taskId": task }));
+    let answer: Value =
+        request.send().await.expect("the provider answers").json().await.expect("a task");
+    answer["status"].as_str().unwrap_or_else(|| panic!("no status: {answer}")).to_owned()
+}
+
+/// Waits until the provider is done with a task, whether or not anybody was told.
+pub async fn until_at_provider(world: &World, task: &str, status: &str) {
+    let look = async || (at_provider(world, task).await == status).then_some(());
+    world.until(&format!("task {task} is {status} at the provider"), look).await;
+}
+
+/// The provider was told to stop working on this task.
+pub async fn until_cancelled_at_provider(world: &World, task: &str) {
+    let look = async || {
+        let calls = world.provider_calls("/task/openapi/cancel").await;
+        calls
+            .iter()
+            .any(|call| call["body"]["taskId"] == task && call["status"] == 200)
+            .then_some(())
+    };
+    world.until(&format!("task {task} is cancelled at the provider"), look).await;
+}
+
+/// Calls a webhook's address as the provider would.
+pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
+    let target = url
+        .strip_prefix(&world.stack().info().functions_url)
+        .expect("an address of ours")
+        .trim_start_matches('/');
+    world.call(target).json(body).send().await
+}
+
+/// What a submit sent to which node: `(nodeId, fieldName, fieldValue)`.
+pub fn nodes_of(submit: &Value) -> Vec<(&str, &str, &str)> {
+    let nodes = submit["body"]["nodeInfoList"].as_array().expect("nodes");
+    let [id, name, value] = ["nodeId", "fieldName", "fieldValue"].map(|field| {
+        let texts: Vec<&str> =
+            nodes.iter().map(|node| node[field].as_str().expect("text")).collect();
+        texts
+    });
+    id.into_iter().zip(name).zip(value).map(|((id, name), value)| (id, name, value)).collect()
+}
+
+/// Each of these values in that field is refused by a 400 that names it, as is the field of a file where it is missing;
+/// nothing is taken.
+pub async fn assert_field_at_fault(world: &World, order: &Order, field: &str, values: &[Value]) {
+    let mut bodies: Vec<Value> = values.iter().map(|_| order.body.clone()).collect();
+    for (body, value) in bodies.iter_mut().zip(values) {
+        body[field] = value.clone();
+    }
+    if order.tool.files.contains(&field) {
+        let mut without = order.body.clone();
+        without.as_object_mut().expect("a body").remove(field);
+        bodies.push(without);
+    }
+    for body in bodies {
+        let call = world.call(&format!("{}/run", order.tool.name)).by(&order.user).json(&body);
+        let refusal = call.refused(400, "bad_request").await;
+        assert!(
+            refusal["message"].as_str().unwrap_or_default().contains(field),
+            "{body}: {refusal}"
+        );
+    }
+    assert_nothing_happened(world, order).await;
+}

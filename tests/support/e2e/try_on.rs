@@ -1,0 +1,222 @@
+//! Try-ons as a client orders them, and what the tests of several functions look at afterwards.
+
+use std::future::Future;
+use std::io::Cursor;
+
+use super::{Call, User, World};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::order::download;
+
+pub const START: &str = "replicate-async-start";
+pub const WORKER: &str = "replicate-async-worker";
+pub const CHECKER: &str = "replicate-prediction-checker";
+pub const STATUS: &str = "replicate-async-status";
+pub const TABLE: &str = "replicate_tasks";
+/// Of one garment.
+pub const PRICE: i64 = 40;
+pub const CREDITS: i64 = 1000;
+pub const COLOURS: [[u8; 3]; 5] =
+    [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]];
+const CATEGORIES: [&str; 5] = ["upper_body", "lower_body", "dresses", "upper_body", "upper_body"];
+
+/// A request for garments on a person, by a user of its own.
+pub struct Chain {
+    pub user: User,
+    pub job: Uuid,
+    pub body: Value,
+    steps: usize,
+}
+
+impl Chain {
+    /// Uploaded, not asked for yet; garment n has colour n.
+    pub async fn new(world: &World, garments: usize) -> Self {
+        let user = world.new_user(CREDITS).await;
+        let person = world.upload(&user, "person.png", "image/png", plain([90, 90, 90])).await;
+        let mut worn = Vec::new();
+        for (colour, category) in COLOURS.into_iter().zip(CATEGORIES).take(garments) {
+            let image = world.upload(&user, "garment.png", "image/png", plain(colour)).await;
+            worn.push(json!({ "image": image, "category": category }));
+        }
+        let job = Uuid::new_v4();
+        let body = json!({ "job_id": job, "person_image": person, "garments": worn, "prompt_hints": "plain" });
+        Self { user, job, body, steps: garments }
+    }
+
+    pub fn start<'a>(&self, world: &'a World) -> Call<'a> {
+        world.call(START).by(&self.user).json(&self.body)
+    }
+
+    /// Paid and waiting, as an order leaves it whose own first round was lost: nobody tries to start it.
+    pub async fn waiting(world: &World, garments: usize) -> Self {
+        let chain = Self::new(world, garments).await;
+        let steps: Vec<Value> = (0..garments)
+            .map(|number| {
+                let worn = &chain.body["garments"][number];
+                let mut input =
+                    json!({ "garm_img": worn["image"], "category": worn["category"], "garment_des": "plain" });
+                if number == 0 {
+                    input["human_img"] = chain.body["person_image"].clone();
+                    return json!({ "version": "shop/all", "input": input });
+                }
+                json!({ "version": "shop/all", "input": input, "previous_output_as": "human_img" })
+            })
+            .collect();
+        let args = json!({ "p_user_id": chain.user.id, "p_job_id": chain.job, "p_tool": START, "p_session_id": null,
+            "p_input": chain.body, "p_request_hash": "waiting", "p_steps": steps });
+        world.db().ask("job_enqueue_v1", args).await;
+        chain
+    }
+
+    /// Asked for, and its first step known to the provider.
+    pub async fn running(world: &World, garments: usize) -> Self {
+        let chain = Self::new(world, garments).await;
+        chain.start(world).ok().await;
+        chain.until_at_work(world, 1).await;
+        chain
+    }
+
+    pub async fn status(&self, world: &World) -> Value {
+        world.get(&format!("{STATUS}?task_id={}", self.job)).by(&self.user).ok().await
+    }
+
+    pub async fn row(&self, world: &World) -> Value {
+        world.job(self.job).await
+    }
+
+    pub async fn step(&self, world: &World, step: i32) -> Value {
+        world.db().step(self.job, step.into()).await
+    }
+
+    /// Waits until the provider's prediction for that step is recorded.
+    pub async fn until_at_work(&self, world: &World, step: i32) -> String {
+        let look =
+            async || self.step(world, step).await["provider_task_id"].as_str().map(str::to_owned);
+        world.until(&format!("step {step} of {} is at work", self.job), look).await
+    }
+
+    pub async fn until_completed_step(&self, world: &World, step: i32) {
+        let look = async || (self.step(world, step).await["status"] == "completed").then_some(());
+        world.until(&format!("step {step} of {} is completed", self.job), look).await;
+    }
+
+    /// The creates that the provider was sent for this job.
+    pub async fn creates(&self, world: &World) -> Vec<Value> {
+        let mut calls = world.submits_of(self.job).await;
+        calls
+            .retain(|call| call["method"] == "POST" && call["path"] == "/replicate/v1/predictions");
+        calls
+    }
+
+    /// Where the provider was told to call about the newest of them.
+    pub async fn webhook(&self, world: &World) -> String {
+        let creates = self.creates(world).await;
+        let url = creates.last().and_then(|create| create["body"]["webhook"].as_str());
+        url.expect("a create with a webhook's address").to_owned()
+    }
+
+    /// Its last picture is delivered and shows every garment; each was made once and all were paid once.
+    pub async fn assert_completed(&self, world: &World) -> Value {
+        let row = world.until_status(self.job, "completed").await;
+        world.db().assert_closed(self.job, "completed", None, 0).await;
+        let price = PRICE * i64::try_from(self.steps).expect("a few");
+        assert_eq!(world.db().entries(self.job).await, [-price]);
+        assert_eq!(self.creates(world).await.len(), self.steps, "one prediction for each garment");
+        let status = self.status(world).await;
+        assert_eq!(
+            (&status["status"], &status["current_step"], &status["total_steps"]),
+            (&json!("completed"), &json!(self.steps), &json!(self.steps)),
+            "{status}"
+        );
+        let url = status["result_url"].as_str().expect("a result");
+        let own = format!(
+            "{}/storage/v1/object/public/results/{}/",
+            world.stack().info().url,
+            self.user.id
+        );
+        assert!(url.starts_with(&own), "{url}");
+        let bytes = download(world, url).await;
+        let picture = image::load_from_memory(&bytes).expect("a picture").to_rgb8();
+        for colour in &COLOURS[..self.steps] {
+            assert!(
+                picture.pixels().any(|pixel| pixel.0 == *colour),
+                "the garment of colour {colour:?} is not worn"
+            );
+        }
+        row
+    }
+
+    /// Closed without a result: all of it came back, and no picture is shown.
+    pub async fn assert_returned(&self, world: &World, status: &str, code: &str) -> Value {
+        let row = world.until_status(self.job, status).await;
+        let price = PRICE * i64::try_from(self.steps).expect("a few");
+        world.db().assert_closed(self.job, status, Some(code), price).await;
+        assert_eq!(world.db().entries(self.job).await, [-price, price]);
+        assert_eq!(world.balance(&self.user).await, CREDITS);
+        let shown = self.status(world).await;
+        assert_eq!(
+            (&shown["status"], &shown["result_url"]),
+            (&json!(status), &Value::Null),
+            "{shown}"
+        );
+        row
+    }
+}
+
+/// A small picture of one colour.
+fn plain(colour: [u8; 3]) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(20, 16, image::Rgb(colour));
+    picture.write_to(&mut bytes, image::ImageFormat::Png).expect("a PNG in memory");
+    bytes.into_inner()
+}
+
+/// Calls a function as a service, and kills the runtime once `moment` has come. Whoever asked is not answered well.
+pub async fn killed_during(world: &World, function: &str, moment: impl Future<Output = ()>) {
+    let info = world.stack().info();
+    let request = world
+        .http()
+        .post(format!("{}/{function}", info.functions_url))
+        .bearer_auth(&info.service_role_key);
+    let (answer, ()) = futures::join!(request.send(), async {
+        moment.await;
+        world.kill_workerd().await;
+    });
+    assert!(
+        !answer.is_ok_and(|answer| answer.status().is_success()),
+        "the kill came too late to hurt"
+    );
+}
+
+/// One run of the checker.
+pub async fn check(world: &World) -> Value {
+    world.call(CHECKER).by_service().ok().await
+}
+
+/// What the provider itself says of a prediction.
+pub async fn at_provider(world: &World, prediction: &str) -> Value {
+    let url =
+        format!("{}/replicate/v1/predictions/{prediction}", world.stack().info().providers_url);
+    let answer = world.http().get(url).bearer_auth("r8_local_token").send().await;
+    answer.expect("the provider answers").json().await.expect("a prediction")
+}
+
+pub async fn until_at_provider(world: &World, prediction: &str, status: &str) {
+    let look = async || (at_provider(world, prediction).await["status"] == status).then_some(());
+    world.until(&format!("{prediction} is {status} at the provider"), look).await;
+}
+
+/// What was sent without an answer was sent long enough ago for the provider's list to be believed.
+pub async fn sent_a_while_ago(world: &World, job: Uuid) {
+    let past = "interval '61 seconds'";
+    let columns = format!(
+        "sent_at = sent_at - {past}, lease_until = lease_until - {past}, checked_at = null"
+    );
+    world
+        .db()
+        .exec(&format!(
+            "update unstuck.job_steps set {columns} where job_id = '{job}' and sent_at is not null"
+        ))
+        .await;
+}

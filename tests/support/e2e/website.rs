@@ -1,0 +1,139 @@
+//! Websites as a client orders them, and what the tests of several functions look at afterwards.
+
+use super::{Call, User, World};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const TABLE: &str = "generation_history";
+pub const TOOL: &str = "generate-website";
+pub const PRICE: i64 = 50;
+pub const CREDITS: i64 = 1000;
+
+/// A website that was asked for.
+pub struct Site {
+    pub user: User,
+    pub tool: &'static str,
+    pub id: Uuid,
+}
+
+impl Site {
+    /// Ordered by a user of its own.
+    pub async fn order(world: &World, prompt: &str) -> Self {
+        let user = world.new_user(CREDITS).await;
+        Self::of(world, user, TOOL, prompt).await
+    }
+
+    pub async fn of(world: &World, user: User, tool: &'static str, prompt: &str) -> Self {
+        let id = Uuid::new_v4();
+        let body = json!({ "prompt": prompt, "jobId": id });
+        let answer = world.call(tool).by(&user).json(&body).send().await.expect(202);
+        assert_eq!(
+            (&answer["historyId"], &answer["status"]),
+            (&json!(id), &json!("pending")),
+            "{answer}"
+        );
+        Self { user, tool, id }
+    }
+
+    /// Its owner looks.
+    pub async fn get(&self, world: &World) -> Value {
+        world.get(&format!("{}?id={}", self.tool, self.id)).by(&self.user).ok().await
+    }
+
+    pub async fn until(&self, world: &World, status: &str) -> Value {
+        let what = format!("website {} is {status}", self.id);
+        world
+            .until(&what, async || {
+                Some(self.get(world).await).filter(|seen| seen["status"] == status)
+            })
+            .await
+    }
+
+    pub async fn step(&self, world: &World) -> Value {
+        world.db().step(self.id, 1).await
+    }
+
+    /// What the model was asked for this site: its prompt is in it.
+    pub async fn asked(world: &World, prompt: &str) -> Vec<Value> {
+        let mut log = world.provider_calls("/llm/").await;
+        log.retain(|entry| entry["body"].to_string().contains(prompt));
+        log
+    }
+
+    /// An attempt holds it, and the model has begun to write.
+    pub async fn until_running(&self, world: &World, run: i64) {
+        let look = async || {
+            let step = self.step(world).await;
+            (step["status"] == "running" && step["run"] == run).then_some(())
+        };
+        world.until(&format!("attempt {run} of {}", self.id), look).await;
+    }
+
+    /// Whoever held it has not renewed its lease.
+    pub async fn lease_is_over(&self, world: &World) {
+        let sql = "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second' where job_id =";
+        world.db().exec(&format!("{sql} '{}'", self.id)).await;
+    }
+
+    pub fn retry<'a>(&self, world: &'a World) -> Call<'a> {
+        world.call(self.tool).json(&json!({ "retryHistoryId": self.id }))
+    }
+
+    /// Delivered, paid once, after so many retries; its files are from the attempt that the row names.
+    pub async fn assert_completed(&self, world: &World, retries: i64) -> Value {
+        let seen = self.until(world, "completed").await;
+        assert_eq!(
+            (&seen["retries"], &seen["errorMessage"]),
+            (&json!(retries), &Value::Null),
+            "{seen}"
+        );
+        assert!(seen["files"].as_array().is_some_and(|files| !files.is_empty()), "{seen}");
+        world.db().assert_closed(self.id, "completed", None, 0).await;
+        let price = self.price(world).await;
+        assert_eq!(world.db().entries(self.id).await, [-price]);
+        let row = world.job(self.id).await;
+        let url = row["output_url"].as_str().unwrap_or_default();
+        let run = self.step(world).await["run"].clone();
+        let place =
+            format!("/storage/v1/object/public/results/{}/{}/1-{run}-", self.user.id, self.id);
+        assert!(url.contains(&place), "{row:#}");
+        seen
+    }
+
+    /// Given up, everything returned, with a message that begins with the code.
+    pub async fn assert_returned(&self, world: &World, code: &str) -> String {
+        let seen = self.until(world, "failed").await;
+        let price = self.price(world).await;
+        world.db().assert_closed(self.id, "failed", Some(code), price).await;
+        assert_eq!(world.db().entries(self.id).await, [-price, price]);
+        assert_eq!(
+            (&seen["files"], &seen["creditsRefunded"]),
+            (&json!([]), &json!(price)),
+            "{seen}"
+        );
+        let message = seen["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert!(message.ends_with(&format!("{price} credits were returned.")), "{message}");
+        message
+    }
+
+    async fn price(&self, world: &World) -> i64 {
+        world
+            .db()
+            .int(&format!("select credit_cost from unstuck.tools where tool = '{}'", self.tool))
+            .await
+    }
+}
+
+/// The cleanup, by its own address.
+pub async fn clean_up(world: &World) -> Value {
+    world.call("cleanup-stale-generations").by_service().ok().await
+}
+
+pub fn content<'a>(seen: &'a Value, path: &str) -> &'a str {
+    let files = seen["files"].as_array().expect("files");
+    let file = files
+        .iter()
+        .find(|file| file["path"] == path)
+        .unwrap_or_else(|| panic!("no {path} in {seen}"));
+    file["content"].as_str().expect("text")
+}
