@@ -1,8 +1,10 @@
-//! The typed calls of `shared/src/db` and the SQL functions are one contract: every call names a function that exists, with
-//! arguments it takes and columns it returns. Read from the sources, so that no list is kept by hand.
+//! The typed calls of `shared/src/db` and the SQL functions are one contract: every call names a
+//! function that exists, with arguments that it takes and columns that it returns. The calls are
+//! read from the sources, so that nobody keeps a list by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use syn::parse::{Parse, ParseStream};
 use syn::visit::Visit;
 use unstuck_tests::{Database, Session, sources};
 
@@ -10,8 +12,8 @@ use unstuck_tests::{Database, Session, sources};
 #[derive(Default, Debug, Clone)]
 struct Shape {
     serialized: BTreeSet<String>,
-    /// Names that may be left out of the arguments.
-    optional: BTreeSet<String>,
+    /// Names whose value may be null.
+    nullable: BTreeSet<String>,
     deserialized: BTreeSet<String>,
     /// Types whose fields are taken in.
     flattened: Vec<String>,
@@ -19,21 +21,72 @@ struct Shape {
     reads: bool,
 }
 
-/// One typed call.
+/// One method that `rpc!` declares.
 #[derive(Debug)]
-struct Call {
+struct DeclaredCall {
+    /// What the function returns: `rows`, `row`, `maybe_row`, `value` or `void`.
+    form: String,
     function: String,
-    types: BTreeSet<String>,
+    /// Parameters that are sent by name.
+    named: BTreeSet<String>,
+    /// Of these, those that may be null.
+    nullable: BTreeSet<String>,
+    /// Types whose fields are sent as parameters.
+    spread: BTreeSet<String>,
     returns: BTreeSet<String>,
-    /// Fields that this call always leaves out.
-    none: BTreeSet<String>,
+}
+
+impl Parse for DeclaredCall {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        input.call(syn::Attribute::parse_outer)?;
+        let form = input.parse::<syn::Ident>()?.to_string();
+        let function = input.parse::<syn::Ident>()?.to_string();
+        let mut named = BTreeSet::new();
+        let (mut nullable, mut spread) = (BTreeSet::new(), BTreeSet::new());
+        let arguments;
+        syn::parenthesized!(arguments in input);
+        while !arguments.is_empty() {
+            let name: syn::Ident = arguments.parse()?;
+            arguments.parse::<syn::Token![:]>()?;
+            let of_type: syn::Type = arguments.parse()?;
+            if arguments.parse::<Option<syn::Token![as]>>()?.is_none() {
+                let name = format!("p_{name}");
+                if Names::of(&of_type).contains("Option") {
+                    nullable.insert(name.clone());
+                }
+                named.insert(name);
+            } else if arguments.parse::<Option<syn::Token![..]>>()?.is_some() {
+                spread.extend(Names::of(&of_type));
+            } else {
+                named.insert(arguments.parse::<syn::LitStr>()?.value());
+            }
+            arguments.parse::<Option<syn::Token![,]>>()?;
+        }
+        let returns = match input.parse::<syn::ReturnType>()? {
+            syn::ReturnType::Default => BTreeSet::new(),
+            syn::ReturnType::Type(_, returned) => Names::of(&returned),
+        };
+        input.parse::<syn::Token![;]>()?;
+        Ok(Self { form, function, named, nullable, spread, returns })
+    }
+}
+
+struct DeclaredCalls(Vec<DeclaredCall>);
+
+impl Parse for DeclaredCalls {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let mut calls = Vec::new();
+        while !input.is_empty() {
+            calls.push(input.parse()?);
+        }
+        Ok(Self(calls))
+    }
 }
 
 #[derive(Default)]
 struct Sources {
     shapes: BTreeMap<String, Shape>,
-    /// Each call with the structs of its own method: many have their own `Args`.
-    calls: Vec<(Call, BTreeMap<String, Shape>)>,
+    calls: Vec<DeclaredCall>,
 }
 
 impl<'ast> Visit<'ast> for Sources {
@@ -41,20 +94,9 @@ impl<'ast> Visit<'ast> for Sources {
         self.shapes.insert(item.ident.to_string(), shape(item));
     }
 
-    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        let mut method = Method::default();
-        method.visit_impl_item_fn(item);
-        let mut returns = Names::default();
-        returns.visit_return_type(&item.sig.output);
-        returns.0.extend(method.reads);
-        for function in method.functions {
-            let call = Call {
-                function,
-                types: method.types.clone(),
-                returns: returns.0.clone(),
-                none: method.none.clone(),
-            };
-            self.calls.push((call, method.local.clone()));
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        if item.mac.path.is_ident("rpc") {
+            self.calls.extend(item.mac.parse_body::<DeclaredCalls>().unwrap().0);
         }
     }
 }
@@ -62,60 +104,18 @@ impl<'ast> Visit<'ast> for Sources {
 #[derive(Default)]
 struct Names(BTreeSet<String>);
 
+impl Names {
+    fn of(of_type: &syn::Type) -> BTreeSet<String> {
+        let mut names = Self::default();
+        names.visit_type(of_type);
+        names.0
+    }
+}
+
 impl<'ast> Visit<'ast> for Names {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         self.0.extend(path.segments.last().map(|last| last.ident.to_string()));
         syn::visit::visit_path(self, path);
-    }
-}
-
-/// What a method mentions.
-#[derive(Default)]
-struct Method {
-    functions: BTreeSet<String>,
-    types: BTreeSet<String>,
-    reads: BTreeSet<String>,
-    none: BTreeSet<String>,
-    local: BTreeMap<String, Shape>,
-}
-
-impl<'ast> Visit<'ast> for Method {
-    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        let shape = shape(item);
-        let name = item.ident.to_string();
-        if shape.reads {
-            self.reads.insert(name.clone());
-        }
-        self.local.insert(name, shape);
-    }
-
-    fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
-        if is_function(&text.value()) {
-            self.functions.insert(text.value());
-        }
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.types.extend(path.segments.last().map(|last| last.ident.to_string()));
-        syn::visit::visit_path(self, path);
-    }
-
-    fn visit_local(&mut self, local: &'ast syn::Local) {
-        // `let row: Row = …` reads a row.
-        if let syn::Pat::Type(typed) = &local.pat {
-            let mut names = Names::default();
-            names.visit_type(&typed.ty);
-            self.reads.extend(names.0);
-        }
-        syn::visit::visit_local(self, local);
-    }
-
-    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
-        let is_none = matches!(&field.expr, syn::Expr::Path(path) if path.path.is_ident("None"));
-        if let (true, syn::Member::Named(name)) = (is_none, &field.member) {
-            self.none.insert(name.to_string());
-        }
-        syn::visit::visit_field_value(self, field);
     }
 }
 
@@ -138,9 +138,7 @@ fn shape(item: &syn::ItemStruct) -> Shape {
         let serde = attributes(&field.attrs, "serde");
         let Some(name) = field.ident.as_ref().map(ToString::to_string) else { continue };
         if serde.contains("flatten") {
-            let mut names = Names::default();
-            names.visit_type(&field.ty);
-            shape.flattened.extend(names.0);
+            shape.flattened.extend(Names::of(&field.ty));
             continue;
         }
         let renamed = |direction: &str| {
@@ -152,8 +150,9 @@ fn shape(item: &syn::ItemStruct) -> Shape {
             })
         };
         let written = renamed("serialize=").unwrap_or_else(|| name.clone());
-        if serde.contains("skip_serializing_if") {
-            shape.optional.insert(written.clone());
+        assert!(!serde.contains("skip_serializing_if"), "{name}: a call leaves no parameter out");
+        if Names::of(&field.ty).contains("Option") {
+            shape.nullable.insert(written.clone());
         }
         shape.serialized.insert(written);
         if !serde.contains("default") {
@@ -184,36 +183,21 @@ impl Sources {
         found
     }
 
-    fn find<'a>(&'a self, name: &str, local: &'a BTreeMap<String, Shape>) -> Option<&'a Shape> {
-        local.get(name).or_else(|| self.shapes.get(name))
-    }
-
-    /// (named, of these may be left out)
-    fn arguments(
-        &self,
-        name: &str,
-        local: &BTreeMap<String, Shape>,
-    ) -> (BTreeSet<String>, BTreeSet<String>) {
-        let Some(shape) = self.find(name, local).filter(|shape| shape.writes) else {
-            return Default::default();
+    fn arguments(&self, name: &str) -> BTreeSet<String> {
+        let Some(shape) = self.shapes.get(name).filter(|shape| shape.writes) else {
+            return BTreeSet::new();
         };
-        let (mut all, mut optional) = (shape.serialized.clone(), shape.optional.clone());
-        for inner in &shape.flattened {
-            let (more, may) = self.arguments(inner, local);
-            all.extend(more);
-            optional.extend(may);
-        }
-        (all, optional)
+        let mut all = shape.serialized.clone();
+        all.extend(shape.flattened.iter().flat_map(|inner| self.arguments(inner)));
+        all
     }
 
-    fn columns(&self, name: &str, local: &BTreeMap<String, Shape>) -> BTreeSet<String> {
-        let Some(shape) = self.find(name, local).filter(|shape| shape.reads) else {
+    fn columns(&self, name: &str) -> BTreeSet<String> {
+        let Some(shape) = self.shapes.get(name).filter(|shape| shape.reads) else {
             return BTreeSet::new();
         };
         let mut all = shape.deserialized.clone();
-        for inner in &shape.flattened {
-            all.extend(self.columns(inner, local));
-        }
+        all.extend(shape.flattened.iter().flat_map(|inner| self.columns(inner)));
         all
     }
 }
@@ -248,8 +232,8 @@ async fn function(db: &Session, name: &str) -> [BTreeSet<String>; 3] {
 async fn every_typed_call_agrees_with_its_function() {
     let db = Database::fresh().await;
     let sources = Sources::read();
-    assert!(sources.calls.len() >= 20, "the calls were not found: {}", sources.calls.len());
-    for (call, local) in &sources.calls {
+    assert!(sources.calls.len() >= 30, "the calls were not found: {}", sources.calls.len());
+    for call in &sources.calls {
         let name = &call.function;
         assert_eq!(
             db.int(&format!(
@@ -260,31 +244,53 @@ async fn every_typed_call_agrees_with_its_function() {
             "{name}"
         );
         let [arguments, required, columns] = function(&db, name).await;
-        let (mut given, mut optional) = (BTreeSet::new(), BTreeSet::new());
-        for part in call
-            .types
-            .iter()
-            .filter(|part| !call.returns.contains(*part) || part.as_str() == "Attempt")
-        {
-            let (more, may) = sources.arguments(part, local);
-            given.extend(more);
-            optional.extend(may);
-        }
-        given.retain(|argument| !call.none.contains(argument) && argument.starts_with("p_"));
+        let mut given = call.named.clone();
+        given.extend(call.spread.iter().flat_map(|part| sources.arguments(part)));
         let unknown: Vec<_> = given.difference(&arguments).collect();
         assert!(unknown.is_empty(), "{name} takes no {unknown:?}");
-        let missing: Vec<_> = required
-            .iter()
-            .filter(|argument| {
-                !given.contains(*argument)
-                    || optional.contains(*argument) && call.none.contains(*argument)
-            })
-            .collect();
+        let missing: Vec<_> = required.difference(&given).collect();
         assert!(missing.is_empty(), "{name} is called without {missing:?}");
         let read: BTreeSet<String> =
-            call.returns.iter().flat_map(|part| sources.columns(part, local)).collect();
+            call.returns.iter().flat_map(|part| sources.columns(part)).collect();
         let unreturned: Vec<_> = read.difference(&columns).collect();
         assert!(unreturned.is_empty(), "{name} returns no {unreturned:?}");
+        match call.form.as_str() {
+            "row" | "rows" | "maybe_row" => assert!(!read.is_empty(), "{name}: reads no column"),
+            "value" => assert!(columns.is_empty(), "{name} returns rows, not a value"),
+            "void" => assert!(call.returns.is_empty(), "{name}: its result is not read"),
+            other => panic!("{name}: there is no form {other}"),
+        }
+    }
+}
+
+/// A declared call leaves no parameter out: for an `Option` without a value it sends null. So null
+/// must be what the function takes when the parameter is missing.
+#[tokio::test]
+async fn an_optional_parameter_is_null_by_default() {
+    let db = Database::fresh().await;
+    let sources = Sources::read();
+    for call in &sources.calls {
+        let mut nullable = call.nullable.clone();
+        nullable.extend(
+            call.spread.iter().flat_map(|part| sources.shapes[part].nullable.iter().cloned()),
+        );
+        let defaults = db
+            .rows(&format!(
+                "select d.name, d.value
+                 from pg_proc p,
+                   unnest(
+                     p.proargnames[p.pronargs - p.pronargdefaults + 1:p.pronargs],
+                     string_to_array(pg_get_expr(p.proargdefaults, 0), ', ')
+                   ) as d (name, value)
+                 where p.pronamespace = 'unstuck'::regnamespace and p.proname = '{}'",
+                call.function
+            ))
+            .await;
+        for default in defaults {
+            let is_null = default["value"].as_str().unwrap().starts_with("NULL::");
+            let name = default["name"].as_str().unwrap();
+            assert!(is_null || !nullable.contains(name), "{}: {default}", call.function);
+        }
     }
 }
 

@@ -135,6 +135,22 @@ fn only_finalise_ends_a_job() {
 }
 
 #[test]
+fn only_db_names_parameters_of_sql_functions() {
+    let files = shipped("shared/src").into_iter().chain(shipped("functions"));
+    for file in files.filter(|file| !file.starts_with("shared/src/db")) {
+        let code = code(&file);
+        let words = code.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        let parameters: Vec<_> = words.filter(|word| word.starts_with("p_")).collect();
+        assert!(parameters.is_empty(), "{}: {parameters:?} belong to `db`", file.display());
+        assert!(
+            !code.contains(".rpc(") && !code.contains("/rpc/"),
+            "{}: only `db` calls an SQL function by name",
+            file.display()
+        );
+    }
+}
+
+#[test]
 fn the_named_packages_are_really_used() {
     let files = shipped("shared/src").into_iter().chain(shipped("functions"));
     let code: Vec<String> = files.map(|file| code(&file)).collect();

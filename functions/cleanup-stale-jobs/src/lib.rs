@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use shared::core::auth::Policy;
 use shared::core::error::ApiError;
-use shared::db::sweep::Source;
+use shared::db::sweep::SweepSource;
 use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
 use shared::flow::heal::sweep;
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
@@ -34,12 +34,12 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
 }
 
 async fn passes(cx: OwnedCx) -> Result<(), ApiError> {
-    sweep::passes(&cx.cx(), Source::Cron, PASSES, EVERY_MS, LIMIT).await
+    sweep::passes(&cx.cx(), SweepSource::Cron, PASSES, EVERY_MS, LIMIT).await
 }
 
 async fn handle(call: Call) -> Result<Reply, ApiError> {
     let limit = limit(call.param("limit"))?;
-    let report = sweep::pass(&call.cx(), Source::Http, 1, limit).await?;
+    let report = sweep::pass(&call.cx(), SweepSource::Http, 1, limit).await?;
     let mut body =
         serde_json::to_value(&report).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Value::Object(fields) = &mut body {

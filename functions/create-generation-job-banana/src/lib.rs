@@ -56,7 +56,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     let images =
         input.product_images.iter().map(|image| ("productImages".to_owned(), image.url.as_str()));
     let urls = start::files(&cx, &order, &images.collect::<Vec<_>>()).await?;
-    order.p_steps = cards::steps(&input, &urls);
+    order.steps = cards::steps(&input, &urls);
     let view = start::enqueue(&cx, &order).await?;
     if !view.status.is_final() {
         let owned = call.cx.clone();

@@ -3,11 +3,11 @@
 
 use std::cell::RefCell;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::core::auth::Policy;
 use shared::core::error::ApiError;
 use shared::core::transport::Transport;
-use shared::db::DbError;
+use shared::db::sweep::StoredHealth;
 use shared::edge::{BODY_BYTES_MAX, Call, Op, Reply, Spec};
 
 /// Two periods of the sweep: later than this, it does not run.
@@ -47,14 +47,6 @@ pub(crate) async fn health(call: Call) -> Result<Reply, ApiError> {
     }
 }
 
-/// As the database tells it.
-#[derive(Deserialize)]
-struct Stored {
-    last_sweep_seconds: Option<i32>,
-    stuck: Option<i32>,
-    violations: Option<i32>,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Health {
@@ -65,9 +57,7 @@ struct Health {
 }
 
 async fn ask(call: &Call) -> Result<Reply, ApiError> {
-    let stored: Result<Stored, DbError> =
-        call.cx().db().rpc_one("health_v1", &serde_json::Map::new()).await;
-    let Stored { last_sweep_seconds, stuck, violations } = stored?;
+    let StoredHealth { last_sweep_seconds, stuck, violations } = call.cx().db().health_v1().await?;
     let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);
     let ok = swept && stuck == Some(0) && violations == Some(0);
     Reply::with_status(

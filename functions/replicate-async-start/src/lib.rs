@@ -45,7 +45,7 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
     call.log_job(job);
     let mut order = start::order(user, job, NAME, body.session_id.as_deref(), &input)?;
     let urls = start::files(&cx, &order, &input.files()).await?;
-    order.p_steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
+    order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
     let view = start::enqueue(&cx, &order).await?;
     if view.status == State::Queued {
         let owned = call.cx.clone();
@@ -53,7 +53,7 @@ async fn handle(call: Call) -> Result<Reply, ApiError> {
             dispatch::dispatch_logged(&owned.cx(), replicate::NAME, |_| {}).await
         });
     }
-    Reply::ok(answer(&view, order.p_steps.len()))
+    Reply::ok(answer(&view, order.steps.len()))
 }
 
 fn answer(view: &JobView, steps: usize) -> Value {

@@ -85,7 +85,7 @@ async fn run<I: Input>(call: &Call) -> Result<Reply, ApiError> {
         field.value = url;
     }
     let step = apps::stored_request(apps, I::TOOL, order.variant(), &fields);
-    enqueue.p_steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
+    enqueue.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     let view = start::enqueue(&cx, &enqueue).await?;
     let view =
         if view.status == State::Queued { hand_over(call, &enqueue, view).await } else { view };
@@ -96,7 +96,7 @@ async fn run<I: Input>(call: &Call) -> Result<Reply, ApiError> {
 async fn hand_over(call: &Call, enqueue: &Enqueue, view: JobView) -> JobView {
     let (tell, told) = oneshot::channel();
     let owned = call.cx.clone();
-    let job = enqueue.p_job_id;
+    let job = enqueue.job;
     call.background(
         async move { start::dispatch_for(&owned.cx(), runninghub::NAME, job, tell).await },
     );

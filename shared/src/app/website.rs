@@ -73,7 +73,7 @@ async fn order(call: &Call, kind: Kind, user: UserId) -> Result<Reply, ApiError>
     )?;
     call.log_job(job);
     let mut enqueue = start::order(user, job, kind.tool(), body.session_id.as_deref(), &order)?;
-    enqueue.p_steps.push(enqueue.p_input.clone());
+    enqueue.steps.push(enqueue.input.clone());
     let view = start::enqueue(&cx, &enqueue).await?;
     if view.status == State::Queued {
         wake::send(&cx, llm::NAME, 0).await;

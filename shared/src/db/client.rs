@@ -2,26 +2,27 @@
 //!
 //! The `postgrest` crate builds the request and nothing more: its own `execute` has no time limit,
 //! calls a 500 a success and panics on odd header bytes, so the headers and the sending are ours.
-//! This module never retries what may have been done.
+//! This module retries a call only if nothing can have been done.
 
 use std::pin::Pin;
 
 use postgrest::Postgrest;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::rpc::Args;
 use crate::core::config::Config;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 const TIMEOUT_MS: u32 = 10_000;
-/// Where our RPCs lie; the project's PostgREST must expose it.
+/// The schema of our RPCs; the project's PostgREST must expose it.
 const SCHEMA: &str = "unstuck";
-/// The least wait before the one repetition.
+/// The shortest wait before the one retry.
 const RETRY_MS: u32 = 150;
 
-/// How long whoever meets a cap waits, where the SQL function does not say.
+/// `Retry-After` of a rate limit for which the SQL function names no time.
 const RATE_LIMITED_S: u32 = 60;
 
 /// Calls SQL functions as the service role.
@@ -33,15 +34,15 @@ pub struct Db<'a, T: Transport> {
 /// Why an RPC gave no rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DbError {
-    /// The SQL function refused by the contract; nothing was done.
+    /// The SQL function refused with a code of the API; nothing was done.
     Refused { code: ErrorCode, fields: Map<String, Value> },
     /// No answer: the transaction may have committed.
     Unknown(String),
     /// The database did nothing and said so.
     Unavailable(String),
-    /// An answer that only a mistake of ours explains.
+    /// An answer that only a bug of ours explains.
     Bug(String),
-    /// A variable the call needs is missing.
+    /// A setting that the call needs is missing.
     Config(ApiError),
 }
 
@@ -71,78 +72,83 @@ impl From<DbError> for ApiError {
     }
 }
 
-type Answer<'c> = dyn Future<Output = Result<String, DbError>> + 'c;
+type PendingBody<'c> = dyn Future<Output = Result<String, DbError>> + 'c;
 
 impl<T: Transport> Db<'_, T> {
     /// All rows of a set-returning function.
-    pub async fn rpc<A: Serialize, R: DeserializeOwned>(
+    pub(super) async fn rows<R: DeserializeOwned>(
         &self,
         function: &str,
-        args: &A,
+        args: Args,
     ) -> Result<Vec<R>, DbError> {
-        let body = self.call(function, serde_json::to_string(args)).await?;
-        // A function that returns nothing answers with nothing.
+        let body = self.call(function, args).await?;
+        // A function that returns nothing answers with an empty body.
         if body.is_empty() {
             return Ok(Vec::new());
         }
-        serde_json::from_str(&body).map_err(|error| DbError::Bug(format!("{function}: {error}")))
+        parsed(function, &body)
     }
 
     /// The one row of a function that always returns one.
-    pub async fn rpc_one<A: Serialize, R: DeserializeOwned>(
+    pub(super) async fn row<R: DeserializeOwned>(
         &self,
         function: &str,
-        args: &A,
+        args: Args,
     ) -> Result<R, DbError> {
-        let mut rows = self.rpc(function, args).await?;
+        let mut rows = self.rows(function, args).await?;
         match (rows.pop(), rows.is_empty()) {
             (Some(row), true) => Ok(row),
             _ => Err(DbError::Bug(format!("{function}: not exactly one row"))),
         }
     }
 
-    /// The value of a function that returns no set.
-    pub async fn scalar<A: Serialize, R: DeserializeOwned>(
+    /// The first row, if there is one.
+    pub(super) async fn maybe_row<R: DeserializeOwned>(
         &self,
         function: &str,
-        args: &A,
-    ) -> Result<R, DbError> {
-        let body = self.call(function, serde_json::to_string(args)).await?;
-        serde_json::from_str(&body).map_err(|error| DbError::Bug(format!("{function}: {error}")))
+        args: Args,
+    ) -> Result<Option<R>, DbError> {
+        Ok(self.rows(function, args).await?.into_iter().next())
     }
 
-    /// Boxed, and the same for all functions: inlined into each caller it would be most of the wasm.
-    fn call<'c>(
-        &'c self,
-        function: &'c str,
-        args: serde_json::Result<String>,
-    ) -> Pin<Box<Answer<'c>>> {
-        Box::pin(self.call_twice(function, args))
+    /// The value of a function that returns no set.
+    pub(super) async fn value<R: DeserializeOwned>(
+        &self,
+        function: &str,
+        args: Args,
+    ) -> Result<R, DbError> {
+        parsed(function, &self.call(function, args).await?)
+    }
+
+    /// Calls a function whose result means nothing to us.
+    pub(super) async fn void(&self, function: &str, args: Args) -> Result<(), DbError> {
+        self.call(function, args).await.map(|_| ())
+    }
+
+    /// Boxed, and not generic: inlined into each caller it would be most of the wasm.
+    fn call<'c>(&'c self, function: &'c str, args: Args) -> Pin<Box<PendingBody<'c>>> {
+        Box::pin(self.call_with_retry(function, args))
     }
 
     /// Sends the call, and once more where the first answer proves that nothing was done.
-    async fn call_twice(
-        &self,
-        function: &str,
-        args: serde_json::Result<String>,
-    ) -> Result<String, DbError> {
-        let args = args.map_err(|error| DbError::Bug(format!("{function}: {error}")))?;
+    async fn call_with_retry(&self, function: &str, args: Args) -> Result<String, DbError> {
+        let args = args.into_json().map_err(|error| bug(function, error))?;
         let request = self.request(function, args)?;
-        match self.attempt(function, request.clone()).await {
-            Err(Failure { error: _, nothing_done: true }) => {
+        match self.send(function, request.clone()).await {
+            Err(FailedCall { nothing_done: true, .. }) => {
                 let jitter = u32::try_from(self.transport.random() % u128::from(RETRY_MS))
                     .unwrap_or(RETRY_MS);
                 self.transport.sleep(RETRY_MS + jitter).await;
-                self.attempt(function, request).await.map_err(|failure| failure.error)
+                self.send(function, request).await.map_err(|failed| failed.error)
             }
-            outcome => outcome.map_err(|failure| failure.error),
+            outcome => outcome.map_err(|failed| failed.error),
         }
     }
 
-    async fn attempt(&self, function: &str, request: HttpRequest) -> Result<String, Failure> {
+    async fn send(&self, function: &str, request: HttpRequest) -> Result<String, FailedCall> {
         match self.transport.send(request).await {
-            Ok(response) => judge(function, response),
-            Err(TransportError::NotSent(detail)) => Err(Failure {
+            Ok(response) => classify(function, response),
+            Err(TransportError::NotSent(detail)) => Err(FailedCall {
                 error: DbError::Unavailable(format!("{function}: {detail}")),
                 nothing_done: true,
             }),
@@ -155,7 +161,6 @@ impl<T: Transport> Db<'_, T> {
     /// The `postgrest` crate's request with our headers.
     fn request(&self, function: &str, args: String) -> Result<HttpRequest, DbError> {
         let url = self.config.supabase_url().map_err(DbError::Config)?;
-        let bug = |detail: String| DbError::Bug(format!("{function}: {detail}"));
         let built = Postgrest::new(format!("{url}/rest/v1"))
             .schema(SCHEMA)
             .rpc(function, without_nul(args))
@@ -164,12 +169,12 @@ impl<T: Transport> Db<'_, T> {
         let built = built.map_err(|_| DbError::Config(ApiError::misconfigured("SUPABASE_URL")))?;
         let mut headers = self.config.service_headers().map_err(DbError::Config)?;
         for (name, value) in built.headers() {
-            let value = value.to_str().map_err(|error| bug(error.to_string()))?;
+            let value = value.to_str().map_err(|error| bug(function, error))?;
             headers.push((name.as_str().to_owned(), value.to_owned()));
         }
         let body =
             built.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec).unwrap_or_default();
-        let body = String::from_utf8(body).map_err(|error| bug(error.to_string()))?;
+        let body = String::from_utf8(body).map_err(|error| bug(function, error))?;
         Ok(HttpRequest {
             method: "POST",
             url: built.url().to_string(),
@@ -180,38 +185,47 @@ impl<T: Transport> Db<'_, T> {
     }
 }
 
-/// A failed attempt, and whether the answer proves that nothing was done.
-struct Failure {
+fn bug(function: &str, detail: impl std::fmt::Display) -> DbError {
+    DbError::Bug(format!("{function}: {detail}"))
+}
+
+fn parsed<R: DeserializeOwned>(function: &str, body: &str) -> Result<R, DbError> {
+    serde_json::from_str(body).map_err(|error| bug(function, error))
+}
+
+/// Why a call failed, and whether the answer proves that nothing was done.
+struct FailedCall {
     error: DbError,
     nothing_done: bool,
 }
 
-impl From<DbError> for Failure {
-    fn from(error: DbError) -> Failure {
-        Failure { error, nothing_done: false }
+impl From<DbError> for FailedCall {
+    fn from(error: DbError) -> FailedCall {
+        FailedCall { error, nothing_done: false }
     }
 }
 
 #[derive(Deserialize, Default)]
-struct Refusal {
+struct PostgrestError {
     code: Option<String>,
     message: Option<String>,
     details: Option<Value>,
 }
 
-/// By code first, by status second: a 404 may be a missing function as well as a missing row.
-fn judge(function: &str, response: HttpResponse) -> Result<String, Failure> {
+/// Classifies by code first, by status second: a 404 may be a missing function as well as a
+/// missing row.
+fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall> {
     if (200..300).contains(&response.status) {
         return Ok(response.body);
     }
-    let refusal: Refusal = serde_json::from_str(&response.body).unwrap_or_default();
+    let refusal: PostgrestError = serde_json::from_str(&response.body).unwrap_or_default();
     let code = refusal.code.unwrap_or_default();
     let message: String = refusal.message.unwrap_or_default().chars().take(200).collect();
     let detail = format!("{function}: {} {code} {message}", response.status);
     match code.as_str() {
         _ if code.starts_with("PT") => Err(refused(&message, refusal.details, detail).into()),
         "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => {
-            Err(Failure { error: DbError::Unavailable(detail), nothing_done: true })
+            Err(FailedCall { error: DbError::Unavailable(detail), nothing_done: true })
         }
         "PGRST301" | "PGRST302" | "PGRST303" => {
             let error = ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY").with_internal(detail);
@@ -222,7 +236,7 @@ fn judge(function: &str, response: HttpResponse) -> Result<String, Failure> {
         "40001" | "40P01" | "55P03" | "57014" => Err(DbError::Unavailable(detail).into()),
         _ if code.starts_with("53") => Err(DbError::Unavailable(detail).into()),
         "" if response.status == 429 => Err(DbError::Unavailable(detail).into()),
-        // Something between us and the database answered, or the connection broke at any point.
+        // A proxy between us and the database answered, or the connection broke at any point.
         "" => Err(DbError::Unknown(detail).into()),
         _ if code.starts_with("08") || code.starts_with("57P") => {
             Err(DbError::Unknown(detail).into())
@@ -231,7 +245,7 @@ fn judge(function: &str, response: HttpResponse) -> Result<String, Failure> {
     }
 }
 
-/// PostgREST serves a schema only once it is told to, and nothing works until then.
+/// PostgREST serves a schema only if its configuration lists the schema.
 fn not_exposed(detail: String) -> ApiError {
     let message = "The database's API does not expose the schema `unstuck`. In Supabase's dashboard add it under \
         Settings, API, Exposed schemas; elsewhere run: alter role authenticator set pgrst.db_schemas = \
@@ -239,7 +253,8 @@ fn not_exposed(detail: String) -> ApiError {
     ApiError::new(ErrorCode::Misconfigured, message).with_internal(detail)
 }
 
-/// A refusal by the contract: the message is the code, the details are the extra fields as JSON.
+/// A refusal with a code of the API: the message is the code, the details are the extra fields as
+/// JSON.
 fn refused(message: &str, details: Option<Value>, detail: String) -> DbError {
     let Some(code) = ErrorCode::parse(message) else { return DbError::Bug(detail) };
     let fields = match details {
@@ -250,7 +265,7 @@ fn refused(message: &str, details: Option<Value>, detail: String) -> DbError {
     DbError::Refused { code, fields }
 }
 
-/// Postgres refuses NUL inside JSON text; whatever a provider sends must not stop a job there.
+/// Removes NUL characters: Postgres refuses them in JSON text, and a provider may send some.
 fn without_nul(json: String) -> String {
     if !json.contains("\\u0000") {
         return json;

@@ -7,23 +7,23 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 
-use super::{Db, DbError};
+use super::{Args, Db, DbError};
 use crate::core::config::Config;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::transport::{
     Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
 };
 
-type Answer = Result<HttpResponse, TransportError>;
+type RpcAnswer = Result<HttpResponse, TransportError>;
 
 /// Answers in order and keeps what was asked.
-struct Script {
-    answers: RefCell<VecDeque<Answer>>,
+struct RpcScript {
+    answers: RefCell<VecDeque<RpcAnswer>>,
     sent: RefCell<Vec<HttpRequest>>,
 }
 
-impl Transport for Script {
-    async fn send(&self, request: HttpRequest) -> Answer {
+impl Transport for RpcScript {
+    async fn send(&self, request: HttpRequest) -> RpcAnswer {
         self.sent.borrow_mut().push(request);
         self.answers.borrow_mut().pop_front().unwrap()
     }
@@ -51,7 +51,7 @@ impl Transport for Script {
     fn log(&self, _: &Value) {}
 }
 
-fn answer(status: u16, body: &str) -> Answer {
+fn answer(status: u16, body: &str) -> RpcAnswer {
     Ok(HttpResponse { status, headers: Vec::new(), body: body.to_owned() })
 }
 
@@ -67,12 +67,12 @@ fn config(key: &str) -> Config {
 fn call(
     config: &Config,
     args: &Value,
-    answers: Vec<Answer>,
+    answers: Vec<RpcAnswer>,
 ) -> (Result<Vec<Value>, DbError>, Vec<HttpRequest>) {
-    let script = Script { answers: RefCell::new(answers.into()), sent: RefCell::default() };
+    let script = RpcScript { answers: RefCell::new(answers.into()), sent: RefCell::default() };
     let db = Db { transport: &script, config };
     let outcome = {
-        let mut future = pin!(db.rpc("f", args));
+        let mut future = pin!(db.rows("f", Args::default().with_fields_of(args)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => unreachable!("the script never waits"),

@@ -1,8 +1,13 @@
-//! Typed calls of the SQL functions.
+//! Typed calls of the SQL functions: one file per subject, and the only place that knows the
+//! functions' parameter names.
+
+#[macro_use]
+mod rpc;
 
 pub mod client;
 pub mod job;
 pub mod queue;
+pub mod role;
 pub mod step;
 pub mod sweep;
 pub mod webhook;

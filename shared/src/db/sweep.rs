@@ -1,21 +1,24 @@
-//! One run of a healer: begin, close what SQL can close, what is left to ask a provider, end.
+//! One sweep: begin it, close what SQL can close, list the steps to settle, end it.
 
 use super::step::Attempt;
-use super::{Db, DbError};
 use crate::core::id::UserId;
-use crate::core::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What started the healer.
+/// What started a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum SweepSource {
     Cron,
     Http,
 }
 
-/// What was closed in one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct BegunSweep {
+    pub sweep_id: i64,
+}
+
+/// What a sweep closed in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableCount {
     pub table_name: String,
@@ -23,6 +26,7 @@ pub struct TableCount {
     pub refunded_credits: i64,
 }
 
+/// What SQL alone closed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Swept {
     pub cleaned: i32,
@@ -32,20 +36,27 @@ pub struct Swept {
     pub tables: Vec<TableCount>,
 }
 
-/// Why a step wants attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct EndedSweep {
+    /// How many jobs and steps a further sweep would find.
+    pub remaining: i32,
+}
+
+/// What a step needs from the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Due {
-    /// Ask the provider.
+    /// Query the provider.
     Query,
-    /// Finished there, not yet in our storage.
+    /// Copy the result: the provider finished and the result is not yet in our storage.
     Copy,
-    /// Sent without an answer; a webhook named a task.
+    /// Query the task that a webhook named: the submit had no answer.
     Inbox,
-    /// The provider is owed a cancel.
+    /// Pay the cancel debt.
     Cancel,
 }
 
+/// A step that a sweep reserved.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct DueStep {
     #[serde(flatten)]
@@ -55,81 +66,34 @@ pub struct DueStep {
     pub due: Due,
     pub task_id: Option<String>,
     pub output: Option<Value>,
-    pub inbox: Option<Value>,
-    /// Since when the provider may have created the step's task; the database's clock, as text.
+    /// The earliest time at which the provider may have created the task; the database's clock, as
+    /// RFC 3339 text.
     pub sent_since: Option<String>,
-    /// How long ago it was sent.
+    /// How long ago the request was sent.
     pub sent_seconds: Option<i32>,
-    /// How many steps are running at the provider in all.
+    /// How many steps run at the provider in all.
     pub open: i32,
 }
 
-impl<T: Transport> Db<'_, T> {
-    pub async fn sweep_begin_v1(&self, source: Source) -> Result<i64, DbError> {
-        #[derive(Serialize)]
-        struct Args {
-            p_source: Source,
-        }
-        #[derive(Deserialize)]
-        struct Row {
-            sweep_id: i64,
-        }
-        let row: Row = self.rpc_one("sweep_begin_v1", &Args { p_source: source }).await?;
-        Ok(row.sweep_id)
-    }
+/// What the last finished sweep stored; `None` where there was none or it could not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct StoredHealth {
+    pub last_sweep_seconds: Option<i32>,
+    pub stuck: Option<i32>,
+    pub violations: Option<i32>,
+}
 
-    pub async fn jobs_sweep_v1(&self, sweep_id: i64, limit: u32) -> Result<Swept, DbError> {
-        #[derive(Serialize)]
-        struct Args {
-            p_sweep_id: i64,
-            p_limit: u32,
-        }
-        self.rpc_one("jobs_sweep_v1", &Args { p_sweep_id: sweep_id, p_limit: limit }).await
-    }
-
-    /// Reserves what it returns, so that two sweeps never act on one step. `all`: every running step
-    /// is due, not only one that nobody has heard of for a while.
-    pub async fn steps_due_v1(
-        &self,
-        provider: &str,
-        limit: u32,
-        all: bool,
-    ) -> Result<Vec<DueStep>, DbError> {
-        #[derive(Serialize)]
-        struct Args<'a> {
-            p_provider: &'a str,
-            p_limit: u32,
-            p_all: bool,
-        }
-        self.rpc("steps_due_v1", &Args { p_provider: provider, p_limit: limit, p_all: all }).await
-    }
-
-    /// What is due and left over now.
-    pub async fn sweep_end_v1(
-        &self,
+rpc! {
+    row sweep_begin_v1(source: SweepSource) -> BegunSweep;
+    row jobs_sweep_v1(sweep_id: i64, limit: u32) -> Swept;
+    /// Reserves the steps that it returns, so that two sweeps never act on one step. With `all`,
+    /// every running step is due, not only those that were not heard of for a while.
+    rows steps_due_v1(provider: &str, limit: u32, all: bool) -> Vec<DueStep>;
+    row sweep_end_v1(
         sweep_id: i64,
         delivered: i32,
         cleaned: i32,
         refunded_credits: i64,
-    ) -> Result<i32, DbError> {
-        #[derive(Serialize)]
-        struct Args {
-            p_sweep_id: i64,
-            p_delivered: i32,
-            p_cleaned: i32,
-            p_refunded_credits: i64,
-        }
-        #[derive(Deserialize)]
-        struct Row {
-            remaining: i32,
-        }
-        let args = Args {
-            p_sweep_id: sweep_id,
-            p_delivered: delivered,
-            p_cleaned: cleaned,
-            p_refunded_credits: refunded_credits,
-        };
-        let row: Row = self.rpc_one("sweep_end_v1", &args).await?;
-        Ok(row.remaining)
-    }
+    ) -> EndedSweep;
+    row health_v1() -> StoredHealth;
 }

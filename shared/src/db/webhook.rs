@@ -1,41 +1,31 @@
-//! The inbox of authentic provider calls.
+//! The inbox of authentic webhooks.
 
 use super::step::Attempt;
-use super::{Db, DbError};
-use crate::core::transport::Transport;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One call of a provider, as it is kept.
+/// One webhook as the inbox keeps it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Received<'a> {
-    pub p_provider: &'a str,
+pub struct ReceivedWebhook<'a> {
+    #[serde(rename = "p_provider")]
+    pub provider: &'a str,
     #[serde(flatten)]
     pub attempt: Attempt,
-    pub p_task_id: Option<&'a str>,
-    pub p_dedup_key: &'a str,
-    pub p_body: &'a Value,
+    #[serde(rename = "p_task_id")]
+    pub task_id: Option<&'a str>,
+    #[serde(rename = "p_dedup_key")]
+    pub dedup_key: &'a str,
+    #[serde(rename = "p_body")]
+    pub body: &'a Value,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Recorded {
-    /// `false`: the same call was recorded before.
-    pub recorded: bool,
+pub struct RecordedWebhook {
+    /// The row of the first webhook with this `dedup_key`.
     pub inbox_id: i64,
 }
 
-impl<T: Transport> Db<'_, T> {
-    pub async fn webhook_record_v1(&self, received: &Received<'_>) -> Result<Recorded, DbError> {
-        self.rpc_one("webhook_record_v1", received).await
-    }
-
-    pub async fn webhook_applied_v1(&self, inbox_id: i64) -> Result<(), DbError> {
-        #[derive(Serialize)]
-        struct Args {
-            p_inbox_id: i64,
-        }
-        #[derive(Deserialize)]
-        struct Row {}
-        self.rpc::<_, Row>("webhook_applied_v1", &Args { p_inbox_id: inbox_id }).await.map(|_| ())
-    }
+rpc! {
+    row webhook_record_v1(webhook: &ReceivedWebhook<'_> as ..) -> RecordedWebhook;
+    void webhook_applied_v1(inbox_id: i64);
 }

@@ -115,8 +115,6 @@ async fn refresh(cx: &OwnedCx, config: &Config) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Asked of the database now: a role in a token would outlive its withdrawal.
 pub(crate) async fn is_admin(user: UserId, cx: &OwnedCx) -> Result<bool, ApiError> {
-    let args = json!({"_user_id": user, "_role": "admin"});
-    Ok(cx.cx().db().scalar("has_role", &args).await?)
+    Ok(cx.cx().db().has_role(user, "admin").await?)
 }

@@ -8,7 +8,7 @@ use super::submit::round::dispatch;
 use super::submit::wake::start_next;
 use crate::core::id::{JobId, Run, Step};
 use crate::core::provider::runninghub::NAME;
-use crate::db::sweep::Source;
+use crate::db::sweep::SweepSource;
 use crate::testing::world::{Cut, JOB, World};
 use futures_util::FutureExt;
 
@@ -18,7 +18,7 @@ fn recover(world: &World) {
     let cx = Cx { transport: world, config: &config, request_id: "sweep" };
     world.0.borrow_mut().revive();
     for _ in 0..90 {
-        pass(&cx, Source::Cron, 1, 100).now_or_never().expect("the pass waits").unwrap();
+        pass(&cx, SweepSource::Cron, 1, 100).now_or_never().expect("the pass waits").unwrap();
         world.0.borrow_mut().now += 20_000;
     }
 }

@@ -10,9 +10,11 @@ use crate::core::job::Failure;
 use crate::core::transport::Transport;
 use crate::db::DbError;
 use crate::db::job::{CancelledInSession, CancelledJob};
-use crate::db::step::{Attempt, Checked, Completed, Done, Failed, Heard, Requeued};
+use crate::db::step::{
+    Attempt, CheckAnswer, CheckedStep, CompletedStep, DoneStep, FailedStep, RequeuedStep,
+};
 use crate::db::sweep::Swept;
-use crate::db::website::{Retry, Stale};
+use crate::db::website::{StaleWebsite, WebsiteRetry};
 use serde_json::Value;
 
 /// Repeats a fenced call once where its answer was lost.
@@ -31,7 +33,7 @@ pub async fn done<T: Transport>(
     attempt: Attempt,
     task_id: &str,
     output: &Value,
-) -> Result<Done, DbError> {
+) -> Result<DoneStep, DbError> {
     cx.db().step_done_v1(attempt, task_id, output).await
 }
 
@@ -41,7 +43,7 @@ pub async fn complete<T: Transport>(
     attempt: Attempt,
     output: &Value,
     url: &str,
-) -> Result<Completed, DbError> {
+) -> Result<CompletedStep, DbError> {
     repeat_if_lost!(cx.db().step_complete_v1(attempt, output, url))
 }
 
@@ -50,7 +52,7 @@ pub async fn fail<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
     failure: &Failure,
-) -> Result<Failed, DbError> {
+) -> Result<FailedStep, DbError> {
     let sentence = failure.sentence();
     repeat_if_lost!(cx.db().step_fail_v1(attempt, failure.code.as_str(), &sentence))
 }
@@ -62,7 +64,7 @@ pub async fn requeue<T: Transport>(
     capacity: bool,
     delay_ms: u32,
     failure: &Failure,
-) -> Result<Requeued, DbError> {
+) -> Result<RequeuedStep, DbError> {
     let kind = if capacity { "capacity" } else { "transient" };
     let sentence = failure.sentence();
     repeat_if_lost!(cx.db().step_requeue_v1(
@@ -78,8 +80,8 @@ pub async fn requeue<T: Transport>(
 pub async fn checked<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
-    heard: Heard,
-) -> Result<Checked, DbError> {
+    heard: CheckAnswer,
+) -> Result<CheckedStep, DbError> {
     cx.db().step_checked_v1(attempt, heard).await
 }
 
@@ -136,7 +138,7 @@ pub async fn retry_generation<T: Transport>(
     job: JobId,
     tool: &str,
     owner: Option<UserId>,
-) -> Result<Retry, ApiError> {
+) -> Result<WebsiteRetry, ApiError> {
     Ok(cx.db().generation_retry_v1(job, tool, owner).await?)
 }
 
@@ -144,6 +146,6 @@ pub async fn retry_generation<T: Transport>(
 pub async fn stale_generations<T: Transport>(
     cx: &Cx<'_, T>,
     limit: u32,
-) -> Result<Vec<Stale>, ApiError> {
+) -> Result<Vec<StaleWebsite>, ApiError> {
     Ok(cx.db().generations_stale_v1(limit).await?)
 }

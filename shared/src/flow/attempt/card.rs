@@ -10,7 +10,7 @@ use crate::core::provider::CallError;
 use crate::core::provider::gemini::fault::Fault;
 use crate::core::provider::gemini::{self, Account, INLINE_BYTES_MAX, Picture};
 use crate::core::transport::{CopyError, File, Transport};
-use crate::db::step::Claimed;
+use crate::db::step::ClaimedStep;
 use crate::flow::{Cx, store};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ const FIRST_RUN: Run = Run(1);
 pub async fn make<T: Transport>(
     cx: &Cx<'_, T>,
     account: &Account<'_>,
-    step: &Claimed,
+    step: &ClaimedStep,
 ) -> Result<Produced, CallError> {
     if step.attempt.run > FIRST_RUN
         && let Some(url) = store::found(cx, step.user_id, step.attempt).await
@@ -79,7 +79,7 @@ async fn call<T: Transport>(
 /// The product images themselves, where the model does not open URLs: within a limit for all of them.
 async fn files_of<T: Transport>(
     cx: &Cx<'_, T>,
-    step: &Claimed,
+    step: &ClaimedStep,
     body: &Value,
 ) -> Result<Vec<File>, CallError> {
     let (mut files, mut left) = (Vec::new(), INLINE_BYTES_MAX);

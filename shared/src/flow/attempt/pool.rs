@@ -10,7 +10,7 @@ use crate::core::job::decide::{Decision, Event, decide};
 use crate::core::provider::CallError;
 use crate::core::transport::Transport;
 use crate::db::DbError;
-use crate::db::step::{Attempt, Claimed, CompleteOutcome, FailOutcome, RequeueOutcome};
+use crate::db::step::{Attempt, ClaimedStep, CompleteOutcome, FailOutcome, RequeueOutcome};
 use crate::flow::submit::wake;
 use crate::flow::{Cx, finalise, lease};
 use futures_util::future::LocalBoxFuture;
@@ -70,7 +70,7 @@ pub async fn run_all<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     bounds: Bounds,
-    call: impl AsyncFn(&Claimed) -> Result<Produced, CallError>,
+    call: impl AsyncFn(&ClaimedStep) -> Result<Produced, CallError>,
 ) -> Result<Report, ApiError> {
     let until_ms = cx.transport.now_ms() + bounds.claim_for_ms;
     let mut left =
@@ -128,7 +128,7 @@ pub async fn run_all<T: Transport>(
 
 /// What a run waits for.
 enum Happened {
-    Claimed { asked: usize, since_ms: u64, claimed: Result<Vec<Claimed>, DbError> },
+    Claimed { asked: usize, since_ms: u64, claimed: Result<Vec<ClaimedStep>, DbError> },
     Ended(Outcome),
     Looked,
 }
@@ -143,9 +143,9 @@ async fn claim<T: Transport>(cx: &Cx<'_, T>, provider: &str, asked: usize) -> Ha
 /// What is already at work is not dropped because the database cannot be asked for more.
 fn or_nothing<T: Transport>(
     cx: &Cx<'_, T>,
-    claimed: Result<Vec<Claimed>, DbError>,
+    claimed: Result<Vec<ClaimedStep>, DbError>,
     busy: usize,
-) -> Result<Vec<Claimed>, ApiError> {
+) -> Result<Vec<ClaimedStep>, ApiError> {
     claimed.map_err(ApiError::from).or_else(|error| {
         cx.log("claim_fault", json!({"error": error.to_string(), "detail": error.internal}));
         if busy == 0 { Err(error) } else { Ok(Vec::new()) }
@@ -165,7 +165,7 @@ async fn what_is_left<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<u3
 /// `since_ms` is a moment before the claim.
 pub async fn attempt<T: Transport>(
     cx: &Cx<'_, T>,
-    step: &Claimed,
+    step: &ClaimedStep,
     since_ms: u64,
     call: impl Future<Output = Result<Produced, CallError>>,
 ) -> Outcome {
@@ -187,7 +187,7 @@ pub async fn attempt<T: Transport>(
 
 async fn end<T: Transport>(
     cx: &Cx<'_, T>,
-    step: &Claimed,
+    step: &ClaimedStep,
     answer: Result<Produced, CallError>,
 ) -> Result<Outcome, DbError> {
     let error = match answer {

@@ -6,7 +6,7 @@ use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::CallError;
 use crate::core::provider::gemini::NAME;
 use crate::core::transport::Transport;
-use crate::db::step::Claimed;
+use crate::db::step::ClaimedStep;
 use crate::flow::Cx;
 use crate::testing::shift::Shift;
 use serde_json::{Value, json};
@@ -32,14 +32,14 @@ async fn after(
 fn run(
     shift: &Shift,
     bounds: Bounds,
-    call: impl AsyncFn(&Claimed) -> Result<Produced, CallError>,
+    call: impl AsyncFn(&ClaimedStep) -> Result<Produced, CallError>,
 ) -> Report {
     let config = Shift::config();
     let cx = Cx { transport: shift, config: &config, request_id: "r" };
     shift.drive(run_all(&cx, NAME, bounds, call)).expect("it ends").unwrap()
 }
 
-fn claim(shift: &Shift) -> (Claimed, u64) {
+fn claim(shift: &Shift) -> (ClaimedStep, u64) {
     let config = Shift::config();
     let cx = Cx { transport: shift, config: &config, request_id: "r" };
     let since_ms = shift.now_ms();
@@ -49,7 +49,7 @@ fn claim(shift: &Shift) -> (Claimed, u64) {
 
 fn run_one(
     shift: &Shift,
-    step: &Claimed,
+    step: &ClaimedStep,
     since_ms: u64,
     call: impl Future<Output = Result<Produced, CallError>>,
 ) -> Outcome {
@@ -100,7 +100,7 @@ fn work_that_others_put_into_the_queue_is_taken_while_a_call_runs() {
 fn a_refusal_fails_a_passing_fault_comes_again_and_wakes_the_consumer() {
     let shift = Shift::new(3);
     let failure = || Failure::new(FailureCode::ContentRefused, "no");
-    let report = run(&shift, BOUNDS, async |step: &Claimed| {
+    let report = run(&shift, BOUNDS, async |step: &ClaimedStep| {
         let said = match step.attempt.step.0 {
             1 => Err(CallError::Rejected(failure())),
             2 => Err(CallError::Transient {
@@ -124,7 +124,7 @@ fn a_refusal_fails_a_passing_fault_comes_again_and_wakes_the_consumer() {
 fn three_attempts_are_all() {
     let shift = Shift::new(1);
     for attempts in 1..=3 {
-        let report = run(&shift, BOUNDS, async |step: &Claimed| {
+        let report = run(&shift, BOUNDS, async |step: &ClaimedStep| {
             assert_eq!(step.attempts, attempts);
             Err(CallError::passing("again"))
         });

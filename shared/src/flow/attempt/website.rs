@@ -12,7 +12,7 @@ use crate::core::transport::{HttpRequest, HttpResponse, Streams, Transport};
 use crate::core::website::files::{self, File};
 use crate::core::website::order::{self, Order};
 use crate::core::website::{Kind, Manifest};
-use crate::db::step::{Attempt, Claimed};
+use crate::db::step::{Attempt, ClaimedStep};
 use crate::flow::{Cx, store};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,7 +31,7 @@ struct Bundle {
 pub async fn make<T: Streams>(
     cx: &Cx<'_, T>,
     account: &Account<'_>,
-    step: &Claimed,
+    step: &ClaimedStep,
 ) -> Result<Produced, CallError> {
     let rejected =
         |text: &str| CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text));

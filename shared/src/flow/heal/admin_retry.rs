@@ -4,7 +4,7 @@ use crate::core::error::ApiError;
 use crate::core::id::{JobId, UserId};
 use crate::core::transport::Transport;
 use crate::db::DbError;
-use crate::db::job::Requeue;
+use crate::db::job::RequeuedJob;
 use crate::flow::Cx;
 use crate::flow::submit::wake;
 use serde_json::json;
@@ -17,7 +17,7 @@ pub async fn by_admin<T: Transport>(
     table: &str,
     job: JobId,
     charge: bool,
-) -> Result<Requeue, ApiError> {
+) -> Result<RequeuedJob, ApiError> {
     let new = JobId::from_random(cx.transport.random());
     match cx.db().job_requeue_v1(actor, table, job, charge, new).await {
         Err(DbError::Unknown(_)) => {

@@ -4,7 +4,7 @@
 use crate::core::error::ApiError;
 use crate::core::provider::{ASYNCHRONOUS, Remote, SYNCHRONOUS};
 use crate::core::transport::Transport;
-use crate::db::sweep::{DueStep, Source, Swept, TableCount};
+use crate::db::sweep::{DueStep, SweepSource, Swept, TableCount};
 use crate::flow::settle::batch::settle_all;
 use crate::flow::settle::task::Settled;
 use crate::flow::submit::wake;
@@ -44,12 +44,12 @@ pub struct Report {
 /// One pass. `passes` share the budget of subrequests; `limit` bounds what SQL closes.
 pub async fn pass<T: Transport>(
     cx: &Cx<'_, T>,
-    source: Source,
+    source: SweepSource,
     passes: u32,
     limit: u32,
 ) -> Result<Report, ApiError> {
     let began = cx.transport.now_ms();
-    let sweep_id = cx.db().sweep_begin_v1(source).await?;
+    let sweep_id = cx.db().sweep_begin_v1(source).await?.sweep_id;
     let mut faults = Faults::default();
     let mut report = Report::default();
     if let Some(swept) = faults.keep(cx, "jobs_sweep", finalise::sweep(cx, sweep_id, limit).await) {
@@ -72,9 +72,9 @@ pub async fn pass<T: Transport>(
     report.merge(&edge);
     let ended =
         cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;
-    if let Some(left) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
+    if let Some(ended) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
         // Counted at the end: asking providers closes also what the limit had left over.
-        report.remaining = left + edge.skipped;
+        report.remaining = ended.remaining + edge.skipped;
     }
     report.duration_ms = cx.transport.now_ms().saturating_sub(began);
     match faults.first {
@@ -86,7 +86,7 @@ pub async fn pass<T: Transport>(
 /// `count` passes, `every_ms` from start to start.
 pub async fn passes<T: Transport>(
     cx: &Cx<'_, T>,
-    source: Source,
+    source: SweepSource,
     count: u32,
     every_ms: u32,
     limit: u32,

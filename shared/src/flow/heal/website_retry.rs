@@ -8,7 +8,7 @@ use crate::core::id::{JobId, UserId};
 use crate::core::provider::llm;
 use crate::core::transport::{Functions, HttpRequest, HttpResponse, Transport};
 use crate::core::website::status_word;
-use crate::db::website::{Retry, RetryOutcome, Stale, StaleAction};
+use crate::db::website::{StaleAction, StaleWebsite, WebsiteRetry, WebsiteRetryOutcome};
 use crate::flow::submit::wake;
 use crate::flow::{Cx, finalise};
 use futures_util::stream::{self, StreamExt};
@@ -44,7 +44,7 @@ pub async fn retry<T: Transport>(
     tool: &str,
     history: JobId,
     owner: Option<UserId>,
-) -> Result<Retry, ApiError> {
+) -> Result<WebsiteRetry, ApiError> {
     let retry = finalise::retry_generation(cx, history, tool, owner).await?;
     let by = if owner.is_some() { "user" } else { "service" };
     let detail = json!({"mode": "retry", "job_id": history, "function": tool, "by": by, "retry": retry.retries,
@@ -52,7 +52,7 @@ pub async fn retry<T: Transport>(
     cx.log("generation_retry", detail);
     // Queued again, or a place became free.
     wake::send(cx, llm::NAME, 0).await;
-    if retry.outcome == RetryOutcome::Closed {
+    if retry.outcome == WebsiteRetryOutcome::Closed {
         return Err(ApiError::of(ErrorCode::AlreadyFinal)
             .with_field("status", status_word(retry.status))
             .with_field("refundedCredits", retry.refunded));
@@ -65,7 +65,7 @@ pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report
     let stale = finalise::stale_generations(cx, limit).await?;
     let mut report =
         Report { remaining: stale.first().map_or(0, |row| row.remaining), ..Report::default() };
-    let (given_up, to_retry): (Vec<&Stale>, Vec<&Stale>) =
+    let (given_up, to_retry): (Vec<&StaleWebsite>, Vec<&StaleWebsite>) =
         stale.iter().partition(|row| row.action == StaleAction::Failed);
     for row in &given_up {
         report.processed += 1;
@@ -93,7 +93,7 @@ pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report
 }
 
 /// Calls the website's own function, as nobody but the service may for another user.
-async fn call<T: Functions>(cx: &Cx<'_, T>, row: &Stale) -> Outcome {
+async fn call<T: Functions>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Outcome {
     let message = format!("Auto-retrying generation {} via {}", row.job_id, row.tool);
     cx.log(
         "auto_retry",
@@ -115,7 +115,7 @@ async fn call<T: Functions>(cx: &Cx<'_, T>, row: &Stale) -> Outcome {
     Outcome::PutBack
 }
 
-fn request<T: Transport>(cx: &Cx<'_, T>, row: &Stale) -> Result<HttpRequest, ApiError> {
+fn request<T: Transport>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Result<HttpRequest, ApiError> {
     let key = cx.config.service_key()?;
     Ok(HttpRequest {
         method: "POST",

@@ -29,7 +29,7 @@ pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<Jo
             if refused.is(ErrorCode::InsufficientCredits)
                 || refused.is(ErrorCode::ActiveJobExists) =>
         {
-            finalise::heal(cx, order.p_user_id).await?;
+            finalise::heal(cx, order.user).await?;
             Ok(once_more_if_lost(cx, order).await?)
         }
         other => Ok(other?),
@@ -63,14 +63,14 @@ pub fn order(
     input: &impl Serialize,
 ) -> Result<Enqueue, ApiError> {
     Ok(Enqueue {
-        p_user_id: user,
-        p_job_id: job,
-        p_tool: tool,
-        p_session_id: session.map(str::to_owned),
-        p_input: serde_json::to_value(input)
+        user,
+        job,
+        tool,
+        session: session.map(str::to_owned),
+        input: serde_json::to_value(input)
             .map_err(|error| ApiError::internal(error.to_string()))?,
-        p_request_hash: request_hash(tool, input)?,
-        p_steps: Vec::new(),
+        request_hash: request_hash(tool, input)?,
+        steps: Vec::new(),
     })
 }
 
@@ -82,7 +82,7 @@ pub async fn files<T: Transport>(
     files: &[(String, &str)],
 ) -> Result<Vec<String>, ApiError> {
     let checked =
-        files.iter().map(async |(field, url)| input::check(cx, field, url, order.p_user_id).await);
+        files.iter().map(async |(field, url)| input::check(cx, field, url, order.user).await);
     match join_all(checked).await.into_iter().collect() {
         Err(_) if was_taken(cx, order).await => {
             Ok(files.iter().map(|(_, url)| (*url).to_owned()).collect())
@@ -115,7 +115,7 @@ pub fn job_id(
 /// Whether an earlier request of this name was taken, so that this one is its replay (or conflicts
 /// with it) whatever has become of its input since.
 pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
-    match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
+    match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
         // Neither was ever paid: a row of an older client, which this request would adopt.
         Ok(job) => {
             job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED")
@@ -173,7 +173,7 @@ pub async fn after_dispatch<T: Transport>(
 async fn as_recorded<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobView) -> JobView {
     let mut pause_ms = LOOK_AGAIN_MS;
     loop {
-        match cx.db().job_get_v1(Some(order.p_user_id), Some(order.p_tool), order.p_job_id).await {
+        match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
             Ok(job) if job.view.status == State::Starting && pause_ms <= LOOK_AGAIN_MS_MAX => {
                 cx.transport.sleep(pause_ms).await;
                 pause_ms *= 2;

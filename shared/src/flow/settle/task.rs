@@ -13,8 +13,8 @@ use crate::core::provider::{Answer, Output, Remote};
 use crate::core::transport::{CopyError, Transport};
 use crate::db::DbError;
 use crate::db::step::{
-    Attempt, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome, Heard, RequeueOutcome,
-    StartedOutcome,
+    Attempt, CheckAnswer, CheckedOutcome, CompleteOutcome, DoneOutcome, FailOutcome,
+    RequeueOutcome, StartedOutcome,
 };
 use crate::flow::{Cx, finalise, lease, provider_cancel, store};
 use futures_util::future::join;
@@ -120,7 +120,7 @@ pub async fn silent<T: Transport>(
     attempt: Attempt,
     answered: bool,
 ) -> Result<Settled, DbError> {
-    let heard = if answered { Heard::Running } else { Heard::NoAnswer };
+    let heard = if answered { CheckAnswer::Running } else { CheckAnswer::NoAnswer };
     let checked = finalise::checked(cx, attempt, heard).await?;
     Ok(match checked.outcome {
         CheckedOutcome::Waiting if answered => Settled::Waiting,

@@ -12,7 +12,7 @@ use crate::core::provider::Remote;
 use crate::core::transport::Transport;
 use crate::core::webhook::Signature;
 use crate::db::step::{Attempt, StepRow};
-use crate::db::webhook::Received;
+use crate::db::webhook::ReceivedWebhook;
 use crate::flow::Cx;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -52,12 +52,12 @@ pub async fn record<T: Transport>(
     // keeps its id over all deliveries.
     let call = if signature.id.is_empty() { raw } else { &signature.id };
     let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{call}").as_bytes());
-    let received = Received {
-        p_provider: provider,
+    let received = ReceivedWebhook {
+        provider,
         attempt,
-        p_task_id: task_id.as_deref(),
-        p_dedup_key: &dedup_key,
-        p_body: &body,
+        task_id: task_id.as_deref(),
+        dedup_key: &dedup_key,
+        body: &body,
     };
     let recorded = cx.db().webhook_record_v1(&received).await?;
     let hint =

@@ -9,7 +9,7 @@ use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::{Handover, ProviderError, Remote};
 use crate::core::transport::Transport;
 use crate::core::webhook;
-use crate::db::step::{Attempt, Claimed, RequeueOutcome, StartedOutcome};
+use crate::db::step::{Attempt, ClaimedStep, RequeueOutcome, SentStep, StartedOutcome};
 use crate::db::{DbError, step::FailOutcome};
 use crate::flow::settle::task as confirm;
 use crate::flow::{Cx, finalise, provider_cancel};
@@ -57,7 +57,7 @@ pub struct Dispatched {
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
     /// A round begins with these.
-    Claimed(&'a [Claimed]),
+    Claimed(&'a [ClaimedStep]),
     /// What became of one of them is recorded.
     Handed(&'a Dispatched),
 }
@@ -142,7 +142,11 @@ impl<'a> Hands<'a> {
     }
 }
 
-async fn hand_over<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claimed) -> Dispatched {
+async fn hand_over<T: Transport>(
+    cx: &Cx<'_, T>,
+    hands: &Hands<'_>,
+    step: &ClaimedStep,
+) -> Dispatched {
     let outcome = match submit(cx, hands, step).await {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -163,7 +167,7 @@ async fn hand_over<T: Transport>(cx: &Cx<'_, T>, hands: &Hands<'_>, step: &Claim
 async fn submit<T: Transport>(
     cx: &Cx<'_, T>,
     hands: &Hands<'_>,
-    step: &Claimed,
+    step: &ClaimedStep,
 ) -> Result<Outcome, DbError> {
     let request = hands.webhook_url(step.attempt).and_then(|webhook_url| {
         let previous_output_url = step.previous_output_url.as_deref();
@@ -179,8 +183,8 @@ async fn submit<T: Transport>(
         return fail(cx, step.attempt, &failure).await;
     };
     match cx.db().step_sent_v1(step.attempt).await {
-        Ok(true) => {}
-        Ok(false) => return Ok(Outcome::Left),
+        Ok(SentStep { applied: true }) => {}
+        Ok(SentStep { applied: false }) => return Ok(Outcome::Left),
         // It may be written that the request left, and it did not: put it back rather than wait.
         Err(error) => return not_sent(cx, step, error).await,
     }
@@ -200,7 +204,7 @@ async fn submit<T: Transport>(
 
 async fn not_sent<T: Transport>(
     cx: &Cx<'_, T>,
-    step: &Claimed,
+    step: &ClaimedStep,
     error: DbError,
 ) -> Result<Outcome, DbError> {
     if !matches!(error, DbError::Unknown(_)) {
@@ -215,7 +219,7 @@ async fn not_sent<T: Transport>(
 async fn record<T: Transport>(
     cx: &Cx<'_, T>,
     hands: &Hands<'_>,
-    step: &Claimed,
+    step: &ClaimedStep,
     task_id: String,
     doomed: Option<Failure>,
 ) -> Result<Outcome, DbError> {
@@ -278,7 +282,7 @@ fn boxed<'a, T: Transport>(
 async fn confirm_early<T: Transport>(
     cx: &Cx<'_, T>,
     remote: &Remote<'_>,
-    claimed: &[Claimed],
+    claimed: &[ClaimedStep],
     round: &[Dispatched],
 ) -> bool {
     let mut has_settled = false;

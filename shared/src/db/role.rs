@@ -1,0 +1,8 @@
+//! What a user may do.
+
+use crate::core::id::UserId;
+
+rpc! {
+    /// Whether the user holds `role` now; a role in a token would outlive its withdrawal.
+    value has_role(user: UserId as "_user_id", role: &str as "_role") -> bool;
+}
