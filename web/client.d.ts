@@ -1,10 +1,12 @@
+/** @param {string} tool @param {string} [family] @returns {Endpoints} */
+export function endpoints(tool: string, family?: string): Endpoints;
 /**
  * @param {import("@supabase/supabase-js").SupabaseClient<any, any, any>} supabase
  * @param {Options} [options]
  * @returns {Jobs}
  */
 export function createJobs(supabase: import("@supabase/supabase-js").SupabaseClient<any, any, any>, options?: Options): Jobs;
-/** What went wrong, with the `code` of the API (or of the failed job) and every field of its answer. */
+/** What went wrong: the `code` of the API (or of the failed job) and every field of its answer. */
 export class JobError extends Error {
     /**
      * @param {string} code
@@ -30,7 +32,7 @@ export type Update = {
      */
     progress: number;
     /**
-     * Place in the queue while it waits.
+     * Position in the queue while it waits.
      */
     position: number | null;
     /**
@@ -38,7 +40,7 @@ export type Update = {
      */
     etaSeconds: number | null;
     /**
-     * Step at work, of jobs with several.
+     * Number of the running step, of a job with several.
      */
     step: number | null;
     totalSteps: number | null;
@@ -47,11 +49,11 @@ export type Update = {
      */
     outputUrl: string | null;
     /**
-     * The order; once uploaded, with addresses in place of files.
+     * The order; after the upload with URLs in place of files.
      */
     input: Record<string, any>;
     /**
-     * The last answer of the function, for what only one tool has (cards, files).
+     * The function's last answer, with what only one tool has.
      */
     answer: Record<string, any>;
     creditsCharged: number | null;
@@ -69,29 +71,32 @@ export type Job = {
      */
     update: Update;
     /**
-     * Resolves when done, rejects with a JobError when failed or cancelled.
+     * Resolves when the job is done, rejects with a JobError when
+     * it failed or was cancelled.
      */
     result: Promise<Update>;
     /**
-     * Calls at once and at every change; returns how to stop.
+     * Calls the listener at
+     * once and at every change; returns the function that stops this.
      */
     subscribe: (listener: (update: Update) => void) => () => void;
     /**
-     * Gives up a job that uploads or waits (one that runs only where its tool allows it).
+     * Cancels a job that uploads or waits; one that runs only
+     * where its tool allows it.
      */
     cancel: () => Promise<void>;
 };
 export type Options = {
     /**
-     * Where the functions answer, if not at the project's own address.
+     * Address of the functions, if not the project's own.
      */
     functionsUrl?: string | undefined;
     /**
-     * Where inputs are uploaded.
+     * The bucket that inputs are uploaded to.
      */
     bucket?: string | undefined;
     /**
-     * Shortest time between two looks at a job.
+     * Shortest time between two queries of a job, in milliseconds.
      */
     pollMs?: number | undefined;
     /**
@@ -101,19 +106,47 @@ export type Options = {
 };
 export type Jobs = {
     /**
-     * Names this page: what waits is cancelled by it.
+     * Names this page; the functions cancel what waits by it.
      */
     sessionId: string;
     /**
-     * Orders a job. Every Blob in `input` is uploaded first; `file` stands for a tool's only file.
+     * Orders a job. Uploads every
+     * Blob in `input` first; `file` stands for a tool's only file.
      */
     run: (tool: string, input: Record<string, any>) => Job;
     /**
-     * The user's live jobs, newest first: what a page shows after a reload.
+     * The user's live jobs, newest first: what a page shows
+     * after a reload.
      */
     resume: () => Promise<Job[]>;
     /**
-     * Gives up what this page uploads or waits for. Happens by itself when the page is left.
+     * Cancels what this page uploads or waits for. A page that is left
+     * calls it by itself.
      */
     leave: () => void;
+};
+/**
+ * How the functions of one tool are called.
+ */
+export type Endpoints = {
+    /**
+     * The path that takes the order.
+     */
+    order: string;
+    /**
+     * The path that tells the state of a job, up to the job's id.
+     */
+    status: string;
+    /**
+     * The field of the order that holds the job's id.
+     */
+    idField: string;
+    /**
+     * The field of the order that names the page.
+     */
+    sessionField: string;
+    /**
+     * The field of the order that `file` stands for.
+     */
+    fileField: string;
 };
