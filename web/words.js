@@ -1,9 +1,9 @@
-// The reader's language: the first of the browser's that we have.
+// The words of the pages, in the first of the browser's languages that we have.
 
 const LANGUAGES = ["en", "pt", "ru", "uk"];
-export const language =
-  navigator.languages.map((name) => name.slice(0, 2)).find((name) => LANGUAGES.includes(name)) ??
-  "en";
+const wanted = navigator.languages.map((name) => name.slice(0, 2));
+export const language = wanted.find((name) => LANGUAGES.includes(name)) ?? "en";
+document.documentElement.lang = language;
 
 const { words } = await import(`./words/${language}.js`);
 const plural = new Intl.PluralRules(language);
@@ -15,10 +15,11 @@ export function t(key, parameters = {}) {
   return found;
 }
 
+/** The same, but null where there are no words. */
 t.maybe = (key, parameters = {}) => {
   const entry = words[key];
   if (entry === undefined) return null;
-  const text =
-    typeof entry === "string" ? entry : (entry[plural.select(parameters.n)] ?? entry.other);
+  const form = plural.select(parameters.n);
+  const text = typeof entry === "string" ? entry : (entry[form] ?? entry.other);
   return text.replace(/\{(\w+)\}/g, (_, name) => String(parameters[name] ?? ""));
 };

@@ -1,11 +1,29 @@
-// Prints the keys of the words of every language: what `t` of web/words.js can be asked for.
+// Prints the keys of every language's words, and the keys that each tool of the studio needs.
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 
-const folder = new URL("../../web/words/", import.meta.url);
-const keys = {};
-for (const file of readdirSync(folder)) {
-  const { words } = await import(new URL(file, folder));
-  keys[file.replace(".js", "")] = Object.keys(words);
+const root = new URL("../../", import.meta.url);
+const words = new URL("web/words/", root);
+const functions = new URL("functions/", root);
+
+const languages = {};
+for (const file of readdirSync(words)) {
+  const module = await import(new URL(file, words));
+  languages[file.replace(".js", "")] = Object.keys(module.words);
 }
-console.log(JSON.stringify(keys));
+
+const tools = {};
+for (const tool of readdirSync(functions)) {
+  const declaration = new URL(`${tool}/studio.js`, functions);
+  if (!existsSync(declaration)) continue;
+  const { default: declared } = await import(declaration);
+  const { files = [], fields = [] } = declared;
+  const options = fields.flatMap((field) => field.options ?? []);
+  tools[tool] = [
+    ...["tool", "about", "do"].map((kind) => `${kind}_${tool}`),
+    ...files.map(({ label }) => `drop_${label}`),
+    ...fields.map(({ name }) => `field_${name}`),
+    ...options.filter((option) => typeof option === "string").map((option) => `option_${option}`),
+  ];
+}
+console.log(JSON.stringify({ languages, tools }));

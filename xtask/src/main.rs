@@ -162,7 +162,7 @@ fn test(args: &[String]) -> Result<()> {
 
 /// Compares every page, style sheet and script with what prettier would write.
 fn format_of_scripts() -> Result<()> {
-    const FOLDERS: [&str; 4] = ["web", "tests", "xtask", "stand-ins"];
+    const FOLDERS: [&str; 5] = ["web", "functions", "tests", "xtask", "stand-ins"];
     let mut prettier = Command::new(xtask::paths::node_bin("prettier"));
     prettier.current_dir(xtask::paths::root()).arg("--check").args(FOLDERS);
     let advice = format!("run `npx prettier --write {}`", FOLDERS.join(" "));

@@ -1,0 +1,19 @@
+// What the studio asks for and shows; web/studio/tools.js explains the fields.
+
+export default {
+  rank: 5,
+  icon: "cards",
+  files: [{ name: "product", accept: "image/*", label: "product", many: 4 }],
+  fields: [
+    { name: "productName", type: "line", max: 200 },
+    { name: "description", type: "text", max: 2000, optional: true },
+    { name: "cards", type: "choice", options: [1, 2, 3, 4, 5, 6, 7], preset: 3 },
+  ],
+  steps: ({ cards }) => cards,
+  order: ({ product, cards, ...rest }) => ({
+    ...rest,
+    productImages: product.map((url) => ({ url })),
+    selectedCards: Array.from({ length: cards }, (_, index) => index),
+  }),
+  result: "cards",
+};

@@ -1,0 +1,11 @@
+// What the studio asks for and shows; web/studio/tools.js explains the fields.
+
+export default {
+  rank: 7,
+  icon: "site",
+  fields: [
+    { name: "prompt", type: "text", max: 10_000 },
+    { name: "siteName", type: "line", max: 200, optional: true },
+  ],
+  result: "files",
+};

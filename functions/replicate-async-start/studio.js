@@ -1,0 +1,24 @@
+// What the studio asks for and shows; web/studio/tools.js explains the fields.
+
+export default {
+  rank: 6,
+  icon: "chain",
+  files: [
+    { name: "person_image", accept: "image/*", label: "person" },
+    { name: "garments", accept: "image/*", label: "garments", many: 5 },
+  ],
+  fields: [
+    {
+      name: "category",
+      type: "choice",
+      options: ["upper_body", "lower_body", "dresses"],
+      preset: "upper_body",
+    },
+  ],
+  steps: ({ garments }) => garments?.length || 1,
+  order: ({ person_image, garments, category }) => ({
+    person_image,
+    garments: garments.map((image) => ({ image, category })),
+  }),
+  compares: "person_image",
+};

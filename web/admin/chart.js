@@ -1,0 +1,89 @@
+// A day by the hour: jobs upwards by how they ended, refunded credits downwards. A table tells a
+// screen reader the same.
+
+import { h, problem } from "../elements.js";
+import { number } from "../format.js";
+import { supabase } from "../project.js";
+import { language, t } from "../words.js";
+
+const [WIDTH, LEFT, TOP, HIGH, DEEP, LABELS] = [1240, 34, 8, 112, 36, 22];
+const ZERO = TOP + HIGH;
+const SERIES = ["completed", "failed", "cancelled"];
+const clock = new Intl.DateTimeFormat(language, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+
+export async function chart(figure) {
+  const { data, error } = await supabase.from("jobs_by_hour").select("*").order("hour");
+  if (error) return figure.replaceChildren(problem(t("error_network")));
+  figure.replaceChildren(caption(data), drawing(data), table(data));
+}
+
+function caption(hours) {
+  const total = (name) => hours.reduce((sum, hour) => sum + hour[name], 0);
+  const key = (name, value) =>
+    h("li", { class: name }, t(`chart_${name}`), " ", h("strong", {}, number(value)));
+  const keys = SERIES.map((name) => key(name, total(name)));
+  keys.push(key("refunded", total("credits_refunded")));
+  return h("figcaption", {}, h("h2", {}, t("chart_title")), h("ul", { class: "keys" }, keys));
+}
+
+function drawing(hours) {
+  const ended = (hour) => SERIES.reduce((sum, name) => sum + hour[name], 0);
+  const most = nice(Math.max(4, ...hours.map(ended)));
+  const mostRefunded = Math.max(1, ...hours.map((hour) => hour.credits_refunded));
+  const slot = (WIDTH - LEFT) / hours.length;
+  const bars = hours.map((hour, index) => {
+    const [x, width] = [LEFT + (index + 0.22) * slot, slot * 0.56];
+    const down = (hour.credits_refunded / mostRefunded) * DEEP;
+    const refunded = bar("refunded", { x, width, y: ZERO + 2, height: down });
+    const label = index % 4 === 3 && clockLabel(hour, x + width / 2);
+    return h("g", {}, stack(hour, most, { x, width }), refunded, label);
+  });
+  const viewBox = `0 0 ${WIDTH} ${ZERO + DEEP + LABELS + 6}`;
+  return h("svg", { viewBox, "aria-hidden": "true" }, [0, 0.5, 1].map(gridLine(most)), bars);
+}
+
+/** The bars of one hour, on top of each other. */
+function stack(hour, most, place) {
+  let y = ZERO;
+  return SERIES.map((name) => {
+    const height = (hour[name] / most) * HIGH;
+    y -= height;
+    return bar(name, { ...place, y, height: height - (height > 3 ? 1 : 0) });
+  });
+}
+
+const bar = (name, place) => place.height > 0 && h("rect", { class: name, ...place, rx: 2 });
+
+function gridLine(most) {
+  return (share) => {
+    const y = ZERO - share * HIGH;
+    const line = h("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y });
+    const place = { x: LEFT - 10, y: y + 4, "text-anchor": "end" };
+    return h("g", { class: "grid" }, line, h("text", place, number(most * share)));
+  };
+}
+
+function clockLabel({ hour }, x) {
+  const place = { x, y: ZERO + DEEP + LABELS, "text-anchor": "middle" };
+  return h("text", place, clock.format(new Date(hour)));
+}
+
+/** The next number that reads well on an axis. */
+function nice(value) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * unit).find((step) => step >= value);
+}
+
+function table(hours) {
+  const names = ["ordered", ...SERIES, "credits_refunded"];
+  const head = ["hour", "ordered", ...SERIES, "refunded"].map((name) =>
+    h("th", { scope: "col" }, t(`chart_${name}`)),
+  );
+  const row = (hour) => ["hour", ...names].map((name) => h("td", {}, hour[name]));
+  const rows = hours.map((hour) => h("tr", {}, row(hour)));
+  return h("table", { class: "sr" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+}

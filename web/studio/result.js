@@ -1,0 +1,105 @@
+// The result of a job: a picture beside its input, a video, cards, the files of a website.
+
+import { h, icon } from "../elements.js";
+import { t } from "../words.js";
+import { declared } from "./tools.js";
+
+/** Object URLs of files that are at no other address yet. */
+const objectUrls = new WeakMap();
+
+/** The address of the input that the result is shown beside, if there is one. */
+export function inputOf({ tool, input }) {
+  const picture = input[declared(tool).compares];
+  if (!(picture instanceof Blob)) return picture;
+  if (!objectUrls.has(picture)) objectUrls.set(picture, URL.createObjectURL(picture));
+  return objectUrls.get(picture);
+}
+
+export function result(update) {
+  const { answer, outputUrl, tool } = update;
+  const before = inputOf(update);
+  if (answer.files) return files(answer.files);
+  if (answer.tasks) return cards(update);
+  if (declared(tool).result === "video") {
+    const label = { controls: true, "aria-label": t("after") };
+    return h("video", { class: "result", src: outputUrl, ...label });
+  }
+  if (before) return compare(before, outputUrl);
+  return h("img", { class: "result", src: outputUrl, alt: t("after") });
+}
+
+/** Two pictures in one frame and a slider between them, which a keyboard moves too. */
+function compare(before, after) {
+  const frame = h("div", { class: "compare" });
+  const size = h("span", { class: "compare-size" });
+  const show = (value) => frame.style.setProperty("--split", `${value}%`);
+  const slider = {
+    type: "range",
+    min: 0,
+    max: 100,
+    value: 50,
+    "aria-label": t("compare"),
+    oninput: (event) => show(event.target.value),
+  };
+  const measured = ({ target: { naturalWidth, naturalHeight } }) => {
+    frame.style.aspectRatio = `${naturalWidth} / ${naturalHeight}`;
+    size.textContent = `${naturalWidth} × ${naturalHeight}`;
+  };
+  frame.append(
+    h("img", { class: "after", src: after, alt: t("after"), onload: measured }),
+    h("img", { class: "before", src: before, alt: t("before") }),
+    h("span", { class: "tag left" }, t("before")),
+    h("span", { class: "tag right" }, t("after"), " ", size),
+    h("div", { class: "handle" }, icon("split", 20)),
+    h("input", slider),
+  );
+  show(50);
+  return frame;
+}
+
+/** The cards of a set, as far as they are made. */
+export function cards({ answer: { tasks } }) {
+  return tasks ? h("div", { class: "cards" }, tasks.map(card)) : null;
+}
+
+function card({ cardIndex, status, imageUrl, lastError }) {
+  const name = t("card", { n: cardIndex + 1 });
+  const picture = () => h("img", { src: imageUrl, alt: name });
+  const mark = () => (status === "failed" ? icon("alert") : h("div", { class: "spinner small" }));
+  return h(
+    "figure",
+    { class: `card ${status}` },
+    imageUrl
+      ? h("a", { href: imageUrl, target: "_blank", rel: "noopener" }, picture())
+      : h("div", { class: "card-blank", title: lastError }, mark()),
+    h("figcaption", {}, name),
+  );
+}
+
+/** The files of a website: a click shows one, a double click saves it. */
+function files(list) {
+  const viewer = h("pre", { class: "viewer", tabindex: 0 });
+  const names = h("div", { class: "file-names" });
+  const open = (file, button) => {
+    viewer.textContent = file.content;
+    for (const other of names.children)
+      other.setAttribute("aria-pressed", String(other === button));
+  };
+  for (const file of list) {
+    const attributes = {
+      type: "button",
+      class: "file-name",
+      "aria-pressed": "false",
+      onclick: (event) => open(file, event.currentTarget),
+      ondblclick: () => save(file),
+    };
+    names.append(h("button", attributes, file.path));
+  }
+  if (list.length > 0) open(list[0], names.firstChild);
+  return h("div", { class: "files" }, names, viewer);
+}
+
+function save({ content, path }) {
+  const href = URL.createObjectURL(new Blob([content]));
+  h("a", { href, download: path.split("/").at(-1) }).click();
+}

@@ -1,0 +1,117 @@
+// What the stage shows of a job in each state.
+
+import { button, h, icon } from "../elements.js";
+import { duration, explain, number } from "../format.js";
+import { t } from "../words.js";
+import { cards, inputOf, result } from "./result.js";
+
+/** By state: the view of an update, with the actions that apply. */
+export const views = {
+  uploading,
+  waiting,
+  running,
+  done,
+  failed: (update, actions) => ended(update, actions, t("failed")),
+  cancelled: (update, actions) => ended(update, actions, t("cancelled")),
+};
+
+/** How the wait goes on, in words. */
+export function waitingText(position) {
+  return position ? t("waiting_place", { n: position }) : t("waiting_soon");
+}
+
+/** The input picture, dimmed, with what is happening over it. */
+function scene(update, ...content) {
+  const picture = inputOf(update);
+  return h(
+    "div",
+    { class: "scene" },
+    picture && h("img", { class: "scene-picture", src: picture, alt: "" }),
+    h("div", { class: "scene-card" }, content),
+  );
+}
+
+/** A button for an action that may not apply now. */
+const action = (text, onclick, kind) => onclick && button(text, onclick, kind);
+
+function bar(share) {
+  const percent = Math.round(share * 100);
+  const fill = h("div", { class: "bar-fill" });
+  fill.style.width = `${percent}%`;
+  const attributes = {
+    class: "bar",
+    role: "progressbar",
+    "aria-label": t("progress"),
+    "aria-valuemin": 0,
+    "aria-valuemax": 100,
+    "aria-valuenow": percent,
+  };
+  return h("div", attributes, fill);
+}
+
+function uploading(update, { cancel }) {
+  const arrived = t("uploading_text", { n: Math.round(update.progress * 100) });
+  return scene(
+    update,
+    h("h2", {}, t("uploading")),
+    bar(update.progress),
+    h("p", { class: "muted" }, arrived),
+    action(t("cancel"), cancel, "quiet"),
+  );
+}
+
+function waiting(update, { cancel }) {
+  const { position, etaSeconds } = update;
+  const eta = etaSeconds > 0 && t("waiting_eta", { time: duration(etaSeconds) });
+  const place = { class: "place", "data-position": position };
+  return scene(
+    update,
+    position && h("p", place, h("span", {}, "#"), number(position)),
+    h("h2", {}, waitingText(position)),
+    eta && h("p", { class: "muted" }, eta),
+    h("p", { class: "muted small" }, t("waiting_leave")),
+    action(t("cancel"), cancel, "quiet"),
+  );
+}
+
+function running(update) {
+  const steps = update.totalSteps > 1 && bar((update.step ?? 0) / update.totalSteps);
+  const spinner = h("div", { class: "spinner" });
+  const text = h("p", { class: "muted" }, t("running_text"));
+  return [scene(update, spinner, h("h2", {}, t("running")), steps, text), cards(update)];
+}
+
+function done(update, { again }) {
+  const refunded = update.creditsRefunded;
+  const paid = (update.creditsCharged ?? 0) - refunded;
+  const facts = [
+    h("span", { class: "fact" }, icon("check", 16), t("done")),
+    h("span", { class: "fact" }, icon("coin", 16), t("credits", { n: paid })),
+    refunded > 0 && h("span", { class: "fact good" }, t("returned", { n: refunded })),
+  ];
+  const actions = [download(update), action(t("again"), again, "primary")];
+  const footer = [h("div", {}, facts), h("div", { class: "actions" }, actions)];
+  return [result(update), h("footer", { class: "stage-facts" }, footer)];
+}
+
+/** A website is one object, which is of no use to a person: its files are saved one by one. */
+function download({ outputUrl, answer }) {
+  if (!outputUrl || answer.files) return null;
+  const attributes = { class: "button", href: `${outputUrl}?download`, download: "" };
+  return h("a", attributes, icon("download", 18), t("download"));
+}
+
+function ended(update, { again }, title) {
+  const { state, error, creditsRefunded: refunded } = update;
+  const failed = state === "failed";
+  const uncharged = update.creditsCharged ? null : t("not_charged");
+  const money = refunded > 0 ? t("returned", { n: refunded }) : uncharged;
+  const content = [
+    h("div", { class: `verdict ${state}` }, icon(failed ? "alert" : "close", 24)),
+    h("h2", {}, title),
+    error && failed && h("p", {}, explain(error)),
+    money && h("p", { class: "money" }, icon("coin", 16), money),
+    action(t("again"), again),
+  ];
+  return h("div", { class: "scene" }, h("div", { class: "scene-card" }, content));
+}
