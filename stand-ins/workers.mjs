@@ -1,12 +1,13 @@
 // Runs every function in one local workerd (Miniflare), fires their crons, and offers controls that
 // exist only locally.
 //
-//   node stand-ins/workers.mjs <config.json>      (`cargo xtask` writes it, see xtask/src/workers.rs)
+//   node stand-ins/workers.mjs <config.json>   (`cargo xtask` writes it: xtask/src/workers.rs)
 //
-// It listens twice on 127.0.0.1: at `port`, the public one (an entry worker in front of the gateway,
-// as the platform's edge is), and at `controlPort`, plain Node, which survives a killed workerd:
-//   POST /__scheduled/<name>   fires that function's scheduled handler and answers once it has ended;
-//                              also at <functions url>/__scheduled/<name> on the public port
+// It listens twice on 127.0.0.1: at `port`, the public one (an entry worker in front of the
+// gateway, as the platform's edge is), and at `controlPort`, plain Node, which survives a killed
+// workerd:
+//   POST /__scheduled/<name>   fires that function's scheduled handler and answers once it has
+//                              ended; also at <functions url>/__scheduled/<name> on the public port
 //   POST /__kill               SIGKILLs workerd and answers once a new one serves
 //
 // It never builds anything and knows no function by name.

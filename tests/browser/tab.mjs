@@ -1,5 +1,6 @@
-// What the scenarios of this folder share: a browser, a signed-in tab, and a list of everything that
-// goes wrong in it. A scenario acts as a person would and prints one JSON object; a test judges it.
+// What the scenarios of this folder share: a browser, a signed-in tab, and a list of everything
+// that goes wrong in it. A scenario acts as a person would and prints one JSON object; a test
+// judges it.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";

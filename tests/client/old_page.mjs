@@ -1,5 +1,5 @@
-// Acts as an older page: writes its own row, uploads, then orders the job; and tries everything that
-// such a page may not do.
+// Acts as an older page: writes its own row, uploads, then orders the job; and tries everything
+// that such a page may not do.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { picture } from "./picture.mjs";

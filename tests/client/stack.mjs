@@ -1,5 +1,5 @@
-// What the scripts of this folder share: the stack's addresses, a client, an upload. A script prints
-// one JSON object; a test judges it.
+// What the scripts of this folder share: the stack's addresses, a client, an upload. A script
+// prints one JSON object; a test judges it.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@supabase/supabase-js";

@@ -1,4 +1,4 @@
-// Uses each tool as a page does: uploads its files, orders, polls, reads the result and its own row.
+// Uses each tool as a page does: uploads its files, orders, polls, reads the result and its row.
 
 import { readFile } from "node:fs/promises";
 import { png } from "./picture.mjs";

@@ -15,7 +15,7 @@ export const views = {
   cancelled: (update, actions) => ended(update, actions, t("cancelled")),
 };
 
-/** How the wait goes on, in words. */
+/** What a person who waits is told. */
 export function waitingText(position) {
   return position ? t("waiting_place", { n: position }) : t("waiting_soon");
 }
