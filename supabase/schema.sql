@@ -1048,7 +1048,7 @@ begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
     values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
   exception when unique_violation then
-    -- The same key for another user at the same moment.
+    -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   return query
@@ -1093,7 +1093,6 @@ CREATE OR REPLACE FUNCTION unstuck.generation_retry_v1(p_job_id uuid, p_tool tex
 AS $function$
 #variable_conflict use_column
 declare
-  v_actor text := case when p_user_id is null then 'service' else 'user' end;
   v_job unstuck.jobs;
   v_step unstuck.job_steps;
   v_max int;
@@ -1101,7 +1100,7 @@ declare
   v_status text;
   v_refunded bigint := 0;
 begin
-  perform unstuck_private.act_as(v_actor);
+  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.id is null
     or v_job.tool <> p_tool
@@ -1133,30 +1132,7 @@ begin
     into v_status, v_refunded
     from unstuck_private.website_fail(v_job, v_step) f;
   else
-    -- Another attempt of the same paid job; what it is about is what the record says.
-    update unstuck.jobs
-    set retries = retries + 1
-    where id = p_job_id;
-    update unstuck.job_steps s
-    set status = 'queued',
-      input = v_job.input || s.input,
-      lease_until = null,
-      claimed_at = null,
-      sent_at = null,
-      started_at = null,
-      not_before = null,
-      checked_at = null,
-      deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-    from unstuck.tools t
-    where s.job_id = p_job_id
-      and s.step = 1
-      and t.tool = p_tool;
-    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    insert into unstuck.job_events (
-      job_id, step, run, event, from_status, to_status, actor, detail)
-    values (
-      p_job_id, 1, v_step.run, 'website_retried', 'running', 'queued', v_actor,
-      jsonb_build_object('retry', v_job.retries + 1));
+    perform unstuck_private.website_requeue(v_job, v_step, v_now);
   end if;
   return query
   select case when v_status is null then 'retried' else 'closed' end,
@@ -1268,7 +1244,7 @@ begin
       array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
     join unstuck.tools t using (tool);
   exception when others then
-    -- The account takes no refund. The job is closed all the same, and the event says why.
+    -- The account takes no refund. The job is cancelled all the same, and the event says why.
     v_refused := sqlerrm;
     return query
     select c.status, c.refunded, t.provider
@@ -1303,7 +1279,7 @@ begin
   from unstuck.tools
   where tool = v_job.tool;
   if v_job.error_code = 'ORPHANED' then
-    -- A sweep's cancel, which its `/run` would take back: now it is its user's.
+    -- A sweep cancelled it, and its `/run` could adopt it: from now on its user cancelled it.
     perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs
     set error_code = 'CANCELLED',
@@ -1328,7 +1304,8 @@ begin
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array['cancelled by the user.']) c;
   exception when data_exception or integrity_constraint_violation then
-    -- Its money fits nowhere: the next sweep quarantines it, and an admin closes it.
+    -- Its refund does not fit into a bigint: the next sweep quarantines it, and an admin cancels
+    -- it.
     perform unstuck_private.refuse(
       409, 'in_progress', jsonb_build_object('status', v_job.status));
   end;
@@ -1344,7 +1321,6 @@ AS $function$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
-  v_other unstuck.jobs;
   v_balance bigint;
   v_price bigint;
   v_seconds_over int;
@@ -1365,128 +1341,45 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   v_balance := unstuck_private.account_lock(p_user_id);
-
-  -- Replay first: the same id is the same request, whatever has become of it.
+  -- Replay comes first: the same id is the same order, whatever has become of its job.
   select j.*
   into v_job
   from unstuck.jobs j
   where j.id = p_job_id
   for update;
   if found then
-    if v_job.user_id <> p_user_id
-      or v_job.tool <> p_tool
-      or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash)
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
+    perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
       select *
       from unstuck_private.job_state(p_job_id, true, true);
       return;
     end if;
-    -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
-    -- a row written by hand that has no step.
-    if not (
-      v_job.status = 'pending'
-      or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
-      or (
-        v_job.status = 'queued'
-        and not exists (select from unstuck.job_steps s where s.job_id = p_job_id)
-      )
-    ) then
-      perform unstuck_private.refuse(
-        409,
-        'already_final',
-        jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded)
-      );
-    end if;
+    perform unstuck_private.refuse_adoption(v_job);
   end if;
-  if exists (
-    select from unstuck.cancelled_requests c
-    where c.user_id = p_user_id
-      and c.job_id = p_job_id
-  ) then
-    perform unstuck_private.refuse(
-      409,
-      'already_final',
-      jsonb_build_object('status', 'cancelled', 'refundedCredits', 0)
-    );
-  end if;
+  perform unstuck_private.refuse_cancelled_request(p_user_id, p_job_id);
   if not v_tool.enabled then
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
-
-  -- Then exclusivity. The lock on the account makes this check exact for one user; the unique index
-  -- stops every other writer. A row written by hand counts once it works: while it waits it may be
-  -- an orphan, which blocks nobody.
-  if v_tool.exclusive_group is not null then
-    select j.*
-    into v_other
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.user_id = p_user_id
-      and t.exclusive_group = v_tool.exclusive_group
-      and j.id <> p_job_id
-      and j.quarantined_at is null
-      and (
-        j.status in ('starting', 'running')
-        or (j.status = 'queued' and j.exclusive_key is not null)
-      );
-    if found then
-      perform unstuck_private.refuse(
-        409,
-        'active_job_exists',
-        jsonb_build_object(
-          'activeJobId', v_other.id,
-          'activeTool', v_other.tool,
-          'activeStatus', v_other.status
-        )
-      );
-    end if;
-  end if;
-
-  -- Then money.
-  v_price := v_tool.credit_cost
-    * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(
-      402,
-      'insufficient_credits',
-      jsonb_build_object('balance', v_balance, 'required', v_price)
-    );
-  end if;
+  perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
+  perform unstuck_private.refuse_over_balance(v_balance, v_price);
   begin
-    perform unstuck_private.job_write(
-      p_user_id,
-      p_job_id,
-      v_tool,
-      -- Some servers of the PostgREST protocol pass a null as ''.
-      nullif(p_session_id, ''),
-      p_input,
-      p_request_hash,
-      p_steps,
-      v_price,
-      null
-    );
+    -- Some servers of the PostgREST protocol pass a null as ''.
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+      p_input, p_request_hash, p_steps, v_price, null);
   exception when unique_violation then
-    -- Another user took this id, or somebody wrote a live row, at the same moment.
+    -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(
-      409,
-      case v_constraint
-        when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
-        else 'idempotency_conflict'
-      end
-    );
+    perform unstuck_private.refuse(409, case v_constraint
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+      else 'idempotency_conflict'
+    end);
   end;
   v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
   if v_seconds_over > 0 then
     perform unstuck_private.refuse(
-      503,
-      'queue_full',
-      jsonb_build_object('retry_after', v_seconds_over)
-    );
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
   return query
   select *
@@ -1513,7 +1406,7 @@ begin
   then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  -- Heal the user first, so that nobody is shown a job that only looks alive.
+  -- Heal first, so that a job that ran out of time is not shown as live.
   if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
     perform unstuck.user_heal_v1(v_job.user_id);
   end if;
@@ -1573,11 +1466,8 @@ AS $function$
 declare
   v_job unstuck.jobs;
   v_tool unstuck.tools;
-  v_now timestamptz;
-  v_balance bigint;
-  v_price bigint := 0;
   v_live uuid;
-  v_steps jsonb;
+  v_now timestamptz;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -1591,7 +1481,7 @@ begin
   where tool = v_job.tool;
   v_now := clock_timestamp();
   if unstuck_private.is_live(v_job.status) then
-    -- A quarantined job's steps have ended for good: an admin cancels it, then it can be retried.
+    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
     if v_job.status = 'pending'
       or v_job.quarantined_at is not null
       or not exists (
@@ -1605,102 +1495,21 @@ begin
       perform unstuck_private.refuse(
         409, 'in_progress', jsonb_build_object('status', v_job.status));
     end if;
-    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
-    -- any, is cancelled.
-    update unstuck.jobs j
-    set expires_at = v_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
-      deadline_at = v_now + v_tool.queue_ttl,
-      retries = 0
-    where j.id = v_job.id;
-    update unstuck.job_steps s
-    set status = 'queued',
-      attempts = 0,
-      rescues = 0,
-      not_before = null,
-      sent_at = null,
-      started_at = null,
-      claimed_at = null,
-      lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_debt_with(s),
-      provider_task_id = null,
-      provider_done_at = null,
-      run = s.run + 1,
-      deadline_at = v_now + v_tool.queue_ttl
-    where s.job_id = v_job.id
-      and s.status in ('starting', 'running', 'queued');
-    update unstuck.job_steps s
-    set deadline_at = j.expires_at
-    from unstuck.jobs j
-    where j.id = s.job_id
-      and s.job_id = v_job.id
-      and s.status = 'blocked';
-    perform unstuck_private.job_sync_from_steps(array[v_job.id]);
-    insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
-    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor
-    from unstuck.jobs j
-    where j.id = v_job.id;
+    perform unstuck_private.job_restart(v_job, v_tool, v_now);
     return query
     select v_job.id, true, null::uuid, v_tool.provider;
     return;
   end if;
-  -- A second click while the first click's job lives answers with that job.
   select j.id
   into v_live
   from unstuck.jobs j
   where j.retry_of = v_job.id
     and unstuck_private.is_live(j.status);
-  if found then
-    return query
-    select v_live, false, v_job.id, v_tool.provider;
-    return;
+  if not found then
+    perform unstuck_private.job_repeat(v_job, v_tool, p_charge, p_new_job_id);
   end if;
-  select jsonb_agg(s.input order by s.step)
-  into v_steps
-  from unstuck.job_steps s
-  where s.job_id = v_job.id;
-  if v_steps is null then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
-  -- Old requests are emptied (retention): nothing is left to run again.
-  if exists (
-    select
-    from unstuck.job_steps s
-    where s.job_id = v_job.id
-      and s.input = '{}'
-  ) then
-    perform unstuck_private.refuse(
-      409, 'already_final',
-      jsonb_build_object(
-        'status', v_job.status,
-        'refundedCredits', v_job.credits_refunded,
-        'reason', 'its input is kept no longer'));
-  end if;
-  if exists (
-    select
-    from unstuck.jobs j
-    where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id
-      and j.status in ('queued', 'starting', 'running')
-  ) then
-    perform unstuck_private.refuse(409, 'active_job_exists');
-  end if;
-  v_balance := unstuck_private.account_lock(v_job.user_id);
-  if p_charge then
-    v_price := v_tool.credit_cost
-      * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end;
-  end if;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(
-      402, 'insufficient_credits',
-      jsonb_build_object('balance', v_balance, 'required', v_price));
-  end if;
-  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end if;
-  perform unstuck_private.job_write(
-    v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input,
-    coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
   return query
-  select p_new_job_id, false, v_job.id, v_tool.provider;
+  select coalesce(v_live, p_new_job_id), false, v_job.id, v_tool.provider;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit integer)
@@ -1802,8 +1611,8 @@ begin
     order by j.id
     for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
-  -- another is left alone.
+  -- A named job that has not arrived yet is refused when it does. One that runs, or that belongs to
+  -- another user, is left alone.
   v_coming := array(
     select x.id
     from unnest(p_job_ids) as x (id)
@@ -1822,7 +1631,7 @@ begin
   if v_ids is null then
     return;
   end if;
-  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  -- Their own rows keep these cancelled, so a full list keeps no job alive.
   perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   v_count := cardinality(v_ids);
   return query
@@ -1942,117 +1751,8 @@ begin
     return;
   end if;
   return query
-  with picked as (
-    select s.job_id, s.step, q."position"
-    from (
-      -- A few more than there are slots: somebody may hold a lock on one of them.
-      select *
-      from unstuck_private.queue_order(p_provider, v_now) o
-      where o.ready
-      order by o."position"
-      limit v_free + 100
-    ) q
-    join unstuck.jobs j on j.id = q.job_id
-    join unstuck.job_steps s
-      on s.job_id = q.job_id
-      and s.step = q.step
-    where s.status = 'queued'
-      and unstuck_private.is_live(j.status)
-    order by q."position"
-    limit v_free
-    for update of j, s skip locked
-  ),
-  claimed as (
-    update unstuck.job_steps s set
-      status = case when v_provider.synchronous then 'running' else 'starting' end,
-      run = s.run + 1,
-      claimed_at = v_now,
-      sent_at = null,
-      provider_task_id = null,
-      checked_at = null,
-      not_before = null,
-      attempts = s.attempts + v_provider.synchronous::int,
-      started_at = case when v_provider.synchronous then v_now end,
-      lease_until = case
-        when v_provider.synchronous then v_now + i.lease
-        else v_now + t.start_timeout
-      end,
-      deadline_at = least(
-        case
-          when v_provider.synchronous then v_now + t.run_timeout
-          else v_now + t.start_timeout
-        end,
-        j.expires_at
-      )
-    from picked p, unstuck.jobs j, unstuck.tools t, unstuck_private.intervals() i
-    where s.job_id = p.job_id
-      and s.step = p.step
-      and j.id = s.job_id
-      and t.tool = j.tool
-    returning
-      s.job_id,
-      s.step,
-      s.run,
-      j.tool,
-      j.user_id,
-      s.attempts,
-      s.input,
-      s.deadline_at,
-      p."position",
-      greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
-  ),
-  turn as (
-    -- Users served together go to the end of the line in the order in which they were served.
-    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c."position") * interval '1 microsecond'
-    from claimed c
-    group by c.user_id
-    on conflict on constraint queue_turns_pkey do update set
-      served_at = excluded.served_at
-  ),
-  job as (
-    update unstuck.jobs j set
-      status = case
-        when v_provider.synchronous or j.status = 'running' then 'running'
-        else 'starting'
-      end,
-      started_at = case
-        when v_provider.synchronous then coalesce(j.started_at, v_now)
-        else j.started_at
-      end,
-      waited_in_queue = j.waited_in_queue
-        or coalesce(j.queued_at, j.created_at) < v_now - interval '2 seconds',
-      current_step = case
-        when t.step_order = 'sequential' then c.step
-        else j.current_step
-      end,
-      deadline_at = c.deadline_at
-    from (
-      select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
-      from claimed c
-      group by c.job_id
-    ) c, unstuck.tools t
-    where j.id = c.job_id
-      and t.tool = j.tool
-    returning j.id
-  )
-  select
-    c.job_id,
-    c.step,
-    c.run,
-    c.tool,
-    c.user_id,
-    c.attempts,
-    c.input,
-    (
-      select pr.output_url
-      from unstuck.job_steps pr
-      where pr.job_id = c.job_id
-        and pr.step = c.step - 1
-    ),
-    ceil(extract(epoch from c.run_for) * 1000)::int
-  from claimed c
-  join job on job.id = c.job_id;
+  select *
+  from unstuck_private.steps_claim(v_provider, v_now, v_free);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_complete_v1(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
@@ -2168,31 +1868,7 @@ begin
   end if;
   if unstuck_private.is_final(v_step.status) then
     if v_step.status <> 'completed' then
-      insert into unstuck.job_events (
-        job_id, step, run, event, from_status, to_status, actor, detail
-      )
-      select
-        p_job_id,
-        p_step,
-        p_run,
-        'late_success',
-        v_step.status,
-        v_step.status,
-        'worker',
-        jsonb_build_object('task_id', p_task_id, 'output', p_output)
-      where not exists (
-        select from unstuck.job_events e
-        where e.job_id = p_job_id
-          and e.step = p_step
-          and e.run = p_run
-          and e.event = 'late_success'
-      );
-      -- The task finished: there is nothing left to cancel at the provider.
-      update unstuck.job_steps s set
-        provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
-      where s.job_id = p_job_id
-        and s.step = p_step
-        and s.provider_cancel_due <> '[]';
+      perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
     select 'late', p_run;
@@ -2201,12 +1877,10 @@ begin
   v_older := p_run < v_step.run;
   v_same := coalesce(v_step.provider_task_id, p_task_id)
     is not distinct from coalesce(p_task_id, v_step.provider_task_id);
-  if
-    -- Nobody has claimed the step yet.
-    v_step.run = 0
-    -- The present run has another task.
+  -- Stale: no worker has claimed the step yet; or its run has another task; or another worker
+  -- copies the result; or the result of another task was taken.
+  if v_step.run = 0
     or (not v_older and not v_same)
-    -- Another worker copies the result, or another task's result was taken.
     or (
       v_step.provider_done_at is not null
       and (v_step.lease_until > clock_timestamp() or not v_same)
@@ -2216,32 +1890,7 @@ begin
     select 'stale', v_step.run;
     return;
   end if;
-  -- Take a success also of an older run, or of one that was put back, because it is paid work.
-  -- Whoever works on the newer run becomes stale, and its task is owed a cancel.
-  update unstuck.job_steps s set
-    status = 'running',
-    run = s.run + v_older::int,
-    provider_cancel_due = case
-      when v_older
-        and s.provider_task_id is distinct from p_task_id
-        and s.provider_task_id is not null
-      then
-        s.provider_cancel_due
-        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
-    end,
-    provider_task_id = coalesce(p_task_id, s.provider_task_id),
-    output = p_output,
-    not_before = null,
-    sent_at = coalesce(s.sent_at, clock_timestamp()),
-    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
-    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
-    lease_until = clock_timestamp() + i.lease,
-    deadline_at = v_expires
-  from unstuck_private.intervals() i
-  where s.job_id = p_job_id
-    and s.step = p_step
-  returning s.run into p_run;
+  p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
   select 'copy', p_run;
@@ -2266,7 +1915,7 @@ begin
     select 'stale', v_job.status, 0::bigint;
     return;
   end if;
-  -- The provider itself says that this task is over, so that no cancel is owed for it.
+  -- The provider says that the task ended, so no cancel is owed for it.
   update unstuck.job_steps s set
     provider_done_at = coalesce(s.provider_done_at, clock_timestamp())
   where s.job_id = p_job_id
@@ -2345,7 +1994,7 @@ begin
   end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  -- What the provider finished does not go back to the queue, whoever says so late.
+  -- A step that the provider is done with is never requeued.
   if v_step.job_id is null or v_step.provider_done_at is not null then
     return query
     select 'stale', 0::bigint;
@@ -2440,12 +2089,10 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step
   for update;
-  if not found or coalesce(p_task_id, '') = '' then
-    return query
-    select 'stale', false;
-    return;
-  end if;
-  if unstuck_private.is_task_of_other_step(v_step, p_task_id) then
+  if not found
+    or coalesce(p_task_id, '') = ''
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+  then
     return query
     select 'stale', false;
     return;
@@ -2465,7 +2112,7 @@ begin
       update unstuck.job_steps s set
         status = 'running',
         provider_task_id = p_task_id,
-        -- A webhook may have come first: then whoever copies the result holds the lease.
+        -- A webhook may have come first: then the worker that copies the result has the lease.
         lease_until = case when s.provider_done_at is not null then s.lease_until end,
         started_at = coalesce(s.started_at, clock_timestamp()),
         checked_at = coalesce(s.checked_at, clock_timestamp())
@@ -2489,8 +2136,7 @@ begin
     select 'stale', v_waiting;
     return;
   end if;
-  -- The provider works for a step that is closed, or for an older run: it is owed a cancel. The
-  -- caller submitted this task, or read in the provider's own list that it is this run's.
+  -- The provider works for a final step or for an older run: the task must be cancelled.
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
@@ -2525,56 +2171,19 @@ begin
   into v_open
   from unstuck.job_steps s
   where s.provider = p_provider
-    and s.status in ('starting', 'running')
-    and s.provider_task_id is not null
-    and s.provider_done_at is null;
-  select jsonb_agg(to_jsonb(m))
-  into v_keys
-  from (
-    select s.job_id, s.step,
-      case
-        when s.provider_done_at is not null then 'copy'
-        when s.provider_task_id is null then 'inbox'
-        else 'query'
-      end as due,
-      s.deadline_at <= v_now as overdue
-    from unstuck.job_steps s
-    cross join unstuck_private.intervals() i
-    where s.provider = p_provider
-      and s.status in ('starting', 'running')
-      and s.sent_at is not null
-      and case
-        when s.provider_done_at is not null then
-          coalesce(s.lease_until, '-infinity') <= v_now
-        when s.provider_task_id is null then
-          coalesce(s.lease_until, v_now) <= v_now
-          and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-        when s.deadline_at <= v_now then
-          coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-          or s.checked_at <= s.deadline_at
-        else
-          p_all
-          or not v_provider.signed_webhooks
-          and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every
-      end
-    order by
-      s.deadline_at > v_now,
-      coalesce(s.checked_at, '-infinity'),
-      s.job_id,
-      s.step
-    limit p_limit
-    for update of s skip locked
-  ) m;
+    and unstuck_private.holds_slot(s)
+    and s.provider_task_id is not null;
+  v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
     r.overdue, r.output, w.body,
-    -- The provider's clock may not be ours.
+    -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
     v_open
   from unstuck_private.steps_reserve(v_now, v_keys) r
   join unstuck.jobs j on j.id = r.job_id
-  -- What was said at this address about another step's task says nothing of this one.
+  -- The newest webhook of this run, unless it names the task of another step.
   left join lateral (
     select i.task_id, i.body
     from unstuck.webhook_inbox i
@@ -2592,18 +2201,7 @@ begin
     limit 1
   ) w on true;
 
-  select jsonb_agg(to_jsonb(m))
-  into v_keys
-  from (
-    select s.job_id, s.step, 'cancel' as due, false as overdue
-    from unstuck.job_steps s
-    where s.provider = p_provider
-      and s.provider_cancel_due <> '[]'
-      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
-    order by s.checked_at nulls first, s.job_id
-    limit p_limit
-    for update of s skip locked
-  ) m;
+  v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
     false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
@@ -2684,7 +2282,7 @@ CREATE OR REPLACE FUNCTION unstuck.user_active_v1(p_user_id uuid)
 AS $function$
 #variable_conflict use_column
 begin
-  -- Both have the account first and wait for no job.
+  -- Both lock the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
   perform unstuck_private.orphans_cancel(p_user_id);
   return query
@@ -2700,7 +2298,7 @@ begin
     and t.exclusive_group is not null
     and j.status in ('queued', 'starting', 'running')
     and j.quarantined_at is null
-  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  -- A queued row that may be an orphan comes last, so that it hides no paid job.
   order by
     j.status = 'queued',
     j.request_hash is null and j.credits_charged = 0,
@@ -2746,7 +2344,7 @@ begin
       for update
     ) l
   );
-  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is sent.
   v_kept := array(
     select distinct s.job_id
     from unstuck.jobs j
@@ -2764,26 +2362,7 @@ begin
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
-  delete from unstuck.job_events e
-  where e.job_id = any (v_ids);
-  delete from unstuck.webhook_inbox w
-  where w.job_id = any (v_ids);
-  delete from unstuck.job_steps s
-  using unstuck.jobs j
-  where j.id = s.job_id and j.user_id = p_user_id;
-  delete from unstuck.jobs j
-  where j.user_id = p_user_id;
-  delete from unstuck.cancelled_requests c
-  where c.user_id = p_user_id;
-  delete from unstuck_private.queue_turns q
-  where q.user_id = p_user_id;
-  delete from unstuck.user_roles r
-  where r.user_id = p_user_id;
-  delete from unstuck.credit_entries e
-  where e.user_id = p_user_id;
-  get diagnostics v_entries = row_count;
-  delete from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
+  v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
   values (p_user_id)
   on conflict (user_id) do update
@@ -3067,6 +2646,65 @@ begin
     detail = excluded.detail,
     checked_at = excluded.checked_at;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.audited_entries(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS TABLE(id bigint, user_id uuid, kind text, amount bigint, job_id uuid, at timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select e.id, e.user_id, e.kind, e.amount, e.job_id,
+    least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+  from (
+    select unnest(p_entries)
+    union
+    select f.entry_id
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+    union
+    select c.id
+    from unnest(p_jobs) as n (id)
+    join unstuck.credit_entries c on c.job_id = n.id and c.kind in ('debit', 'refund')
+    where not exists (select from unstuck.jobs j where j.id = n.id)
+  ) as n (id)
+  join unstuck.credit_entries e on e.id = n.id
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.audited_jobs(p_jobs uuid[])
+ RETURNS TABLE(id uuid, user_id uuid, status text, credits_charged bigint, credits_refunded bigint, quarantined_at timestamp with time zone, is_per_step boolean, is_final boolean, is_settled boolean, has_no_ledger boolean, steps bigint, live_steps bigint, delivered_share numeric, undelivered_share numeric, debit numeric, refunded numeric)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
+    j.refund_rule = 'per_step',
+    unstuck_private.is_final(j.status),
+    -- is_settled: an admin ended the job although its money does not agree, and the event
+    -- `admin_cancelled` says so. No one can mend the ledger any more, so it is no violation.
+    unstuck_private.is_final(j.status) and j.quarantined_at is not null,
+    -- has_no_ledger: the ledger was deleted with its user, and the job was kept.
+    exists (
+      select from unstuck_private.removals r
+      where r.user_id = j.user_id
+        and r.ledger_removed_at >= j.created_at
+    ),
+    s.*, e.*
+  from unnest(p_jobs) as n (id)
+  join unstuck.jobs j on j.id = n.id
+  cross join lateral (
+    select count(*),
+      count(*) filter (where not unstuck_private.is_final(st.status)),
+      coalesce(sum(st.share) filter (where st.status = 'completed'), 0),
+      coalesce(sum(st.share) filter (where st.status <> 'completed'), 0)
+    from unstuck.job_steps st
+    where st.job_id = j.id
+  ) s
+  cross join lateral (
+    select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0),
+      coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0)
+    from unstuck.credit_entries c
+    where c.job_id = j.id
+      and c.kind in ('debit', 'refund')
+  ) e
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.caller_positions()
  RETURNS jsonb
@@ -3669,6 +3307,149 @@ begin
   return v_job;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_quarantine_parts(p_job_id uuid, p_reason text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_step int;
+  v_now timestamptz := clock_timestamp();
+begin
+  begin
+    update unstuck.jobs
+    set quarantined_at = v_now,
+      exclusive_key = null
+    where id = p_job_id
+      and quarantined_at is null;
+  exception when others then
+    null;
+  end;
+  for v_step in
+    select s.step
+    from unstuck.job_steps s
+    where s.job_id = p_job_id
+      and not unstuck_private.is_final(s.status)
+  loop
+    begin
+      update unstuck.job_steps s
+      set status = 'failed',
+        error_code = 'CREDIT_ERROR',
+        error_message = 'CREDIT_ERROR: kept for an operator.',
+        completed_at = v_now,
+        lease_until = null,
+        provider_cancel_due = unstuck_private.cancel_debt_with(s)
+      where s.job_id = p_job_id
+        and s.step = v_step;
+    exception when others then
+      null;
+    end;
+  end loop;
+  begin
+    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
+    values (p_job_id, v_now + interval '1 minute', p_reason)
+    on conflict (job_id) do update
+    set tries = u.tries + 1,
+      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      reason = excluded.reason;
+    insert into unstuck.job_events (job_id, event, actor, detail)
+    values (p_job_id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason));
+  exception when others then
+    null;
+  end;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_repeat(p_job unstuck.jobs, p_tool unstuck.tools, p_charge boolean, p_new_job_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_steps jsonb;
+  v_has_lost_input boolean;
+  v_price bigint := 0;
+begin
+  select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
+  into v_steps, v_has_lost_input
+  from unstuck.job_steps s
+  where s.job_id = p_job.id;
+  if v_steps is null then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  -- Retention empties old inputs: then there is nothing to repeat.
+  if v_has_lost_input then
+    perform unstuck_private.refuse(
+      409, 'already_final',
+      jsonb_build_object(
+        'status', p_job.status,
+        'refundedCredits', p_job.credits_refunded,
+        'reason', 'its input is kept no longer'));
+  end if;
+  if exists (
+    select
+    from unstuck.jobs j
+    where j.exclusive_key = p_tool.exclusive_group || ':' || p_job.user_id
+      and j.status in ('queued', 'starting', 'running')
+  ) then
+    perform unstuck_private.refuse(409, 'active_job_exists');
+  end if;
+  if p_charge then
+    v_price := unstuck_private.order_price(p_tool, jsonb_array_length(v_steps));
+  end if;
+  perform unstuck_private.refuse_over_balance(
+    unstuck_private.account_lock(p_job.user_id), v_price);
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+  perform unstuck_private.job_write(
+    p_job.user_id, p_new_job_id, p_tool, p_job.session_id, p_job.input,
+    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, p_job.id);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_restart(p_job unstuck.jobs, p_tool unstuck.tools, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  update unstuck.jobs j
+  set expires_at = p_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
+    deadline_at = p_now + p_tool.queue_ttl,
+    retries = 0
+  where j.id = p_job.id;
+
+  update unstuck.job_steps s
+  set status = 'queued',
+    attempts = 0,
+    rescues = 0,
+    not_before = null,
+    sent_at = null,
+    started_at = null,
+    claimed_at = null,
+    lease_until = null,
+    provider_cancel_due = unstuck_private.cancel_debt_with(s),
+    provider_task_id = null,
+    provider_done_at = null,
+    run = s.run + 1,
+    deadline_at = p_now + p_tool.queue_ttl
+  where s.job_id = p_job.id
+    and s.status in ('starting', 'running', 'queued');
+
+  update unstuck.job_steps s
+  set deadline_at = j.expires_at
+  from unstuck.jobs j
+  where j.id = s.job_id
+    and s.job_id = p_job.id
+    and s.status = 'blocked';
+
+  select unstuck_private.job_sync_from_steps(array[p_job.id]);
+
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+  select j.id, 'job_requeued', p_job.status, j.status,
+    nullif(current_setting('unstuck.actor', true), '')
+  from unstuck.jobs j
+  where j.id = p_job.id
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed boolean, p_with_position boolean)
  RETURNS TABLE(job_id uuid, status text, replayed boolean, credits_charged bigint, balance bigint, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_refunded bigint)
  LANGUAGE plpgsql
@@ -3808,6 +3589,51 @@ begin
   return null;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.job_steps_summary(p_job unstuck.jobs, p_tool unstuck.tools, p_provider unstuck.providers, p_now timestamp with time zone)
+ RETURNS TABLE(steps bigint, done bigint, live bigint, working bigint, asked boolean, held boolean, rescuable boolean, retryable boolean, undelivered boolean, working_deadline timestamp with time zone, lifetime interval)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select
+    count(*),
+    count(*) filter (where s.status = 'completed'),
+    count(*) filter (where not unstuck_private.is_final(s.status)),
+    count(*) filter (where s.status in ('starting', 'running')),
+    -- asked: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for an
+    -- edge healer, which can ask.
+    bool_or(unstuck_private.holds_slot(s) and s.sent_at is not null and not p.synchronous),
+    -- held: a worker waits for a synchronous provider.
+    bool_or(
+      s.status in ('starting', 'running') and p.synchronous and s.lease_until > p_now
+    ),
+    -- rescuable: `steps_rescue` puts the step back into the queue.
+    bool_or(p_now < p_job.expires_at and unstuck_private.can_requeue(s, p_tool, p)),
+    -- retryable: the cleanup that calls the tool's function retries the step. SQL cannot, and waits
+    -- 3 minutes past the deadline for that cleanup.
+    bool_or(
+      p_now < p_job.expires_at
+      and s.status = 'running'
+      and p.retried_by_function
+      and s.provider_done_at is null
+      and s.lease_until is not null
+      and s.attempts < p_tool.attempt_max
+    ),
+    -- undelivered: the provider finished, and the result is not in our storage.
+    bool_or(s.provider_done_at is not null and not unstuck_private.is_final(s.status)),
+    min(s.deadline_at) filter (where s.status in ('starting', 'running')),
+    -- lifetime: the longest that the job may live. More than a century cannot be subtracted from
+    -- every time.
+    least(
+      case when count(*) = 0 then p_tool.run_timeout
+        else unstuck_private.tool_lifetime(p_tool, p_provider, p_job.total_steps)
+      end,
+      interval '100 years'
+    )
+  from unstuck.job_steps s
+  join unstuck.providers p using (provider)
+  where s.job_id = p_job.id
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.job_steps_unaudited()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3835,9 +3661,10 @@ end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_sync_from_steps(p_job_ids uuid[])
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   update unstuck.jobs j
   set status = s.status,
     current_step = s.current_step,
@@ -3868,8 +3695,8 @@ AS $function$
     group by st.job_id
   ) s
   where j.id = s.job_id
-    and unstuck_private.is_live(j.status)
-$function$
+    and unstuck_private.is_live(j.status);
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_write(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools, p_session_id text, p_input jsonb, p_request_hash text, p_steps jsonb, p_price bigint, p_retry_of uuid)
  RETURNS void
@@ -3883,7 +3710,7 @@ declare
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
-  -- Adopt the row that an older client inserted itself: every time and money column is overwritten.
+  -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
   update unstuck.jobs set
     status = 'queued',
     session_id = coalesce(p_session_id, session_id),
@@ -3993,7 +3820,7 @@ begin
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
     using errcode = 'check_violation';
   end if;
-  -- An input that retention emptied is no change of the job.
+  -- Retention empties the input of a final job; `updated_at` stays.
   if unstuck_private.is_final(old.status)
     and new.status = old.status
     and new.user_id = old.user_id
@@ -4002,8 +3829,8 @@ begin
   then
     return new;
   end if;
-  -- A row by hand that was pending with a key begins to work: the key is another live job's, and a
-  -- job that is paid for does not fail for that.
+  -- A pending row that was inserted with a key starts while another live job has the key: it gives
+  -- the key up, because a paid job must not fail for it.
   if old.status = 'pending'
     and new.status in ('queued', 'starting', 'running')
     and new.exclusive_key = old.exclusive_key
@@ -4027,86 +3854,34 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_due(p_now timestamp with time zo
  SET search_path TO ''
 AS $function$
   with judged as (
-    select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) <= p_now - l.lifetime
-        -- An admin's requeue begins its time anew.
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
+        -- An admin's requeue restarts the count.
         and not exists (
-          select
-          from unstuck.job_events e
+          select from unstuck.job_events e
           where e.job_id = c.id
             and e.event = 'job_requeued'
-            and e.at > p_now - l.lifetime
-        ) as too_old
+            and e.at > p_now - s.lifetime
+        ) as too_old,
+      -- A paid row is no orphan, even a pending one: it waits like a queued one.
+      c.status = 'pending'
+        and c.request_hash is null
+        and not exists (
+          select from unstuck.credit_entries e
+          where e.job_id = c.id
+            and e.kind = 'debit'
+        ) as orphan,
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
     join unstuck.tools t using (tool)
     join unstuck.providers tp on tp.provider = t.provider
     cross join unstuck_private.intervals() i
-    cross join lateral (
-      select
-        count(*) as steps,
-        count(*) filter (where st.status = 'completed') as done,
-        count(*) filter (where not unstuck_private.is_final(st.status)) as live,
-        count(*) filter (where st.status in ('starting', 'running')) as working,
-        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an
-        -- edge healer to ask.
-        bool_or(
-          st.status in ('starting', 'running')
-          and st.sent_at is not null
-          and st.provider_done_at is null
-          and not p.synchronous
-        ) as asked,
-        bool_or(
-          st.status in ('starting', 'running')
-          and p.synchronous
-          and st.lease_until > p_now
-        ) as held,
-        -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and unstuck_private.can_requeue(st, t, p)) as rescuable,
-        -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
-        -- past the deadline for it.
-        bool_or(
-          p_now < c.expires_at
-          and st.status = 'running'
-          and p.retried_by_function
-          and st.provider_done_at is null
-          and st.lease_until is not null
-          and st.attempts < t.attempt_max
-        ) as retryable,
-        bool_or(
-          st.provider_done_at is not null
-          and not unstuck_private.is_final(st.status)
-        ) as undelivered,
-        min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
-      from unstuck.job_steps st
-      join unstuck.providers p using (provider)
-      where st.job_id = c.id
-    ) s
-    -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
-    cross join lateral (
-      select
-        c.status = 'pending'
-          and c.request_hash is null
-          and not exists (
-            select
-            from unstuck.credit_entries e
-            where e.job_id = c.id
-              and e.kind = 'debit'
-          ) as orphan,
-        coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
-    ) w
-    cross join lateral (
-      select least(
-        case when s.steps = 0 then t.run_timeout
-          else unstuck_private.tool_lifetime(t, tp, c.total_steps)
-        end,
-        interval '100 years') as lifetime
-    ) l
+    cross join lateral unstuck_private.job_steps_summary(c, t, tp, p_now) s
     where unstuck_private.is_live(c.status)
       and c.quarantined_at is null
       and not exists (
-        select
-        from unstuck_private.unhealed u
+        select from unstuck_private.unhealed u
         where u.job_id = c.id
           and u.retry_at > p_now
       )
@@ -4126,10 +3901,10 @@ AS $function$
     case
       when j.orphan then 'never started; nothing was charged.'
       when j.undelivered then 'the result could not be stored.'
-      else format('%s after %s.',
-        case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
-        unstuck_private.minutes_text(unstuck_private.minutes_between(
-          coalesce(j.started_at, j.queued_at, j.created_at), p_now)))
+      else unstuck_private.timeout_message(
+        j.status in ('pending', 'queued'),
+        coalesce(j.started_at, j.queued_at, j.created_at),
+        p_now)
     end
   from judged j
   where case
@@ -4268,14 +4043,14 @@ begin
   v_count := coalesce(cardinality(p_ids), 0);
   v_half := v_count / 2;
   begin
-    -- `jobs_finalise` gives its rows once it is done, so none is left over from a failure.
+    -- `jobs_finalise` returns its rows at its end, so a failure leaves none behind.
     return query
     select c.job_id, c.tool, c.status, c.refunded
     from unstuck_private.jobs_finalise(p_ids, p_statuses, p_codes, p_messages) c;
     return;
   exception
     when lock_not_available or transaction_rollback or insufficient_resources or system_error then
-      -- No row's fault: it is left as it is.
+      -- The failure is no fault of the row, which is left as it is.
       if v_count = 1 then
         return;
       end if;
@@ -4295,6 +4070,27 @@ begin
     p_ids[v_half + 1:], p_statuses[v_half + 1:], p_codes[v_half + 1:], p_messages[v_half + 1:],
     p_until) c;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_ledger(p_ids uuid[])
+ RETURNS TABLE(job_id uuid, debit bigint, refunded bigint, has_job_refund boolean, free_number integer)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select n.id, l.*
+  from unnest(p_ids) as n (id)
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(
+        coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)),
+      unstuck_private.clamp_to_bigint(
+        coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)),
+      coalesce(bool_or(e.kind = 'refund' and e.step is null), false),
+      least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1
+    from unstuck.credit_entries e
+    where e.job_id = n.id
+      and e.kind in ('debit', 'refund')
+  ) l
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_log()
  RETURNS trigger
@@ -4334,7 +4130,6 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_quarantine(p_ids uuid[], p_reaso
 AS $function$
 declare
   v_half int := cardinality(p_ids) / 2;
-  v_step int;
   v_now timestamptz := clock_timestamp();
 begin
   begin
@@ -4368,49 +4163,7 @@ begin
     perform unstuck_private.jobs_quarantine(p_ids[v_half + 1:], p_reason);
     return;
   end if;
-  begin
-    update unstuck.jobs
-    set quarantined_at = v_now,
-      exclusive_key = null
-    where id = any (p_ids)
-      and quarantined_at is null;
-  exception when others then
-    null;
-  end;
-  for v_step in
-    select s.step
-    from unstuck.job_steps s
-    where s.job_id = any (p_ids)
-      and not unstuck_private.is_final(s.status)
-  loop
-    begin
-      update unstuck.job_steps s
-      set status = 'failed',
-        error_code = 'CREDIT_ERROR',
-        error_message = 'CREDIT_ERROR: kept for an operator.',
-        completed_at = v_now,
-        lease_until = null,
-        provider_cancel_due = unstuck_private.cancel_debt_with(s)
-      where s.job_id = any (p_ids)
-        and s.step = v_step;
-    exception when others then
-      null;
-    end;
-  end loop;
-  begin
-    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
-    select n.id, v_now + interval '1 minute', p_reason
-    from unnest(p_ids) as n (id)
-    on conflict (job_id) do update
-    set tries = u.tries + 1,
-      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
-      reason = excluded.reason;
-    insert into unstuck.job_events (job_id, event, actor, detail)
-    select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)
-    from unnest(p_ids) as n (id);
-  exception when others then
-    null;
-  end;
+  perform unstuck_private.job_quarantine_parts(p_ids[1], p_reason);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund(p_ids uuid[], p_statuses text[], p_reasons text[], p_give boolean DEFAULT true)
@@ -4430,108 +4183,39 @@ begin
   on conflict do nothing;
 
   return query
-  with job as (
-    select j.id, j.user_id, n.status, n.reason, l.debit, l.refunded, l.has_own, l.free_step,
-      case
-        when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule
-        else 'all'
-      end as rule
-    from unnest(p_ids, p_statuses, p_reasons) as n (id, status, reason)
-    join unstuck.jobs j on j.id = n.id
-    cross join lateral (
-      select
-        unstuck_private.clamp_to_bigint(
-          coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
-        unstuck_private.clamp_to_bigint(
-          coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
-        coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
-        least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step
-      from unstuck.credit_entries e
-      where e.job_id = j.id
-        and e.kind in ('debit', 'refund')
-    ) l
-  ), line as (
-    -- Shares that do not add up to what was taken (rows written by others) are split anew.
-    select b.*, s.step,
-      row_number() over own_steps as nth,
-      case
-        when sum(s.share) over own = b.debit then s.share
-        else unstuck_private.share_of(
-          b.debit, (count(*) over own)::int, (row_number() over own_steps)::int)
-      end as share,
-      s.status in ('failed', 'cancelled') as without_result,
-      exists (
-        select
-        from unstuck.credit_entries e
-        where e.job_id = b.id
-          and e.step = s.step
-          and e.kind = 'refund'
-      ) as has_entry
-    from job b
-    left join unstuck.job_steps s on b.rule = 'per_step' and s.job_id = b.id
-    window own as (partition by b.id), own_steps as (partition by b.id order by s.step)
-  ), summed as (
-    select l.*,
-      greatest(
-        case
-          when l.rule = 'per_step' then
-            coalesce(sum(l.share) filter (where l.without_result) over own, 0)
-          when l.status in ('failed', 'cancelled') then l.debit
-          else 0
-        end - l.refunded, 0) as rest,
-      l.without_result and not l.has_entry as is_open,
-      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over own, 0)
-        as open_shares,
-      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over (
-        partition by l.id
-        order by l.step
-      ), 0) as open_so_far
-    from line l
-    window own as (partition by l.id)
-  ), owed as (
-    select s.id, s.user_id, s.reason, s.step,
-      least(s.share, s.rest - s.open_so_far + s.share) as amount
-    from summed s
-    where s.is_open
-      and s.rest > s.open_so_far - s.share
-    union all
-    select s.id, s.user_id, s.reason,
-      case when s.rule = 'per_step' or s.has_own then s.free_step end,
-      s.rest - s.open_shares
-    from summed s
-    where s.nth = 1
-      and s.rest > s.open_shares
-  ), running as (
-    select o.*,
-      sum(o.amount) over (
-        partition by o.user_id
-        order by o.id, o.step
-        rows unbounded preceding
-      ) as so_far
-    from owed o
-    where p_give
-      and o.amount > 0
+  with due as materialized (
+    select *
+    from unstuck_private.refunds_due(p_ids, p_statuses)
   ), entry as (
     insert into unstuck.credit_entries (
       user_id, job_id, step, kind, amount, balance_after, reason)
-    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far,
-      coalesce(r.reason, 'refund')
-    from running r
+    select d.user_id, d.job_id, d.step, 'refund', d.amount,
+      a.balance + sum(d.amount) over (
+        partition by d.user_id
+        order by d.job_id, d.step
+        rows unbounded preceding
+      ),
+      coalesce(n.reason, 'refund')
+    from due d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
     join unstuck.credit_accounts a using (user_id)
-    returning user_id, job_id, amount
+    where p_give
+      and d.amount is not null
+    returning user_id, amount
   ), account as (
     update unstuck.credit_accounts a
     set balance = a.balance + t.total
-    from (select user_id, sum(amount)::bigint as total from entry group by 1) t
+    from (
+      select user_id, sum(amount)::bigint as total
+      from entry
+      group by 1
+    ) t
     where a.user_id = t.user_id
-  ), back as (
-    select e.job_id, sum(e.amount)::bigint as amount
-    from entry e
-    group by 1
   )
-  select b.id, b.debit, b.refunded, coalesce(k.amount, 0)
-  from job b
-  left join back k on k.job_id = b.id;
+  select d.job_id, d.debit, d.refunded,
+    coalesce(sum(d.amount) filter (where p_give), 0)::bigint
+  from due d
+  group by d.job_id, d.debit, d.refunded;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.jobs_try_lock(p_ids uuid[])
@@ -4641,39 +4325,12 @@ begin
   return null;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_insert()
- RETURNS trigger
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO ''
+CREATE OR REPLACE FUNCTION unstuck_private.legacy_input(p_row jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
 AS $function$
-declare
-  v_user uuid := auth.uid();
-  v_row jsonb := to_jsonb(new);
-  v_tool text;
-  v_input jsonb;
-begin
-  select t.tool
-  into v_tool
-  from unstuck.tools t
-  where t.table_name = tg_table_name;
-  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
-    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
-  end if;
-  perform unstuck_private.account_lock(v_user);
-  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
-  -- counts no more.
-  if (
-    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
-    from unstuck.jobs j
-    where j.user_id = v_user
-      and j.request_hash is null
-      and j.created_at > clock_timestamp() - interval '1 hour'
-  ) then
-    perform unstuck_private.refuse(429, 'rate_limited');
-  end if;
-  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
-  into v_input
+  select coalesce(jsonb_object_agg(k.field, p_row -> k.column_name), '{}')
   from (
     values
       ('image_url', 'imageUrl'),
@@ -4692,7 +4349,38 @@ begin
       ('clothing_image_url', 'clothingImageUrl'),
       ('input_file_name', 'input_file_name')
   ) as k (column_name, field)
-  where v_row ->> k.column_name is not null;
+  where p_row ->> k.column_name is not null
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.legacy_job_insert()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_user uuid := auth.uid();
+  v_input jsonb := unstuck_private.legacy_input(to_jsonb(new));
+  v_tool text;
+begin
+  select t.tool
+  into v_tool
+  from unstuck.tools t
+  where t.table_name = tg_table_name;
+  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  perform unstuck_private.account_lock(v_user);
+  -- At most 20 pending rows at a time, and 200 in an hour that no `/run` adopted.
+  if (
+    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
+    from unstuck.jobs j
+    where j.user_id = v_user
+      and j.request_hash is null
+      and j.created_at > clock_timestamp() - interval '1 hour'
+  ) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
   if octet_length(v_input::text) > 20000 then
     perform unstuck_private.refuse(413, 'payload_too_large');
   end if;
@@ -4711,29 +4399,8 @@ begin
   exception when unique_violation then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  -- The row as it is, not as it was written, is what the client is answered with.
-  case tg_table_name
-    when 'upscaler_jobs' then
-      select *
-      into new
-      from unstuck.upscaler_jobs v
-      where v.id = new.id;
-    when 'video_upscaler_jobs' then
-      select *
-      into new
-      from unstuck.video_upscaler_jobs v
-      where v.id = new.id;
-    when 'pose_changer_jobs' then
-      select *
-      into new
-      from unstuck.pose_changer_jobs v
-      where v.id = new.id;
-    when 'veste_ai_jobs' then
-      select *
-      into new
-      from unstuck.veste_ai_jobs v
-      where v.id = new.id;
-  end case;
+  -- The client reads the row as it is stored, not as it sent it.
+  new := jsonb_populate_record(new, unstuck_private.legacy_row(tg_table_name, new.id));
   return new;
 end $function$
 ;
@@ -4758,31 +4425,41 @@ begin
   then
     perform 1
     from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
-    case tg_table_name
-      when 'upscaler_jobs' then
-        select *
-        into new
-        from unstuck.upscaler_jobs v
-        where v.id = old.id;
-      when 'video_upscaler_jobs' then
-        select *
-        into new
-        from unstuck.video_upscaler_jobs v
-        where v.id = old.id;
-      when 'pose_changer_jobs' then
-        select *
-        into new
-        from unstuck.pose_changer_jobs v
-        where v.id = old.id;
-      when 'veste_ai_jobs' then
-        select *
-        into new
-        from unstuck.veste_ai_jobs v
-        where v.id = old.id;
-    end case;
+    new := jsonb_populate_record(new, unstuck_private.legacy_row(tg_table_name, old.id));
     return new;
   end if;
   return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.legacy_row(p_table text, p_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return case p_table
+    when 'upscaler_jobs' then (
+      select to_jsonb(v)
+      from unstuck.upscaler_jobs v
+      where v.id = p_id
+    )
+    when 'video_upscaler_jobs' then (
+      select to_jsonb(v)
+      from unstuck.video_upscaler_jobs v
+      where v.id = p_id
+    )
+    when 'pose_changer_jobs' then (
+      select to_jsonb(v)
+      from unstuck.pose_changer_jobs v
+      where v.id = p_id
+    )
+    when 'veste_ai_jobs' then (
+      select to_jsonb(v)
+      from unstuck.veste_ai_jobs v
+      where v.id = p_id
+    )
+  end;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.legacy_write_refuse()
@@ -4830,6 +4507,14 @@ CREATE OR REPLACE FUNCTION unstuck_private.number_or_null(p_text text)
  IMMUTABLE
 AS $function$
   select substring(p_text from '^-?[0-9]{1,9}(?:[.][0-9]+)?$')::numeric
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.order_price(p_tool unstuck.tools, p_steps integer)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.orphans_cancel(p_user_id uuid)
@@ -4967,7 +4652,7 @@ begin
   into v_from
   from unstuck_private.retention_progress p
   where p.kind = 'cron_runs';
-  -- Numbers that begin anew: the extension was made anew.
+  -- The numbers restarted: the extension was created anew.
   if v_from is null or v_from > (select max(d.runid) from cron.job_run_details d) then
     v_from := 0;
   end if;
@@ -5085,7 +4770,7 @@ begin
     select o.ctid
     from unstuck.job_events o
     where o.at < p_before
-      -- Asked row by row: one plan, whatever the tables' statistics say.
+      -- A subquery per row gives one plan, whatever the tables' statistics say.
       and coalesce(
         (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
         true
@@ -5371,6 +5056,74 @@ begin
   from lined l;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.refund_lines(p_ids uuid[])
+ RETURNS TABLE(job_id uuid, user_id uuid, is_per_step boolean, debit bigint, refunded bigint, has_job_refund boolean, free_number integer, step integer, nth bigint, share bigint, without_result boolean, has_refund boolean)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select j.id, j.user_id, s.job_id is not null, l.debit, l.refunded, l.has_job_refund,
+    l.free_number, s.step,
+    row_number() over own_steps,
+    case
+      when sum(s.share) over own = l.debit then s.share
+      else unstuck_private.share_of(
+        l.debit, (count(*) over own)::int, (row_number() over own_steps)::int)
+    end,
+    s.status in ('failed', 'cancelled'),
+    exists (
+      select
+      from unstuck.credit_entries e
+      where e.job_id = j.id
+        and e.step = s.step
+        and e.kind = 'refund'
+    )
+  from unstuck_private.jobs_ledger(p_ids) l
+  join unstuck.jobs j on j.id = l.job_id
+  left join unstuck.job_steps s
+    on j.refund_rule = 'per_step'
+    and s.job_id = j.id
+  window own as (partition by j.id), own_steps as (partition by j.id order by s.step)
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refunds_due(p_ids uuid[], p_statuses text[])
+ RETURNS TABLE(job_id uuid, user_id uuid, debit bigint, refunded bigint, step integer, amount bigint)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with line as materialized (
+    select l.*,
+      greatest(
+        case
+          when l.is_per_step then
+            coalesce(sum(l.share) filter (where l.without_result) over own, 0)
+          when n.status in ('failed', 'cancelled') then l.debit
+          else 0
+        end - l.refunded, 0) as rest,
+      l.without_result and not l.has_refund as is_open,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_refund) over own, 0)
+        as open_shares,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_refund) over (
+        partition by l.job_id
+        order by l.step
+      ), 0) as open_so_far
+    from unstuck_private.refund_lines(p_ids) l
+    join unnest(p_ids, p_statuses) as n (id, status) on n.id = l.job_id
+    window own as (partition by l.job_id)
+  )
+  select l.job_id, l.user_id, l.debit, l.refunded, l.step,
+    least(l.share, l.rest - l.open_so_far + l.share)
+  from line l
+  where l.is_open
+    and l.rest > l.open_so_far - l.share
+    and l.share > 0
+  union all
+  select l.job_id, l.user_id, l.debit, l.refunded,
+    case when l.is_per_step or l.has_job_refund then l.free_number end,
+    case when l.rest > l.open_shares then l.rest - l.open_shares end
+  from line l
+  where l.nth = 1
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse(p_status integer, p_code text, p_fields jsonb DEFAULT '{}'::jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -5381,6 +5134,47 @@ begin
     errcode = 'PT' || p_status,
     message = p_code,
     detail = p_fields::text;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_adoption(p_job unstuck.jobs)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_job.status = 'pending'
+    or (p_job.status = 'cancelled' and p_job.error_code = 'ORPHANED')
+    or (
+      p_job.status = 'queued'
+      and not exists (select from unstuck.job_steps s where s.job_id = p_job.id)
+    )
+  then
+    return;
+  end if;
+  perform unstuck_private.refuse(
+    409,
+    'already_final',
+    jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
+  );
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_cancelled_request(p_user_id uuid, p_job_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if exists (
+    select from unstuck.cancelled_requests c
+    where c.user_id = p_user_id
+      and c.job_id = p_job_id
+  ) then
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', 'cancelled', 'refundedCredits', 0)
+    );
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refuse_final(p_job unstuck.jobs)
@@ -5395,6 +5189,20 @@ begin
       'already_final',
       jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
     );
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_other_order(p_job unstuck.jobs, p_user_id uuid, p_tool text, p_request_hash text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_job.user_id <> p_user_id
+    or p_job.tool <> p_tool
+    or p_job.request_hash <> p_request_hash
+  then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
   end if;
 end $function$
 ;
@@ -5413,6 +5221,59 @@ begin
       and t.table_name = p_table
   ) then
     perform unstuck_private.refuse(404, 'not_found');
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_over_balance(p_balance bigint, p_price bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_balance < p_price then
+    perform unstuck_private.refuse(
+      402,
+      'insufficient_credits',
+      jsonb_build_object('balance', p_balance, 'required', p_price)
+    );
+  end if;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.refuse_second_live_job(p_user_id uuid, p_job_id uuid, p_tool unstuck.tools)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_other unstuck.jobs;
+begin
+  if p_tool.exclusive_group is null then
+    return;
+  end if;
+  select j.*
+  into v_other
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.user_id = p_user_id
+    and t.exclusive_group = p_tool.exclusive_group
+    and j.id <> p_job_id
+    and j.quarantined_at is null
+    and (
+      j.status in ('starting', 'running')
+      -- A queued row without the key was inserted by others. It may be an orphan, and an orphan
+      -- blocks nobody.
+      or (j.status = 'queued' and j.exclusive_key is not null)
+    );
+  if found then
+    perform unstuck_private.refuse(
+      409,
+      'active_job_exists',
+      jsonb_build_object(
+        'activeJobId', v_other.id,
+        'activeTool', v_other.tool,
+        'activeStatus', v_other.status
+      )
+    );
   end if;
 end $function$
 ;
@@ -5524,7 +5385,8 @@ begin
       where p.provider = p_provider
     ),
     held as (
-      -- Above a limit that was lowered, the steps that end first free no slot.
+      -- After the limit was lowered there are more steps than slots: those that end first free
+      -- none.
       select b.seconds
       from busy b
       union all
@@ -5613,7 +5475,7 @@ begin
   where j.id = b.job_id
   returning b.given
   into v_given;
-  -- Waiting siblings' time did not run while this one worked.
+  -- Restart the queue TTL of queued siblings: it is paused while another step of the job works.
   update unstuck.job_steps s
   set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
   from unstuck.tools t
@@ -5687,6 +5549,187 @@ begin
   return v_step;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.step_record_late_success(p_step unstuck.job_steps, p_run bigint, p_task_id text, p_output jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  insert into unstuck.job_events (
+    job_id, step, run, event, from_status, to_status, actor, detail)
+  select p_step.job_id, p_step.step, p_run, 'late_success', p_step.status, p_step.status,
+    'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
+  where not exists (
+    select from unstuck.job_events e
+    where e.job_id = p_step.job_id
+      and e.step = p_step.step
+      and e.run = p_run
+      and e.event = 'late_success'
+  );
+  update unstuck.job_steps s
+  set provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_step.job_id
+    and s.step = p_step.step
+    and s.provider_cancel_due <> '[]';
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.step_take_success(p_step unstuck.job_steps, p_is_older boolean, p_task_id text, p_output jsonb, p_deadline timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_run bigint;
+begin
+  update unstuck.job_steps s
+  set status = 'running',
+    run = s.run + p_is_older::int,
+    provider_cancel_due = case
+      when p_is_older
+        and s.provider_task_id is distinct from p_task_id
+        and s.provider_task_id is not null
+      then
+        s.provider_cancel_due
+        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
+    end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id),
+    output = p_output,
+    not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()),
+    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
+    lease_until = clock_timestamp() + i.lease,
+    deadline_at = p_deadline
+  from unstuck_private.intervals() i
+  where s.job_id = p_step.job_id
+    and s.step = p_step.step
+  returning s.run
+  into v_run;
+  return v_run;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_claim(p_provider unstuck.providers, p_now timestamp with time zone, p_limit integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text, run_ms integer)
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with claimed as (
+    update unstuck.job_steps s
+    set status = case when p_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1,
+      claimed_at = p_now,
+      sent_at = null,
+      provider_task_id = null,
+      checked_at = null,
+      not_before = null,
+      attempts = s.attempts + p_provider.synchronous::int,
+      started_at = case when p_provider.synchronous then p_now end,
+      lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
+      deadline_at = least(
+        p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
+        j.expires_at)
+    from unstuck_private.steps_pick(p_provider.provider, p_now, p_limit) p
+    cross join unstuck_private.intervals() i,
+      unstuck.jobs j,
+      unstuck.tools t
+    where s.job_id = p.job_id
+      and s.step = p.step
+      and j.id = s.job_id
+      and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
+      p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
+  ), turn as (
+    -- Users who are served together go to the end of the queue in the order of their steps.
+    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
+    select p_provider.provider, c.user_id, p_now + max(c."position") * interval '1 microsecond'
+    from claimed c
+    group by c.user_id
+    on conflict on constraint queue_turns_pkey do update
+    set served_at = excluded.served_at
+  ), job as (
+    update unstuck.jobs j
+    set status = case
+        when p_provider.synchronous or j.status = 'running' then 'running'
+        else 'starting'
+      end,
+      started_at = case
+        when p_provider.synchronous then coalesce(j.started_at, p_now)
+        else j.started_at
+      end,
+      waited_in_queue = j.waited_in_queue
+        or coalesce(j.queued_at, j.created_at) < p_now - interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (
+      select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
+      from claimed c
+      group by c.job_id
+    ) c, unstuck.tools t
+    where j.id = c.job_id
+      and t.tool = j.tool
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (
+      select b.output_url
+      from unstuck.job_steps b
+      where b.job_id = c.job_id
+        and b.step = c.step - 1
+    ),
+    ceil(extract(epoch from c.run_for) * 1000)::int
+  from claimed c
+  order by c."position";
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_due_at_provider(p_provider unstuck.providers, p_now timestamp with time zone, p_all boolean, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select jsonb_agg(to_jsonb(m))
+    from (
+      select s.job_id, s.step,
+        case
+          when s.provider_done_at is not null then 'copy'
+          when s.provider_task_id is null then 'inbox'
+          else 'query'
+        end as due,
+        s.deadline_at <= p_now as overdue
+      from unstuck.job_steps s
+      cross join unstuck_private.intervals() i
+      where s.provider = p_provider.provider
+        and s.status in ('starting', 'running')
+        and s.sent_at is not null
+        and case
+          when s.provider_done_at is not null then
+            coalesce(s.lease_until, '-infinity') <= p_now
+          when s.provider_task_id is null then
+            coalesce(s.lease_until, p_now) <= p_now
+            and coalesce(s.checked_at, '-infinity') <= p_now - interval '5 seconds'
+          when s.deadline_at <= p_now then
+            coalesce(s.checked_at, '-infinity') <= p_now - interval '5 seconds'
+            or s.checked_at <= s.deadline_at
+          else
+            p_all
+            or not p_provider.signed_webhooks
+            and coalesce(s.checked_at, s.sent_at) <= p_now - i.check_every
+        end
+      order by
+        s.deadline_at > p_now,
+        coalesce(s.checked_at, '-infinity'),
+        s.job_id,
+        s.step
+      limit p_limit
+      for update of s skip locked
+    ) m
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_fail_exhausted(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_until timestamp with time zone)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
@@ -5727,6 +5770,34 @@ begin
         perform unstuck_private.jobs_quarantine(array[v_job], sqlerrm);
     end;
   end loop;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_pick(p_provider text, p_now timestamp with time zone, p_limit integer)
+ RETURNS TABLE(job_id uuid, step integer, "position" bigint)
+ LANGUAGE plpgsql
+ ROWS 5
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  select s.job_id, s.step, q."position"
+  from (
+    -- Up to 100 more than there are slots: some of them may be locked.
+    select *
+    from unstuck_private.queue_order(p_provider, p_now) o
+    where o.ready
+    order by o."position"
+    limit p_limit + 100
+  ) q
+  join unstuck.jobs j on j.id = q.job_id
+  join unstuck.job_steps s
+    on s.job_id = q.job_id
+    and s.step = q.step
+  where s.status = 'queued'
+    and unstuck_private.is_live(j.status)
+  order by q."position"
+  limit p_limit
+  for update of j, s skip locked;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_requeue(p_now timestamp with time zone, p_ids uuid[])
@@ -5856,6 +5927,27 @@ begin
   order by k.nth;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_with_cancel_debt(p_provider text, p_now timestamp with time zone, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select jsonb_agg(to_jsonb(m))
+    from (
+      select s.job_id, s.step, 'cancel' as due, false as overdue
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.provider_cancel_due <> '[]'
+        and coalesce(s.checked_at, '-infinity') <= p_now - interval '15 seconds'
+      order by s.checked_at nulls first, s.job_id
+      limit p_limit
+      for update of s skip locked
+    ) m
+  );
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.sweep(p_now timestamp with time zone, p_user_id uuid, p_limit integer, p_budget interval)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint, requeued integer, remaining integer)
  LANGUAGE plpgsql
@@ -5874,7 +5966,7 @@ declare
   v_id uuid;
 begin
   perform unstuck_private.act_as('sweep');
-  -- A user's own heal has the account before anything else, as whatever else works on that user.
+  -- A user's own heal locks the account first, like every other function that works on the user.
   if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;
@@ -6020,7 +6112,7 @@ begin
     begin
       p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      -- One of them is odd: it is found under the locks.
+      -- One of them cannot be judged: `jobs_due_each` finds it under the locks.
       null;
     end;
   end if;
@@ -6081,7 +6173,7 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
-  -- Old rows go with the pass; what fails at that undoes nothing.
+  -- A failure here undoes nothing that the pass healed.
   begin
     perform 1
     from unstuck_private.prune_old_rows(clock_timestamp());
@@ -6091,6 +6183,16 @@ begin
   return query
   select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.timeout_message(p_is_waiting boolean, p_since timestamp with time zone, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select format('%s after %s.',
+    case when p_is_waiting then 'not started' else 'no result' end,
+    unstuck_private.minutes_text(unstuck_private.minutes_between(p_since, p_now)))
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.tool_lifetime(p_tool unstuck.tools, p_provider unstuck.providers, p_steps integer)
  RETURNS interval
@@ -6176,7 +6278,7 @@ AS $function$
   select e.user_id
   from unstuck.credit_entries e;
 
-  -- The other entries are looked at with their jobs.
+  -- The other entries are audited with their jobs.
   insert into unstuck_private.unaudited (user_id, entry_id)
   select e.user_id, e.id
   from unstuck.credit_entries e
@@ -6218,7 +6320,7 @@ begin
     );
     return;
   exception when others then
-    -- One bad row fails the statement: each is closed alone below.
+    -- One row fails the statement: each job is cancelled alone below.
     null;
   end;
   foreach v_id in array v_live loop
@@ -6230,7 +6332,7 @@ begin
         array['the user was erased.']
       );
     exception when others then
-      -- The caller takes the row and its ledger away all the same.
+      -- The caller deletes the row and its ledger all the same.
       null;
     end;
   end loop;
@@ -6286,6 +6388,37 @@ begin
     completed_at = coalesce(j.completed_at, clock_timestamp()),
     quarantined_at = null
   where j.id = any (p_kept);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_entries bigint;
+begin
+  delete from unstuck.job_events e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (p_job_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.queue_turns q
+  where q.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  return v_entries;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations()
@@ -6361,7 +6494,7 @@ AS $function$
     join unstuck.jobs j on j.id = s.job_id
     where s.provider = p.provider
       and unstuck_private.holds_slot(s)
-      -- Rows written by others were not claimed; they hold a slot all the same.
+      -- Rows that others wrote hold a slot without a claim.
       and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
   ) c
   where p.live > p.max_concurrent and c.live > p.max_concurrent
@@ -6372,12 +6505,12 @@ AS $function$
   cross join since n
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
-  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
-  -- free.
+  -- Four minutes count from the moment when nothing was in the way: the step was queued and the
+  -- slot was free.
   where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    -- The queue TTL is paused while another step of the job works.
     and (
       s.deadline_at > n.now
       or exists (
@@ -6401,138 +6534,26 @@ CREATE OR REPLACE FUNCTION unstuck_private.violations_of(p_jobs uuid[], p_users 
  SET search_path TO ''
  SET jit TO 'off'
 AS $function$
-  with job as (
-    select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
-      j.refund_rule = 'per_step' as is_per_step,
-      unstuck_private.is_final(j.status) as is_final,
-      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody
-      -- can mend the ledger any more, so it is no offence for ever.
-      unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
-      exists (
-        select from unstuck_private.removals r
-        where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
-      ) as has_no_ledger,
-      s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
-    from unnest(p_jobs) as n (id)
-    join unstuck.jobs j on j.id = n.id
-    cross join lateral (
-      select count(*) as steps,
-        count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
-        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
-        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
-      from unstuck.job_steps st
-      where st.job_id = j.id
-    ) s
-    cross join lateral (
-      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit,
-        coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from unstuck.credit_entries c
-      where c.job_id = j.id and c.kind in ('debit', 'refund')
-    ) e
-  ), changed as (
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      -- Times by hand may be so far off that an hour more is no time any more.
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01') as at
-    from unstuck.credit_entries e
-    where e.id = any (p_entries)
-    union
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
-    from unnest(p_users) as n (id)
-    join unstuck.violations_found f on f.user_id = n.id
-    join unstuck.credit_entries e on e.id = f.entry_id
-    union
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
-    from unnest(p_jobs) as n (id)
-    join unstuck.credit_entries e on e.job_id = n.id and e.kind in ('debit', 'refund')
-    where not exists (select from unstuck.jobs j where j.id = n.id)
-  ), adjustment as (
-    select c.id, c.user_id, c.amount, c.at
-    from changed c
-    where c.kind = 'adjustment' and c.amount > 0
-    union
-    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
-    from changed c
-    join unstuck.credit_entries a on a.user_id = c.user_id and a.kind = 'adjustment'
-    where c.kind = 'refund'
-      and a.amount > 0
-      and a.created_at between c.at - interval '1 hour' and c.at + interval '1 hour'
-  )
-  select 'steps_final_iff_job_final', j.id::text,
-    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps),
-    j.id, null::uuid, null::bigint
-  from job j
-  where j.steps > 0
-    and (
-      j.is_final and j.live_steps > 0
-      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
-    )
+  select j.invariant, j.job_id::text, j.detail, j.job_id, null::uuid, null::bigint
+  from unstuck_private.violations_of_jobs(p_jobs) j
   union all
-  select 'cancelled_request_never_runs', j.id::text,
-    format('job is %s, its user cancelled it at %s', j.status, c.at),
-    j.id, null, null
-  from job j
-  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
-  where j.status in ('queued', 'starting', 'running')
+  select e.invariant, e.entry_id::text, e.detail, null, e.user_id, e.entry_id
+  from unstuck_private.violations_of_entries(p_jobs, p_users, p_entries) e
   union all
-  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
-    j.id, null, null
-  from job j
-  where j.refunded > j.debit and not j.is_settled
-  union all
-  select 'job_money_equals_ledger', j.id::text,
-    format(
-      'row: %s charged, %s refunded; ledger: %s, %s',
-      j.credits_charged, j.credits_refunded, j.debit, j.refunded
-    ),
-    j.id, null, null
-  from job j
-  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
-    and not j.has_no_ledger
-    and not j.is_settled
-  union all
-  select 'final_refund_exact', j.id::text,
-    format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
-    j.id, null, null
-  from job j
-  -- Of what an admin has settled, only credits that could not be returned are an offence.
-  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
-    and not j.has_no_ledger
-    and case
-      -- Rows written by others may have shares that do not add up; closing them splits anew.
-      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
-      when j.status = 'completed' then
-        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
-      when j.is_final then
-        j.refunded <> j.debit
-          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
-      else false
-    end
-  union all
-  select 'quarantined', j.id::text,
-    format('live %s, quarantined at %s', j.status, j.quarantined_at),
-    j.id, null, null
-  from job j
-  where j.quarantined_at is not null and not j.is_final
-  union all
-  select 'entry_without_job', e.id::text,
-    format('%s of %s for job %s', e.kind, e.amount, e.job_id),
-    null, e.user_id, e.id
-  from changed e
-  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
-    and not exists (select from unstuck.jobs j where j.id = e.job_id)
-    and not exists (
-      select from unstuck_private.removals r
-      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
-    )
-  union all
-  select 'balance_equals_entries', n.id::text,
+  select b.invariant, b.user_id::text, b.detail, null, b.user_id, null
+  from unstuck_private.violations_of_balances(p_users) b
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of_balances(p_users uuid[])
+ RETURNS TABLE(invariant text, user_id uuid, detail text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select 'balance_equals_entries', n.id,
     case when a.user_id is null
       then format('no account, entries %s', t.total)
       else format('balance %s, entries %s', a.balance, t.total)
-    end,
-    null, n.id, null
+    end
   from unnest(p_users) as n (id)
   left join unstuck.credit_accounts a on a.user_id = n.id
   cross join lateral (
@@ -6541,29 +6562,6 @@ AS $function$
     where e.user_id = n.id
   ) t
   where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
-  union all
-  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it
-  -- back settles it, by name: older code also takes for reasons of its own.
-  select 'adjustment_beside_refund', a.id::text,
-    format('adjustment of %s near the refund of job %s', a.amount, r.job_id),
-    null, a.user_id, a.id
-  from adjustment a
-  cross join lateral (
-    select c.job_id
-    from unstuck.credit_entries c
-    where c.user_id = a.user_id
-      and c.kind = 'refund'
-      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
-    order by c.id desc
-    limit 1
-  ) r
-  where not exists (
-    select from unstuck.credit_entries x
-    where x.user_id = a.user_id
-      and x.kind = 'adjustment'
-      and x.amount = -a.amount
-      and x.reason = 'settles ' || a.id
-  )
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.violations_of_each(p_jobs uuid[], p_users uuid[], p_entries bigint[])
@@ -6613,6 +6611,117 @@ begin
     end;
   end loop;
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of_entries(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+ RETURNS TABLE(invariant text, entry_id bigint, user_id uuid, detail text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with entry as materialized (
+    select *
+    from unstuck_private.audited_entries(p_jobs, p_users, p_entries)
+  ), adjustment as (
+    select e.id, e.user_id, e.amount, e.at
+    from entry e
+    where e.kind = 'adjustment' and e.amount > 0
+    union
+    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
+    from entry e
+    join unstuck.credit_entries a on a.user_id = e.user_id and a.kind = 'adjustment'
+    where e.kind = 'refund'
+      and a.amount > 0
+      and a.created_at between e.at - interval '1 hour' and e.at + interval '1 hour'
+  )
+  select 'entry_without_job', e.id, e.user_id,
+    format('%s of %s for job %s', e.kind, e.amount, e.job_id)
+  from entry e
+  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
+    and not exists (
+      select from unstuck_private.removals r
+      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
+    )
+  union all
+  -- Of any amount: older code refunds the whole price where only a share was due. An adjustment
+  -- that takes it back settles it by name, because older code also takes for reasons of its own.
+  select 'adjustment_beside_refund', a.id, a.user_id,
+    format('adjustment of %s near the refund of job %s', a.amount, r.job_id)
+  from adjustment a
+  cross join lateral (
+    select c.job_id
+    from unstuck.credit_entries c
+    where c.user_id = a.user_id
+      and c.kind = 'refund'
+      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
+    order by c.id desc
+    limit 1
+  ) r
+  where not exists (
+    select from unstuck.credit_entries x
+    where x.user_id = a.user_id
+      and x.kind = 'adjustment'
+      and x.amount = -a.amount
+      and x.reason = 'settles ' || a.id
+  )
+$function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.violations_of_jobs(p_jobs uuid[])
+ RETURNS TABLE(invariant text, job_id uuid, detail text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with job as materialized (
+    select *
+    from unstuck_private.audited_jobs(p_jobs)
+  )
+  select 'steps_final_iff_job_final', j.id,
+    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
+  from job j
+  where j.steps > 0
+    and (
+      j.is_final and j.live_steps > 0
+      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
+    )
+  union all
+  select 'cancelled_request_never_runs', j.id,
+    format('job is %s, its user cancelled it at %s', j.status, c.at)
+  from job j
+  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id, format('refunded %s of %s', j.refunded, j.debit)
+  from job j
+  where j.refunded > j.debit and not j.is_settled
+  union all
+  select 'job_money_equals_ledger', j.id,
+    format('row: %s charged, %s refunded; ledger: %s, %s',
+      j.credits_charged, j.credits_refunded, j.debit, j.refunded)
+  from job j
+  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
+    and not j.has_no_ledger
+    and not j.is_settled
+  union all
+  select 'final_refund_exact', j.id,
+    format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
+  from job j
+  -- Of a settled job, only credits that could not be refunded are a violation.
+  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
+    and not j.has_no_ledger
+    and case
+      -- Shares in rows of others may not add up: finalising such a job computes them anew.
+      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.status = 'completed' then
+        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+      when j.is_final then
+        j.refunded <> j.debit
+          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
+      else false
+    end
+  union all
+  select 'quarantined', j.id, format('live %s, quarantined at %s', j.status, j.quarantined_at)
+  from job j
+  where j.quarantined_at is not null and not j.is_final
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_hours()
  RETURNS TABLE(hour timestamp with time zone, ordered integer, completed integer, failed integer, cancelled integer, credits_charged bigint, credits_refunded bigint)
@@ -6714,6 +6823,37 @@ AS $function$
   from unstuck_private.step_fail(
     p_job, p_step.step, 'TIMEOUT', format('no result after %s attempts.', p_step.attempts)) f
 $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.website_requeue(p_job unstuck.jobs, p_step unstuck.job_steps, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.jobs
+  set retries = retries + 1
+  where id = p_job.id;
+  update unstuck.job_steps s
+  set status = 'queued',
+    input = p_job.input || s.input,
+    lease_until = null,
+    claimed_at = null,
+    sent_at = null,
+    started_at = null,
+    not_before = null,
+    checked_at = null,
+    deadline_at = least(p_now + t.queue_ttl, p_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job.id
+    and s.step = p_step.step
+    and t.tool = p_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job.id]);
+  insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+  values (
+    p_job.id, p_step.step, p_step.run, 'website_retried', 'running', 'queued',
+    nullif(current_setting('unstuck.actor', true), ''),
+    jsonb_build_object('retry', p_job.retries + 1));
+end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.website_reserve_or_fail(p_job_id uuid, p_step integer)
  RETURNS TABLE(tool text, run bigint, retries integer, action text, refunded bigint)
@@ -6822,51 +6962,71 @@ comment on function public.refund_upscaler_credits(uuid,bigint,text) is
 'Unstuck front of unstuck.refund_upscaler_credits.';
 comment on function unstuck.cleanup_all_stale_ai_jobs() is
 '
-Caller: pg_cron, an operator.
+Caller: pg_cron every minute, and an operator.
 
-The healer that needs no edge: closes every live job of all tools past its limit and returns the
-credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed
-whatever becomes of its report. Always seven rows.
+Effect: the healer that needs no edge. It finalises every live job that ran out of time, of all
+tools, with its refund. A step that was sent to an asynchronous provider waits 3 minutes past its
+deadline for an edge healer, which can query the provider. It waits for no lock, no job stops the
+others, and a failed report undoes no healing. Always seven rows, one per table.
+
+Refuses: nothing.
 
 Replay: zeros.
 ';
 comment on function unstuck.consume_upscaler_credits(uuid,bigint,text) is
 '
-Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
-false when the balance is too low.
+Caller: older back-end code, as the service.
+
+Effect: takes the amount from the user''s balance by an adjustment that belongs to no job.
+
+Refuses: by success = false and error_message: an amount that is not positive, a balance that is too
+low.
+
+Replay: takes the amount once more; the function has no idempotency key.
 ';
 comment on function unstuck.credit_grant_v1(uuid,bigint,text,text) is
 '
-Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
-Replay: same key, same grant: nothing changes, replayed = true.
+Caller: the purchase code of the app, as the service.
+
+Effect: gives the user credits by a grant, and creates the account where there is none. balance:
+after the grant.
+
+Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
+idempotency_conflict (the key belongs to another grant).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
 ';
 comment on function unstuck.generation_get_v1(uuid,text,uuid) is
 '
-Caller: the website functions'' GET, for the verified user.
+Caller: the GET of the website functions, for the verified user.
 
-What job_get_v1 says, with retries and, once it is completed, where its files lie.
+Effect: like job_get_v1, with retries and, once the website is completed, the address of its files.
 
 Refuses: not_found.
+
+Replay: reads again.
 ';
 comment on function unstuck.generation_put_back_v1(uuid,bigint) is
 '
-Caller: cleanup-stale-generations, whose call failed.
+Caller: cleanup-stale-generations, when its call of the tool''s function failed.
 
-The reservation is undone, so that the next cleanup tries again at once. No row where another
+Effect: undoes the reservation, so that the next cleanup tries again at once. No row where another
 attempt has begun.
+
+Refuses: nothing.
+
+Replay: changes nothing.
 ';
 comment on function unstuck.generation_retry_v1(uuid,text,uuid) is
 '
-Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
-record''s own).
+Caller: the website functions, for retryHistoryId. p_user_id null: the service calls, for the user
+of the record.
 
-A stale attempt goes back to the queue, free, retries + 1. outcome retried | closed (no attempt
-left: failed and refunded).
+Effect: puts a stale attempt back into the queue, free of charge, with retries + 1. outcome: retried
+| closed (no attempt or no time left: the job failed and was refunded).
 
-Refuses: not_found (also another''s or another tool''s), already_final, in_progress (also one that
-is quarantined).
+Refuses: not_found (also a job of another user or tool), already_final, in_progress (also a
+quarantined job).
 
 Replay: in_progress.
 ';
@@ -6874,94 +7034,111 @@ comment on function unstuck.generations_stale_v1(integer) is
 '
 Caller: cleanup-stale-generations.
 
-Websites whose attempt stopped. action retry: reserved for the caller for 45 s, who calls the
-function of its tool | failed: no attempt or time left, closed and refunded here. What somebody
-else holds is left for the next call; a row on which this fails is quarantined.
+Effect: goes through websites whose attempt stopped, up to p_limit. action: retry (reserved for 45 s
+for the caller, which calls the function of its tool) | failed (no attempt or no time left: failed
+and refunded here). What another transaction has locked is left to the next call; a job on which
+this fails is quarantined. remaining: stale websites beyond p_limit.
 
-remaining: stale ones beyond p_limit.
+Refuses: nothing.
 
-Replay: what is reserved is not given out again.
+Replay: a reserved website does not come again for 45 s.
 ';
 comment on function unstuck.has_role(uuid,unstuck.app_role) is
 '
-Caller: policies, the admin functions. True when the user holds the role now: the host''s own
-has_role decides where the host has one, else unstuck.user_roles.
+Caller: policies, the admin functions, and apps that check a role.
+
+Effect: none. True when the user holds the role now. The host''s own has_role decides where the host
+has one, else unstuck.user_roles.
+
+Refuses: nothing.
+
+Replay: reads again.
 ';
 comment on function unstuck.health_v1() is
 '
-Caller: health of the gateway.
+Caller: the gateway, for /health.
 
-What the last finished sweep stored; never scans. Nulls when there was none, or where that sweep
-could not count.
+Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
+none, or where that pass could not count.
+
+Refuses: nothing.
+
+Replay: reads again.
 ';
 comment on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) is
 '
-Caller: admin-cancel-job. The role is read now, in the same transaction.
+Caller: admin-cancel-job. The role of p_actor is read in the same transaction.
 
-Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
-not get back yet. The ledger decides, whatever the row says of its money: where more came back
-than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
-refund the job is closed without one. The message tells what was returned; the event
-`admin_cancelled` has the sums before and after, and the reason for an owed refund.
+Effect: cancels a live job of any tool, also a quarantined one, and refunds what the ledger shows as
+taken and not yet refunded, whatever the row says. If the account takes no refund, the job is
+cancelled without one. The message says what was refunded; the event admin_cancelled has the sums
+before and after, and why a refund failed.
 
-Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
-second call returns nothing more).
+Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits).
+
+Replay: already_final; nothing is refunded twice.
 ';
 comment on function unstuck.job_cancel_v1(uuid,text,uuid) is
 '
-Caller: cancel of the queue endpoint, for the verified user.
+Caller: the cancel operation of runninghub-queue-manager, for the verified user.
 
-Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
-orphan that a sweep cancelled is its user''s cancel from then on.
+Effect: cancels the user''s own waiting job (a running one where the tool allows it) and refunds it.
+An orphan that a sweep cancelled counts as cancelled by its user from then on, and no `/run` takes
+it back.
 
-Refuses: bad_request, not_found, in_progress (also one that is kept for an operator, or will be
-because its money fits nowhere), already_final.
+Refuses: bad_request, not_found, in_progress (also a quarantined job, and one whose refund does not
+fit into a bigint, which the next sweep quarantines), already_final.
+
+Replay: already_final, with what was refunded.
 ';
 comment on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) is
 '
-Caller: the function that creates the tool''s jobs.
+Caller: the function that creates the tool''s jobs, for the verified user.
 
-Effect: takes the price and writes the job with its steps, in one transaction; adopts a pending row
-of the same id.
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted.
 
-Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists,
-queue_full, insufficient_credits. A refusal leaves nothing behind.
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
 
-Replay: the same id, user and hash get the job''s present state, replayed = true, and no charge.
+Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
 ';
 comment on function unstuck.job_get_v1(uuid,uuid,text) is
 '
-Caller: the status endpoints, for the verified user (p_user_id null: the service) and one tool
+Caller: the status endpoints, for the verified user (p_user_id null: for the service) and one tool
 (p_tool null: any).
 
-Effect: closes or rescues that user''s overdue jobs, then answers with the job''s present state.
-tasks: the parallel steps as of the same moment, each with its picture once it is its owner''s.
+Effect: heals the user''s jobs when this one is past its deadline, then answers with the job''s
+present state. tasks: the parallel steps, each with its output once the owner may see it.
 
-Refuses: not_found, also for another user''s job.
+Refuses: not_found, also for a job of another user or another tool.
 
 Replay: reads again.
 ';
 comment on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) is
 '
-Caller: admin-retry-job.
+Caller: admin-retry-job. The role of p_actor is read in the same transaction.
 
-A live job past its lease or deadline is requeued with fresh counters (retried); a final one
-becomes a new job for the same user and input, free unless p_charge (retry_of).
+Effect: a live job past its lease or deadline goes back to the queue with fresh counters: retried =
+true. A final one becomes a new job, p_new_job_id, of the same user with the same input, free of
+charge unless p_charge: retry_of names the old one.
 
-Refuses: forbidden, bad_request, not_found, in_progress (also one that is quarantined: cancel it
-first), active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken).
+Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job: cancel it first),
+already_final (its input is kept no longer), active_job_exists, insufficient_credits,
+idempotency_conflict (the new id is taken).
 
-Replay while the new job lives: that job.
+Replay: while the new job is live: that job.
 ';
 comment on function unstuck.jobs_sweep_v1(bigint,integer) is
 '
-Caller: cleanup-stale-jobs.
+Caller: cleanup-stale-jobs, in its pass.
 
-Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a
-provider, up to p_limit and for some seconds, before the caller gives the call up. It waits for
-nobody: what others hold is left for the next pass. A row that cannot be healed is quarantined.
+Effect: finalises, or requeues, every job that ran out of time and needs no query to a provider, up
+to p_limit jobs and for six seconds. It waits for no lock. A job that cannot be healed is
+quarantined. remaining: due, but locked by others or beyond the limit (looking one page ahead).
 
-remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+Refuses: nothing.
 
 Replay: nothing left to do.
 ';
@@ -6969,7 +7146,7 @@ comment on function unstuck.queue_check_v1(text) is
 '
 Caller: the check and status endpoints.
 
-Effect: none; one row per known provider: its limit, what runs, what waits.
+Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
 
 Refuses: nothing; no row where there is no such provider.
 
@@ -6977,27 +7154,34 @@ Replay: reads again.
 ';
 comment on function unstuck.refund_upscaler_credits(uuid,bigint,text) is
 '
-Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job''s own refund shows in invariant_violations. Refuses by success = false what is not
-positive or more than one may be given at once.
+Caller: older back-end code, as the service.
+
+Effect: gives the amount to the user by an adjustment that belongs to no job. An adjustment within
+an hour of a job''s own refund shows in invariant_violations.
+
+Refuses: by success = false and error_message: an amount that is not positive or over 10^12.
+
+Replay: gives the amount once more; the function has no idempotency key.
 ';
 comment on function unstuck.session_cancel_v1(uuid,text,uuid[]) is
 '
 Caller: cancel-session, for the verified user.
 
-Cancels the caller''s own waiting jobs of that session and those named; a named one that is still
-to come never runs. A job that cannot be closed is quarantined, and stops none of the others.
+Effect: cancels the user''s own waiting jobs of that session and those that p_job_ids names, and
+refunds them. A named job that has not arrived yet is refused when it does. A job that cannot be
+finalised is quarantined and stops none of the others. One row per cancelled job.
 
-Refuses: bad_request (also more than 100 ids), rate_limited (a user''s list of what is still to
-come holds 1,000 ids for a day).
+Refuses: bad_request (also more than 100 ids), rate_limited (1,000 orders that were cancelled before
+they arrived are kept per user, a day each).
 
 Replay: no rows.
 ';
 comment on function unstuck.step_cancelled_v1(uuid,integer,text) is
 '
-Caller: whoever told the provider to cancel a task.
+Caller: the edge, after it cancelled a task at the provider.
 
-Effect: strikes that cancel from what the step owes; remaining: how many it still owes.
+Effect: takes the task out of the step''s cancel debt. remaining: how many cancels the step still
+owes.
 
 Refuses: nothing; no row where there is no such step.
 
@@ -7005,12 +7189,11 @@ Replay: changes nothing.
 ';
 comment on function unstuck.step_checked_v1(uuid,integer,bigint,text) is
 '
-Caller: sweep, after asking the provider (p_answer: running | no_answer).
+Caller: a healer, after it queried the provider about a step (p_answer: running | no_answer).
 
-Effect: before the step''s deadline, notes when it was asked. Past the deadline, fails the step and
-returns its credits: at once for running, after one grace for no_answer. A cancel at the provider is
-then owed.
-outcome: waiting | failed | stale (not the present run, or finished already).
+Effect: records when the provider was queried. Past the step''s deadline it fails the step and
+refunds: at once for running, after one grace for no_answer; the provider is then owed a cancel.
+outcome: waiting | failed | stale (not the present run, or the provider is done).
 
 Refuses: bad_request for another answer.
 
@@ -7018,22 +7201,22 @@ Replay: stale once the step has failed.
 ';
 comment on function unstuck.step_claim_v1(text,integer) is
 '
-Caller: whatever dispatches a provider''s work.
+Caller: a worker, before it submits steps of a provider.
 
-Effect: takes up to p_limit waiting steps in fair order while slots are free. Each gets a new run
-and a lease; the answer names the picture that the step before made and for how long the step may
-work.
+Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
+and a lease. The reply has each step''s request, the output of the step before, and how long the step
+may run.
 
-Refuses: nothing; no rows where nothing may start.
+Refuses: nothing; no row where no step may start.
 
-Replay: takes the next ones.
+Replay: claims the next steps.
 ';
 comment on function unstuck.step_complete_v1(uuid,integer,bigint,jsonb,text) is
 '
-Caller: whoever has stored the step''s result.
+Caller: a worker, after it stored the step''s result.
 
-Effect: completes the step. The last one completes the job, any other lets the next step queue.
-outcome: completed | late (final already) | stale (not the present run, or not running).
+Effect: completes the step. The last step completes the job; any other lets the next step of a chain
+queue. outcome: completed | late (the step is final) | stale (not the present run, or not running).
 
 Refuses: nothing.
 
@@ -7041,33 +7224,33 @@ Replay: late.
 ';
 comment on function unstuck.step_done_v1(uuid,integer,bigint,text,jsonb) is
 '
-Caller: whoever learned, by asking, that the provider finished the task.
+Caller: a worker or a healer that learned from the provider that the task finished.
 
-Effect: frees the slot and takes the lease under which the caller copies the result.
-outcome: copy (run: the one to go on with) | late (the step is closed: the success is recorded,
-nothing else changes) | stale (not this run''s task, or another worker copies it).
-
-Refuses: nothing. Of a task of another step nothing is taken and nothing recorded.
-
-Replay: stale while the copy lease lasts; afterwards copy, for whoever goes on.
-';
-comment on function unstuck.step_fail_v1(uuid,integer,bigint,text,text) is
-'
-Caller: dispatch, or whoever learned, by asking, that the provider failed.
-
-Effect: fails the step and, by the job''s refund rule, the job; returns credits in the same
-transaction.
-outcome: failed | stale (not the present run, or final already).
+Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
+copy (run: the run to go on with) | late (the step is final: the success is recorded, and nothing
+else changes) | stale (not this run''s task, or another worker copies the result). A task of another
+step changes nothing.
 
 Refuses: nothing.
 
-Replay: stale; nothing is returned twice.
+Replay: stale while the lease lasts; afterwards copy, for the next worker.
+';
+comment on function unstuck.step_fail_v1(uuid,integer,bigint,text,text) is
+'
+Caller: a worker or a healer that learned from the provider that the step failed.
+
+Effect: fails the step and, by the job''s refund rule, the job, and refunds in the same transaction.
+outcome: failed | stale (not the present run, or final).
+
+Refuses: nothing.
+
+Replay: stale; nothing is refunded twice.
 ';
 comment on function unstuck.step_get_v1(uuid,integer) is
 '
-Caller: the webhook consumer, and reconcile.
+Caller: the webhook consumer and the reconciliation of lost submissions.
 
-Effect: none; a snapshot of one step.
+Effect: none; returns one step as it is now.
 
 Refuses: nothing; no row where there is no such step.
 
@@ -7077,21 +7260,21 @@ comment on function unstuck.step_heartbeat_v1(uuid,integer,bigint) is
 '
 Caller: a worker, while a synchronous call or a copy runs.
 
-Effect: renews the lease, never past the step''s deadline. lease_ms: what is left of it.
-applied = false: the lease is lost; the worker aborts its own call.
+Effect: renews the lease, never past the step''s deadline. lease_ms: how long it lasts. applied =
+false: the lease is lost, and the worker aborts its call.
 
 Refuses: nothing.
 
-Replay: renews again.
+Replay: renews the lease again.
 ';
 comment on function unstuck.step_requeue_v1(uuid,integer,bigint,text,integer,text,text) is
 '
-Caller: dispatch, when the provider refused for capacity or failed in passing (p_kind: capacity |
-transient).
+Caller: a worker whose submission the provider refused for capacity, or failed in a way that may
+pass (p_kind: capacity | transient).
 
-Effect: puts the step back into the queue with not_before, holding no slot. Past attempt_max or
-expires_at it fails instead and its credits are returned.
-outcome: queued | failed | stale (not the present run, or finished already).
+Effect: puts the step back into the queue until p_delay_ms have passed, and frees its slot. Past
+attempt_max or expires_at it fails the step and refunds instead. outcome: queued | failed | stale
+(not the present run, or the provider is done).
 
 Refuses: bad_request for another kind.
 
@@ -7099,10 +7282,10 @@ Replay: stale.
 ';
 comment on function unstuck.step_sent_v1(uuid,integer,bigint) is
 '
-Caller: dispatch, before the request leaves.
+Caller: a worker, before its request leaves for the provider.
 
-Effect: counts the step as sent from here on.
-applied = false: not the present run, or sent already; the caller must not submit.
+Effect: records that the step was sent, and counts the attempt. applied = false: not the present
+run, or sent before; the worker must not submit.
 
 Refuses: nothing.
 
@@ -7110,32 +7293,38 @@ Replay: applied = false.
 ';
 comment on function unstuck.step_started_v1(uuid,integer,bigint,text) is
 '
-Caller: dispatch, or whoever learned the task id of a step whose answer was lost. On a webhook''s
-word alone nobody calls it for a task that is still at work.
+Caller: a worker that got the provider''s task for its submission, or a healer that found it later. A
+webhook alone is no reason to call it for a task that is still at work.
 
-Effect: records the provider''s task.
-outcome: running | cancel_due (the step is closed, or claimed again: the caller cancels the task at
-the provider, else a sweep does) | stale (known already, or another step''s task, which nothing said
-at this step''s address can touch).
+Effect: records the task. outcome: running | cancel_due (the step is final or was claimed again: the
+caller cancels the task at the provider, else a sweep does) | stale (recorded before, or a task of
+another step, which changes nothing). webhook_waiting: a webhook of this run is not applied yet.
 
 Refuses: nothing.
 
-Replay: running again for the same task; stale where its cancel is owed already.
+Replay: running for the same task; stale where its cancel is owed already.
 ';
 comment on function unstuck.steps_due_v1(text,integer,boolean) is
 '
-Caller: sweep; with p_all the checker, for which every running step is due.
+Caller: a healer, for one asynchronous provider; with p_all the checker, for which every running
+step is due.
 
-Steps to ask the provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no
-answer; copy: finished, not stored; cancel: owed), those first that were not asked about for
-longest, and how many are open in all. What it returns is reserved for a moment. What somebody
-else holds is left for the next call, and so is a step that cannot be reserved.
+Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
+caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
+copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
+queried for longest come first. open: how many tasks the provider works on in all.
+
+Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
+that cannot be reserved, is left to the next call.
+
+Replay: a step that is reserved does not come again for some seconds.
 ';
 comment on function unstuck.steps_waiting_v1(text) is
 '
-Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot.
+Caller: a worker of a synchronous provider at its end, and every call that may have freed a slot.
 
-Effect: none; how many steps wait, retries included, and how many a claim would take now.
+Effect: none; waiting: how many steps wait, retries included; may_start: how many of them a claim
+would take now.
 
 Refuses: nothing; no row where there is no such provider.
 
@@ -7143,65 +7332,82 @@ Replay: reads again.
 ';
 comment on function unstuck.sweep_begin_v1(text) is
 '
-Caller: an edge healer, before its pass. Opens the pass''s row.
+Caller: an edge healer, before its pass.
+
+Effect: writes the row of the pass, which later calls name by sweep_id.
+
+Refuses: nothing.
+
+Replay: another row: each call begins a pass.
 ';
 comment on function unstuck.sweep_end_v1(bigint,integer,integer,bigint) is
 '
 Caller: an edge healer, after its pass.
 
-Audits what has changed since the last audit, for at most about half a second, and stores what
-health reads: stuck rows and offences. A count that failed is stored as null, which is not healthy;
-the pass is finished all the same.
+Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
+most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
+null, which is not healthy; the pass is finished all the same. remaining: jobs that are due after
+all the pass did.
 
-remaining: due and left over after all that the pass did, also by asking providers.
+Refuses: nothing; no row where there is no such pass.
+
+Replay: adds the numbers again.
 ';
 comment on function unstuck.user_active_v1(uuid) is
 '
-Caller: check-user-active.
+Caller: check-user-active, for the verified user.
 
-Heals the user''s overdue rows and orphans, then looks at running jobs, then at queued ones, of
-the tools of which a user may have one job at a time. A row that is quarantined does not count.
-Always one row.
+Effect: heals the user''s jobs that ran out of time and cancels the user''s orphans; then one row says
+whether the user has a live job in an exclusive group, and which.
+
+Refuses: nothing.
+
+Replay: reads again.
 ';
 comment on function unstuck.user_erase_v1(uuid,uuid,text) is
 '
-Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user''s live
-jobs, then removes the user''s jobs, steps, events, provider calls, ledger, account, cancelled
-requests, turns and roles, all or nothing, and notes it in admin_log.
-What a provider may still be at stays for a day as a bare row that names nobody, so that its
-cancel is sent. Files are listed in erasures and deleted later through the Storage API.
-jobs, entries: removed; files: results that the jobs named.
+Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
+
+Effect: cancels the user''s live jobs, then deletes the user''s jobs, steps, events, webhooks, ledger,
+account, cancelled orders, turns and roles, all or nothing, and records it in admin_log. A job that
+a provider may still work on stays for a day as a bare row that names no user, so that its cancel is
+sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
+deleted rows; files: results that the jobs named.
+
 Refuses: forbidden, bad_request.
-Replay: zeros; the user may come back and is then somebody new.
+
+Replay: zeros. The user may come back and is a new user then.
 ';
 comment on function unstuck.user_heal_v1(uuid) is
 '
-Caller: a request of that user that was refused by the user''s own rows.
+Caller: a request that was refused because of the user''s own live jobs.
 
-Heals what is over, at once. A second at most is waited for the user''s account; who holds it for
-longer is not waited for, and nothing is healed.
+Effect: heals the jobs of this user that ran out of time. It waits at most a second for the user''s
+account; if another transaction holds it for longer, nothing is healed.
+
+Refuses: nothing.
 
 Replay: zeros.
 ';
 comment on function unstuck.webhook_applied_v1(bigint) is
 '
-Caller: the webhook consumer.
+Caller: the webhook consumer, after it handled a webhook.
 
-Effect: marks a recorded call as dealt with.
+Effect: marks the webhook as applied.
 
-Refuses: nothing; no row where there is no such call.
+Refuses: nothing; no row where there is no such webhook.
 
 Replay: keeps the first time.
 ';
 comment on function unstuck.webhook_record_v1(text,uuid,integer,bigint,text,text,jsonb) is
 '
-Caller: provider-webhook, after it has verified the token.
+Caller: provider-webhook, after it verified the token.
 
-Effect: keeps the call; changes no job.
+Effect: stores the webhook; it changes no job.
 
 Refuses: nothing.
 
-Replay: recorded = false, with the id of the call that was kept.
+Replay: recorded = false, with the id of the webhook that is stored.
 ';
 comment on view public.generation_history is
 'Unstuck front of unstuck.generation_history.';

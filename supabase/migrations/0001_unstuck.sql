@@ -18,30 +18,30 @@ $applied$;
 -- A function may name what stands below it.
 set local check_function_bodies = off;
 
---: source schema/unstuck.sql b9ec6e8afce3
--- Tables, views and RPCs of the product; the schema that PostgREST exposes.
+--: source schema/unstuck.sql 147f2036aadb
+-- The tables, views and RPCs of Unstuck: the schema that PostgREST exposes.
 create schema unstuck;
 
 revoke all on schema unstuck from public, anon, authenticated, service_role;
 grant usage on schema unstuck to authenticated, service_role;
 
---: source schema/unstuck_private.sql eb74d946adf2
--- What only functions and views of `unstuck` use. PostgREST never exposes it.
+--: source schema/unstuck_private.sql b5247c29946b
+-- What only the functions and views of `unstuck` use. PostgREST never exposes it.
 create schema unstuck_private;
 
 revoke all on schema unstuck_private from public, anon, authenticated, service_role;
 -- The views run as their caller and use some functions in here.
 grant usage on schema unstuck_private to authenticated, service_role;
 
---: source role/app_role.sql 6de0ff5ad30c
--- The roles that `user_roles` knows. Only `admin` means anything to this product.
+--: source role/app_role.sql 82967efd8a04
+-- The roles that `user_roles` may hold. Only `admin` has a meaning for Unstuck.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
 revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
 grant usage on type unstuck.app_role to public;
 
---: source admin/admin_log.sql a3af433c41de
--- What admins did that is no job's own history: append-only, kept for ever.
+--: source admin/admin_log.sql 4bc602f09db7
+-- What admins did outside of the history of single jobs. Append-only, kept for ever.
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
   at timestamptz not null default clock_timestamp(),
@@ -63,8 +63,8 @@ revoke all on sequence unstuck.admin_log_id_seq from public, anon, authenticated
 grant select on unstuck.admin_log to service_role;
 grant select on unstuck.admin_log to authenticated;
 
---: source audit/audit_lock.sql 559613417242
--- One row: whoever holds its lock audits, so that two healers never audit the same change.
+--: source audit/audit_lock.sql ea64bd26fc56
+-- One row: the healer that locks it audits, so that no change is audited by two at once.
 create table unstuck_private.audit_lock (
   only_one boolean primary key default true check (only_one),
   audited_at timestamptz
@@ -73,9 +73,9 @@ create table unstuck_private.audit_lock (
 alter table unstuck_private.audit_lock enable row level security;
 revoke all on unstuck_private.audit_lock from public, anon, authenticated, service_role;
 
---: source audit/removals.sql c189603be968
--- When all jobs, or the whole ledger, of a user were removed while the other was kept: what was
--- removed together is missing from the other side and is no offence. The row goes with the rest.
+--: source audit/removals.sql 86f3c44ba392
+-- When all jobs, or the whole ledger, of a user were deleted while the other was kept: what is
+-- missing on the other side since then is no violation. The row is deleted with the rest.
 create table unstuck_private.removals (
   user_id uuid primary key,
   jobs_removed_at timestamptz not null default '-infinity',
@@ -85,17 +85,17 @@ create table unstuck_private.removals (
 alter table unstuck_private.removals enable row level security;
 revoke all on unstuck_private.removals from public, anon, authenticated, service_role;
 
---: source audit/unaudited.sql c6910278e9c0
--- What has changed and was not audited yet: written by the statement that changed it, taken off by
--- the audit that looked at it. So an audit costs what has changed, a change that commits late is
--- never missed, and a row written by hand counts whatever times it carries.
+--: source audit/unaudited.sql 7688876a0813
+-- What changed and was not audited yet. The statement that changes a row writes it, the audit
+-- deletes it. So an audit costs what changed, a change that commits late is never missed, and a row
+-- that was written by hand counts whatever times it has.
 create table unstuck_private.unaudited (
   id bigint generated always as identity primary key,
   job_id uuid,
   user_id uuid,
   entry_id bigint
 )
--- Its rows come and go within a minute.
+-- Its rows live for a minute.
 with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 alter table unstuck_private.unaudited enable row level security;
@@ -103,10 +103,10 @@ revoke all on unstuck_private.unaudited from public, anon, authenticated, servic
 revoke all on sequence unstuck_private.unaudited_id_seq
 from public, anon, authenticated, service_role;
 
---: source audit/violations_found.sql 55674ccdf84b
--- Offences against the invariants, found once and kept until they are mended. Exactly one of
--- `job_id` and `user_id` says whose change has this offence looked at again; `entry_id` is set
--- where the offence is one entry of that user.
+--: source audit/violations_found.sql d18f4df6eaf6
+-- Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
+-- `user_id` says whose change has the violation checked again; `entry_id` is set where it is about
+-- one ledger entry of that user.
 create table unstuck.violations_found (
   invariant text not null,
   subject text not null,
@@ -132,9 +132,9 @@ alter table unstuck.violations_found enable row level security;
 revoke all on unstuck.violations_found from public, anon, authenticated, service_role;
 grant select on unstuck.violations_found to service_role;
 
---: source cancel/cancelled_requests.sql 59786908c64f
--- What users cancelled, also before it arrived: a request named here is refused while its row is
--- kept, a day. At most 1,000 rows a user.
+--: source cancel/cancelled_requests.sql fe24a235bfd6
+-- Orders that users cancelled, also before they arrived: an order named here is refused while its
+-- row is kept, a day. At most 1,000 rows per user.
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
@@ -148,8 +148,9 @@ alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
 grant select on unstuck.cancelled_requests to service_role;
 
---: source credit/credit_accounts.sql 46c857b344a7
--- No foreign key to auth.users: a deleted user's jobs still close.
+--: source credit/credit_accounts.sql be0ea8eee90f
+-- The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the
+-- jobs of a deleted user can still be finalised.
 create table unstuck.credit_accounts (
   user_id uuid primary key,
   balance bigint not null default 0 check (balance >= 0)
@@ -160,9 +161,9 @@ revoke all on unstuck.credit_accounts from public, anon, authenticated, service_
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
---: source credit/credit_entries.sql 58af5cafc5f8
--- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
--- or given back twice.
+--: source credit/credit_entries.sql 0aaa88f74908
+-- The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
+-- twice, and a step from being refunded twice.
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
@@ -196,7 +197,7 @@ where kind = 'debit' and job_id is not null;
 create index credit_entries_by_user
 on unstuck.credit_entries (user_id, id);
 
--- The audit asks which adjustment lies near which refund.
+-- The audit looks for adjustments near a refund of the same user.
 create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)
 where kind in ('adjustment', 'refund');
 
@@ -206,9 +207,9 @@ revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenti
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
---: source erase/erasures.sql 733104a4ebd8
+--: source erase/erasures.sql 565efb356ca3
 -- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
--- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
+-- deletes them later. files_left: null until they were counted, 0 once all are gone.
 create table unstuck.erasures (
   user_id uuid primary key,
   at timestamptz not null default clock_timestamp(),
@@ -222,8 +223,8 @@ alter table unstuck.erasures enable row level security;
 revoke all on unstuck.erasures from public, anon, authenticated, service_role;
 grant select on unstuck.erasures to service_role;
 
---: source history/migrations.sql 05845503f51e
--- Which of our migrations this database has. The host's own history is never touched.
+--: source history/migrations.sql 0a7004d7c895
+-- Which of our migrations this database has. The host's own history of migrations is never touched.
 create table unstuck_private.migrations (
   number int primary key,
   name text not null,
@@ -234,8 +235,8 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
---: source job/job_events.sql 71a12bfae37e
--- The history of every transition of jobs and steps. Append-only; written by triggers.
+--: source job/job_events.sql 501e46da3bab
+-- The history: every transition of a job or step. Append-only; triggers write it.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
@@ -246,7 +247,7 @@ create table unstuck.job_events (
   event text not null,
   from_status text,
   to_status text,
-  -- Who acted: user, worker, sweep, or an admin's id.
+  -- user, client, service, worker, sweep, or `admin:` and the admin's id.
   actor text,
   detail jsonb
 );
@@ -261,9 +262,9 @@ revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.job_events_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
 
---: source retention/retention.sql 21a28562aa78
--- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
--- later version would write. A kind that is not named here is never pruned.
+--: source retention/retention.sql dcf291ed717f
+-- How long each kind of row is kept; null: for ever. An operator's own values stay when a later
+-- version is installed. A kind without a row here is never pruned.
 create table unstuck.retention (
   kind text primary key,
   keep interval check (keep > '0')
@@ -273,8 +274,8 @@ alter table unstuck.retention enable row level security;
 revoke all on unstuck.retention from public, anon, authenticated, service_role;
 grant select on unstuck.retention to service_role;
 
---: source retention/retention_progress.sql 059fbe37a6a8
--- What pruning has done of each kind: rows in all, when, how far a walk has come, the last error.
+--: source retention/retention_progress.sql 309b705cda8f
+-- What pruning did of each kind: how many rows in all, when, how far a walk came, the last error.
 create table unstuck_private.retention_progress (
   kind text primary key,
   pruned bigint not null default 0,
@@ -288,8 +289,8 @@ alter table unstuck_private.retention_progress enable row level security;
 revoke all on unstuck_private.retention_progress
 from public, anon, authenticated, service_role;
 
---: source role/user_roles.sql 046a2d897c4c
--- Who holds which role, for projects whose app keeps no roles of its own.
+--: source role/user_roles.sql e81565ec3117
+-- Who holds which role, for a project whose app has no roles of its own.
 create table unstuck.user_roles (
   user_id uuid not null,
   role unstuck.app_role not null,
@@ -300,7 +301,8 @@ alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
 grant select on unstuck.user_roles to authenticated, service_role;
 
---: source sweep/sweeps.sql fae389a0cbe1
+--: source sweep/sweeps.sql 195d1c653658
+-- One row per pass of a healer. Null counts in a finished row: the count failed.
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -324,10 +326,10 @@ revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.sweeps_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.sweeps to service_role;
 
---: source sweep/unhealed.sql 26ea38c2d350
--- Jobs that could not even be quarantined: a trigger or a constraint refuses every change of the
--- row. Healers leave such a job alone for a while, longer after each try, so that any number of
--- them costs the others nothing.
+--: source sweep/unhealed.sql 2082abf39399
+-- Jobs that could not even be quarantined, because a trigger or a constraint refuses every change
+-- of the row. Healers leave such a job alone until `retry_at`, later after each try, so that any
+-- number of them costs the other jobs nothing.
 create table unstuck_private.unhealed (
   job_id uuid primary key,
   tries int not null default 1,
@@ -338,19 +340,20 @@ create table unstuck_private.unhealed (
 alter table unstuck_private.unhealed enable row level security;
 revoke all on unstuck_private.unhealed from public, anon, authenticated, service_role;
 
---: source tool/providers.sql c4e92c2cea05
--- Who does the work, and how many steps at once.
+--: source tool/providers.sql fd67e0d6263f
+-- The providers, and how many steps each may work on at once. What differs between providers is a
+-- column here: no function names a provider.
 create table unstuck.providers (
   provider text primary key,
-  -- How many slots there are: steps that may be at the provider at the same time.
+  -- The number of slots: steps that the provider may work on at the same time.
   max_concurrent int not null
     check (max_concurrent >= 0),
   enabled boolean not null default true,
-  -- A synchronous provider answers with the result; its worker holds a lease while the call runs.
+  -- A synchronous provider answers with the result; a worker holds a lease while the call runs.
   synchronous boolean not null default false,
-  -- Where webhooks are not signed they are only hints: running steps are also asked about.
+  -- False: a webhook is only a hint, and the healers query running steps as well.
   signed_webhooks boolean not null default false,
-  -- Its tools' own cleanup calls their function again: the healers leave its attempts to it.
+  -- True: a cleanup of its own retries its steps by calling their function, and the sweep does not.
   retried_by_function boolean not null default false,
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
@@ -360,8 +363,8 @@ alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;
 grant select on unstuck.providers to authenticated, service_role;
 
---: source queue/queue_turns.sql ea63a074938b
--- When each user was last admitted at a provider; written by the claim, under the provider's lock.
+--: source queue/queue_turns.sql 6ffdeff76b75
+-- When each user was last served by a provider. The claim writes it, under the provider's lock.
 create table unstuck_private.queue_turns (
   provider text not null references unstuck.providers,
   user_id uuid not null,
@@ -374,11 +377,11 @@ create index queue_turns_by_time on unstuck_private.queue_turns (served_at);
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
 
---: source tool/tools.sql a2e5e5d0b1c6
+--: source tool/tools.sql 2b0e3a9e15f5
 -- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
 create table unstuck.tools (
   tool text primary key,
-  -- The old table name, today a view, under which older clients know its jobs.
+  -- The view under whose name older clients know its jobs.
   table_name text not null
     check (table_name in (
       'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',
@@ -391,25 +394,26 @@ create table unstuck.tools (
     check (priced_per in ('job', 'step')),
   step_order text not null default 'sequential'
     check (step_order in ('sequential', 'parallel')),
-  -- `all`: a failure returns the whole price; `per_step`: delivered steps stay charged.
+  -- `all`: a failed job is refunded whole; `per_step`: delivered steps stay charged.
   refund_rule text not null default 'all'
     check (refund_rule in ('all', 'per_step')),
-  -- A user has one live job among the tools of a group.
+  -- A user has at most one live job among the tools of a group; null: any number.
   exclusive_group text,
   -- How long a claimed step may take until the provider has accepted it.
   start_timeout interval not null default '25 seconds'
     check (start_timeout > '0'),
-  -- How long a step may be at the provider.
+  -- How long the provider may work on a step.
   run_timeout interval not null default '10 minutes'
     check (run_timeout > '0'),
   -- How long a job may wait in the queue.
   queue_ttl interval not null default '10 minutes'
     check (queue_ttl > '0'),
+  -- How often a step may be submitted.
   attempt_max int not null default 3
     check (attempt_max >= 1),
   -- Whether users may cancel what is already at the provider.
   user_cancel_running boolean not null default false,
-  -- Nobody can order a disabled tool; its old rows stay readable.
+  -- A disabled tool refuses orders; its jobs stay readable.
   enabled boolean not null default true
 );
 
@@ -417,7 +421,7 @@ alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to authenticated, service_role;
 
---: source job/jobs.sql 5e16a91f858f
+--: source job/jobs.sql 29d1689f53a7
 -- What users paid for: one row per order. Its work is in `job_steps`.
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
@@ -431,7 +435,7 @@ create table unstuck.jobs (
   credits_charged bigint not null default 0
     check (credits_charged >= 0),
   credits_refunded bigint not null default 0,
-  -- Copied from the tool at enqueue, like everything that decides about money.
+  -- Copied from the tool at enqueue, like everything that decides about credits.
   refund_rule text not null
     check (refund_rule in ('all', 'per_step')),
   -- The exclusive group and the user; null where the tool has no group.
@@ -450,9 +454,10 @@ create table unstuck.jobs (
   current_step int not null default 0,
   retries int not null default 0,
   waited_in_queue boolean not null default false,
-  -- The job that an admin repeated by this one.
+  -- The final job that this one retries, by an admin's order.
   retry_of uuid references unstuck.jobs,
-  -- What was ordered, as a hash: the same id with another hash is refused. Null until `/run`.
+  -- A hash of the request: an order with the same id and another hash is refused. Null until
+  -- `/run`.
   request_hash text,
   created_at timestamptz not null default clock_timestamp(),
   queued_at timestamptz,
@@ -463,8 +468,8 @@ create table unstuck.jobs (
   -- When the whole job has lasted too long, whatever its state.
   expires_at timestamptz not null,
   completed_at timestamptz,
-  -- When a sweep found that the row's money does not agree with the ledger. A quarantined job is
-  -- kept for an operator and blocks nobody.
+  -- When a healer closed the job to healers, because it could not be healed. An operator looks at
+  -- it; meanwhile it blocks no other job.
   quarantined_at timestamptz,
   constraint jobs_refund_within_charge
     check (credits_refunded between 0 and credits_charged),
@@ -476,7 +481,7 @@ create table unstuck.jobs (
     check (error_code is null or error_message like error_code || ':%')
 );
 
--- A user has one live job in an exclusive group. Orphans (`pending`) block nobody.
+-- A user has one live job in an exclusive group. A pending row does not count.
 create unique index jobs_one_live_per_exclusive_key
 on unstuck.jobs (exclusive_key)
 where exclusive_key is not null and status in ('queued', 'starting', 'running');
@@ -495,8 +500,8 @@ on unstuck.jobs (created_at desc);
 create index jobs_by_update
 on unstuck.jobs (updated_at);
 
--- The sweep pages through live jobs in these two orders. The predicates spell `is_live` out: a
--- table's indexes are made before the functions.
+-- The sweep pages through live jobs in these two orders. The predicates spell `is_live` out,
+-- because tables are created before functions.
 create index jobs_live_by_deadline
 on unstuck.jobs (deadline_at, id)
 where status in ('pending', 'queued', 'starting', 'running');
@@ -513,7 +518,7 @@ create index jobs_by_retried
 on unstuck.jobs (retry_of)
 where retry_of is not null;
 
--- What retention looks for: inputs to empty, and rows that were never ordered.
+-- Retention looks for inputs to empty and for rows that were never ordered.
 create index jobs_with_input
 on unstuck.jobs (completed_at)
 where completed_at is not null and input <> '{}';
@@ -529,7 +534,7 @@ alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
---: source step/job_steps.sql 68adaf88ff58
+--: source step/job_steps.sql 62c7742ced24
 -- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
@@ -541,33 +546,33 @@ create table unstuck.job_steps (
     )),
   provider text not null references unstuck.providers,
   provider_task_id text,
-  -- The fencing token: grows at every claim, and a write that carries another changes nothing.
+  -- The fencing token. It grows at every claim; a worker with an older run changes nothing.
   run bigint not null default 0,
-  -- How often the step was submitted. A refusal for capacity does not count.
+  -- How often the step was submitted. A submission that was refused for capacity does not count.
   attempts int not null default 0,
-  -- How often a claimed step went back to the queue because it was never submitted.
+  -- How often a claimed step was requeued because no worker submitted it.
   rescues int not null default 0,
-  -- This step's credits of the job's price, fixed at enqueue.
+  -- The step's part of the job's price, fixed at enqueue.
   share bigint not null default 0
     check (share >= 0),
-  -- When a retry may be claimed.
+  -- The step may not be claimed before this time.
   not_before timestamptz,
   claimed_at timestamptz,
-  -- Written before the request leaves: from then on the provider may have it.
+  -- Written before the request leaves: from then on the provider may have the task.
   sent_at timestamptz,
   started_at timestamptz,
-  -- Until when a worker holds the step: to submit it, to wait for a synchronous answer, or to copy
+  -- Until when a worker has the step: to submit it, to wait for a synchronous provider, or to copy
   -- the result.
   lease_until timestamptz,
   -- When the present state has lasted too long.
   deadline_at timestamptz not null,
-  -- When the provider was last asked about the step, or told to cancel.
+  -- When the provider was last queried about the step, or sent a cancel.
   checked_at timestamptz,
-  -- When the provider finished, whatever then becomes of the result: the slot is free.
+  -- When the provider was done, with a result or without: the slot is free from then on.
   provider_done_at timestamptz,
-  -- The cancels that the provider still has to be told: a list of {task_id, run}.
+  -- The cancel debt: tasks that must still be cancelled at the provider, a list of {task_id, run}.
   provider_cancel_due jsonb not null default '[]',
-  -- The complete request but for webhook address and key, built at enqueue.
+  -- The complete request except for webhook address and key, built at enqueue.
   input jsonb not null default '{}',
   output jsonb,
   output_url text,
@@ -576,7 +581,7 @@ create table unstuck.job_steps (
   completed_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
-  -- What is counted up can be counted up: one row too far would stop every claim beside it.
+  -- Each counter can grow: a row at its limit would fail every claim together with it.
   constraint job_steps_counts_in_reach
     check (run < 1000000000000000 and attempts < 1000000000 and rescues < 1000000000),
   constraint job_steps_completed_at_iff_final
@@ -600,7 +605,7 @@ create index job_steps_cancel_due
 on unstuck.job_steps (provider)
 where provider_cancel_due <> '[]';
 
--- Which slots were freed lately.
+-- The audit looks for slots that were freed lately.
 create index job_steps_freed
 on unstuck.job_steps ((coalesce(provider_done_at, completed_at)));
 
@@ -615,17 +620,17 @@ where completed_at is not null and input <> '{}';
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
 grant select on unstuck.job_steps to service_role;
--- Owners read neither the provider's request nor what a step made: delivered pictures come
--- through the views.
+-- Owners read neither the provider's request nor a step's output: the views show what was
+-- delivered.
 grant select (
   job_id, step, status, provider, provider_task_id, run, attempts, rescues, share, not_before,
   sent_at, started_at, lease_until, deadline_at, checked_at, provider_done_at, error_code,
   error_message, completed_at
 ) on unstuck.job_steps to authenticated;
 
---: source webhook/webhook_inbox.sql 6762491e0867
--- Every authentic call of a provider, once. What comes before its step knows the provider's id is
--- kept and applied later; a week after, or once its job is over, the call is pruned.
+--: source webhook/webhook_inbox.sql 3d7bc88441f7
+-- Every authentic webhook of a provider, once. One that comes before its step knows the provider's
+-- task is kept and applied later. It is pruned a week after, once its job is final.
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,
@@ -649,10 +654,11 @@ revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_ro
 revoke all on sequence unstuck.webhook_inbox_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.webhook_inbox to service_role;
 
---: source admin/admin_cancel_record.sql 25abd0b0f587
--- What an admin's cancel met and did, as an event. p_job is the row before. A row whose money now
--- agrees with the ledger is quarantined no longer; one that cannot agree, or is still owed
--- something, keeps the mark, so that the audit knows that an admin has seen it.
+--: source admin/admin_cancel_record.sql f92c43d3ea11
+-- Writes the event `admin_cancelled` with the sums before and after an admin's cancel; p_job is the
+-- row before, p_refused why the refund failed. A job whose ledger agrees with its row now is
+-- quarantined no longer. A job that cannot agree, or that is still owed a refund, keeps the mark:
+-- so the audit knows that an admin has seen it.
 create or replace function unstuck_private.admin_cancel_record(
   p_job unstuck.jobs,
   p_refused text
@@ -700,7 +706,7 @@ end $$;
 revoke all on function unstuck_private.admin_cancel_record
 from public, anon, authenticated, service_role;
 
---: source admin/job_cancel_admin_v1.sql c6963114013e
+--: source admin/job_cancel_admin_v1.sql b4618246c244
 create or replace function unstuck.job_cancel_admin_v1(
   p_actor uuid,
   p_table text,
@@ -735,7 +741,7 @@ begin
       array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
     join unstuck.tools t using (tool);
   exception when others then
-    -- The account takes no refund. The job is closed all the same, and the event says why.
+    -- The account takes no refund. The job is cancelled all the same, and the event says why.
     v_refused := sqlerrm;
     return query
     select c.status, c.refunded, t.provider
@@ -748,22 +754,80 @@ begin
 end $$;
 
 comment on function unstuck.job_cancel_admin_v1 is $c$
-Caller: admin-cancel-job. The role is read now, in the same transaction.
+Caller: admin-cancel-job. The role of p_actor is read in the same transaction.
 
-Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
-not get back yet. The ledger decides, whatever the row says of its money: where more came back
-than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
-refund the job is closed without one. The message tells what was returned; the event
-`admin_cancelled` has the sums before and after, and the reason for an owed refund.
+Effect: cancels a live job of any tool, also a quarantined one, and refunds what the ledger shows as
+taken and not yet refunded, whatever the row says. If the account takes no refund, the job is
+cancelled without one. The message says what was refunded; the event admin_cancelled has the sums
+before and after, and why a refund failed.
 
-Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
-second call returns nothing more).
+Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits).
+
+Replay: already_final; nothing is refunded twice.
 $c$;
 
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_admin_v1 to service_role;
 
---: source admin/job_requeue_v1.sql bf9bfbc326fa
+--: source admin/job_repeat.sql 1573185886d6
+-- Writes a new job with the input and the steps of a final one, for the same user. It costs nothing
+-- unless p_charge. The old job and the user's account are locked.
+create or replace function unstuck_private.job_repeat(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_charge boolean,
+  p_new_job_id uuid
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_steps jsonb;
+  v_has_lost_input boolean;
+  v_price bigint := 0;
+begin
+  select jsonb_agg(s.input order by s.step), coalesce(bool_or(s.input = '{}'), false)
+  into v_steps, v_has_lost_input
+  from unstuck.job_steps s
+  where s.job_id = p_job.id;
+  if v_steps is null then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  -- Retention empties old inputs: then there is nothing to repeat.
+  if v_has_lost_input then
+    perform unstuck_private.refuse(
+      409, 'already_final',
+      jsonb_build_object(
+        'status', p_job.status,
+        'refundedCredits', p_job.credits_refunded,
+        'reason', 'its input is kept no longer'));
+  end if;
+  if exists (
+    select
+    from unstuck.jobs j
+    where j.exclusive_key = p_tool.exclusive_group || ':' || p_job.user_id
+      and j.status in ('queued', 'starting', 'running')
+  ) then
+    perform unstuck_private.refuse(409, 'active_job_exists');
+  end if;
+  if p_charge then
+    v_price := unstuck_private.order_price(p_tool, jsonb_array_length(v_steps));
+  end if;
+  perform unstuck_private.refuse_over_balance(
+    unstuck_private.account_lock(p_job.user_id), v_price);
+  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+  perform unstuck_private.job_write(
+    p_job.user_id, p_new_job_id, p_tool, p_job.session_id, p_job.input,
+    coalesce(p_job.request_hash, 'retry'), v_steps, v_price, p_job.id);
+end $$;
+
+revoke all on function unstuck_private.job_repeat from public, anon, authenticated, service_role;
+
+--: source admin/job_requeue_v1.sql a8ae21da2507
 create or replace function unstuck.job_requeue_v1(
   p_actor uuid,
   p_table text,
@@ -782,11 +846,8 @@ $$
 declare
   v_job unstuck.jobs;
   v_tool unstuck.tools;
-  v_now timestamptz;
-  v_balance bigint;
-  v_price bigint := 0;
   v_live uuid;
-  v_steps jsonb;
+  v_now timestamptz;
 begin
   if not unstuck.has_role(p_actor, 'admin') then
     perform unstuck_private.refuse(403, 'forbidden');
@@ -800,7 +861,7 @@ begin
   where tool = v_job.tool;
   v_now := clock_timestamp();
   if unstuck_private.is_live(v_job.status) then
-    -- A quarantined job's steps have ended for good: an admin cancels it, then it can be retried.
+    -- The steps of a quarantined job have ended: an admin cancels it first, then retries it.
     if v_job.status = 'pending'
       or v_job.quarantined_at is not null
       or not exists (
@@ -814,124 +875,99 @@ begin
       perform unstuck_private.refuse(
         409, 'in_progress', jsonb_build_object('status', v_job.status));
     end if;
-    -- Finished steps are kept; what is stuck starts over with fresh counters. Its old task, if
-    -- any, is cancelled.
-    update unstuck.jobs j
-    set expires_at = v_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
-      deadline_at = v_now + v_tool.queue_ttl,
-      retries = 0
-    where j.id = v_job.id;
-    update unstuck.job_steps s
-    set status = 'queued',
-      attempts = 0,
-      rescues = 0,
-      not_before = null,
-      sent_at = null,
-      started_at = null,
-      claimed_at = null,
-      lease_until = null,
-      provider_cancel_due = unstuck_private.cancel_debt_with(s),
-      provider_task_id = null,
-      provider_done_at = null,
-      run = s.run + 1,
-      deadline_at = v_now + v_tool.queue_ttl
-    where s.job_id = v_job.id
-      and s.status in ('starting', 'running', 'queued');
-    update unstuck.job_steps s
-    set deadline_at = j.expires_at
-    from unstuck.jobs j
-    where j.id = s.job_id
-      and s.job_id = v_job.id
-      and s.status = 'blocked';
-    perform unstuck_private.job_sync_from_steps(array[v_job.id]);
-    insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
-    select j.id, 'job_requeued', v_job.status, j.status, 'admin:' || p_actor
-    from unstuck.jobs j
-    where j.id = v_job.id;
+    perform unstuck_private.job_restart(v_job, v_tool, v_now);
     return query
     select v_job.id, true, null::uuid, v_tool.provider;
     return;
   end if;
-  -- A second click while the first click's job lives answers with that job.
   select j.id
   into v_live
   from unstuck.jobs j
   where j.retry_of = v_job.id
     and unstuck_private.is_live(j.status);
-  if found then
-    return query
-    select v_live, false, v_job.id, v_tool.provider;
-    return;
+  if not found then
+    perform unstuck_private.job_repeat(v_job, v_tool, p_charge, p_new_job_id);
   end if;
-  select jsonb_agg(s.input order by s.step)
-  into v_steps
-  from unstuck.job_steps s
-  where s.job_id = v_job.id;
-  if v_steps is null then
-    perform unstuck_private.refuse(400, 'bad_request');
-  end if;
-  -- Old requests are emptied (retention): nothing is left to run again.
-  if exists (
-    select
-    from unstuck.job_steps s
-    where s.job_id = v_job.id
-      and s.input = '{}'
-  ) then
-    perform unstuck_private.refuse(
-      409, 'already_final',
-      jsonb_build_object(
-        'status', v_job.status,
-        'refundedCredits', v_job.credits_refunded,
-        'reason', 'its input is kept no longer'));
-  end if;
-  if exists (
-    select
-    from unstuck.jobs j
-    where j.exclusive_key = v_tool.exclusive_group || ':' || v_job.user_id
-      and j.status in ('queued', 'starting', 'running')
-  ) then
-    perform unstuck_private.refuse(409, 'active_job_exists');
-  end if;
-  v_balance := unstuck_private.account_lock(v_job.user_id);
-  if p_charge then
-    v_price := v_tool.credit_cost
-      * case v_tool.priced_per when 'step' then jsonb_array_length(v_steps) else 1 end;
-  end if;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(
-      402, 'insufficient_credits',
-      jsonb_build_object('balance', v_balance, 'required', v_price));
-  end if;
-  if exists (select from unstuck.jobs j where j.id = p_new_job_id) then
-    perform unstuck_private.refuse(409, 'idempotency_conflict');
-  end if;
-  perform unstuck_private.job_write(
-    v_job.user_id, p_new_job_id, v_tool, v_job.session_id, v_job.input,
-    coalesce(v_job.request_hash, 'retry'), v_steps, v_price, v_job.id);
   return query
-  select p_new_job_id, false, v_job.id, v_tool.provider;
+  select coalesce(v_live, p_new_job_id), false, v_job.id, v_tool.provider;
 end $$;
 
 comment on function unstuck.job_requeue_v1 is $c$
-Caller: admin-retry-job.
+Caller: admin-retry-job. The role of p_actor is read in the same transaction.
 
-A live job past its lease or deadline is requeued with fresh counters (retried); a final one
-becomes a new job for the same user and input, free unless p_charge (retry_of).
+Effect: a live job past its lease or deadline goes back to the queue with fresh counters: retried =
+true. A final one becomes a new job, p_new_job_id, of the same user with the same input, free of
+charge unless p_charge: retry_of names the old one.
 
-Refuses: forbidden, bad_request, not_found, in_progress (also one that is quarantined: cancel it
-first), active_job_exists, insufficient_credits, idempotency_conflict (the new id is taken).
+Refuses: forbidden, bad_request, not_found, in_progress (also a quarantined job: cancel it first),
+already_final (its input is kept no longer), active_job_exists, insufficient_credits,
+idempotency_conflict (the new id is taken).
 
-Replay while the new job lives: that job.
+Replay: while the new job is live: that job.
 $c$;
 
 revoke all on function unstuck.job_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_requeue_v1 to service_role;
 
---: source audit/audit.sql 681fe8fb9528
--- Audits what has changed since the last audit, page by page within a time budget; what is left is
--- the next one's. Each change is looked at once, by whichever healer comes first; a healer that
--- meets another at it waits for nothing. A few stored offences are looked at again each time, so
--- that none outlives its cause.
+--: source admin/job_restart.sql f4009b2fa6f6
+-- Puts the unfinished steps of a live job back into the queue, with fresh counters and deadlines,
+-- and owes the provider a cancel of each old task. Finished steps are kept. The job is locked.
+create or replace function unstuck_private.job_restart(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_now timestamptz
+)
+returns void
+language sql
+set search_path = ''
+as
+$$
+  update unstuck.jobs j
+  set expires_at = p_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
+    deadline_at = p_now + p_tool.queue_ttl,
+    retries = 0
+  where j.id = p_job.id;
+
+  update unstuck.job_steps s
+  set status = 'queued',
+    attempts = 0,
+    rescues = 0,
+    not_before = null,
+    sent_at = null,
+    started_at = null,
+    claimed_at = null,
+    lease_until = null,
+    provider_cancel_due = unstuck_private.cancel_debt_with(s),
+    provider_task_id = null,
+    provider_done_at = null,
+    run = s.run + 1,
+    deadline_at = p_now + p_tool.queue_ttl
+  where s.job_id = p_job.id
+    and s.status in ('starting', 'running', 'queued');
+
+  update unstuck.job_steps s
+  set deadline_at = j.expires_at
+  from unstuck.jobs j
+  where j.id = s.job_id
+    and s.job_id = p_job.id
+    and s.status = 'blocked';
+
+  select unstuck_private.job_sync_from_steps(array[p_job.id]);
+
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+  select j.id, 'job_requeued', p_job.status, j.status,
+    nullif(current_setting('unstuck.actor', true), '')
+  from unstuck.jobs j
+  where j.id = p_job.id
+$$;
+
+revoke all on function unstuck_private.job_restart from public, anon, authenticated, service_role;
+
+--: source audit/audit.sql 192374fc2f15
+-- Audits what changed since the last audit, page by page, within a time budget; the rest is left to
+-- the next pass. Each change is audited once, by the healer that comes first; another healer does
+-- not wait. Each time a hundred stored violations are checked once more, so that none outlives its
+-- cause.
 create or replace function unstuck_private.audit(p_budget interval) returns void
 language plpgsql
 set search_path = ''
@@ -992,9 +1028,9 @@ end $$;
 
 revoke all on function unstuck_private.audit from public, anon, authenticated, service_role;
 
---: source audit/audit_everything.sql b13aa40ecc8d
--- For an operator, after a restore or work with triggers off: audits every job, user and entry
--- there is, however long that takes, and says how many offences are stored then.
+--: source audit/audit_everything.sql 41cfe2a7c5ce
+-- For an operator, after a restore or work with triggers off: audits every job, user and entry,
+-- however long that takes, and returns how many violations are stored then.
 create or replace function unstuck_private.audit_everything() returns bigint
 language plpgsql
 set search_path = ''
@@ -1009,8 +1045,9 @@ end $$;
 revoke all on function unstuck_private.audit_everything
 from public, anon, authenticated, service_role;
 
---: source audit/audit_page.sql d868701defde
--- Looks at these jobs, users and entries: stores the offences found, takes away the mended ones.
+--: source audit/audit_page.sql 7811a42f00e0
+-- Audits these jobs, users and entries: stores the violations found and deletes those that are
+-- mended.
 create or replace function unstuck_private.audit_page(
   p_jobs uuid[],
   p_users uuid[],
@@ -1054,9 +1091,103 @@ end $$;
 
 revoke all on function unstuck_private.audit_page from public, anon, authenticated, service_role;
 
---: source audit/cancelled_requests_unaudited.sql bf58f6343836
--- A request that its user cancelled matters to the audit while its job lives, and a forgotten one
--- where it was an offence.
+--: source audit/audited_entries.sql 4e7ff80cf3b1
+-- The ledger entries to audit for these jobs, users and entries: the entries themselves, those that
+-- are stored as a violation of one of the users, and the debits and refunds of jobs that are gone.
+-- A time that was written by hand is moved so close that an hour can be added to it.
+create or replace function unstuck_private.audited_entries(
+  p_jobs uuid[],
+  p_users uuid[],
+  p_entries bigint[]
+)
+returns table (id bigint, user_id uuid, kind text, amount bigint, job_id uuid, at timestamptz)
+language sql
+stable
+as
+$$
+  select e.id, e.user_id, e.kind, e.amount, e.job_id,
+    least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
+  from (
+    select unnest(p_entries)
+    union
+    select f.entry_id
+    from unnest(p_users) as n (id)
+    join unstuck.violations_found f on f.user_id = n.id
+    union
+    select c.id
+    from unnest(p_jobs) as n (id)
+    join unstuck.credit_entries c on c.job_id = n.id and c.kind in ('debit', 'refund')
+    where not exists (select from unstuck.jobs j where j.id = n.id)
+  ) as n (id)
+  join unstuck.credit_entries e on e.id = n.id
+$$;
+
+revoke all on function unstuck_private.audited_entries
+from public, anon, authenticated, service_role;
+
+--: source audit/audited_jobs.sql a7e17dfba666
+-- What the invariants compare of these jobs: the row, the sums of its steps and of its ledger. A
+-- function of its own, so that each sum is computed once.
+create or replace function unstuck_private.audited_jobs(p_jobs uuid[])
+returns table (
+  id uuid,
+  user_id uuid,
+  status text,
+  credits_charged bigint,
+  credits_refunded bigint,
+  quarantined_at timestamptz,
+  is_per_step boolean,
+  is_final boolean,
+  is_settled boolean,
+  has_no_ledger boolean,
+  steps bigint,
+  live_steps bigint,
+  delivered_share numeric,
+  undelivered_share numeric,
+  debit numeric,
+  refunded numeric
+)
+language sql
+stable
+as
+$$
+  select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
+    j.refund_rule = 'per_step',
+    unstuck_private.is_final(j.status),
+    -- is_settled: an admin ended the job although its money does not agree, and the event
+    -- `admin_cancelled` says so. No one can mend the ledger any more, so it is no violation.
+    unstuck_private.is_final(j.status) and j.quarantined_at is not null,
+    -- has_no_ledger: the ledger was deleted with its user, and the job was kept.
+    exists (
+      select from unstuck_private.removals r
+      where r.user_id = j.user_id
+        and r.ledger_removed_at >= j.created_at
+    ),
+    s.*, e.*
+  from unnest(p_jobs) as n (id)
+  join unstuck.jobs j on j.id = n.id
+  cross join lateral (
+    select count(*),
+      count(*) filter (where not unstuck_private.is_final(st.status)),
+      coalesce(sum(st.share) filter (where st.status = 'completed'), 0),
+      coalesce(sum(st.share) filter (where st.status <> 'completed'), 0)
+    from unstuck.job_steps st
+    where st.job_id = j.id
+  ) s
+  cross join lateral (
+    select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0),
+      coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0)
+    from unstuck.credit_entries c
+    where c.job_id = j.id
+      and c.kind in ('debit', 'refund')
+  ) e
+$$;
+
+revoke all on function unstuck_private.audited_jobs from public, anon, authenticated, service_role;
+
+--: source audit/cancelled_requests_unaudited.sql 1f53d6a0b32a
+-- Lists for the audit the jobs of cancelled orders: the live ones when the order is cancelled, and
+-- those with a stored violation when the row is deleted.
 create or replace function unstuck_private.cancelled_requests_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1091,8 +1222,8 @@ for each statement execute function unstuck_private.cancelled_requests_unaudited
 revoke all on function unstuck_private.cancelled_requests_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/credit_accounts_unaudited.sql 2ab160a1db36
--- Lists users whose balance changed for the audit.
+--: source audit/credit_accounts_unaudited.sql a6453ec80b88
+-- Lists for the audit the users whose balance changed.
 create or replace function unstuck_private.credit_accounts_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1126,8 +1257,8 @@ for each statement execute function unstuck_private.credit_accounts_unaudited();
 revoke all on function unstuck_private.credit_accounts_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/credit_entries_unaudited.sql 09504b50dbed
--- Lists new entries, and what a removed ledger belonged to, for the audit.
+--: source audit/credit_entries_unaudited.sql 3864f5c83d0c
+-- Lists for the audit new entries, and the users and jobs of deleted ones.
 create or replace function unstuck_private.credit_entries_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1160,8 +1291,8 @@ for each statement execute function unstuck_private.credit_entries_unaudited();
 revoke all on function unstuck_private.credit_entries_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/job_steps_unaudited.sql 5651a3cb69b0
--- Lists jobs for the audit whose steps changed in what an invariant speaks of.
+--: source audit/job_steps_unaudited.sql 7a9aa9ce4e27
+-- Lists for the audit the jobs of steps that changed in a column that an invariant reads.
 create or replace function unstuck_private.job_steps_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1202,10 +1333,10 @@ for each statement execute function unstuck_private.job_steps_unaudited();
 revoke all on function unstuck_private.job_steps_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/jobs_unaudited.sql 7528782179e1
--- Lists jobs for the audit of which something changed that an invariant speaks of. The planner
--- cannot know how many rows a transition table will hold; nested loops over two would cost the
--- square.
+--: source audit/jobs_unaudited.sql 542baba27725
+-- Lists for the audit the jobs that changed in a column that an invariant reads. The planner cannot
+-- know how many rows a transition table holds; a nested loop over two of them would cost the square
+-- of their size.
 create or replace function unstuck_private.jobs_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1256,9 +1387,9 @@ for each statement execute function unstuck_private.jobs_unaudited();
 revoke all on function unstuck_private.jobs_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/removals_record.sql 4e5383246ee3
--- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
--- while the other is still there, and forgets a user of whom nothing is left.
+--: source audit/removals_record.sql 9613f687fef9
+-- Records, after some jobs or the ledger of these users were deleted, what is gone altogether while
+-- the other is still there, and forgets a user of whom nothing is left.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
 language sql
 set search_path = ''
@@ -1292,8 +1423,9 @@ $$;
 revoke all on function unstuck_private.removals_record
 from public, anon, authenticated, service_role;
 
---: source audit/truncate_unaudited.sql c3e7ab80c337
--- A table that was emptied says nothing of its rows: everything is audited anew.
+--: source audit/truncate_unaudited.sql 5ad18cd96cab
+-- Lists everything for the audit after a table was truncated, because a truncate does not say which
+-- rows are gone.
 create or replace function unstuck_private.truncate_unaudited() returns trigger
 language plpgsql
 set search_path = ''
@@ -1319,8 +1451,8 @@ for each statement execute function unstuck_private.truncate_unaudited();
 revoke all on function unstuck_private.truncate_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/unaudited_list_all.sql e362c9c1f232
--- Lists everything there is, and every stored offence, for the audit.
+--: source audit/unaudited_list_all.sql 3dd154d55b5f
+-- Lists for the audit everything there is, and every stored violation.
 create or replace function unstuck_private.unaudited_list_all() returns void
 language sql
 set search_path = ''
@@ -1337,7 +1469,7 @@ $$
   select e.user_id
   from unstuck.credit_entries e;
 
-  -- The other entries are looked at with their jobs.
+  -- The other entries are audited with their jobs.
   insert into unstuck_private.unaudited (user_id, entry_id)
   select e.user_id, e.id
   from unstuck.credit_entries e
@@ -1355,10 +1487,10 @@ $$;
 revoke all on function unstuck_private.unaudited_list_all
 from public, anon, authenticated, service_role;
 
---: source audit/violations.sql 54723aaa834b
--- Every offence there is now: the stored ones, but for those whose subject has changed since; what
--- has changed since the last audit, looked at now; and the two that hold by the clock. Behind a
--- mountain of changes the newest are shown, so that reading never takes long.
+--: source audit/violations.sql abf2a9e2ee6b
+-- Every violation there is now: the stored ones, except those whose subject changed since; the
+-- violations among what changed since the last audit; and those of `violations_now`. Of a very long
+-- list of changes only the newest 2,000 are audited, so that a read never takes long.
 create or replace function unstuck_private.violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql
@@ -1398,8 +1530,8 @@ end $$;
 
 revoke all on function unstuck_private.violations from public, anon, authenticated, service_role;
 
---: source audit/violations_now.sql 788d4b0dc9bf
--- The two invariants about this moment: they hold or not by the clock, so they are never stored.
+--: source audit/violations_now.sql 839612f4e5d0
+-- The violations of the two invariants that hold or not by the clock; they are never stored.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
 language sql
@@ -1438,7 +1570,7 @@ $$
     join unstuck.jobs j on j.id = s.job_id
     where s.provider = p.provider
       and unstuck_private.holds_slot(s)
-      -- Rows written by others were not claimed; they hold a slot all the same.
+      -- Rows that others wrote hold a slot without a claim.
       and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
   ) c
   where p.live > p.max_concurrent and c.live > p.max_concurrent
@@ -1449,12 +1581,12 @@ $$
   cross join since n
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
-  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
-  -- free.
+  -- Four minutes count from the moment when nothing was in the way: the step was queued and the
+  -- slot was free.
   where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    -- The queue TTL is paused while another step of the job works.
     and (
       s.deadline_at > n.now
       or exists (
@@ -1474,9 +1606,9 @@ $$;
 revoke all on function unstuck_private.violations_now
 from public, anon, authenticated, service_role;
 
---: source audit/violations_of.sql 5fb7eb86d3c4
--- One row per offence against DATA's invariants among these jobs, users and entries, and among what
--- hangs on them. Of a user, the offences stored for single entries are looked at again.
+--: source audit/violations_of.sql 4edad6c410f7
+-- One row per violation of an invariant among these jobs, users and entries, and among what belongs
+-- to them. docs/data-model.md says what each invariant means.
 create or replace function unstuck_private.violations_of(
   p_jobs uuid[],
   p_users uuid[],
@@ -1496,138 +1628,32 @@ set search_path = ''
 set jit = off
 as
 $$
-  with job as (
-    select j.id, j.user_id, j.status, j.credits_charged, j.credits_refunded, j.quarantined_at,
-      j.refund_rule = 'per_step' as is_per_step,
-      unstuck_private.is_final(j.status) as is_final,
-      -- Odd money that an admin has closed and that the event `admin_cancelled` tells of: nobody
-      -- can mend the ledger any more, so it is no offence for ever.
-      unstuck_private.is_final(j.status) and j.quarantined_at is not null as is_settled,
-      exists (
-        select from unstuck_private.removals r
-        where r.user_id = j.user_id and r.ledger_removed_at >= j.created_at
-      ) as has_no_ledger,
-      s.steps, s.live_steps, s.delivered_share, s.undelivered_share, e.debit, e.refunded
-    from unnest(p_jobs) as n (id)
-    join unstuck.jobs j on j.id = n.id
-    cross join lateral (
-      select count(*) as steps,
-        count(*) filter (where not unstuck_private.is_final(st.status)) as live_steps,
-        coalesce(sum(st.share) filter (where st.status = 'completed'), 0) as delivered_share,
-        coalesce(sum(st.share) filter (where st.status <> 'completed'), 0) as undelivered_share
-      from unstuck.job_steps st
-      where st.job_id = j.id
-    ) s
-    cross join lateral (
-      select coalesce(-sum(c.amount) filter (where c.kind = 'debit'), 0) as debit,
-        coalesce(sum(c.amount) filter (where c.kind = 'refund'), 0) as refunded
-      from unstuck.credit_entries c
-      where c.job_id = j.id and c.kind in ('debit', 'refund')
-    ) e
-  ), changed as (
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      -- Times by hand may be so far off that an hour more is no time any more.
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01') as at
-    from unstuck.credit_entries e
-    where e.id = any (p_entries)
-    union
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
-    from unnest(p_users) as n (id)
-    join unstuck.violations_found f on f.user_id = n.id
-    join unstuck.credit_entries e on e.id = f.entry_id
-    union
-    select e.id, e.user_id, e.kind, e.amount, e.job_id,
-      least(greatest(e.created_at, '1000-01-01'), '9000-01-01')
-    from unnest(p_jobs) as n (id)
-    join unstuck.credit_entries e on e.job_id = n.id and e.kind in ('debit', 'refund')
-    where not exists (select from unstuck.jobs j where j.id = n.id)
-  ), adjustment as (
-    select c.id, c.user_id, c.amount, c.at
-    from changed c
-    where c.kind = 'adjustment' and c.amount > 0
-    union
-    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
-    from changed c
-    join unstuck.credit_entries a on a.user_id = c.user_id and a.kind = 'adjustment'
-    where c.kind = 'refund'
-      and a.amount > 0
-      and a.created_at between c.at - interval '1 hour' and c.at + interval '1 hour'
-  )
-  select 'steps_final_iff_job_final', j.id::text,
-    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps),
-    j.id, null::uuid, null::bigint
-  from job j
-  where j.steps > 0
-    and (
-      j.is_final and j.live_steps > 0
-      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
-    )
+  select j.invariant, j.job_id::text, j.detail, j.job_id, null::uuid, null::bigint
+  from unstuck_private.violations_of_jobs(p_jobs) j
   union all
-  select 'cancelled_request_never_runs', j.id::text,
-    format('job is %s, its user cancelled it at %s', j.status, c.at),
-    j.id, null, null
-  from job j
-  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
-  where j.status in ('queued', 'starting', 'running')
+  select e.invariant, e.entry_id::text, e.detail, null, e.user_id, e.entry_id
+  from unstuck_private.violations_of_entries(p_jobs, p_users, p_entries) e
   union all
-  select 'refunds_within_debit', j.id::text, format('refunded %s of %s', j.refunded, j.debit),
-    j.id, null, null
-  from job j
-  where j.refunded > j.debit and not j.is_settled
-  union all
-  select 'job_money_equals_ledger', j.id::text,
-    format(
-      'row: %s charged, %s refunded; ledger: %s, %s',
-      j.credits_charged, j.credits_refunded, j.debit, j.refunded
-    ),
-    j.id, null, null
-  from job j
-  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
-    and not j.has_no_ledger
-    and not j.is_settled
-  union all
-  select 'final_refund_exact', j.id::text,
-    format('%s with %s refunded of %s', j.status, j.refunded, j.debit),
-    j.id, null, null
-  from job j
-  -- Of what an admin has settled, only credits that could not be returned are an offence.
-  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
-    and not j.has_no_ledger
-    and case
-      -- Rows written by others may have shares that do not add up; closing them splits anew.
-      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
-      when j.status = 'completed' then
-        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
-      when j.is_final then
-        j.refunded <> j.debit
-          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
-      else false
-    end
-  union all
-  select 'quarantined', j.id::text,
-    format('live %s, quarantined at %s', j.status, j.quarantined_at),
-    j.id, null, null
-  from job j
-  where j.quarantined_at is not null and not j.is_final
-  union all
-  select 'entry_without_job', e.id::text,
-    format('%s of %s for job %s', e.kind, e.amount, e.job_id),
-    null, e.user_id, e.id
-  from changed e
-  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
-    and not exists (select from unstuck.jobs j where j.id = e.job_id)
-    and not exists (
-      select from unstuck_private.removals r
-      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
-    )
-  union all
-  select 'balance_equals_entries', n.id::text,
+  select b.invariant, b.user_id::text, b.detail, null, b.user_id, null
+  from unstuck_private.violations_of_balances(p_users) b
+$$;
+
+revoke all on function unstuck_private.violations_of
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_of_balances.sql db77392af8dc
+-- The users among these whose balance is not the sum of their entries.
+create or replace function unstuck_private.violations_of_balances(p_users uuid[])
+returns table (invariant text, user_id uuid, detail text)
+language sql
+stable
+as
+$$
+  select 'balance_equals_entries', n.id,
     case when a.user_id is null
       then format('no account, entries %s', t.total)
       else format('balance %s, entries %s', a.balance, t.total)
-    end,
-    null, n.id, null
+    end
   from unnest(p_users) as n (id)
   left join unstuck.credit_accounts a on a.user_id = n.id
   cross join lateral (
@@ -1636,36 +1662,14 @@ $$
     where e.user_id = n.id
   ) t
   where case when a.user_id is null then t.entries > 0 else a.balance <> t.total end
-  union all
-  -- Whatever its amount: older code returns the whole price where only a share came back. Taking it
-  -- back settles it, by name: older code also takes for reasons of its own.
-  select 'adjustment_beside_refund', a.id::text,
-    format('adjustment of %s near the refund of job %s', a.amount, r.job_id),
-    null, a.user_id, a.id
-  from adjustment a
-  cross join lateral (
-    select c.job_id
-    from unstuck.credit_entries c
-    where c.user_id = a.user_id
-      and c.kind = 'refund'
-      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
-    order by c.id desc
-    limit 1
-  ) r
-  where not exists (
-    select from unstuck.credit_entries x
-    where x.user_id = a.user_id
-      and x.kind = 'adjustment'
-      and x.amount = -a.amount
-      and x.reason = 'settles ' || a.id
-  )
 $$;
 
-revoke all on function unstuck_private.violations_of from public, anon, authenticated, service_role;
+revoke all on function unstuck_private.violations_of_balances
+from public, anon, authenticated, service_role;
 
---: source audit/violations_of_each.sql 965553b86fad
--- `violations_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
--- the one that cannot be audited is an offence itself.
+--: source audit/violations_of_each.sql 54d37e04c474
+-- `violations_of`, safe against any single row: where the statement fails, each job and user is
+-- audited alone, and the one that cannot be audited is a violation itself.
 create or replace function unstuck_private.violations_of_each(
   p_jobs uuid[],
   p_users uuid[],
@@ -1729,7 +1733,136 @@ end $$;
 revoke all on function unstuck_private.violations_of_each
 from public, anon, authenticated, service_role;
 
---: source audit/visible_violations.sql ba0c942b645c
+--: source audit/violations_of_entries.sql 6d0751684e4f
+-- The violations among the ledger entries that `audited_entries` names: an entry of a job that does
+-- not exist, and an adjustment within an hour of a refund of the same user.
+create or replace function unstuck_private.violations_of_entries(
+  p_jobs uuid[],
+  p_users uuid[],
+  p_entries bigint[]
+)
+returns table (invariant text, entry_id bigint, user_id uuid, detail text)
+language sql
+stable
+as
+$$
+  with entry as materialized (
+    select *
+    from unstuck_private.audited_entries(p_jobs, p_users, p_entries)
+  ), adjustment as (
+    select e.id, e.user_id, e.amount, e.at
+    from entry e
+    where e.kind = 'adjustment' and e.amount > 0
+    union
+    select a.id, a.user_id, a.amount, least(greatest(a.created_at, '1000-01-01'), '9000-01-01')
+    from entry e
+    join unstuck.credit_entries a on a.user_id = e.user_id and a.kind = 'adjustment'
+    where e.kind = 'refund'
+      and a.amount > 0
+      and a.created_at between e.at - interval '1 hour' and e.at + interval '1 hour'
+  )
+  select 'entry_without_job', e.id, e.user_id,
+    format('%s of %s for job %s', e.kind, e.amount, e.job_id)
+  from entry e
+  where (e.kind = 'refund' or e.kind = 'debit' and e.job_id is not null)
+    and not exists (select from unstuck.jobs j where j.id = e.job_id)
+    and not exists (
+      select from unstuck_private.removals r
+      where r.user_id = e.user_id and r.jobs_removed_at >= e.at
+    )
+  union all
+  -- Of any amount: older code refunds the whole price where only a share was due. An adjustment
+  -- that takes it back settles it by name, because older code also takes for reasons of its own.
+  select 'adjustment_beside_refund', a.id, a.user_id,
+    format('adjustment of %s near the refund of job %s', a.amount, r.job_id)
+  from adjustment a
+  cross join lateral (
+    select c.job_id
+    from unstuck.credit_entries c
+    where c.user_id = a.user_id
+      and c.kind = 'refund'
+      and c.created_at between a.at - interval '1 hour' and a.at + interval '1 hour'
+    order by c.id desc
+    limit 1
+  ) r
+  where not exists (
+    select from unstuck.credit_entries x
+    where x.user_id = a.user_id
+      and x.kind = 'adjustment'
+      and x.amount = -a.amount
+      and x.reason = 'settles ' || a.id
+  )
+$$;
+
+revoke all on function unstuck_private.violations_of_entries
+from public, anon, authenticated, service_role;
+
+--: source audit/violations_of_jobs.sql 63c7bc2ac35f
+-- The violations among these jobs, one row each.
+create or replace function unstuck_private.violations_of_jobs(p_jobs uuid[])
+returns table (invariant text, job_id uuid, detail text)
+language sql
+stable
+as
+$$
+  with job as materialized (
+    select *
+    from unstuck_private.audited_jobs(p_jobs)
+  )
+  select 'steps_final_iff_job_final', j.id,
+    format('job is %s with %s of %s steps live', j.status, j.live_steps, j.steps)
+  from job j
+  where j.steps > 0
+    and (
+      j.is_final and j.live_steps > 0
+      or not j.is_final and j.live_steps = 0 and j.quarantined_at is null
+    )
+  union all
+  select 'cancelled_request_never_runs', j.id,
+    format('job is %s, its user cancelled it at %s', j.status, c.at)
+  from job j
+  join unstuck.cancelled_requests c on c.user_id = j.user_id and c.job_id = j.id
+  where j.status in ('queued', 'starting', 'running')
+  union all
+  select 'refunds_within_debit', j.id, format('refunded %s of %s', j.refunded, j.debit)
+  from job j
+  where j.refunded > j.debit and not j.is_settled
+  union all
+  select 'job_money_equals_ledger', j.id,
+    format('row: %s charged, %s refunded; ledger: %s, %s',
+      j.credits_charged, j.credits_refunded, j.debit, j.refunded)
+  from job j
+  where (j.credits_charged <> j.debit or j.credits_refunded <> j.refunded)
+    and not j.has_no_ledger
+    and not j.is_settled
+  union all
+  select 'final_refund_exact', j.id,
+    format('%s with %s refunded of %s', j.status, j.refunded, j.debit)
+  from job j
+  -- Of a settled job, only credits that could not be refunded are a violation.
+  where (j.quarantined_at is null or j.is_settled and j.refunded < j.debit)
+    and not j.has_no_ledger
+    and case
+      -- Shares in rows of others may not add up: finalising such a job computes them anew.
+      when j.is_per_step and j.delivered_share + j.undelivered_share <> j.debit then false
+      when j.status = 'completed' then
+        j.refunded <> case when j.is_per_step then j.undelivered_share else 0 end
+      when j.is_final then
+        j.refunded <> j.debit
+          - case when j.is_per_step and j.debit > 0 then j.delivered_share else 0 end
+      else false
+    end
+  union all
+  select 'quarantined', j.id, format('live %s, quarantined at %s', j.status, j.quarantined_at)
+  from job j
+  where j.quarantined_at is not null and not j.is_final
+$$;
+
+revoke all on function unstuck_private.violations_of_jobs
+from public, anon, authenticated, service_role;
+
+--: source audit/visible_violations.sql 1ad00e771917
+-- The rows of `invariant_violations`, for those who may see them.
 create or replace function unstuck_private.visible_violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql
@@ -1750,9 +1883,9 @@ revoke all on function unstuck_private.visible_violations
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_violations to authenticated, service_role;
 
---: source cancel/cancelled_requests_add.sql a8a15157ab06
--- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
--- The caller holds the user's account. What is kept no longer makes room first.
+--: source cancel/cancelled_requests_add.sql be4eaa1ab88f
+-- Records what a user cancelled, as far as there is room, and returns whether there was room for
+-- all. It first deletes what is kept no longer. The caller has locked the user's account.
 create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
 returns boolean
 language plpgsql
@@ -1794,8 +1927,8 @@ end $$;
 revoke all on function unstuck_private.cancelled_requests_add
 from public, anon, authenticated, service_role;
 
---: source cancel/cancelled_requests_full_for.sql 78254a7b5b65
--- Seconds until the first of what a user cancelled ahead is kept no longer.
+--: source cancel/cancelled_requests_full_for.sql 57780324b562
+-- Seconds until the oldest row of `cancelled_requests` of this user is kept no longer.
 create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
 returns int
 language sql
@@ -1813,8 +1946,9 @@ $$;
 revoke all on function unstuck_private.cancelled_requests_full_for
 from public, anon, authenticated, service_role;
 
---: source cancel/is_orphan.sql 1b48c47eb21e
--- A row that waits since before p_before, and that nobody paid for, asked for or works on.
+--: source cancel/is_orphan.sql 39af24eff949
+-- True for a row that waits since before p_before, that nobody paid for or ordered, and that no
+-- worker has claimed.
 create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
 returns boolean
 language sql
@@ -1843,7 +1977,7 @@ $$;
 
 revoke all on function unstuck_private.is_orphan from public, anon, authenticated, service_role;
 
---: source cancel/job_cancel_v1.sql f5051541c9ef
+--: source cancel/job_cancel_v1.sql e97ce81e6631
 create or replace function unstuck.job_cancel_v1(p_user_id uuid, p_table text, p_job_id uuid)
 returns table (status text, refunded_credits bigint, provider text)
 language plpgsql
@@ -1868,7 +2002,7 @@ begin
   from unstuck.tools
   where tool = v_job.tool;
   if v_job.error_code = 'ORPHANED' then
-    -- A sweep's cancel, which its `/run` would take back: now it is its user's.
+    -- A sweep cancelled it, and its `/run` could adopt it: from now on its user cancelled it.
     perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs
     set error_code = 'CANCELLED',
@@ -1893,28 +2027,33 @@ begin
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array['cancelled by the user.']) c;
   exception when data_exception or integrity_constraint_violation then
-    -- Its money fits nowhere: the next sweep quarantines it, and an admin closes it.
+    -- Its refund does not fit into a bigint: the next sweep quarantines it, and an admin cancels
+    -- it.
     perform unstuck_private.refuse(
       409, 'in_progress', jsonb_build_object('status', v_job.status));
   end;
 end $$;
 
 comment on function unstuck.job_cancel_v1 is $c$
-Caller: cancel of the queue endpoint, for the verified user.
+Caller: the cancel operation of runninghub-queue-manager, for the verified user.
 
-Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
-orphan that a sweep cancelled is its user's cancel from then on.
+Effect: cancels the user's own waiting job (a running one where the tool allows it) and refunds it.
+An orphan that a sweep cancelled counts as cancelled by its user from then on, and no `/run` takes
+it back.
 
-Refuses: bad_request, not_found, in_progress (also one that is kept for an operator, or will be
-because its money fits nowhere), already_final.
+Refuses: bad_request, not_found, in_progress (also a quarantined job, and one whose refund does not
+fit into a bigint, which the next sweep quarantines), already_final.
+
+Replay: already_final, with what was refunded.
 $c$;
 
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_cancel_v1 to service_role;
 
---: source cancel/orphans_cancel.sql cd4ecfd31ae3
--- Cancels this user's orphans written by somebody else's hand (live, unpaid, no task, no start),
--- so that they hide no real job. What somebody else holds is left alone, and none stops another.
+--: source cancel/orphans_cancel.sql ec5f52e477df
+-- Cancels this user's orphans that others inserted (live, unpaid, without task or start), so that
+-- they hide no real job. What another transaction has locked is left alone, and no orphan stops
+-- another.
 create or replace function unstuck_private.orphans_cancel(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''
@@ -1957,7 +2096,7 @@ end $$;
 revoke all on function unstuck_private.orphans_cancel
 from public, anon, authenticated, service_role;
 
---: source cancel/session_cancel_v1.sql cf175e46fcbb
+--: source cancel/session_cancel_v1.sql 08b3c16a973e
 create or replace function unstuck.session_cancel_v1(
   p_user_id uuid,
   p_session_id text,
@@ -1996,8 +2135,8 @@ begin
     order by j.id
     for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
-  -- another is left alone.
+  -- A named job that has not arrived yet is refused when it does. One that runs, or that belongs to
+  -- another user, is left alone.
   v_coming := array(
     select x.id
     from unnest(p_job_ids) as x (id)
@@ -2016,7 +2155,7 @@ begin
   if v_ids is null then
     return;
   end if;
-  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  -- Their own rows keep these cancelled, so a full list keeps no job alive.
   perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   v_count := cardinality(v_ids);
   return query
@@ -2034,11 +2173,12 @@ end $$;
 comment on function unstuck.session_cancel_v1 is $c$
 Caller: cancel-session, for the verified user.
 
-Cancels the caller's own waiting jobs of that session and those named; a named one that is still
-to come never runs. A job that cannot be closed is quarantined, and stops none of the others.
+Effect: cancels the user's own waiting jobs of that session and those that p_job_ids names, and
+refunds them. A named job that has not arrived yet is refused when it does. A job that cannot be
+finalised is quarantined and stops none of the others. One row per cancelled job.
 
-Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
-come holds 1,000 ids for a day).
+Refuses: bad_request (also more than 100 ids), rate_limited (1,000 orders that were cancelled before
+they arrived are kept per user, a day each).
 
 Replay: no rows.
 $c$;
@@ -2046,19 +2186,19 @@ $c$;
 revoke all on function unstuck.session_cancel_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.session_cancel_v1 to service_role;
 
---: source clock/intervals.sql 04a5683bf7af
--- The fixed intervals. Tests replace this one function instead of sleeping.
+--: source clock/intervals.sql c3c32bbbbcbe
+-- The fixed intervals. Tests replace this one function in place of waiting.
 create or replace function unstuck_private.intervals()
 returns table (
-  -- How long an unpaid row of an older client waits for its `/run`.
+  -- How long an unpaid row that an older client inserted waits for its `/run`.
   orphan interval,
-  -- How long a sweep waits past a deadline for a provider that does not answer.
+  -- How long an edge healer waits past a deadline for a provider that does not answer.
   grace interval,
-  -- How long SQL waits past a deadline for an edge healer, which can ask the provider.
+  -- How long SQL waits past a deadline for an edge healer, which can query the provider.
   sql_wait interval,
-  -- How long a worker holds a step without a heartbeat.
+  -- How long a worker keeps a step without renewing its lease.
   lease interval,
-  -- How often a running step of a provider without signed webhooks is asked about.
+  -- How often a running step of a provider without signed webhooks is queried.
   check_every interval
 )
 language sql
@@ -2075,8 +2215,8 @@ $$;
 
 revoke all on function unstuck_private.intervals from public, anon, authenticated, service_role;
 
---: source clock/minutes_between.sql b3da17d0bf0a
--- Whole minutes for messages to users, at least one.
+--: source clock/minutes_between.sql 281989df5509
+-- Whole minutes between two times, at least one, for messages to users.
 create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz)
 returns int
 language sql
@@ -2091,8 +2231,8 @@ $$;
 revoke all on function unstuck_private.minutes_between
 from public, anon, authenticated, service_role;
 
---: source clock/minutes_text.sql 14c27a5a76bb
--- A number of minutes in words: `1 minute`, `2 minutes`.
+--: source clock/minutes_text.sql 2b547afa8c9e
+-- A number of minutes as text: `1 minute`, `2 minutes`.
 create or replace function unstuck_private.minutes_text(p_minutes int) returns text
 language sql
 immutable
@@ -2103,9 +2243,9 @@ $$;
 
 revoke all on function unstuck_private.minutes_text from public, anon, authenticated, service_role;
 
---: source clock/seconds_between.sql b94f9e6c1493
--- Whole seconds from one time to another. A time written by hand may be any, also infinite; the
--- answer stays a number that an int holds, so that one odd row makes no list unreadable.
+--: source clock/seconds_between.sql 08b1c25dfdb3
+-- Whole seconds from one time to another, cut to what an int holds: a time that was written by hand
+-- may be infinite, and one such row must not make a whole list unreadable.
 create or replace function unstuck_private.seconds_between(p_from timestamptz, p_to timestamptz)
 returns int
 language sql
@@ -2122,8 +2262,9 @@ revoke all on function unstuck_private.seconds_between
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.seconds_between to authenticated, service_role;
 
---: source credit/account_drop_empty.sql 2660591d2624
--- Takes back an account that was made for a job that is gone. The caller holds it.
+--: source credit/account_drop_empty.sql b25384ffa5c2
+-- Deletes the account that `account_lock` created for a job whose user was erased meanwhile. The
+-- caller has locked it.
 create or replace function unstuck_private.account_drop_empty(p_user_id uuid)
 returns void
 language sql
@@ -2140,9 +2281,10 @@ $$;
 revoke all on function unstuck_private.account_drop_empty
 from public, anon, authenticated, service_role;
 
---: source credit/account_lock.sql 26eab5065a01
--- Locks the user's account, made where there is none, and tells its balance. Asked again where
--- somebody erased the account while this waited for it: the caller always holds a row.
+--: source credit/account_lock.sql f5aaefc3f164
+-- Locks the user's account, creates it where there is none, and returns its balance. It retries
+-- where another transaction erased the account while this one waited, so that the caller always
+-- holds a row.
 create or replace function unstuck_private.account_lock(p_user_id uuid)
 returns bigint
 language plpgsql
@@ -2169,10 +2311,10 @@ end $$;
 
 revoke all on function unstuck_private.account_lock from public, anon, authenticated, service_role;
 
---: source credit/account_try_lock.sql af2eadb0644e
--- Locks the user's account for a heal on behalf of that user, and says whether it could. A call
--- of the same user is waited for; somebody who holds the account for longer is not: the user's
--- question is answered without healing. A user without an account holds nothing to lock.
+--: source credit/account_try_lock.sql 3478f32da2ff
+-- Locks the user's account before a heal on behalf of that user. False when another transaction
+-- holds the account for longer than a second: the request is then answered without healing. True
+-- for a user without an account, who has nothing to lock.
 create or replace function unstuck_private.account_try_lock(p_user_id uuid) returns boolean
 language plpgsql
 set search_path = ''
@@ -2192,8 +2334,8 @@ end $$;
 revoke all on function unstuck_private.account_try_lock
 from public, anon, authenticated, service_role;
 
---: source credit/append_only.sql b3780f44fb89
--- No entry is ever changed: what was wrong is set right by another one.
+--: source credit/append_only.sql 4502c3437835
+-- Refuses to change a ledger entry. A wrong entry is corrected by another entry.
 create or replace function unstuck_private.append_only()
 returns trigger
 language plpgsql
@@ -2211,9 +2353,9 @@ for each row execute function unstuck_private.append_only();
 
 revoke all on function unstuck_private.append_only from public, anon, authenticated, service_role;
 
---: source credit/clamp_to_bigint.sql 59d0f6e514e3
--- A sum of credits as far as a bigint holds it: amounts written by hand may add up to more, and a
--- report must not fail for that.
+--: source credit/clamp_to_bigint.sql 41a455227a3e
+-- A sum of credits, cut to what a bigint holds: amounts that were written by hand may add up to
+-- more, and a report must not fail for that.
 create or replace function unstuck_private.clamp_to_bigint(p_sum numeric) returns bigint
 language sql
 immutable
@@ -2225,7 +2367,7 @@ $$;
 revoke all on function unstuck_private.clamp_to_bigint
 from public, anon, authenticated, service_role;
 
---: source credit/consume_upscaler_credits.sql de9cbdaf89b3
+--: source credit/consume_upscaler_credits.sql 9c3aa2f7f927
 create or replace function unstuck.consume_upscaler_credits(
   _user_id uuid,
   _amount bigint,
@@ -2242,16 +2384,23 @@ $$
 $$;
 
 comment on function unstuck.consume_upscaler_credits is $c$
-Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
-false when the balance is too low.
+Caller: older back-end code, as the service.
+
+Effect: takes the amount from the user's balance by an adjustment that belongs to no job.
+
+Refuses: by success = false and error_message: an amount that is not positive, a balance that is too
+low.
+
+Replay: takes the amount once more; the function has no idempotency key.
 $c$;
 
 revoke all on function unstuck.consume_upscaler_credits
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.consume_upscaler_credits to service_role;
 
---: source credit/credit_adjust.sql d8eee5024444
--- What the two legacy functions have in common: one signed adjustment, never below zero.
+--: source credit/credit_adjust.sql c7e61fad6f44
+-- Writes one signed adjustment, never below a balance of zero, for the two functions that older
+-- back-end code calls. It refuses by success = false and a message, as that code expects.
 create or replace function unstuck_private.credit_adjust(
   p_user_id uuid,
   p_amount bigint,
@@ -2285,9 +2434,9 @@ end $$;
 
 revoke all on function unstuck_private.credit_adjust from public, anon, authenticated, service_role;
 
---: source credit/credit_entries_after_delete.sql 68cbec7c4828
--- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
--- missing from the balance.
+--: source credit/credit_entries_after_delete.sql c8a863e70afe
+-- Refuses to delete a part of a user's ledger, because the balance would no longer equal the sum of
+-- the entries. After the whole ledger is deleted the balance is 0.
 create or replace function unstuck_private.credit_entries_after_delete()
 returns trigger
 language plpgsql
@@ -2316,9 +2465,9 @@ for each statement execute function unstuck_private.credit_entries_after_delete(
 revoke all on function unstuck_private.credit_entries_after_delete
 from public, anon, authenticated, service_role;
 
---: source credit/credit_entries_before_insert.sql a53d3457b4de
--- The account follows the ledger. An entry written without `balance_after` moves the balance here;
--- the set-based functions have computed both already.
+--: source credit/credit_entries_before_insert.sql 04b6175380a3
+-- Moves the balance by a new entry that has no `balance_after`. The set-based functions write the
+-- balance and `balance_after` themselves.
 create or replace function unstuck_private.credit_entries_before_insert()
 returns trigger
 language plpgsql
@@ -2343,7 +2492,7 @@ for each row execute function unstuck_private.credit_entries_before_insert();
 revoke all on function unstuck_private.credit_entries_before_insert
 from public, anon, authenticated, service_role;
 
---: source credit/credit_grant_v1.sql fafcc60f2523
+--: source credit/credit_grant_v1.sql 1932e246d34b
 create or replace function unstuck.credit_grant_v1(
   p_user_id uuid,
   p_amount bigint,
@@ -2389,7 +2538,7 @@ begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
     values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
   exception when unique_violation then
-    -- The same key for another user at the same moment.
+    -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   return query
@@ -2399,16 +2548,22 @@ begin
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
-Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
-Replay: same key, same grant: nothing changes, replayed = true.
+Caller: the purchase code of the app, as the service.
+
+Effect: gives the user credits by a grant, and creates the account where there is none. balance:
+after the grant.
+
+Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
+idempotency_conflict (the key belongs to another grant).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
 $c$;
 
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.credit_grant_v1 to service_role;
 
---: source credit/grant_max.sql 351833e18929
--- The most that one grant may give. Nine million of them still fit into a balance.
+--: source credit/grant_max.sql 1ab929182fe3
+-- The most credits that one grant may give. A balance holds nine million such grants.
 create or replace function unstuck_private.grant_max()
 returns bigint
 language sql
@@ -2418,7 +2573,195 @@ $$ select 1000000000000 $$;
 
 revoke all on function unstuck_private.grant_max from public, anon, authenticated, service_role;
 
---: source credit/refund_upscaler_credits.sql fd1305d10a75
+--: source credit/has_ledger_entries.sql 5d012e0f9aef
+-- True when credits were taken or refunded for this job.
+create or replace function unstuck_private.has_ledger_entries(p_job_id uuid) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select exists (
+    select
+    from unstuck.credit_entries e
+    where e.job_id = p_job_id
+      and e.kind in ('debit', 'refund')
+  )
+$$;
+
+revoke all on function unstuck_private.has_ledger_entries
+from public, anon, authenticated, service_role;
+
+--: source credit/has_ledger_mismatch.sql 9fb33c3b1294
+-- True when the job's row and the ledger disagree about what was refunded, or when more was
+-- refunded than taken. Healers quarantine such a job: none moves credits on a guess.
+create or replace function unstuck_private.has_ledger_mismatch(p_job unstuck.jobs) returns boolean
+language sql
+stable
+set search_path = ''
+as
+$$
+  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
+  from (
+    select
+      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
+      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
+    from unstuck.credit_entries e
+    where e.job_id = p_job.id
+      and e.kind in ('debit', 'refund')
+  ) l
+$$;
+
+revoke all on function unstuck_private.has_ledger_mismatch
+from public, anon, authenticated, service_role;
+
+--: source credit/jobs_ledger.sql 7897b2d12ac4
+-- What the ledger shows of these jobs: the debit, the refunds, whether a refund of the whole job
+-- was written already, and a number for one more refund that no step has (0, then -1 and so on).
+create or replace function unstuck_private.jobs_ledger(p_ids uuid[])
+returns table (
+  job_id uuid,
+  debit bigint,
+  refunded bigint,
+  has_job_refund boolean,
+  free_number int
+)
+language sql
+stable
+as
+$$
+  select n.id, l.*
+  from unnest(p_ids) as n (id)
+  cross join lateral (
+    select
+      unstuck_private.clamp_to_bigint(
+        coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)),
+      unstuck_private.clamp_to_bigint(
+        coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)),
+      coalesce(bool_or(e.kind = 'refund' and e.step is null), false),
+      least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1
+    from unstuck.credit_entries e
+    where e.job_id = n.id
+      and e.kind in ('debit', 'refund')
+  ) l
+$$;
+
+revoke all on function unstuck_private.jobs_ledger from public, anon, authenticated, service_role;
+
+--: source credit/jobs_refund.sql bb40fd81e8ab
+-- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
+-- the debit, the refunds before and the refund now of each. Without p_give it refunds nothing. The
+-- caller has locked the accounts (by id) and the jobs, and has ended the steps.
+create or replace function unstuck_private.jobs_refund(
+  p_ids uuid[],
+  p_statuses text[],
+  p_reasons text[],
+  p_give boolean default true
+)
+returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  insert into unstuck.credit_accounts (user_id)
+  select distinct j.user_id
+  from unstuck.jobs j
+  where j.id = any (p_ids)
+    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+    and unstuck_private.has_ledger_entries(j.id)
+  order by 1
+  on conflict do nothing;
+
+  return query
+  with due as materialized (
+    select *
+    from unstuck_private.refunds_due(p_ids, p_statuses)
+  ), entry as (
+    insert into unstuck.credit_entries (
+      user_id, job_id, step, kind, amount, balance_after, reason)
+    select d.user_id, d.job_id, d.step, 'refund', d.amount,
+      a.balance + sum(d.amount) over (
+        partition by d.user_id
+        order by d.job_id, d.step
+        rows unbounded preceding
+      ),
+      coalesce(n.reason, 'refund')
+    from due d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
+    join unstuck.credit_accounts a using (user_id)
+    where p_give
+      and d.amount is not null
+    returning user_id, amount
+  ), account as (
+    update unstuck.credit_accounts a
+    set balance = a.balance + t.total
+    from (
+      select user_id, sum(amount)::bigint as total
+      from entry
+      group by 1
+    ) t
+    where a.user_id = t.user_id
+  )
+  select d.job_id, d.debit, d.refunded,
+    coalesce(sum(d.amount) filter (where p_give), 0)::bigint
+  from due d
+  group by d.job_id, d.debit, d.refunded;
+end $$;
+
+revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
+
+--: source credit/refund_lines.sql a7f17d443985
+-- What a refund of these jobs may be written for: one line for each step of a job with the rule
+-- `per_step`, one for any other job. Shares that do not add up to the debit (rows written by
+-- others) are computed anew.
+create or replace function unstuck_private.refund_lines(p_ids uuid[])
+returns table (
+  job_id uuid,
+  user_id uuid,
+  is_per_step boolean,
+  debit bigint,
+  refunded bigint,
+  has_job_refund boolean,
+  free_number int,
+  step int,
+  nth bigint,
+  share bigint,
+  without_result boolean,
+  has_refund boolean
+)
+language sql
+stable
+as
+$$
+  select j.id, j.user_id, s.job_id is not null, l.debit, l.refunded, l.has_job_refund,
+    l.free_number, s.step,
+    row_number() over own_steps,
+    case
+      when sum(s.share) over own = l.debit then s.share
+      else unstuck_private.share_of(
+        l.debit, (count(*) over own)::int, (row_number() over own_steps)::int)
+    end,
+    s.status in ('failed', 'cancelled'),
+    exists (
+      select
+      from unstuck.credit_entries e
+      where e.job_id = j.id
+        and e.step = s.step
+        and e.kind = 'refund'
+    )
+  from unstuck_private.jobs_ledger(p_ids) l
+  join unstuck.jobs j on j.id = l.job_id
+  left join unstuck.job_steps s
+    on j.refund_rule = 'per_step'
+    and s.job_id = j.id
+  window own as (partition by j.id), own_steps as (partition by j.id order by s.step)
+$$;
+
+revoke all on function unstuck_private.refund_lines from public, anon, authenticated, service_role;
+
+--: source credit/refund_upscaler_credits.sql cd44913d089f
 create or replace function unstuck.refund_upscaler_credits(
   _user_id uuid,
   _amount bigint,
@@ -2435,17 +2778,97 @@ $$
 $$;
 
 comment on function unstuck.refund_upscaler_credits is $c$
-Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job's own refund shows in invariant_violations. Refuses by success = false what is not
-positive or more than one may be given at once.
+Caller: older back-end code, as the service.
+
+Effect: gives the amount to the user by an adjustment that belongs to no job. An adjustment within
+an hour of a job's own refund shows in invariant_violations.
+
+Refuses: by success = false and error_message: an amount that is not positive or over 10^12.
+
+Replay: gives the amount once more; the function has no idempotency key.
 $c$;
 
 revoke all on function unstuck.refund_upscaler_credits
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.refund_upscaler_credits to service_role;
 
---: source erase/erased_user.sql 46399bf85154
--- Whose the rows are that stay of an erased user's jobs: nobody's.
+--: source credit/refunds_due.sql cc7e525ce05f
+-- What these jobs get back in the state that each is about to have, and under which number the
+-- entry stands: a step's own, none for the whole job. Each job has at least one row, without an
+-- amount where nothing is due.
+--
+-- The ledger alone decides. Due is the whole debit (rule `all`, failed or cancelled) or the shares
+-- of the steps that ended without a result (rule `per_step`), less every refund before, whoever
+-- wrote it. So the refunds of a job never add up to more than its debit.
+--
+-- Where the entry of a step or of the job exists already (a part was refunded by hand, and no entry
+-- ever changes) the rest is one more refund under a free number. It stays a refund, so that the
+-- row, the ledger and the audit agree: an adjustment belongs to no job.
+create or replace function unstuck_private.refunds_due(p_ids uuid[], p_statuses text[])
+returns table (
+  job_id uuid,
+  user_id uuid,
+  debit bigint,
+  refunded bigint,
+  step int,
+  amount bigint
+)
+language sql
+stable
+as
+$$
+  with line as materialized (
+    select l.*,
+      greatest(
+        case
+          when l.is_per_step then
+            coalesce(sum(l.share) filter (where l.without_result) over own, 0)
+          when n.status in ('failed', 'cancelled') then l.debit
+          else 0
+        end - l.refunded, 0) as rest,
+      l.without_result and not l.has_refund as is_open,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_refund) over own, 0)
+        as open_shares,
+      coalesce(sum(l.share) filter (where l.without_result and not l.has_refund) over (
+        partition by l.job_id
+        order by l.step
+      ), 0) as open_so_far
+    from unstuck_private.refund_lines(p_ids) l
+    join unnest(p_ids, p_statuses) as n (id, status) on n.id = l.job_id
+    window own as (partition by l.job_id)
+  )
+  select l.job_id, l.user_id, l.debit, l.refunded, l.step,
+    least(l.share, l.rest - l.open_so_far + l.share)
+  from line l
+  where l.is_open
+    and l.rest > l.open_so_far - l.share
+    and l.share > 0
+  union all
+  select l.job_id, l.user_id, l.debit, l.refunded,
+    case when l.is_per_step or l.has_job_refund then l.free_number end,
+    case when l.rest > l.open_shares then l.rest - l.open_shares end
+  from line l
+  where l.nth = 1
+$$;
+
+revoke all on function unstuck_private.refunds_due from public, anon, authenticated, service_role;
+
+--: source credit/share_of.sql b82070f7439e
+-- The share of one step in the price. A rest that does not divide goes to the first steps, one
+-- credit each, so that the shares add up to exactly the price.
+create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
+returns bigint
+language sql
+immutable
+as
+$$
+  select p_price / p_steps + (p_step <= p_price % p_steps)::int
+$$;
+
+revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
+
+--: source erase/erased_user.sql 57a8c28bcf0d
+-- The owner of the rows that stay of an erased user's jobs: a user id that belongs to no one.
 create or replace function unstuck_private.erased_user()
 returns uuid
 language sql
@@ -2455,7 +2878,7 @@ $$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
 
 revoke all on function unstuck_private.erased_user from public, anon, authenticated, service_role;
 
---: source erase/user_erase_v1.sql 41e758b73667
+--: source erase/user_erase_v1.sql 09d52e61ab51
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -2491,7 +2914,7 @@ begin
       for update
     ) l
   );
-  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is sent.
   v_kept := array(
     select distinct s.job_id
     from unstuck.jobs j
@@ -2509,26 +2932,7 @@ begin
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
-  delete from unstuck.job_events e
-  where e.job_id = any (v_ids);
-  delete from unstuck.webhook_inbox w
-  where w.job_id = any (v_ids);
-  delete from unstuck.job_steps s
-  using unstuck.jobs j
-  where j.id = s.job_id and j.user_id = p_user_id;
-  delete from unstuck.jobs j
-  where j.user_id = p_user_id;
-  delete from unstuck.cancelled_requests c
-  where c.user_id = p_user_id;
-  delete from unstuck_private.queue_turns q
-  where q.user_id = p_user_id;
-  delete from unstuck.user_roles r
-  where r.user_id = p_user_id;
-  delete from unstuck.credit_entries e
-  where e.user_id = p_user_id;
-  get diagnostics v_entries = row_count;
-  delete from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
+  v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
   values (p_user_id)
   on conflict (user_id) do update
@@ -2551,23 +2955,25 @@ begin
 end $$;
 
 comment on function unstuck.user_erase_v1 is $c$
-Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user's live
-jobs, then removes the user's jobs, steps, events, provider calls, ledger, account, cancelled
-requests, turns and roles, all or nothing, and notes it in admin_log.
-What a provider may still be at stays for a day as a bare row that names nobody, so that its
-cancel is sent. Files are listed in erasures and deleted later through the Storage API.
-jobs, entries: removed; files: results that the jobs named.
+Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
+
+Effect: cancels the user's live jobs, then deletes the user's jobs, steps, events, webhooks, ledger,
+account, cancelled orders, turns and roles, all or nothing, and records it in admin_log. A job that
+a provider may still work on stays for a day as a bare row that names no user, so that its cancel is
+sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
+deleted rows; files: results that the jobs named.
+
 Refuses: forbidden, bad_request.
-Replay: zeros; the user may come back and is then somebody new.
+
+Replay: zeros. The user may come back and is a new user then.
 $c$;
 
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
---: source erase/user_jobs_finalise.sql fdaf32386cd4
--- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
--- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
--- are locked.
+--: source erase/user_jobs_finalise.sql 1a0f1bc3f8c8
+-- Cancels the live jobs of a user who is erased: all at once, or one by one where one of them
+-- cannot be finalised. The caller strips what stays live even so. Account and jobs are locked.
 create or replace function unstuck_private.user_jobs_finalise(p_user_id uuid)
 returns void
 language plpgsql
@@ -2596,7 +3002,7 @@ begin
     );
     return;
   exception when others then
-    -- One bad row fails the statement: each is closed alone below.
+    -- One row fails the statement: each job is cancelled alone below.
     null;
   end;
   foreach v_id in array v_live loop
@@ -2608,7 +3014,7 @@ begin
         array['the user was erased.']
       );
     exception when others then
-      -- The caller takes the row and its ledger away all the same.
+      -- The caller deletes the row and its ledger all the same.
       null;
     end;
   end loop;
@@ -2617,10 +3023,10 @@ end $$;
 revoke all on function unstuck_private.user_jobs_finalise
 from public, anon, authenticated, service_role;
 
---: source erase/user_jobs_strip.sql 5adfa937dfeb
--- Takes everything out of these jobs that tells of their user and leaves what a provider's cancel
--- needs. The rows belong to nobody afterwards and are worth nothing. No other user's job names any
--- of the user's jobs afterwards.
+--: source erase/user_jobs_strip.sql d01406f3d2ef
+-- Empties the jobs in p_kept of everything that tells of their user, and leaves what the provider's
+-- cancel needs. They belong to no user afterwards and are worth nothing, and no job of another user
+-- names a job of this one.
 create or replace function unstuck_private.user_jobs_strip(p_user_id uuid, p_kept uuid[])
 returns void
 language plpgsql
@@ -2677,8 +3083,46 @@ end $$;
 revoke all on function unstuck_private.user_jobs_strip
 from public, anon, authenticated, service_role;
 
---: source front/is_name_free.sql 68a16743e911
--- Whether `public` has nothing by this name yet, of whatever kind or signature.
+--: source erase/user_rows_delete.sql c1c8cd12192d
+-- Deletes every row of a user and of these jobs, which were the user's, and returns how many ledger
+-- entries there were. The account and the jobs are locked.
+create or replace function unstuck_private.user_rows_delete(p_user_id uuid, p_job_ids uuid[])
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_entries bigint;
+begin
+  delete from unstuck.job_events e
+  where e.job_id = any (p_job_ids);
+  delete from unstuck.webhook_inbox w
+  where w.job_id = any (p_job_ids);
+  delete from unstuck.job_steps s
+  using unstuck.jobs j
+  where j.id = s.job_id and j.user_id = p_user_id;
+  delete from unstuck.jobs j
+  where j.user_id = p_user_id;
+  delete from unstuck.cancelled_requests c
+  where c.user_id = p_user_id;
+  delete from unstuck_private.queue_turns q
+  where q.user_id = p_user_id;
+  delete from unstuck.user_roles r
+  where r.user_id = p_user_id;
+  delete from unstuck.credit_entries e
+  where e.user_id = p_user_id;
+  get diagnostics v_entries = row_count;
+  delete from unstuck.credit_accounts a
+  where a.user_id = p_user_id;
+  return v_entries;
+end $$;
+
+revoke all on function unstuck_private.user_rows_delete
+from public, anon, authenticated, service_role;
+
+--: source front/is_name_free.sql 9544469aee27
+-- True when `public` has nothing by this name yet, of whatever kind or signature.
 create or replace function unstuck_private.is_name_free(p_name text) returns boolean
 language sql
 stable
@@ -2699,8 +3143,9 @@ $$;
 
 revoke all on function unstuck_private.is_name_free from public, anon, authenticated, service_role;
 
---: source job/act_as.sql 4d3352dfe233
--- Names who acts in this transaction. The history's triggers write it beside each transition.
+--: source job/act_as.sql 96b535b9dca6
+-- Names the actor of this transaction. The triggers that write `job_events` store it with each
+-- transition.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language sql
 set search_path = ''
@@ -2711,50 +3156,8 @@ $$;
 
 revoke all on function unstuck_private.act_as from public, anon, authenticated, service_role;
 
---: source job/has_ledger_entries.sql 2a7e5e74cbe6
--- Something was taken or returned for this job.
-create or replace function unstuck_private.has_ledger_entries(p_job_id uuid) returns boolean
-language sql
-stable
-set search_path = ''
-as
-$$
-  select exists (
-    select
-    from unstuck.credit_entries e
-    where e.job_id = p_job_id
-      and e.kind in ('debit', 'refund')
-  )
-$$;
-
-revoke all on function unstuck_private.has_ledger_entries
-from public, anon, authenticated, service_role;
-
---: source job/has_ledger_mismatch.sql b18998224209
--- The row and the ledger do not say the same of what came back, or more came back than was taken.
--- No healer moves money on a guess: such a row is quarantined.
-create or replace function unstuck_private.has_ledger_mismatch(p_job unstuck.jobs) returns boolean
-language sql
-stable
-set search_path = ''
-as
-$$
-  select p_job.credits_refunded <> l.refunded or l.refunded > l.debit
-  from (
-    select
-      coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
-      coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
-    from unstuck.credit_entries e
-    where e.job_id = p_job.id
-      and e.kind in ('debit', 'refund')
-  ) l
-$$;
-
-revoke all on function unstuck_private.has_ledger_mismatch
-from public, anon, authenticated, service_role;
-
---: source job/is_final.sql 60ac2e6bdee8
--- True for the states that a job or step never leaves. Inlined, like `is_live`.
+--: source job/is_final.sql 787dde2c4563
+-- True for the states that a job or step never leaves. The planner inlines it, like `is_live`.
 create or replace function unstuck_private.is_final(p_status text) returns boolean
 language sql
 immutable
@@ -2766,10 +3169,10 @@ $$;
 revoke all on function unstuck_private.is_final from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_final to authenticated, service_role;
 
---: source job/is_live.sql a7b7356ce97a
--- True for a job's states that are not final. It names no table and fixes no search_path, so the
--- planner inlines it and sees the predicate of the partial indexes on `jobs`. Those spell the list
--- out, because a table's indexes are made before the functions.
+--: source job/is_live.sql cd772f4ac585
+-- True for the states of a job that are not final. It names no table and fixes no search_path, so
+-- the planner inlines it and sees the predicate of the partial indexes on `jobs`. Those spell the
+-- list out, because tables are created before functions.
 create or replace function unstuck_private.is_live(p_status text) returns boolean
 language sql
 immutable
@@ -2781,7 +3184,7 @@ $$;
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
 
---: source job/job_get_v1.sql 39d739795260
+--: source job/job_get_v1.sql 583496179c51
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
@@ -2824,7 +3227,7 @@ begin
   then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  -- Heal the user first, so that nobody is shown a job that only looks alive.
+  -- Heal first, so that a job that ran out of time is not shown as live.
   if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
     perform unstuck.user_heal_v1(v_job.user_id);
   end if;
@@ -2874,13 +3277,13 @@ begin
 end $$;
 
 comment on function unstuck.job_get_v1 is $c$
-Caller: the status endpoints, for the verified user (p_user_id null: the service) and one tool
+Caller: the status endpoints, for the verified user (p_user_id null: for the service) and one tool
 (p_tool null: any).
 
-Effect: closes or rescues that user's overdue jobs, then answers with the job's present state.
-tasks: the parallel steps as of the same moment, each with its picture once it is its owner's.
+Effect: heals the user's jobs when this one is past its deadline, then answers with the job's
+present state. tasks: the parallel steps, each with its output once the owner may see it.
 
-Refuses: not_found, also for another user's job.
+Refuses: not_found, also for a job of another user or another tool.
 
 Replay: reads again.
 $c$;
@@ -2888,12 +3291,13 @@ $c$;
 revoke all on function unstuck.job_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_get_v1 to service_role;
 
---: source job/job_lock.sql 445237e78a0c
--- One job, locked in order (account, job), for the functions that may move money. Null where there
--- is none; an account that was made for a job that went meanwhile, with its user, goes with it.
+--: source job/job_lock.sql 4644d81cf7cc
+-- Locks the account of a job's user, then the job, for a function that may move credits, and
+-- returns the job. Null where there is no such job; an account that it created for a user who was
+-- erased meanwhile is deleted again.
 --
--- A worker waits for another one's call. What is held for longer is held by an operator: then the
--- call fails, to be tried again, before whoever made it gives up.
+-- A worker waits for the call of another worker. What is held for five seconds is held by an
+-- operator: the call then fails, and its caller tries again.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql
@@ -2926,9 +3330,10 @@ end $$;
 
 revoke all on function unstuck_private.job_lock from public, anon, authenticated, service_role;
 
---: source job/job_state.sql 973d804568d9
--- The job's row as the answer of the request that named it. Its position costs a look at the whole
--- queue, so a new job, which is about to be claimed, is answered without one.
+--: source job/job_state.sql f570110ec27e
+-- The present state of a job, as the reply to the request that named it. Its position costs a pass
+-- over the provider's whole queue, so a new job, which is about to be claimed, is answered without
+-- one.
 create or replace function unstuck_private.job_state(
   p_job_id uuid,
   p_replayed boolean,
@@ -3000,14 +3405,15 @@ end $$;
 
 revoke all on function unstuck_private.job_state from public, anon, authenticated, service_role;
 
---: source job/job_sync_from_steps.sql ccbc1062d111
--- What the jobs' own steps say they are. Only for live jobs; the closing functions write final
--- states themselves.
+--: source job/job_sync_from_steps.sql d883935a18a7
+-- Derives the status, the current step, the deadline and the start of these live jobs from their
+-- steps. Final states are written by `jobs_finalise`.
 create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
-language sql
+language plpgsql
 set search_path = ''
 as
 $$
+begin
   update unstuck.jobs j
   set status = s.status,
     current_step = s.current_step,
@@ -3038,14 +3444,15 @@ $$
     group by st.job_id
   ) s
   where j.id = s.job_id
-    and unstuck_private.is_live(j.status)
-$$;
+    and unstuck_private.is_live(j.status);
+end $$;
 
 revoke all on function unstuck_private.job_sync_from_steps
 from public, anon, authenticated, service_role;
 
---: source job/jobs_before_insert.sql 39eee25070ec
--- Fills what a writer leaves out, so that no live job is ever without a deadline.
+--: source job/jobs_before_insert.sql 65d7f151d62c
+-- Fills in what a writer leaves out of a new job: a live job always has a deadline, a final one a
+-- time of completion.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
 set search_path = ''
@@ -3091,9 +3498,8 @@ execute function unstuck_private.jobs_before_insert();
 revoke all on function unstuck_private.jobs_before_insert
 from public, anon, authenticated, service_role;
 
---: source job/jobs_before_update.sql 1ff572bbf253
--- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
--- cancelled.
+--: source job/jobs_before_update.sql 5704eeaa7d05
+-- Refuses to leave a final state, except when `/run` adopts an orphan that a sweep cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -3111,7 +3517,7 @@ begin
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
     using errcode = 'check_violation';
   end if;
-  -- An input that retention emptied is no change of the job.
+  -- Retention empties the input of a final job; `updated_at` stays.
   if unstuck_private.is_final(old.status)
     and new.status = old.status
     and new.user_id = old.user_id
@@ -3120,8 +3526,8 @@ begin
   then
     return new;
   end if;
-  -- A row by hand that was pending with a key begins to work: the key is another live job's, and a
-  -- job that is paid for does not fail for that.
+  -- A pending row that was inserted with a key starts while another live job has the key: it gives
+  -- the key up, because a paid job must not fail for it.
   if old.status = 'pending'
     and new.status in ('queued', 'starting', 'running')
     and new.exclusive_key = old.exclusive_key
@@ -3146,13 +3552,14 @@ execute function unstuck_private.jobs_before_update();
 revoke all on function unstuck_private.jobs_before_update
 from public, anon, authenticated, service_role;
 
---: source job/jobs_finalise.sql bfc7df34f500
--- Closes live jobs with everything that belongs to them: steps, refunds, balances, the rows
--- themselves. The caller has locked the accounts (by id) and then the jobs.
+--: source job/jobs_finalise.sql 639d27f11610
+-- Ends live jobs with everything that belongs to them: steps, refunds, balances, the rows
+-- themselves. Returns what became of each. The caller has locked the accounts (by id) and then the
+-- jobs.
 --
--- What the row says of money does not matter: it is written anew from the ledger. Where more came
--- back than was taken, the row shows as much as was taken, and the message tells what the ledger
--- shows. Without p_give nothing is returned, whatever is owed.
+-- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
+-- row shows as much as was taken, and the message says what the ledger shows. Without p_give
+-- nothing is refunded, whatever is due.
 create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],
@@ -3218,11 +3625,11 @@ end $$;
 
 revoke all on function unstuck_private.jobs_finalise from public, anon, authenticated, service_role;
 
---: source job/jobs_finalise_each.sql 4cb677352ab6
--- Closes jobs, locked as for `jobs_finalise`, so that none can stop another. One with odd money is
--- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
--- the one that cannot be closed is found and quarantined, and all the others are closed. What is
--- not closed by p_until, or is more than p_limit, is left for the next pass.
+--: source job/jobs_finalise_each.sql 4b876c53b4c7
+-- Finalises jobs, locked as for `jobs_finalise`, so that none stops another. A job whose ledger
+-- disagrees with its row is quarantined. If the statement for all others fails, it is tried for
+-- each half, and so on, until the job that cannot be finalised is found and quarantined. What is
+-- not done by p_until, or exceeds p_limit, is left to the next pass.
 create or replace function unstuck_private.jobs_finalise_each(
   p_ids uuid[],
   p_statuses text[],
@@ -3263,14 +3670,14 @@ begin
   v_count := coalesce(cardinality(p_ids), 0);
   v_half := v_count / 2;
   begin
-    -- `jobs_finalise` gives its rows once it is done, so none is left over from a failure.
+    -- `jobs_finalise` returns its rows at its end, so a failure leaves none behind.
     return query
     select c.job_id, c.tool, c.status, c.refunded
     from unstuck_private.jobs_finalise(p_ids, p_statuses, p_codes, p_messages) c;
     return;
   exception
     when lock_not_available or transaction_rollback or insufficient_resources or system_error then
-      -- No row's fault: it is left as it is.
+      -- The failure is no fault of the row, which is left as it is.
       if v_count = 1 then
         return;
       end if;
@@ -3294,10 +3701,10 @@ end $$;
 revoke all on function unstuck_private.jobs_finalise_each
 from public, anon, authenticated, service_role;
 
---: source job/jobs_log.sql 00a17dbd3bff
--- Writes the history: one event per transition, for all rows of a statement at once. The planner
--- cannot know how many rows a transition table will hold, and a nested loop over two of them would
--- cost the square of a sweep's page.
+--: source job/jobs_log.sql 108995a85fb2
+-- Writes the history of jobs: one event per transition, for all rows of a statement at once. The
+-- planner cannot know how many rows a transition table holds, and a nested loop over two of them
+-- would cost the square of their size.
 create or replace function unstuck_private.jobs_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -3343,156 +3750,14 @@ execute function unstuck_private.jobs_log();
 
 revoke all on function unstuck_private.jobs_log from public, anon, authenticated, service_role;
 
---: source job/jobs_refund.sql 3cc5fbd837e5
--- Returns what these jobs are owed in the state that they are about to have, and says what the
--- ledger shows. The caller has locked the accounts (by id) and the jobs, and has closed the steps.
---
--- The ledger alone decides. Owed is the whole debit (rule `all`, failed or cancelled) or the
--- shares of the steps that ended without a result (rule `per_step`), less what came back before,
--- whoever wrote it. So the refunds of a job never add up to more than its debit.
---
--- Each entry stands under the step that it is for; a job's own has no step. What is left where
--- that entry exists already (a part was returned by hand, and an entry is never changed) is one
--- more refund, under step 0, then -1 and so on: a number that no step has and the unique index
--- knows. It stays a refund, so that the row, the ledger and the audit agree; an adjustment would
--- belong to no job.
-create or replace function unstuck_private.jobs_refund(
-  p_ids uuid[],
-  p_statuses text[],
-  p_reasons text[],
-  p_give boolean default true
-)
-returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
-language plpgsql
-set search_path = ''
-as
-$$
-#variable_conflict use_column
-begin
-  insert into unstuck.credit_accounts (user_id)
-  select distinct j.user_id
-  from unstuck.jobs j
-  where j.id = any (p_ids)
-    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
-    and unstuck_private.has_ledger_entries(j.id)
-  order by 1
-  on conflict do nothing;
-
-  return query
-  with job as (
-    select j.id, j.user_id, n.status, n.reason, l.debit, l.refunded, l.has_own, l.free_step,
-      case
-        when exists (select from unstuck.job_steps s where s.job_id = j.id) then j.refund_rule
-        else 'all'
-      end as rule
-    from unnest(p_ids, p_statuses, p_reasons) as n (id, status, reason)
-    join unstuck.jobs j on j.id = n.id
-    cross join lateral (
-      select
-        unstuck_private.clamp_to_bigint(
-          coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0)) as debit,
-        unstuck_private.clamp_to_bigint(
-          coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0)) as refunded,
-        coalesce(bool_or(e.kind = 'refund' and e.step is null), false) as has_own,
-        least(coalesce(min(e.step) filter (where e.kind = 'refund'), 1), 1) - 1 as free_step
-      from unstuck.credit_entries e
-      where e.job_id = j.id
-        and e.kind in ('debit', 'refund')
-    ) l
-  ), line as (
-    -- Shares that do not add up to what was taken (rows written by others) are split anew.
-    select b.*, s.step,
-      row_number() over own_steps as nth,
-      case
-        when sum(s.share) over own = b.debit then s.share
-        else unstuck_private.share_of(
-          b.debit, (count(*) over own)::int, (row_number() over own_steps)::int)
-      end as share,
-      s.status in ('failed', 'cancelled') as without_result,
-      exists (
-        select
-        from unstuck.credit_entries e
-        where e.job_id = b.id
-          and e.step = s.step
-          and e.kind = 'refund'
-      ) as has_entry
-    from job b
-    left join unstuck.job_steps s on b.rule = 'per_step' and s.job_id = b.id
-    window own as (partition by b.id), own_steps as (partition by b.id order by s.step)
-  ), summed as (
-    select l.*,
-      greatest(
-        case
-          when l.rule = 'per_step' then
-            coalesce(sum(l.share) filter (where l.without_result) over own, 0)
-          when l.status in ('failed', 'cancelled') then l.debit
-          else 0
-        end - l.refunded, 0) as rest,
-      l.without_result and not l.has_entry as is_open,
-      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over own, 0)
-        as open_shares,
-      coalesce(sum(l.share) filter (where l.without_result and not l.has_entry) over (
-        partition by l.id
-        order by l.step
-      ), 0) as open_so_far
-    from line l
-    window own as (partition by l.id)
-  ), owed as (
-    select s.id, s.user_id, s.reason, s.step,
-      least(s.share, s.rest - s.open_so_far + s.share) as amount
-    from summed s
-    where s.is_open
-      and s.rest > s.open_so_far - s.share
-    union all
-    select s.id, s.user_id, s.reason,
-      case when s.rule = 'per_step' or s.has_own then s.free_step end,
-      s.rest - s.open_shares
-    from summed s
-    where s.nth = 1
-      and s.rest > s.open_shares
-  ), running as (
-    select o.*,
-      sum(o.amount) over (
-        partition by o.user_id
-        order by o.id, o.step
-        rows unbounded preceding
-      ) as so_far
-    from owed o
-    where p_give
-      and o.amount > 0
-  ), entry as (
-    insert into unstuck.credit_entries (
-      user_id, job_id, step, kind, amount, balance_after, reason)
-    select r.user_id, r.id, r.step, 'refund', r.amount, a.balance + r.so_far,
-      coalesce(r.reason, 'refund')
-    from running r
-    join unstuck.credit_accounts a using (user_id)
-    returning user_id, job_id, amount
-  ), account as (
-    update unstuck.credit_accounts a
-    set balance = a.balance + t.total
-    from (select user_id, sum(amount)::bigint as total from entry group by 1) t
-    where a.user_id = t.user_id
-  ), back as (
-    select e.job_id, sum(e.amount)::bigint as amount
-    from entry e
-    group by 1
-  )
-  select b.id, b.debit, b.refunded, coalesce(k.amount, 0)
-  from job b
-  left join back k on k.job_id = b.id;
-end $$;
-
-revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;
-
---: source job/jobs_try_lock.sql fa8b01965dba
--- Locks, for a healer, those of these jobs that nobody else holds: the account, the job and each
--- of its steps, in this order. It waits for nobody: who is busy is healed by the next pass.
+--: source job/jobs_try_lock.sql 2105d44ab8d2
+-- Locks the jobs among these that no other transaction holds, for a healer: the account, the job
+-- and each of its steps, in this order. It waits for none: the next pass heals what is busy now.
 -- Returns the jobs that are locked in full.
 --
--- A user without an account holds nothing that could be locked, and has nothing to get back.
--- Where rows by hand left a ledger without its account, the account is made here. An insert of
--- the same key that is not committed yet would be waited for: hence the limit.
+-- A user without an account has nothing to lock and gets nothing back. If rows that were written by
+-- hand left out the account of a ledger, it is created here; an insert of the same key that is not
+-- committed yet would be waited for, hence the lock_timeout.
 create or replace function unstuck_private.jobs_try_lock(p_ids uuid[]) returns uuid[]
 language plpgsql
 set search_path = ''
@@ -3567,8 +3832,9 @@ end $$;
 
 revoke all on function unstuck_private.jobs_try_lock from public, anon, authenticated, service_role;
 
---: source job/number_or_null.sql 0f0b0595699f
--- A number of a request, or null: one odd row must not make a whole view unreadable.
+--: source job/number_or_null.sql 5e0f0a76a600
+-- A number out of a request, or null: one row with another text must not make a whole view
+-- unreadable.
 create or replace function unstuck_private.number_or_null(p_text text) returns numeric
 language sql
 immutable
@@ -3581,9 +3847,9 @@ revoke all on function unstuck_private.number_or_null
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.number_or_null to authenticated, service_role;
 
---: source job/refuse.sql 81185cb0b9da
--- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz, the message is the API's
--- error code, the detail holds its extra fields as JSON.
+--: source job/refuse.sql 3c3c04410683
+-- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz. The message is the API's
+-- error code, the detail its extra fields as JSON.
 create or replace function unstuck_private.refuse(
   p_status int,
   p_code text,
@@ -3603,8 +3869,8 @@ end $$;
 
 revoke all on function unstuck_private.refuse from public, anon, authenticated, service_role;
 
---: source job/refuse_final.sql 86599f9e98ad
--- Refuses a job that is over, and says how it ended.
+--: source job/refuse_final.sql bd5c3b29198b
+-- Refuses a final job and says how it ended.
 create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
 language plpgsql
 set search_path = ''
@@ -3622,8 +3888,8 @@ end $$;
 
 revoke all on function unstuck_private.refuse_final from public, anon, authenticated, service_role;
 
---: source job/refuse_other_table.sql d3409fa312db
--- Refuses a table name that the product does not have, then a job that is not in that table.
+--: source job/refuse_other_table.sql 6bb490f76b71
+-- Refuses a table name that no tool has, then a job that is not in that table.
 create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text)
 returns void
 language plpgsql
@@ -3646,42 +3912,15 @@ end $$;
 revoke all on function unstuck_private.refuse_other_table
 from public, anon, authenticated, service_role;
 
---: source legacy/legacy_job_insert.sql 403be6f1443c
--- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
--- Forged columns are not read.
-create or replace function unstuck_private.legacy_job_insert() returns trigger
-language plpgsql
-security definer
-set search_path = ''
+--: source legacy/legacy_input.sql 9f5f488d6615
+-- The request that an older client's row describes: the columns that its page fills in, under the
+-- field names of the API. Every other column is ignored.
+create or replace function unstuck_private.legacy_input(p_row jsonb) returns jsonb
+language sql
+immutable
 as
 $$
-declare
-  v_user uuid := auth.uid();
-  v_row jsonb := to_jsonb(new);
-  v_tool text;
-  v_input jsonb;
-begin
-  select t.tool
-  into v_tool
-  from unstuck.tools t
-  where t.table_name = tg_table_name;
-  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
-    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
-  end if;
-  perform unstuck_private.account_lock(v_user);
-  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
-  -- counts no more.
-  if (
-    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
-    from unstuck.jobs j
-    where j.user_id = v_user
-      and j.request_hash is null
-      and j.created_at > clock_timestamp() - interval '1 hour'
-  ) then
-    perform unstuck_private.refuse(429, 'rate_limited');
-  end if;
-  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
-  into v_input
+  select coalesce(jsonb_object_agg(k.field, p_row -> k.column_name), '{}')
   from (
     values
       ('image_url', 'imageUrl'),
@@ -3700,7 +3939,43 @@ begin
       ('clothing_image_url', 'clothingImageUrl'),
       ('input_file_name', 'input_file_name')
   ) as k (column_name, field)
-  where v_row ->> k.column_name is not null;
+  where p_row ->> k.column_name is not null
+$$;
+
+revoke all on function unstuck_private.legacy_input from public, anon, authenticated, service_role;
+
+--: source legacy/legacy_job_insert.sql ca2ec08bd301
+-- An older client's own insert: the row is stored as pending and unpaid, and does nothing until its
+-- `/run` adopts it. Columns that a client must not set are ignored.
+create or replace function unstuck_private.legacy_job_insert() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as
+$$
+declare
+  v_user uuid := auth.uid();
+  v_input jsonb := unstuck_private.legacy_input(to_jsonb(new));
+  v_tool text;
+begin
+  select t.tool
+  into v_tool
+  from unstuck.tools t
+  where t.table_name = tg_table_name;
+  if v_user is null or not found or coalesce(new.user_id, v_user) <> v_user then
+    raise exception 'permission denied for %', tg_table_name using errcode = '42501';
+  end if;
+  perform unstuck_private.account_lock(v_user);
+  -- At most 20 pending rows at a time, and 200 in an hour that no `/run` adopted.
+  if (
+    select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
+    from unstuck.jobs j
+    where j.user_id = v_user
+      and j.request_hash is null
+      and j.created_at > clock_timestamp() - interval '1 hour'
+  ) then
+    perform unstuck_private.refuse(429, 'rate_limited');
+  end if;
   if octet_length(v_input::text) > 20000 then
     perform unstuck_private.refuse(413, 'payload_too_large');
   end if;
@@ -3719,38 +3994,17 @@ begin
   exception when unique_violation then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  -- The row as it is, not as it was written, is what the client is answered with.
-  case tg_table_name
-    when 'upscaler_jobs' then
-      select *
-      into new
-      from unstuck.upscaler_jobs v
-      where v.id = new.id;
-    when 'video_upscaler_jobs' then
-      select *
-      into new
-      from unstuck.video_upscaler_jobs v
-      where v.id = new.id;
-    when 'pose_changer_jobs' then
-      select *
-      into new
-      from unstuck.pose_changer_jobs v
-      where v.id = new.id;
-    when 'veste_ai_jobs' then
-      select *
-      into new
-      from unstuck.veste_ai_jobs v
-      where v.id = new.id;
-  end case;
+  -- The client reads the row as it is stored, not as it sent it.
+  new := jsonb_populate_record(new, unstuck_private.legacy_row(tg_table_name, new.id));
   return new;
 end $$;
 
 revoke all on function unstuck_private.legacy_job_insert
 from public, anon, authenticated, service_role;
 
---: source legacy/legacy_job_update.sql dfb5cc3997b2
--- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
--- and returned if paid.
+--: source legacy/legacy_job_update.sql dfc7e02e948d
+-- An older client may only end its own waiting job: `failed` and `cancelled` both cancel it, with
+-- its refund; any other change is ignored.
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
 security definer
@@ -3772,28 +4026,7 @@ begin
   then
     perform 1
     from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
-    case tg_table_name
-      when 'upscaler_jobs' then
-        select *
-        into new
-        from unstuck.upscaler_jobs v
-        where v.id = old.id;
-      when 'video_upscaler_jobs' then
-        select *
-        into new
-        from unstuck.video_upscaler_jobs v
-        where v.id = old.id;
-      when 'pose_changer_jobs' then
-        select *
-        into new
-        from unstuck.pose_changer_jobs v
-        where v.id = old.id;
-      when 'veste_ai_jobs' then
-        select *
-        into new
-        from unstuck.veste_ai_jobs v
-        where v.id = old.id;
-    end case;
+    new := jsonb_populate_record(new, unstuck_private.legacy_row(tg_table_name, old.id));
     return new;
   end if;
   return null;
@@ -3802,7 +4035,43 @@ end $$;
 revoke all on function unstuck_private.legacy_job_update
 from public, anon, authenticated, service_role;
 
---: source legacy/legacy_write_refuse.sql 328302bdfdf4
+--: source legacy/legacy_row.sql ca8502a147b8
+-- The job as its old-name view shows it now.
+create or replace function unstuck_private.legacy_row(p_table text, p_id uuid) returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  return case p_table
+    when 'upscaler_jobs' then (
+      select to_jsonb(v)
+      from unstuck.upscaler_jobs v
+      where v.id = p_id
+    )
+    when 'video_upscaler_jobs' then (
+      select to_jsonb(v)
+      from unstuck.video_upscaler_jobs v
+      where v.id = p_id
+    )
+    when 'pose_changer_jobs' then (
+      select to_jsonb(v)
+      from unstuck.pose_changer_jobs v
+      where v.id = p_id
+    )
+    when 'veste_ai_jobs' then (
+      select to_jsonb(v)
+      from unstuck.veste_ai_jobs v
+      where v.id = p_id
+    )
+  end;
+end $$;
+
+revoke all on function unstuck_private.legacy_row from public, anon, authenticated, service_role;
+
+--: source legacy/legacy_write_refuse.sql bc77df1789db
+-- Refuses a write to a view that older clients only read.
 create or replace function unstuck_private.legacy_write_refuse() returns trigger
 language plpgsql
 set search_path = ''
@@ -3815,7 +4084,7 @@ end $$;
 revoke all on function unstuck_private.legacy_write_refuse
 from public, anon, authenticated, service_role;
 
---: source order/job_enqueue_v1.sql 9273ce8413df
+--: source order/job_enqueue_v1.sql 36aaf91c52a0
 create or replace function unstuck.job_enqueue_v1(
   p_user_id uuid,
   p_job_id uuid,
@@ -3848,7 +4117,6 @@ $$
 declare
   v_tool unstuck.tools;
   v_job unstuck.jobs;
-  v_other unstuck.jobs;
   v_balance bigint;
   v_price bigint;
   v_seconds_over int;
@@ -3869,128 +4137,45 @@ begin
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
   v_balance := unstuck_private.account_lock(p_user_id);
-
-  -- Replay first: the same id is the same request, whatever has become of it.
+  -- Replay comes first: the same id is the same order, whatever has become of its job.
   select j.*
   into v_job
   from unstuck.jobs j
   where j.id = p_job_id
   for update;
   if found then
-    if v_job.user_id <> p_user_id
-      or v_job.tool <> p_tool
-      or (v_job.request_hash is not null and v_job.request_hash <> p_request_hash)
-    then
-      perform unstuck_private.refuse(409, 'idempotency_conflict');
-    end if;
+    perform unstuck_private.refuse_other_order(v_job, p_user_id, p_tool, p_request_hash);
     if v_job.request_hash is not null then
       return query
       select *
       from unstuck_private.job_state(p_job_id, true, true);
       return;
     end if;
-    -- Adopt an orphan, whatever its status says: the row that an older client inserted itself, or
-    -- a row written by hand that has no step.
-    if not (
-      v_job.status = 'pending'
-      or (v_job.status = 'cancelled' and v_job.error_code = 'ORPHANED')
-      or (
-        v_job.status = 'queued'
-        and not exists (select from unstuck.job_steps s where s.job_id = p_job_id)
-      )
-    ) then
-      perform unstuck_private.refuse(
-        409,
-        'already_final',
-        jsonb_build_object('status', v_job.status, 'refundedCredits', v_job.credits_refunded)
-      );
-    end if;
+    perform unstuck_private.refuse_adoption(v_job);
   end if;
-  if exists (
-    select from unstuck.cancelled_requests c
-    where c.user_id = p_user_id
-      and c.job_id = p_job_id
-  ) then
-    perform unstuck_private.refuse(
-      409,
-      'already_final',
-      jsonb_build_object('status', 'cancelled', 'refundedCredits', 0)
-    );
-  end if;
+  perform unstuck_private.refuse_cancelled_request(p_user_id, p_job_id);
   if not v_tool.enabled then
     perform unstuck_private.refuse(503, 'tool_disabled');
   end if;
-
-  -- Then exclusivity. The lock on the account makes this check exact for one user; the unique index
-  -- stops every other writer. A row written by hand counts once it works: while it waits it may be
-  -- an orphan, which blocks nobody.
-  if v_tool.exclusive_group is not null then
-    select j.*
-    into v_other
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.user_id = p_user_id
-      and t.exclusive_group = v_tool.exclusive_group
-      and j.id <> p_job_id
-      and j.quarantined_at is null
-      and (
-        j.status in ('starting', 'running')
-        or (j.status = 'queued' and j.exclusive_key is not null)
-      );
-    if found then
-      perform unstuck_private.refuse(
-        409,
-        'active_job_exists',
-        jsonb_build_object(
-          'activeJobId', v_other.id,
-          'activeTool', v_other.tool,
-          'activeStatus', v_other.status
-        )
-      );
-    end if;
-  end if;
-
-  -- Then money.
-  v_price := v_tool.credit_cost
-    * case v_tool.priced_per when 'step' then jsonb_array_length(p_steps) else 1 end;
-  if v_balance < v_price then
-    perform unstuck_private.refuse(
-      402,
-      'insufficient_credits',
-      jsonb_build_object('balance', v_balance, 'required', v_price)
-    );
-  end if;
+  perform unstuck_private.refuse_second_live_job(p_user_id, p_job_id, v_tool);
+  v_price := unstuck_private.order_price(v_tool, jsonb_array_length(p_steps));
+  perform unstuck_private.refuse_over_balance(v_balance, v_price);
   begin
-    perform unstuck_private.job_write(
-      p_user_id,
-      p_job_id,
-      v_tool,
-      -- Some servers of the PostgREST protocol pass a null as ''.
-      nullif(p_session_id, ''),
-      p_input,
-      p_request_hash,
-      p_steps,
-      v_price,
-      null
-    );
+    -- Some servers of the PostgREST protocol pass a null as ''.
+    perform unstuck_private.job_write(p_user_id, p_job_id, v_tool, nullif(p_session_id, ''),
+      p_input, p_request_hash, p_steps, v_price, null);
   exception when unique_violation then
-    -- Another user took this id, or somebody wrote a live row, at the same moment.
+    -- Another user took this id, or another writer inserted a live row, at the same moment.
     get stacked diagnostics v_constraint = constraint_name;
-    perform unstuck_private.refuse(
-      409,
-      case v_constraint
-        when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
-        else 'idempotency_conflict'
-      end
-    );
+    perform unstuck_private.refuse(409, case v_constraint
+      when 'jobs_one_live_per_exclusive_key' then 'active_job_exists'
+      else 'idempotency_conflict'
+    end);
   end;
   v_seconds_over := unstuck_private.seconds_over_queue_ttl(p_job_id, v_tool);
   if v_seconds_over > 0 then
     perform unstuck_private.refuse(
-      503,
-      'queue_full',
-      jsonb_build_object('retry_after', v_seconds_over)
-    );
+      503, 'queue_full', jsonb_build_object('retry_after', v_seconds_over));
   end if;
   return query
   select *
@@ -3998,23 +4183,24 @@ begin
 end $$;
 
 comment on function unstuck.job_enqueue_v1 is $c$
-Caller: the function that creates the tool's jobs.
+Caller: the function that creates the tool's jobs, for the verified user.
 
-Effect: takes the price and writes the job with its steps, in one transaction; adopts a pending row
-of the same id.
+Effect: takes the price and writes the job with its steps, in one transaction. It adopts an unpaid
+row of the same id that an older client inserted.
 
-Refuses: bad_request, idempotency_conflict, already_final, tool_disabled, active_job_exists,
-queue_full, insufficient_credits. A refusal leaves nothing behind.
+Refuses: bad_request, idempotency_conflict (the id belongs to another order), already_final (also:
+the user cancelled the order before it arrived), tool_disabled, active_job_exists,
+insufficient_credits, queue_full. A refusal leaves nothing behind.
 
-Replay: the same id, user and hash get the job's present state, replayed = true, and no charge.
+Replay: the same id, user, tool and hash get the job's present state and no charge: replayed = true.
 $c$;
 
 revoke all on function unstuck.job_enqueue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.job_enqueue_v1 to service_role;
 
---: source order/job_write.sql cfeb0c1d82e5
--- Writes the job with its debit and steps, or overwrites the row that is adopted. The caller has
--- locked the account.
+--: source order/job_write.sql 2882094875ac
+-- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
+-- The caller has locked the account.
 create or replace function unstuck_private.job_write(
   p_user_id uuid,
   p_job_id uuid,
@@ -4038,7 +4224,7 @@ declare
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
-  -- Adopt the row that an older client inserted itself: every time and money column is overwritten.
+  -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
   update unstuck.jobs set
     status = 'queued',
     session_id = coalesce(p_session_id, session_id),
@@ -4096,10 +4282,174 @@ end $$;
 
 revoke all on function unstuck_private.job_write from public, anon, authenticated, service_role;
 
---: source order/seconds_over_queue_ttl.sql 1b13fd20b8f3
+--: source order/order_price.sql afb8667f26f2
+-- What an order of this tool with this many steps costs, in credits.
+create or replace function unstuck_private.order_price(p_tool unstuck.tools, p_steps int)
+returns bigint
+language sql
+immutable
+as
+$$
+  select p_tool.credit_cost * case p_tool.priced_per when 'step' then p_steps else 1 end
+$$;
+
+revoke all on function unstuck_private.order_price from public, anon, authenticated, service_role;
+
+--: source order/refuse_adoption.sql 3f33a8f9e478
+-- Refuses to adopt a row without a `request_hash` that is no orphan. An order adopts the row that
+-- an older client inserted itself, such a row that a sweep cancelled since, and a queued row
+-- without a step.
+create or replace function unstuck_private.refuse_adoption(p_job unstuck.jobs) returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if p_job.status = 'pending'
+    or (p_job.status = 'cancelled' and p_job.error_code = 'ORPHANED')
+    or (
+      p_job.status = 'queued'
+      and not exists (select from unstuck.job_steps s where s.job_id = p_job.id)
+    )
+  then
+    return;
+  end if;
+  perform unstuck_private.refuse(
+    409,
+    'already_final',
+    jsonb_build_object('status', p_job.status, 'refundedCredits', p_job.credits_refunded)
+  );
+end $$;
+
+revoke all on function unstuck_private.refuse_adoption
+from public, anon, authenticated, service_role;
+
+--: source order/refuse_cancelled_request.sql efae93496863
+-- Refuses an order that its user cancelled before it arrived.
+create or replace function unstuck_private.refuse_cancelled_request(p_user_id uuid, p_job_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if exists (
+    select from unstuck.cancelled_requests c
+    where c.user_id = p_user_id
+      and c.job_id = p_job_id
+  ) then
+    perform unstuck_private.refuse(
+      409,
+      'already_final',
+      jsonb_build_object('status', 'cancelled', 'refundedCredits', 0)
+    );
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_cancelled_request
+from public, anon, authenticated, service_role;
+
+--: source order/refuse_other_order.sql aa65573f824d
+-- Refuses an order whose id belongs to another order: of another user, of another tool, or with
+-- another request.
+create or replace function unstuck_private.refuse_other_order(
+  p_job unstuck.jobs,
+  p_user_id uuid,
+  p_tool text,
+  p_request_hash text
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if p_job.user_id <> p_user_id
+    or p_job.tool <> p_tool
+    or p_job.request_hash <> p_request_hash
+  then
+    perform unstuck_private.refuse(409, 'idempotency_conflict');
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_other_order
+from public, anon, authenticated, service_role;
+
+--: source order/refuse_over_balance.sql 6286e8cbe8e7
+-- Refuses a price that the balance does not cover.
+create or replace function unstuck_private.refuse_over_balance(p_balance bigint, p_price bigint)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  if p_balance < p_price then
+    perform unstuck_private.refuse(
+      402,
+      'insufficient_credits',
+      jsonb_build_object('balance', p_balance, 'required', p_price)
+    );
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_over_balance
+from public, anon, authenticated, service_role;
+
+--: source order/refuse_second_live_job.sql cfe81429fc21
+-- Refuses an order while its user has another live job in the tool's exclusive group. The caller
+-- has locked the user's account, which makes this check exact for one user; the unique index
+-- `jobs_one_live_per_exclusive_key` stops every other writer.
+create or replace function unstuck_private.refuse_second_live_job(
+  p_user_id uuid,
+  p_job_id uuid,
+  p_tool unstuck.tools
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_other unstuck.jobs;
+begin
+  if p_tool.exclusive_group is null then
+    return;
+  end if;
+  select j.*
+  into v_other
+  from unstuck.jobs j
+  join unstuck.tools t using (tool)
+  where j.user_id = p_user_id
+    and t.exclusive_group = p_tool.exclusive_group
+    and j.id <> p_job_id
+    and j.quarantined_at is null
+    and (
+      j.status in ('starting', 'running')
+      -- A queued row without the key was inserted by others. It may be an orphan, and an orphan
+      -- blocks nobody.
+      or (j.status = 'queued' and j.exclusive_key is not null)
+    );
+  if found then
+    perform unstuck_private.refuse(
+      409,
+      'active_job_exists',
+      jsonb_build_object(
+        'activeJobId', v_other.id,
+        'activeTool', v_other.tool,
+        'activeStatus', v_other.status
+      )
+    );
+  end if;
+end $$;
+
+revoke all on function unstuck_private.refuse_second_live_job
+from public, anon, authenticated, service_role;
+
+--: source order/seconds_over_queue_ttl.sql 2c67b5b5acb3
 -- How many seconds longer than its tool's `queue_ttl` a new job would wait; 0 while a slot is free
--- or no duration was measured yet. It counts from the job's own position, so that a long line of
--- one user's jobs refuses nobody else.
+-- or no duration was measured yet. The job's own position counts, so that a user with many waiting
+-- jobs causes no refusal of other users.
 create or replace function unstuck_private.seconds_over_queue_ttl(
   p_job_id uuid,
   p_tool unstuck.tools
@@ -4146,24 +4496,10 @@ end $$;
 revoke all on function unstuck_private.seconds_over_queue_ttl
 from public, anon, authenticated, service_role;
 
---: source order/share_of.sql 99e48dff6661
--- One step's share of the price. What does not divide goes to the first steps, one credit each, so
--- that the shares add up to exactly the price.
-create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
-returns bigint
-language sql
-immutable
-as
-$$
-  select p_price / p_steps + (p_step <= p_price % p_steps)::int
-$$;
-
-revoke all on function unstuck_private.share_of from public, anon, authenticated, service_role;
-
---: source queue/caller_positions.sql 52efef8fb338
--- The positions of the caller's own waiting jobs ({job id: position}); an admin and the service see
--- all. A position costs the provider's whole queue, so it is asked for once a query, never once a
--- row.
+--: source queue/caller_positions.sql 96ac23421cca
+-- The positions of the caller's own waiting jobs, {job id: position}; for an admin and the service,
+-- of all. A position costs a pass over the provider's whole queue, so a view calls this once a
+-- query, not once a row.
 create or replace function unstuck_private.caller_positions() returns jsonb
 language plpgsql
 stable
@@ -4258,7 +4594,7 @@ end $$;
 revoke all on function unstuck_private.provider_positions
 from public, anon, authenticated, service_role;
 
---: source queue/queue_check_v1.sql 58d1c5292251
+--: source queue/queue_check_v1.sql cd0fb90c9eb1
 create or replace function unstuck.queue_check_v1(p_provider text)
 returns table (
   max_concurrent int,
@@ -4318,7 +4654,7 @@ $$;
 comment on function unstuck.queue_check_v1 is $c$
 Caller: the check and status endpoints.
 
-Effect: none; one row per known provider: its limit, what runs, what waits.
+Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
 
 Refuses: nothing; no row where there is no such provider.
 
@@ -4328,11 +4664,11 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql bb89571da0aa
--- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
--- the line once, since that user began to wait or was last served, and goes to its end when served:
--- a thousand jobs of one user let everybody else through after each of them. The order does not
--- depend on what finishes when, so that a position that was shown stays true.
+--: source queue/queue_order.sql a950ebf26798
+-- The waiting steps of one provider in the order in which they will be claimed. Each user has one
+-- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
+-- every other user through after each of them. The order does not depend on what finishes when, so
+-- that a position that was shown stays true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, "position" bigint)
 language plpgsql
@@ -4392,9 +4728,9 @@ end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
 
---: source queue/seconds_until_slots_free.sql d56f4b13436b
+--: source queue/seconds_until_slots_free.sql 97e62803d16c
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
--- longer than its tool usually does is expected to need as long again as it is late.
+-- longer than its tool usually does is expected to need as much more as it is late.
 create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
 returns numeric[]
 language plpgsql
@@ -4425,7 +4761,8 @@ begin
       where p.provider = p_provider
     ),
     held as (
-      -- Above a limit that was lowered, the steps that end first free no slot.
+      -- After the limit was lowered there are more steps than slots: those that end first free
+      -- none.
       select b.seconds
       from busy b
       union all
@@ -4442,7 +4779,7 @@ end $$;
 revoke all on function unstuck_private.seconds_until_slots_free
 from public, anon, authenticated, service_role;
 
---: source queue/step_claim_v1.sql 220f6132b7a9
+--: source queue/step_claim_v1.sql 1206e4a8e001
 create or replace function unstuck.step_claim_v1(p_provider text, p_limit int)
 returns table (
   job_id uuid,
@@ -4488,90 +4825,99 @@ begin
     return;
   end if;
   return query
-  with picked as (
-    select s.job_id, s.step, q."position"
-    from (
-      -- A few more than there are slots: somebody may hold a lock on one of them.
-      select *
-      from unstuck_private.queue_order(p_provider, v_now) o
-      where o.ready
-      order by o."position"
-      limit v_free + 100
-    ) q
-    join unstuck.jobs j on j.id = q.job_id
-    join unstuck.job_steps s
-      on s.job_id = q.job_id
-      and s.step = q.step
-    where s.status = 'queued'
-      and unstuck_private.is_live(j.status)
-    order by q."position"
-    limit v_free
-    for update of j, s skip locked
-  ),
-  claimed as (
-    update unstuck.job_steps s set
-      status = case when v_provider.synchronous then 'running' else 'starting' end,
+  select *
+  from unstuck_private.steps_claim(v_provider, v_now, v_free);
+end $$;
+
+comment on function unstuck.step_claim_v1 is $c$
+Caller: a worker, before it submits steps of a provider.
+
+Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
+and a lease. The reply has each step's request, the output of the step before, and how long the step
+may run.
+
+Refuses: nothing; no row where no step may start.
+
+Replay: claims the next steps.
+$c$;
+
+revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
+grant execute on function unstuck.step_claim_v1 to service_role;
+
+--: source queue/steps_claim.sql 19a86c552dfc
+-- Claims up to p_limit waiting steps of a provider whose slots the caller has counted under the
+-- provider's lock. Each gets a new run, a lease and a deadline; its user goes to the end of the
+-- queue; its job shows that it starts. A step of a synchronous provider runs at once, and counts as
+-- an attempt from here on.
+create or replace function unstuck_private.steps_claim(
+  p_provider unstuck.providers,
+  p_now timestamptz,
+  p_limit int
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  attempts int,
+  input jsonb,
+  previous_output_url text,
+  run_ms int
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with claimed as (
+    update unstuck.job_steps s
+    set status = case when p_provider.synchronous then 'running' else 'starting' end,
       run = s.run + 1,
-      claimed_at = v_now,
+      claimed_at = p_now,
       sent_at = null,
       provider_task_id = null,
       checked_at = null,
       not_before = null,
-      attempts = s.attempts + v_provider.synchronous::int,
-      started_at = case when v_provider.synchronous then v_now end,
-      lease_until = case
-        when v_provider.synchronous then v_now + i.lease
-        else v_now + t.start_timeout
-      end,
+      attempts = s.attempts + p_provider.synchronous::int,
+      started_at = case when p_provider.synchronous then p_now end,
+      lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
       deadline_at = least(
-        case
-          when v_provider.synchronous then v_now + t.run_timeout
-          else v_now + t.start_timeout
-        end,
-        j.expires_at
-      )
-    from picked p, unstuck.jobs j, unstuck.tools t, unstuck_private.intervals() i
+        p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
+        j.expires_at)
+    from unstuck_private.steps_pick(p_provider.provider, p_now, p_limit) p
+    cross join unstuck_private.intervals() i,
+      unstuck.jobs j,
+      unstuck.tools t
     where s.job_id = p.job_id
       and s.step = p.step
       and j.id = s.job_id
       and t.tool = j.tool
-    returning
-      s.job_id,
-      s.step,
-      s.run,
-      j.tool,
-      j.user_id,
-      s.attempts,
-      s.input,
-      s.deadline_at,
-      p."position",
-      greatest(least(v_now + t.run_timeout, j.expires_at), v_now) - v_now as run_for
-  ),
-  turn as (
-    -- Users served together go to the end of the line in the order in which they were served.
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
+      p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
+  ), turn as (
+    -- Users who are served together go to the end of the queue in the order of their steps.
     insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider, c.user_id, v_now + max(c."position") * interval '1 microsecond'
+    select p_provider.provider, c.user_id, p_now + max(c."position") * interval '1 microsecond'
     from claimed c
     group by c.user_id
-    on conflict on constraint queue_turns_pkey do update set
-      served_at = excluded.served_at
-  ),
-  job as (
-    update unstuck.jobs j set
-      status = case
-        when v_provider.synchronous or j.status = 'running' then 'running'
+    on conflict on constraint queue_turns_pkey do update
+    set served_at = excluded.served_at
+  ), job as (
+    update unstuck.jobs j
+    set status = case
+        when p_provider.synchronous or j.status = 'running' then 'running'
         else 'starting'
       end,
       started_at = case
-        when v_provider.synchronous then coalesce(j.started_at, v_now)
+        when p_provider.synchronous then coalesce(j.started_at, p_now)
         else j.started_at
       end,
       waited_in_queue = j.waited_in_queue
-        or coalesce(j.queued_at, j.created_at) < v_now - interval '2 seconds',
-      current_step = case
-        when t.step_order = 'sequential' then c.step
-        else j.current_step
-      end,
+        or coalesce(j.queued_at, j.created_at) < p_now - interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
       deadline_at = c.deadline_at
     from (
       select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
@@ -4580,43 +4926,61 @@ begin
     ) c, unstuck.tools t
     where j.id = c.job_id
       and t.tool = j.tool
-    returning j.id
   )
-  select
-    c.job_id,
-    c.step,
-    c.run,
-    c.tool,
-    c.user_id,
-    c.attempts,
-    c.input,
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
     (
-      select pr.output_url
-      from unstuck.job_steps pr
-      where pr.job_id = c.job_id
-        and pr.step = c.step - 1
+      select b.output_url
+      from unstuck.job_steps b
+      where b.job_id = c.job_id
+        and b.step = c.step - 1
     ),
     ceil(extract(epoch from c.run_for) * 1000)::int
   from claimed c
-  join job on job.id = c.job_id;
+  order by c."position";
 end $$;
 
-comment on function unstuck.step_claim_v1 is $c$
-Caller: whatever dispatches a provider's work.
+revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
 
-Effect: takes up to p_limit waiting steps in fair order while slots are free. Each gets a new run
-and a lease; the answer names the picture that the step before made and for how long the step may
-work.
+--: source queue/steps_pick.sql ceeb5b592bba
+-- Locks up to p_limit waiting steps of a provider with their jobs, in the order in which they are
+-- claimed, and returns their keys. It skips what another transaction has locked.
+create or replace function unstuck_private.steps_pick(
+  p_provider text,
+  p_now timestamptz,
+  p_limit int
+)
+returns table (job_id uuid, step int, "position" bigint)
+language plpgsql
+-- The planner expects a few rows, not a thousand.
+rows 5
+set search_path = ''
+as
+$$
+begin
+  return query
+  select s.job_id, s.step, q."position"
+  from (
+    -- Up to 100 more than there are slots: some of them may be locked.
+    select *
+    from unstuck_private.queue_order(p_provider, p_now) o
+    where o.ready
+    order by o."position"
+    limit p_limit + 100
+  ) q
+  join unstuck.jobs j on j.id = q.job_id
+  join unstuck.job_steps s
+    on s.job_id = q.job_id
+    and s.step = q.step
+  where s.status = 'queued'
+    and unstuck_private.is_live(j.status)
+  order by q."position"
+  limit p_limit
+  for update of j, s skip locked;
+end $$;
 
-Refuses: nothing; no rows where nothing may start.
+revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;
 
-Replay: takes the next ones.
-$c$;
-
-revoke all on function unstuck.step_claim_v1 from public, anon, authenticated, service_role;
-grant execute on function unstuck.step_claim_v1 to service_role;
-
---: source queue/steps_waiting_v1.sql fad20e91ba6b
+--: source queue/steps_waiting_v1.sql 08b6afeb33b1
 create or replace function unstuck.steps_waiting_v1(p_provider text)
 returns table (waiting int, may_start int)
 language sql
@@ -4649,9 +5013,10 @@ $$
 $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$
-Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot.
+Caller: a worker of a synchronous provider at its end, and every call that may have freed a slot.
 
-Effect: none; how many steps wait, retries included, and how many a claim would take now.
+Effect: none; waiting: how many steps wait, retries included; may_start: how many of them a claim
+would take now.
 
 Refuses: nothing; no row where there is no such provider.
 
@@ -4661,10 +5026,10 @@ $c$;
 revoke all on function unstuck.steps_waiting_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_waiting_v1 to service_role;
 
---: source queue/tool_seconds.sql d191f239e10b
+--: source queue/tool_seconds.sql e95db1687bb0
 -- How long a step of each tool held its slot lately: the mean of the tool's last 20 among the
--- provider's last 200. A tool without any takes the mean of the others. With nothing measured at
--- all it is a minute, so that there is always an answer.
+-- provider's last 200. A tool without any takes the mean of the others. Without any measurement it
+-- is 60 seconds, with measured = false.
 create or replace function unstuck_private.tool_seconds(p_provider text)
 returns table (tool text, seconds numeric, measured boolean)
 language plpgsql
@@ -4714,7 +5079,7 @@ end $$;
 
 revoke all on function unstuck_private.tool_seconds from public, anon, authenticated, service_role;
 
---: source queue/user_active_v1.sql 226beb06dc0e
+--: source queue/user_active_v1.sql 4dcb37880997
 create or replace function unstuck.user_active_v1(p_user_id uuid)
 returns table (
   has_active_job boolean,
@@ -4732,7 +5097,7 @@ as
 $$
 #variable_conflict use_column
 begin
-  -- Both have the account first and wait for no job.
+  -- Both lock the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
   perform unstuck_private.orphans_cancel(p_user_id);
   return query
@@ -4748,7 +5113,7 @@ begin
     and t.exclusive_group is not null
     and j.status in ('queued', 'starting', 'running')
     and j.quarantined_at is null
-  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  -- A queued row that may be an orphan comes last, so that it hides no paid job.
   order by
     j.status = 'queued',
     j.request_hash is null and j.credits_charged = 0,
@@ -4761,17 +5126,21 @@ begin
 end $$;
 
 comment on function unstuck.user_active_v1 is $c$
-Caller: check-user-active.
+Caller: check-user-active, for the verified user.
 
-Heals the user's overdue rows and orphans, then looks at running jobs, then at queued ones, of
-the tools of which a user may have one job at a time. A row that is quarantined does not count.
-Always one row.
+Effect: heals the user's jobs that ran out of time and cancels the user's orphans; then one row says
+whether the user has a live job in an exclusive group, and which.
+
+Refuses: nothing.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_active_v1 to service_role;
 
---: source queue/visible_load.sql eb1411421203
+--: source queue/visible_load.sql 16a7a8b9e28c
+-- The rows of `provider_load`, for those who may see them.
 create or replace function unstuck_private.visible_load()
 returns table (
   provider text,
@@ -4808,7 +5177,8 @@ $$;
 revoke all on function unstuck_private.visible_load from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_load to authenticated, service_role;
 
---: source queue/visible_positions.sql a60a71d5117c
+--: source queue/visible_positions.sql dd308d7ba378
+-- The rows of `queue_positions`, for those who may see them.
 create or replace function unstuck_private.visible_positions()
 returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql
@@ -4827,7 +5197,8 @@ revoke all on function unstuck_private.visible_positions
 from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_positions to authenticated, service_role;
 
---: source retention/prune_cancelled_requests.sql 10cd796dca6f
+--: source retention/prune_cancelled_requests.sql cbee4b8beb7f
+-- Deletes cancelled orders from before p_before.
 create or replace function unstuck_private.prune_cancelled_requests(
   p_before timestamptz,
   p_limit int,
@@ -4859,10 +5230,10 @@ end $$;
 revoke all on function unstuck_private.prune_cancelled_requests
 from public, anon, authenticated, service_role;
 
---: source retention/prune_cron_runs.sql 0159deea4b8f
--- pg_cron keeps a row of every run for ever, in a table that is its own and that the host's jobs
--- share: only our job's rows go. The table has no index but its key, so it is walked by that, each
--- row once, from where the walk before stopped. Says how many rows the walk passed.
+--: source retention/prune_cron_runs.sql 70100764a21c
+-- Deletes our schedule's rows from pg_cron's own table, which keeps them for ever and which the
+-- host's schedules share. The table has no index but its key, so this walks it by the key, each row
+-- once, from where the last walk stopped. Returns how many rows the walk passed.
 create or replace function unstuck_private.prune_cron_runs(p_before timestamptz, p_limit int)
 returns int
 language plpgsql
@@ -4882,7 +5253,7 @@ begin
   into v_from
   from unstuck_private.retention_progress p
   where p.kind = 'cron_runs';
-  -- Numbers that begin anew: the extension was made anew.
+  -- The numbers restarted: the extension was created anew.
   if v_from is null or v_from > (select max(d.runid) from cron.job_run_details d) then
     v_from := 0;
   end if;
@@ -4913,10 +5284,10 @@ end $$;
 revoke all on function unstuck_private.prune_cron_runs
 from public, anon, authenticated, service_role;
 
---: source retention/prune_erased_jobs.sql 4d3b9aff668e
--- What was kept of an erased user's jobs so that a provider can be told to stop. It goes an hour
--- after the erasing where no cancel is owed (a worker may have been about to learn its task), and
--- at `p_before` whatever is owed: by then the task has ended by itself.
+--: source retention/prune_erased_jobs.sql 333ff9b98fb1
+-- Deletes what was kept of an erased user's jobs for a provider's cancel: an hour after the erasure
+-- where no cancel is owed (a worker may have been about to learn its task), and at `p_before` in
+-- any case, because by then the task has ended by itself.
 create or replace function unstuck_private.prune_erased_jobs(
   p_now timestamptz,
   p_before timestamptz,
@@ -4963,9 +5334,9 @@ end $$;
 revoke all on function unstuck_private.prune_erased_jobs
 from public, anon, authenticated, service_role;
 
---: source retention/prune_inputs.sql 73ffdb90ff87
--- What final jobs and their steps were asked for is emptied; the rows themselves stay. Half of the
--- rows are jobs, half are steps.
+--: source retention/prune_inputs.sql 68f8ff225584
+-- Empties the inputs of final jobs and their steps; the rows stay. Half of p_limit are jobs, half
+-- are steps.
 create or replace function unstuck_private.prune_inputs(
   p_before timestamptz,
   p_limit int,
@@ -5012,7 +5383,8 @@ end $$;
 
 revoke all on function unstuck_private.prune_inputs from public, anon, authenticated, service_role;
 
---: source retention/prune_job_events.sql 8180460c8c49
+--: source retention/prune_job_events.sql 825e7d18b546
+-- Deletes events from before p_before whose job is final or gone.
 create or replace function unstuck_private.prune_job_events(
   p_before timestamptz,
   p_limit int,
@@ -5032,7 +5404,7 @@ begin
     select o.ctid
     from unstuck.job_events o
     where o.at < p_before
-      -- Asked row by row: one plan, whatever the tables' statistics say.
+      -- A subquery per row gives one plan, whatever the tables' statistics say.
       and coalesce(
         (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
         true
@@ -5049,8 +5421,8 @@ end $$;
 revoke all on function unstuck_private.prune_job_events
 from public, anon, authenticated, service_role;
 
---: source retention/prune_kind.sql e1e30494c59f
--- Prunes up to p_limit rows of one kind, after the first p_skip of them; says how many.
+--: source retention/prune_kind.sql 82a07e8bb93f
+-- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
 create or replace function unstuck_private.prune_kind(
   p_kind text,
   p_now timestamptz,
@@ -5085,12 +5457,12 @@ end $$;
 
 revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
 
---: source retention/prune_old_rows.sql c71ece5fe1e9
--- One pass over everything that is not kept for ever: of each kind at most 5,000 rows and 100 ms,
--- in batches. It waits for nobody, and one pass works at a time. What cannot be deleted (a host's
--- foreign key, a trigger) is passed over, row by row, and its error noted; neither the other rows
--- nor the other kinds nor the healing before it are lost. Where something failed of late, a pass
--- begins with small batches, so that it does not spend its time on the same failure.
+--: source retention/prune_old_rows.sql 5ce9426efc8a
+-- One pass over all kinds of rows that are not kept for ever: of each kind at most 5,000 rows and
+-- 100 ms, in batches. It waits for no lock, and one pass works at a time. A row that cannot be
+-- deleted (a host's foreign key, a trigger) is skipped and its error recorded; the other rows, the
+-- other kinds and the healing before are not lost. A kind that failed within the last hour starts
+-- with small batches, so that it does not spend its time on the same failure.
 create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
 returns table (kind text, pruned int, error text)
 language plpgsql
@@ -5168,10 +5540,10 @@ end $$;
 revoke all on function unstuck_private.prune_old_rows
 from public, anon, authenticated, service_role;
 
---: source retention/prune_orphans.sql a0fa0395b6f5
--- Rows that older clients inserted and nobody ordered: cancelled, never paid, never begun, no step.
--- Only these may a user write without paying, 200 an hour of 20 KB each, so they do not stay: a day
--- of them is 96 MB. Their `/run` may still come later: it is then a new request of that id.
+--: source retention/prune_orphans.sql 89b39c0dc312
+-- Deletes rows that older clients inserted and never ordered: cancelled, never paid, never started,
+-- without steps. A user may write only these without paying, 200 an hour of 20 KB each, so that a
+-- day of them is 96 MB. A `/run` that comes later is a new order of that id.
 create or replace function unstuck_private.prune_orphans(
   p_before timestamptz,
   p_limit int,
@@ -5212,8 +5584,9 @@ end $$;
 
 revoke all on function unstuck_private.prune_orphans from public, anon, authenticated, service_role;
 
---: source retention/prune_queue_turns.sql 02ae45b84155
--- Whoever has nothing open comes to the line as somebody new.
+--: source retention/prune_queue_turns.sql e30fa9037cb9
+-- Deletes the turns of users who have no live job: such a user comes back to the queue like a new
+-- one.
 create or replace function unstuck_private.prune_queue_turns(
   p_before timestamptz,
   p_limit int,
@@ -5250,8 +5623,8 @@ end $$;
 revoke all on function unstuck_private.prune_queue_turns
 from public, anon, authenticated, service_role;
 
---: source retention/prune_sweeps.sql d83e0c26f9e7
--- All but the newest finished one, which is what `health` shows.
+--: source retention/prune_sweeps.sql 2b8c2bf88078
+-- Deletes old passes, except the newest finished one, which health shows.
 create or replace function unstuck_private.prune_sweeps(
   p_before timestamptz,
   p_limit int,
@@ -5289,8 +5662,9 @@ end $$;
 
 revoke all on function unstuck_private.prune_sweeps from public, anon, authenticated, service_role;
 
---: source retention/prune_webhook_inbox.sql ad7644f24907
--- Also what was never applied, once its job is over or gone: it can change nothing any more.
+--: source retention/prune_webhook_inbox.sql b4ecc3d60314
+-- Deletes webhooks from before p_before whose job is final or gone, applied or not: they can change
+-- nothing any more.
 create or replace function unstuck_private.prune_webhook_inbox(
   p_before timestamptz,
   p_limit int,
@@ -5326,7 +5700,7 @@ end $$;
 revoke all on function unstuck_private.prune_webhook_inbox
 from public, anon, authenticated, service_role;
 
---: source role/has_role.sql 64d3b48ac378
+--: source role/has_role.sql 2ffd9e6856f3
 create or replace function unstuck.has_role(_user_id uuid, _role unstuck.app_role) returns boolean
 language sql
 stable
@@ -5344,19 +5718,25 @@ $$
 $$;
 
 comment on function unstuck.has_role is $c$
-Caller: policies, the admin functions. True when the user holds the role now: the host's own
-has_role decides where the host has one, else unstuck.user_roles.
+Caller: policies, the admin functions, and apps that check a role.
+
+Effect: none. True when the user holds the role now. The host's own has_role decides where the host
+has one, else unstuck.user_roles.
+
+Refuses: nothing.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.has_role from public, anon, authenticated, service_role;
 grant execute on function unstuck.has_role to service_role;
--- Policies ask for the caller's role, as Supabase apps expect.
+-- The policies of Supabase apps call it as the signed-in user.
 grant execute on function unstuck.has_role to authenticated;
 
---: source role/host_has_role.sql f3bd9d98add1
--- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such
--- function, or where its role type does not know the word. The host's function is called by its own
--- argument type, under the search path that its code expects. Our front in `public` does not count.
+--: source role/host_has_role.sql 3dd4649080f1
+-- What the host's own `public.has_role(uuid, <role>)` answers; null where the host has no such
+-- function, or where its role type has no such value. It is called with its own argument type and
+-- under the search path that its code expects. Our front in `public` does not count as the host's.
 create or replace function unstuck_private.host_has_role(p_user_id uuid, p_role text)
 returns boolean
 language plpgsql
@@ -5414,8 +5794,8 @@ $$;
 revoke all on function unstuck_private.is_admin from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_admin to authenticated, service_role;
 
---: source role/may_see.sql 6139c5e2113c
--- True for the row's owner, an admin, the service role and the database's own roles.
+--: source role/may_see.sql 64fad24284cd
+-- True for the owner of a row, for an admin, for the service role and for the database's own roles.
 -- PostgREST sets `role`; psql and pg_cron leave it as `none`.
 create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
 language sql
@@ -5433,9 +5813,9 @@ $$;
 revoke all on function unstuck_private.may_see from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.may_see to authenticated, service_role;
 
---: source step/cancel_debt_with.sql 2c46ece410de
--- The cancels owed to the provider once this step is closed: its task, if the provider has one
--- and is still at it. What is no list, by hand, counts as none.
+--: source step/cancel_debt_with.sql e95d83c45b40
+-- The cancel debt of a step that ends now: what it owed before, and its task if the provider still
+-- works on it. A value that is no list counts as empty.
 create or replace function unstuck_private.cancel_debt_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable
@@ -5459,8 +5839,8 @@ $$;
 revoke all on function unstuck_private.cancel_debt_with
 from public, anon, authenticated, service_role;
 
---: source step/cancel_debt_without.sql 34ef47aeed3b
--- The cancels owed but for this task's. What is no list, by hand, counts as none.
+--: source step/cancel_debt_without.sql a509437c6240
+-- A cancel debt without this task. A value that is no list counts as empty.
 create or replace function unstuck_private.cancel_debt_without(p_due jsonb, p_task_id text)
 returns jsonb
 language sql
@@ -5476,8 +5856,9 @@ $$;
 revoke all on function unstuck_private.cancel_debt_without
 from public, anon, authenticated, service_role;
 
---: source step/cancel_debts.sql 7eb580e63ad0
--- The cancels that a step owes to its provider. What is no such list, or names no task, owes none.
+--: source step/cancel_debts.sql 653a6a7d5b49
+-- The tasks in a cancel debt, one row each. A value that is no list, or an element without a task,
+-- gives none.
 create or replace function unstuck_private.cancel_debts(p_due jsonb)
 returns table (task_id text, run bigint)
 language sql
@@ -5493,10 +5874,10 @@ $$;
 
 revoke all on function unstuck_private.cancel_debts from public, anon, authenticated, service_role;
 
---: source step/holds_slot.sql 12c65613653a
+--: source step/holds_slot.sql 77e6d1b03706
 -- True while a step takes one of its provider's slots: from the claim until the provider is done.
 -- It fixes no search_path, so the planner inlines it and sees the predicate of the index
--- `job_steps_slots`, which spells the rule out: a table's indexes are made before the functions.
+-- `job_steps_slots`, which spells the rule out, because tables are created before functions.
 create or replace function unstuck_private.holds_slot(p_step unstuck.job_steps) returns boolean
 language sql
 immutable
@@ -5507,9 +5888,9 @@ $$;
 
 revoke all on function unstuck_private.holds_slot from public, anon, authenticated, service_role;
 
---: source step/is_task_of_other_step.sql 2ffb5c65e94b
--- True when another step has this task of the provider, live or over, or owes a cancel for it. Only
--- that step may do anything with it: whoever names it at this step's address is mistaken.
+--: source step/is_task_of_other_step.sql bf0ee22bcb2f
+-- True when the provider's task belongs to another step, live or final, or another step owes its
+-- cancel. A report that names the task for this step is a mistake and changes nothing.
 create or replace function unstuck_private.is_task_of_other_step(
   p_step unstuck.job_steps,
   p_task_id text
@@ -5539,8 +5920,9 @@ $$;
 revoke all on function unstuck_private.is_task_of_other_step
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_before_insert.sql d03b858b32f5
--- Fills what a writer leaves out, so that no live step is ever without a deadline.
+--: source step/job_steps_before_insert.sql 71628312e3cd
+-- Fills in what a writer leaves out of a new step: a live step always has a deadline, a final one a
+-- time of completion.
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
 set search_path = ''
@@ -5587,9 +5969,9 @@ execute function unstuck_private.job_steps_before_insert();
 revoke all on function unstuck_private.job_steps_before_insert
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_before_update.sql 75a6435a7af1
--- Refuses to leave a final state, and keeps the job's deadline no later than that of a working step
--- whose deadline somebody moved back by hand: the healers find a job by its own deadline.
+--: source step/job_steps_before_update.sql 4f8622878755
+-- Refuses to leave a final state. When a working step's deadline is moved back by hand, the job's
+-- deadline moves with it, because the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -5622,9 +6004,9 @@ execute function unstuck_private.job_steps_before_update();
 revoke all on function unstuck_private.job_steps_before_update
 from public, anon, authenticated, service_role;
 
---: source step/job_steps_log.sql 462f16abaeb9
--- Writes the history: one event per step that changed its state or was claimed again, for all rows
--- of a statement at once and without nested loops, like `jobs_log`.
+--: source step/job_steps_log.sql 76716296e001
+-- Writes the history of steps: one event per step that changed its state or was claimed again, for
+-- all rows of a statement at once and without nested loops, like `jobs_log`.
 create or replace function unstuck_private.job_steps_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -5659,7 +6041,7 @@ execute function unstuck_private.job_steps_log();
 
 revoke all on function unstuck_private.job_steps_log from public, anon, authenticated, service_role;
 
---: source step/step_cancelled_v1.sql abeaaba892cc
+--: source step/step_cancelled_v1.sql c041d835d708
 create or replace function unstuck.step_cancelled_v1(p_job_id uuid, p_step int, p_task_id text)
 returns table (remaining int)
 language sql
@@ -5675,9 +6057,10 @@ $$
 $$;
 
 comment on function unstuck.step_cancelled_v1 is $c$
-Caller: whoever told the provider to cancel a task.
+Caller: the edge, after it cancelled a task at the provider.
 
-Effect: strikes that cancel from what the step owes; remaining: how many it still owes.
+Effect: takes the task out of the step's cancel debt. remaining: how many cancels the step still
+owes.
 
 Refuses: nothing; no row where there is no such step.
 
@@ -5687,7 +6070,7 @@ $c$;
 revoke all on function unstuck.step_cancelled_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_cancelled_v1 to service_role;
 
---: source step/step_checked_v1.sql 3cd42ac12413
+--: source step/step_checked_v1.sql 13610f03e983
 create or replace function unstuck.step_checked_v1(
   p_job_id uuid,
   p_step int,
@@ -5753,12 +6136,11 @@ begin
 end $$;
 
 comment on function unstuck.step_checked_v1 is $c$
-Caller: sweep, after asking the provider (p_answer: running | no_answer).
+Caller: a healer, after it queried the provider about a step (p_answer: running | no_answer).
 
-Effect: before the step's deadline, notes when it was asked. Past the deadline, fails the step and
-returns its credits: at once for running, after one grace for no_answer. A cancel at the provider is
-then owed.
-outcome: waiting | failed | stale (not the present run, or finished already).
+Effect: records when the provider was queried. Past the step's deadline it fails the step and
+refunds: at once for running, after one grace for no_answer; the provider is then owed a cancel.
+outcome: waiting | failed | stale (not the present run, or the provider is done).
 
 Refuses: bad_request for another answer.
 
@@ -5768,7 +6150,7 @@ $c$;
 revoke all on function unstuck.step_checked_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_checked_v1 to service_role;
 
---: source step/step_complete_v1.sql f0f9276b68c1
+--: source step/step_complete_v1.sql 37f70da7f6e2
 create or replace function unstuck.step_complete_v1(
   p_job_id uuid,
   p_step int,
@@ -5854,10 +6236,10 @@ begin
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$
-Caller: whoever has stored the step's result.
+Caller: a worker, after it stored the step's result.
 
-Effect: completes the step. The last one completes the job, any other lets the next step queue.
-outcome: completed | late (final already) | stale (not the present run, or not running).
+Effect: completes the step. The last step completes the job; any other lets the next step of a chain
+queue. outcome: completed | late (the step is final) | stale (not the present run, or not running).
 
 Refuses: nothing.
 
@@ -5867,7 +6249,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
---: source step/step_done_v1.sql b5ce06feb79f
+--: source step/step_done_v1.sql 3d15bbe2f665
 create or replace function unstuck.step_done_v1(
   p_job_id uuid,
   p_step int,
@@ -5911,31 +6293,7 @@ begin
   end if;
   if unstuck_private.is_final(v_step.status) then
     if v_step.status <> 'completed' then
-      insert into unstuck.job_events (
-        job_id, step, run, event, from_status, to_status, actor, detail
-      )
-      select
-        p_job_id,
-        p_step,
-        p_run,
-        'late_success',
-        v_step.status,
-        v_step.status,
-        'worker',
-        jsonb_build_object('task_id', p_task_id, 'output', p_output)
-      where not exists (
-        select from unstuck.job_events e
-        where e.job_id = p_job_id
-          and e.step = p_step
-          and e.run = p_run
-          and e.event = 'late_success'
-      );
-      -- The task finished: there is nothing left to cancel at the provider.
-      update unstuck.job_steps s set
-        provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
-      where s.job_id = p_job_id
-        and s.step = p_step
-        and s.provider_cancel_due <> '[]';
+      perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
     select 'late', p_run;
@@ -5944,12 +6302,10 @@ begin
   v_older := p_run < v_step.run;
   v_same := coalesce(v_step.provider_task_id, p_task_id)
     is not distinct from coalesce(p_task_id, v_step.provider_task_id);
-  if
-    -- Nobody has claimed the step yet.
-    v_step.run = 0
-    -- The present run has another task.
+  -- Stale: no worker has claimed the step yet; or its run has another task; or another worker
+  -- copies the result; or the result of another task was taken.
+  if v_step.run = 0
     or (not v_older and not v_same)
-    -- Another worker copies the result, or another task's result was taken.
     or (
       v_step.provider_done_at is not null
       and (v_step.lease_until > clock_timestamp() or not v_same)
@@ -5959,55 +6315,32 @@ begin
     select 'stale', v_step.run;
     return;
   end if;
-  -- Take a success also of an older run, or of one that was put back, because it is paid work.
-  -- Whoever works on the newer run becomes stale, and its task is owed a cancel.
-  update unstuck.job_steps s set
-    status = 'running',
-    run = s.run + v_older::int,
-    provider_cancel_due = case
-      when v_older
-        and s.provider_task_id is distinct from p_task_id
-        and s.provider_task_id is not null
-      then
-        s.provider_cancel_due
-        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
-    end,
-    provider_task_id = coalesce(p_task_id, s.provider_task_id),
-    output = p_output,
-    not_before = null,
-    sent_at = coalesce(s.sent_at, clock_timestamp()),
-    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
-    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
-    lease_until = clock_timestamp() + i.lease,
-    deadline_at = v_expires
-  from unstuck_private.intervals() i
-  where s.job_id = p_job_id
-    and s.step = p_step
-  returning s.run into p_run;
+  p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
   select 'copy', p_run;
 end $$;
 
 comment on function unstuck.step_done_v1 is $c$
-Caller: whoever learned, by asking, that the provider finished the task.
+Caller: a worker or a healer that learned from the provider that the task finished.
 
-Effect: frees the slot and takes the lease under which the caller copies the result.
-outcome: copy (run: the one to go on with) | late (the step is closed: the success is recorded,
-nothing else changes) | stale (not this run's task, or another worker copies it).
+Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
+copy (run: the run to go on with) | late (the step is final: the success is recorded, and nothing
+else changes) | stale (not this run's task, or another worker copies the result). A task of another
+step changes nothing.
 
-Refuses: nothing. Of a task of another step nothing is taken and nothing recorded.
+Refuses: nothing.
 
-Replay: stale while the copy lease lasts; afterwards copy, for whoever goes on.
+Replay: stale while the lease lasts; afterwards copy, for the next worker.
 $c$;
 
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_done_v1 to service_role;
 
---: source step/step_fail.sql 8936c4d7a1d8
--- A step that is given up: the whole job (rule `all`), or its own share (rule `per_step`). The
--- account and the job are locked. What the job's row says of money is written from the ledger.
+--: source step/step_fail.sql 901e77b086be
+-- Fails a step, and refunds: the whole job (rule `all`) or the step's share (rule `per_step`); the
+-- last step of a job ends the job. Account and job are locked. The job's columns of credits are
+-- written from the ledger.
 create or replace function unstuck_private.step_fail(
   p_job unstuck.jobs,
   p_step int,
@@ -6061,7 +6394,7 @@ begin
   where j.id = b.job_id
   returning b.given
   into v_given;
-  -- Waiting siblings' time did not run while this one worked.
+  -- Restart the queue TTL of queued siblings: it is paused while another step of the job works.
   update unstuck.job_steps s
   set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
   from unstuck.tools t
@@ -6074,7 +6407,7 @@ end $$;
 
 revoke all on function unstuck_private.step_fail from public, anon, authenticated, service_role;
 
---: source step/step_fail_v1.sql ac0e18f22f6f
+--: source step/step_fail_v1.sql 8f5351d10c7f
 create or replace function unstuck.step_fail_v1(
   p_job_id uuid,
   p_step int,
@@ -6101,7 +6434,7 @@ begin
     select 'stale', v_job.status, 0::bigint;
     return;
   end if;
-  -- The provider itself says that this task is over, so that no cancel is owed for it.
+  -- The provider says that the task ended, so no cancel is owed for it.
   update unstuck.job_steps s set
     provider_done_at = coalesce(s.provider_done_at, clock_timestamp())
   where s.job_id = p_job_id
@@ -6112,21 +6445,20 @@ begin
 end $$;
 
 comment on function unstuck.step_fail_v1 is $c$
-Caller: dispatch, or whoever learned, by asking, that the provider failed.
+Caller: a worker or a healer that learned from the provider that the step failed.
 
-Effect: fails the step and, by the job's refund rule, the job; returns credits in the same
-transaction.
-outcome: failed | stale (not the present run, or final already).
+Effect: fails the step and, by the job's refund rule, the job, and refunds in the same transaction.
+outcome: failed | stale (not the present run, or final).
 
 Refuses: nothing.
 
-Replay: stale; nothing is returned twice.
+Replay: stale; nothing is refunded twice.
 $c$;
 
 revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_fail_v1 to service_role;
 
---: source step/step_get_v1.sql 9d2a291e66e3
+--: source step/step_get_v1.sql c3df55a49915
 create or replace function unstuck.step_get_v1(p_job_id uuid, p_step int)
 returns table (
   job_id uuid,
@@ -6168,9 +6500,9 @@ $$
 $$;
 
 comment on function unstuck.step_get_v1 is $c$
-Caller: the webhook consumer, and reconcile.
+Caller: the webhook consumer and the reconciliation of lost submissions.
 
-Effect: none; a snapshot of one step.
+Effect: none; returns one step as it is now.
 
 Refuses: nothing; no row where there is no such step.
 
@@ -6180,7 +6512,7 @@ $c$;
 revoke all on function unstuck.step_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_get_v1 to service_role;
 
---: source step/step_heartbeat_v1.sql 0f90825657d7
+--: source step/step_heartbeat_v1.sql d036c0640a85
 create or replace function unstuck.step_heartbeat_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean, lease_ms int)
 language plpgsql
@@ -6210,19 +6542,20 @@ end $$;
 comment on function unstuck.step_heartbeat_v1 is $c$
 Caller: a worker, while a synchronous call or a copy runs.
 
-Effect: renews the lease, never past the step's deadline. lease_ms: what is left of it.
-applied = false: the lease is lost; the worker aborts its own call.
+Effect: renews the lease, never past the step's deadline. lease_ms: how long it lasts. applied =
+false: the lease is lost, and the worker aborts its call.
 
 Refuses: nothing.
 
-Replay: renews again.
+Replay: renews the lease again.
 $c$;
 
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_heartbeat_v1 to service_role;
 
---: source step/step_lock.sql 73cc8f89ba7d
--- The step of a live run, its job locked first. Null where the run is stale or the step final.
+--: source step/step_lock.sql b223abdc4448
+-- Locks the step of this run, its job first, and returns it. Null where the run is stale or the
+-- step is not at work.
 create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
 returns unstuck.job_steps
 language plpgsql
@@ -6253,7 +6586,44 @@ end $$;
 
 revoke all on function unstuck_private.step_lock from public, anon, authenticated, service_role;
 
---: source step/step_requeue_v1.sql 26331c5d5bb0
+--: source step/step_record_late_success.sql 412eb25e571e
+-- Records, once a run, that the provider finished the task of a step that had failed or was
+-- cancelled. Neither state nor money changes, and the cancel of that task is owed no longer. The
+-- step is locked.
+create or replace function unstuck_private.step_record_late_success(
+  p_step unstuck.job_steps,
+  p_run bigint,
+  p_task_id text,
+  p_output jsonb
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  insert into unstuck.job_events (
+    job_id, step, run, event, from_status, to_status, actor, detail)
+  select p_step.job_id, p_step.step, p_run, 'late_success', p_step.status, p_step.status,
+    'worker', jsonb_build_object('task_id', p_task_id, 'output', p_output)
+  where not exists (
+    select from unstuck.job_events e
+    where e.job_id = p_step.job_id
+      and e.step = p_step.step
+      and e.run = p_run
+      and e.event = 'late_success'
+  );
+  update unstuck.job_steps s
+  set provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
+  where s.job_id = p_step.job_id
+    and s.step = p_step.step
+    and s.provider_cancel_due <> '[]';
+end $$;
+
+revoke all on function unstuck_private.step_record_late_success
+from public, anon, authenticated, service_role;
+
+--: source step/step_requeue_v1.sql 73d0ee6d1b5d
 create or replace function unstuck.step_requeue_v1(
   p_job_id uuid,
   p_step int,
@@ -6282,7 +6652,7 @@ begin
   end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  -- What the provider finished does not go back to the queue, whoever says so late.
+  -- A step that the provider is done with is never requeued.
   if v_step.job_id is null or v_step.provider_done_at is not null then
     return query
     select 'stale', 0::bigint;
@@ -6322,12 +6692,12 @@ begin
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$
-Caller: dispatch, when the provider refused for capacity or failed in passing (p_kind: capacity |
-transient).
+Caller: a worker whose submission the provider refused for capacity, or failed in a way that may
+pass (p_kind: capacity | transient).
 
-Effect: puts the step back into the queue with not_before, holding no slot. Past attempt_max or
-expires_at it fails instead and its credits are returned.
-outcome: queued | failed | stale (not the present run, or finished already).
+Effect: puts the step back into the queue until p_delay_ms have passed, and frees its slot. Past
+attempt_max or expires_at it fails the step and refunds instead. outcome: queued | failed | stale
+(not the present run, or the provider is done).
 
 Refuses: bad_request for another kind.
 
@@ -6337,7 +6707,7 @@ $c$;
 revoke all on function unstuck.step_requeue_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_requeue_v1 to service_role;
 
---: source step/step_sent_v1.sql b3664bdcafd4
+--: source step/step_sent_v1.sql d24ecbe44797
 create or replace function unstuck.step_sent_v1(p_job_id uuid, p_step int, p_run bigint)
 returns table (applied boolean)
 language plpgsql
@@ -6374,10 +6744,10 @@ begin
 end $$;
 
 comment on function unstuck.step_sent_v1 is $c$
-Caller: dispatch, before the request leaves.
+Caller: a worker, before its request leaves for the provider.
 
-Effect: counts the step as sent from here on.
-applied = false: not the present run, or sent already; the caller must not submit.
+Effect: records that the step was sent, and counts the attempt. applied = false: not the present
+run, or sent before; the worker must not submit.
 
 Refuses: nothing.
 
@@ -6387,7 +6757,7 @@ $c$;
 revoke all on function unstuck.step_sent_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_sent_v1 to service_role;
 
---: source step/step_started_v1.sql f349577204a0
+--: source step/step_started_v1.sql ac9930018e66
 create or replace function unstuck.step_started_v1(
   p_job_id uuid,
   p_step int,
@@ -6416,12 +6786,10 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step
   for update;
-  if not found or coalesce(p_task_id, '') = '' then
-    return query
-    select 'stale', false;
-    return;
-  end if;
-  if unstuck_private.is_task_of_other_step(v_step, p_task_id) then
+  if not found
+    or coalesce(p_task_id, '') = ''
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+  then
     return query
     select 'stale', false;
     return;
@@ -6441,7 +6809,7 @@ begin
       update unstuck.job_steps s set
         status = 'running',
         provider_task_id = p_task_id,
-        -- A webhook may have come first: then whoever copies the result holds the lease.
+        -- A webhook may have come first: then the worker that copies the result has the lease.
         lease_until = case when s.provider_done_at is not null then s.lease_until end,
         started_at = coalesce(s.started_at, clock_timestamp()),
         checked_at = coalesce(s.checked_at, clock_timestamp())
@@ -6465,8 +6833,7 @@ begin
     select 'stale', v_waiting;
     return;
   end if;
-  -- The provider works for a step that is closed, or for an older run: it is owed a cancel. The
-  -- caller submitted this task, or read in the provider's own list that it is this run's.
+  -- The provider works for a final step or for an older run: the task must be cancelled.
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
@@ -6477,23 +6844,139 @@ begin
 end $$;
 
 comment on function unstuck.step_started_v1 is $c$
-Caller: dispatch, or whoever learned the task id of a step whose answer was lost. On a webhook's
-word alone nobody calls it for a task that is still at work.
+Caller: a worker that got the provider's task for its submission, or a healer that found it later. A
+webhook alone is no reason to call it for a task that is still at work.
 
-Effect: records the provider's task.
-outcome: running | cancel_due (the step is closed, or claimed again: the caller cancels the task at
-the provider, else a sweep does) | stale (known already, or another step's task, which nothing said
-at this step's address can touch).
+Effect: records the task. outcome: running | cancel_due (the step is final or was claimed again: the
+caller cancels the task at the provider, else a sweep does) | stale (recorded before, or a task of
+another step, which changes nothing). webhook_waiting: a webhook of this run is not applied yet.
 
 Refuses: nothing.
 
-Replay: running again for the same task; stale where its cancel is owed already.
+Replay: running for the same task; stale where its cancel is owed already.
 $c$;
 
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
---: source step/steps_due_v1.sql 9eab4da0456b
+--: source step/step_take_success.sql d7f88f83c80f
+-- Takes the provider's success for a step that is not final: frees its slot, keeps the output and
+-- gives the caller the lease under which it copies the result. Returns the run to go on with. The
+-- step is locked.
+--
+-- A success of an older run, or of a run that was requeued, is paid work and is taken too. The
+-- worker of the newer run becomes stale, and the provider is owed a cancel of its task.
+create or replace function unstuck_private.step_take_success(
+  p_step unstuck.job_steps,
+  p_is_older boolean,
+  p_task_id text,
+  p_output jsonb,
+  p_deadline timestamptz
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_run bigint;
+begin
+  update unstuck.job_steps s
+  set status = 'running',
+    run = s.run + p_is_older::int,
+    provider_cancel_due = case
+      when p_is_older
+        and s.provider_task_id is distinct from p_task_id
+        and s.provider_task_id is not null
+      then
+        s.provider_cancel_due
+        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
+      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
+    end,
+    provider_task_id = coalesce(p_task_id, s.provider_task_id),
+    output = p_output,
+    not_before = null,
+    sent_at = coalesce(s.sent_at, clock_timestamp()),
+    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
+    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
+    lease_until = clock_timestamp() + i.lease,
+    deadline_at = p_deadline
+  from unstuck_private.intervals() i
+  where s.job_id = p_step.job_id
+    and s.step = p_step.step
+  returning s.run
+  into v_run;
+  return v_run;
+end $$;
+
+revoke all on function unstuck_private.step_take_success
+from public, anon, authenticated, service_role;
+
+--: source step/steps_due_at_provider.sql 49572f9f536e
+-- Locks up to p_limit steps that were sent to an asynchronous provider and are due, and returns
+-- their keys, what is due and whether the deadline has passed:
+--   copy   the provider finished, and no worker copies the result,
+--   inbox  sent without an answer: its webhooks may name the task,
+--   query  the provider has the task, and was not queried for a while.
+-- Past its deadline a step comes once more at once, then every five seconds. With p_all every step
+-- whose task is known is due. The steps that were not queried for longest come first; what
+-- another transaction has locked is skipped.
+create or replace function unstuck_private.steps_due_at_provider(
+  p_provider unstuck.providers,
+  p_now timestamptz,
+  p_all boolean,
+  p_limit int
+)
+returns jsonb
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  return (
+    select jsonb_agg(to_jsonb(m))
+    from (
+      select s.job_id, s.step,
+        case
+          when s.provider_done_at is not null then 'copy'
+          when s.provider_task_id is null then 'inbox'
+          else 'query'
+        end as due,
+        s.deadline_at <= p_now as overdue
+      from unstuck.job_steps s
+      cross join unstuck_private.intervals() i
+      where s.provider = p_provider.provider
+        and s.status in ('starting', 'running')
+        and s.sent_at is not null
+        and case
+          when s.provider_done_at is not null then
+            coalesce(s.lease_until, '-infinity') <= p_now
+          when s.provider_task_id is null then
+            coalesce(s.lease_until, p_now) <= p_now
+            and coalesce(s.checked_at, '-infinity') <= p_now - interval '5 seconds'
+          when s.deadline_at <= p_now then
+            coalesce(s.checked_at, '-infinity') <= p_now - interval '5 seconds'
+            or s.checked_at <= s.deadline_at
+          else
+            p_all
+            or not p_provider.signed_webhooks
+            and coalesce(s.checked_at, s.sent_at) <= p_now - i.check_every
+        end
+      order by
+        s.deadline_at > p_now,
+        coalesce(s.checked_at, '-infinity'),
+        s.job_id,
+        s.step
+      limit p_limit
+      for update of s skip locked
+    ) m
+  );
+end $$;
+
+revoke all on function unstuck_private.steps_due_at_provider
+from public, anon, authenticated, service_role;
+
+--: source step/steps_due_v1.sql e088b38d2b54
 create or replace function unstuck.steps_due_v1(
   p_provider text,
   p_limit int,
@@ -6538,56 +7021,19 @@ begin
   into v_open
   from unstuck.job_steps s
   where s.provider = p_provider
-    and s.status in ('starting', 'running')
-    and s.provider_task_id is not null
-    and s.provider_done_at is null;
-  select jsonb_agg(to_jsonb(m))
-  into v_keys
-  from (
-    select s.job_id, s.step,
-      case
-        when s.provider_done_at is not null then 'copy'
-        when s.provider_task_id is null then 'inbox'
-        else 'query'
-      end as due,
-      s.deadline_at <= v_now as overdue
-    from unstuck.job_steps s
-    cross join unstuck_private.intervals() i
-    where s.provider = p_provider
-      and s.status in ('starting', 'running')
-      and s.sent_at is not null
-      and case
-        when s.provider_done_at is not null then
-          coalesce(s.lease_until, '-infinity') <= v_now
-        when s.provider_task_id is null then
-          coalesce(s.lease_until, v_now) <= v_now
-          and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-        when s.deadline_at <= v_now then
-          coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-          or s.checked_at <= s.deadline_at
-        else
-          p_all
-          or not v_provider.signed_webhooks
-          and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every
-      end
-    order by
-      s.deadline_at > v_now,
-      coalesce(s.checked_at, '-infinity'),
-      s.job_id,
-      s.step
-    limit p_limit
-    for update of s skip locked
-  ) m;
+    and unstuck_private.holds_slot(s)
+    and s.provider_task_id is not null;
+  v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
     r.overdue, r.output, w.body,
-    -- The provider's clock may not be ours.
+    -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
     v_open
   from unstuck_private.steps_reserve(v_now, v_keys) r
   join unstuck.jobs j on j.id = r.job_id
-  -- What was said at this address about another step's task says nothing of this one.
+  -- The newest webhook of this run, unless it names the task of another step.
   left join lateral (
     select i.task_id, i.body
     from unstuck.webhook_inbox i
@@ -6605,18 +7051,7 @@ begin
     limit 1
   ) w on true;
 
-  select jsonb_agg(to_jsonb(m))
-  into v_keys
-  from (
-    select s.job_id, s.step, 'cancel' as due, false as overdue
-    from unstuck.job_steps s
-    where s.provider = p_provider
-      and s.provider_cancel_due <> '[]'
-      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
-    order by s.checked_at nulls first, s.job_id
-    limit p_limit
-    for update of s skip locked
-  ) m;
+  v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
     false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
@@ -6626,21 +7061,27 @@ begin
 end $$;
 
 comment on function unstuck.steps_due_v1 is $c$
-Caller: sweep; with p_all the checker, for which every running step is due.
+Caller: a healer, for one asynchronous provider; with p_all the checker, for which every running
+step is due.
 
-Steps to ask the provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no
-answer; copy: finished, not stored; cancel: owed), those first that were not asked about for
-longest, and how many are open in all. What it returns is reserved for a moment. What somebody
-else holds is left for the next call, and so is a step that cannot be reserved.
+Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
+caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
+copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
+queried for longest come first. open: how many tasks the provider works on in all.
+
+Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
+that cannot be reserved, is left to the next call.
+
+Replay: a step that is reserved does not come again for some seconds.
 $c$;
 
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
---: source step/steps_reserve.sql 48dd5b52c302
--- Reserves steps, which are locked, for whoever asks about them: their keys with what is due and
--- whether it is overdue. Returns those that could be reserved. A step that cannot even be noted
--- (a trigger refuses it) is left out.
+--: source step/steps_reserve.sql b000bfc0c483
+-- Reserves locked steps for the caller, which is about to query the provider: p_keys names each
+-- with what is due. Returns those that could be reserved. A step whose row cannot be written (a
+-- trigger refuses it) is left out.
 create or replace function unstuck_private.steps_reserve(p_now timestamptz, p_keys jsonb)
 returns table (
   job_id uuid,
@@ -6694,10 +7135,44 @@ end $$;
 
 revoke all on function unstuck_private.steps_reserve from public, anon, authenticated, service_role;
 
---: source sweep/can_requeue.sql be4f462cb1a9
--- Once its lease is over, this step goes back to the queue: it was handed over and never sent (a
--- rescue), or it is a synchronous attempt whose worker died. Without a lease nobody held it: it
--- was written by others. Some tools are retried by their own cleanup, which calls their function.
+--: source step/steps_with_cancel_debt.sql dda0d2439303
+-- Locks up to p_limit steps that owe a provider a cancel and returns their keys. A step comes at
+-- most every 15 seconds, the one whose cancel was sent longest ago first; what another transaction
+-- has locked is skipped.
+create or replace function unstuck_private.steps_with_cancel_debt(
+  p_provider text,
+  p_now timestamptz,
+  p_limit int
+)
+returns jsonb
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  return (
+    select jsonb_agg(to_jsonb(m))
+    from (
+      select s.job_id, s.step, 'cancel' as due, false as overdue
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.provider_cancel_due <> '[]'
+        and coalesce(s.checked_at, '-infinity') <= p_now - interval '15 seconds'
+      order by s.checked_at nulls first, s.job_id
+      limit p_limit
+      for update of s skip locked
+    ) m
+  );
+end $$;
+
+revoke all on function unstuck_private.steps_with_cancel_debt
+from public, anon, authenticated, service_role;
+
+--: source sweep/can_requeue.sql 01c588cc4977
+-- True when the sweep requeues this step after its lease ended: a worker claimed it and never
+-- submitted it (a rescue, at most 3), or it is an attempt at a synchronous provider whose worker
+-- stopped. A step without a lease was written by others. Steps of a provider with
+-- `retried_by_function` are left to their own cleanup.
 create or replace function unstuck_private.can_requeue(
   p_step unstuck.job_steps,
   p_tool unstuck.tools,
@@ -6723,14 +7198,14 @@ $$;
 
 revoke all on function unstuck_private.can_requeue from public, anon, authenticated, service_role;
 
---: source sweep/cleanup_all_stale_ai_jobs.sql 886d38437084
+--: source sweep/cleanup_all_stale_ai_jobs.sql 01f5e99599b5
 create or replace function unstuck.cleanup_all_stale_ai_jobs()
 returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
 security definer
 set search_path = ''
--- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing
--- and of its report are what bounds this function.
+-- PostgREST applies it to the call; for pg_cron and psql the time budgets of the healing and of its
+-- report bound this function.
 set statement_timeout = '55s'
 as
 $$
@@ -6751,12 +7226,14 @@ begin
 end $$;
 
 comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
-Caller: pg_cron, an operator.
+Caller: pg_cron every minute, and an operator.
 
-The healer that needs no edge: closes every live job of all tools past its limit and returns the
-credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed
-whatever becomes of its report. Always seven rows.
+Effect: the healer that needs no edge. It finalises every live job that ran out of time, of all
+tools, with its refund. A step that was sent to an asynchronous provider waits 3 minutes past its
+deadline for an edge healer, which can query the provider. It waits for no lock, no job stops the
+others, and a failed report undoes no healing. Always seven rows, one per table.
+
+Refuses: nothing.
 
 Replay: zeros.
 $c$;
@@ -6765,9 +7242,9 @@ revoke all on function unstuck.cleanup_all_stale_ai_jobs
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.cleanup_all_stale_ai_jobs to service_role;
 
---: source sweep/count_due.sql bbe0004ea912
--- What the rules above would still close, looking one page ahead. A row that cannot be judged is
--- left over too.
+--: source sweep/count_due.sql fe27bd0a545b
+-- How many jobs a sweep would still finalise, in the first page of each order. A job that cannot be
+-- judged counts too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language plpgsql
 stable
@@ -6807,8 +7284,8 @@ end $$;
 
 revoke all on function unstuck_private.count_due from public, anon, authenticated, service_role;
 
---: source sweep/count_due_among.sql d607f6fa1ba8
--- How many of these jobs are over; 0 where that cannot be told of one of them.
+--: source sweep/count_due_among.sql 96a78ee7c305
+-- How many of these jobs have run out of time; 0 where one of them cannot be judged.
 create or replace function unstuck_private.count_due_among(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql
@@ -6828,8 +7305,8 @@ end $$;
 revoke all on function unstuck_private.count_due_among
 from public, anon, authenticated, service_role;
 
---: source sweep/count_stuck.sql 7c67301e9973
--- How many live rows are past every healer's patience; past 10,000 it stops counting.
+--: source sweep/count_stuck.sql 8f50f950ae62
+-- How many live jobs are past the deadline of every healer; it counts no further than 10,000.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
 stable
@@ -6850,7 +7327,7 @@ $$;
 
 revoke all on function unstuck_private.count_stuck from public, anon, authenticated, service_role;
 
---: source sweep/health_v1.sql 366242f67b34
+--: source sweep/health_v1.sql c2c07152458d
 create or replace function unstuck.health_v1()
 returns table (last_sweep_seconds int, stuck int, violations int)
 language sql
@@ -6871,19 +7348,152 @@ $$
 $$;
 
 comment on function unstuck.health_v1 is $c$
-Caller: health of the gateway.
+Caller: the gateway, for /health.
 
-What the last finished sweep stored; never scans. Nulls when there was none, or where that sweep
-could not count.
+Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
+none, or where that pass could not count.
+
+Refuses: nothing.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.health_v1 to service_role;
 
---: source sweep/jobs_due.sql 2a702469b177
--- Which of these jobs are over, and how they end. The only place that knows the clocks' rules
--- (DATA, "Clocks"). Times are compared with what lies before now: a time by hand may be so far
--- off that nothing can be added to it.
+--: source sweep/job_quarantine_parts.sql 555f7a778214
+-- Quarantines one job on which a trigger or a constraint refuses some change: it writes each part
+-- that can be written, and `unhealed` keeps the healers away from the job for a while. It never
+-- fails.
+create or replace function unstuck_private.job_quarantine_parts(p_job_id uuid, p_reason text)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+declare
+  v_step int;
+  v_now timestamptz := clock_timestamp();
+begin
+  begin
+    update unstuck.jobs
+    set quarantined_at = v_now,
+      exclusive_key = null
+    where id = p_job_id
+      and quarantined_at is null;
+  exception when others then
+    null;
+  end;
+  for v_step in
+    select s.step
+    from unstuck.job_steps s
+    where s.job_id = p_job_id
+      and not unstuck_private.is_final(s.status)
+  loop
+    begin
+      update unstuck.job_steps s
+      set status = 'failed',
+        error_code = 'CREDIT_ERROR',
+        error_message = 'CREDIT_ERROR: kept for an operator.',
+        completed_at = v_now,
+        lease_until = null,
+        provider_cancel_due = unstuck_private.cancel_debt_with(s)
+      where s.job_id = p_job_id
+        and s.step = v_step;
+    exception when others then
+      null;
+    end;
+  end loop;
+  begin
+    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
+    values (p_job_id, v_now + interval '1 minute', p_reason)
+    on conflict (job_id) do update
+    set tries = u.tries + 1,
+      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
+      reason = excluded.reason;
+    insert into unstuck.job_events (job_id, event, actor, detail)
+    values (p_job_id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason));
+  exception when others then
+    null;
+  end;
+end $$;
+
+revoke all on function unstuck_private.job_quarantine_parts
+from public, anon, authenticated, service_role;
+
+--: source sweep/job_steps_summary.sql ee9a28118281
+-- What the clocks' rules need to know of a job's steps, in one row. It is inlined into `jobs_due`:
+-- no search_path.
+create or replace function unstuck_private.job_steps_summary(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_provider unstuck.providers,
+  p_now timestamptz
+)
+returns table (
+  steps bigint,
+  done bigint,
+  live bigint,
+  working bigint,
+  asked boolean,
+  held boolean,
+  rescuable boolean,
+  retryable boolean,
+  undelivered boolean,
+  working_deadline timestamptz,
+  lifetime interval
+)
+language sql
+stable
+as
+$$
+  select
+    count(*),
+    count(*) filter (where s.status = 'completed'),
+    count(*) filter (where not unstuck_private.is_final(s.status)),
+    count(*) filter (where s.status in ('starting', 'running')),
+    -- asked: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for an
+    -- edge healer, which can ask.
+    bool_or(unstuck_private.holds_slot(s) and s.sent_at is not null and not p.synchronous),
+    -- held: a worker waits for a synchronous provider.
+    bool_or(
+      s.status in ('starting', 'running') and p.synchronous and s.lease_until > p_now
+    ),
+    -- rescuable: `steps_rescue` puts the step back into the queue.
+    bool_or(p_now < p_job.expires_at and unstuck_private.can_requeue(s, p_tool, p)),
+    -- retryable: the cleanup that calls the tool's function retries the step. SQL cannot, and waits
+    -- 3 minutes past the deadline for that cleanup.
+    bool_or(
+      p_now < p_job.expires_at
+      and s.status = 'running'
+      and p.retried_by_function
+      and s.provider_done_at is null
+      and s.lease_until is not null
+      and s.attempts < p_tool.attempt_max
+    ),
+    -- undelivered: the provider finished, and the result is not in our storage.
+    bool_or(s.provider_done_at is not null and not unstuck_private.is_final(s.status)),
+    min(s.deadline_at) filter (where s.status in ('starting', 'running')),
+    -- lifetime: the longest that the job may live. More than a century cannot be subtracted from
+    -- every time.
+    least(
+      case when count(*) = 0 then p_tool.run_timeout
+        else unstuck_private.tool_lifetime(p_tool, p_provider, p_job.total_steps)
+      end,
+      interval '100 years'
+    )
+  from unstuck.job_steps s
+  join unstuck.providers p using (provider)
+  where s.job_id = p_job.id
+$$;
+
+revoke all on function unstuck_private.job_steps_summary
+from public, anon, authenticated, service_role;
+
+--: source sweep/jobs_due.sql f151e97a4acd
+-- Which of these jobs have run out of time, and how each ends. No other function knows these rules;
+-- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
+-- now: a time that was written by hand may be so far off that nothing can be added to it.
 create or replace function unstuck_private.jobs_due(p_now timestamptz, p_ids uuid[])
 returns table (job_id uuid, user_id uuid, status text, code text, message text)
 language sql
@@ -6892,86 +7502,34 @@ set search_path = ''
 as
 $$
   with judged as (
-    select c.*, s.*, w.*, i.sql_wait,
-      coalesce(c.started_at, c.created_at) <= p_now - l.lifetime
-        -- An admin's requeue begins its time anew.
+    select c.*, s.*, i.sql_wait,
+      coalesce(c.started_at, c.created_at) <= p_now - s.lifetime
+        -- An admin's requeue restarts the count.
         and not exists (
-          select
-          from unstuck.job_events e
+          select from unstuck.job_events e
           where e.job_id = c.id
             and e.event = 'job_requeued'
-            and e.at > p_now - l.lifetime
-        ) as too_old
+            and e.at > p_now - s.lifetime
+        ) as too_old,
+      -- A paid row is no orphan, even a pending one: it waits like a queued one.
+      c.status = 'pending'
+        and c.request_hash is null
+        and not exists (
+          select from unstuck.credit_entries e
+          where e.job_id = c.id
+            and e.kind = 'debit'
+        ) as orphan,
+      coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
     from unnest(p_ids) as n (id)
     join unstuck.jobs c on c.id = n.id
     join unstuck.tools t using (tool)
     join unstuck.providers tp on tp.provider = t.provider
     cross join unstuck_private.intervals() i
-    cross join lateral (
-      select
-        count(*) as steps,
-        count(*) filter (where st.status = 'completed') as done,
-        count(*) filter (where not unstuck_private.is_final(st.status)) as live,
-        count(*) filter (where st.status in ('starting', 'running')) as working,
-        -- Somebody else still has work at an asynchronous provider: SQL waits 3 minutes for an
-        -- edge healer to ask.
-        bool_or(
-          st.status in ('starting', 'running')
-          and st.sent_at is not null
-          and st.provider_done_at is null
-          and not p.synchronous
-        ) as asked,
-        bool_or(
-          st.status in ('starting', 'running')
-          and p.synchronous
-          and st.lease_until > p_now
-        ) as held,
-        -- Goes back to the queue instead (`steps_rescue`).
-        bool_or(p_now < c.expires_at and unstuck_private.can_requeue(st, t, p)) as rescuable,
-        -- Left for the cleanup that calls the tool's function; SQL cannot, and waits 3 minutes
-        -- past the deadline for it.
-        bool_or(
-          p_now < c.expires_at
-          and st.status = 'running'
-          and p.retried_by_function
-          and st.provider_done_at is null
-          and st.lease_until is not null
-          and st.attempts < t.attempt_max
-        ) as retryable,
-        bool_or(
-          st.provider_done_at is not null
-          and not unstuck_private.is_final(st.status)
-        ) as undelivered,
-        min(st.deadline_at) filter (where st.status in ('starting', 'running')) as working_deadline
-      from unstuck.job_steps st
-      join unstuck.providers p using (provider)
-      where st.job_id = c.id
-    ) s
-    -- A paid row is no orphan, whatever word it carries: it waits like a queued one.
-    cross join lateral (
-      select
-        c.status = 'pending'
-          and c.request_hash is null
-          and not exists (
-            select
-            from unstuck.credit_entries e
-            where e.job_id = c.id
-              and e.kind = 'debit'
-          ) as orphan,
-        coalesce(c.queued_at, c.created_at) <= p_now - t.queue_ttl as waited_out
-    ) w
-    cross join lateral (
-      select least(
-        case when s.steps = 0 then t.run_timeout
-          else unstuck_private.tool_lifetime(t, tp, c.total_steps)
-        end,
-        interval '100 years') as lifetime
-    ) l
+    cross join lateral unstuck_private.job_steps_summary(c, t, tp, p_now) s
     where unstuck_private.is_live(c.status)
       and c.quarantined_at is null
       and not exists (
-        select
-        from unstuck_private.unhealed u
+        select from unstuck_private.unhealed u
         where u.job_id = c.id
           and u.retry_at > p_now
       )
@@ -6991,10 +7549,10 @@ $$
     case
       when j.orphan then 'never started; nothing was charged.'
       when j.undelivered then 'the result could not be stored.'
-      else format('%s after %s.',
-        case when j.status in ('pending', 'queued') then 'not started' else 'no result' end,
-        unstuck_private.minutes_text(unstuck_private.minutes_between(
-          coalesce(j.started_at, j.queued_at, j.created_at), p_now)))
+      else unstuck_private.timeout_message(
+        j.status in ('pending', 'queued'),
+        coalesce(j.started_at, j.queued_at, j.created_at),
+        p_now)
     end
   from judged j
   where case
@@ -7015,9 +7573,9 @@ $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
---: source sweep/jobs_due_each.sql 8a21041ebcda
--- What `jobs_due` says of these jobs, which are locked, as arrays side by side. A row on which it
--- fails is found by halves and quarantined.
+--: source sweep/jobs_due_each.sql e50f59d73833
+-- The answers of `jobs_due` for these jobs, which are locked, as arrays side by side. A job on
+-- which `jobs_due` fails is found by halves and quarantined.
 create or replace function unstuck_private.jobs_due_each(
   p_now timestamptz,
   p_ids uuid[],
@@ -7059,13 +7617,13 @@ end $$;
 
 revoke all on function unstuck_private.jobs_due_each from public, anon, authenticated, service_role;
 
---: source sweep/jobs_quarantine.sql 76ff98ab869f
--- A row that cannot be healed is kept for an operator. It blocks neither its user nor the others:
--- its steps end, so that they hold no slot and are not run, and the provider is told. The caller
--- has locked the jobs.
+--: source sweep/jobs_quarantine.sql 225eed6f0d12
+-- Closes jobs that cannot be healed to the healers, until an operator looks. A quarantined job
+-- blocks neither its user nor other jobs: its steps end, hold no slot, and the provider is owed a
+-- cancel. The caller has locked the jobs.
 --
--- This never fails. Where it cannot be written for all, it is written for halves; where it cannot
--- be written for one job, each part of it that can be is, and `unhealed` remembers the job.
+-- This never fails. If it cannot be written for all, it is written for each half, and in the end
+-- for each part of the one job that refuses it (`job_quarantine_parts`).
 create or replace function unstuck_private.jobs_quarantine(p_ids uuid[], p_reason text)
 returns void
 language plpgsql
@@ -7074,7 +7632,6 @@ as
 $$
 declare
   v_half int := cardinality(p_ids) / 2;
-  v_step int;
   v_now timestamptz := clock_timestamp();
 begin
   begin
@@ -7108,55 +7665,13 @@ begin
     perform unstuck_private.jobs_quarantine(p_ids[v_half + 1:], p_reason);
     return;
   end if;
-  begin
-    update unstuck.jobs
-    set quarantined_at = v_now,
-      exclusive_key = null
-    where id = any (p_ids)
-      and quarantined_at is null;
-  exception when others then
-    null;
-  end;
-  for v_step in
-    select s.step
-    from unstuck.job_steps s
-    where s.job_id = any (p_ids)
-      and not unstuck_private.is_final(s.status)
-  loop
-    begin
-      update unstuck.job_steps s
-      set status = 'failed',
-        error_code = 'CREDIT_ERROR',
-        error_message = 'CREDIT_ERROR: kept for an operator.',
-        completed_at = v_now,
-        lease_until = null,
-        provider_cancel_due = unstuck_private.cancel_debt_with(s)
-      where s.job_id = any (p_ids)
-        and s.step = v_step;
-    exception when others then
-      null;
-    end;
-  end loop;
-  begin
-    insert into unstuck_private.unhealed as u (job_id, retry_at, reason)
-    select n.id, v_now + interval '1 minute', p_reason
-    from unnest(p_ids) as n (id)
-    on conflict (job_id) do update
-    set tries = u.tries + 1,
-      retry_at = v_now + least(u.tries + 1, 60) * interval '1 minute',
-      reason = excluded.reason;
-    insert into unstuck.job_events (job_id, event, actor, detail)
-    select n.id, 'quarantine_failed', 'sweep', jsonb_build_object('reason', p_reason)
-    from unnest(p_ids) as n (id);
-  exception when others then
-    null;
-  end;
+  perform unstuck_private.job_quarantine_parts(p_ids[1], p_reason);
 end $$;
 
 revoke all on function unstuck_private.jobs_quarantine
 from public, anon, authenticated, service_role;
 
---: source sweep/jobs_sweep_v1.sql dde209bf5471
+--: source sweep/jobs_sweep_v1.sql 32157aba5b91
 create or replace function unstuck.jobs_sweep_v1(p_sweep_id bigint, p_limit int)
 returns table (
   cleaned int,
@@ -7176,13 +7691,13 @@ $$
 $$;
 
 comment on function unstuck.jobs_sweep_v1 is $c$
-Caller: cleanup-stale-jobs.
+Caller: cleanup-stale-jobs, in its pass.
 
-Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a
-provider, up to p_limit and for some seconds, before the caller gives the call up. It waits for
-nobody: what others hold is left for the next pass. A row that cannot be healed is quarantined.
+Effect: finalises, or requeues, every job that ran out of time and needs no query to a provider, up
+to p_limit jobs and for six seconds. It waits for no lock. A job that cannot be healed is
+quarantined. remaining: due, but locked by others or beyond the limit (looking one page ahead).
 
-remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+Refuses: nothing.
 
 Replay: nothing left to do.
 $c$;
@@ -7190,9 +7705,9 @@ $c$;
 revoke all on function unstuck.jobs_sweep_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.jobs_sweep_v1 to service_role;
 
---: source sweep/step_fail_exhausted.sql 96d25d8d0050
--- Fails one step without an attempt left, of a job that is locked. No row where somebody was
--- faster. A job with odd money is quarantined instead.
+--: source sweep/step_fail_exhausted.sql 5e7af1167674
+-- Fails one step that has no attempt left, of a job that is locked. A job whose ledger disagrees
+-- with its row is quarantined instead. No row where the step is no longer at work.
 create or replace function unstuck_private.step_fail_exhausted(
   p_now timestamptz,
   p_job_id uuid,
@@ -7237,9 +7752,10 @@ end $$;
 revoke all on function unstuck_private.step_fail_exhausted
 from public, anon, authenticated, service_role;
 
---: source sweep/steps_fail_exhausted.sql d9adca2fd1b2
--- A synchronous step with no attempt left fails alone where its siblings may still finish. What
--- somebody else holds is left for the next pass; a job on which this fails is quarantined.
+--: source sweep/steps_fail_exhausted.sql 68bc6827c5e0
+-- Fails the steps at synchronous providers that have no attempt left; their siblings go on. What
+-- another transaction has locked is left to the next pass; a job on which this fails is
+-- quarantined.
 create or replace function unstuck_private.steps_fail_exhausted(
   p_now timestamptz,
   p_user_id uuid,
@@ -7291,9 +7807,9 @@ end $$;
 revoke all on function unstuck_private.steps_fail_exhausted
 from public, anon, authenticated, service_role;
 
---: source sweep/steps_requeue.sql 7516843c0fc5
--- Puts the steps of these jobs, which are locked, back into the queue where they may go back, and
--- says how many. A job on which this fails is found by halves and quarantined.
+--: source sweep/steps_requeue.sql ef680b09f524
+-- Requeues the steps of these jobs, which are locked, where `can_requeue` allows it, and returns
+-- how many. A job on which this fails is found by halves and quarantined.
 create or replace function unstuck_private.steps_requeue(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql
@@ -7358,9 +7874,9 @@ end $$;
 
 revoke all on function unstuck_private.steps_requeue from public, anon, authenticated, service_role;
 
---: source sweep/steps_rescue.sql 64618f559b2e
--- Steps whose lease ran out and that go back to the queue (`can_requeue`), of jobs that nobody
--- else holds. Returns how many.
+--: source sweep/steps_rescue.sql 28844bdde41b
+-- Requeues steps whose lease ended (`can_requeue`), of jobs that no other transaction has locked.
+-- Returns how many.
 create or replace function unstuck_private.steps_rescue(
   p_now timestamptz,
   p_user_id uuid,
@@ -7394,14 +7910,14 @@ end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
---: source sweep/sweep.sql 5551044ba2b1
--- Everything SQL can heal, up to p_limit jobs and a time budget: first what is over, page by page,
--- then steps without an attempt left, then steps that go back to the queue. None of the three
--- stops another, and no row stops the others.
+--: source sweep/sweep.sql 27f03b81a311
+-- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
+-- of time, page by page, then fails steps without an attempt left, then requeues steps. None of the
+-- three stops another, and no row stops the others.
 --
--- Rows without a job count what went back to the queue and what is left over, looking one page
--- ahead. `p_now` is an argument so that tests need not sleep. Planned anew for each page: from the
--- sixth on, one plan for pages of any size would read whole tables.
+-- A row without a job counts requeued steps, or due jobs that are left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
+-- pages of any size would read whole tables.
 create or replace function unstuck_private.sweep(
   p_now timestamptz,
   p_user_id uuid,
@@ -7433,7 +7949,7 @@ declare
   v_id uuid;
 begin
   perform unstuck_private.act_as('sweep');
-  -- A user's own heal has the account before anything else, as whatever else works on that user.
+  -- A user's own heal locks the account first, like every other function that works on the user.
   if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;
@@ -7484,7 +8000,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep from public, anon, authenticated, service_role;
 
---: source sweep/sweep_begin_v1.sql bc3ea0ed61df
+--: source sweep/sweep_begin_v1.sql a8b53e4be0a4
 create or replace function unstuck.sweep_begin_v1(p_source text)
 returns table (sweep_id bigint)
 language sql
@@ -7498,16 +8014,22 @@ $$
 $$;
 
 comment on function unstuck.sweep_begin_v1 is $c$
-Caller: an edge healer, before its pass. Opens the pass's row.
+Caller: an edge healer, before its pass.
+
+Effect: writes the row of the pass, which later calls name by sweep_id.
+
+Refuses: nothing.
+
+Replay: another row: each call begins a pass.
 $c$;
 
 revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_begin_v1 to service_role;
 
---: source sweep/sweep_candidates.sql 418b24d9108a
--- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline,
--- or ('age') as old as the hard limit of A5 whatever their deadline says. A page costs what it
--- holds, not what the backlog holds.
+--: source sweep/sweep_candidates.sql 203fbb11b58b
+-- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
+-- deadline, or ('age') so old that the lifetime may be over whatever their deadline says. A page
+-- costs what it holds, not what the backlog holds.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,
@@ -7575,7 +8097,7 @@ end $$;
 revoke all on function unstuck_private.sweep_candidates
 from public, anon, authenticated, service_role;
 
---: source sweep/sweep_end_v1.sql c7a5574d66a0
+--: source sweep/sweep_end_v1.sql 568a050daff9
 create or replace function unstuck.sweep_end_v1(
   p_sweep_id bigint,
   p_delivered int,
@@ -7586,7 +8108,7 @@ returns table (stuck int, violations int, remaining int)
 language plpgsql
 security definer
 set search_path = ''
--- PostgREST sets it for the call; elsewhere a limit that is set here bounds nothing.
+-- PostgREST applies it to the call; elsewhere it bounds nothing.
 set statement_timeout = '30s'
 as
 $$
@@ -7609,20 +8131,23 @@ end $$;
 comment on function unstuck.sweep_end_v1 is $c$
 Caller: an edge healer, after its pass.
 
-Audits what has changed since the last audit, for at most about half a second, and stores what
-health reads: stuck rows and offences. A count that failed is stored as null, which is not healthy;
-the pass is finished all the same.
+Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
+most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
+null, which is not healthy; the pass is finished all the same. remaining: jobs that are due after
+all the pass did.
 
-remaining: due and left over after all that the pass did, also by asking providers.
+Refuses: nothing; no row where there is no such pass.
+
+Replay: adds the numbers again.
 $c$;
 
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_end_v1 to service_role;
 
---: source sweep/sweep_finish.sql 90dd847b05f9
--- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
--- finished all the same, without the count that failed, and nothing that it healed is undone:
--- health is not good while a count is missing.
+--: source sweep/sweep_finish.sql cc491beca412
+-- Finishes a pass with the counts that health reads. A count may fail, be cancelled or take long:
+-- the pass is finished all the same, without that count, and nothing that it healed is undone.
+-- Health is not good while a count is missing.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
 returns table (stuck int, violations int, remaining int)
 language plpgsql
@@ -7656,10 +8181,11 @@ end $$;
 
 revoke all on function unstuck_private.sweep_finish from public, anon, authenticated, service_role;
 
---: source sweep/sweep_page.sql b896612a4e71
--- One page: what nobody else holds is locked, judged under the locks (asking first would ask
--- twice) and closed. The last row counts what is due and left over: held by others, or beyond
--- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
+--: source sweep/sweep_page.sql 3f3fe6c542a7
+-- Heals one page: it locks the jobs that no other transaction has locked, judges them under the
+-- locks and finalises those that are due. The last row counts what is due and left over: locked by
+-- others, or beyond p_limit. Of the jobs found by age nearly all are well, so those are judged
+-- before they are locked.
 create or replace function unstuck_private.sweep_page(
   p_now timestamptz,
   p_by text,
@@ -7687,7 +8213,7 @@ begin
     begin
       p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      -- One of them is odd: it is found under the locks.
+      -- One of them cannot be judged: `jobs_due_each` finds it under the locks.
       null;
     end;
   end if;
@@ -7703,8 +8229,9 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
---: source sweep/sweep_pass.sql 8ece681694c5
--- One pass over everybody, with what it did in all and by table, added to its row.
+--: source sweep/sweep_pass.sql 1a94baa4b641
+-- One pass over all users: what it did, in all and by table, added to the row of the pass. Then it
+-- prunes old rows.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
   p_limit int,
@@ -7763,7 +8290,7 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
-  -- Old rows go with the pass; what fails at that undoes nothing.
+  -- A failure here undoes nothing that the pass healed.
   begin
     perform 1
     from unstuck_private.prune_old_rows(clock_timestamp());
@@ -7776,7 +8303,27 @@ end $$;
 
 revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
 
---: source sweep/user_heal_v1.sql 2ffb468caa5c
+--: source sweep/timeout_message.sql 39608eb9e9ab
+-- The message of a job that a clock ended: `not started after 10 minutes.`
+create or replace function unstuck_private.timeout_message(
+  p_is_waiting boolean,
+  p_since timestamptz,
+  p_now timestamptz
+)
+returns text
+language sql
+stable
+as
+$$
+  select format('%s after %s.',
+    case when p_is_waiting then 'not started' else 'no result' end,
+    unstuck_private.minutes_text(unstuck_private.minutes_between(p_since, p_now)))
+$$;
+
+revoke all on function unstuck_private.timeout_message
+from public, anon, authenticated, service_role;
+
+--: source sweep/user_heal_v1.sql 78b7041a52e7
 create or replace function unstuck.user_heal_v1(p_user_id uuid)
 returns table (healed int, refunded_credits bigint)
 language sql
@@ -7790,10 +8337,12 @@ $$
 $$;
 
 comment on function unstuck.user_heal_v1 is $c$
-Caller: a request of that user that was refused by the user's own rows.
+Caller: a request that was refused because of the user's own live jobs.
 
-Heals what is over, at once. A second at most is waited for the user's account; who holds it for
-longer is not waited for, and nothing is healed.
+Effect: heals the jobs of this user that ran out of time. It waits at most a second for the user's
+account; if another transaction holds it for longer, nothing is healed.
+
+Refuses: nothing.
 
 Replay: zeros.
 $c$;
@@ -7817,8 +8366,9 @@ $$;
 
 revoke all on function unstuck_private.job_lifetime from public, anon, authenticated, service_role;
 
---: source tool/providers_before_update.sql 2df7c26ddbad
--- Notes when a limit is lowered. Steps that were claimed before are no offence against the new one.
+--: source tool/providers_before_update.sql 654caea00484
+-- Records when a limit is lowered. Steps that were claimed before may exceed the new limit; that is
+-- no violation.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -7839,9 +8389,9 @@ execute function unstuck_private.providers_before_update();
 revoke all on function unstuck_private.providers_before_update
 from public, anon, authenticated, service_role;
 
---: source tool/tool_lifetime.sql 202fb9bce143
--- The longest that a job of this tool may live: its time in the queue, then each step that must run
--- in sequence, and each of these as often as a synchronous provider is tried.
+--: source tool/tool_lifetime.sql c5670bdd1455
+-- The longest that a job of this tool may live: its time in the queue, and the run time of each
+-- step that must run in sequence, times the attempts of a synchronous provider.
 create or replace function unstuck_private.tool_lifetime(
   p_tool unstuck.tools,
   p_provider unstuck.providers,
@@ -7861,8 +8411,8 @@ $$;
 
 revoke all on function unstuck_private.tool_lifetime from public, anon, authenticated, service_role;
 
---: source view/status_word.sql b9f33e25b1b1
--- Status words by front end (API, "Status words"). The table name decides.
+--: source view/status_word.sql 49c9ecd2f31f
+-- The word that the front end of an old table name uses for a status.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
 immutable
@@ -7886,7 +8436,8 @@ $$;
 revoke all on function unstuck_private.status_word from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.status_word to authenticated, service_role;
 
---: source view/visible_hours.sql 321fca6a7a1d
+--: source view/visible_hours.sql 1d58ca4bd815
+-- The rows of `jobs_by_hour`, for those who may see them.
 create or replace function unstuck_private.visible_hours()
 returns table (
   hour timestamptz,
@@ -7941,7 +8492,7 @@ $$;
 revoke all on function unstuck_private.visible_hours from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.visible_hours to authenticated, service_role;
 
---: source webhook/webhook_applied_v1.sql 36b22eafc724
+--: source webhook/webhook_applied_v1.sql 801c1f16cc30
 create or replace function unstuck.webhook_applied_v1(p_inbox_id bigint)
 returns table (applied boolean)
 language sql
@@ -7956,11 +8507,11 @@ $$
 $$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer.
+Caller: the webhook consumer, after it handled a webhook.
 
-Effect: marks a recorded call as dealt with.
+Effect: marks the webhook as applied.
 
-Refuses: nothing; no row where there is no such call.
+Refuses: nothing; no row where there is no such webhook.
 
 Replay: keeps the first time.
 $c$;
@@ -7968,7 +8519,7 @@ $c$;
 revoke all on function unstuck.webhook_applied_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_applied_v1 to service_role;
 
---: source webhook/webhook_record_v1.sql 2ad82930c235
+--: source webhook/webhook_record_v1.sql b6699f5406cc
 create or replace function unstuck.webhook_record_v1(
   p_provider text,
   p_job_id uuid,
@@ -8005,19 +8556,19 @@ begin
 end $$;
 
 comment on function unstuck.webhook_record_v1 is $c$
-Caller: provider-webhook, after it has verified the token.
+Caller: provider-webhook, after it verified the token.
 
-Effect: keeps the call; changes no job.
+Effect: stores the webhook; it changes no job.
 
 Refuses: nothing.
 
-Replay: recorded = false, with the id of the call that was kept.
+Replay: recorded = false, with the id of the webhook that is stored.
 $c$;
 
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.webhook_record_v1 to service_role;
 
---: source website/generation_get_v1.sql fab9897768c4
+--: source website/generation_get_v1.sql 1eddda62b084
 create or replace function unstuck.generation_get_v1(p_user_id uuid, p_tool text, p_job_id uuid)
 returns table (
   job_id uuid,
@@ -8040,17 +8591,19 @@ $$
 $$;
 
 comment on function unstuck.generation_get_v1 is $c$
-Caller: the website functions' GET, for the verified user.
+Caller: the GET of the website functions, for the verified user.
 
-What job_get_v1 says, with retries and, once it is completed, where its files lie.
+Effect: like job_get_v1, with retries and, once the website is completed, the address of its files.
 
 Refuses: not_found.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.generation_get_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_get_v1 to service_role;
 
---: source website/generation_put_back_v1.sql 700c901a1849
+--: source website/generation_put_back_v1.sql 9d81eb578999
 create or replace function unstuck.generation_put_back_v1(p_job_id uuid, p_run bigint)
 returns table (applied boolean)
 language sql
@@ -8067,17 +8620,21 @@ $$
 $$;
 
 comment on function unstuck.generation_put_back_v1 is $c$
-Caller: cleanup-stale-generations, whose call failed.
+Caller: cleanup-stale-generations, when its call of the tool's function failed.
 
-The reservation is undone, so that the next cleanup tries again at once. No row where another
+Effect: undoes the reservation, so that the next cleanup tries again at once. No row where another
 attempt has begun.
+
+Refuses: nothing.
+
+Replay: changes nothing.
 $c$;
 
 revoke all on function unstuck.generation_put_back_v1
 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_put_back_v1 to service_role;
 
---: source website/generation_retry_v1.sql 650765800605
+--: source website/generation_retry_v1.sql c8642e07c4d4
 create or replace function unstuck.generation_retry_v1(
   p_job_id uuid,
   p_tool text,
@@ -8099,7 +8656,6 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_actor text := case when p_user_id is null then 'service' else 'user' end;
   v_job unstuck.jobs;
   v_step unstuck.job_steps;
   v_max int;
@@ -8107,7 +8663,7 @@ declare
   v_status text;
   v_refunded bigint := 0;
 begin
-  perform unstuck_private.act_as(v_actor);
+  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.id is null
     or v_job.tool <> p_tool
@@ -8139,30 +8695,7 @@ begin
     into v_status, v_refunded
     from unstuck_private.website_fail(v_job, v_step) f;
   else
-    -- Another attempt of the same paid job; what it is about is what the record says.
-    update unstuck.jobs
-    set retries = retries + 1
-    where id = p_job_id;
-    update unstuck.job_steps s
-    set status = 'queued',
-      input = v_job.input || s.input,
-      lease_until = null,
-      claimed_at = null,
-      sent_at = null,
-      started_at = null,
-      not_before = null,
-      checked_at = null,
-      deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-    from unstuck.tools t
-    where s.job_id = p_job_id
-      and s.step = 1
-      and t.tool = p_tool;
-    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    insert into unstuck.job_events (
-      job_id, step, run, event, from_status, to_status, actor, detail)
-    values (
-      p_job_id, 1, v_step.run, 'website_retried', 'running', 'queued', v_actor,
-      jsonb_build_object('retry', v_job.retries + 1));
+    perform unstuck_private.website_requeue(v_job, v_step, v_now);
   end if;
   return query
   select case when v_status is null then 'retried' else 'closed' end,
@@ -8173,14 +8706,14 @@ begin
 end $$;
 
 comment on function unstuck.generation_retry_v1 is $c$
-Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
-record's own).
+Caller: the website functions, for retryHistoryId. p_user_id null: the service calls, for the user
+of the record.
 
-A stale attempt goes back to the queue, free, retries + 1. outcome retried | closed (no attempt
-left: failed and refunded).
+Effect: puts a stale attempt back into the queue, free of charge, with retries + 1. outcome: retried
+| closed (no attempt or no time left: the job failed and was refunded).
 
-Refuses: not_found (also another's or another tool's), already_final, in_progress (also one that
-is quarantined).
+Refuses: not_found (also a job of another user or tool), already_final, in_progress (also a
+quarantined job).
 
 Replay: in_progress.
 $c$;
@@ -8188,7 +8721,7 @@ $c$;
 revoke all on function unstuck.generation_retry_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generation_retry_v1 to service_role;
 
---: source website/generations_stale_v1.sql 1cc7509452c3
+--: source website/generations_stale_v1.sql cff807a5e594
 create or replace function unstuck.generations_stale_v1(p_limit int)
 returns table (
   job_id uuid,
@@ -8243,20 +8776,22 @@ end $$;
 comment on function unstuck.generations_stale_v1 is $c$
 Caller: cleanup-stale-generations.
 
-Websites whose attempt stopped. action retry: reserved for the caller for 45 s, who calls the
-function of its tool | failed: no attempt or time left, closed and refunded here. What somebody
-else holds is left for the next call; a row on which this fails is quarantined.
+Effect: goes through websites whose attempt stopped, up to p_limit. action: retry (reserved for 45 s
+for the caller, which calls the function of its tool) | failed (no attempt or no time left: failed
+and refunded here). What another transaction has locked is left to the next call; a job on which
+this fails is quarantined. remaining: stale websites beyond p_limit.
 
-remaining: stale ones beyond p_limit.
+Refuses: nothing.
 
-Replay: what is reserved is not given out again.
+Replay: a reserved website does not come again for 45 s.
 $c$;
 
 revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.generations_stale_v1 to service_role;
 
---: source website/is_reserved_attempt.sql 40962d00948e
--- A cleanup was given this stale attempt a moment ago, to call its function.
+--: source website/is_reserved_attempt.sql 306b683120f4
+-- True when a cleanup reserved this stale attempt less than 45 seconds ago, to call the function of
+-- its tool.
 create or replace function unstuck_private.is_reserved_attempt(
   p_step unstuck.job_steps,
   p_now timestamptz
@@ -8272,9 +8807,9 @@ $$;
 revoke all on function unstuck_private.is_reserved_attempt
 from public, anon, authenticated, service_role;
 
---: source website/is_stale_attempt.sql 06a0329e179a
--- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others
--- have no lease; their deadline says when.
+--: source website/is_stale_attempt.sql cc4814ea77bf
+-- True for a website's attempt whose worker stopped: it runs, and no lease covers it. A row that
+-- others wrote has no lease; its deadline counts.
 create or replace function unstuck_private.is_stale_attempt(
   p_step unstuck.job_steps,
   p_now timestamptz
@@ -8292,9 +8827,9 @@ $$;
 revoke all on function unstuck_private.is_stale_attempt
 from public, anon, authenticated, service_role;
 
---: source website/website_fail.sql f6969e62b11f
--- No attempt or no time left: the website is given up, in the caller's transaction, which has
--- locked account, job and step.
+--: source website/website_fail.sql 271b0b482e71
+-- Fails a website that has no attempt or no time left, and refunds it. The caller has locked
+-- account, job and step.
 create or replace function unstuck_private.website_fail(
   p_job unstuck.jobs,
   p_step unstuck.job_steps
@@ -8311,10 +8846,52 @@ $$;
 
 revoke all on function unstuck_private.website_fail from public, anon, authenticated, service_role;
 
---: source website/website_reserve_or_fail.sql fec18aa9cbc9
--- What becomes of a website whose attempt stopped: failed and refunded where no attempt or no time
--- is left, else reserved for whoever asks. Its account, job and step are locked. No row where
--- another cleanup, or its owner, came first, and where its money is odd: then it is quarantined.
+--: source website/website_requeue.sql 1f8fe93c33d8
+-- Puts a website's stale attempt back into the queue, free of charge: another attempt of the same
+-- paid job, with the request that the job keeps. Account, job and step are locked.
+create or replace function unstuck_private.website_requeue(
+  p_job unstuck.jobs,
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns void
+language plpgsql
+set search_path = ''
+as
+$$
+begin
+  update unstuck.jobs
+  set retries = retries + 1
+  where id = p_job.id;
+  update unstuck.job_steps s
+  set status = 'queued',
+    input = p_job.input || s.input,
+    lease_until = null,
+    claimed_at = null,
+    sent_at = null,
+    started_at = null,
+    not_before = null,
+    checked_at = null,
+    deadline_at = least(p_now + t.queue_ttl, p_job.expires_at)
+  from unstuck.tools t
+  where s.job_id = p_job.id
+    and s.step = p_step.step
+    and t.tool = p_job.tool;
+  perform unstuck_private.job_sync_from_steps(array[p_job.id]);
+  insert into unstuck.job_events (job_id, step, run, event, from_status, to_status, actor, detail)
+  values (
+    p_job.id, p_step.step, p_step.run, 'website_retried', 'running', 'queued',
+    nullif(current_setting('unstuck.actor', true), ''),
+    jsonb_build_object('retry', p_job.retries + 1));
+end $$;
+
+revoke all on function unstuck_private.website_requeue
+from public, anon, authenticated, service_role;
+
+--: source website/website_reserve_or_fail.sql b37ae1e6e076
+-- Fails a website whose attempt stopped, with its refund, if it has no attempt or no time left;
+-- else reserves it for the caller. Account, job and step are locked. No row where another cleanup
+-- or the owner came first, or where the ledger disagrees with the row: then the job is quarantined.
 create or replace function unstuck_private.website_reserve_or_fail(p_job_id uuid, p_step int)
 returns table (tool text, run bigint, retries int, action text, refunded bigint)
 language plpgsql
@@ -8366,8 +8943,8 @@ end $$;
 revoke all on function unstuck_private.website_reserve_or_fail
 from public, anon, authenticated, service_role;
 
---: source audit/invariant_violations.sql ad748d10e501
--- A row per offence against DATA's invariants, for the service and admins; empty is healthy.
+--: source audit/invariant_violations.sql 490ab1068cbe
+-- One row per violation of an invariant; empty is healthy. For the service and admins.
 create view unstuck.invariant_violations
 with (security_invoker = true) as
 select v.invariant, v.subject, v.detail
@@ -8376,8 +8953,8 @@ from unstuck_private.visible_violations() v;
 revoke all on unstuck.invariant_violations from public, anon, authenticated, service_role;
 grant select on unstuck.invariant_violations to authenticated, service_role;
 
---: source queue/provider_load.sql e2dc46278901
--- Each provider's slots and queue at a glance, for the admin page.
+--: source queue/provider_load.sql 169a01ed85f4
+-- Each provider's slots and queue, for the admin page.
 create view unstuck.provider_load
 with (security_invoker = true) as
 select
@@ -8392,8 +8969,8 @@ from unstuck_private.visible_load() l;
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;
 
---: source queue/queue_positions.sql ca53831281a3
--- Who waits where, and for how long yet; for the service and admins.
+--: source queue/queue_positions.sql 88030987fc3b
+-- The position of each waiting job and the seconds until it starts; for the service and admins.
 create view unstuck.queue_positions
 with (security_invoker = true) as
 select s.job_id, s.provider, s."position", s.eta_seconds
@@ -8402,10 +8979,10 @@ from unstuck_private.visible_positions() s;
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
 
---: source view/delivered_outputs.sql f1bed57b99f4
--- The picture of each step, for who may see it: its owner once it was delivered (the step
--- completed, and the job did not fail as a whole), an admin and the service. It reads with its
--- owner's rights, so the one protected column is guarded in itself, whatever is asked beside it.
+--: source view/delivered_outputs.sql 107b44c2003f
+-- The output of each step for those who may see it: for its owner once it was delivered (the step
+-- is completed, and the job did not fail as a whole), for an admin and for the service. The view
+-- reads with its owner's rights, so its one protected column guards itself.
 create view unstuck_private.delivered_outputs as
 select
   s.job_id,
@@ -8423,8 +9000,8 @@ revoke all on unstuck_private.delivered_outputs
 from public, anon, authenticated, service_role;
 grant select on unstuck_private.delivered_outputs to authenticated, service_role;
 
---: source view/generation_history.sql 64f1de65b592
--- An older page's jobs: websites.
+--: source view/generation_history.sql 4da40d95a370
+-- Jobs under the name that older pages read: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -8468,15 +9045,15 @@ where j.tool in (
   where t.table_name = 'generation_history'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_history
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;
 
---: source view/generation_jobs.sql 326df8fa9f5f
--- An older page's jobs: sets of cards.
+--: source view/generation_jobs.sql 16ce73de98cf
+-- Jobs under the name that older pages read: sets of cards.
 create view unstuck.generation_jobs
 with (security_invoker = true) as
 select
@@ -8522,15 +9099,15 @@ where j.tool in (
   where t.table_name = 'generation_jobs'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;
 
---: source view/generation_tasks.sql ddd88d7b9b3b
--- An older page's cards: one row a step of a set.
+--: source view/generation_tasks.sql c494332df1f5
+-- Cards under the name that older pages read: one row per step of a set of cards.
 create view unstuck.generation_tasks
 with (security_invoker = true) as
 select
@@ -8575,15 +9152,15 @@ where j.tool in (
   where t.table_name = 'generation_jobs'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;
 
---: source view/job_health.sql 2826b5e37cf1
--- A row per table: what is live there, how old it is, and the three things that should be 0.
+--: source view/job_health.sql 71150a8dfb2e
+-- One row per table: what is live there, how old it is, and three counts that should be 0.
 create view unstuck.job_health
 with (security_invoker = true) as
 select
@@ -8598,7 +9175,7 @@ select
         select from unstuck.job_steps s
         where s.job_id = j.id and s.provider_task_id is not null
       )
-      -- Asked once for all rows: a place costs the whole queue.
+      -- Read once for all rows, because a position costs a pass over the whole queue.
       and j.id not in (select p.job_id from unstuck_private.visible_positions() p)
   ) as old_queued_without_task_or_position,
   count(j.id) filter (
@@ -8620,8 +9197,8 @@ group by t.table_name;
 revoke all on unstuck.job_health from public, anon, authenticated, service_role;
 grant select on unstuck.job_health to authenticated, service_role;
 
---: source view/job_receipts.sql c662177fa28a
--- What a job cost and why: every entry of its own. Owners see theirs.
+--: source view/job_receipts.sql b6ee99973b8d
+-- What a job cost and why: every entry of its ledger. Owners see their own jobs.
 create view unstuck.job_receipts
 with (security_invoker = true) as
 select
@@ -8662,8 +9239,8 @@ from unstuck.jobs j;
 revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
 grant select on unstuck.job_receipts to authenticated, service_role;
 
---: source view/jobs_by_hour.sql 157f140d268f
--- The last 24 hours, a row each, for the admin page.
+--: source view/jobs_by_hour.sql 05e9b8e955ea
+-- The last 24 hours, one row each, for the admin page.
 create view unstuck.jobs_by_hour
 with (security_invoker = true) as
 select
@@ -8679,8 +9256,8 @@ from unstuck_private.visible_hours() h;
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;
 
---: source view/pose_changer_jobs.sql e5598787dfa0
--- An older page's jobs: the pose changer.
+--: source view/pose_changer_jobs.sql 6ef0f3685397
+-- Jobs under the name that older pages read: the pose changer.
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
 select
@@ -8732,8 +9309,8 @@ revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, servic
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
 
---: source view/replicate_tasks.sql bc792b0040ea
--- An older page's jobs: the try-on of several garments.
+--: source view/replicate_tasks.sql 102e5e58b2d3
+-- Jobs under the name that older pages read: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -8781,15 +9358,15 @@ where j.tool in (
   where t.table_name = 'replicate_tasks'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.replicate_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;
 
---: source view/upscaler_jobs.sql b0fa14637016
--- An older page's jobs: the picture upscaler.
+--: source view/upscaler_jobs.sql 75d2b5269a58
+-- Jobs under the name that older pages read: the image upscaler.
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
 select
@@ -8846,8 +9423,8 @@ revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
 
---: source view/veste_ai_jobs.sql ea274f5af3ac
--- An older page's jobs: the try-on of one garment.
+--: source view/veste_ai_jobs.sql f7744e65a15d
+-- Jobs under the name that older pages read: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select
@@ -8899,8 +9476,8 @@ revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_ro
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
 
---: source view/video_upscaler_jobs.sql 62e1bd3749bf
--- An older page's jobs: the video upscaler.
+--: source view/video_upscaler_jobs.sql bbc093c738b1
+-- Jobs under the name that older pages read: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select
@@ -8954,8 +9531,8 @@ revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, serv
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.video_upscaler_jobs to authenticated;
 
---: source policy/read_own_rows.sql 73b1a8bc37e9
--- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+--: source policy/read_own_rows.sql a12ba6c9bee3
+-- What a signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
 for select to authenticated
@@ -8969,7 +9546,7 @@ create policy jobs_read on unstuck.jobs
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- Whoever may read the job: its own policy holds inside.
+-- A user who may read the job: the job's own policy holds inside.
 create policy job_steps_read on unstuck.job_steps
 for select to authenticated
 using (exists (select from unstuck.jobs j where j.id = job_id));
@@ -8994,39 +9571,41 @@ create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
---: source audit/audit_lock_row.sql 1b62666e4d13
+--: source audit/audit_lock_row.sql 211e42530545
+-- The one row of `audit_lock`.
 insert into unstuck_private.audit_lock
 default values
 on conflict do nothing;
 
---: source retention/known_kinds.sql f6af5e31a57b
+--: source retention/known_kinds.sql 426697e98c61
+-- How long each kind is kept at first. A row that is there already keeps the operator's own value.
 insert into unstuck.retention (kind, keep)
 values
-  -- Transitions, once their job is over.
+  -- Transitions, once their job is final.
   ('job_events', '90 days'),
-  -- What providers called to say, once it is dealt with or its job is over.
+  -- Webhooks, once their job is final.
   ('webhook_inbox', '7 days'),
-  -- A row per run of a healer; the newest finished one always stays.
+  -- One row per pass of a healer; the newest finished one always stays.
   ('sweeps', '30 days'),
-  -- What users cancelled before it arrived.
+  -- Orders that users cancelled before they arrived.
   ('cancelled_requests', '1 day'),
-  -- What final jobs were asked for: prompts, file names, provider requests.
+  -- Inputs of final jobs: prompts, file names, provider requests.
   ('inputs', '90 days'),
-  -- Unpaid rows of older clients that were never ordered.
+  -- Unpaid rows that older clients inserted and never ordered.
   ('orphans', '1 day'),
-  -- When each user was last served; it counts only beside others who wait.
+  -- When each user was last served; it matters only while the user has a live job.
   ('queue_turns', '1 day'),
-  -- What stays of an erased user's jobs while a provider may be told to stop.
+  -- What stays of an erased user's jobs until the provider was sent its cancel.
   ('erased_jobs', '1 day'),
-  -- pg_cron's own record of our job.
+  -- pg_cron's own rows about our schedule.
   ('cron_runs', '7 days'),
-  -- Files; the Storage API deletes them, not SQL.
+  -- Files, which the Storage API deletes; SQL must not.
   ('uploads', '7 days'),
   ('results', null)
 on conflict do nothing;
 
---: source tool/known_providers.sql 5b3b389fc24b
--- One row per provider. An operator's own limits stay when this is applied again.
+--: source tool/known_providers.sql 8c429c423008
+-- One row per provider. A row that is there already keeps the operator's own limits.
 insert into unstuck.providers (
   provider, max_concurrent, synchronous, signed_webhooks, retried_by_function
 )
@@ -9037,9 +9616,9 @@ values
   ('llm',        10, true,  false, true)
 on conflict do nothing;
 
---: source tool/known_tools.sql 73b9d1d5398c
--- One row per tool; `tool` is the name of the function that creates its jobs.
--- An operator's own prices and limits stay when this is applied again.
+--: source tool/known_tools.sql c419092c194c
+-- One row per tool; `tool` is the name of the function that creates its jobs. A row that is there
+-- already keeps the operator's own prices and limits.
 insert into unstuck.tools (
   tool,
   table_name, provider, credit_cost, priced_per, step_order, refund_rule,
@@ -9093,8 +9672,8 @@ values
   )
 on conflict do nothing;
 
---: source front/app_role.sql a50d9680a46d
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/app_role.sql c186f011d691
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('app_role') then
@@ -9106,8 +9685,8 @@ begin
   grant usage on type public.app_role to public;
 end $do$;
 
---: source front/cleanup_all_stale_ai_jobs.sql c811c28c4247
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/cleanup_all_stale_ai_jobs.sql bc2648ab2cbe
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('cleanup_all_stale_ai_jobs') then
@@ -9128,8 +9707,8 @@ begin
   grant execute on function public.cleanup_all_stale_ai_jobs to service_role;
 end $do$;
 
---: source front/consume_upscaler_credits.sql 4aa62d46b00b
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/consume_upscaler_credits.sql b6179bbd1577
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('consume_upscaler_credits') then
@@ -9150,8 +9729,8 @@ begin
   grant execute on function public.consume_upscaler_credits to service_role;
 end $do$;
 
---: source front/credit_grant_v1.sql 0d1a6bc94b88
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/credit_grant_v1.sql 7bf8357f08f9
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('credit_grant_v1') then
@@ -9175,8 +9754,8 @@ begin
   grant execute on function public.credit_grant_v1 to service_role;
 end $do$;
 
---: source front/generation_history.sql 8b07cb00127b
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/generation_history.sql 68ca5bf51e8b
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('generation_history') then
@@ -9191,8 +9770,8 @@ begin
   grant select on public.generation_history to authenticated, service_role;
 end $do$;
 
---: source front/generation_jobs.sql fb641d6a21c6
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/generation_jobs.sql 0f9080d6bcad
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('generation_jobs') then
@@ -9207,8 +9786,8 @@ begin
   grant select on public.generation_jobs to authenticated, service_role;
 end $do$;
 
---: source front/generation_tasks.sql 99e52d1b13da
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/generation_tasks.sql a101f9639082
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('generation_tasks') then
@@ -9223,8 +9802,8 @@ begin
   grant select on public.generation_tasks to authenticated, service_role;
 end $do$;
 
---: source front/has_role.sql b0ca2fcc554a
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/has_role.sql 2965265fd0b6
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('has_role') then
@@ -9243,8 +9822,8 @@ begin
   grant execute on function public.has_role to authenticated, service_role;
 end $do$;
 
---: source front/pose_changer_jobs.sql 1ae586fcfa52
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/pose_changer_jobs.sql 42c1c8feb8e8
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('pose_changer_jobs') then
@@ -9260,8 +9839,8 @@ begin
   grant insert, update, delete on public.pose_changer_jobs to authenticated;
 end $do$;
 
---: source front/refund_upscaler_credits.sql 8aa50ce3f8af
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/refund_upscaler_credits.sql 4510d834b21e
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('refund_upscaler_credits') then
@@ -9282,8 +9861,8 @@ begin
   grant execute on function public.refund_upscaler_credits to service_role;
 end $do$;
 
---: source front/replicate_tasks.sql 03d77c39dfec
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/replicate_tasks.sql fd47a0991d84
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('replicate_tasks') then
@@ -9298,8 +9877,8 @@ begin
   grant select on public.replicate_tasks to authenticated, service_role;
 end $do$;
 
---: source front/upscaler_jobs.sql 72baf9c0cca0
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/upscaler_jobs.sql 2a6060297369
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('upscaler_jobs') then
@@ -9315,8 +9894,8 @@ begin
   grant insert, update, delete on public.upscaler_jobs to authenticated;
 end $do$;
 
---: source front/user_roles.sql 6ed3baf3929b
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/user_roles.sql 160ee483435c
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('user_roles') then
@@ -9331,8 +9910,8 @@ begin
   grant select on public.user_roles to authenticated, service_role;
 end $do$;
 
---: source front/veste_ai_jobs.sql 70f67267f1bd
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/veste_ai_jobs.sql eaf80d9776d2
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('veste_ai_jobs') then
@@ -9348,8 +9927,8 @@ begin
   grant insert, update, delete on public.veste_ai_jobs to authenticated;
 end $do$;
 
---: source front/video_upscaler_jobs.sql 369094b0d5a2
--- A front in `public`: the old name, only where nothing else has it.
+--: source front/video_upscaler_jobs.sql 2bfb34038e9d
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('video_upscaler_jobs') then
@@ -9365,10 +9944,10 @@ begin
   grant insert, update, delete on public.video_upscaler_jobs to authenticated;
 end $do$;
 
---: source platform/cron.sql 4697a3baa72c
--- The second schedule: where pg_cron is installed, the SQL healer runs every minute. Elsewhere the
--- cron of the Workers is the only schedule. Both at once are harmless. This never creates the
--- extension: a database is its owner's.
+--: source platform/cron.sql 2dcf45045473
+-- The second schedule: where pg_cron is installed, it runs the SQL healer every minute. Elsewhere
+-- the cron of the Workers is the only schedule; both at once are harmless. This never creates the
+-- extension, which is the database owner's decision.
 do $do$
 begin
   if not exists (select from pg_catalog.pg_extension where extname = 'pg_cron') then
@@ -9384,10 +9963,10 @@ exception when others then
   raise notice 'pg_cron could not be used (%): only the Workers'' cron runs the healer', sqlerrm;
 end $do$;
 
---: source platform/realtime.sql 8bfb27b6caaf
--- Old pages subscribe by Realtime, which views do not feed, so `jobs` is published; its rows stay
--- under row level security. A publication for all tables has it already. Where the publication is
--- somebody else's, installing goes on without it.
+--: source platform/realtime.sql 1c6d8dd7043e
+-- Older pages subscribe through Realtime, which views do not feed, so `jobs` is published; row
+-- level security still hides its rows. A publication for all tables has it already. Where the
+-- publication belongs to another role, the installation goes on without it.
 do $do$
 begin
   if exists (
@@ -9405,7 +9984,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'f969b42e7d8dd136e4fbe44353c78055960633206e3de752d27f4f7920a7170c'
+  'd4e6a177458914f010bae529d87b92e81e4a0708195e5e88aeeb2bf08bf9bf27'
 );
 
 notify pgrst, 'reload schema';

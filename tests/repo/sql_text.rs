@@ -124,6 +124,57 @@ fn built(sql: &str) -> Vec<(usize, &'static str)> {
     built
 }
 
+/// Lines of a function's body, its declarations included.
+const BODY_LINES_MAX: usize = 70;
+
+/// The functions whose body has more than [`BODY_LINES_MAX`] lines, at the line where it begins.
+fn long_bodies(sql: &str) -> Vec<(usize, &'static str)> {
+    let mut long = Vec::new();
+    let mut begins = None;
+    for (at, line) in sql.lines().enumerate() {
+        match begins {
+            None if line == "$$" => begins = Some(at),
+            Some(start) if line.ends_with("$$;") => {
+                if at - start - 1 > BODY_LINES_MAX {
+                    long.push((start + 1, "at most 70 lines a function"));
+                }
+                begins = None;
+            }
+            _ => {}
+        }
+    }
+    long
+}
+
+/// The rows of `providers`, by the file that writes them.
+fn provider_names() -> Vec<String> {
+    let rows = sources::read("supabase/schemas/tool/known_providers.sql");
+    let names = rows.lines().filter_map(|line| line.trim().strip_prefix("('"));
+    names.filter_map(|rest| rest.split('\'').next()).map(str::to_owned).collect()
+}
+
+/// What differs between providers is a column of `providers` or `tools`.
+#[test]
+fn sql_names_a_provider_only_in_its_rows() {
+    let providers = provider_names();
+    assert!(providers.len() >= 4, "{providers:?}");
+    let mut named = Vec::new();
+    for (file, text) in files().filter(|(file, _)| file.starts_with("supabase/schemas")) {
+        if file.ends_with("known_providers.sql") || file.ends_with("known_tools.sql") {
+            continue;
+        }
+        for (at, line) in text.lines().enumerate() {
+            let letter = |letter: char| letter.is_alphanumeric() || "_-".contains(letter);
+            for word in line.split(|other| !letter(other)).map(str::to_lowercase) {
+                if providers.contains(&word) {
+                    named.push(format!("{}:{}: {word}", file.display(), at + 1));
+                }
+            }
+        }
+    }
+    assert!(named.is_empty(), "a provider is named in\n{}", named.join("\n"));
+}
+
 #[test]
 fn sql_is_written_for_its_readers() {
     let mut all = Vec::new();
@@ -132,6 +183,7 @@ fn sql_is_written_for_its_readers() {
         if file.starts_with("supabase/schemas") {
             lines.extend(built(&text));
             lines.extend(crowded(&text));
+            lines.extend(long_bodies(&text));
         }
         let lines = lines.into_iter();
         all.extend(lines.map(|(line, rule)| format!("{}:{line}: {rule}", file.display())));
@@ -161,4 +213,7 @@ fn the_rules_see_what_they_are_for() {
     );
     let looped = "do $$\nbegin\n  for a in select 1\n  loop\n    execute a;\n  end loop;\nend\n$$;";
     assert_eq!(rules(looped), ["no loop over statements"]);
+    let body = |lines| format!("as\n$$\n{}$$;\n", "  select 1\n".repeat(lines));
+    assert_eq!(long_bodies(&body(BODY_LINES_MAX)), []);
+    assert_eq!(long_bodies(&body(BODY_LINES_MAX + 1)), [(2, "at most 70 lines a function")]);
 }

@@ -121,9 +121,15 @@ async fn every_query_of_the_operators_page_finds_what_it_asks_for() {
 #[tokio::test]
 async fn the_page_explains_every_offence_it_groups() {
     let page = sources::read("docs/operations.md");
-    let rules: String = ["violations_of", "violations_now", "violations_of_each"]
-        .map(|name| sources::read(format!("supabase/schemas/audit/{name}.sql")))
-        .concat();
+    let rules: String = [
+        "violations_of_jobs",
+        "violations_of_entries",
+        "violations_of_balances",
+        "violations_now",
+        "violations_of_each",
+    ]
+    .map(|name| sources::read(format!("supabase/schemas/audit/{name}.sql")))
+    .concat();
     let table = page
         .split("| offence |")
         .nth(1)

@@ -1,6 +1,7 @@
--- What an admin's cancel met and did, as an event. p_job is the row before. A row whose money now
--- agrees with the ledger is quarantined no longer; one that cannot agree, or is still owed
--- something, keeps the mark, so that the audit knows that an admin has seen it.
+-- Writes the event `admin_cancelled` with the sums before and after an admin's cancel; p_job is the
+-- row before, p_refused why the refund failed. A job whose ledger agrees with its row now is
+-- quarantined no longer. A job that cannot agree, or that is still owed a refund, keeps the mark:
+-- so the audit knows that an admin has seen it.
 create or replace function unstuck_private.admin_cancel_record(
   p_job unstuck.jobs,
   p_refused text

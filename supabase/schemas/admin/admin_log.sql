@@ -1,4 +1,4 @@
--- What admins did that is no job's own history: append-only, kept for ever.
+-- What admins did outside of the history of single jobs. Append-only, kept for ever.
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
   at timestamptz not null default clock_timestamp(),

@@ -32,7 +32,7 @@ begin
       array[p_job_id], array['cancelled'], array['CANCELLED'], array[v_message]) c
     join unstuck.tools t using (tool);
   exception when others then
-    -- The account takes no refund. The job is closed all the same, and the event says why.
+    -- The account takes no refund. The job is cancelled all the same, and the event says why.
     v_refused := sqlerrm;
     return query
     select c.status, c.refunded, t.provider
@@ -45,16 +45,16 @@ begin
 end $$;
 
 comment on function unstuck.job_cancel_admin_v1 is $c$
-Caller: admin-cancel-job. The role is read now, in the same transaction.
+Caller: admin-cancel-job. The role of p_actor is read in the same transaction.
 
-Cancels a live job of any tool, also a quarantined one, and returns what it was charged and did
-not get back yet. The ledger decides, whatever the row says of its money: where more came back
-than was taken, or nothing was taken at all, nothing is returned. Where the account takes no
-refund the job is closed without one. The message tells what was returned; the event
-`admin_cancelled` has the sums before and after, and the reason for an owed refund.
+Effect: cancels a live job of any tool, also a quarantined one, and refunds what the ledger shows as
+taken and not yet refunded, whatever the row says. If the account takes no refund, the job is
+cancelled without one. The message says what was refunded; the event admin_cancelled has the sums
+before and after, and why a refund failed.
 
-Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits: a
-second call returns nothing more).
+Refuses: forbidden, bad_request, not_found, already_final (with status and refundedCredits).
+
+Replay: already_final; nothing is refunded twice.
 $c$;
 
 revoke all on function unstuck.job_cancel_admin_v1 from public, anon, authenticated, service_role;

@@ -1,7 +1,7 @@
--- Audits what has changed since the last audit, page by page within a time budget; what is left is
--- the next one's. Each change is looked at once, by whichever healer comes first; a healer that
--- meets another at it waits for nothing. A few stored offences are looked at again each time, so
--- that none outlives its cause.
+-- Audits what changed since the last audit, page by page, within a time budget; the rest is left to
+-- the next pass. Each change is audited once, by the healer that comes first; another healer does
+-- not wait. Each time a hundred stored violations are checked once more, so that none outlives its
+-- cause.
 create or replace function unstuck_private.audit(p_budget interval) returns void
 language plpgsql
 set search_path = ''

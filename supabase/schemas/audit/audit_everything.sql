@@ -1,5 +1,5 @@
--- For an operator, after a restore or work with triggers off: audits every job, user and entry
--- there is, however long that takes, and says how many offences are stored then.
+-- For an operator, after a restore or work with triggers off: audits every job, user and entry,
+-- however long that takes, and returns how many violations are stored then.
 create or replace function unstuck_private.audit_everything() returns bigint
 language plpgsql
 set search_path = ''

@@ -1,4 +1,5 @@
--- Looks at these jobs, users and entries: stores the offences found, takes away the mended ones.
+-- Audits these jobs, users and entries: stores the violations found and deletes those that are
+-- mended.
 create or replace function unstuck_private.audit_page(
   p_jobs uuid[],
   p_users uuid[],

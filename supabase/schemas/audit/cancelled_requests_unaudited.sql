@@ -1,5 +1,5 @@
--- A request that its user cancelled matters to the audit while its job lives, and a forgotten one
--- where it was an offence.
+-- Lists for the audit the jobs of cancelled orders: the live ones when the order is cancelled, and
+-- those with a stored violation when the row is deleted.
 create or replace function unstuck_private.cancelled_requests_unaudited() returns trigger
 language plpgsql
 set search_path = ''

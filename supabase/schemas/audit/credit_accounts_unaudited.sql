@@ -1,4 +1,4 @@
--- Lists users whose balance changed for the audit.
+-- Lists for the audit the users whose balance changed.
 create or replace function unstuck_private.credit_accounts_unaudited() returns trigger
 language plpgsql
 set search_path = ''

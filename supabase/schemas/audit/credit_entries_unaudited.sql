@@ -1,4 +1,4 @@
--- Lists new entries, and what a removed ledger belonged to, for the audit.
+-- Lists for the audit new entries, and the users and jobs of deleted ones.
 create or replace function unstuck_private.credit_entries_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,4 +1,4 @@
--- A row per offence against DATA's invariants, for the service and admins; empty is healthy.
+-- One row per violation of an invariant; empty is healthy. For the service and admins.
 create view unstuck.invariant_violations
 with (security_invoker = true) as
 select v.invariant, v.subject, v.detail

@@ -1,4 +1,4 @@
--- Lists jobs for the audit whose steps changed in what an invariant speaks of.
+-- Lists for the audit the jobs of steps that changed in a column that an invariant reads.
 create or replace function unstuck_private.job_steps_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,6 +1,6 @@
--- Lists jobs for the audit of which something changed that an invariant speaks of. The planner
--- cannot know how many rows a transition table will hold; nested loops over two would cost the
--- square.
+-- Lists for the audit the jobs that changed in a column that an invariant reads. The planner cannot
+-- know how many rows a transition table holds; a nested loop over two of them would cost the square
+-- of their size.
 create or replace function unstuck_private.jobs_unaudited() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,5 +1,5 @@
--- When all jobs, or the whole ledger, of a user were removed while the other was kept: what was
--- removed together is missing from the other side and is no offence. The row goes with the rest.
+-- When all jobs, or the whole ledger, of a user were deleted while the other was kept: what is
+-- missing on the other side since then is no violation. The row is deleted with the rest.
 create table unstuck_private.removals (
   user_id uuid primary key,
   jobs_removed_at timestamptz not null default '-infinity',

@@ -1,5 +1,5 @@
--- Of these users some jobs or the ledger have just been removed: notes what is gone altogether
--- while the other is still there, and forgets a user of whom nothing is left.
+-- Records, after some jobs or the ledger of these users were deleted, what is gone altogether while
+-- the other is still there, and forgets a user of whom nothing is left.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
 language sql
 set search_path = ''

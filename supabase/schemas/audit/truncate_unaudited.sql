@@ -1,4 +1,5 @@
--- A table that was emptied says nothing of its rows: everything is audited anew.
+-- Lists everything for the audit after a table was truncated, because a truncate does not say which
+-- rows are gone.
 create or replace function unstuck_private.truncate_unaudited() returns trigger
 language plpgsql
 set search_path = ''

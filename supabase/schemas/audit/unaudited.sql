@@ -1,13 +1,13 @@
--- What has changed and was not audited yet: written by the statement that changed it, taken off by
--- the audit that looked at it. So an audit costs what has changed, a change that commits late is
--- never missed, and a row written by hand counts whatever times it carries.
+-- What changed and was not audited yet. The statement that changes a row writes it, the audit
+-- deletes it. So an audit costs what changed, a change that commits late is never missed, and a row
+-- that was written by hand counts whatever times it has.
 create table unstuck_private.unaudited (
   id bigint generated always as identity primary key,
   job_id uuid,
   user_id uuid,
   entry_id bigint
 )
--- Its rows come and go within a minute.
+-- Its rows live for a minute.
 with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 alter table unstuck_private.unaudited enable row level security;

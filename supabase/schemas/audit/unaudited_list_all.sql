@@ -1,4 +1,4 @@
--- Lists everything there is, and every stored offence, for the audit.
+-- Lists for the audit everything there is, and every stored violation.
 create or replace function unstuck_private.unaudited_list_all() returns void
 language sql
 set search_path = ''
@@ -15,7 +15,7 @@ $$
   select e.user_id
   from unstuck.credit_entries e;
 
-  -- The other entries are looked at with their jobs.
+  -- The other entries are audited with their jobs.
   insert into unstuck_private.unaudited (user_id, entry_id)
   select e.user_id, e.id
   from unstuck.credit_entries e

@@ -1,6 +1,6 @@
--- Every offence there is now: the stored ones, but for those whose subject has changed since; what
--- has changed since the last audit, looked at now; and the two that hold by the clock. Behind a
--- mountain of changes the newest are shown, so that reading never takes long.
+-- Every violation there is now: the stored ones, except those whose subject changed since; the
+-- violations among what changed since the last audit; and those of `violations_now`. Of a very long
+-- list of changes only the newest 2,000 are audited, so that a read never takes long.
 create or replace function unstuck_private.violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql

@@ -1,6 +1,6 @@
--- Offences against the invariants, found once and kept until they are mended. Exactly one of
--- `job_id` and `user_id` says whose change has this offence looked at again; `entry_id` is set
--- where the offence is one entry of that user.
+-- Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
+-- `user_id` says whose change has the violation checked again; `entry_id` is set where it is about
+-- one ledger entry of that user.
 create table unstuck.violations_found (
   invariant text not null,
   subject text not null,

@@ -1,4 +1,4 @@
--- The two invariants about this moment: they hold or not by the clock, so they are never stored.
+-- The violations of the two invariants that hold or not by the clock; they are never stored.
 create or replace function unstuck_private.violations_now()
 returns table (invariant text, subject text, detail text)
 language sql
@@ -37,7 +37,7 @@ $$
     join unstuck.jobs j on j.id = s.job_id
     where s.provider = p.provider
       and unstuck_private.holds_slot(s)
-      -- Rows written by others were not claimed; they hold a slot all the same.
+      -- Rows that others wrote hold a slot without a claim.
       and coalesce(s.claimed_at, s.sent_at, s.started_at, j.created_at) > p.limit_changed_at
   ) c
   where p.live > p.max_concurrent and c.live > p.max_concurrent
@@ -48,12 +48,12 @@ $$
   cross join since n
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
-  -- Counted from when nothing was in the way any more: the step put back or its turn come, the slot
-  -- free.
+  -- Four minutes count from the moment when nothing was in the way: the step was queued and the
+  -- slot was free.
   where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
-    -- As the queue has it: a waiting step's time does not run while a sibling works.
+    -- The queue TTL is paused while another step of the job works.
     and (
       s.deadline_at > n.now
       or exists (

@@ -1,5 +1,5 @@
--- `violations_of`, whatever one row does to it: where the whole fails, each is looked at alone, and
--- the one that cannot be audited is an offence itself.
+-- `violations_of`, safe against any single row: where the statement fails, each job and user is
+-- audited alone, and the one that cannot be audited is a violation itself.
 create or replace function unstuck_private.violations_of_each(
   p_jobs uuid[],
   p_users uuid[],

@@ -1,3 +1,4 @@
+-- The rows of `invariant_violations`, for those who may see them.
 create or replace function unstuck_private.visible_violations()
 returns table (invariant text, subject text, detail text)
 language plpgsql

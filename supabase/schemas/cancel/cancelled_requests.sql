@@ -1,5 +1,5 @@
--- What users cancelled, also before it arrived: a request named here is refused while its row is
--- kept, a day. At most 1,000 rows a user.
+-- Orders that users cancelled, also before they arrived: an order named here is refused while its
+-- row is kept, a day. At most 1,000 rows per user.
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,

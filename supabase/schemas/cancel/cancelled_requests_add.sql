@@ -1,5 +1,5 @@
--- Notes what a user cancelled, as far as there is room, and says whether there was room for all.
--- The caller holds the user's account. What is kept no longer makes room first.
+-- Records what a user cancelled, as far as there is room, and returns whether there was room for
+-- all. It first deletes what is kept no longer. The caller has locked the user's account.
 create or replace function unstuck_private.cancelled_requests_add(p_user_id uuid, p_job_ids uuid[])
 returns boolean
 language plpgsql

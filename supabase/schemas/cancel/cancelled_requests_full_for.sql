@@ -1,4 +1,4 @@
--- Seconds until the first of what a user cancelled ahead is kept no longer.
+-- Seconds until the oldest row of `cancelled_requests` of this user is kept no longer.
 create or replace function unstuck_private.cancelled_requests_full_for(p_user_id uuid)
 returns int
 language sql

@@ -1,4 +1,5 @@
--- A row that waits since before p_before, and that nobody paid for, asked for or works on.
+-- True for a row that waits since before p_before, that nobody paid for or ordered, and that no
+-- worker has claimed.
 create or replace function unstuck_private.is_orphan(p_job unstuck.jobs, p_before timestamptz)
 returns boolean
 language sql

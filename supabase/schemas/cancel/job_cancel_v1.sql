@@ -22,7 +22,7 @@ begin
   from unstuck.tools
   where tool = v_job.tool;
   if v_job.error_code = 'ORPHANED' then
-    -- A sweep's cancel, which its `/run` would take back: now it is its user's.
+    -- A sweep cancelled it, and its `/run` could adopt it: from now on its user cancelled it.
     perform unstuck_private.cancelled_requests_add(p_user_id, array[p_job_id]);
     update unstuck.jobs
     set error_code = 'CANCELLED',
@@ -47,20 +47,24 @@ begin
       array[p_job_id], array['cancelled'], array['CANCELLED'],
       array['cancelled by the user.']) c;
   exception when data_exception or integrity_constraint_violation then
-    -- Its money fits nowhere: the next sweep quarantines it, and an admin closes it.
+    -- Its refund does not fit into a bigint: the next sweep quarantines it, and an admin cancels
+    -- it.
     perform unstuck_private.refuse(
       409, 'in_progress', jsonb_build_object('status', v_job.status));
   end;
 end $$;
 
 comment on function unstuck.job_cancel_v1 is $c$
-Caller: cancel of the queue endpoint, for the verified user.
+Caller: the cancel operation of runninghub-queue-manager, for the verified user.
 
-Cancels an own waiting job (a running one where the tool allows it) and returns its credits; an
-orphan that a sweep cancelled is its user's cancel from then on.
+Effect: cancels the user's own waiting job (a running one where the tool allows it) and refunds it.
+An orphan that a sweep cancelled counts as cancelled by its user from then on, and no `/run` takes
+it back.
 
-Refuses: bad_request, not_found, in_progress (also one that is kept for an operator, or will be
-because its money fits nowhere), already_final.
+Refuses: bad_request, not_found, in_progress (also a quarantined job, and one whose refund does not
+fit into a bigint, which the next sweep quarantines), already_final.
+
+Replay: already_final, with what was refunded.
 $c$;
 
 revoke all on function unstuck.job_cancel_v1 from public, anon, authenticated, service_role;

@@ -1,5 +1,6 @@
--- Cancels this user's orphans written by somebody else's hand (live, unpaid, no task, no start),
--- so that they hide no real job. What somebody else holds is left alone, and none stops another.
+-- Cancels this user's orphans that others inserted (live, unpaid, without task or start), so that
+-- they hide no real job. What another transaction has locked is left alone, and no orphan stops
+-- another.
 create or replace function unstuck_private.orphans_cancel(p_user_id uuid) returns void
 language plpgsql
 set search_path = ''

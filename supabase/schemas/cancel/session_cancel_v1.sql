@@ -36,8 +36,8 @@ begin
     order by j.id
     for update
   ) l;
-  -- A named job that has not arrived yet is refused when it does; one that runs or belongs to
-  -- another is left alone.
+  -- A named job that has not arrived yet is refused when it does. One that runs, or that belongs to
+  -- another user, is left alone.
   v_coming := array(
     select x.id
     from unnest(p_job_ids) as x (id)
@@ -56,7 +56,7 @@ begin
   if v_ids is null then
     return;
   end if;
-  -- These end for good by their own rows, so that a full list keeps nobody's job alive.
+  -- Their own rows keep these cancelled, so a full list keeps no job alive.
   perform unstuck_private.cancelled_requests_add(p_user_id, v_ids);
   v_count := cardinality(v_ids);
   return query
@@ -74,11 +74,12 @@ end $$;
 comment on function unstuck.session_cancel_v1 is $c$
 Caller: cancel-session, for the verified user.
 
-Cancels the caller's own waiting jobs of that session and those named; a named one that is still
-to come never runs. A job that cannot be closed is quarantined, and stops none of the others.
+Effect: cancels the user's own waiting jobs of that session and those that p_job_ids names, and
+refunds them. A named job that has not arrived yet is refused when it does. A job that cannot be
+finalised is quarantined and stops none of the others. One row per cancelled job.
 
-Refuses: bad_request (also more than 100 ids), rate_limited (a user's list of what is still to
-come holds 1,000 ids for a day).
+Refuses: bad_request (also more than 100 ids), rate_limited (1,000 orders that were cancelled before
+they arrived are kept per user, a day each).
 
 Replay: no rows.
 $c$;

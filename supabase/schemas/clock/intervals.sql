@@ -1,15 +1,15 @@
--- The fixed intervals. Tests replace this one function instead of sleeping.
+-- The fixed intervals. Tests replace this one function in place of waiting.
 create or replace function unstuck_private.intervals()
 returns table (
-  -- How long an unpaid row of an older client waits for its `/run`.
+  -- How long an unpaid row that an older client inserted waits for its `/run`.
   orphan interval,
-  -- How long a sweep waits past a deadline for a provider that does not answer.
+  -- How long an edge healer waits past a deadline for a provider that does not answer.
   grace interval,
-  -- How long SQL waits past a deadline for an edge healer, which can ask the provider.
+  -- How long SQL waits past a deadline for an edge healer, which can query the provider.
   sql_wait interval,
-  -- How long a worker holds a step without a heartbeat.
+  -- How long a worker keeps a step without renewing its lease.
   lease interval,
-  -- How often a running step of a provider without signed webhooks is asked about.
+  -- How often a running step of a provider without signed webhooks is queried.
   check_every interval
 )
 language sql

@@ -1,4 +1,4 @@
--- Whole minutes for messages to users, at least one.
+-- Whole minutes between two times, at least one, for messages to users.
 create or replace function unstuck_private.minutes_between(p_from timestamptz, p_to timestamptz)
 returns int
 language sql

@@ -1,4 +1,4 @@
--- A number of minutes in words: `1 minute`, `2 minutes`.
+-- A number of minutes as text: `1 minute`, `2 minutes`.
 create or replace function unstuck_private.minutes_text(p_minutes int) returns text
 language sql
 immutable

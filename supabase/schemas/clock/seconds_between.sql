@@ -1,5 +1,5 @@
--- Whole seconds from one time to another. A time written by hand may be any, also infinite; the
--- answer stays a number that an int holds, so that one odd row makes no list unreadable.
+-- Whole seconds from one time to another, cut to what an int holds: a time that was written by hand
+-- may be infinite, and one such row must not make a whole list unreadable.
 create or replace function unstuck_private.seconds_between(p_from timestamptz, p_to timestamptz)
 returns int
 language sql

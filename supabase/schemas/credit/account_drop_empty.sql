@@ -1,4 +1,5 @@
--- Takes back an account that was made for a job that is gone. The caller holds it.
+-- Deletes the account that `account_lock` created for a job whose user was erased meanwhile. The
+-- caller has locked it.
 create or replace function unstuck_private.account_drop_empty(p_user_id uuid)
 returns void
 language sql

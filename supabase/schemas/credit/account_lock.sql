@@ -1,5 +1,6 @@
--- Locks the user's account, made where there is none, and tells its balance. Asked again where
--- somebody erased the account while this waited for it: the caller always holds a row.
+-- Locks the user's account, creates it where there is none, and returns its balance. It retries
+-- where another transaction erased the account while this one waited, so that the caller always
+-- holds a row.
 create or replace function unstuck_private.account_lock(p_user_id uuid)
 returns bigint
 language plpgsql

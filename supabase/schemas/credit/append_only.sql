@@ -1,4 +1,4 @@
--- No entry is ever changed: what was wrong is set right by another one.
+-- Refuses to change a ledger entry. A wrong entry is corrected by another entry.
 create or replace function unstuck_private.append_only()
 returns trigger
 language plpgsql

@@ -1,5 +1,5 @@
--- A sum of credits as far as a bigint holds it: amounts written by hand may add up to more, and a
--- report must not fail for that.
+-- A sum of credits, cut to what a bigint holds: amounts that were written by hand may add up to
+-- more, and a report must not fail for that.
 create or replace function unstuck_private.clamp_to_bigint(p_sum numeric) returns bigint
 language sql
 immutable

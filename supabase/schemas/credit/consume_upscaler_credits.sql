@@ -14,8 +14,14 @@ $$
 $$;
 
 comment on function unstuck.consume_upscaler_credits is $c$
-Caller: older back-end code, service only. Writes a negative adjustment; refuses by success =
-false when the balance is too low.
+Caller: older back-end code, as the service.
+
+Effect: takes the amount from the user's balance by an adjustment that belongs to no job.
+
+Refuses: by success = false and error_message: an amount that is not positive, a balance that is too
+low.
+
+Replay: takes the amount once more; the function has no idempotency key.
 $c$;
 
 revoke all on function unstuck.consume_upscaler_credits

@@ -1,4 +1,5 @@
--- No foreign key to auth.users: a deleted user's jobs still close.
+-- The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the
+-- jobs of a deleted user can still be finalised.
 create table unstuck.credit_accounts (
   user_id uuid primary key,
   balance bigint not null default 0 check (balance >= 0)

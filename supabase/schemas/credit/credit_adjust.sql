@@ -1,4 +1,5 @@
--- What the two legacy functions have in common: one signed adjustment, never below zero.
+-- Writes one signed adjustment, never below a balance of zero, for the two functions that older
+-- back-end code calls. It refuses by success = false and a message, as that code expects.
 create or replace function unstuck_private.credit_adjust(
   p_user_id uuid,
   p_amount bigint,

@@ -1,5 +1,5 @@
--- Every change of a balance, append-only. Debits and refunds of a job are unique: nothing is taken
--- or given back twice.
+-- The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
+-- twice, and a step from being refunded twice.
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
@@ -33,7 +33,7 @@ where kind = 'debit' and job_id is not null;
 create index credit_entries_by_user
 on unstuck.credit_entries (user_id, id);
 
--- The audit asks which adjustment lies near which refund.
+-- The audit looks for adjustments near a refund of the same user.
 create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)
 where kind in ('adjustment', 'refund');
 

@@ -1,5 +1,5 @@
--- A ledger goes whole, with its user, or not at all: what is taken out of its middle would be
--- missing from the balance.
+-- Refuses to delete a part of a user's ledger, because the balance would no longer equal the sum of
+-- the entries. After the whole ledger is deleted the balance is 0.
 create or replace function unstuck_private.credit_entries_after_delete()
 returns trigger
 language plpgsql

@@ -1,5 +1,5 @@
--- The account follows the ledger. An entry written without `balance_after` moves the balance here;
--- the set-based functions have computed both already.
+-- Moves the balance by a new entry that has no `balance_after`. The set-based functions write the
+-- balance and `balance_after` themselves.
 create or replace function unstuck_private.credit_entries_before_insert()
 returns trigger
 language plpgsql

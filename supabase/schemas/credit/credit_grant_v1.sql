@@ -43,7 +43,7 @@ begin
     insert into unstuck.credit_entries (user_id, kind, amount, reason, idempotency_key)
     values (p_user_id, 'grant', p_amount, p_reason, p_idempotency_key);
   exception when unique_violation then
-    -- The same key for another user at the same moment.
+    -- Another transaction used the key for another user at the same moment.
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
   return query
@@ -53,9 +53,15 @@ begin
 end $$;
 
 comment on function unstuck.credit_grant_v1 is $c$
-Caller: the purchase webhook of the app. Adds bought credits.
-Refuses: bad_request (also more than 10^12 at once), idempotency_conflict (key used otherwise).
-Replay: same key, same grant: nothing changes, replayed = true.
+Caller: the purchase code of the app, as the service.
+
+Effect: gives the user credits by a grant, and creates the account where there is none. balance:
+after the grant.
+
+Refuses: bad_request (no user, no key, an amount that is not within 1 and 10^12),
+idempotency_conflict (the key belongs to another grant).
+
+Replay: the same key with the same user and amount changes nothing: replayed = true.
 $c$;
 
 revoke all on function unstuck.credit_grant_v1 from public, anon, authenticated, service_role;

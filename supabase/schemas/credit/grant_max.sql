@@ -1,4 +1,4 @@
--- The most that one grant may give. Nine million of them still fit into a balance.
+-- The most credits that one grant may give. A balance holds nine million such grants.
 create or replace function unstuck_private.grant_max()
 returns bigint
 language sql

@@ -14,9 +14,14 @@ $$
 $$;
 
 comment on function unstuck.refund_upscaler_credits is $c$
-Caller: older back-end code, service only. Writes an adjustment that belongs to no job; one
-beside a job's own refund shows in invariant_violations. Refuses by success = false what is not
-positive or more than one may be given at once.
+Caller: older back-end code, as the service.
+
+Effect: gives the amount to the user by an adjustment that belongs to no job. An adjustment within
+an hour of a job's own refund shows in invariant_violations.
+
+Refuses: by success = false and error_message: an amount that is not positive or over 10^12.
+
+Replay: gives the amount once more; the function has no idempotency key.
 $c$;
 
 revoke all on function unstuck.refund_upscaler_credits

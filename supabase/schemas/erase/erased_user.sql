@@ -1,4 +1,4 @@
--- Whose the rows are that stay of an erased user's jobs: nobody's.
+-- The owner of the rows that stay of an erased user's jobs: a user id that belongs to no one.
 create or replace function unstuck_private.erased_user()
 returns uuid
 language sql

@@ -1,5 +1,5 @@
 -- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
--- deletes them later. `files_left`: null until somebody looked, 0 once all are gone.
+-- deletes them later. files_left: null until they were counted, 0 once all are gone.
 create table unstuck.erasures (
   user_id uuid primary key,
   at timestamptz not null default clock_timestamp(),

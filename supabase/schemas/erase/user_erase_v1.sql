@@ -33,7 +33,7 @@ begin
       for update
     ) l
   );
-  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is told.
+  -- A provider still works for these, or is owed a cancel: their bare rows stay until it is sent.
   v_kept := array(
     select distinct s.job_id
     from unstuck.jobs j
@@ -51,26 +51,7 @@ begin
   where j.user_id = p_user_id and s.output_url is not null;
   perform unstuck_private.user_jobs_finalise(p_user_id);
   perform unstuck_private.user_jobs_strip(p_user_id, v_kept);
-  delete from unstuck.job_events e
-  where e.job_id = any (v_ids);
-  delete from unstuck.webhook_inbox w
-  where w.job_id = any (v_ids);
-  delete from unstuck.job_steps s
-  using unstuck.jobs j
-  where j.id = s.job_id and j.user_id = p_user_id;
-  delete from unstuck.jobs j
-  where j.user_id = p_user_id;
-  delete from unstuck.cancelled_requests c
-  where c.user_id = p_user_id;
-  delete from unstuck_private.queue_turns q
-  where q.user_id = p_user_id;
-  delete from unstuck.user_roles r
-  where r.user_id = p_user_id;
-  delete from unstuck.credit_entries e
-  where e.user_id = p_user_id;
-  get diagnostics v_entries = row_count;
-  delete from unstuck.credit_accounts a
-  where a.user_id = p_user_id;
+  v_entries := unstuck_private.user_rows_delete(p_user_id, v_ids);
   insert into unstuck.erasures (user_id)
   values (p_user_id)
   on conflict (user_id) do update
@@ -93,14 +74,17 @@ begin
 end $$;
 
 comment on function unstuck.user_erase_v1 is $c$
-Caller: admin-users/erase. The role is read now, in the same transaction. Cancels the user's live
-jobs, then removes the user's jobs, steps, events, provider calls, ledger, account, cancelled
-requests, turns and roles, all or nothing, and notes it in admin_log.
-What a provider may still be at stays for a day as a bare row that names nobody, so that its
-cancel is sent. Files are listed in erasures and deleted later through the Storage API.
-jobs, entries: removed; files: results that the jobs named.
+Caller: admin-users, for its erase operation. The role of p_actor is read in the same transaction.
+
+Effect: cancels the user's live jobs, then deletes the user's jobs, steps, events, webhooks, ledger,
+account, cancelled orders, turns and roles, all or nothing, and records it in admin_log. A job that
+a provider may still work on stays for a day as a bare row that names no user, so that its cancel is
+sent. The files are listed in erasures and deleted later through the Storage API. jobs, entries:
+deleted rows; files: results that the jobs named.
+
 Refuses: forbidden, bad_request.
-Replay: zeros; the user may come back and is then somebody new.
+
+Replay: zeros. The user may come back and is a new user then.
 $c$;
 
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;

@@ -1,6 +1,5 @@
--- Cancels a user's live jobs for an erasing: all at once, and where one of them cannot be closed
--- (money by hand), one by one. What even so stays open is stripped by the caller. Account and jobs
--- are locked.
+-- Cancels the live jobs of a user who is erased: all at once, or one by one where one of them
+-- cannot be finalised. The caller strips what stays live even so. Account and jobs are locked.
 create or replace function unstuck_private.user_jobs_finalise(p_user_id uuid)
 returns void
 language plpgsql
@@ -29,7 +28,7 @@ begin
     );
     return;
   exception when others then
-    -- One bad row fails the statement: each is closed alone below.
+    -- One row fails the statement: each job is cancelled alone below.
     null;
   end;
   foreach v_id in array v_live loop
@@ -41,7 +40,7 @@ begin
         array['the user was erased.']
       );
     exception when others then
-      -- The caller takes the row and its ledger away all the same.
+      -- The caller deletes the row and its ledger all the same.
       null;
     end;
   end loop;

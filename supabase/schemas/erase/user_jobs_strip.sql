@@ -1,6 +1,6 @@
--- Takes everything out of these jobs that tells of their user and leaves what a provider's cancel
--- needs. The rows belong to nobody afterwards and are worth nothing. No other user's job names any
--- of the user's jobs afterwards.
+-- Empties the jobs in p_kept of everything that tells of their user, and leaves what the provider's
+-- cancel needs. They belong to no user afterwards and are worth nothing, and no job of another user
+-- names a job of this one.
 create or replace function unstuck_private.user_jobs_strip(p_user_id uuid, p_kept uuid[])
 returns void
 language plpgsql

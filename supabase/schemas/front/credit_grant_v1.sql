@@ -1,4 +1,4 @@
--- A front in `public`: the old name, only where nothing else has it.
+-- The old name in `public`, only where nothing else has it.
 do $do$
 begin
   if not unstuck_private.is_name_free('credit_grant_v1') then

@@ -1,4 +1,4 @@
--- Whether `public` has nothing by this name yet, of whatever kind or signature.
+-- True when `public` has nothing by this name yet, of whatever kind or signature.
 create or replace function unstuck_private.is_name_free(p_name text) returns boolean
 language sql
 stable

@@ -1,4 +1,4 @@
--- Which of our migrations this database has. The host's own history is never touched.
+-- Which of our migrations this database has. The host's own history of migrations is never touched.
 create table unstuck_private.migrations (
   number int primary key,
   name text not null,

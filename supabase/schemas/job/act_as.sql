@@ -1,4 +1,5 @@
--- Names who acts in this transaction. The history's triggers write it beside each transition.
+-- Names the actor of this transaction. The triggers that write `job_events` store it with each
+-- transition.
 create or replace function unstuck_private.act_as(p_actor text) returns void
 language sql
 set search_path = ''

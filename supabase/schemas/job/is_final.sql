@@ -1,4 +1,4 @@
--- True for the states that a job or step never leaves. Inlined, like `is_live`.
+-- True for the states that a job or step never leaves. The planner inlines it, like `is_live`.
 create or replace function unstuck_private.is_final(p_status text) returns boolean
 language sql
 immutable

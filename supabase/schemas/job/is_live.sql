@@ -1,6 +1,6 @@
--- True for a job's states that are not final. It names no table and fixes no search_path, so the
--- planner inlines it and sees the predicate of the partial indexes on `jobs`. Those spell the list
--- out, because a table's indexes are made before the functions.
+-- True for the states of a job that are not final. It names no table and fixes no search_path, so
+-- the planner inlines it and sees the predicate of the partial indexes on `jobs`. Those spell the
+-- list out, because tables are created before functions.
 create or replace function unstuck_private.is_live(p_status text) returns boolean
 language sql
 immutable

@@ -1,4 +1,4 @@
--- The history of every transition of jobs and steps. Append-only; written by triggers.
+-- The history: every transition of a job or step. Append-only; triggers write it.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
@@ -9,7 +9,7 @@ create table unstuck.job_events (
   event text not null,
   from_status text,
   to_status text,
-  -- Who acted: user, worker, sweep, or an admin's id.
+  -- user, client, service, worker, sweep, or `admin:` and the admin's id.
   actor text,
   detail jsonb
 );

@@ -40,7 +40,7 @@ begin
   then
     perform unstuck_private.refuse(404, 'not_found');
   end if;
-  -- Heal the user first, so that nobody is shown a job that only looks alive.
+  -- Heal first, so that a job that ran out of time is not shown as live.
   if unstuck_private.is_live(v_job.status) and v_job.deadline_at <= clock_timestamp() then
     perform unstuck.user_heal_v1(v_job.user_id);
   end if;
@@ -90,13 +90,13 @@ begin
 end $$;
 
 comment on function unstuck.job_get_v1 is $c$
-Caller: the status endpoints, for the verified user (p_user_id null: the service) and one tool
+Caller: the status endpoints, for the verified user (p_user_id null: for the service) and one tool
 (p_tool null: any).
 
-Effect: closes or rescues that user's overdue jobs, then answers with the job's present state.
-tasks: the parallel steps as of the same moment, each with its picture once it is its owner's.
+Effect: heals the user's jobs when this one is past its deadline, then answers with the job's
+present state. tasks: the parallel steps, each with its output once the owner may see it.
 
-Refuses: not_found, also for another user's job.
+Refuses: not_found, also for a job of another user or another tool.
 
 Replay: reads again.
 $c$;

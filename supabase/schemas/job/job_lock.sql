@@ -1,8 +1,9 @@
--- One job, locked in order (account, job), for the functions that may move money. Null where there
--- is none; an account that was made for a job that went meanwhile, with its user, goes with it.
+-- Locks the account of a job's user, then the job, for a function that may move credits, and
+-- returns the job. Null where there is no such job; an account that it created for a user who was
+-- erased meanwhile is deleted again.
 --
--- A worker waits for another one's call. What is held for longer is held by an operator: then the
--- call fails, to be tried again, before whoever made it gives up.
+-- A worker waits for the call of another worker. What is held for five seconds is held by an
+-- operator: the call then fails, and its caller tries again.
 create or replace function unstuck_private.job_lock(p_job_id uuid)
 returns unstuck.jobs
 language plpgsql

@@ -1,5 +1,6 @@
--- The job's row as the answer of the request that named it. Its position costs a look at the whole
--- queue, so a new job, which is about to be claimed, is answered without one.
+-- The present state of a job, as the reply to the request that named it. Its position costs a pass
+-- over the provider's whole queue, so a new job, which is about to be claimed, is answered without
+-- one.
 create or replace function unstuck_private.job_state(
   p_job_id uuid,
   p_replayed boolean,

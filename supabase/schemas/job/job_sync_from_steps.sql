@@ -1,10 +1,11 @@
--- What the jobs' own steps say they are. Only for live jobs; the closing functions write final
--- states themselves.
+-- Derives the status, the current step, the deadline and the start of these live jobs from their
+-- steps. Final states are written by `jobs_finalise`.
 create or replace function unstuck_private.job_sync_from_steps(p_job_ids uuid[]) returns void
-language sql
+language plpgsql
 set search_path = ''
 as
 $$
+begin
   update unstuck.jobs j
   set status = s.status,
     current_step = s.current_step,
@@ -35,8 +36,8 @@ $$
     group by st.job_id
   ) s
   where j.id = s.job_id
-    and unstuck_private.is_live(j.status)
-$$;
+    and unstuck_private.is_live(j.status);
+end $$;
 
 revoke all on function unstuck_private.job_sync_from_steps
 from public, anon, authenticated, service_role;

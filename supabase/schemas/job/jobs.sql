@@ -11,7 +11,7 @@ create table unstuck.jobs (
   credits_charged bigint not null default 0
     check (credits_charged >= 0),
   credits_refunded bigint not null default 0,
-  -- Copied from the tool at enqueue, like everything that decides about money.
+  -- Copied from the tool at enqueue, like everything that decides about credits.
   refund_rule text not null
     check (refund_rule in ('all', 'per_step')),
   -- The exclusive group and the user; null where the tool has no group.
@@ -30,9 +30,10 @@ create table unstuck.jobs (
   current_step int not null default 0,
   retries int not null default 0,
   waited_in_queue boolean not null default false,
-  -- The job that an admin repeated by this one.
+  -- The final job that this one retries, by an admin's order.
   retry_of uuid references unstuck.jobs,
-  -- What was ordered, as a hash: the same id with another hash is refused. Null until `/run`.
+  -- A hash of the request: an order with the same id and another hash is refused. Null until
+  -- `/run`.
   request_hash text,
   created_at timestamptz not null default clock_timestamp(),
   queued_at timestamptz,
@@ -43,8 +44,8 @@ create table unstuck.jobs (
   -- When the whole job has lasted too long, whatever its state.
   expires_at timestamptz not null,
   completed_at timestamptz,
-  -- When a sweep found that the row's money does not agree with the ledger. A quarantined job is
-  -- kept for an operator and blocks nobody.
+  -- When a healer closed the job to healers, because it could not be healed. An operator looks at
+  -- it; meanwhile it blocks no other job.
   quarantined_at timestamptz,
   constraint jobs_refund_within_charge
     check (credits_refunded between 0 and credits_charged),
@@ -56,7 +57,7 @@ create table unstuck.jobs (
     check (error_code is null or error_message like error_code || ':%')
 );
 
--- A user has one live job in an exclusive group. Orphans (`pending`) block nobody.
+-- A user has one live job in an exclusive group. A pending row does not count.
 create unique index jobs_one_live_per_exclusive_key
 on unstuck.jobs (exclusive_key)
 where exclusive_key is not null and status in ('queued', 'starting', 'running');
@@ -75,8 +76,8 @@ on unstuck.jobs (created_at desc);
 create index jobs_by_update
 on unstuck.jobs (updated_at);
 
--- The sweep pages through live jobs in these two orders. The predicates spell `is_live` out: a
--- table's indexes are made before the functions.
+-- The sweep pages through live jobs in these two orders. The predicates spell `is_live` out,
+-- because tables are created before functions.
 create index jobs_live_by_deadline
 on unstuck.jobs (deadline_at, id)
 where status in ('pending', 'queued', 'starting', 'running');
@@ -93,7 +94,7 @@ create index jobs_by_retried
 on unstuck.jobs (retry_of)
 where retry_of is not null;
 
--- What retention looks for: inputs to empty, and rows that were never ordered.
+-- Retention looks for inputs to empty and for rows that were never ordered.
 create index jobs_with_input
 on unstuck.jobs (completed_at)
 where completed_at is not null and input <> '{}';

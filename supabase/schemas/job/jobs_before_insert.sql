@@ -1,4 +1,5 @@
--- Fills what a writer leaves out, so that no live job is ever without a deadline.
+-- Fills in what a writer leaves out of a new job: a live job always has a deadline, a final one a
+-- time of completion.
 create or replace function unstuck_private.jobs_before_insert() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,5 +1,4 @@
--- Refuses to leave a final state, but for one way back: `/run` may adopt an orphan that a sweep
--- cancelled.
+-- Refuses to leave a final state, except when `/run` adopts an orphan that a sweep cancelled.
 create or replace function unstuck_private.jobs_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -17,7 +16,7 @@ begin
     raise exception 'job % is final (%), it cannot become %', old.id, old.status, new.status
     using errcode = 'check_violation';
   end if;
-  -- An input that retention emptied is no change of the job.
+  -- Retention empties the input of a final job; `updated_at` stays.
   if unstuck_private.is_final(old.status)
     and new.status = old.status
     and new.user_id = old.user_id
@@ -26,8 +25,8 @@ begin
   then
     return new;
   end if;
-  -- A row by hand that was pending with a key begins to work: the key is another live job's, and a
-  -- job that is paid for does not fail for that.
+  -- A pending row that was inserted with a key starts while another live job has the key: it gives
+  -- the key up, because a paid job must not fail for it.
   if old.status = 'pending'
     and new.status in ('queued', 'starting', 'running')
     and new.exclusive_key = old.exclusive_key

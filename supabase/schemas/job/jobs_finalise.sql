@@ -1,9 +1,10 @@
--- Closes live jobs with everything that belongs to them: steps, refunds, balances, the rows
--- themselves. The caller has locked the accounts (by id) and then the jobs.
+-- Ends live jobs with everything that belongs to them: steps, refunds, balances, the rows
+-- themselves. Returns what became of each. The caller has locked the accounts (by id) and then the
+-- jobs.
 --
--- What the row says of money does not matter: it is written anew from the ledger. Where more came
--- back than was taken, the row shows as much as was taken, and the message tells what the ledger
--- shows. Without p_give nothing is returned, whatever is owed.
+-- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
+-- row shows as much as was taken, and the message says what the ledger shows. Without p_give
+-- nothing is refunded, whatever is due.
 create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],

@@ -1,7 +1,7 @@
--- Closes jobs, locked as for `jobs_finalise`, so that none can stop another. One with odd money is
--- quarantined. Where the rest cannot be closed in one go, its halves are tried, and their halves:
--- the one that cannot be closed is found and quarantined, and all the others are closed. What is
--- not closed by p_until, or is more than p_limit, is left for the next pass.
+-- Finalises jobs, locked as for `jobs_finalise`, so that none stops another. A job whose ledger
+-- disagrees with its row is quarantined. If the statement for all others fails, it is tried for
+-- each half, and so on, until the job that cannot be finalised is found and quarantined. What is
+-- not done by p_until, or exceeds p_limit, is left to the next pass.
 create or replace function unstuck_private.jobs_finalise_each(
   p_ids uuid[],
   p_statuses text[],
@@ -42,14 +42,14 @@ begin
   v_count := coalesce(cardinality(p_ids), 0);
   v_half := v_count / 2;
   begin
-    -- `jobs_finalise` gives its rows once it is done, so none is left over from a failure.
+    -- `jobs_finalise` returns its rows at its end, so a failure leaves none behind.
     return query
     select c.job_id, c.tool, c.status, c.refunded
     from unstuck_private.jobs_finalise(p_ids, p_statuses, p_codes, p_messages) c;
     return;
   exception
     when lock_not_available or transaction_rollback or insufficient_resources or system_error then
-      -- No row's fault: it is left as it is.
+      -- The failure is no fault of the row, which is left as it is.
       if v_count = 1 then
         return;
       end if;

@@ -1,6 +1,6 @@
--- Writes the history: one event per transition, for all rows of a statement at once. The planner
--- cannot know how many rows a transition table will hold, and a nested loop over two of them would
--- cost the square of a sweep's page.
+-- Writes the history of jobs: one event per transition, for all rows of a statement at once. The
+-- planner cannot know how many rows a transition table holds, and a nested loop over two of them
+-- would cost the square of their size.
 create or replace function unstuck_private.jobs_log() returns trigger
 language plpgsql
 set search_path = ''

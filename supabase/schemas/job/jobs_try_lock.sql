@@ -1,10 +1,10 @@
--- Locks, for a healer, those of these jobs that nobody else holds: the account, the job and each
--- of its steps, in this order. It waits for nobody: who is busy is healed by the next pass.
+-- Locks the jobs among these that no other transaction holds, for a healer: the account, the job
+-- and each of its steps, in this order. It waits for none: the next pass heals what is busy now.
 -- Returns the jobs that are locked in full.
 --
--- A user without an account holds nothing that could be locked, and has nothing to get back.
--- Where rows by hand left a ledger without its account, the account is made here. An insert of
--- the same key that is not committed yet would be waited for: hence the limit.
+-- A user without an account has nothing to lock and gets nothing back. If rows that were written by
+-- hand left out the account of a ledger, it is created here; an insert of the same key that is not
+-- committed yet would be waited for, hence the lock_timeout.
 create or replace function unstuck_private.jobs_try_lock(p_ids uuid[]) returns uuid[]
 language plpgsql
 set search_path = ''

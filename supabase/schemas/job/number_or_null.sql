@@ -1,4 +1,5 @@
--- A number of a request, or null: one odd row must not make a whole view unreadable.
+-- A number out of a request, or null: one row with another text must not make a whole view
+-- unreadable.
 create or replace function unstuck_private.number_or_null(p_text text) returns numeric
 language sql
 immutable

@@ -1,5 +1,5 @@
--- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz, the message is the API's
--- error code, the detail holds its extra fields as JSON.
+-- Refuses a call: PostgREST turns SQLSTATE PTxyz into the HTTP status xyz. The message is the API's
+-- error code, the detail its extra fields as JSON.
 create or replace function unstuck_private.refuse(
   p_status int,
   p_code text,

@@ -1,4 +1,4 @@
--- Refuses a job that is over, and says how it ended.
+-- Refuses a final job and says how it ended.
 create or replace function unstuck_private.refuse_final(p_job unstuck.jobs) returns void
 language plpgsql
 set search_path = ''

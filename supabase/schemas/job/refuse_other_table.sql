@@ -1,4 +1,4 @@
--- Refuses a table name that the product does not have, then a job that is not in that table.
+-- Refuses a table name that no tool has, then a job that is not in that table.
 create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text)
 returns void
 language plpgsql

@@ -1,5 +1,5 @@
--- An older client's own insert: stored as pending, unpaid, harmless until its `/run` adopts it.
--- Forged columns are not read.
+-- An older client's own insert: the row is stored as pending and unpaid, and does nothing until its
+-- `/run` adopts it. Columns that a client must not set are ignored.
 create or replace function unstuck_private.legacy_job_insert() returns trigger
 language plpgsql
 security definer
@@ -8,9 +8,8 @@ as
 $$
 declare
   v_user uuid := auth.uid();
-  v_row jsonb := to_jsonb(new);
+  v_input jsonb := unstuck_private.legacy_input(to_jsonb(new));
   v_tool text;
-  v_input jsonb;
 begin
   select t.tool
   into v_tool
@@ -20,8 +19,7 @@ begin
     raise exception 'permission denied for %', tg_table_name using errcode = '42501';
   end if;
   perform unstuck_private.account_lock(v_user);
-  -- Twenty at a time, and so many in an hour that came to nothing. What is adopted by its `/run`
-  -- counts no more.
+  -- At most 20 pending rows at a time, and 200 in an hour that no `/run` adopted.
   if (
     select count(*) filter (where j.status = 'pending') >= 20 or count(*) >= 200
     from unstuck.jobs j
@@ -31,27 +29,6 @@ begin
   ) then
     perform unstuck_private.refuse(429, 'rate_limited');
   end if;
-  select coalesce(jsonb_object_agg(k.field, v_row -> k.column_name), '{}')
-  into v_input
-  from (
-    values
-      ('image_url', 'imageUrl'),
-      ('resolution', 'resolution'),
-      ('detail_denoise', 'detailDenoise'),
-      ('prompt', 'prompt'),
-      ('version', 'version'),
-      ('category', 'category'),
-      ('framing_mode', 'framingMode'),
-      ('video_url', 'videoUrl'),
-      ('width', 'width'),
-      ('height', 'height'),
-      ('duration_seconds', 'durationSeconds'),
-      ('person_image_url', 'personImageUrl'),
-      ('reference_image_url', 'referenceImageUrl'),
-      ('clothing_image_url', 'clothingImageUrl'),
-      ('input_file_name', 'input_file_name')
-  ) as k (column_name, field)
-  where v_row ->> k.column_name is not null;
   if octet_length(v_input::text) > 20000 then
     perform unstuck_private.refuse(413, 'payload_too_large');
   end if;
@@ -70,29 +47,8 @@ begin
   exception when unique_violation then
     perform unstuck_private.refuse(409, 'idempotency_conflict');
   end;
-  -- The row as it is, not as it was written, is what the client is answered with.
-  case tg_table_name
-    when 'upscaler_jobs' then
-      select *
-      into new
-      from unstuck.upscaler_jobs v
-      where v.id = new.id;
-    when 'video_upscaler_jobs' then
-      select *
-      into new
-      from unstuck.video_upscaler_jobs v
-      where v.id = new.id;
-    when 'pose_changer_jobs' then
-      select *
-      into new
-      from unstuck.pose_changer_jobs v
-      where v.id = new.id;
-    when 'veste_ai_jobs' then
-      select *
-      into new
-      from unstuck.veste_ai_jobs v
-      where v.id = new.id;
-  end case;
+  -- The client reads the row as it is stored, not as it sent it.
+  new := jsonb_populate_record(new, unstuck_private.legacy_row(tg_table_name, new.id));
   return new;
 end $$;
 

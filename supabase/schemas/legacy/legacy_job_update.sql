@@ -1,5 +1,5 @@
--- An older client may only end its own waiting job. Whatever word it writes, the job is cancelled
--- and returned if paid.
+-- An older client may only end its own waiting job: `failed` and `cancelled` both cancel it, with
+-- its refund; any other change is ignored.
 create or replace function unstuck_private.legacy_job_update() returns trigger
 language plpgsql
 security definer
@@ -21,28 +21,7 @@ begin
   then
     perform 1
     from unstuck.job_cancel_v1(v_user, tg_table_name, old.id);
-    case tg_table_name
-      when 'upscaler_jobs' then
-        select *
-        into new
-        from unstuck.upscaler_jobs v
-        where v.id = old.id;
-      when 'video_upscaler_jobs' then
-        select *
-        into new
-        from unstuck.video_upscaler_jobs v
-        where v.id = old.id;
-      when 'pose_changer_jobs' then
-        select *
-        into new
-        from unstuck.pose_changer_jobs v
-        where v.id = old.id;
-      when 'veste_ai_jobs' then
-        select *
-        into new
-        from unstuck.veste_ai_jobs v
-        where v.id = old.id;
-    end case;
+    new := jsonb_populate_record(new, unstuck_private.legacy_row(tg_table_name, old.id));
     return new;
   end if;
   return null;

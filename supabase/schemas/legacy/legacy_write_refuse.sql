@@ -1,3 +1,4 @@
+-- Refuses a write to a view that older clients only read.
 create or replace function unstuck_private.legacy_write_refuse() returns trigger
 language plpgsql
 set search_path = ''

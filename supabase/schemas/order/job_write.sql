@@ -1,5 +1,5 @@
--- Writes the job with its debit and steps, or overwrites the row that is adopted. The caller has
--- locked the account.
+-- Writes a queued job with its debit and its steps, or overwrites the row that the order adopts.
+-- The caller has locked the account.
 create or replace function unstuck_private.job_write(
   p_user_id uuid,
   p_job_id uuid,
@@ -23,7 +23,7 @@ declare
   v_deadline timestamptz := least(v_now + p_tool.queue_ttl, v_expires);
   v_key text := p_tool.exclusive_group || ':' || p_user_id;
 begin
-  -- Adopt the row that an older client inserted itself: every time and money column is overwritten.
+  -- Adopt the row that an older client inserted: every column of times and credits is overwritten.
   update unstuck.jobs set
     status = 'queued',
     session_id = coalesce(p_session_id, session_id),

@@ -1,6 +1,6 @@
--- Old pages subscribe by Realtime, which views do not feed, so `jobs` is published; its rows stay
--- under row level security. A publication for all tables has it already. Where the publication is
--- somebody else's, installing goes on without it.
+-- Older pages subscribe through Realtime, which views do not feed, so `jobs` is published; row
+-- level security still hides its rows. A publication for all tables has it already. Where the
+-- publication belongs to another role, the installation goes on without it.
 do $do$
 begin
   if exists (

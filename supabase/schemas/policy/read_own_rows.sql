@@ -1,4 +1,4 @@
--- What the signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
+-- What a signed-in user reads of the tables: own rows, an admin all. Nobody writes to a table.
 
 create policy tools_read on unstuck.tools
 for select to authenticated
@@ -12,7 +12,7 @@ create policy jobs_read on unstuck.jobs
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));
 
--- Whoever may read the job: its own policy holds inside.
+-- A user who may read the job: the job's own policy holds inside.
 create policy job_steps_read on unstuck.job_steps
 for select to authenticated
 using (exists (select from unstuck.jobs j where j.id = job_id));

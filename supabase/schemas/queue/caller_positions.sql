@@ -1,6 +1,6 @@
--- The positions of the caller's own waiting jobs ({job id: position}); an admin and the service see
--- all. A position costs the provider's whole queue, so it is asked for once a query, never once a
--- row.
+-- The positions of the caller's own waiting jobs, {job id: position}; for an admin and the service,
+-- of all. A position costs a pass over the provider's whole queue, so a view calls this once a
+-- query, not once a row.
 create or replace function unstuck_private.caller_positions() returns jsonb
 language plpgsql
 stable

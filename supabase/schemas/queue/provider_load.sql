@@ -1,4 +1,4 @@
--- Each provider's slots and queue at a glance, for the admin page.
+-- Each provider's slots and queue, for the admin page.
 create view unstuck.provider_load
 with (security_invoker = true) as
 select

@@ -57,7 +57,7 @@ $$;
 comment on function unstuck.queue_check_v1 is $c$
 Caller: the check and status endpoints.
 
-Effect: none; one row per known provider: its limit, what runs, what waits.
+Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
 
 Refuses: nothing; no row where there is no such provider.
 

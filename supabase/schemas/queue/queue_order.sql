@@ -1,7 +1,7 @@
--- The waiting steps of one provider in the order in which they will be claimed. Each user stands in
--- the line once, since that user began to wait or was last served, and goes to its end when served:
--- a thousand jobs of one user let everybody else through after each of them. The order does not
--- depend on what finishes when, so that a position that was shown stays true.
+-- The waiting steps of one provider in the order in which they will be claimed. Each user has one
+-- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
+-- every other user through after each of them. The order does not depend on what finishes when, so
+-- that a position that was shown stays true.
 create or replace function unstuck_private.queue_order(p_provider text, p_now timestamptz)
 returns table (job_id uuid, step int, user_id uuid, tool text, ready boolean, "position" bigint)
 language plpgsql

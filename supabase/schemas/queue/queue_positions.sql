@@ -1,4 +1,4 @@
--- Who waits where, and for how long yet; for the service and admins.
+-- The position of each waiting job and the seconds until it starts; for the service and admins.
 create view unstuck.queue_positions
 with (security_invoker = true) as
 select s.job_id, s.provider, s."position", s.eta_seconds

@@ -1,4 +1,4 @@
--- When each user was last admitted at a provider; written by the claim, under the provider's lock.
+-- When each user was last served by a provider. The claim writes it, under the provider's lock.
 create table unstuck_private.queue_turns (
   provider text not null references unstuck.providers,
   user_id uuid not null,

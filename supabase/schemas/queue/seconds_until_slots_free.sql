@@ -1,5 +1,5 @@
 -- In how many seconds each slot of a provider will be free, the latest first. A step that takes
--- longer than its tool usually does is expected to need as long again as it is late.
+-- longer than its tool usually does is expected to need as much more as it is late.
 create or replace function unstuck_private.seconds_until_slots_free(p_provider text)
 returns numeric[]
 language plpgsql
@@ -30,7 +30,8 @@ begin
       where p.provider = p_provider
     ),
     held as (
-      -- Above a limit that was lowered, the steps that end first free no slot.
+      -- After the limit was lowered there are more steps than slots: those that end first free
+      -- none.
       select b.seconds
       from busy b
       union all

@@ -30,9 +30,10 @@ $$
 $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$
-Caller: a worker of a synchronous provider at its end, and whoever may have freed a slot.
+Caller: a worker of a synchronous provider at its end, and every call that may have freed a slot.
 
-Effect: none; how many steps wait, retries included, and how many a claim would take now.
+Effect: none; waiting: how many steps wait, retries included; may_start: how many of them a claim
+would take now.
 
 Refuses: nothing; no row where there is no such provider.
 

@@ -1,6 +1,6 @@
 -- How long a step of each tool held its slot lately: the mean of the tool's last 20 among the
--- provider's last 200. A tool without any takes the mean of the others. With nothing measured at
--- all it is a minute, so that there is always an answer.
+-- provider's last 200. A tool without any takes the mean of the others. Without any measurement it
+-- is 60 seconds, with measured = false.
 create or replace function unstuck_private.tool_seconds(p_provider text)
 returns table (tool text, seconds numeric, measured boolean)
 language plpgsql

@@ -15,7 +15,7 @@ as
 $$
 #variable_conflict use_column
 begin
-  -- Both have the account first and wait for no job.
+  -- Both lock the account first and wait for no job.
   perform unstuck.user_heal_v1(p_user_id);
   perform unstuck_private.orphans_cancel(p_user_id);
   return query
@@ -31,7 +31,7 @@ begin
     and t.exclusive_group is not null
     and j.status in ('queued', 'starting', 'running')
     and j.quarantined_at is null
-  -- A row by hand that may be an orphan, too young to tell, hides no job that was paid.
+  -- A queued row that may be an orphan comes last, so that it hides no paid job.
   order by
     j.status = 'queued',
     j.request_hash is null and j.credits_charged = 0,
@@ -44,11 +44,14 @@ begin
 end $$;
 
 comment on function unstuck.user_active_v1 is $c$
-Caller: check-user-active.
+Caller: check-user-active, for the verified user.
 
-Heals the user's overdue rows and orphans, then looks at running jobs, then at queued ones, of
-the tools of which a user may have one job at a time. A row that is quarantined does not count.
-Always one row.
+Effect: heals the user's jobs that ran out of time and cancels the user's orphans; then one row says
+whether the user has a live job in an exclusive group, and which.
+
+Refuses: nothing.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.user_active_v1 from public, anon, authenticated, service_role;

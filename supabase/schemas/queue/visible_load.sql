@@ -1,3 +1,4 @@
+-- The rows of `provider_load`, for those who may see them.
 create or replace function unstuck_private.visible_load()
 returns table (
   provider text,

@@ -1,3 +1,4 @@
+-- The rows of `queue_positions`, for those who may see them.
 create or replace function unstuck_private.visible_positions()
 returns table (job_id uuid, provider text, "position" int, eta_seconds int)
 language sql

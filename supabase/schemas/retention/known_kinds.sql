@@ -1,24 +1,25 @@
+-- How long each kind is kept at first. A row that is there already keeps the operator's own value.
 insert into unstuck.retention (kind, keep)
 values
-  -- Transitions, once their job is over.
+  -- Transitions, once their job is final.
   ('job_events', '90 days'),
-  -- What providers called to say, once it is dealt with or its job is over.
+  -- Webhooks, once their job is final.
   ('webhook_inbox', '7 days'),
-  -- A row per run of a healer; the newest finished one always stays.
+  -- One row per pass of a healer; the newest finished one always stays.
   ('sweeps', '30 days'),
-  -- What users cancelled before it arrived.
+  -- Orders that users cancelled before they arrived.
   ('cancelled_requests', '1 day'),
-  -- What final jobs were asked for: prompts, file names, provider requests.
+  -- Inputs of final jobs: prompts, file names, provider requests.
   ('inputs', '90 days'),
-  -- Unpaid rows of older clients that were never ordered.
+  -- Unpaid rows that older clients inserted and never ordered.
   ('orphans', '1 day'),
-  -- When each user was last served; it counts only beside others who wait.
+  -- When each user was last served; it matters only while the user has a live job.
   ('queue_turns', '1 day'),
-  -- What stays of an erased user's jobs while a provider may be told to stop.
+  -- What stays of an erased user's jobs until the provider was sent its cancel.
   ('erased_jobs', '1 day'),
-  -- pg_cron's own record of our job.
+  -- pg_cron's own rows about our schedule.
   ('cron_runs', '7 days'),
-  -- Files; the Storage API deletes them, not SQL.
+  -- Files, which the Storage API deletes; SQL must not.
   ('uploads', '7 days'),
   ('results', null)
 on conflict do nothing;

@@ -1,6 +1,6 @@
--- pg_cron keeps a row of every run for ever, in a table that is its own and that the host's jobs
--- share: only our job's rows go. The table has no index but its key, so it is walked by that, each
--- row once, from where the walk before stopped. Says how many rows the walk passed.
+-- Deletes our schedule's rows from pg_cron's own table, which keeps them for ever and which the
+-- host's schedules share. The table has no index but its key, so this walks it by the key, each row
+-- once, from where the last walk stopped. Returns how many rows the walk passed.
 create or replace function unstuck_private.prune_cron_runs(p_before timestamptz, p_limit int)
 returns int
 language plpgsql
@@ -20,7 +20,7 @@ begin
   into v_from
   from unstuck_private.retention_progress p
   where p.kind = 'cron_runs';
-  -- Numbers that begin anew: the extension was made anew.
+  -- The numbers restarted: the extension was created anew.
   if v_from is null or v_from > (select max(d.runid) from cron.job_run_details d) then
     v_from := 0;
   end if;

@@ -1,6 +1,6 @@
--- What was kept of an erased user's jobs so that a provider can be told to stop. It goes an hour
--- after the erasing where no cancel is owed (a worker may have been about to learn its task), and
--- at `p_before` whatever is owed: by then the task has ended by itself.
+-- Deletes what was kept of an erased user's jobs for a provider's cancel: an hour after the erasure
+-- where no cancel is owed (a worker may have been about to learn its task), and at `p_before` in
+-- any case, because by then the task has ended by itself.
 create or replace function unstuck_private.prune_erased_jobs(
   p_now timestamptz,
   p_before timestamptz,

@@ -1,5 +1,5 @@
--- What final jobs and their steps were asked for is emptied; the rows themselves stay. Half of the
--- rows are jobs, half are steps.
+-- Empties the inputs of final jobs and their steps; the rows stay. Half of p_limit are jobs, half
+-- are steps.
 create or replace function unstuck_private.prune_inputs(
   p_before timestamptz,
   p_limit int,

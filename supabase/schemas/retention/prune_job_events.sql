@@ -1,3 +1,4 @@
+-- Deletes events from before p_before whose job is final or gone.
 create or replace function unstuck_private.prune_job_events(
   p_before timestamptz,
   p_limit int,
@@ -17,7 +18,7 @@ begin
     select o.ctid
     from unstuck.job_events o
     where o.at < p_before
-      -- Asked row by row: one plan, whatever the tables' statistics say.
+      -- A subquery per row gives one plan, whatever the tables' statistics say.
       and coalesce(
         (select unstuck_private.is_final(j.status) from unstuck.jobs j where j.id = o.job_id),
         true

@@ -1,4 +1,4 @@
--- Prunes up to p_limit rows of one kind, after the first p_skip of them; says how many.
+-- Prunes up to p_limit rows of one kind, after the first p_skip of them, and returns how many.
 create or replace function unstuck_private.prune_kind(
   p_kind text,
   p_now timestamptz,

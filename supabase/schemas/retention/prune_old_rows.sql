@@ -1,8 +1,8 @@
--- One pass over everything that is not kept for ever: of each kind at most 5,000 rows and 100 ms,
--- in batches. It waits for nobody, and one pass works at a time. What cannot be deleted (a host's
--- foreign key, a trigger) is passed over, row by row, and its error noted; neither the other rows
--- nor the other kinds nor the healing before it are lost. Where something failed of late, a pass
--- begins with small batches, so that it does not spend its time on the same failure.
+-- One pass over all kinds of rows that are not kept for ever: of each kind at most 5,000 rows and
+-- 100 ms, in batches. It waits for no lock, and one pass works at a time. A row that cannot be
+-- deleted (a host's foreign key, a trigger) is skipped and its error recorded; the other rows, the
+-- other kinds and the healing before are not lost. A kind that failed within the last hour starts
+-- with small batches, so that it does not spend its time on the same failure.
 create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
 returns table (kind text, pruned int, error text)
 language plpgsql

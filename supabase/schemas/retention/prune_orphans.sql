@@ -1,6 +1,6 @@
--- Rows that older clients inserted and nobody ordered: cancelled, never paid, never begun, no step.
--- Only these may a user write without paying, 200 an hour of 20 KB each, so they do not stay: a day
--- of them is 96 MB. Their `/run` may still come later: it is then a new request of that id.
+-- Deletes rows that older clients inserted and never ordered: cancelled, never paid, never started,
+-- without steps. A user may write only these without paying, 200 an hour of 20 KB each, so that a
+-- day of them is 96 MB. A `/run` that comes later is a new order of that id.
 create or replace function unstuck_private.prune_orphans(
   p_before timestamptz,
   p_limit int,

@@ -1,4 +1,5 @@
--- Whoever has nothing open comes to the line as somebody new.
+-- Deletes the turns of users who have no live job: such a user comes back to the queue like a new
+-- one.
 create or replace function unstuck_private.prune_queue_turns(
   p_before timestamptz,
   p_limit int,

@@ -1,4 +1,4 @@
--- All but the newest finished one, which is what `health` shows.
+-- Deletes old passes, except the newest finished one, which health shows.
 create or replace function unstuck_private.prune_sweeps(
   p_before timestamptz,
   p_limit int,

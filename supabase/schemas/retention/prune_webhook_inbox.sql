@@ -1,4 +1,5 @@
--- Also what was never applied, once its job is over or gone: it can change nothing any more.
+-- Deletes webhooks from before p_before whose job is final or gone, applied or not: they can change
+-- nothing any more.
 create or replace function unstuck_private.prune_webhook_inbox(
   p_before timestamptz,
   p_limit int,

@@ -1,5 +1,5 @@
--- How long each kind of row is kept; null: for ever. An operator's own values stay, whatever a
--- later version would write. A kind that is not named here is never pruned.
+-- How long each kind of row is kept; null: for ever. An operator's own values stay when a later
+-- version is installed. A kind without a row here is never pruned.
 create table unstuck.retention (
   kind text primary key,
   keep interval check (keep > '0')

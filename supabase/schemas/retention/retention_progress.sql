@@ -1,4 +1,4 @@
--- What pruning has done of each kind: rows in all, when, how far a walk has come, the last error.
+-- What pruning did of each kind: how many rows in all, when, how far a walk came, the last error.
 create table unstuck_private.retention_progress (
   kind text primary key,
   pruned bigint not null default 0,

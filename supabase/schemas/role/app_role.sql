@@ -1,4 +1,4 @@
--- The roles that `user_roles` knows. Only `admin` means anything to this product.
+-- The roles that `user_roles` may hold. Only `admin` has a meaning for Unstuck.
 create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 
 revoke all on type unstuck.app_role from public, anon, authenticated, service_role;

@@ -15,11 +15,17 @@ $$
 $$;
 
 comment on function unstuck.has_role is $c$
-Caller: policies, the admin functions. True when the user holds the role now: the host's own
-has_role decides where the host has one, else unstuck.user_roles.
+Caller: policies, the admin functions, and apps that check a role.
+
+Effect: none. True when the user holds the role now. The host's own has_role decides where the host
+has one, else unstuck.user_roles.
+
+Refuses: nothing.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.has_role from public, anon, authenticated, service_role;
 grant execute on function unstuck.has_role to service_role;
--- Policies ask for the caller's role, as Supabase apps expect.
+-- The policies of Supabase apps call it as the signed-in user.
 grant execute on function unstuck.has_role to authenticated;

@@ -1,6 +1,6 @@
--- What the host's own `public.has_role(uuid, <role>)` says; null where the host has no such
--- function, or where its role type does not know the word. The host's function is called by its own
--- argument type, under the search path that its code expects. Our front in `public` does not count.
+-- What the host's own `public.has_role(uuid, <role>)` answers; null where the host has no such
+-- function, or where its role type has no such value. It is called with its own argument type and
+-- under the search path that its code expects. Our front in `public` does not count as the host's.
 create or replace function unstuck_private.host_has_role(p_user_id uuid, p_role text)
 returns boolean
 language plpgsql

@@ -1,4 +1,4 @@
--- True for the row's owner, an admin, the service role and the database's own roles.
+-- True for the owner of a row, for an admin, for the service role and for the database's own roles.
 -- PostgREST sets `role`; psql and pg_cron leave it as `none`.
 create or replace function unstuck_private.may_see(p_user_id uuid) returns boolean
 language sql

@@ -1,4 +1,4 @@
--- Who holds which role, for projects whose app keeps no roles of its own.
+-- Who holds which role, for a project whose app has no roles of its own.
 create table unstuck.user_roles (
   user_id uuid not null,
   role unstuck.app_role not null,

@@ -1,4 +1,4 @@
--- Tables, views and RPCs of the product; the schema that PostgREST exposes.
+-- The tables, views and RPCs of Unstuck: the schema that PostgREST exposes.
 create schema unstuck;
 
 revoke all on schema unstuck from public, anon, authenticated, service_role;

@@ -1,4 +1,4 @@
--- What only functions and views of `unstuck` use. PostgREST never exposes it.
+-- What only the functions and views of `unstuck` use. PostgREST never exposes it.
 create schema unstuck_private;
 
 revoke all on schema unstuck_private from public, anon, authenticated, service_role;

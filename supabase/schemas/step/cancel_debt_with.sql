@@ -1,5 +1,5 @@
--- The cancels owed to the provider once this step is closed: its task, if the provider has one
--- and is still at it. What is no list, by hand, counts as none.
+-- The cancel debt of a step that ends now: what it owed before, and its task if the provider still
+-- works on it. A value that is no list counts as empty.
 create or replace function unstuck_private.cancel_debt_with(p_step unstuck.job_steps) returns jsonb
 language sql
 immutable

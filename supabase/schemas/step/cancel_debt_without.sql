@@ -1,4 +1,4 @@
--- The cancels owed but for this task's. What is no list, by hand, counts as none.
+-- A cancel debt without this task. A value that is no list counts as empty.
 create or replace function unstuck_private.cancel_debt_without(p_due jsonb, p_task_id text)
 returns jsonb
 language sql

@@ -1,4 +1,5 @@
--- The cancels that a step owes to its provider. What is no such list, or names no task, owes none.
+-- The tasks in a cancel debt, one row each. A value that is no list, or an element without a task,
+-- gives none.
 create or replace function unstuck_private.cancel_debts(p_due jsonb)
 returns table (task_id text, run bigint)
 language sql

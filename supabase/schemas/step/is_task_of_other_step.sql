@@ -1,5 +1,5 @@
--- True when another step has this task of the provider, live or over, or owes a cancel for it. Only
--- that step may do anything with it: whoever names it at this step's address is mistaken.
+-- True when the provider's task belongs to another step, live or final, or another step owes its
+-- cancel. A report that names the task for this step is a mistake and changes nothing.
 create or replace function unstuck_private.is_task_of_other_step(
   p_step unstuck.job_steps,
   p_task_id text

@@ -9,33 +9,33 @@ create table unstuck.job_steps (
     )),
   provider text not null references unstuck.providers,
   provider_task_id text,
-  -- The fencing token: grows at every claim, and a write that carries another changes nothing.
+  -- The fencing token. It grows at every claim; a worker with an older run changes nothing.
   run bigint not null default 0,
-  -- How often the step was submitted. A refusal for capacity does not count.
+  -- How often the step was submitted. A submission that was refused for capacity does not count.
   attempts int not null default 0,
-  -- How often a claimed step went back to the queue because it was never submitted.
+  -- How often a claimed step was requeued because no worker submitted it.
   rescues int not null default 0,
-  -- This step's credits of the job's price, fixed at enqueue.
+  -- The step's part of the job's price, fixed at enqueue.
   share bigint not null default 0
     check (share >= 0),
-  -- When a retry may be claimed.
+  -- The step may not be claimed before this time.
   not_before timestamptz,
   claimed_at timestamptz,
-  -- Written before the request leaves: from then on the provider may have it.
+  -- Written before the request leaves: from then on the provider may have the task.
   sent_at timestamptz,
   started_at timestamptz,
-  -- Until when a worker holds the step: to submit it, to wait for a synchronous answer, or to copy
+  -- Until when a worker has the step: to submit it, to wait for a synchronous provider, or to copy
   -- the result.
   lease_until timestamptz,
   -- When the present state has lasted too long.
   deadline_at timestamptz not null,
-  -- When the provider was last asked about the step, or told to cancel.
+  -- When the provider was last queried about the step, or sent a cancel.
   checked_at timestamptz,
-  -- When the provider finished, whatever then becomes of the result: the slot is free.
+  -- When the provider was done, with a result or without: the slot is free from then on.
   provider_done_at timestamptz,
-  -- The cancels that the provider still has to be told: a list of {task_id, run}.
+  -- The cancel debt: tasks that must still be cancelled at the provider, a list of {task_id, run}.
   provider_cancel_due jsonb not null default '[]',
-  -- The complete request but for webhook address and key, built at enqueue.
+  -- The complete request except for webhook address and key, built at enqueue.
   input jsonb not null default '{}',
   output jsonb,
   output_url text,
@@ -44,7 +44,7 @@ create table unstuck.job_steps (
   completed_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
-  -- What is counted up can be counted up: one row too far would stop every claim beside it.
+  -- Each counter can grow: a row at its limit would fail every claim together with it.
   constraint job_steps_counts_in_reach
     check (run < 1000000000000000 and attempts < 1000000000 and rescues < 1000000000),
   constraint job_steps_completed_at_iff_final
@@ -68,7 +68,7 @@ create index job_steps_cancel_due
 on unstuck.job_steps (provider)
 where provider_cancel_due <> '[]';
 
--- Which slots were freed lately.
+-- The audit looks for slots that were freed lately.
 create index job_steps_freed
 on unstuck.job_steps ((coalesce(provider_done_at, completed_at)));
 
@@ -83,8 +83,8 @@ where completed_at is not null and input <> '{}';
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
 grant select on unstuck.job_steps to service_role;
--- Owners read neither the provider's request nor what a step made: delivered pictures come
--- through the views.
+-- Owners read neither the provider's request nor a step's output: the views show what was
+-- delivered.
 grant select (
   job_id, step, status, provider, provider_task_id, run, attempts, rescues, share, not_before,
   sent_at, started_at, lease_until, deadline_at, checked_at, provider_done_at, error_code,

@@ -1,4 +1,5 @@
--- Fills what a writer leaves out, so that no live step is ever without a deadline.
+-- Fills in what a writer leaves out of a new step: a live step always has a deadline, a final one a
+-- time of completion.
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
 set search_path = ''

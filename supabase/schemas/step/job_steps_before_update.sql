@@ -1,5 +1,5 @@
--- Refuses to leave a final state, and keeps the job's deadline no later than that of a working step
--- whose deadline somebody moved back by hand: the healers find a job by its own deadline.
+-- Refuses to leave a final state. When a working step's deadline is moved back by hand, the job's
+-- deadline moves with it, because the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql
 set search_path = ''

@@ -13,9 +13,10 @@ $$
 $$;
 
 comment on function unstuck.step_cancelled_v1 is $c$
-Caller: whoever told the provider to cancel a task.
+Caller: the edge, after it cancelled a task at the provider.
 
-Effect: strikes that cancel from what the step owes; remaining: how many it still owes.
+Effect: takes the task out of the step's cancel debt. remaining: how many cancels the step still
+owes.
 
 Refuses: nothing; no row where there is no such step.
 

@@ -63,12 +63,11 @@ begin
 end $$;
 
 comment on function unstuck.step_checked_v1 is $c$
-Caller: sweep, after asking the provider (p_answer: running | no_answer).
+Caller: a healer, after it queried the provider about a step (p_answer: running | no_answer).
 
-Effect: before the step's deadline, notes when it was asked. Past the deadline, fails the step and
-returns its credits: at once for running, after one grace for no_answer. A cancel at the provider is
-then owed.
-outcome: waiting | failed | stale (not the present run, or finished already).
+Effect: records when the provider was queried. Past the step's deadline it fails the step and
+refunds: at once for running, after one grace for no_answer; the provider is then owed a cancel.
+outcome: waiting | failed | stale (not the present run, or the provider is done).
 
 Refuses: bad_request for another answer.
 

@@ -83,10 +83,10 @@ begin
 end $$;
 
 comment on function unstuck.step_complete_v1 is $c$
-Caller: whoever has stored the step's result.
+Caller: a worker, after it stored the step's result.
 
-Effect: completes the step. The last one completes the job, any other lets the next step queue.
-outcome: completed | late (final already) | stale (not the present run, or not running).
+Effect: completes the step. The last step completes the job; any other lets the next step of a chain
+queue. outcome: completed | late (the step is final) | stale (not the present run, or not running).
 
 Refuses: nothing.
 

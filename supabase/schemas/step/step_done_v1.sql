@@ -41,31 +41,7 @@ begin
   end if;
   if unstuck_private.is_final(v_step.status) then
     if v_step.status <> 'completed' then
-      insert into unstuck.job_events (
-        job_id, step, run, event, from_status, to_status, actor, detail
-      )
-      select
-        p_job_id,
-        p_step,
-        p_run,
-        'late_success',
-        v_step.status,
-        v_step.status,
-        'worker',
-        jsonb_build_object('task_id', p_task_id, 'output', p_output)
-      where not exists (
-        select from unstuck.job_events e
-        where e.job_id = p_job_id
-          and e.step = p_step
-          and e.run = p_run
-          and e.event = 'late_success'
-      );
-      -- The task finished: there is nothing left to cancel at the provider.
-      update unstuck.job_steps s set
-        provider_cancel_due = unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
-      where s.job_id = p_job_id
-        and s.step = p_step
-        and s.provider_cancel_due <> '[]';
+      perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
     select 'late', p_run;
@@ -74,12 +50,10 @@ begin
   v_older := p_run < v_step.run;
   v_same := coalesce(v_step.provider_task_id, p_task_id)
     is not distinct from coalesce(p_task_id, v_step.provider_task_id);
-  if
-    -- Nobody has claimed the step yet.
-    v_step.run = 0
-    -- The present run has another task.
+  -- Stale: no worker has claimed the step yet; or its run has another task; or another worker
+  -- copies the result; or the result of another task was taken.
+  if v_step.run = 0
     or (not v_older and not v_same)
-    -- Another worker copies the result, or another task's result was taken.
     or (
       v_step.provider_done_at is not null
       and (v_step.lease_until > clock_timestamp() or not v_same)
@@ -89,47 +63,23 @@ begin
     select 'stale', v_step.run;
     return;
   end if;
-  -- Take a success also of an older run, or of one that was put back, because it is paid work.
-  -- Whoever works on the newer run becomes stale, and its task is owed a cancel.
-  update unstuck.job_steps s set
-    status = 'running',
-    run = s.run + v_older::int,
-    provider_cancel_due = case
-      when v_older
-        and s.provider_task_id is distinct from p_task_id
-        and s.provider_task_id is not null
-      then
-        s.provider_cancel_due
-        || jsonb_build_object('task_id', s.provider_task_id, 'run', s.run)
-      else unstuck_private.cancel_debt_without(s.provider_cancel_due, p_task_id)
-    end,
-    provider_task_id = coalesce(p_task_id, s.provider_task_id),
-    output = p_output,
-    not_before = null,
-    sent_at = coalesce(s.sent_at, clock_timestamp()),
-    started_at = coalesce(s.started_at, s.sent_at, clock_timestamp()),
-    provider_done_at = coalesce(s.provider_done_at, clock_timestamp()),
-    lease_until = clock_timestamp() + i.lease,
-    deadline_at = v_expires
-  from unstuck_private.intervals() i
-  where s.job_id = p_job_id
-    and s.step = p_step
-  returning s.run into p_run;
+  p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
   select 'copy', p_run;
 end $$;
 
 comment on function unstuck.step_done_v1 is $c$
-Caller: whoever learned, by asking, that the provider finished the task.
+Caller: a worker or a healer that learned from the provider that the task finished.
 
-Effect: frees the slot and takes the lease under which the caller copies the result.
-outcome: copy (run: the one to go on with) | late (the step is closed: the success is recorded,
-nothing else changes) | stale (not this run's task, or another worker copies it).
+Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
+copy (run: the run to go on with) | late (the step is final: the success is recorded, and nothing
+else changes) | stale (not this run's task, or another worker copies the result). A task of another
+step changes nothing.
 
-Refuses: nothing. Of a task of another step nothing is taken and nothing recorded.
+Refuses: nothing.
 
-Replay: stale while the copy lease lasts; afterwards copy, for whoever goes on.
+Replay: stale while the lease lasts; afterwards copy, for the next worker.
 $c$;
 
 revoke all on function unstuck.step_done_v1 from public, anon, authenticated, service_role;

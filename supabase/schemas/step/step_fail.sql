@@ -1,5 +1,6 @@
--- A step that is given up: the whole job (rule `all`), or its own share (rule `per_step`). The
--- account and the job are locked. What the job's row says of money is written from the ledger.
+-- Fails a step, and refunds: the whole job (rule `all`) or the step's share (rule `per_step`); the
+-- last step of a job ends the job. Account and job are locked. The job's columns of credits are
+-- written from the ledger.
 create or replace function unstuck_private.step_fail(
   p_job unstuck.jobs,
   p_step int,
@@ -53,7 +54,7 @@ begin
   where j.id = b.job_id
   returning b.given
   into v_given;
-  -- Waiting siblings' time did not run while this one worked.
+  -- Restart the queue TTL of queued siblings: it is paused while another step of the job works.
   update unstuck.job_steps s
   set deadline_at = least(clock_timestamp() + t.queue_ttl, p_job.expires_at)
   from unstuck.tools t

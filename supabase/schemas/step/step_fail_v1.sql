@@ -24,7 +24,7 @@ begin
     select 'stale', v_job.status, 0::bigint;
     return;
   end if;
-  -- The provider itself says that this task is over, so that no cancel is owed for it.
+  -- The provider says that the task ended, so no cancel is owed for it.
   update unstuck.job_steps s set
     provider_done_at = coalesce(s.provider_done_at, clock_timestamp())
   where s.job_id = p_job_id
@@ -35,15 +35,14 @@ begin
 end $$;
 
 comment on function unstuck.step_fail_v1 is $c$
-Caller: dispatch, or whoever learned, by asking, that the provider failed.
+Caller: a worker or a healer that learned from the provider that the step failed.
 
-Effect: fails the step and, by the job's refund rule, the job; returns credits in the same
-transaction.
-outcome: failed | stale (not the present run, or final already).
+Effect: fails the step and, by the job's refund rule, the job, and refunds in the same transaction.
+outcome: failed | stale (not the present run, or final).
 
 Refuses: nothing.
 
-Replay: stale; nothing is returned twice.
+Replay: stale; nothing is refunded twice.
 $c$;
 
 revoke all on function unstuck.step_fail_v1 from public, anon, authenticated, service_role;

@@ -39,9 +39,9 @@ $$
 $$;
 
 comment on function unstuck.step_get_v1 is $c$
-Caller: the webhook consumer, and reconcile.
+Caller: the webhook consumer and the reconciliation of lost submissions.
 
-Effect: none; a snapshot of one step.
+Effect: none; returns one step as it is now.
 
 Refuses: nothing; no row where there is no such step.
 

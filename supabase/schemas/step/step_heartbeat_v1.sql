@@ -27,12 +27,12 @@ end $$;
 comment on function unstuck.step_heartbeat_v1 is $c$
 Caller: a worker, while a synchronous call or a copy runs.
 
-Effect: renews the lease, never past the step's deadline. lease_ms: what is left of it.
-applied = false: the lease is lost; the worker aborts its own call.
+Effect: renews the lease, never past the step's deadline. lease_ms: how long it lasts. applied =
+false: the lease is lost, and the worker aborts its call.
 
 Refuses: nothing.
 
-Replay: renews again.
+Replay: renews the lease again.
 $c$;
 
 revoke all on function unstuck.step_heartbeat_v1 from public, anon, authenticated, service_role;

@@ -1,4 +1,5 @@
--- The step of a live run, its job locked first. Null where the run is stale or the step final.
+-- Locks the step of this run, its job first, and returns it. Null where the run is stale or the
+-- step is not at work.
 create or replace function unstuck_private.step_lock(p_job_id uuid, p_step int, p_run bigint)
 returns unstuck.job_steps
 language plpgsql

@@ -26,7 +26,7 @@ begin
   end if;
   v_job := unstuck_private.job_lock(p_job_id);
   v_step := unstuck_private.step_lock(p_job_id, p_step, p_run);
-  -- What the provider finished does not go back to the queue, whoever says so late.
+  -- A step that the provider is done with is never requeued.
   if v_step.job_id is null or v_step.provider_done_at is not null then
     return query
     select 'stale', 0::bigint;
@@ -66,12 +66,12 @@ begin
 end $$;
 
 comment on function unstuck.step_requeue_v1 is $c$
-Caller: dispatch, when the provider refused for capacity or failed in passing (p_kind: capacity |
-transient).
+Caller: a worker whose submission the provider refused for capacity, or failed in a way that may
+pass (p_kind: capacity | transient).
 
-Effect: puts the step back into the queue with not_before, holding no slot. Past attempt_max or
-expires_at it fails instead and its credits are returned.
-outcome: queued | failed | stale (not the present run, or finished already).
+Effect: puts the step back into the queue until p_delay_ms have passed, and frees its slot. Past
+attempt_max or expires_at it fails the step and refunds instead. outcome: queued | failed | stale
+(not the present run, or the provider is done).
 
 Refuses: bad_request for another kind.
 

@@ -34,10 +34,10 @@ begin
 end $$;
 
 comment on function unstuck.step_sent_v1 is $c$
-Caller: dispatch, before the request leaves.
+Caller: a worker, before its request leaves for the provider.
 
-Effect: counts the step as sent from here on.
-applied = false: not the present run, or sent already; the caller must not submit.
+Effect: records that the step was sent, and counts the attempt. applied = false: not the present
+run, or sent before; the worker must not submit.
 
 Refuses: nothing.
 

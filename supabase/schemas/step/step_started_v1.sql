@@ -26,12 +26,10 @@ begin
   where s.job_id = p_job_id
     and s.step = p_step
   for update;
-  if not found or coalesce(p_task_id, '') = '' then
-    return query
-    select 'stale', false;
-    return;
-  end if;
-  if unstuck_private.is_task_of_other_step(v_step, p_task_id) then
+  if not found
+    or coalesce(p_task_id, '') = ''
+    or unstuck_private.is_task_of_other_step(v_step, p_task_id)
+  then
     return query
     select 'stale', false;
     return;
@@ -51,7 +49,7 @@ begin
       update unstuck.job_steps s set
         status = 'running',
         provider_task_id = p_task_id,
-        -- A webhook may have come first: then whoever copies the result holds the lease.
+        -- A webhook may have come first: then the worker that copies the result has the lease.
         lease_until = case when s.provider_done_at is not null then s.lease_until end,
         started_at = coalesce(s.started_at, clock_timestamp()),
         checked_at = coalesce(s.checked_at, clock_timestamp())
@@ -75,8 +73,7 @@ begin
     select 'stale', v_waiting;
     return;
   end if;
-  -- The provider works for a step that is closed, or for an older run: it is owed a cancel. The
-  -- caller submitted this task, or read in the provider's own list that it is this run's.
+  -- The provider works for a final step or for an older run: the task must be cancelled.
   update unstuck.job_steps s set
     provider_cancel_due = s.provider_cancel_due
       || jsonb_build_object('task_id', p_task_id, 'run', p_run)
@@ -87,17 +84,16 @@ begin
 end $$;
 
 comment on function unstuck.step_started_v1 is $c$
-Caller: dispatch, or whoever learned the task id of a step whose answer was lost. On a webhook's
-word alone nobody calls it for a task that is still at work.
+Caller: a worker that got the provider's task for its submission, or a healer that found it later. A
+webhook alone is no reason to call it for a task that is still at work.
 
-Effect: records the provider's task.
-outcome: running | cancel_due (the step is closed, or claimed again: the caller cancels the task at
-the provider, else a sweep does) | stale (known already, or another step's task, which nothing said
-at this step's address can touch).
+Effect: records the task. outcome: running | cancel_due (the step is final or was claimed again: the
+caller cancels the task at the provider, else a sweep does) | stale (recorded before, or a task of
+another step, which changes nothing). webhook_waiting: a webhook of this run is not applied yet.
 
 Refuses: nothing.
 
-Replay: running again for the same task; stale where its cancel is owed already.
+Replay: running for the same task; stale where its cancel is owed already.
 $c$;
 
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;

@@ -42,56 +42,19 @@ begin
   into v_open
   from unstuck.job_steps s
   where s.provider = p_provider
-    and s.status in ('starting', 'running')
-    and s.provider_task_id is not null
-    and s.provider_done_at is null;
-  select jsonb_agg(to_jsonb(m))
-  into v_keys
-  from (
-    select s.job_id, s.step,
-      case
-        when s.provider_done_at is not null then 'copy'
-        when s.provider_task_id is null then 'inbox'
-        else 'query'
-      end as due,
-      s.deadline_at <= v_now as overdue
-    from unstuck.job_steps s
-    cross join unstuck_private.intervals() i
-    where s.provider = p_provider
-      and s.status in ('starting', 'running')
-      and s.sent_at is not null
-      and case
-        when s.provider_done_at is not null then
-          coalesce(s.lease_until, '-infinity') <= v_now
-        when s.provider_task_id is null then
-          coalesce(s.lease_until, v_now) <= v_now
-          and coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-        when s.deadline_at <= v_now then
-          coalesce(s.checked_at, '-infinity') <= v_now - interval '5 seconds'
-          or s.checked_at <= s.deadline_at
-        else
-          p_all
-          or not v_provider.signed_webhooks
-          and coalesce(s.checked_at, s.sent_at) <= v_now - i.check_every
-      end
-    order by
-      s.deadline_at > v_now,
-      coalesce(s.checked_at, '-infinity'),
-      s.job_id,
-      s.step
-    limit p_limit
-    for update of s skip locked
-  ) m;
+    and unstuck_private.holds_slot(s)
+    and s.provider_task_id is not null;
+  v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
     r.overdue, r.output, w.body,
-    -- The provider's clock may not be ours.
+    -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
     v_open
   from unstuck_private.steps_reserve(v_now, v_keys) r
   join unstuck.jobs j on j.id = r.job_id
-  -- What was said at this address about another step's task says nothing of this one.
+  -- The newest webhook of this run, unless it names the task of another step.
   left join lateral (
     select i.task_id, i.body
     from unstuck.webhook_inbox i
@@ -109,18 +72,7 @@ begin
     limit 1
   ) w on true;
 
-  select jsonb_agg(to_jsonb(m))
-  into v_keys
-  from (
-    select s.job_id, s.step, 'cancel' as due, false as overdue
-    from unstuck.job_steps s
-    where s.provider = p_provider
-      and s.provider_cancel_due <> '[]'
-      and coalesce(s.checked_at, '-infinity') <= v_now - interval '15 seconds'
-    order by s.checked_at nulls first, s.job_id
-    limit p_limit
-    for update of s skip locked
-  ) m;
+  v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
     false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
@@ -130,12 +82,18 @@ begin
 end $$;
 
 comment on function unstuck.steps_due_v1 is $c$
-Caller: sweep; with p_all the checker, for which every running step is due.
+Caller: a healer, for one asynchronous provider; with p_all the checker, for which every running
+step is due.
 
-Steps to ask the provider about (query: unchecked for 30 s or past the deadline; inbox: sent, no
-answer; copy: finished, not stored; cancel: owed), those first that were not asked about for
-longest, and how many are open in all. What it returns is reserved for a moment. What somebody
-else holds is left for the next call, and so is a step that cannot be reserved.
+Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
+caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
+copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
+queried for longest come first. open: how many tasks the provider works on in all.
+
+Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
+that cannot be reserved, is left to the next call.
+
+Replay: a step that is reserved does not come again for some seconds.
 $c$;
 
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;

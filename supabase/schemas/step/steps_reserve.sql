@@ -1,6 +1,6 @@
--- Reserves steps, which are locked, for whoever asks about them: their keys with what is due and
--- whether it is overdue. Returns those that could be reserved. A step that cannot even be noted
--- (a trigger refuses it) is left out.
+-- Reserves locked steps for the caller, which is about to query the provider: p_keys names each
+-- with what is due. Returns those that could be reserved. A step whose row cannot be written (a
+-- trigger refuses it) is left out.
 create or replace function unstuck_private.steps_reserve(p_now timestamptz, p_keys jsonb)
 returns table (
   job_id uuid,

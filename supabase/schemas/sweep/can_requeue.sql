@@ -1,6 +1,7 @@
--- Once its lease is over, this step goes back to the queue: it was handed over and never sent (a
--- rescue), or it is a synchronous attempt whose worker died. Without a lease nobody held it: it
--- was written by others. Some tools are retried by their own cleanup, which calls their function.
+-- True when the sweep requeues this step after its lease ended: a worker claimed it and never
+-- submitted it (a rescue, at most 3), or it is an attempt at a synchronous provider whose worker
+-- stopped. A step without a lease was written by others. Steps of a provider with
+-- `retried_by_function` are left to their own cleanup.
 create or replace function unstuck_private.can_requeue(
   p_step unstuck.job_steps,
   p_tool unstuck.tools,

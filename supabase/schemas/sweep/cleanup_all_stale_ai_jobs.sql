@@ -3,8 +3,8 @@ returns table (table_name text, cancelled_count int, refunded_credits bigint)
 language plpgsql
 security definer
 set search_path = ''
--- PostgREST sets it for the call; pg_cron and psql do not. There the time budgets of the healing
--- and of its report are what bounds this function.
+-- PostgREST applies it to the call; for pg_cron and psql the time budgets of the healing and of its
+-- report bound this function.
 set statement_timeout = '55s'
 as
 $$
@@ -25,12 +25,14 @@ begin
 end $$;
 
 comment on function unstuck.cleanup_all_stale_ai_jobs is $c$
-Caller: pg_cron, an operator.
+Caller: pg_cron every minute, and an operator.
 
-The healer that needs no edge: closes every live job of all tools past its limit and returns the
-credits; what was sent to an asynchronous provider waits 3 minutes past its deadline for an edge
-healer to ask. It waits for nobody, and no row stops the others. What it healed stays healed
-whatever becomes of its report. Always seven rows.
+Effect: the healer that needs no edge. It finalises every live job that ran out of time, of all
+tools, with its refund. A step that was sent to an asynchronous provider waits 3 minutes past its
+deadline for an edge healer, which can query the provider. It waits for no lock, no job stops the
+others, and a failed report undoes no healing. Always seven rows, one per table.
+
+Refuses: nothing.
 
 Replay: zeros.
 $c$;

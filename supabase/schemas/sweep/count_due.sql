@@ -1,5 +1,5 @@
--- What the rules above would still close, looking one page ahead. A row that cannot be judged is
--- left over too.
+-- How many jobs a sweep would still finalise, in the first page of each order. A job that cannot be
+-- judged counts too.
 create or replace function unstuck_private.count_due(p_now timestamptz) returns int
 language plpgsql
 stable

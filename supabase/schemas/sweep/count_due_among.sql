@@ -1,4 +1,4 @@
--- How many of these jobs are over; 0 where that cannot be told of one of them.
+-- How many of these jobs have run out of time; 0 where one of them cannot be judged.
 create or replace function unstuck_private.count_due_among(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql

@@ -1,4 +1,4 @@
--- How many live rows are past every healer's patience; past 10,000 it stops counting.
+-- How many live jobs are past the deadline of every healer; it counts no further than 10,000.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
 stable

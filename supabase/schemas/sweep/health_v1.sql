@@ -18,10 +18,14 @@ $$
 $$;
 
 comment on function unstuck.health_v1 is $c$
-Caller: health of the gateway.
+Caller: the gateway, for /health.
 
-What the last finished sweep stored; never scans. Nulls when there was none, or where that sweep
-could not count.
+Effect: none; what the last finished pass of a healer stored. It never scans. Nulls where there was
+none, or where that pass could not count.
+
+Refuses: nothing.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.health_v1 from public, anon, authenticated, service_role;

@@ -1,5 +1,5 @@
--- What `jobs_due` says of these jobs, which are locked, as arrays side by side. A row on which it
--- fails is found by halves and quarantined.
+-- The answers of `jobs_due` for these jobs, which are locked, as arrays side by side. A job on
+-- which `jobs_due` fails is found by halves and quarantined.
 create or replace function unstuck_private.jobs_due_each(
   p_now timestamptz,
   p_ids uuid[],

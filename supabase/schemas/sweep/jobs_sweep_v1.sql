@@ -17,13 +17,13 @@ $$
 $$;
 
 comment on function unstuck.jobs_sweep_v1 is $c$
-Caller: cleanup-stale-jobs.
+Caller: cleanup-stale-jobs, in its pass.
 
-Closes and refunds, or puts back, every row whose clock ran out and that needs no question to a
-provider, up to p_limit and for some seconds, before the caller gives the call up. It waits for
-nobody: what others hold is left for the next pass. A row that cannot be healed is quarantined.
+Effect: finalises, or requeues, every job that ran out of time and needs no query to a provider, up
+to p_limit jobs and for six seconds. It waits for no lock. A job that cannot be healed is
+quarantined. remaining: due, but locked by others or beyond the limit (looking one page ahead).
 
-remaining: due, but locked by others or beyond the limit (looked ahead for one page).
+Refuses: nothing.
 
 Replay: nothing left to do.
 $c$;

@@ -1,5 +1,5 @@
--- Fails one step without an attempt left, of a job that is locked. No row where somebody was
--- faster. A job with odd money is quarantined instead.
+-- Fails one step that has no attempt left, of a job that is locked. A job whose ledger disagrees
+-- with its row is quarantined instead. No row where the step is no longer at work.
 create or replace function unstuck_private.step_fail_exhausted(
   p_now timestamptz,
   p_job_id uuid,

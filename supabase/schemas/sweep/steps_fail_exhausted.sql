@@ -1,5 +1,6 @@
--- A synchronous step with no attempt left fails alone where its siblings may still finish. What
--- somebody else holds is left for the next pass; a job on which this fails is quarantined.
+-- Fails the steps at synchronous providers that have no attempt left; their siblings go on. What
+-- another transaction has locked is left to the next pass; a job on which this fails is
+-- quarantined.
 create or replace function unstuck_private.steps_fail_exhausted(
   p_now timestamptz,
   p_user_id uuid,

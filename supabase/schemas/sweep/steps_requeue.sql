@@ -1,5 +1,5 @@
--- Puts the steps of these jobs, which are locked, back into the queue where they may go back, and
--- says how many. A job on which this fails is found by halves and quarantined.
+-- Requeues the steps of these jobs, which are locked, where `can_requeue` allows it, and returns
+-- how many. A job on which this fails is found by halves and quarantined.
 create or replace function unstuck_private.steps_requeue(p_now timestamptz, p_ids uuid[])
 returns int
 language plpgsql

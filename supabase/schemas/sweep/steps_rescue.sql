@@ -1,5 +1,5 @@
--- Steps whose lease ran out and that go back to the queue (`can_requeue`), of jobs that nobody
--- else holds. Returns how many.
+-- Requeues steps whose lease ended (`can_requeue`), of jobs that no other transaction has locked.
+-- Returns how many.
 create or replace function unstuck_private.steps_rescue(
   p_now timestamptz,
   p_user_id uuid,

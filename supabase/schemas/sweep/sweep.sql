@@ -1,10 +1,10 @@
--- Everything SQL can heal, up to p_limit jobs and a time budget: first what is over, page by page,
--- then steps without an attempt left, then steps that go back to the queue. None of the three
--- stops another, and no row stops the others.
+-- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
+-- of time, page by page, then fails steps without an attempt left, then requeues steps. None of the
+-- three stops another, and no row stops the others.
 --
--- Rows without a job count what went back to the queue and what is left over, looking one page
--- ahead. `p_now` is an argument so that tests need not sleep. Planned anew for each page: from the
--- sixth on, one plan for pages of any size would read whole tables.
+-- A row without a job counts requeued steps, or due jobs that are left over, looking one page
+-- ahead. `p_now` is an argument so that tests need not wait. Each page is planned anew: a plan for
+-- pages of any size would read whole tables.
 create or replace function unstuck_private.sweep(
   p_now timestamptz,
   p_user_id uuid,
@@ -36,7 +36,7 @@ declare
   v_id uuid;
 begin
   perform unstuck_private.act_as('sweep');
-  -- A user's own heal has the account before anything else, as whatever else works on that user.
+  -- A user's own heal locks the account first, like every other function that works on the user.
   if p_user_id is not null and not unstuck_private.account_try_lock(p_user_id) then
     return;
   end if;

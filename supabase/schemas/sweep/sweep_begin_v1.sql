@@ -11,7 +11,13 @@ $$
 $$;
 
 comment on function unstuck.sweep_begin_v1 is $c$
-Caller: an edge healer, before its pass. Opens the pass's row.
+Caller: an edge healer, before its pass.
+
+Effect: writes the row of the pass, which later calls name by sweep_id.
+
+Refuses: nothing.
+
+Replay: another row: each call begins a pass.
 $c$;
 
 revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
--- Live rows that may be over, in the order of their key after (p_at, p_id): past their deadline,
--- or ('age') as old as the hard limit of A5 whatever their deadline says. A page costs what it
--- holds, not what the backlog holds.
+-- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
+-- deadline, or ('age') so old that the lifetime may be over whatever their deadline says. A page
+-- costs what it holds, not what the backlog holds.
 create or replace function unstuck_private.sweep_candidates(
   p_now timestamptz,
   p_by text,

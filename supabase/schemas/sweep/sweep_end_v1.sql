@@ -8,7 +8,7 @@ returns table (stuck int, violations int, remaining int)
 language plpgsql
 security definer
 set search_path = ''
--- PostgREST sets it for the call; elsewhere a limit that is set here bounds nothing.
+-- PostgREST applies it to the call; elsewhere it bounds nothing.
 set statement_timeout = '30s'
 as
 $$
@@ -31,11 +31,14 @@ end $$;
 comment on function unstuck.sweep_end_v1 is $c$
 Caller: an edge healer, after its pass.
 
-Audits what has changed since the last audit, for at most about half a second, and stores what
-health reads: stuck rows and offences. A count that failed is stored as null, which is not healthy;
-the pass is finished all the same.
+Effect: adds what the pass did, audits what changed since the last audit, for about half a second at
+most, and stores what health reads: stuck jobs and violations. A count that failed is stored as
+null, which is not healthy; the pass is finished all the same. remaining: jobs that are due after
+all the pass did.
 
-remaining: due and left over after all that the pass did, also by asking providers.
+Refuses: nothing; no row where there is no such pass.
+
+Replay: adds the numbers again.
 $c$;
 
 revoke all on function unstuck.sweep_end_v1 from public, anon, authenticated, service_role;

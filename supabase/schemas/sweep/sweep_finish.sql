@@ -1,6 +1,6 @@
--- Finishes a pass with what health reads. Counting may fail, be cancelled or take long; the pass is
--- finished all the same, without the count that failed, and nothing that it healed is undone:
--- health is not good while a count is missing.
+-- Finishes a pass with the counts that health reads. A count may fail, be cancelled or take long:
+-- the pass is finished all the same, without that count, and nothing that it healed is undone.
+-- Health is not good while a count is missing.
 create or replace function unstuck_private.sweep_finish(p_sweep_id bigint)
 returns table (stuck int, violations int, remaining int)
 language plpgsql

@@ -1,6 +1,7 @@
--- One page: what nobody else holds is locked, judged under the locks (asking first would ask
--- twice) and closed. The last row counts what is due and left over: held by others, or beyond
--- p_limit. Of the rows found by age nearly all are well, and not worth a lock.
+-- Heals one page: it locks the jobs that no other transaction has locked, judges them under the
+-- locks and finalises those that are due. The last row counts what is due and left over: locked by
+-- others, or beyond p_limit. Of the jobs found by age nearly all are well, so those are judged
+-- before they are locked.
 create or replace function unstuck_private.sweep_page(
   p_now timestamptz,
   p_by text,
@@ -28,7 +29,7 @@ begin
     begin
       p_ids := array(select d.job_id from unstuck_private.jobs_due(p_now, p_ids) d);
     exception when others then
-      -- One of them is odd: it is found under the locks.
+      -- One of them cannot be judged: `jobs_due_each` finds it under the locks.
       null;
     end;
   end if;

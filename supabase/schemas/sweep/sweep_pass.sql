@@ -1,4 +1,5 @@
--- One pass over everybody, with what it did in all and by table, added to its row.
+-- One pass over all users: what it did, in all and by table, added to the row of the pass. Then it
+-- prunes old rows.
 create or replace function unstuck_private.sweep_pass(
   p_sweep_id bigint,
   p_limit int,
@@ -57,7 +58,7 @@ begin
       s.refunded_credits::numeric + v_did.refunded),
     requeued = s.requeued + v_did.requeued
   where s.id = p_sweep_id;
-  -- Old rows go with the pass; what fails at that undoes nothing.
+  -- A failure here undoes nothing that the pass healed.
   begin
     perform 1
     from unstuck_private.prune_old_rows(clock_timestamp());

@@ -1,3 +1,4 @@
+-- One row per pass of a healer. Null counts in a finished row: the count failed.
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,

@@ -11,10 +11,12 @@ $$
 $$;
 
 comment on function unstuck.user_heal_v1 is $c$
-Caller: a request of that user that was refused by the user's own rows.
+Caller: a request that was refused because of the user's own live jobs.
 
-Heals what is over, at once. A second at most is waited for the user's account; who holds it for
-longer is not waited for, and nothing is healed.
+Effect: heals the jobs of this user that ran out of time. It waits at most a second for the user's
+account; if another transaction holds it for longer, nothing is healed.
+
+Refuses: nothing.
 
 Replay: zeros.
 $c$;

@@ -1,4 +1,4 @@
--- One row per provider. An operator's own limits stay when this is applied again.
+-- One row per provider. A row that is there already keeps the operator's own limits.
 insert into unstuck.providers (
   provider, max_concurrent, synchronous, signed_webhooks, retried_by_function
 )

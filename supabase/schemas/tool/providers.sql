@@ -1,15 +1,16 @@
--- Who does the work, and how many steps at once.
+-- The providers, and how many steps each may work on at once. What differs between providers is a
+-- column here: no function names a provider.
 create table unstuck.providers (
   provider text primary key,
-  -- How many slots there are: steps that may be at the provider at the same time.
+  -- The number of slots: steps that the provider may work on at the same time.
   max_concurrent int not null
     check (max_concurrent >= 0),
   enabled boolean not null default true,
-  -- A synchronous provider answers with the result; its worker holds a lease while the call runs.
+  -- A synchronous provider answers with the result; a worker holds a lease while the call runs.
   synchronous boolean not null default false,
-  -- Where webhooks are not signed they are only hints: running steps are also asked about.
+  -- False: a webhook is only a hint, and the healers query running steps as well.
   signed_webhooks boolean not null default false,
-  -- Its tools' own cleanup calls their function again: the healers leave its attempts to it.
+  -- True: a cleanup of its own retries its steps by calling their function, and the sweep does not.
   retried_by_function boolean not null default false,
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'

@@ -1,4 +1,5 @@
--- Notes when a limit is lowered. Steps that were claimed before are no offence against the new one.
+-- Records when a limit is lowered. Steps that were claimed before may exceed the new limit; that is
+-- no violation.
 create or replace function unstuck_private.providers_before_update() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,7 +1,7 @@
 -- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
 create table unstuck.tools (
   tool text primary key,
-  -- The old table name, today a view, under which older clients know its jobs.
+  -- The view under whose name older clients know its jobs.
   table_name text not null
     check (table_name in (
       'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',
@@ -14,25 +14,26 @@ create table unstuck.tools (
     check (priced_per in ('job', 'step')),
   step_order text not null default 'sequential'
     check (step_order in ('sequential', 'parallel')),
-  -- `all`: a failure returns the whole price; `per_step`: delivered steps stay charged.
+  -- `all`: a failed job is refunded whole; `per_step`: delivered steps stay charged.
   refund_rule text not null default 'all'
     check (refund_rule in ('all', 'per_step')),
-  -- A user has one live job among the tools of a group.
+  -- A user has at most one live job among the tools of a group; null: any number.
   exclusive_group text,
   -- How long a claimed step may take until the provider has accepted it.
   start_timeout interval not null default '25 seconds'
     check (start_timeout > '0'),
-  -- How long a step may be at the provider.
+  -- How long the provider may work on a step.
   run_timeout interval not null default '10 minutes'
     check (run_timeout > '0'),
   -- How long a job may wait in the queue.
   queue_ttl interval not null default '10 minutes'
     check (queue_ttl > '0'),
+  -- How often a step may be submitted.
   attempt_max int not null default 3
     check (attempt_max >= 1),
   -- Whether users may cancel what is already at the provider.
   user_cancel_running boolean not null default false,
-  -- Nobody can order a disabled tool; its old rows stay readable.
+  -- A disabled tool refuses orders; its jobs stay readable.
   enabled boolean not null default true
 );
 

@@ -1,6 +1,6 @@
--- The picture of each step, for who may see it: its owner once it was delivered (the step
--- completed, and the job did not fail as a whole), an admin and the service. It reads with its
--- owner's rights, so the one protected column is guarded in itself, whatever is asked beside it.
+-- The output of each step for those who may see it: for its owner once it was delivered (the step
+-- is completed, and the job did not fail as a whole), for an admin and for the service. The view
+-- reads with its owner's rights, so its one protected column guards itself.
 create view unstuck_private.delivered_outputs as
 select
   s.job_id,

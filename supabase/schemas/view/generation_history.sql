@@ -1,4 +1,4 @@
--- An older page's jobs: websites.
+-- Jobs under the name that older pages read: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -42,7 +42,7 @@ where j.tool in (
   where t.table_name = 'generation_history'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_history
 for each row execute function unstuck_private.legacy_write_refuse();
 

@@ -1,4 +1,4 @@
--- An older page's jobs: sets of cards.
+-- Jobs under the name that older pages read: sets of cards.
 create view unstuck.generation_jobs
 with (security_invoker = true) as
 select
@@ -44,7 +44,7 @@ where j.tool in (
   where t.table_name = 'generation_jobs'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 

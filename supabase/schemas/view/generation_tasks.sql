@@ -1,4 +1,4 @@
--- An older page's cards: one row a step of a set.
+-- Cards under the name that older pages read: one row per step of a set of cards.
 create view unstuck.generation_tasks
 with (security_invoker = true) as
 select
@@ -43,7 +43,7 @@ where j.tool in (
   where t.table_name = 'generation_jobs'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 

@@ -1,4 +1,4 @@
--- A row per table: what is live there, how old it is, and the three things that should be 0.
+-- One row per table: what is live there, how old it is, and three counts that should be 0.
 create view unstuck.job_health
 with (security_invoker = true) as
 select
@@ -13,7 +13,7 @@ select
         select from unstuck.job_steps s
         where s.job_id = j.id and s.provider_task_id is not null
       )
-      -- Asked once for all rows: a place costs the whole queue.
+      -- Read once for all rows, because a position costs a pass over the whole queue.
       and j.id not in (select p.job_id from unstuck_private.visible_positions() p)
   ) as old_queued_without_task_or_position,
   count(j.id) filter (

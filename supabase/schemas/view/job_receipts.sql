@@ -1,4 +1,4 @@
--- What a job cost and why: every entry of its own. Owners see theirs.
+-- What a job cost and why: every entry of its ledger. Owners see their own jobs.
 create view unstuck.job_receipts
 with (security_invoker = true) as
 select

@@ -1,4 +1,4 @@
--- The last 24 hours, a row each, for the admin page.
+-- The last 24 hours, one row each, for the admin page.
 create view unstuck.jobs_by_hour
 with (security_invoker = true) as
 select

@@ -1,4 +1,4 @@
--- An older page's jobs: the pose changer.
+-- Jobs under the name that older pages read: the pose changer.
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
 select

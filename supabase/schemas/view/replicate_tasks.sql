@@ -1,4 +1,4 @@
--- An older page's jobs: the try-on of several garments.
+-- Jobs under the name that older pages read: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -46,7 +46,7 @@ where j.tool in (
   where t.table_name = 'replicate_tasks'
 );
 
--- Written by nobody but the functions.
+-- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.replicate_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 

@@ -1,4 +1,4 @@
--- Status words by front end (API, "Status words"). The table name decides.
+-- The word that the front end of an old table name uses for a status.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
 immutable

@@ -1,4 +1,4 @@
--- An older page's jobs: the picture upscaler.
+-- Jobs under the name that older pages read: the image upscaler.
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
 select

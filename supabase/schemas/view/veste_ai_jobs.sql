@@ -1,4 +1,4 @@
--- An older page's jobs: the try-on of one garment.
+-- Jobs under the name that older pages read: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select

@@ -1,4 +1,4 @@
--- An older page's jobs: the video upscaler.
+-- Jobs under the name that older pages read: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select

@@ -1,3 +1,4 @@
+-- The rows of `jobs_by_hour`, for those who may see them.
 create or replace function unstuck_private.visible_hours()
 returns table (
   hour timestamptz,

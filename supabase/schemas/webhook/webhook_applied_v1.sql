@@ -12,11 +12,11 @@ $$
 $$;
 
 comment on function unstuck.webhook_applied_v1 is $c$
-Caller: the webhook consumer.
+Caller: the webhook consumer, after it handled a webhook.
 
-Effect: marks a recorded call as dealt with.
+Effect: marks the webhook as applied.
 
-Refuses: nothing; no row where there is no such call.
+Refuses: nothing; no row where there is no such webhook.
 
 Replay: keeps the first time.
 $c$;

@@ -1,5 +1,5 @@
--- Every authentic call of a provider, once. What comes before its step knows the provider's id is
--- kept and applied later; a week after, or once its job is over, the call is pruned.
+-- Every authentic webhook of a provider, once. One that comes before its step knows the provider's
+-- task is kept and applied later. It is pruned a week after, once its job is final.
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,

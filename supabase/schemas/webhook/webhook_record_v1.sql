@@ -34,13 +34,13 @@ begin
 end $$;
 
 comment on function unstuck.webhook_record_v1 is $c$
-Caller: provider-webhook, after it has verified the token.
+Caller: provider-webhook, after it verified the token.
 
-Effect: keeps the call; changes no job.
+Effect: stores the webhook; it changes no job.
 
 Refuses: nothing.
 
-Replay: recorded = false, with the id of the call that was kept.
+Replay: recorded = false, with the id of the webhook that is stored.
 $c$;
 
 revoke all on function unstuck.webhook_record_v1 from public, anon, authenticated, service_role;

@@ -20,11 +20,13 @@ $$
 $$;
 
 comment on function unstuck.generation_get_v1 is $c$
-Caller: the website functions' GET, for the verified user.
+Caller: the GET of the website functions, for the verified user.
 
-What job_get_v1 says, with retries and, once it is completed, where its files lie.
+Effect: like job_get_v1, with retries and, once the website is completed, the address of its files.
 
 Refuses: not_found.
+
+Replay: reads again.
 $c$;
 
 revoke all on function unstuck.generation_get_v1 from public, anon, authenticated, service_role;

@@ -14,10 +14,14 @@ $$
 $$;
 
 comment on function unstuck.generation_put_back_v1 is $c$
-Caller: cleanup-stale-generations, whose call failed.
+Caller: cleanup-stale-generations, when its call of the tool's function failed.
 
-The reservation is undone, so that the next cleanup tries again at once. No row where another
+Effect: undoes the reservation, so that the next cleanup tries again at once. No row where another
 attempt has begun.
+
+Refuses: nothing.
+
+Replay: changes nothing.
 $c$;
 
 revoke all on function unstuck.generation_put_back_v1

@@ -19,7 +19,6 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_actor text := case when p_user_id is null then 'service' else 'user' end;
   v_job unstuck.jobs;
   v_step unstuck.job_steps;
   v_max int;
@@ -27,7 +26,7 @@ declare
   v_status text;
   v_refunded bigint := 0;
 begin
-  perform unstuck_private.act_as(v_actor);
+  perform unstuck_private.act_as(case when p_user_id is null then 'service' else 'user' end);
   v_job := unstuck_private.job_lock(p_job_id);
   if v_job.id is null
     or v_job.tool <> p_tool
@@ -59,30 +58,7 @@ begin
     into v_status, v_refunded
     from unstuck_private.website_fail(v_job, v_step) f;
   else
-    -- Another attempt of the same paid job; what it is about is what the record says.
-    update unstuck.jobs
-    set retries = retries + 1
-    where id = p_job_id;
-    update unstuck.job_steps s
-    set status = 'queued',
-      input = v_job.input || s.input,
-      lease_until = null,
-      claimed_at = null,
-      sent_at = null,
-      started_at = null,
-      not_before = null,
-      checked_at = null,
-      deadline_at = least(v_now + t.queue_ttl, v_job.expires_at)
-    from unstuck.tools t
-    where s.job_id = p_job_id
-      and s.step = 1
-      and t.tool = p_tool;
-    perform unstuck_private.job_sync_from_steps(array[p_job_id]);
-    insert into unstuck.job_events (
-      job_id, step, run, event, from_status, to_status, actor, detail)
-    values (
-      p_job_id, 1, v_step.run, 'website_retried', 'running', 'queued', v_actor,
-      jsonb_build_object('retry', v_job.retries + 1));
+    perform unstuck_private.website_requeue(v_job, v_step, v_now);
   end if;
   return query
   select case when v_status is null then 'retried' else 'closed' end,
@@ -93,14 +69,14 @@ begin
 end $$;
 
 comment on function unstuck.generation_retry_v1 is $c$
-Caller: the website functions, for retryHistoryId (p_user_id null: the service; the user is the
-record's own).
+Caller: the website functions, for retryHistoryId. p_user_id null: the service calls, for the user
+of the record.
 
-A stale attempt goes back to the queue, free, retries + 1. outcome retried | closed (no attempt
-left: failed and refunded).
+Effect: puts a stale attempt back into the queue, free of charge, with retries + 1. outcome: retried
+| closed (no attempt or no time left: the job failed and was refunded).
 
-Refuses: not_found (also another's or another tool's), already_final, in_progress (also one that
-is quarantined).
+Refuses: not_found (also a job of another user or tool), already_final, in_progress (also a
+quarantined job).
 
 Replay: in_progress.
 $c$;

@@ -52,13 +52,14 @@ end $$;
 comment on function unstuck.generations_stale_v1 is $c$
 Caller: cleanup-stale-generations.
 
-Websites whose attempt stopped. action retry: reserved for the caller for 45 s, who calls the
-function of its tool | failed: no attempt or time left, closed and refunded here. What somebody
-else holds is left for the next call; a row on which this fails is quarantined.
+Effect: goes through websites whose attempt stopped, up to p_limit. action: retry (reserved for 45 s
+for the caller, which calls the function of its tool) | failed (no attempt or no time left: failed
+and refunded here). What another transaction has locked is left to the next call; a job on which
+this fails is quarantined. remaining: stale websites beyond p_limit.
 
-remaining: stale ones beyond p_limit.
+Refuses: nothing.
 
-Replay: what is reserved is not given out again.
+Replay: a reserved website does not come again for 45 s.
 $c$;
 
 revoke all on function unstuck.generations_stale_v1 from public, anon, authenticated, service_role;

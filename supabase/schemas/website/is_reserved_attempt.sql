@@ -1,4 +1,5 @@
--- A cleanup was given this stale attempt a moment ago, to call its function.
+-- True when a cleanup reserved this stale attempt less than 45 seconds ago, to call the function of
+-- its tool.
 create or replace function unstuck_private.is_reserved_attempt(
   p_step unstuck.job_steps,
   p_now timestamptz

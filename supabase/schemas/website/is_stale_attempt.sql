@@ -1,5 +1,5 @@
--- A website's attempt whose worker stopped: it runs, and nobody holds it. Rows written by others
--- have no lease; their deadline says when.
+-- True for a website's attempt whose worker stopped: it runs, and no lease covers it. A row that
+-- others wrote has no lease; its deadline counts.
 create or replace function unstuck_private.is_stale_attempt(
   p_step unstuck.job_steps,
   p_now timestamptz

@@ -1,5 +1,5 @@
--- No attempt or no time left: the website is given up, in the caller's transaction, which has
--- locked account, job and step.
+-- Fails a website that has no attempt or no time left, and refunds it. The caller has locked
+-- account, job and step.
 create or replace function unstuck_private.website_fail(
   p_job unstuck.jobs,
   p_step unstuck.job_steps

@@ -1,6 +1,6 @@
--- What becomes of a website whose attempt stopped: failed and refunded where no attempt or no time
--- is left, else reserved for whoever asks. Its account, job and step are locked. No row where
--- another cleanup, or its owner, came first, and where its money is odd: then it is quarantined.
+-- Fails a website whose attempt stopped, with its refund, if it has no attempt or no time left;
+-- else reserves it for the caller. Account, job and step are locked. No row where another cleanup
+-- or the owner came first, or where the ledger disagrees with the row: then the job is quarantined.
 create or replace function unstuck_private.website_reserve_or_fail(p_job_id uuid, p_step int)
 returns table (tool text, run bigint, retries int, action text, refunded bigint)
 language plpgsql

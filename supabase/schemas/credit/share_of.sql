@@ -1,5 +1,5 @@
--- One step's share of the price. What does not divide goes to the first steps, one credit each, so
--- that the shares add up to exactly the price.
+-- The share of one step in the price. A rest that does not divide goes to the first steps, one
+-- credit each, so that the shares add up to exactly the price.
 create or replace function unstuck_private.share_of(p_price bigint, p_steps int, p_step int)
 returns bigint
 language sql

@@ -1,4 +1,4 @@
--- Something was taken or returned for this job.
+-- True when credits were taken or refunded for this job.
 create or replace function unstuck_private.has_ledger_entries(p_job_id uuid) returns boolean
 language sql
 stable

@@ -1,5 +1,5 @@
--- The row and the ledger do not say the same of what came back, or more came back than was taken.
--- No healer moves money on a guess: such a row is quarantined.
+-- True when the job's row and the ledger disagree about what was refunded, or when more was
+-- refunded than taken. Healers quarantine such a job: none moves credits on a guess.
 create or replace function unstuck_private.has_ledger_mismatch(p_job unstuck.jobs) returns boolean
 language sql
 stable

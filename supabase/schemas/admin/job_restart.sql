@@ -1,0 +1,52 @@
+-- Puts the unfinished steps of a live job back into the queue, with fresh counters and deadlines,
+-- and owes the provider a cancel of each old task. Finished steps are kept. The job is locked.
+create or replace function unstuck_private.job_restart(
+  p_job unstuck.jobs,
+  p_tool unstuck.tools,
+  p_now timestamptz
+)
+returns void
+language sql
+set search_path = ''
+as
+$$
+  update unstuck.jobs j
+  set expires_at = p_now + unstuck_private.job_lifetime(j.tool, j.total_steps),
+    deadline_at = p_now + p_tool.queue_ttl,
+    retries = 0
+  where j.id = p_job.id;
+
+  update unstuck.job_steps s
+  set status = 'queued',
+    attempts = 0,
+    rescues = 0,
+    not_before = null,
+    sent_at = null,
+    started_at = null,
+    claimed_at = null,
+    lease_until = null,
+    provider_cancel_due = unstuck_private.cancel_debt_with(s),
+    provider_task_id = null,
+    provider_done_at = null,
+    run = s.run + 1,
+    deadline_at = p_now + p_tool.queue_ttl
+  where s.job_id = p_job.id
+    and s.status in ('starting', 'running', 'queued');
+
+  update unstuck.job_steps s
+  set deadline_at = j.expires_at
+  from unstuck.jobs j
+  where j.id = s.job_id
+    and s.job_id = p_job.id
+    and s.status = 'blocked';
+
+  select unstuck_private.job_sync_from_steps(array[p_job.id]);
+
+  insert into unstuck.job_events (job_id, event, from_status, to_status, actor)
+  select j.id, 'job_requeued', p_job.status, j.status,
+    nullif(current_setting('unstuck.actor', true), '')
+  from unstuck.jobs j
+  where j.id = p_job.id
+$$;
+
+revoke all on function unstuck_private.job_restart from public, anon, authenticated, service_role;

@@ -1,0 +1,62 @@
+-- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
+-- the debit, the refunds before and the refund now of each. Without p_give it refunds nothing. The
+-- caller has locked the accounts (by id) and the jobs, and has ended the steps.
+create or replace function unstuck_private.jobs_refund(
+  p_ids uuid[],
+  p_statuses text[],
+  p_reasons text[],
+  p_give boolean default true
+)
+returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  insert into unstuck.credit_accounts (user_id)
+  select distinct j.user_id
+  from unstuck.jobs j
+  where j.id = any (p_ids)
+    and not exists (select from unstuck.credit_accounts a where a.user_id = j.user_id)
+    and unstuck_private.has_ledger_entries(j.id)
+  order by 1
+  on conflict do nothing;
+
+  return query
+  with due as materialized (
+    select *
+    from unstuck_private.refunds_due(p_ids, p_statuses)
+  ), entry as (
+    insert into unstuck.credit_entries (
+      user_id, job_id, step, kind, amount, balance_after, reason)
+    select d.user_id, d.job_id, d.step, 'refund', d.amount,
+      a.balance + sum(d.amount) over (
+        partition by d.user_id
+        order by d.job_id, d.step
+        rows unbounded preceding
+      ),
+      coalesce(n.reason, 'refund')
+    from due d
+    join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
+    join unstuck.credit_accounts a using (user_id)
+    where p_give
+      and d.amount is not null
+    returning user_id, amount
+  ), account as (
+    update unstuck.credit_accounts a
+    set balance = a.balance + t.total
+    from (
+      select user_id, sum(amount)::bigint as total
+      from entry
+      group by 1
+    ) t
+    where a.user_id = t.user_id
+  )
+  select d.job_id, d.debit, d.refunded,
+    coalesce(sum(d.amount) filter (where p_give), 0)::bigint
+  from due d
+  group by d.job_id, d.debit, d.refunded;
+end $$;
+
+revoke all on function unstuck_private.jobs_refund from public, anon, authenticated, service_role;

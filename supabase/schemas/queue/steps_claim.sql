@@ -1,0 +1,95 @@
+-- Claims up to p_limit waiting steps of a provider whose slots the caller has counted under the
+-- provider's lock. Each gets a new run, a lease and a deadline; its user goes to the end of the
+-- queue; its job shows that it starts. A step of a synchronous provider runs at once, and counts as
+-- an attempt from here on.
+create or replace function unstuck_private.steps_claim(
+  p_provider unstuck.providers,
+  p_now timestamptz,
+  p_limit int
+)
+returns table (
+  job_id uuid,
+  step int,
+  run bigint,
+  tool text,
+  user_id uuid,
+  attempts int,
+  input jsonb,
+  previous_output_url text,
+  run_ms int
+)
+language plpgsql
+set search_path = ''
+as
+$$
+#variable_conflict use_column
+begin
+  return query
+  with claimed as (
+    update unstuck.job_steps s
+    set status = case when p_provider.synchronous then 'running' else 'starting' end,
+      run = s.run + 1,
+      claimed_at = p_now,
+      sent_at = null,
+      provider_task_id = null,
+      checked_at = null,
+      not_before = null,
+      attempts = s.attempts + p_provider.synchronous::int,
+      started_at = case when p_provider.synchronous then p_now end,
+      lease_until = p_now + case when p_provider.synchronous then i.lease else t.start_timeout end,
+      deadline_at = least(
+        p_now + case when p_provider.synchronous then t.run_timeout else t.start_timeout end,
+        j.expires_at)
+    from unstuck_private.steps_pick(p_provider.provider, p_now, p_limit) p
+    cross join unstuck_private.intervals() i,
+      unstuck.jobs j,
+      unstuck.tools t
+    where s.job_id = p.job_id
+      and s.step = p.step
+      and j.id = s.job_id
+      and t.tool = j.tool
+    returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
+      p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
+  ), turn as (
+    -- Users who are served together go to the end of the queue in the order of their steps.
+    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
+    select p_provider.provider, c.user_id, p_now + max(c."position") * interval '1 microsecond'
+    from claimed c
+    group by c.user_id
+    on conflict on constraint queue_turns_pkey do update
+    set served_at = excluded.served_at
+  ), job as (
+    update unstuck.jobs j
+    set status = case
+        when p_provider.synchronous or j.status = 'running' then 'running'
+        else 'starting'
+      end,
+      started_at = case
+        when p_provider.synchronous then coalesce(j.started_at, p_now)
+        else j.started_at
+      end,
+      waited_in_queue = j.waited_in_queue
+        or coalesce(j.queued_at, j.created_at) < p_now - interval '2 seconds',
+      current_step = case when t.step_order = 'sequential' then c.step else j.current_step end,
+      deadline_at = c.deadline_at
+    from (
+      select c.job_id, max(c.step) as step, min(c.deadline_at) as deadline_at
+      from claimed c
+      group by c.job_id
+    ) c, unstuck.tools t
+    where j.id = c.job_id
+      and t.tool = j.tool
+  )
+  select c.job_id, c.step, c.run, c.tool, c.user_id, c.attempts, c.input,
+    (
+      select b.output_url
+      from unstuck.job_steps b
+      where b.job_id = c.job_id
+        and b.step = c.step - 1
+    ),
+    ceil(extract(epoch from c.run_for) * 1000)::int
+  from claimed c
+  order by c."position";
+end $$;
+
+revoke all on function unstuck_private.steps_claim from public, anon, authenticated, service_role;
