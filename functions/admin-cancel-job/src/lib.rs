@@ -1,61 +1,64 @@
 //! `admin-cancel-job`: an admin ends a live job of any tool; its owner gets back what it was charged.
 //!
-//! Role, state and money are settled in one transaction. Telling the provider, and letting the
-//! next job in, follow after the answer; what is lost there a sweep makes good.
+//! One transaction checks the role, ends the job and returns the credits. Telling the provider and
+//! starting what waits follow after the answer; a sweep repeats what is lost there.
 
-use serde::Deserialize;
-use serde_json::json;
-use shared::core::auth::Policy;
+use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::core::reply::Success;
+use shared::edge::Call;
 use shared::flow::finalise;
+use shared::flow::invocation::Invocation;
+use shared::flow::order::input::at_most;
 use shared::flow::submit::wake;
-use worker::{Context, Env, Request, Response, event};
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "admin-cancel-job",
-    ops: &[Op::new("", &["POST"], Policy::Admin)],
-    body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
-};
+    ops: {
+        POST "" for Admin => cancel,
+    },
+}
+
+const REASON_CHARS_MAX: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct AdminCancel {
     table: String,
-    job_id: String,
+    job_id: JobId,
     reason: Option<String>,
 }
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, handle).await
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AdminCancelled {
+    success: Success,
+    table: String,
+    job_id: JobId,
+    status: &'static str,
+    refunded_credits: i64,
+    message: String,
 }
 
-async fn handle(call: Call) -> Result<Reply, ApiError> {
-    let body: Body = call.json()?;
-    let job =
-        JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
-    call.log_job(job);
-    if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-        return Err(ApiError::bad_field("reason", "must have at most 500 characters"));
-    }
-    let actor = call.user()?;
+async fn cancel(call: Call, body: AdminCancel) -> Result<AdminCancelled, ApiError> {
+    let AdminCancel { table, job_id, reason } = body;
+    call.log_job(job_id);
+    at_most("reason", reason.as_deref(), REASON_CHARS_MAX)?;
     let cancelled =
-        finalise::cancel_by_admin(&call.cx(), actor, &body.table, job, body.reason.as_deref())
+        finalise::cancel_by_admin(&call.cx(), call.user()?, &table, job_id, reason.as_deref())
             .await?;
-    let owned = call.cx.clone();
-    call.background(
-        async move { wake::follow_up(&owned.cx(), &cancelled.provider, Some(job)).await },
-    );
-    let refunded = cancelled.refunded_credits;
-    Reply::ok(json!({
-        "success": true,
-        "table": body.table,
-        "jobId": job,
-        "status": "cancelled",
-        "refundedCredits": refunded,
-        "message": format!("Job cancelled and {refunded} credits refunded"),
-    }))
+    let refunded_credits = cancelled.refunded_credits;
+    call.background(async move |cx| {
+        wake::follow_up(&cx, &cancelled.provider, Some(job_id)).await;
+    });
+    Ok(AdminCancelled {
+        success: Success,
+        table,
+        job_id,
+        status: "cancelled",
+        refunded_credits,
+        message: format!("Job cancelled and {refunded_credits} credits refunded"),
+    })
 }

@@ -1,49 +1,63 @@
-//! `admin-retry-job`: an admin has another go at a job of any tool. A stuck one starts over where it stands, finished steps
-//! kept; a finished one is done again as a new job, free unless the admin says otherwise.
+//! `admin-retry-job`: an admin retries a job of any tool. A stuck job starts over where it stands
+//! and keeps its finished steps; a finished job is ordered anew, free unless the admin says otherwise.
 //!
-//! Role, state and money are settled in one transaction; what may start then starts after the answer.
+//! One transaction checks the role, the state and the money; what may start, starts after the answer.
 
-use serde::Deserialize;
-use serde_json::json;
-use shared::core::auth::Policy;
+use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::core::reply::Success;
+use shared::edge::Call;
 use shared::flow::heal::admin_retry;
-use worker::{Context, Env, Request, Response, event};
+use shared::flow::invocation::Invocation;
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "admin-retry-job",
-    ops: &[Op::new("", &["POST"], Policy::Admin)],
-    body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
-};
+    ops: {
+        POST "" for Admin => retry,
+    },
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct AdminRetry {
     table: String,
-    job_id: String,
+    job_id: JobId,
     charge: Option<bool>,
 }
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, handle).await
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AdminRetried {
+    success: Success,
+    /// The job itself, or the new one.
+    job_id: JobId,
+    #[serde(flatten)]
+    origin: RetryOrigin,
 }
 
-async fn handle(call: Call) -> Result<Reply, ApiError> {
-    let body: Body = call.json()?;
-    let job =
-        JobId::parse(&body.job_id).ok_or_else(|| ApiError::bad_field("jobId", "is not a UUID"))?;
-    call.log_job(job);
-    let charge = body.charge.unwrap_or(false);
+#[derive(Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum RetryOrigin {
+    SameJob { retried: bool },
+    NewJob { retry_of: JobId },
+}
+
+async fn retry(call: Call, body: AdminRetry) -> Result<AdminRetried, ApiError> {
+    let AdminRetry { table, job_id, charge } = body;
+    call.log_job(job_id);
+    let actor = call.user()?;
     let requeued =
-        admin_retry::by_admin(&call.cx(), call.user()?, &body.table, job, charge).await?;
-    let (owned, provider) = (call.cx.clone(), requeued.provider);
-    call.background(async move { admin_retry::follow_up(&owned.cx(), &provider).await });
-    Reply::ok(match requeued.retry_of {
-        None => json!({"success": true, "jobId": requeued.job_id, "retried": true}),
-        Some(old) => json!({"success": true, "jobId": requeued.job_id, "retryOf": old}),
+        admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge.unwrap_or(false)).await?;
+    let provider = requeued.provider;
+    call.background(async move |cx| admin_retry::follow_up(&cx, &provider).await);
+    Ok(AdminRetried {
+        success: Success,
+        job_id: requeued.job_id,
+        origin: match requeued.retry_of {
+            None => RetryOrigin::SameJob { retried: true },
+            Some(retry_of) => RetryOrigin::NewJob { retry_of },
+        },
     })
 }

@@ -1,45 +1,40 @@
-//! `cleanup-stale-generations`: finds websites whose attempt stopped and calls their function for another one, at most
-//! twice; after that they are failed and refunded. It makes no site and reads no answer of a model.
+//! `cleanup-stale-generations`: finds websites whose attempt stopped and calls their function for a
+//! retry, at most twice; after that it fails and refunds them. It makes no website itself.
 //!
 //! Missed, doubled and overlapping runs are harmless.
 
-use serde_json::{Value, json};
-use shared::core::auth::Policy;
+use serde::Serialize;
+use shared::core::body::NoInput;
 use shared::core::error::ApiError;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, OwnedCx, Reply, Spec};
-use shared::flow::heal::website_retry;
-use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
+use shared::core::reply::Success;
+use shared::edge::{Call, OwnedCx};
+use shared::flow::heal::website_retry::{self, Report};
+use shared::flow::invocation::Invocation;
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "cleanup-stale-generations",
-    ops: &[Op::new("", &["GET", "POST"], Policy::Scheduled)],
-    body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
-};
+    ops: {
+        GET | POST "" for Scheduled => clean_up,
+    },
+    cron: by_cron,
+}
 
-/// Of one run: three subrequests each.
+/// How many websites one run handles, with three subrequests each.
 const LIMIT: u32 = 100;
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, handle).await
+#[derive(Serialize)]
+struct CleanedWebsites {
+    success: Success,
+    #[serde(flatten)]
+    report: Report,
 }
 
-#[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    edge::serve_scheduled(&SPEC, env, clean_up).await;
-}
-
-async fn clean_up(cx: OwnedCx) -> Result<(), ApiError> {
+async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
     website_retry::clean_up(&cx.cx(), LIMIT).await.map(drop)
 }
 
-async fn handle(call: Call) -> Result<Reply, ApiError> {
+async fn clean_up(call: Call, _: NoInput) -> Result<CleanedWebsites, ApiError> {
     let report = website_retry::clean_up(&call.cx(), LIMIT).await?;
-    let mut body =
-        serde_json::to_value(report).map_err(|error| ApiError::internal(error.to_string()))?;
-    if let Value::Object(fields) = &mut body {
-        fields.insert("success".to_owned(), json!(true));
-    }
-    Reply::ok(body)
+    Ok(CleanedWebsites { success: Success, report })
 }

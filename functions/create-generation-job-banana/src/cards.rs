@@ -1,6 +1,6 @@
 //! The seven cards, and what the model is asked for each.
 
-use crate::input::Input;
+use crate::input::CardsInput;
 use serde_json::Value;
 use shared::core::provider::gemini;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ const CARDS: [(&str, &str); 7] = [
 ];
 
 /// One complete provider request per selected card.
-pub(crate) fn steps(input: &Input, urls: &[String]) -> Vec<Value> {
+pub(crate) fn steps(input: &CardsInput, urls: &[String]) -> Vec<Value> {
     let cards = input
         .selected_cards
         .iter()
@@ -29,7 +29,7 @@ pub(crate) fn steps(input: &Input, urls: &[String]) -> Vec<Value> {
     prompts.map(|prompt| gemini::stored_request(urls, &prompt, &input.aspect_ratio)).collect()
 }
 
-fn prompt(input: &Input, number: u8, title: &str, shows: &str) -> String {
+fn prompt(input: &CardsInput, number: u8, title: &str, shows: &str) -> String {
     let mut text = format!(
         "Product card {number} ({title}) for a shop listing of \"{}\".",
         input.product_name

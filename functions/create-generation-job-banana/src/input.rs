@@ -2,23 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
+use shared::core::id::JobId;
 
 /// The body as it comes; unknown fields are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Body {
-    pub(crate) job_id: Option<String>,
+pub(crate) struct CardsBody {
+    pub(crate) job_id: Option<JobId>,
     pub(crate) session_id: Option<String>,
     product_name: String,
     category: Option<String>,
     description: Option<String>,
-    product_images: Vec<Image>,
+    product_images: Vec<ProductImage>,
     selected_cards: Vec<u8>,
     aspect_ratio: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Image {
+pub(crate) struct ProductImage {
     pub(crate) url: String,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
@@ -27,13 +28,13 @@ pub(crate) struct Image {
 /// A checked input: what makes two orders the same, and what the job keeps.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Input {
+pub(crate) struct CardsInput {
     pub(crate) product_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) category: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
-    pub(crate) product_images: Vec<Image>,
+    pub(crate) product_images: Vec<ProductImage>,
     pub(crate) selected_cards: Vec<u8>,
     pub(crate) aspect_ratio: String,
 }
@@ -49,8 +50,8 @@ const RATIOS: [&str; 14] = [
 ];
 const RATIO: &str = "3:4";
 
-impl Input {
-    pub(crate) fn check(body: &Body) -> Result<Self, ApiError> {
+impl CardsInput {
+    pub(crate) fn check(body: &CardsBody) -> Result<Self, ApiError> {
         let bad = |field: &str, problem: &str| Err(ApiError::bad_field(field, problem));
         if body.product_name.trim().is_empty() {
             return bad("productName", "must not be empty");

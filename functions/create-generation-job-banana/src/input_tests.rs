@@ -1,6 +1,6 @@
 //! Orders of cards: what is taken, what is refused by name, and the requests they become.
 
-use super::{Body, Input};
+use super::{CardsBody, CardsInput};
 use crate::cards::steps;
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ fn body() -> Value {
     json!({"productName": " Steel bottle ", "productImages": [{"url": "https://p.test/a.png", "type": "front"}], "selectedCards": [4, 0]})
 }
 
-fn check(change: impl FnOnce(&mut Value)) -> Result<Input, String> {
+fn check(change: impl FnOnce(&mut Value)) -> Result<CardsInput, String> {
     let mut body = body();
     change(&mut body);
-    let body: Body = serde_json::from_value(body).map_err(|error| error.to_string())?;
-    Input::check(&body).map_err(|error| error.fields["field"].as_str().unwrap().to_owned())
+    let body: CardsBody = serde_json::from_value(body).map_err(|error| error.to_string())?;
+    CardsInput::check(&body).map_err(|error| error.fields["field"].as_str().unwrap().to_owned())
 }
 
 #[test]

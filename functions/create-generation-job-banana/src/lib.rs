@@ -1,106 +1,139 @@
-//! `create-generation-job-banana`: orders a set of product cards in one paid job; GET tells its owner how they go.
+//! `create-generation-job-banana`: orders a set of product cards as one paid job; GET shows its owner
+//! how far it is.
 //!
-//! Here are this tool's input and its prompts. The cards are made by `process-generation-tasks-banana`, which gets a
-//! hint; with the queue down its cron finds them.
+//! This crate holds the tool's input and its prompts. `process-generation-tasks-banana` makes the
+//! cards: a hint wakes it, and where the hint is lost its cron finds them.
 
 mod cards;
 mod input;
 
-use input::{Body, Input};
-use serde_json::{Value, json};
-use shared::app::runninghub as tool;
-use shared::core::auth::Policy;
+use input::{CardsBody, CardsInput};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::core::error::ApiError;
+use shared::core::id::JobId;
 use shared::core::job::State;
 use shared::core::provider::gemini;
+use shared::core::reply::{Reply, Success};
 use shared::core::transport::Transport;
-use shared::db::job::JobRow;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use shared::flow::order::enqueue as start;
+use shared::db::job::{JobRow, TaskView};
+use shared::edge::Call;
+use shared::flow::invocation::Invocation;
+use shared::flow::order::enqueue;
 use shared::flow::submit::wake;
-use worker::{Context, Env, Request, Response, event};
 
 const NAME: &str = "create-generation-job-banana";
 
-static SPEC: Spec = Spec {
-    name: NAME,
-    ops: &[
-        Op::new("", &["GET"], Policy::User).reading(),
-        Op::new("", &["POST"], Policy::User).charging(),
-    ],
-    body_bytes_max: BODY_BYTES_MAX,
+shared::function! {
+    name: "create-generation-job-banana",
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
-};
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, handle).await
+    ops: {
+        GET "" for User as Read => status,
+        POST "" for User as Order => create,
+    },
 }
 
-async fn handle(call: Call) -> Result<Reply, ApiError> {
-    match call.method.as_str() {
-        "GET" => status(&call).await,
-        _ => create(&call).await,
-    }
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CardsAccepted {
+    success: Success,
+    job_id: JobId,
+    total_cards: usize,
+    credits_charged: i64,
+    credits_refunded: i64,
+    balance: i64,
+    status: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
 }
 
-async fn create(call: &Call) -> Result<Reply, ApiError> {
-    let body: Body = call.json()?;
-    let input = Input::check(&body)?;
+async fn create(call: Call, body: CardsBody) -> Result<Reply, ApiError> {
+    let input = CardsInput::check(&body)?;
     let cx = call.cx();
     let random = cx.transport.random();
-    let job =
-        start::job_id("jobId", body.job_id.as_deref(), call.idempotency_key.as_deref(), random)?;
+    let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;
     call.log_job(job);
-    let mut order = start::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
+    let mut order = enqueue::order(call.user()?, job, NAME, body.session_id.as_deref(), &input)?;
     let images =
         input.product_images.iter().map(|image| ("productImages".to_owned(), image.url.as_str()));
-    let urls = start::files(&cx, &order, &images.collect::<Vec<_>>()).await?;
+    let urls = enqueue::files(&cx, &order, &images.collect::<Vec<_>>()).await?;
     order.steps = cards::steps(&input, &urls);
-    let view = start::enqueue(&cx, &order).await?;
-    if !view.status.is_final() {
-        let owned = call.cx.clone();
-        call.background(async move { wake::send(&owned.cx(), gemini::NAME, 0).await });
+    let view = enqueue::enqueue(&cx, &order).await?;
+    let ended = view.status.is_final();
+    if !ended {
+        call.background(async |cx| wake::send(&cx, gemini::NAME, 0).await);
     }
-    let mut answer = json!({
-        "success": true,
-        "jobId": view.job_id,
-        "totalCards": input.selected_cards.len(),
-        "creditsCharged": view.credits_charged,
-        "creditsRefunded": view.credits_refunded,
-        "balance": view.balance,
-        "status": view.status.processing_word(),
-    });
-    if let (true, Some(fields)) = (view.replayed, answer.as_object_mut()) {
-        fields.insert("replayed".to_owned(), true.into());
-    }
-    Reply::with_status(if view.status.is_final() { 200 } else { 202 }, answer)
+    let accepted = CardsAccepted {
+        success: Success,
+        job_id: view.job_id,
+        total_cards: input.selected_cards.len(),
+        credits_charged: view.credits_charged,
+        credits_refunded: view.credits_refunded,
+        balance: view.balance,
+        status: view.status.processing_word(),
+        replayed: view.replayed,
+    };
+    Reply::with_status(if ended { 200 } else { 202 }, accepted)
 }
 
-async fn status(call: &Call) -> Result<Reply, ApiError> {
-    let job = tool::job_param(call)?;
-    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), job).await?;
-    Reply::ok(progress(&row))
+/// Names the set of cards that is shown.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NamedCards {
+    job_id: JobId,
 }
 
-fn progress(row: &JobRow) -> Value {
-    let tasks = row.tasks.as_deref().unwrap_or_default();
-    let shown = tasks.iter().map(|task| {
-        json!({
-            "cardIndex": task.card,
-            "status": if task.retrying { "retrying" } else { task.status.processing_word() },
-            "imageUrl": task.output_url,
-            "lastError": task.error_message,
-        })
-    });
-    json!({
-        "jobId": row.view.job_id,
-        "status": row.view.status.processing_word(),
-        "totalCards": row.total_steps,
-        "completedCards": tasks.iter().filter(|task| task.status == State::Completed).count(),
-        "tasks": shown.collect::<Vec<_>>(),
-        "creditsCharged": row.view.credits_charged,
-        "creditsRefunded": row.view.credits_refunded,
-        "errorMessage": row.view.error_message,
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CardsStatus {
+    job_id: JobId,
+    status: &'static str,
+    total_cards: i32,
+    completed_cards: usize,
+    tasks: Vec<CardStatus>,
+    credits_charged: i64,
+    credits_refunded: i64,
+    error_message: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CardStatus {
+    card_index: Option<Value>,
+    status: &'static str,
+    image_url: Option<String>,
+    last_error: Option<String>,
+}
+
+async fn status(call: Call, named: NamedCards) -> Result<CardsStatus, ApiError> {
+    call.log_job(named.job_id);
+    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), named.job_id).await?;
+    Ok(CardsStatus::of(row))
+}
+
+impl CardsStatus {
+    fn of(row: JobRow) -> Self {
+        let cards = row.tasks.unwrap_or_default();
+        Self {
+            job_id: row.view.job_id,
+            status: row.view.status.processing_word(),
+            total_cards: row.total_steps,
+            completed_cards: cards.iter().filter(|card| card.status == State::Completed).count(),
+            tasks: cards.into_iter().map(CardStatus::of).collect(),
+            credits_charged: row.view.credits_charged,
+            credits_refunded: row.view.credits_refunded,
+            error_message: row.view.error_message,
+        }
+    }
+}
+
+impl CardStatus {
+    fn of(card: TaskView) -> Self {
+        Self {
+            card_index: card.card,
+            status: if card.retrying { "retrying" } else { card.status.processing_word() },
+            image_url: card.output_url,
+            last_error: card.error_message,
+        }
+    }
 }

@@ -4,11 +4,13 @@
 use std::cell::RefCell;
 
 use serde::Serialize;
-use shared::core::auth::Policy;
+use shared::core::body::NoInput;
 use shared::core::error::ApiError;
+use shared::core::reply::Reply;
 use shared::core::transport::Transport;
 use shared::db::sweep::StoredHealth;
-use shared::edge::{BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::edge::{Call, Spec};
+use shared::flow::invocation::Invocation;
 
 /// Two periods of the sweep: later than this, it does not run.
 const SWEEP_LATE_S: i32 = 120;
@@ -19,8 +21,7 @@ const LOOK_AGAIN_MS: u32 = 25;
 
 pub(crate) static HEALTH: Spec = Spec {
     name: "health",
-    ops: &[Op::new("", &["GET", "HEAD"], Policy::Public)],
-    body_bytes_max: BODY_BYTES_MAX,
+    ops: &[shared::op!(GET | HEAD "" for Public => health)],
     requires: &["SUPABASE_URL"],
 };
 
@@ -29,7 +30,7 @@ thread_local! {
 }
 
 /// The last answer, good or bad, for as long as it is fresh.
-pub(crate) async fn health(call: Call) -> Result<Reply, ApiError> {
+pub(crate) async fn health(call: Call, _: NoInput) -> Result<Reply, ApiError> {
     let transport = &call.cx.fetch;
     loop {
         let now_ms = transport.now_ms();

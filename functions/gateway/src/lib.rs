@@ -6,7 +6,7 @@
 mod health;
 mod pages;
 
-use health::{HEALTH, health};
+use health::HEALTH;
 use shared::core::error::ApiError;
 use shared::edge::{self, Fetch};
 use worker::{Context, Env, Request, Response, event};
@@ -19,10 +19,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let called = path.strip_prefix(FUNCTIONS);
     let name = called.map(|rest| rest.split('/').next().unwrap_or_default());
     if name == Some(HEALTH.name) {
-        return edge::serve(&HEALTH, request, env, context, health).await;
+        return edge::serve(&HEALTH, request, env, context).await;
     }
     if path.strip_prefix('/') == Some(pages::SETTINGS.name) {
-        return edge::serve(&pages::SETTINGS, request, env, context, pages::settings).await;
+        return edge::serve(&pages::SETTINGS, request, env, context).await;
     }
     let request_id = edge::request_id(&request, &Fetch::new(env.clone()));
     if request.inner().method() == "OPTIONS" {

@@ -4,9 +4,9 @@
 //! Nothing here is secret: the key in the settings is the one every browser has.
 
 use serde::Serialize;
-use shared::core::auth::Policy;
+use shared::core::body::NoInput;
 use shared::core::error::{ApiError, ErrorCode};
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
+use shared::edge::{self, Call, Spec};
 use worker::{Env, Fetcher, Headers, Request, RequestInit, Response, Url};
 
 /// Where the pages are; no function may be reached under this name.
@@ -17,24 +17,23 @@ const CONTRACT_FILE: &str = "/build/openapi.json";
 
 pub(crate) static SETTINGS: Spec = Spec {
     name: "config.json",
-    ops: &[Op::new("", &["GET", "HEAD"], Policy::Public)],
-    body_bytes_max: BODY_BYTES_MAX,
+    ops: &[shared::op!(GET | HEAD "" for Public => settings)],
     requires: &["SUPABASE_URL", "SUPABASE_ANON_KEY"],
 };
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Settings<'a> {
-    supabase_url: &'a str,
-    supabase_key: &'a str,
+pub(crate) struct PageSettings {
+    supabase_url: String,
+    supabase_key: String,
 }
 
 /// Where the project is, and its public key.
-pub(crate) async fn settings(call: Call) -> Result<Reply, ApiError> {
-    let config = &call.cx().config;
-    Reply::ok(Settings {
-        supabase_url: config.supabase_url()?,
-        supabase_key: config.supabase_anon_key()?,
+pub(crate) async fn settings(call: Call, _: NoInput) -> Result<PageSettings, ApiError> {
+    let config = &call.cx.config;
+    Ok(PageSettings {
+        supabase_url: config.supabase_url()?.to_owned(),
+        supabase_key: config.supabase_anon_key()?.to_owned(),
     })
 }
 

@@ -1,21 +1,15 @@
-//! `generate-php-website`: a PHP site from a prompt. Orders and retries of it, its files.
-//!
-//! Here is what is this tool's own: its kind. Everything else is what every website function does; the site is made by
-//! the consumer of the hints' queue.
+//! `generate-php-website`: makes a PHP website from a prompt. It takes orders and retries and shows the files;
+//! the consumer of `generate-website` makes the website.
 
-use shared::app::website as generation;
+use shared::app::website;
 use shared::core::website::Kind;
-use shared::edge::{self, BODY_BYTES_MAX, Spec};
-use worker::{Context, Env, Request, Response, event};
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "generate-php-website",
-    ops: generation::OPS,
-    body_bytes_max: BODY_BYTES_MAX,
-    requires: generation::REQUIRES,
-};
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, |call| generation::handle(call, Kind::Php)).await
+    requires: website::REQUIRES,
+    ops: {
+        POST "" for UserOrService as Order =>
+            |call, body| website::order_or_retry(call, body, Kind::Php),
+        GET "" for User as Read => |call, body| website::show(call, body, Kind::Php),
+    },
 }

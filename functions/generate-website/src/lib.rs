@@ -1,27 +1,25 @@
-//! `generate-website`: a static site from a prompt. Orders and retries of it, its files; and the consumer that makes every
-//! kind of site, because slots are the model's and not a tool's.
-//!
-//! Here is what is this tool's own: its kind. Everything else is what every website function does.
+//! `generate-website`: makes a static website from a prompt. It takes orders and retries, shows the
+//! files, and its queue's consumer makes every kind of website, because slots belong to the model and
+//! not to a tool.
 
-use shared::app::website as generation;
+use serde_json::Value;
+use shared::app::website;
+use shared::core::error::ApiError;
 use shared::core::website::Kind;
-use shared::edge::{self, BODY_BYTES_MAX, Batch, Spec};
-use worker::{Context, Env, Request, Response, event};
+use shared::edge::OwnedCx;
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "generate-website",
-    ops: generation::OPS,
-    body_bytes_max: BODY_BYTES_MAX,
-    requires: generation::REQUIRES,
-};
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, |call| generation::handle(call, Kind::Html)).await
+    requires: website::REQUIRES,
+    ops: {
+        POST "" for UserOrService as Order =>
+            |call, body| website::order_or_retry(call, body, Kind::Html),
+        GET "" for User as Read => |call, body| website::show(call, body, Kind::Html),
+    },
+    queue: make_waiting,
 }
 
-#[event(queue)]
-async fn queue(batch: Batch, env: Env, _context: Context) -> worker::Result<()> {
-    edge::serve_queue(&SPEC, batch, env, generation::consume).await;
-    Ok(())
+/// A hint says only that there may be work.
+async fn make_waiting(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
+    website::make_waiting(&cx.cx()).await
 }

@@ -3,21 +3,22 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::core::error::ApiError;
+use shared::core::id::JobId;
 use shared::core::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
 use shared::flow::order::input::at_most;
 
 /// The body as it comes; unknown fields are ignored.
 #[derive(Deserialize)]
-pub(crate) struct Body {
-    pub(crate) job_id: Option<String>,
+pub(crate) struct TryOnBody {
+    pub(crate) job_id: Option<JobId>,
     pub(crate) session_id: Option<String>,
     person_image: String,
-    garments: Vec<Worn>,
-    prompt_hints: Option<Hints>,
+    garments: Vec<WornGarment>,
+    prompt_hints: Option<PromptHints>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Worn {
+struct WornGarment {
     image: String,
     category: String,
 }
@@ -25,12 +26,12 @@ struct Worn {
 /// What the garments look like: one text for all of them, or one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Hints {
+enum PromptHints {
     All(String),
     Each(Vec<String>),
 }
 
-impl Hints {
+impl PromptHints {
     fn of(&self, number: usize) -> Option<&str> {
         match self {
             Self::All(text) => Some(text),
@@ -41,19 +42,19 @@ impl Hints {
 
 /// A checked input: what makes two orders the same, and what the job keeps.
 #[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct Input {
+pub(crate) struct TryOnInput {
     person_image: String,
-    garments: Vec<Worn>,
+    garments: Vec<WornGarment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_hints: Option<Hints>,
+    prompt_hints: Option<PromptHints>,
 }
 
 const GARMENTS_MAX: usize = 5;
 const HINT_MAX: usize = 2_000;
 const SESSION_MAX: usize = 200;
 
-impl Input {
-    pub(crate) fn check(body: &Body) -> Result<Self, ApiError> {
+impl TryOnInput {
+    pub(crate) fn check(body: &TryOnBody) -> Result<Self, ApiError> {
         if !(1..=GARMENTS_MAX).contains(&body.garments.len()) {
             return Err(ApiError::bad_field("garments", "must have 1 to 5 entries"));
         }
@@ -66,7 +67,7 @@ impl Input {
                 ));
             }
         }
-        if matches!(&body.prompt_hints, Some(Hints::Each(texts)) if texts.len() > body.garments.len())
+        if matches!(&body.prompt_hints, Some(PromptHints::Each(texts)) if texts.len() > body.garments.len())
         {
             return Err(ApiError::bad_field("prompt_hints", "has more entries than `garments`"));
         }
@@ -120,12 +121,12 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, Input};
+    use super::{TryOnBody, TryOnInput};
     use serde_json::{Value, json};
 
-    fn check(body: Value) -> Result<Input, String> {
-        let body: Body = serde_json::from_value(body).map_err(|error| error.to_string())?;
-        Input::check(&body).map_err(|error| error.message)
+    fn check(body: Value) -> Result<TryOnInput, String> {
+        let body: TryOnBody = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        TryOnInput::check(&body).map_err(|error| error.message)
     }
 
     fn order(garments: usize) -> Value {

@@ -1,45 +1,53 @@
-//! `replicate-async-status`: how a try-on goes, for its owner, who asks every few seconds: one call of
-//! the database, none of the provider.
+//! `replicate-async-status`: shows a try-on to its owner, who polls every few seconds: one call of the
+//! database, none of the provider.
 
-use serde_json::json;
-use shared::core::auth::Policy;
+use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use worker::{Context, Env, Request, Response, event};
+use shared::edge::Call;
+use shared::flow::invocation::Invocation;
 
-/// Whose jobs it tells about.
+/// The tool whose jobs it shows.
 const TOOL: &str = "replicate-async-start";
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "replicate-async-status",
-    ops: &[Op::new("", &["GET"], Policy::User).reading()],
-    body_bytes_max: BODY_BYTES_MAX,
     requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
-};
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, handle).await
+    ops: {
+        GET "" for User as Read => status,
+    },
 }
 
-async fn handle(call: Call) -> Result<Reply, ApiError> {
-    let named =
-        call.param("task_id").ok_or_else(|| ApiError::bad_field("task_id", "is missing"))?;
-    let job = named
-        .as_str()
-        .and_then(JobId::parse)
-        .ok_or_else(|| ApiError::bad_field("task_id", "is not a UUID"))?;
-    call.log_job(job);
-    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(TOOL), job).await?;
-    Reply::ok(json!({
-        "task_id": job,
-        "status": row.view.status.processing_word(),
-        "current_step": row.current_step,
-        "total_steps": row.total_steps,
-        "result_url": row.view.output_url,
-        "error_message": row.view.error_message,
-        "error_code": row.view.error_code,
-        "credits_refunded": row.view.credits_refunded,
-    }))
+/// Names the try-on that is shown.
+#[derive(Deserialize)]
+struct NamedTryOn {
+    task_id: JobId,
+}
+
+#[derive(Serialize)]
+struct TryOnStatus {
+    task_id: JobId,
+    status: &'static str,
+    current_step: i32,
+    total_steps: i32,
+    result_url: Option<String>,
+    error_message: Option<String>,
+    error_code: Option<String>,
+    credits_refunded: i64,
+}
+
+async fn status(call: Call, named: NamedTryOn) -> Result<TryOnStatus, ApiError> {
+    let task_id = named.task_id;
+    call.log_job(task_id);
+    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(TOOL), task_id).await?;
+    Ok(TryOnStatus {
+        task_id,
+        status: row.view.status.processing_word(),
+        current_step: row.current_step,
+        total_steps: row.total_steps,
+        result_url: row.view.output_url,
+        error_message: row.view.error_message,
+        error_code: row.view.error_code,
+        credits_refunded: row.view.credits_refunded,
+    })
 }

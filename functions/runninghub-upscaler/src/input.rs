@@ -7,14 +7,14 @@ use shared::flow::order::input::at_most;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Input {
+pub(crate) struct UpscalerInput {
     image_url: String,
     resolution: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail_denoise: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
-    version: Option<Version>,
+    version: Option<UpscalerVersion>,
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub(crate) struct Input {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Version {
+enum UpscalerVersion {
     Standard,
     Pro,
 }
@@ -32,7 +32,7 @@ const RESOLUTION: u32 = 2_048;
 const PROMPT_MAX: usize = 2_000;
 const WORD_MAX: usize = 200;
 
-impl apps::Input for Input {
+impl apps::Input for UpscalerInput {
     const TOOL: &'static str = "runninghub-upscaler";
 
     fn checked(mut self) -> Result<Self, ApiError> {
@@ -45,13 +45,13 @@ impl apps::Input for Input {
         at_most("prompt", self.prompt.as_deref(), PROMPT_MAX)?;
         at_most("category", self.category.as_deref(), WORD_MAX)?;
         at_most("framingMode", self.framing_mode.as_deref(), WORD_MAX)?;
-        self.version.get_or_insert(Version::Standard);
+        self.version.get_or_insert(UpscalerVersion::Standard);
         Ok(self)
     }
 
     fn variant(&self) -> &'static str {
         match self.version {
-            Some(Version::Pro) => "pro",
+            Some(UpscalerVersion::Pro) => "pro",
             _ => STANDARD,
         }
     }

@@ -1,11 +1,11 @@
 //! Limits of the input, and the provider request it becomes.
 
-use super::Input;
+use super::UpscalerInput;
 use serde_json::{Value, json};
 use shared::core::provider::runninghub::apps::{Input as _, stored_request};
 
-fn check(body: Value) -> Result<Input, String> {
-    let input: Input = serde_json::from_value(body).map_err(|error| error.to_string())?;
+fn check(body: Value) -> Result<UpscalerInput, String> {
+    let input: UpscalerInput = serde_json::from_value(body).map_err(|error| error.to_string())?;
     input.checked().map_err(|error| error.message)
 }
 
@@ -39,9 +39,9 @@ fn a_default_is_the_same_request_as_the_value_spelt_out() {
 
 #[test]
 fn the_version_picks_the_app() {
-    let apps = json!({Input::TOOL: {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
-    let request = |input: Input| {
-        stored_request(&apps, Input::TOOL, input.variant(), &input.fields()).unwrap()
+    let apps = json!({UpscalerInput::TOOL: {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
+    let request = |input: UpscalerInput| {
+        stored_request(&apps, UpscalerInput::TOOL, input.variant(), &input.fields()).unwrap()
     };
     let standard = request(check(json!({"imageUrl": "https://x/a.png"})).unwrap());
     assert_eq!(standard["path"], "/openapi/v2/run/ai-app/1");

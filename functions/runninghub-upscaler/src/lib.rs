@@ -1,19 +1,19 @@
-//! `runninghub-upscaler`: enlarges one picture. `run` orders it, `queue-status` tells its owner how it goes.
+//! `runninghub-upscaler`: enlarges one picture. `run` orders it, `queue-status` shows it to its owner.
 //!
-//! Here is what is this tool's own: its input and which app and nodes of the provider take it.
-//! Everything else is what every RunningHub tool does.
+//! This crate holds the tool's input, and which app and nodes of the provider take it.
 
 mod input;
 
-use input::Input;
-use shared::app::runninghub as tool;
+use input::UpscalerInput;
+use shared::app::runninghub;
 use shared::core::provider::runninghub::apps::Input as _;
-use shared::edge::{self, Spec};
-use worker::{Context, Env, Request, Response, event};
 
-static SPEC: Spec = tool::spec(Input::TOOL);
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, tool::handle::<Input>).await
+shared::function! {
+    name: "runninghub-upscaler",
+    requires: runninghub::REQUIRES,
+    ops: {
+        POST "run" for User as Order => |call, body| runninghub::run::<UpscalerInput>(call, body),
+        GET | POST "queue-status" for User as Read =>
+            |call, named| runninghub::queue_status(call, named, UpscalerInput::TOOL),
+    },
 }

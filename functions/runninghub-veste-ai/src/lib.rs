@@ -3,20 +3,18 @@
 //! Here are its input and its nodes; everything else is what every RunningHub tool does.
 
 use serde::{Deserialize, Serialize};
-use shared::app::runninghub as tool;
+use shared::app::runninghub;
 use shared::core::provider::runninghub::apps::{self, Field, Input as _};
-use shared::edge::{self, Spec};
-use worker::{Context, Env, Request, Response, event};
 
 /// What `run` takes.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct VesteInput {
     person_image_url: String,
     clothing_image_url: String,
 }
 
-impl apps::Input for Input {
+impl apps::Input for VesteInput {
     const TOOL: &'static str = "runninghub-veste-ai";
 
     fn fields(&self) -> Vec<Field> {
@@ -27,9 +25,12 @@ impl apps::Input for Input {
     }
 }
 
-static SPEC: Spec = tool::spec(Input::TOOL);
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, tool::handle::<Input>).await
+shared::function! {
+    name: "runninghub-veste-ai",
+    requires: runninghub::REQUIRES,
+    ops: {
+        POST "run" for User as Order => |call, body| runninghub::run::<VesteInput>(call, body),
+        GET | POST "queue-status" for User as Read =>
+            |call, named| runninghub::queue_status(call, named, VesteInput::TOOL),
+    },
 }

@@ -4,16 +4,14 @@
 //! Everything but the input is what every RunningHub tool does.
 
 use serde::{Deserialize, Serialize};
-use shared::app::runninghub as tool;
+use shared::app::runninghub;
 use shared::core::error::ApiError;
 use shared::core::provider::runninghub::apps::{self, Field, Input as _};
-use shared::edge::{self, Spec};
-use worker::{Context, Env, Request, Response, event};
 
 /// What `run` takes. All but the URL is what the page knows about the video.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct VideoInput {
     video_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u32>,
@@ -27,7 +25,7 @@ const SIDE_MAX: u32 = 8_192;
 /// Nobody can enlarge in the tool's run time what takes longer than that to watch.
 const SECONDS_MAX: f64 = 900.0;
 
-impl apps::Input for Input {
+impl apps::Input for VideoInput {
     const TOOL: &'static str = "runninghub-video-upscaler";
 
     fn checked(self) -> Result<Self, ApiError> {
@@ -57,21 +55,24 @@ impl apps::Input for Input {
     }
 }
 
-static SPEC: Spec = tool::spec(Input::TOOL);
-
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, tool::handle::<Input>).await
+shared::function! {
+    name: "runninghub-video-upscaler",
+    requires: runninghub::REQUIRES,
+    ops: {
+        POST "run" for User as Order => |call, body| runninghub::run::<VideoInput>(call, body),
+        GET | POST "queue-status" for User as Read =>
+            |call, named| runninghub::queue_status(call, named, VideoInput::TOOL),
+    },
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Input;
+    use super::VideoInput;
     use serde_json::{Value, json};
     use shared::core::provider::runninghub::apps::Input as _;
 
-    fn check(body: Value) -> Result<Input, String> {
-        let input: Input = serde_json::from_value(body).map_err(|error| error.to_string())?;
+    fn check(body: Value) -> Result<VideoInput, String> {
+        let input: VideoInput = serde_json::from_value(body).map_err(|error| error.to_string())?;
         input.checked().map_err(|error| error.message)
     }
 

@@ -1,7 +1,4 @@
-//! What several functions of one product share: inputs, operations and replies.
+//! What several functions of one product share: their operations, inputs and replies.
 
-#[cfg(feature = "edge")]
 pub mod runninghub;
-pub mod runninghub_reply;
-#[cfg(feature = "edge")]
 pub mod website;

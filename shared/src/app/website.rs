@@ -1,166 +1,232 @@
-//! What every website function does: take an order or a retry, show the site. A function adds its kind.
+//! What every website function does: take an order or a retry, show the website, and make what
+//! waits. A function adds its [`Kind`].
 //!
-//! The work is done by whoever reads the queue, never by the request.
+//! The queue's consumer makes the website, never the request.
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::core::auth::Policy;
-use crate::core::auth::retry::{Asked, asked};
+use crate::core::auth::Quota;
+use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
 use crate::core::provider::llm::{self, Account};
-use crate::core::transport::Transport;
-use crate::core::website::archive;
+use crate::core::reply::{Reply, Success};
+use crate::core::transport::{Streams, Transport};
+use crate::core::website::files::File;
+use crate::core::website::intent::{Intent, RetryTarget};
 use crate::core::website::order::Order;
-use crate::core::website::{Kind, status_word};
+use crate::core::website::{Kind, archive, status_word};
 use crate::db::job::JobView;
-use crate::edge::{Call, OwnedCx, Reply};
-use crate::edge::{Op, Quota};
+use crate::flow::Cx;
 use crate::flow::attempt::pool::{self, Bounds};
-use crate::flow::attempt::website as site;
-use crate::flow::heal::website_retry as generations;
-use crate::flow::order::{enqueue as start, input};
+use crate::flow::attempt::website;
+use crate::flow::heal::website_retry;
+use crate::flow::invocation::Invocation;
+use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
-/// The operations, for a website function's `Spec`.
-pub const OPS: &[Op] = &[
-    Op::new("", &["POST"], Policy::UserOrService).charging(),
-    Op::new("", &["GET"], Policy::User).reading(),
-];
-
-/// What no call of a website function can work without.
+/// Settings without which no call of a website function can work.
 pub const REQUIRES: &[&str] = &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
 
-const SESSION_CHARS_MAX: usize = 200;
-
-/// Sites of one run side by side, and how long it takes new ones: the last of them ends before the 15 minutes of
-/// a consumer do.
+/// How many websites one consumer makes side by side, and for how long it claims new ones: the last
+/// of them ends before the 15 minutes of a consumer do.
 const BOUNDS: Bounds = Bounds { lanes: 4, claim_for_ms: 4 * 60 * 1000 };
-
-pub async fn handle(call: Call, kind: Kind) -> Result<Reply, ApiError> {
-    if call.method == "GET" {
-        return show(&call, kind).await;
-    }
-    match asked(&call.caller, &call.body)? {
-        Asked::Order(user) => order(&call, kind, user).await,
-        Asked::Retry { history, owner } => retry(&call, kind, history, owner).await,
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct WebsiteOrder {
     prompt: String,
     site_name: Option<String>,
     language: Option<String>,
-    job_id: Option<String>,
+    job_id: Option<JobId>,
     session_id: Option<String>,
 }
 
-async fn order(call: &Call, kind: Kind, user: UserId) -> Result<Reply, ApiError> {
-    let body: Body = call.json()?;
-    input::at_most("sessionId", body.session_id.as_deref(), SESSION_CHARS_MAX)?;
+/// The answer to an order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebsiteAccepted {
+    success: Success,
+    history_id: JobId,
+    status: &'static str,
+    credits_charged: i64,
+    balance: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    ending: Option<WebsiteEnding>,
+}
+
+/// How a website ended; present once it has.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebsiteEnding {
+    error_message: Option<String>,
+    credits_refunded: i64,
+}
+
+/// The answer to a retry.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebsiteRetried {
+    success: Success,
+    history_id: JobId,
+    status: &'static str,
+    credits_charged: i64,
+    balance: i64,
+    retried: bool,
+    retries: i32,
+}
+
+/// Takes an order or a retry of a website of `kind`.
+pub async fn order_or_retry(
+    call: impl Invocation,
+    fields: Value,
+    kind: Kind,
+) -> Result<Reply, ApiError> {
+    match Intent::of(call.caller(), body::typed::<RetryTarget>(&fields)?)? {
+        Intent::Order(user) => order(&call, body::typed(&fields)?, kind, user).await,
+        Intent::Retry { website, owner } => retry(&call, kind, website, owner).await,
+    }
+}
+
+async fn order(
+    call: &impl Invocation,
+    body: WebsiteOrder,
+    kind: Kind,
+    user: UserId,
+) -> Result<Reply, ApiError> {
+    input::session_id("sessionId", body.session_id.as_deref())?;
     let order = Order { prompt: body.prompt, site_name: body.site_name, language: body.language }
         .check()?;
     let cx = call.cx();
-    let job = start::job_id(
-        "jobId",
-        body.job_id.as_deref(),
-        call.idempotency_key.as_deref(),
-        cx.transport.random(),
-    )?;
+    let random = cx.transport.random();
+    let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;
     call.log_job(job);
-    let mut enqueue = start::order(user, job, kind.tool(), body.session_id.as_deref(), &order)?;
-    enqueue.steps.push(enqueue.input.clone());
-    let view = start::enqueue(&cx, &enqueue).await?;
+    let mut order = enqueue::order(user, job, kind.tool(), body.session_id.as_deref(), &order)?;
+    order.steps.push(order.input.clone());
+    let view = enqueue::enqueue(&cx, &order).await?;
     if view.status == State::Queued {
         wake::send(&cx, llm::NAME, 0).await;
     }
     let status = if view.status.is_final() { 200 } else { 202 };
-    Reply::with_status(status, accepted(&view))
+    Reply::with_status(status, WebsiteAccepted::of(view))
 }
 
-fn accepted(view: &JobView) -> Value {
-    let mut body = Map::new();
-    let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
-    put("success", true.into());
-    put("historyId", json!(view.job_id));
-    put("status", status_word(view.status).into());
-    put("creditsCharged", view.credits_charged.into());
-    put("balance", view.balance.into());
-    if view.replayed {
-        put("replayed", true.into());
+impl WebsiteAccepted {
+    fn of(view: JobView) -> Self {
+        let ended = view.status.is_final();
+        Self {
+            success: Success,
+            history_id: view.job_id,
+            status: status_word(view.status),
+            credits_charged: view.credits_charged,
+            balance: view.balance,
+            replayed: view.replayed,
+            ending: ended.then_some(WebsiteEnding {
+                error_message: view.error_message,
+                credits_refunded: view.credits_refunded,
+            }),
+        }
     }
-    if view.status.is_final() {
-        put("errorMessage", view.error_message.clone().into());
-        put("creditsRefunded", view.credits_refunded.into());
-    }
-    Value::Object(body)
 }
 
 async fn retry(
-    call: &Call,
+    call: &impl Invocation,
     kind: Kind,
-    history: JobId,
+    website: JobId,
     owner: Option<UserId>,
 ) -> Result<Reply, ApiError> {
-    call.log_job(history);
-    let retry = generations::retry(&call.cx(), kind.tool(), history, owner).await?;
-    let body = json!({
-        "success": true, "historyId": history, "status": status_word(retry.status), "creditsCharged": 0,
-        "balance": retry.balance, "retried": true, "retries": retry.retries,
-    });
+    call.log_job(website);
+    let retry = website_retry::retry(&call.cx(), kind.tool(), website, owner).await?;
+    let body = WebsiteRetried {
+        success: Success,
+        history_id: website,
+        status: status_word(retry.status),
+        credits_charged: 0,
+        balance: retry.balance,
+        retried: true,
+        retries: retry.retries,
+    };
     Reply::with_status(202, body)
 }
 
-async fn show(call: &Call, kind: Kind) -> Result<Reply, ApiError> {
-    let query = |name: &str| {
-        call.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    };
-    let id = query("id").ok_or_else(|| ApiError::bad_field("id", "is missing"))?;
-    let id = JobId::parse(id).ok_or_else(|| ApiError::bad_field("id", "is not a UUID"))?;
-    call.log_job(id);
-    let as_zip = match query("format") {
-        None | Some("json") => false,
-        Some("zip") => true,
-        Some(_) => return Err(ApiError::bad_field("format", "is `json` or `zip`")),
-    };
-    if as_zip {
-        // Packing 5 MB is more than a look.
-        call.count_as(Quota::Other).await?;
-    }
-    let generation = call.cx().db().generation_get_v1(call.user()?, kind.tool(), id).await?;
-    let files = match &generation.output_url {
-        Some(url) => site::load(&call.cx(), url).await?,
-        None => Vec::new(),
-    };
-    if as_zip {
-        if generation.status != State::Completed {
-            let code = if generation.status.is_final() {
-                ErrorCode::AlreadyFinal
-            } else {
-                ErrorCode::InProgress
-            };
-            return Err(ApiError::of(code).with_field("status", status_word(generation.status)));
-        }
-        return Ok(Reply::download(format!("{id}.zip"), "application/zip", archive::zip(&files)));
-    }
-    Reply::ok(json!({
-        "historyId": id, "status": status_word(generation.status), "files": files,
-        "errorMessage": generation.error_message, "retries": generation.retries,
-        "creditsRefunded": generation.credits_refunded,
-    }))
+/// Names the website that is shown.
+#[derive(Deserialize)]
+pub struct ShowWebsite {
+    id: JobId,
+    #[serde(default)]
+    format: WebsiteFormat,
 }
 
-/// What the queue's consumer does on a hint: makes what waits, whichever website tool it belongs to.
-pub async fn consume(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
-    let cx = cx.cx();
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WebsiteFormat {
+    #[default]
+    Json,
+    Zip,
+}
+
+/// The answer to a GET.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WebsiteShown {
+    history_id: JobId,
+    status: &'static str,
+    files: Vec<File>,
+    error_message: Option<String>,
+    retries: i32,
+    credits_refunded: i64,
+}
+
+/// Shows a website of `kind` to its owner, as JSON or as a ZIP archive.
+pub async fn show(
+    call: impl Invocation,
+    shown: ShowWebsite,
+    kind: Kind,
+) -> Result<Reply, ApiError> {
+    let ShowWebsite { id, format } = shown;
+    call.log_job(id);
+    if format == WebsiteFormat::Zip {
+        // Packing 5 MB costs more than a read does.
+        call.count_against(Quota::Other).await?;
+    }
+    let row = call.cx().db().generation_get_v1(call.user()?, kind.tool(), id).await?;
+    let files = match &row.output_url {
+        Some(url) => website::load(&call.cx(), url).await?,
+        None => Vec::new(),
+    };
+    let status = status_word(row.status);
+    if format == WebsiteFormat::Json {
+        let shown = WebsiteShown {
+            history_id: id,
+            status,
+            files,
+            error_message: row.error_message,
+            retries: row.retries,
+            credits_refunded: row.credits_refunded,
+        };
+        return Reply::with_status(200, shown);
+    }
+    match row.status {
+        State::Completed => {
+            Ok(Reply::download(format!("{id}.zip"), "application/zip", archive::zip(&files)))
+        }
+        ended if ended.is_final() => {
+            Err(ApiError::of(ErrorCode::AlreadyFinal).with_field("status", status))
+        }
+        _ => Err(ApiError::of(ErrorCode::InProgress).with_field("status", status)),
+    }
+}
+
+/// Makes the websites that wait, of whichever kind, because a model's slots are shared by all.
+pub async fn make_waiting<T: Transport + Streams>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
     let account = Account::from_config(cx.config)?;
     let report =
-        pool::run_all(&cx, llm::NAME, BOUNDS, async |step| site::make(&cx, &account, step).await)
+        pool::run_all(cx, llm::NAME, BOUNDS, async |step| website::make(cx, &account, step).await)
             .await?;
-    cx.transport.log(&json!({"event": "websites", "request_id": cx.request_id, "report": report}));
+    cx.log("websites", json!({"report": report}));
     Ok(())
 }

@@ -2,12 +2,14 @@
 
 pub mod address;
 pub mod auth;
+pub mod body;
 pub mod config;
 pub mod digest;
 pub mod error;
 pub mod id;
 pub mod job;
 pub mod provider;
+pub mod reply;
 pub mod transport;
 pub mod webhook;
 pub mod website;

@@ -1,23 +1,22 @@
-//! What a handler is given and what it gives back.
-//!
-//! It never holds a raw header or a credential.
+//! What a handler gets. It never holds a raw header or a credential.
 
 use std::future::Future;
 use std::rc::Rc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::core::auth::Caller;
+use crate::core::auth::{Caller, Quota};
+use crate::core::body;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
-use crate::core::id::UserId;
+use crate::core::id::JobId;
+use crate::core::reply::{IntoReply, Reply};
 use crate::core::webhook::Signature;
 use crate::edge::fetch::Fetch;
 use crate::edge::rate;
-use crate::edge::spec::Quota;
 use crate::flow::Cx;
+use crate::flow::invocation::Invocation;
 
 /// A [`Cx`] that can be moved into work that outlives the answer.
 #[derive(Clone)]
@@ -33,102 +32,66 @@ impl OwnedCx {
     }
 }
 
-/// One request after everything functions have in common was done.
+/// One request, after [`crate::edge::serve`] admitted its caller and read its body.
 pub struct Call {
-    pub op: &'static str,
-    pub method: String,
     pub caller: Caller,
-    /// The JSON body; `{}` where it was empty. Null for webhooks, see `raw_body`.
+    /// The JSON body, with the fields of the query added where the operation answers a GET. Empty
+    /// for a webhook, see `raw_body`.
     pub body: Value,
     pub raw_body: String,
-    /// Of a webhook; empty for other calls.
+    /// The signature of a webhook; empty for other calls.
     pub signature: Signature,
-    pub query: Vec<(String, String)>,
-    /// Path segments after the operation.
-    pub path_tail: Vec<String>,
+    /// The path segments after the operation.
+    pub path: Vec<String>,
     pub idempotency_key: Option<String>,
-    /// For the log line: set it as soon as it is known.
+    /// The job that the log line names.
     pub job_id: Rc<std::cell::RefCell<Option<String>>>,
     pub cx: OwnedCx,
     pub(crate) context: Rc<worker::Context>,
 }
 
-impl Call {
-    pub fn cx(&self) -> Cx<'_, Fetch> {
+impl Invocation for Call {
+    type Transport = Fetch;
+
+    fn cx(&self) -> Cx<'_, Fetch> {
         self.cx.cx()
     }
 
-    /// The body as `T`, or a 400 that names the field at fault.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        crate::edge::body::typed(&self.body)
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
-    /// A named input: from the body, else from the query.
-    pub fn param(&self, name: &str) -> Option<Value> {
-        match self.body.get(name) {
-            Some(value) if !value.is_null() => Some(value.clone()),
-            _ => self
-                .query
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| Value::from(value.as_str())),
-        }
+    fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
     }
 
-    /// The user this call works for. A function whose policy lets only users in always has one.
-    pub fn user(&self) -> Result<UserId, ApiError> {
-        self.caller.user_id().ok_or_else(ApiError::forbidden)
+    fn log_job(&self, job: JobId) {
+        *self.job_id.borrow_mut() = Some(job.to_string());
     }
 
-    /// Counts this call against another limit too: it does more than its operation's own promises.
-    pub async fn count_as(&self, quota: Quota) -> Result<(), ApiError> {
+    fn background(&self, work: impl AsyncFnOnce(Cx<'_, Fetch>) + 'static) {
+        let owned = self.cx.clone();
+        self.context.wait_until(async move { work(owned.cx()).await });
+    }
+
+    async fn count_against(&self, quota: Quota) -> Result<(), ApiError> {
         match self.caller.user_id() {
             Some(user) => rate::count(self.cx.fetch.env(), quota, user).await,
             None => Ok(()),
         }
     }
-
-    /// Names the job in the log line.
-    pub fn log_job(&self, job_id: impl ToString) {
-        *self.job_id.borrow_mut() = Some(job_id.to_string());
-    }
-
-    /// Work that goes on after the answer; the platform gives it 30 s.
-    pub fn background(&self, work: impl Future<Output = ()> + 'static) {
-        self.context.wait_until(work);
-    }
 }
 
-/// A good answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reply {
-    pub status: u16,
-    pub body: Body,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Body {
-    Json(Value),
-    /// Offered to the browser under a name, which holds no quotes.
-    Download {
-        name: String,
-        content_type: &'static str,
-        bytes: Vec<u8>,
-    },
-}
-
-impl Reply {
-    pub fn ok(body: impl Serialize) -> Result<Reply, ApiError> {
-        Reply::with_status(200, body)
-    }
-
-    pub fn with_status(status: u16, body: impl Serialize) -> Result<Reply, ApiError> {
-        let body =
-            serde_json::to_value(body).map_err(|error| ApiError::internal(error.to_string()))?;
-        Ok(Reply { status, body: Body::Json(body) })
-    }
-
-    pub fn download(name: String, content_type: &'static str, bytes: Vec<u8>) -> Reply {
-        Reply { status: 200, body: Body::Download { name, content_type, bytes } }
-    }
+/// Calls `handler` with the body as its own type, or answers 400 naming the field at fault.
+pub async fn handle<B, Answer, R>(
+    call: Call,
+    handler: impl FnOnce(Call, B) -> Answer,
+) -> Result<Reply, ApiError>
+where
+    B: DeserializeOwned,
+    Answer: Future<Output = Result<R, ApiError>>,
+    R: IntoReply,
+{
+    let input = body::typed(&call.body)?;
+    handler(call, input).await?.into_reply()
 }

@@ -19,13 +19,20 @@ mod spec;
 mod start;
 mod stream;
 
-pub use call::{Call, OwnedCx, Reply};
+pub use call::{Call, OwnedCx, handle};
 pub use cors::{plain, with_cors};
 pub use cron::serve_scheduled;
 pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-pub use spec::{
-    BODY_BYTES_MAX, Op, Quota, REPLICATE_SETTINGS, Route, Spec, WEBHOOK_BYTES_MAX, route,
-};
+/// Settings without which no function that submits to Replicate can work.
+pub const REPLICATE_SETTINGS: &[&str] = &[
+    "SUPABASE_URL",
+    "SUPABASE_SERVICE_ROLE_KEY",
+    "FUNCTIONS_URL",
+    "WEBHOOK_SECRET",
+    "REPLICATE_BASE_URL",
+    "REPLICATE_API_TOKEN",
+];
+pub use spec::{Handler, Op, Route, Spec, route};

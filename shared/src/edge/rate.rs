@@ -2,10 +2,9 @@
 
 use worker::Env;
 
-use crate::core::auth::Identity;
+use crate::core::auth::{Identity, Quota};
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::UserId;
-use crate::edge::spec::Quota;
 
 /// The period of every limiter: the platform says yes or no, never how long to wait.
 const PERIOD_S: u32 = 60;

@@ -3,22 +3,23 @@
 //! It never returns an error and never lets a handler see a raw header.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::rc::Rc;
 
 use serde_json::Value;
 use worker::{Context, Env, Headers, Request, Response};
 
 use crate::core::auth::policy::{Admission, admit};
-use crate::core::auth::{Caller, Policy};
+use crate::core::auth::{Caller, Policy, Quota};
+use crate::core::body::{add_query, parse};
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id;
+use crate::core::reply::{Reply, ReplyBody};
 use crate::core::transport::Transport;
 use crate::core::webhook::{self, Signature};
-use crate::edge::call::{Body, Call, OwnedCx, Reply};
+use crate::edge::call::{Call, OwnedCx};
 use crate::edge::fetch::Fetch;
 use crate::edge::log::Line;
-use crate::edge::spec::{Op, Spec, route};
+use crate::edge::spec::{Handler, Op, Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
 /// What the log line needs, filled in as it becomes known.
@@ -29,17 +30,12 @@ struct Trace {
 }
 
 /// Answers one request. Never `Err`.
-pub async fn serve<F, Fut>(
+pub async fn serve(
     spec: &'static Spec,
     mut request: Request,
     env: Env,
     context: Context,
-    handle: F,
-) -> worker::Result<Response>
-where
-    F: FnOnce(Call) -> Fut,
-    Fut: Future<Output = Result<Reply, ApiError>>,
-{
+) -> worker::Result<Response> {
     let fetch = Fetch::new(env);
     let request_id = request_id(&request, &fetch);
     let method = request.inner().method();
@@ -50,7 +46,7 @@ where
     let mut trace = Trace { op: "", caller: "unknown", job_id: Rc::default() };
     let outcome =
         match prepare(spec, &mut request, method, &fetch, &request_id, context, &mut trace).await {
-            Ok(call) => handle(call).await,
+            Ok((handler, call)) => handler(call).await,
             Err(error) => {
                 body::discard(&mut request).await;
                 Err(error)
@@ -83,41 +79,42 @@ async fn prepare(
     request_id: &Rc<str>,
     context: Context,
     trace: &mut Trace,
-) -> Result<Call, ApiError> {
+) -> Result<(Handler, Call), ApiError> {
     let route = route(spec, &method, &request.path())?;
-    trace.op = route.op.op;
+    trace.op = route.op.path;
     let config = config::config(fetch.env(), spec.requires)?;
     let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
     let caller = match route.op.policy {
         Policy::Public => Caller::Public,
-        Policy::Provider => addressed(&route.tail, &cx)?,
+        Policy::Provider => addressed(&route.path, &cx)?,
         _ => admitted(route.op, request.headers(), &cx, trace).await?,
     };
     trace.caller = caller.kind();
     let raw_body = match method.as_str() {
         "GET" | "HEAD" => String::new(),
-        _ => body::read(request, spec.body_bytes_max).await?,
+        _ => body::read(request, route.op.body_bytes_max()).await?,
     };
-    let (body, signature) = match route.op.policy {
+    let (mut body, signature) = match route.op.policy {
         Policy::Provider => (Value::Null, signature(request.headers())),
-        _ => (body::parse(&raw_body)?, Signature::default()),
+        _ => (parse(&raw_body)?, Signature::default()),
     };
-    let query =
-        request.url().map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
-    Ok(Call {
-        op: route.op.op,
-        method,
+    if route.op.reads_query()
+        && let Ok(url) = request.url()
+    {
+        add_query(&mut body, url.query_pairs().into_owned());
+    }
+    let call = Call {
         caller,
         body,
         raw_body,
         signature,
-        query,
-        path_tail: route.tail,
+        path: route.path,
         idempotency_key: header(request.headers(), "idempotency-key"),
         job_id: Rc::clone(&trace.job_id),
         cx,
         context: Rc::new(context),
-    })
+    };
+    Ok((route.op.handler, call))
 }
 
 /// Whoever calls an address that we made.
@@ -141,7 +138,8 @@ async fn admitted(
     let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
     let identity = identity::identify(authorization.as_deref(), apikey.as_deref(), cx).await?;
     trace.caller = identity.kind();
-    let admission = admit(identity, op.policy, op.charges(), cx.config.allow_anonymous_users);
+    let admission =
+        admit(identity, op.policy, op.quota == Quota::Order, cx.config.allow_anonymous_users);
     if let Admission::Refused(error) = admission {
         return Err(error);
     }
@@ -184,8 +182,8 @@ pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
     let headers = Headers::new();
     cors::with_cors(&headers, request_id);
     let (status, body) = match outcome {
-        Ok(Reply { status, body: Body::Json(body) }) => (status, body),
-        Ok(Reply { status, body: Body::Download { name, content_type, bytes } }) => {
+        Ok(Reply { status, body: ReplyBody::Json(body) }) => (status, body),
+        Ok(Reply { status, body: ReplyBody::Download { name, content_type, bytes } }) => {
             let _ = headers.set("content-type", content_type);
             let _ = headers.set("content-disposition", &format!("attachment; filename=\"{name}\""));
             return Response::builder().with_status(status).with_headers(headers).fixed(bytes);

@@ -1,109 +1,65 @@
-//! What a function says of itself, and which of its operations a request means.
-//!
-//! Pure: it sees a method and a path, never a request.
+//! What a function declares about itself, and which of its operations a request means.
 
-use crate::core::auth::Policy;
+use futures_util::future::LocalBoxFuture;
+
+use crate::core::auth::{Policy, Quota};
 use crate::core::error::{ApiError, ErrorCode};
+use crate::core::reply::Reply;
+use crate::edge::call::Call;
 
 /// One function.
 #[derive(Debug)]
 pub struct Spec {
     pub name: &'static str,
     pub ops: &'static [Op],
-    pub body_bytes_max: usize,
-    /// Variables without which no call can work: checked before anything is done.
+    /// Settings without which no call can work; checked before anything else happens.
     pub requires: &'static [&'static str],
 }
 
-/// 256 KB, the limit for everything but webhooks.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
-/// 1 MB, the limit for webhooks.
-pub const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;
+/// Handles one call.
+pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
 
-/// What no function that hands steps over to Replicate can work without.
-pub const REPLICATE_SETTINGS: &[&str] = &[
-    "SUPABASE_URL",
-    "SUPABASE_SERVICE_ROLE_KEY",
-    "FUNCTIONS_URL",
-    "WEBHOOK_SECRET",
-    "REPLICATE_BASE_URL",
-    "REPLICATE_API_TOKEN",
-];
-
-/// How often a user may call an operation: every one that lets users in counts against exactly one
-/// of these. Calls of the service are not counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quota {
-    /// Costs credits; anonymous users are refused unless the configuration allows them.
-    Order,
-    /// Reads how something stands and changes nothing.
-    Read,
-    /// Everything else.
-    Other,
-}
-
-impl Quota {
-    /// The rate limiter's binding in wrangler.toml.
-    pub const fn binding(self) -> &'static str {
-        match self {
-            Quota::Order => "RATE_LIMIT",
-            Quota::Read => "READ_LIMIT",
-            Quota::Other => "OTHER_LIMIT",
-        }
-    }
-}
-
-/// One operation of a function.
+/// One operation of a function. [`crate::op!`] makes it.
 #[derive(Debug)]
 pub struct Op {
     /// The path segment after the function's name; empty for the function itself.
-    pub op: &'static str,
+    pub path: &'static str,
     pub methods: &'static [&'static str],
     pub policy: Policy,
-    /// What a user's call is counted as.
+    /// The limit that a user's call counts against.
     pub quota: Quota,
-    /// More path segments may follow; the handler gets them as `path_tail`.
-    pub tail: bool,
+    pub handler: Handler,
 }
 
 impl Op {
-    pub const fn new(op: &'static str, methods: &'static [&'static str], policy: Policy) -> Op {
-        Op { op, methods, policy, quota: Quota::Other, tail: false }
+    /// The largest body, in bytes: 1 MB for a provider's webhook, 256 KB for everything else.
+    pub fn body_bytes_max(&self) -> usize {
+        match self.policy {
+            Policy::Provider => 1024 * 1024,
+            _ => 256 * 1024,
+        }
     }
 
-    /// It costs credits.
-    #[must_use]
-    pub const fn charging(mut self) -> Op {
-        self.quota = Quota::Order;
-        self
+    /// Whether a GET may call it, so that its input may stand in the query.
+    pub fn reads_query(&self) -> bool {
+        self.methods.contains(&"GET")
     }
 
-    /// It only reads.
-    #[must_use]
-    pub const fn reading(mut self) -> Op {
-        self.quota = Quota::Read;
-        self
-    }
-
-    pub fn charges(&self) -> bool {
-        self.quota == Quota::Order
-    }
-
-    #[must_use]
-    pub const fn with_tail(mut self) -> Op {
-        self.tail = true;
-        self
+    /// Whether more path segments may follow. A webhook's address names its step in them.
+    fn takes_path(&self) -> bool {
+        self.policy == Policy::Provider
     }
 }
 
-/// Where a request goes.
+/// The operation that a request means.
 #[derive(Debug)]
 pub struct Route {
     pub op: &'static Op,
-    pub tail: Vec<String>,
+    /// The path segments after the operation.
+    pub path: Vec<String>,
 }
 
-/// The operation this path and method mean. Both `/functions/v1/<name>` and `/<name>` lead here.
+/// Finds the operation of `path` and `method`. Both `/functions/v1/<name>` and `/<name>` lead here.
 pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, ApiError> {
     let path = path.strip_prefix("/functions/v1").unwrap_or(path);
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -112,72 +68,153 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     }
     let rest: Vec<&str> = segments.collect();
     let found = match rest.split_first() {
-        Some((first, tail)) => {
-            find(spec, method, first, tail).or_else(|| find(spec, method, "", &rest))
+        Some((first, after)) => {
+            find(spec, method, first, after).or_else(|| find(spec, method, "", &rest))
         }
         None => find(spec, method, "", &rest),
     };
-    let (op, tail) = found.ok_or_else(ApiError::not_found)?;
+    let (op, path) = found.ok_or_else(ApiError::not_found)?;
     if !op.methods.contains(&method) {
         let allowed =
-            spec.ops.iter().filter(|other| other.op == op.op).flat_map(|other| other.methods);
+            spec.ops.iter().filter(|other| other.path == op.path).flat_map(|other| other.methods);
         let allowed: Vec<&str> = allowed.copied().collect();
         return Err(
             ApiError::of(ErrorCode::MethodNotAllowed).with_field("allow", allowed.join(", "))
         );
     }
-    Ok(Route { op, tail: tail.iter().map(|segment| (*segment).to_owned()).collect() })
+    Ok(Route { op, path: path.iter().map(|segment| (*segment).to_owned()).collect() })
 }
 
-/// Methods may be operations of their own: the one of this method, else any of that name.
+/// Two operations may share a path and differ by method. Prefers the one of this method.
 fn find<'s>(
     spec: &'static Spec,
     method: &str,
     name: &str,
-    tail: &'s [&'s str],
+    after: &'s [&'s str],
 ) -> Option<(&'static Op, &'s [&'s str])> {
-    let named = || spec.ops.iter().filter(|op| op.op == name);
+    let named = || spec.ops.iter().filter(|op| op.path == name);
     let op = named().find(|op| op.methods.contains(&method)).or_else(|| named().next())?;
-    (op.tail || tail.is_empty()).then_some((op, tail))
+    (op.takes_path() || after.is_empty()).then_some((op, after))
+}
+
+/// Declares one operation: methods, path, who may call it, what its calls count as (`Other` where
+/// nothing is said), and its handler, an `async fn(Call, Body) -> Result<impl IntoReply, ApiError>`.
+///
+/// `op!(POST "run" for User as Order => run)`
+#[macro_export]
+macro_rules! op {
+    (
+        $($method:ident)|+ $path:literal for $policy:ident $(as $quota:ident)? => $handler:expr
+    ) => {
+        $crate::edge::Op {
+            path: $path,
+            methods: &[$(stringify!($method)),+],
+            policy: $crate::core::auth::Policy::$policy,
+            quota: $crate::op!(@quota $($quota)?),
+            handler: |call| ::std::boxed::Box::pin($crate::edge::handle(call, $handler)),
+        }
+    };
+    (@quota) => {
+        $crate::core::auth::Quota::Other
+    };
+    (@quota $quota:ident) => {
+        $crate::core::auth::Quota::$quota
+    };
+}
+
+/// Declares a function: its operations, and the handlers of the platform's events.
+///
+/// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`; `queue` takes an
+/// `async fn(Value, OwnedCx) -> Result<(), ApiError>`, called once for each message.
+#[macro_export]
+macro_rules! function {
+    (
+        name: $name:literal,
+        requires: $requires:expr,
+        ops: {
+            $(
+                $($method:ident)|+ $path:literal for $policy:ident $(as $quota:ident)?
+                    => $handler:expr
+            ),* $(,)?
+        },
+        $(cron: $cron:expr,)?
+        $(queue: $queue:expr,)?
+    ) => {
+        static SPEC: $crate::edge::Spec = $crate::edge::Spec {
+            name: $name,
+            ops: &[$(
+                $crate::op!($($method)|+ $path for $policy $(as $quota)? => $handler)
+            ),*],
+            requires: $requires,
+        };
+
+        #[worker::event(fetch)]
+        async fn fetch(
+            request: worker::Request,
+            env: worker::Env,
+            context: worker::Context,
+        ) -> worker::Result<worker::Response> {
+            $crate::edge::serve(&SPEC, request, env, context).await
+        }
+
+        $(
+            #[worker::event(scheduled)]
+            async fn scheduled(
+                _event: worker::ScheduledEvent,
+                env: worker::Env,
+                _context: worker::ScheduleContext,
+            ) {
+                $crate::edge::serve_scheduled(&SPEC, env, $cron).await;
+            }
+        )?
+
+        $(
+            #[worker::event(queue)]
+            async fn queue(
+                batch: $crate::edge::Batch,
+                env: worker::Env,
+                _context: worker::Context,
+            ) -> worker::Result<()> {
+                $crate::edge::serve_queue(&SPEC, batch, env, $queue).await;
+                Ok(())
+            }
+        )?
+    };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::body::NoInput;
 
-    static SPEC: Spec = Spec {
+    async fn ok(_: Call, _: NoInput) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    static QUEUE: Spec = Spec {
         name: "queue",
-        ops: &[
-            Op::new("check", &["GET", "POST"], Policy::User),
-            Op::new("", &["POST"], Policy::Provider).with_tail(),
-        ],
-        body_bytes_max: BODY_BYTES_MAX,
+        ops: &[op!(GET | POST "check" for User as Read => ok), op!(POST "" for Provider => ok)],
         requires: &[],
     };
-    static ONE: Spec = Spec {
-        name: "one",
-        ops: &[Op::new("", &["POST"], Policy::Admin)],
-        body_bytes_max: BODY_BYTES_MAX,
-        requires: &[],
-    };
+    static ONE: Spec = Spec { name: "one", ops: &[op!(POST "" for Admin => ok)], requires: &[] };
 
     #[test]
-    fn paths_lead_to_operations() {
-        assert_eq!(route(&SPEC, "GET", "/functions/v1/queue/check").unwrap().op.op, "check");
-        assert_eq!(route(&SPEC, "POST", "/queue/check/").unwrap().op.op, "check");
-        assert_eq!(route(&SPEC, "POST", "/functions/v1/queue/a/b").unwrap().tail, ["a", "b"]);
-        assert_eq!(route(&ONE, "POST", "/functions/v1/one").unwrap().op.op, "");
+    fn a_path_leads_to_its_operation() {
+        let check = route(&QUEUE, "GET", "/functions/v1/queue/check").unwrap().op;
+        assert_eq!(check.path, "check");
+        assert_eq!((check.policy, check.quota), (Policy::User, Quota::Read));
+        assert_eq!(route(&QUEUE, "POST", "/queue/check/").unwrap().op.path, "check");
+        assert_eq!(route(&QUEUE, "POST", "/functions/v1/queue/a/b").unwrap().path, ["a", "b"]);
+        assert_eq!(route(&ONE, "POST", "/functions/v1/one").unwrap().op.path, "");
+        assert_eq!(ONE.ops[0].quota, Quota::Other);
     }
 
     #[test]
-    fn what_is_not_there_is_not_found_and_methods_are_named() {
-        assert_eq!(
-            route(&ONE, "POST", "/functions/v1/one/x").unwrap_err().code,
-            ErrorCode::NotFound
-        );
-        assert_eq!(route(&ONE, "POST", "/functions/v1/two").unwrap_err().code, ErrorCode::NotFound);
-        assert_eq!(route(&ONE, "POST", "/").unwrap_err().code, ErrorCode::NotFound);
-        let refused = route(&SPEC, "DELETE", "/functions/v1/queue/check").unwrap_err();
+    fn an_unknown_path_is_not_found_and_a_wrong_method_names_the_right_ones() {
+        for path in ["/functions/v1/one/x", "/functions/v1/two", "/"] {
+            assert_eq!(route(&ONE, "POST", path).unwrap_err().code, ErrorCode::NotFound);
+        }
+        let refused = route(&QUEUE, "DELETE", "/functions/v1/queue/check").unwrap_err();
         assert_eq!(refused.code, ErrorCode::MethodNotAllowed);
         assert_eq!(refused.fields["allow"], "GET, POST");
     }

@@ -6,6 +6,7 @@
 pub mod attempt;
 pub mod finalise;
 pub mod heal;
+pub mod invocation;
 pub mod lease;
 pub mod order;
 pub mod provider_cancel;

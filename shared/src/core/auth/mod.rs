@@ -9,13 +9,14 @@ pub mod crypto;
 pub mod jwks;
 pub mod jwt;
 pub mod policy;
+pub mod quota;
 pub mod remembered;
-pub mod retry;
 mod rsa;
 #[cfg(test)]
 mod token_tests;
 
 pub use policy::Policy;
+pub use quota::Quota;
 
 use crate::core::id::UserId;
 

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod files;
+pub mod intent;
 pub mod order;
 
 use crate::core::job::State;

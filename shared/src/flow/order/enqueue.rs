@@ -95,15 +95,16 @@ pub async fn files<T: Transport>(
 /// is its name in the body.
 pub fn job_id(
     field: &str,
-    body: Option<&str>,
+    body: Option<JobId>,
     header: Option<&str>,
     random: u128,
 ) -> Result<JobId, ApiError> {
-    let parse = |field: &str, text: &str| {
-        JobId::parse(text).ok_or_else(|| ApiError::bad_field(field, "is not a UUID"))
-    };
-    let body = body.map(|text| parse(field, text)).transpose()?;
-    let header = header.map(|text| parse("Idempotency-Key", text)).transpose()?;
+    let header = header
+        .map(|text| {
+            let bad = || ApiError::bad_field("Idempotency-Key", "is not a UUID");
+            JobId::parse(text).ok_or_else(bad)
+        })
+        .transpose()?;
     match (body, header) {
         (Some(body), Some(header)) if body != header => {
             Err(ApiError::bad_field(field, "differs from the Idempotency-Key header"))
@@ -196,13 +197,11 @@ mod tests {
     #[test]
     fn one_name_from_body_header_or_chance() {
         let a = JobId::parse(A).unwrap();
-        for (body, header) in [(Some(A), None), (None, Some(A)), (Some(A), Some(A))] {
+        for (body, header) in [(Some(a), None), (None, Some(A)), (Some(a), Some(A))] {
             assert_eq!(job_id("jobId", body, header, 0), Ok(a));
         }
         assert_eq!(job_id("jobId", None, None, 7), Ok(JobId::from_random(7)));
-        for (body, header) in
-            [(Some(A), Some(B)), (Some("x"), None), (None, Some("x")), (Some(""), None)]
-        {
+        for (body, header) in [(Some(a), Some(B)), (None, Some("x")), (None, Some(""))] {
             assert!(job_id("jobId", body, header, 0).is_err(), "{body:?} {header:?}");
         }
     }

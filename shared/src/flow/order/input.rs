@@ -21,6 +21,13 @@ pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiE
     }
 }
 
+const SESSION_CHARS_MAX: usize = 200;
+
+/// Refuses a session's name of more than 200 characters.
+pub fn session_id(field: &str, text: Option<&str>) -> Result<(), ApiError> {
+    at_most(field, text, SESSION_CHARS_MAX)
+}
+
 /// Checks the URL in `field` and, where it is in our own storage, that the object exists.
 /// Returns the URL to hand to the provider.
 pub async fn check<T: Transport>(

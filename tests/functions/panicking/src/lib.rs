@@ -1,27 +1,31 @@
-//! A function that panics on demand, for the tests and for nobody else: it is in no deployment.
+//! A function that panics on demand. Only tests run it; no deployment holds it.
 
-use serde_json::{Value, json};
-use shared::core::auth::Policy;
+use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
-use shared::edge::{self, BODY_BYTES_MAX, Call, Op, Reply, Spec};
-use worker::{Context, Env, Request, Response, event};
+use shared::edge::Call;
 
-static SPEC: Spec = Spec {
+shared::function! {
     name: "panicking",
-    ops: &[Op::new("", &["POST"], Policy::Public)],
-    body_bytes_max: BODY_BYTES_MAX,
     requires: &[],
-};
+    ops: {
+        POST "" for Public => panic_on_demand,
+    },
+}
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    edge::serve(&SPEC, request, env, context, handle).await
+#[derive(Deserialize)]
+struct Demand {
+    panic: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Survived {
+    ok: bool,
 }
 
 #[expect(clippy::panic, reason = "the point of this function")]
-async fn handle(call: Call) -> Result<Reply, ApiError> {
-    if call.param("panic") == Some(Value::Bool(true)) {
+async fn panic_on_demand(_: Call, demand: Demand) -> Result<Survived, ApiError> {
+    if demand.panic == Some(true) {
         panic!("asked to");
     }
-    Reply::ok(json!({"ok": true}))
+    Ok(Survived { ok: true })
 }

@@ -1,0 +1,103 @@
+//! The two operations that every RunningHub tool has. A tool adds its [`Input`]: its fields, their
+//! limits, and the nodes of the provider's app that take them.
+//!
+//! `run` refuses whatever can be refused before it charges. The debit, the job and its step are one
+//! transaction, and submitting the step outlives a closed page.
+
+pub mod reply;
+
+use futures_channel::oneshot;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::core::body;
+use crate::core::error::ApiError;
+use crate::core::id::JobId;
+use crate::core::job::State;
+use crate::core::provider::runninghub;
+use crate::core::provider::runninghub::apps::{self, Input};
+use crate::core::transport::Transport;
+use crate::db::job::{Enqueue, JobView};
+use crate::flow::invocation::Invocation;
+use crate::flow::order::{enqueue, input};
+use reply::{RunReply, RunningHubStatus};
+
+/// Settings without which no call of a RunningHub tool can work.
+pub const REQUIRES: &[&str] = &[
+    "SUPABASE_URL",
+    "SUPABASE_SERVICE_ROLE_KEY",
+    "FUNCTIONS_URL",
+    "WEBHOOK_SECRET",
+    "RUNNINGHUB_BASE_URL",
+    "RUNNINGHUB_API_KEY",
+    "RUNNINGHUB_APPS",
+];
+
+/// What every order may name beside its input.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderNames {
+    job_id: Option<JobId>,
+    session_id: Option<String>,
+}
+
+/// Names the job that a status operation is about.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedJob {
+    pub job_id: JobId,
+}
+
+/// Charges the user, enqueues the job and submits its step. The body holds the fields of `I` beside
+/// those of [`OrderNames`].
+pub async fn run<I: Input>(call: impl Invocation, fields: Value) -> Result<RunReply, ApiError> {
+    let names: OrderNames = body::typed(&fields)?;
+    input::session_id("sessionId", names.session_id.as_deref())?;
+    let ordered = body::typed::<I>(&fields)?.checked()?;
+    let cx = call.cx();
+    let apps = cx.config.runninghub_apps()?;
+    let user = call.user()?;
+    let random = cx.transport.random();
+    let job = enqueue::job_id("jobId", names.job_id, call.idempotency_key(), random)?;
+    call.log_job(job);
+    let mut order = enqueue::order(user, job, I::TOOL, names.session_id.as_deref(), &ordered)?;
+    let mut fields = ordered.fields();
+    let files: Vec<(String, &str)> = fields
+        .iter()
+        .filter(|field| field.is_file)
+        .map(|field| (field.name.to_owned(), field.value.as_str()))
+        .collect();
+    let urls = enqueue::files(&cx, &order, &files).await?;
+    for (field, url) in fields.iter_mut().filter(|field| field.is_file).zip(urls) {
+        field.value = url;
+    }
+    let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields);
+    order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
+    let view = enqueue::enqueue(&cx, &order).await?;
+    let view = if view.status == State::Queued { submit(&call, &order, view).await } else { view };
+    RunReply::of(&view)
+}
+
+/// Submits what waits in work that a closed page does not end, and waits until the outcome of this
+/// job is recorded.
+async fn submit(call: &impl Invocation, order: &Enqueue, view: JobView) -> JobView {
+    let (outcome_tx, outcome_rx) = oneshot::channel();
+    let job = order.job;
+    call.background(async move |cx| {
+        enqueue::dispatch_for(&cx, runninghub::NAME, job, outcome_tx).await;
+    });
+    let outcome = outcome_rx.await.ok().flatten();
+    enqueue::after_dispatch(&call.cx(), order, view, outcome).await
+}
+
+/// Shows one job of `tool` to its owner.
+pub async fn queue_status(
+    call: impl Invocation,
+    named: NamedJob,
+    tool: &'static str,
+) -> Result<RunningHubStatus, ApiError> {
+    call.log_job(named.job_id);
+    let user = Some(call.user()?);
+    let row = call.cx().db().job_get_v1(user, Some(tool), named.job_id).await?;
+    Ok(RunningHubStatus::of(&row.view))
+}

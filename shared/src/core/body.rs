@@ -1,0 +1,282 @@
+//! Turns the text of a request body into typed input, and looks at every part of it once.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::value::MapDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+
+use crate::core::error::ApiError;
+
+/// How many fields one object may have, at any depth. Fields that nobody knows are ignored, but
+/// somebody has to look at each of them.
+pub const FIELDS_MAX: usize = 100;
+
+/// A JSON object; nothing at all counts as an empty one.
+pub fn parse(text: &str) -> Result<Value, ApiError> {
+    if text.trim().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let refused = Cell::new(None);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = Bounded { refused: &refused }
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
+    match value {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(ApiError::bad_request("The body must be a JSON object")),
+        Err(error) if error.classify() == Category::Data => {
+            Err(ApiError::bad_request(refused.get().unwrap_or("The body is not JSON")))
+        }
+        Err(_) => Err(ApiError::bad_request("The body is not JSON")),
+    }
+}
+
+/// Reads a JSON value and stops at the first thing that no body may hold.
+#[derive(Clone, Copy)]
+struct Bounded<'r> {
+    /// What it stopped at, in words for the caller.
+    refused: &'r Cell<Option<&'static str>>,
+}
+
+impl Bounded<'_> {
+    fn refuse<E: Error>(self, why: &'static str) -> E {
+        self.refused.set(Some(why));
+        E::custom(why)
+    }
+
+    fn text<E: Error>(self, text: String) -> Result<String, E> {
+        if text.contains('\0') {
+            Err(self.refuse("The body contains a NUL character"))
+        } else {
+            Ok(text)
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        self.text(text.to_owned()).map(Value::String)
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+        self.text(text).map(Value::String)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let (mut fields, mut seen) = (Map::new(), 0);
+        while let Some(name) = entries.next_key::<String>()? {
+            // A name that comes twice was read twice.
+            seen += 1;
+            if seen > FIELDS_MAX {
+                return Err(self.refuse("The body has an object of more than 100 fields"));
+            }
+            let name = self.text(name)?;
+            fields.insert(name, entries.next_value_seed(self)?);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// The body of an operation that takes no input; unknown fields are ignored.
+#[derive(Debug, serde::Deserialize)]
+pub struct NoInput {}
+
+/// Adds the fields of a query to a body that does not have them.
+pub fn add_query(body: &mut Value, query: impl IntoIterator<Item = (String, String)>) {
+    let Some(fields) = body.as_object_mut() else { return };
+    for (name, value) in query {
+        let given = fields.get(&name).is_some_and(|value| !value.is_null());
+        if !given {
+            fields.insert(name, Value::String(value));
+        }
+    }
+}
+
+/// The body as `T`, or a 400 naming the field at fault.
+pub fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
+    let none = Map::new();
+    let fields = body.as_object().unwrap_or(&none);
+    // The field being read, which is the one at fault where reading stops; none once all were read.
+    let reading = Cell::new(None);
+    let ends = std::iter::from_fn(|| {
+        reading.set(None);
+        None
+    });
+    let entries = fields.iter().map(|(name, value)| {
+        reading.set(Some(name.as_str()));
+        (name.as_str(), value)
+    });
+    let read: Result<T, serde_json::Error> =
+        T::deserialize(MapDeserializer::new(entries.chain(ends)));
+    let problem: String = match read {
+        Ok(input) => return Ok(input),
+        Err(error) => error.to_string().chars().take(160).collect(),
+    };
+    let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    Err(match (reading.get(), missing) {
+        (None, Some(name)) => ApiError::bad_field(name, "is missing"),
+        (Some(name), _) => ApiError::bad_field(name, &format!("is not valid: {problem}")),
+        (None, None) => ApiError::bad_request(problem),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::error::ErrorCode;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Input {
+        #[expect(dead_code, reason = "only its type matters here")]
+        image_url: String,
+        #[expect(dead_code, reason = "only its type matters here")]
+        resolution: Option<u32>,
+    }
+
+    fn field(body: Value) -> String {
+        typed::<Input>(&body).unwrap_err().fields["field"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        assert_eq!(field(json!({})), "imageUrl");
+        assert_eq!(field(json!({"imageUrl": 7})), "imageUrl");
+        assert_eq!(field(json!({"imageUrl": "x", "resolution": "big"})), "resolution");
+        assert_eq!(field(json!({"imageUrl": "x", "other": 1, "resolution": -1})), "resolution");
+        assert!(typed::<Input>(&json!({"imageUrl": "x", "unknown": [1]})).is_ok());
+    }
+
+    #[test]
+    fn a_fault_inside_a_field_names_the_field() {
+        #[derive(Debug, Deserialize)]
+        struct Order {
+            #[expect(dead_code, reason = "only its type matters here")]
+            images: Vec<Input>,
+        }
+        let refused =
+            typed::<Order>(&json!({"a": 1, "images": [{"resolution": 1}], "z": 2})).unwrap_err();
+        assert_eq!(refused.fields["field"], "images");
+        assert!(refused.message.contains("imageUrl"), "{refused}");
+    }
+
+    /// `{"f0":1,"f1":1,…`, so many fields and what follows them.
+    fn fields(count: usize, end: &str) -> String {
+        let fields: Vec<String> = (0..count).map(|number| format!("\"f{number}\":1")).collect();
+        format!("{{{}{end}", fields.join(","))
+    }
+
+    #[test]
+    fn an_object_has_at_most_a_hundred_fields_at_any_depth() {
+        assert!(parse(&fields(100, "}")).is_ok());
+        let nested = format!("{{\"a\":[{{\"b\":{}}}]}}", fields(101, "}"));
+        let twice = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(100));
+        for body in [fields(101, "}"), fields(26_000, "}"), nested, twice] {
+            let refused = parse(&body).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::BadRequest);
+            assert!(refused.message.contains("100 fields"), "{refused}");
+        }
+        // What follows the last field is not even looked at.
+        assert!(
+            parse(&fields(101, " and this is no JSON")).unwrap_err().message.contains("100 fields")
+        );
+        assert!(
+            parse(&fields(100, " and this is no JSON")).unwrap_err().message.contains("not JSON")
+        );
+        let both = format!("{{\"a\":[{}{}]}}", fields(99, "},"), fields(99, "}"));
+        assert!(parse(&both).is_ok(), "it is counted per object");
+    }
+
+    #[test]
+    fn numbers_and_texts_are_read_as_they_are() {
+        let text = r#"{"a":[1,-2,0.5,1e3,18446744073709551615,true,null,"ä\u0061\ud83d\ude00"],"b":{"c":{}}}"#;
+        assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        for bad in ["{\"a\":1}x", "{\"a\":1}{}", "{\"a\":1e999}", "{\"a\":\"\\ud800\"}"] {
+            assert!(parse(bad).unwrap_err().message.contains("not JSON"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_looked_at_once() {
+        thread_local! { static LOOKS: Cell<usize> = const { Cell::new(0) } }
+        #[derive(Debug)]
+        struct Looked;
+        impl<'de> Deserialize<'de> for Looked {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                LOOKS.set(LOOKS.get() + 1);
+                u32::deserialize(deserializer).map(|_| Self)
+            }
+        }
+        type All = std::collections::BTreeMap<String, Looked>;
+        let mut body = parse(&fields(FIELDS_MAX, "}")).unwrap();
+        assert_eq!(
+            (typed::<All>(&body).unwrap().len(), LOOKS.replace(0)),
+            (FIELDS_MAX, FIELDS_MAX)
+        );
+        body["f99"] = json!("not a number");
+        assert_eq!(typed::<All>(&body).unwrap_err().fields["field"], "f99");
+        assert_eq!(LOOKS.get(), FIELDS_MAX);
+    }
+
+    #[test]
+    fn only_objects_are_bodies() {
+        assert_eq!(parse("").unwrap(), json!({}));
+        assert_eq!(parse(" \n").unwrap(), json!({}));
+        assert_eq!(parse("{\"a\":1}").unwrap(), json!({"a": 1}));
+        for bad in
+            ["[]", "7", "null", "{", "\"x\"", "{\"a\":\"\\u0000\"}", "{\"a\":[{\"b\\u0000\":1}]}"]
+        {
+            assert_eq!(parse(bad).unwrap_err().code, ErrorCode::BadRequest, "{bad}");
+        }
+        assert!(parse("{\"a\":\"\\\\u0000\"}").is_ok(), "a backslash and digits are no NUL");
+    }
+}
