@@ -87,7 +87,7 @@ fn layers_depend_one_way() {
             module == "edge" || !names_crate(&code, "worker"),
             "{shown}: only `edge` names `worker`"
         );
-        if module != "edge" && module != "app" {
+        if module != "edge" {
             assert!(!code.contains("crate::edge"), "{shown}: nothing below depends on `edge`");
         }
         if CORE.contains(&module.as_str()) {
@@ -106,6 +106,9 @@ fn layers_depend_one_way() {
         }
         if module == "db" {
             assert!(!code.contains("crate::flow"), "{shown}: `db` does not depend on `flow`");
+        }
+        if module != "app" {
+            assert!(!code.contains("crate::app"), "{shown}: only functions use `app`");
         }
     }
 }
@@ -308,83 +311,70 @@ async fn every_tool_that_is_sold_has_its_function() {
 #[tokio::test]
 async fn what_costs_credits_says_so_and_is_rate_limited() {
     let db = Database::fresh().await;
-    let charges = |code: &str| code.contains(".charging()");
-    // What a function takes from `edge` may charge for it.
-    let shared: Vec<String> = ["shared/src/app", "shared/src/edge"]
-        .into_iter()
-        .flat_map(sources::rust_files)
-        .into_iter()
-        .filter(|file| charges(&code(file)) && !file.ends_with("spec.rs"))
-        .filter_map(|file| Some(format!("{}::", file.file_stem()?.to_string_lossy())))
-        .collect();
     let functions = Wrangler::load().unwrap().functions;
     for row in db.rows("select tool from unstuck.tools where enabled").await {
         let tool = row["tool"].as_str().unwrap();
-        let files = shipped(&format!("functions/{tool}"));
-        let says_so = files
-            .iter()
-            .map(|file| code(file))
-            .any(|code| charges(&code) || shared.iter().any(|of| code.contains(of)));
-        assert!(says_so, "{tool} costs credits: an operation of its spec is `.charging()`");
+        let charges = declared_ops(&whole_code(tool)).iter().any(|op| op.quota == "Order");
+        assert!(charges, "{tool} costs credits: one of its operations is `as Order`");
         let function = functions.iter().find(|function| function.name == tool).unwrap();
         let limited = function.ratelimits.iter().any(|limit| limit.name == "RATE_LIMIT");
         assert!(limited, "[env.{tool}] in wrangler.toml has no ratelimits entry named RATE_LIMIT");
     }
 }
 
-/// The code of a function with that of the parts of `edge` that it is made of.
+/// The code of a function with that of the parts of `app` that it is made of.
 fn whole_code(function: &str) -> String {
     let files = shipped(&format!("functions/{function}"));
     let mut all: String = files.iter().map(|file| code(file)).collect();
-    for (part, name) in [("runninghub", "tool"), ("website", "generation")] {
-        // `tool::job_param` alone is no operation.
-        if ["spec(", "OPS", "handle", "consume"]
-            .iter()
-            .any(|used| all.contains(&format!("{name}::{used}")))
-        {
-            all += &code(Path::new(&format!("shared/src/app/{part}.rs")));
+    for part in ["runninghub", "website"] {
+        if all.contains(&format!("shared::app::{part}")) {
+            let files = shipped("shared/src/app");
+            let of_part = files.iter().filter(|file| file.to_string_lossy().contains(part));
+            all.extend(of_part.map(|file| code(file)));
         }
     }
     all
 }
 
-/// The limiter of every operation that a user may call: `Op::new` counts as another call unless it says otherwise.
-fn limiters(code: &str) -> BTreeSet<&'static str> {
-    let ops = code
-        .split("Op::new(")
-        .skip(1)
-        .map(|rest| rest.split(']').take(2).collect::<Vec<_>>().join("]"));
-    let users =
-        ["Policy::User", "Policy::UserOrService", "Policy::Admin", "Policy::ServiceOrAdmin"];
-    let is_for_users = |op: &String| {
-        let policy = op.split("Policy::").nth(1).unwrap_or_default();
-        let policy: String = policy.chars().take_while(|c| c.is_alphanumeric()).collect();
-        users.contains(&format!("Policy::{policy}").as_str())
-    };
-    let mut found: BTreeSet<&'static str> = ops
-        .filter(is_for_users)
-        .map(|op| match (op.contains(".charging()"), op.contains(".reading()")) {
-            (true, false) => "RATE_LIMIT",
-            (false, true) => "READ_LIMIT",
-            (false, false) => "OTHER_LIMIT",
-            (true, true) => panic!("an order is no look: {op}"),
+/// One operation as `function!` and `op!` declare it: who may call it, and what its calls count as.
+struct DeclaredOp {
+    policy: String,
+    quota: String,
+}
+
+/// The operations that a function declares. `POST "run" for User as Order => …` is one.
+fn declared_ops(code: &str) -> Vec<DeclaredOp> {
+    let declared = code.match_indices("\" for ").map(|(at, mark)| &code[at + mark.len()..]);
+    let words = declared.map(|rest| rest.split("=>").next().unwrap_or_default().split_whitespace());
+    words
+        .map(|mut words| {
+            let policy = words.next().unwrap_or_default().to_owned();
+            let quota = words.nth(1).unwrap_or("Other").to_owned();
+            DeclaredOp { policy, quota }
         })
+        .collect()
+}
+
+/// The limiters that the operations of a function count against: only users are counted.
+fn limiters(code: &str) -> BTreeSet<&'static str> {
+    let users = ["User", "UserOrService", "Admin", "ServiceOrAdmin"];
+    let quotas: BTreeSet<String> = declared_ops(code)
+        .into_iter()
+        .filter(|op| users.contains(&op.policy.as_str()))
+        .map(|op| op.quota)
         .collect();
-    for (limit, binding) in [
-        ("Quota::Order", "RATE_LIMIT"),
-        ("Quota::Read", "READ_LIMIT"),
-        ("Quota::Other", "OTHER_LIMIT"),
-    ] {
-        if code.contains(&format!("count_as({limit})")) {
-            found.insert(binding);
-        }
-    }
-    found
+    let limits = [("Order", "RATE_LIMIT"), ("Read", "READ_LIMIT"), ("Other", "OTHER_LIMIT")];
+    let known: BTreeSet<&str> = limits.iter().map(|(quota, _)| *quota).collect();
+    assert!(quotas.iter().all(|quota| known.contains(quota.as_str())), "{quotas:?}");
+    let counted = |quota: &str| {
+        quotas.contains(quota) || code.contains(&format!("count_against(Quota::{quota})"))
+    };
+    limits.into_iter().filter(|(quota, _)| counted(quota)).map(|(_, binding)| binding).collect()
 }
 
 #[test]
 fn whatever_a_user_may_call_has_its_limiter() {
-    let spec = code(Path::new("shared/src/edge/spec.rs"));
+    let spec = code(Path::new("shared/src/core/auth/quota.rs"));
     for binding in ["RATE_LIMIT", "READ_LIMIT", "OTHER_LIMIT"] {
         assert!(spec.contains(binding), "`Quota` no longer names {binding}; correct this list");
     }

@@ -29,7 +29,7 @@ shared::function! {
     name: "runninghub-pose-changer",
     requires: runninghub::REQUIRES,
     ops: {
-        POST "run" for User as Order => |call, body| runninghub::run::<PoseInput>(call, body),
+        POST "run" for User as Order => runninghub::run::<PoseInput>,
         GET | POST "queue-status" for User as Read =>
             |call, named| runninghub::queue_status(call, named, PoseInput::TOOL),
     },

@@ -12,7 +12,7 @@ shared::function! {
     name: "runninghub-upscaler",
     requires: runninghub::REQUIRES,
     ops: {
-        POST "run" for User as Order => |call, body| runninghub::run::<UpscalerInput>(call, body),
+        POST "run" for User as Order => runninghub::run::<UpscalerInput>,
         GET | POST "queue-status" for User as Read =>
             |call, named| runninghub::queue_status(call, named, UpscalerInput::TOOL),
     },

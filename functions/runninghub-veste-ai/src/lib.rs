@@ -29,7 +29,7 @@ shared::function! {
     name: "runninghub-veste-ai",
     requires: runninghub::REQUIRES,
     ops: {
-        POST "run" for User as Order => |call, body| runninghub::run::<VesteInput>(call, body),
+        POST "run" for User as Order => runninghub::run::<VesteInput>,
         GET | POST "queue-status" for User as Read =>
             |call, named| runninghub::queue_status(call, named, VesteInput::TOOL),
     },

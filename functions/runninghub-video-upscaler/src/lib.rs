@@ -59,7 +59,7 @@ shared::function! {
     name: "runninghub-video-upscaler",
     requires: runninghub::REQUIRES,
     ops: {
-        POST "run" for User as Order => |call, body| runninghub::run::<VideoInput>(call, body),
+        POST "run" for User as Order => runninghub::run::<VideoInput>,
         GET | POST "queue-status" for User as Read =>
             |call, named| runninghub::queue_status(call, named, VideoInput::TOOL),
     },
