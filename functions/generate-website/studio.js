@@ -2,7 +2,7 @@
 
 export default {
   rank: 7,
-  icon: "site",
+  icon: "website",
   fields: [
     { name: "prompt", type: "text", max: 10_000 },
     { name: "siteName", type: "line", max: 200, optional: true },
