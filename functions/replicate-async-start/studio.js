@@ -2,7 +2,7 @@
 
 export default {
   rank: 6,
-  icon: "chain",
+  icon: "outfit",
   files: [
     { name: "person_image", accept: "image/*", label: "person" },
     { name: "garments", accept: "image/*", label: "garments", many: 5 },
