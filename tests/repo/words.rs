@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
-use unstuck_tests::Database;
+use unstuck_tests::{Database, sources};
 use xtask::paths;
 
 /// Keys by the language that has them, or by the tool that needs them.
@@ -53,4 +53,27 @@ async fn every_tool_that_is_sold_is_in_the_studio_in_every_language() {
             assert!(missing.is_empty(), "{tool}: web/words/{language}.js has no {missing:?}");
         }
     }
+}
+
+/// `client.js` goes by the family of a tool and the studio by the tool's own declaration.
+#[tokio::test]
+async fn no_page_lists_the_tools() {
+    let db = Database::fresh().await;
+    let tools = db.rows("select tool from unstuck.tools").await;
+    let scripts = sources::committed().into_iter().filter(|file| {
+        let is_script = file.extension().is_some_and(|extension| extension == "js");
+        file.starts_with("web") && !file.starts_with("web/words") && is_script
+    });
+    let mut seen = 0;
+    for file in scripts {
+        seen += 1;
+        let text = sources::read(&file);
+        let is_comment = |line: &&str| line.trim_start().starts_with(['/', '*']);
+        let code: String = text.lines().filter(|line| !is_comment(line)).collect();
+        for row in &tools {
+            let tool = row["tool"].as_str().unwrap();
+            assert!(!code.contains(tool), "{} names the tool {tool}", file.display());
+        }
+    }
+    assert!(seen > 20, "{seen} scripts in web");
 }
