@@ -688,7 +688,7 @@ create view unstuck.job_health with (security_invoker=true) as
     max(unstuck_private.seconds_between(j.created_at, now())) AS oldest_seconds,
     max(unstuck_private.seconds_between(j.updated_at, now())) AS longest_unchanged_seconds
    FROM unstuck.tools t
-     LEFT JOIN unstuck.jobs j ON j.tool = t.tool AND (j.status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text]))
+     LEFT JOIN unstuck.jobs j ON j.tool = t.tool AND unstuck_private.is_live(j.status)
   WHERE ( SELECT unstuck_private.may_see(NULL::uuid) AS may_see)
   GROUP BY t.table_name;
 create view unstuck.job_receipts with (security_invoker=true) as
@@ -2352,7 +2352,7 @@ begin
     where j.user_id = p_user_id
       and (
         s.provider_cancel_due <> '[]'
-        or s.status in ('starting', 'running') and s.provider_done_at is null
+        or unstuck_private.holds_slot(s)
       )
   );
   select count(*)
@@ -2948,7 +2948,7 @@ AS $function$
     select
     from unstuck.jobs j
     cross join unstuck_private.intervals() i
-    where j.status in ('pending', 'queued', 'starting', 'running')
+    where unstuck_private.is_live(j.status)
       and j.quarantined_at is null
       and j.deadline_at <= p_now - i.sql_wait - i.grace
     limit 10000
@@ -4932,7 +4932,7 @@ begin
       and not exists (
         select from unstuck.jobs j
         where j.user_id = o.user_id
-          and j.status in ('pending', 'queued', 'starting', 'running')
+          and unstuck_private.is_live(j.status)
       )
     order by o.served_at
     limit p_limit
@@ -5414,7 +5414,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.status_word(p_table text, p_status te
  IMMUTABLE
 AS $function$
   select case
-    when p_status in ('completed', 'failed', 'cancelled') then p_status
+    when unstuck_private.is_final(p_status) then p_status
     when p_status in ('pending', 'queued', 'blocked') then
       case
         when p_table in (
@@ -6030,7 +6030,7 @@ begin
     from (
       select j.id, j.deadline_at as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.deadline_at <= p_now
         and (j.deadline_at, j.id) > (p_at, p_id)
@@ -6043,7 +6043,7 @@ begin
     from (
       select j.id, coalesce(j.started_at, j.created_at) as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.deadline_at > p_now
         and coalesce(j.started_at, j.created_at) <= v_old
@@ -6057,7 +6057,7 @@ begin
     from (
       select j.id, j.deadline_at as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.user_id = p_user_id
         and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old)
@@ -6305,7 +6305,7 @@ begin
   v_live := array(
     select j.id
     from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
+    where j.user_id = p_user_id and unstuck_private.is_live(j.status)
     order by j.id
   );
   if v_live = '{}' then

@@ -2878,7 +2878,7 @@ $$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
 
 revoke all on function unstuck_private.erased_user from public, anon, authenticated, service_role;
 
---: source erase/user_erase_v1.sql 09d52e61ab51
+--: source erase/user_erase_v1.sql 92e06f8dcaf3
 create or replace function unstuck.user_erase_v1(p_actor uuid, p_user_id uuid, p_reason text)
 returns table (jobs bigint, files bigint, entries bigint)
 language plpgsql
@@ -2922,7 +2922,7 @@ begin
     where j.user_id = p_user_id
       and (
         s.provider_cancel_due <> '[]'
-        or s.status in ('starting', 'running') and s.provider_done_at is null
+        or unstuck_private.holds_slot(s)
       )
   );
   select count(*)
@@ -2971,7 +2971,7 @@ $c$;
 revoke all on function unstuck.user_erase_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.user_erase_v1 to service_role;
 
---: source erase/user_jobs_finalise.sql 1a0f1bc3f8c8
+--: source erase/user_jobs_finalise.sql 9e83d12064df
 -- Cancels the live jobs of a user who is erased: all at once, or one by one where one of them
 -- cannot be finalised. The caller strips what stays live even so. Account and jobs are locked.
 create or replace function unstuck_private.user_jobs_finalise(p_user_id uuid)
@@ -2987,7 +2987,7 @@ begin
   v_live := array(
     select j.id
     from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
+    where j.user_id = p_user_id and unstuck_private.is_live(j.status)
     order by j.id
   );
   if v_live = '{}' then
@@ -5584,7 +5584,7 @@ end $$;
 
 revoke all on function unstuck_private.prune_orphans from public, anon, authenticated, service_role;
 
---: source retention/prune_queue_turns.sql e30fa9037cb9
+--: source retention/prune_queue_turns.sql e05f0da7bb13
 -- Deletes the turns of users who have no live job: such a user comes back to the queue like a new
 -- one.
 create or replace function unstuck_private.prune_queue_turns(
@@ -5609,7 +5609,7 @@ begin
       and not exists (
         select from unstuck.jobs j
         where j.user_id = o.user_id
-          and j.status in ('pending', 'queued', 'starting', 'running')
+          and unstuck_private.is_live(j.status)
       )
     order by o.served_at
     limit p_limit
@@ -7305,7 +7305,7 @@ end $$;
 revoke all on function unstuck_private.count_due_among
 from public, anon, authenticated, service_role;
 
---: source sweep/count_stuck.sql 8f50f950ae62
+--: source sweep/count_stuck.sql a232a167137e
 -- How many live jobs are past the deadline of every healer; it counts no further than 10,000.
 create or replace function unstuck_private.count_stuck(p_now timestamptz) returns int
 language sql
@@ -7318,7 +7318,7 @@ $$
     select
     from unstuck.jobs j
     cross join unstuck_private.intervals() i
-    where j.status in ('pending', 'queued', 'starting', 'running')
+    where unstuck_private.is_live(j.status)
       and j.quarantined_at is null
       and j.deadline_at <= p_now - i.sql_wait - i.grace
     limit 10000
@@ -8026,7 +8026,7 @@ $c$;
 revoke all on function unstuck.sweep_begin_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.sweep_begin_v1 to service_role;
 
---: source sweep/sweep_candidates.sql 203fbb11b58b
+--: source sweep/sweep_candidates.sql 0f0145468c0a
 -- Live jobs that may have run out of time, in the order of their key after (p_at, p_id): past their
 -- deadline, or ('age') so old that the lifetime may be over whatever their deadline says. A page
 -- costs what it holds, not what the backlog holds.
@@ -8055,7 +8055,7 @@ begin
     from (
       select j.id, j.deadline_at as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.deadline_at <= p_now
         and (j.deadline_at, j.id) > (p_at, p_id)
@@ -8068,7 +8068,7 @@ begin
     from (
       select j.id, coalesce(j.started_at, j.created_at) as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.deadline_at > p_now
         and coalesce(j.started_at, j.created_at) <= v_old
@@ -8082,7 +8082,7 @@ begin
     from (
       select j.id, j.deadline_at as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.user_id = p_user_id
         and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old)
@@ -8411,7 +8411,7 @@ $$;
 
 revoke all on function unstuck_private.tool_lifetime from public, anon, authenticated, service_role;
 
---: source view/status_word.sql 49c9ecd2f31f
+--: source view/status_word.sql 30ff6190ea15
 -- The word that the front end of an old table name uses for a status.
 create or replace function unstuck_private.status_word(p_table text, p_status text) returns text
 language sql
@@ -8419,7 +8419,7 @@ immutable
 as
 $$
   select case
-    when p_status in ('completed', 'failed', 'cancelled') then p_status
+    when unstuck_private.is_final(p_status) then p_status
     when p_status in ('pending', 'queued', 'blocked') then
       case
         when p_table in (
@@ -9159,7 +9159,7 @@ for each row execute function unstuck_private.legacy_write_refuse();
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;
 
---: source view/job_health.sql 71150a8dfb2e
+--: source view/job_health.sql 47a1ae791398
 -- One row per table: what is live there, how old it is, and three counts that should be 0.
 create view unstuck.job_health
 with (security_invoker = true) as
@@ -9190,7 +9190,7 @@ select
 from unstuck.tools t
 left join unstuck.jobs j
   on j.tool = t.tool
-  and j.status in ('pending', 'queued', 'starting', 'running')
+  and unstuck_private.is_live(j.status)
 where (select unstuck_private.may_see(null))
 group by t.table_name;
 
@@ -9984,7 +9984,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'd4e6a177458914f010bae529d87b92e81e4a0708195e5e88aeeb2bf08bf9bf27'
+  '6b9d4477ae2140c6d42938cd085c9b0985a8f9e0a0dc0debaf96425d7a0b56ce'
 );
 
 notify pgrst, 'reload schema';

@@ -41,7 +41,7 @@ begin
     where j.user_id = p_user_id
       and (
         s.provider_cancel_due <> '[]'
-        or s.status in ('starting', 'running') and s.provider_done_at is null
+        or unstuck_private.holds_slot(s)
       )
   );
   select count(*)

@@ -13,7 +13,7 @@ begin
   v_live := array(
     select j.id
     from unstuck.jobs j
-    where j.user_id = p_user_id and j.status in ('pending', 'queued', 'starting', 'running')
+    where j.user_id = p_user_id and unstuck_private.is_live(j.status)
     order by j.id
   );
   if v_live = '{}' then

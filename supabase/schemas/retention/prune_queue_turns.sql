@@ -22,7 +22,7 @@ begin
       and not exists (
         select from unstuck.jobs j
         where j.user_id = o.user_id
-          and j.status in ('pending', 'queued', 'starting', 'running')
+          and unstuck_private.is_live(j.status)
       )
     order by o.served_at
     limit p_limit

@@ -10,7 +10,7 @@ $$
     select
     from unstuck.jobs j
     cross join unstuck_private.intervals() i
-    where j.status in ('pending', 'queued', 'starting', 'running')
+    where unstuck_private.is_live(j.status)
       and j.quarantined_at is null
       and j.deadline_at <= p_now - i.sql_wait - i.grace
     limit 10000

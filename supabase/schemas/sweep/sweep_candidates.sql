@@ -26,7 +26,7 @@ begin
     from (
       select j.id, j.deadline_at as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.deadline_at <= p_now
         and (j.deadline_at, j.id) > (p_at, p_id)
@@ -39,7 +39,7 @@ begin
     from (
       select j.id, coalesce(j.started_at, j.created_at) as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.deadline_at > p_now
         and coalesce(j.started_at, j.created_at) <= v_old
@@ -53,7 +53,7 @@ begin
     from (
       select j.id, j.deadline_at as at
       from unstuck.jobs j
-      where j.status in ('pending', 'queued', 'starting', 'running')
+      where unstuck_private.is_live(j.status)
         and j.quarantined_at is null
         and j.user_id = p_user_id
         and (j.deadline_at <= p_now or coalesce(j.started_at, j.created_at) <= v_old)

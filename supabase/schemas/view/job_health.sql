@@ -28,7 +28,7 @@ select
 from unstuck.tools t
 left join unstuck.jobs j
   on j.tool = t.tool
-  and j.status in ('pending', 'queued', 'starting', 'running')
+  and unstuck_private.is_live(j.status)
 where (select unstuck_private.may_see(null))
 group by t.table_name;
 

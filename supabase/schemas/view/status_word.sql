@@ -5,7 +5,7 @@ immutable
 as
 $$
   select case
-    when p_status in ('completed', 'failed', 'cancelled') then p_status
+    when unstuck_private.is_final(p_status) then p_status
     when p_status in ('pending', 'queued', 'blocked') then
       case
         when p_table in (
