@@ -1,14 +1,14 @@
--- Everything in this database's catalog that is not Unstuck's, a line of text each, sorted: what a
--- guest must leave as it was. Take it before an installation and after it, and compare: they differ
--- by the lines of exceptions.txt. It reads the catalog, buckets and pg_cron's jobs, and nothing of
--- what tables hold. The second statement is the answer.
+-- Prints everything in this database's catalog that is not Unstuck's, sorted, one line of text
+-- each: what an installation must leave as it was. Run it before an installation and after it, and
+-- compare: the two differ only by the lines of exceptions.txt. It reads the catalog, the buckets
+-- and pg_cron's jobs, and no rows of other tables. The second statement returns the lines.
 --
--- A line is `kind | name | what is said of it`. Long text stands as its md5.
+-- A line is `kind | name | description`. A long text is replaced by its md5.
 
 set search_path = '';
 
 with
--- Our old names in `public`: a line each, and none of their parts.
+-- Our fronts in `public`: a line each, without their parts.
 front as (
   select d.classoid, d.objoid, d.description
   from pg_catalog.pg_description d
@@ -41,7 +41,7 @@ type_in as (
     and t.typelem = 0
     and (t.tableoid, t.oid) not in (select classoid, objoid from front)
 ),
--- Rights as a sorted list; `default` where nobody ever granted or revoked.
+-- Rights as a sorted list; `default` where no right was ever granted or revoked.
 rights as (
   select class, id, part, string_agg(acl::text, ',' order by acl::text collate "C") as list
   from (
@@ -69,7 +69,7 @@ rights as (
   ) as each
   group by class, id, part
 ),
-entry (kind, name, said) as (
+entry (kind, name, description) as (
   select 'schema', quote_ident(n.nspname),
     format('owner %s, rights %s', n.nspowner::regrole, coalesce(r.list, 'default'))
   from schema_in n
@@ -315,7 +315,7 @@ entry (kind, name, said) as (
   from front f
   cross join lateral pg_identify_object(f.classoid, f.objoid, 0) as o
 
-  -- Two tables of other people's count as catalog: buckets, and what pg_cron runs.
+  -- Two tables of other extensions count as catalog: buckets, and what pg_cron runs.
   union all
   select 'bucket', b.id, format('public %s, at most %s', b.public, b.size)
   from xmltable(
@@ -343,11 +343,11 @@ entry (kind, name, said) as (
   from pg_catalog.pg_seclabel s
   cross join lateral pg_identify_object(s.classoid, s.objoid, s.objsubid) as o
 
-  -- What apps seldom have, by its whole row.
+  -- Kinds that apps seldom have: the md5 of the whole row.
   union all
-  select o.type, o.identity, md5(rare.said)
+  select o.type, o.identity, md5(rare.description)
   from (
-    select tableoid, oid, t::text as said
+    select tableoid, oid, t::text as description
     from pg_catalog.pg_operator t
     union all
     select tableoid, oid, t::text
@@ -410,6 +410,6 @@ entry (kind, name, said) as (
   from pg_catalog.pg_namespace n
   where n.nspname in ('pg_catalog', 'information_schema')
 )
-select format('%s | %s | %s', kind, name, said) as line
+select format('%s | %s | %s', kind, name, description) as line
 from entry
-order by format('%s | %s | %s', kind, name, said) collate "C";
+order by format('%s | %s | %s', kind, name, description) collate "C";

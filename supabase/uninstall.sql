@@ -1,22 +1,22 @@
--- Takes Unstuck out of this database: all that exceptions.txt calls `removed`, and the schemas
--- `unstuck` and `unstuck_private` with everything in them. What was there before stays, and the two
--- buckets and their files are the app's. Send it as one query, as the role that installed.
+-- Removes Unstuck from this database: the schemas `unstuck` and `unstuck_private` with everything
+-- in them, and what exceptions.txt calls `removed`. The app's own objects stay, and so do the two
+-- buckets with their files. Send this file as one query, as the role that installed.
 --
--- It refuses, with what to do next, and changes nothing, while
---   * PostgREST exposes `unstuck`: a schema that is exposed and gone stops the app's whole API,
---   * a job lives, a refund or a debt is open, or a balance of the built-in wallet is not 0,
+-- It refuses, changes nothing and says in its hint what to do next, while
+--   * PostgREST exposes `unstuck`: without an exposed schema the app's whole API stops,
+--   * a job is live, a refund or a debt is open, or a balance of the built-in wallet is not 0,
 --   * an object of the app depends on one of ours, or lies in our schemas.
 
 begin;
 set local search_path = '';
 set local lock_timeout = '10s';
 
--- Not exposed ---------------------------------------------------------------------------------
+-- Refuse while PostgREST exposes the schema ---------------------------------------------------
 do $uninstall$
 declare
   v_setting record;
   v_settings int := 0;
-  v_words text := '';
+  v_statements text := '';
 begin
   for v_setting in
     select
@@ -46,7 +46,7 @@ begin
   loop
     v_settings := v_settings + 1;
     if v_setting.exposed then
-      v_words := v_words || format(
+      v_statements := v_statements || format(
         'alter %s%s set pgrst.db_schemas = %L; ',
         case v_setting.setrole
           when 0 then format('database %I', current_database())
@@ -60,9 +60,9 @@ begin
       );
     end if;
   end loop;
-  if v_words <> '' then
+  if v_statements <> '' then
     raise exception 'PostgREST still exposes the schema unstuck: its API would stop without it'
-    using hint = v_words || $hint$notify pgrst, 'reload config';$hint$;
+    using hint = v_statements || $hint$notify pgrst, 'reload config';$hint$;
   end if;
   if v_settings = 0
     and coalesce(current_setting('unstuck.not_exposed', true), '') <> 'yes'
@@ -79,7 +79,7 @@ begin
   end if;
 end $uninstall$;
 
--- Nothing open --------------------------------------------------------------------------------
+-- Refuse while jobs, refunds, debts or credits are open ---------------------------------------
 do $uninstall$
 declare
   v_count bigint;
@@ -87,12 +87,12 @@ declare
   v_some text;
 begin
   if to_regclass('unstuck.jobs') is not null then
-    -- Nobody orders or closes from here on.
+    -- From here on no order and no healer changes a job.
     lock table unstuck.jobs in access exclusive mode;
-    select count(*), string_agg(id::text, ', ') filter (where place <= 3)
+    select count(*), string_agg(id::text, ', ') filter (where nth <= 3)
     into v_count, v_some
     from (
-      select id, row_number() over (order by created_at) as place
+      select id, row_number() over (order by created_at) as nth
       from unstuck.jobs
       where completed_at is null
     ) as live;
@@ -141,7 +141,7 @@ begin
   end if;
 end $uninstall$;
 
--- Nothing of the app's in our way -------------------------------------------------------------
+-- Refuse while objects of the app depend on ours ----------------------------------------------
 do $uninstall$
 declare
   v_names text;
@@ -182,7 +182,7 @@ begin
     where polname = 'unstuck uploads insert'
       and polrelid = to_regclass('storage.objects')
   ),
-  -- What belongs to one table, view, type or domain.
+  -- The parts of tables, views, types and domains.
   part as (
     select
       tableoid as class,
@@ -240,7 +240,7 @@ begin
   left join whole own on own.class = d.classid and own.id = d.objid
   where own.id is null
     and d.deptype <> 'i'
-    -- A publication merely loses the table.
+    -- A publication only loses the table.
     and d.classid not in (
       'pg_catalog.pg_publication_rel'::regclass,
       'pg_catalog.pg_publication_namespace'::regclass
@@ -271,7 +271,7 @@ begin
   end if;
 end $uninstall$;
 
--- Away ----------------------------------------------------------------------------------------
+-- Remove --------------------------------------------------------------------------------------
 do $uninstall$
 declare
   v_front record;
@@ -320,7 +320,7 @@ begin
     end;
   end if;
 
-  -- Our old names in public, told by their comments.
+  -- Our fronts in public; their comments mark them.
   for v_front in
     select o.type, o.identity
     from pg_catalog.pg_description d
@@ -340,13 +340,14 @@ begin
   end if;
 end $uninstall$;
 
--- The blocks above have seen that this takes nothing else; the publication loses `unstuck.jobs`.
+-- The blocks above made sure that this removes nothing else. The publication loses `unstuck.jobs`.
 drop schema if exists unstuck, unstuck_private cascade;
 
 notify pgrst, 'reload schema';
 commit;
 
--- pg_cron may overlook one change among so many, and go on: it is told once more, by itself.
+-- pg_cron may miss a change in so large a transaction and keep its schedule. A second, small change
+-- makes it read its table again.
 do $uninstall$
 begin
   if current_setting('unstuck.unscheduled', true) = 'yes' then

@@ -1,6 +1,6 @@
--- What a Supabase project brings with it, for a plain local Postgres: roles, the auth schema's
--- claim readers, default privileges, the realtime publication. Never applied to a hosted project,
--- and never holds anything of ours.
+-- Gives a plain local Postgres what a Supabase project has: roles, the functions of the auth schema
+-- that read claims, default privileges, the realtime publication. It holds nothing of Unstuck, and
+-- is never applied to a hosted project.
 
 do $$
 begin
@@ -44,7 +44,7 @@ begin
   end if;
 end $$;
 
--- Whoever works on the database by hand, as its owner, need not write the schema's name.
+-- The owner need not write the schema's name in queries by hand.
 do $$
 begin
   execute format(

@@ -1,4 +1,4 @@
--- Local users' credits and roles. Applying it twice changes nothing.
+-- Gives the local users credits and roles. Applying it twice changes nothing.
 select unstuck.credit_grant_v1(
   format('00000000-0000-4000-8000-%s', suffix)::uuid,
   1000,

@@ -175,6 +175,36 @@ fn sql_names_a_provider_only_in_its_rows() {
     assert!(named.is_empty(), "a provider is named in\n{}", named.join("\n"));
 }
 
+/// Each rule about states stands in one function, and in the predicates and checks of its table,
+/// which are created before it.
+#[test]
+fn a_rule_about_states_is_written_once() {
+    let rules = [
+        ("'pending', 'queued', 'starting', 'running')", "is_live.sql"),
+        ("('completed', 'failed', 'cancelled')", "is_final.sql"),
+        ("status in ('starting', 'running') and provider_done_at is null", "holds_slot.sql"),
+    ];
+    let mut twice = Vec::new();
+    for (file, text) in files().filter(|(file, _)| file.starts_with("supabase/schemas")) {
+        if file.ends_with("job/jobs.sql") || file.ends_with("step/job_steps.sql") {
+            continue;
+        }
+        let words: Vec<&str> = text
+            .split_whitespace()
+            .map(|word| {
+                word.split_once('.').filter(|_| !word.contains('(')).unwrap_or(("", word)).1
+            })
+            .collect();
+        let text = words.join(" ");
+        for (rule, home) in rules.iter().filter(|(_, home)| !file.ends_with(home)) {
+            if text.contains(rule) {
+                twice.push(format!("{}: say it by {home}", file.display()));
+            }
+        }
+    }
+    assert!(twice.is_empty(), "{}", twice.join("\n"));
+}
+
 #[test]
 fn sql_is_written_for_its_readers() {
     let mut all = Vec::new();

@@ -9,6 +9,7 @@ mod cards;
 mod chains;
 mod clocks;
 mod credits;
+mod data_model;
 mod enqueue;
 mod erase;
 mod generations;
