@@ -7409,6 +7409,75 @@ Refuses: nothing.
 
 Replay: recorded = false, with the id of the webhook that is stored.
 ';
+comment on table unstuck.admin_log is
+'
+What admins did outside of the history of single jobs. Append-only, kept for ever.
+';
+comment on table unstuck.cancelled_requests is
+'
+Orders that users cancelled, also before they arrived: an order named here is refused while its row
+is kept, a day. At most 1,000 rows per user.
+';
+comment on table unstuck.credit_accounts is
+'
+The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the jobs
+of a deleted user can still be finalised.
+';
+comment on table unstuck.credit_entries is
+'
+The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
+twice, and a step from being refunded twice.
+';
+comment on table unstuck.erasures is
+'
+Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API deletes
+them later. files_left: null until they were counted, 0 once all are gone.
+';
+comment on table unstuck.job_events is
+'
+The history: every transition of a job or step. Append-only; triggers write it.
+';
+comment on table unstuck.job_steps is
+'
+The work of a job: one row per piece of work at one provider.
+';
+comment on table unstuck.jobs is
+'
+What users paid for: one row per order. Its work is in `job_steps`.
+';
+comment on table unstuck.providers is
+'
+The providers, and how many steps each may work on at once. What differs between providers is a
+column here: no function names a provider.
+';
+comment on table unstuck.retention is
+'
+How long each kind of row is kept; null: for ever. An operator''s own values stay when a later
+version is installed. A kind without a row here is never pruned.
+';
+comment on table unstuck.sweeps is
+'
+One row per pass of a healer. Null counts in a finished row: the count failed.
+';
+comment on table unstuck.tools is
+'
+What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
+';
+comment on table unstuck.user_roles is
+'
+Who holds which role, for a project whose app has no roles of its own.
+';
+comment on table unstuck.violations_found is
+'
+Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
+`user_id` says whose change has the violation checked again; `entry_id` is set where it is about one
+ledger entry of that user.
+';
+comment on table unstuck.webhook_inbox is
+'
+Every authentic webhook of a provider, once. One that comes before its step knows the provider''s
+task is kept and applied later. It is pruned a week after, once its job is final.
+';
 comment on view public.generation_history is
 'Unstuck front of unstuck.generation_history.';
 comment on view public.generation_jobs is
@@ -7427,6 +7496,62 @@ comment on view public.veste_ai_jobs is
 'Unstuck front of unstuck.veste_ai_jobs.';
 comment on view public.video_upscaler_jobs is
 'Unstuck front of unstuck.video_upscaler_jobs.';
+comment on view unstuck.generation_history is
+'
+Jobs under the name that older pages read: websites.
+';
+comment on view unstuck.generation_jobs is
+'
+Jobs under the name that older pages read: sets of cards.
+';
+comment on view unstuck.generation_tasks is
+'
+Cards under the name that older pages read: one row per step of a set of cards.
+';
+comment on view unstuck.invariant_violations is
+'
+One row per violation of an invariant; empty is healthy. For the service and admins.
+';
+comment on view unstuck.job_health is
+'
+One row per table: what is live there, how old it is, and three counts that should be 0.
+';
+comment on view unstuck.job_receipts is
+'
+What a job cost and why: every entry of its ledger. Owners see their own jobs.
+';
+comment on view unstuck.jobs_by_hour is
+'
+The last 24 hours, one row each, for the admin page.
+';
+comment on view unstuck.pose_changer_jobs is
+'
+Jobs under the name that older pages read: the pose changer.
+';
+comment on view unstuck.provider_load is
+'
+Each provider''s slots and queue, for the admin page.
+';
+comment on view unstuck.queue_positions is
+'
+The position of each waiting job and the seconds until it starts; for the service and admins.
+';
+comment on view unstuck.replicate_tasks is
+'
+Jobs under the name that older pages read: the try-on of several garments.
+';
+comment on view unstuck.upscaler_jobs is
+'
+Jobs under the name that older pages read: the image upscaler.
+';
+comment on view unstuck.veste_ai_jobs is
+'
+Jobs under the name that older pages read: the try-on of one garment.
+';
+comment on view unstuck.video_upscaler_jobs is
+'
+Jobs under the name that older pages read: the video upscaler.
+';
 
 -- row level security
 alter table unstuck.admin_log enable row level security;

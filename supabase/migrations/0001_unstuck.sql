@@ -40,8 +40,7 @@ create type unstuck.app_role as enum ('admin', 'moderator', 'user');
 revoke all on type unstuck.app_role from public, anon, authenticated, service_role;
 grant usage on type unstuck.app_role to public;
 
---: source admin/admin_log.sql 4bc602f09db7
--- What admins did outside of the history of single jobs. Append-only, kept for ever.
+--: source admin/admin_log.sql c25b672a4af1
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
   at timestamptz not null default clock_timestamp(),
@@ -56,6 +55,10 @@ create table unstuck.admin_log (
 create index admin_log_by_time on unstuck.admin_log (at desc);
 
 create index admin_log_by_subject on unstuck.admin_log (subject);
+
+comment on table unstuck.admin_log is $c$
+What admins did outside of the history of single jobs. Append-only, kept for ever.
+$c$;
 
 alter table unstuck.admin_log enable row level security;
 revoke all on unstuck.admin_log from public, anon, authenticated, service_role;
@@ -103,10 +106,7 @@ revoke all on unstuck_private.unaudited from public, anon, authenticated, servic
 revoke all on sequence unstuck_private.unaudited_id_seq
 from public, anon, authenticated, service_role;
 
---: source audit/violations_found.sql d18f4df6eaf6
--- Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
--- `user_id` says whose change has the violation checked again; `entry_id` is set where it is about
--- one ledger entry of that user.
+--: source audit/violations_found.sql 21a012452a6a
 create table unstuck.violations_found (
   invariant text not null,
   subject text not null,
@@ -128,13 +128,17 @@ where user_id is not null;
 
 create index violations_found_by_check on unstuck.violations_found (checked_at);
 
+comment on table unstuck.violations_found is $c$
+Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
+`user_id` says whose change has the violation checked again; `entry_id` is set where it is about one
+ledger entry of that user.
+$c$;
+
 alter table unstuck.violations_found enable row level security;
 revoke all on unstuck.violations_found from public, anon, authenticated, service_role;
 grant select on unstuck.violations_found to service_role;
 
---: source cancel/cancelled_requests.sql fe24a235bfd6
--- Orders that users cancelled, also before they arrived: an order named here is refused while its
--- row is kept, a day. At most 1,000 rows per user.
+--: source cancel/cancelled_requests.sql c9b12a744f9b
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
@@ -144,26 +148,32 @@ create table unstuck.cancelled_requests (
 
 create index cancelled_requests_by_time on unstuck.cancelled_requests (at);
 
+comment on table unstuck.cancelled_requests is $c$
+Orders that users cancelled, also before they arrived: an order named here is refused while its row
+is kept, a day. At most 1,000 rows per user.
+$c$;
+
 alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;
 grant select on unstuck.cancelled_requests to service_role;
 
---: source credit/credit_accounts.sql be0ea8eee90f
--- The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the
--- jobs of a deleted user can still be finalised.
+--: source credit/credit_accounts.sql d817a5a0d82a
 create table unstuck.credit_accounts (
   user_id uuid primary key,
   balance bigint not null default 0 check (balance >= 0)
 );
+
+comment on table unstuck.credit_accounts is $c$
+The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the jobs
+of a deleted user can still be finalised.
+$c$;
 
 alter table unstuck.credit_accounts enable row level security;
 revoke all on unstuck.credit_accounts from public, anon, authenticated, service_role;
 grant select on unstuck.credit_accounts to service_role;
 grant select on unstuck.credit_accounts to authenticated;
 
---: source credit/credit_entries.sql 0aaa88f74908
--- The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
--- twice, and a step from being refunded twice.
+--: source credit/credit_entries.sql 6084ebacb655
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
@@ -201,15 +211,18 @@ on unstuck.credit_entries (user_id, id);
 create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)
 where kind in ('adjustment', 'refund');
 
+comment on table unstuck.credit_entries is $c$
+The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
+twice, and a step from being refunded twice.
+$c$;
+
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.credit_entries_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.credit_entries to service_role;
 grant select on unstuck.credit_entries to authenticated;
 
---: source erase/erasures.sql 565efb356ca3
--- Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API
--- deletes them later. files_left: null until they were counted, 0 once all are gone.
+--: source erase/erasures.sql 610e40d02255
 create table unstuck.erasures (
   user_id uuid primary key,
   at timestamptz not null default clock_timestamp(),
@@ -218,6 +231,11 @@ create table unstuck.erasures (
 
 create index erasures_open on unstuck.erasures (at)
 where files_left is distinct from 0;
+
+comment on table unstuck.erasures is $c$
+Users who were erased. Their files lie under `<user id>/` in both buckets; the Storage API deletes
+them later. files_left: null until they were counted, 0 once all are gone.
+$c$;
 
 alter table unstuck.erasures enable row level security;
 revoke all on unstuck.erasures from public, anon, authenticated, service_role;
@@ -235,8 +253,7 @@ create table unstuck_private.migrations (
 alter table unstuck_private.migrations enable row level security;
 revoke all on unstuck_private.migrations from public, anon, authenticated, service_role;
 
---: source job/job_events.sql 501e46da3bab
--- The history: every transition of a job or step. Append-only; triggers write it.
+--: source job/job_events.sql 88d9dad77cae
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
@@ -257,18 +274,25 @@ on unstuck.job_events (job_id, id);
 
 create index job_events_by_time on unstuck.job_events (at);
 
+comment on table unstuck.job_events is $c$
+The history: every transition of a job or step. Append-only; triggers write it.
+$c$;
+
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;
 revoke all on sequence unstuck.job_events_id_seq from public, anon, authenticated, service_role;
 grant select on unstuck.job_events to authenticated, service_role;
 
---: source retention/retention.sql dcf291ed717f
--- How long each kind of row is kept; null: for ever. An operator's own values stay when a later
--- version is installed. A kind without a row here is never pruned.
+--: source retention/retention.sql 66da745d5b80
 create table unstuck.retention (
   kind text primary key,
   keep interval check (keep > '0')
 );
+
+comment on table unstuck.retention is $c$
+How long each kind of row is kept; null: for ever. An operator's own values stay when a later
+version is installed. A kind without a row here is never pruned.
+$c$;
 
 alter table unstuck.retention enable row level security;
 revoke all on unstuck.retention from public, anon, authenticated, service_role;
@@ -289,20 +313,22 @@ alter table unstuck_private.retention_progress enable row level security;
 revoke all on unstuck_private.retention_progress
 from public, anon, authenticated, service_role;
 
---: source role/user_roles.sql e81565ec3117
--- Who holds which role, for a project whose app has no roles of its own.
+--: source role/user_roles.sql 41813b590340
 create table unstuck.user_roles (
   user_id uuid not null,
   role unstuck.app_role not null,
   primary key (user_id, role)
 );
 
+comment on table unstuck.user_roles is $c$
+Who holds which role, for a project whose app has no roles of its own.
+$c$;
+
 alter table unstuck.user_roles enable row level security;
 revoke all on unstuck.user_roles from public, anon, authenticated, service_role;
 grant select on unstuck.user_roles to authenticated, service_role;
 
---: source sweep/sweeps.sql 195d1c653658
--- One row per pass of a healer. Null counts in a finished row: the count failed.
+--: source sweep/sweeps.sql 01b516e15c27
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -320,6 +346,10 @@ create index sweeps_by_time on unstuck.sweeps (started_at);
 
 create index sweeps_finished on unstuck.sweeps (finished_at desc)
 where finished_at is not null;
+
+comment on table unstuck.sweeps is $c$
+One row per pass of a healer. Null counts in a finished row: the count failed.
+$c$;
 
 alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;
@@ -340,9 +370,7 @@ create table unstuck_private.unhealed (
 alter table unstuck_private.unhealed enable row level security;
 revoke all on unstuck_private.unhealed from public, anon, authenticated, service_role;
 
---: source tool/providers.sql fd67e0d6263f
--- The providers, and how many steps each may work on at once. What differs between providers is a
--- column here: no function names a provider.
+--: source tool/providers.sql 641f807d5c32
 create table unstuck.providers (
   provider text primary key,
   -- The number of slots: steps that the provider may work on at the same time.
@@ -358,6 +386,11 @@ create table unstuck.providers (
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
 );
+
+comment on table unstuck.providers is $c$
+The providers, and how many steps each may work on at once. What differs between providers is a
+column here: no function names a provider.
+$c$;
 
 alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;
@@ -377,8 +410,7 @@ create index queue_turns_by_time on unstuck_private.queue_turns (served_at);
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
 
---: source tool/tools.sql 2b0e3a9e15f5
--- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
+--: source tool/tools.sql d312d807006a
 create table unstuck.tools (
   tool text primary key,
   -- The view under whose name older clients know its jobs.
@@ -417,12 +449,15 @@ create table unstuck.tools (
   enabled boolean not null default true
 );
 
+comment on table unstuck.tools is $c$
+What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
+$c$;
+
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;
 grant select on unstuck.tools to authenticated, service_role;
 
---: source job/jobs.sql 29d1689f53a7
--- What users paid for: one row per order. Its work is in `job_steps`.
+--: source job/jobs.sql 8c75eec69bf9
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
   tool text not null references unstuck.tools,
@@ -530,12 +565,15 @@ where status = 'cancelled'
   and started_at is null
   and credits_charged = 0;
 
+comment on table unstuck.jobs is $c$
+What users paid for: one row per order. Its work is in `job_steps`.
+$c$;
+
 alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;
 grant select on unstuck.jobs to authenticated, service_role;
 
---: source step/job_steps.sql 62c7742ced24
--- The work of a job: one row per piece of work at one provider.
+--: source step/job_steps.sql 593af7b980f8
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
   step int not null
@@ -617,6 +655,10 @@ create index job_steps_with_input
 on unstuck.job_steps (completed_at)
 where completed_at is not null and input <> '{}';
 
+comment on table unstuck.job_steps is $c$
+The work of a job: one row per piece of work at one provider.
+$c$;
+
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;
 grant select on unstuck.job_steps to service_role;
@@ -628,9 +670,7 @@ grant select (
   error_message, completed_at
 ) on unstuck.job_steps to authenticated;
 
---: source webhook/webhook_inbox.sql 3d7bc88441f7
--- Every authentic webhook of a provider, once. One that comes before its step knows the provider's
--- task is kept and applied later. It is pruned a week after, once its job is final.
+--: source webhook/webhook_inbox.sql 14e0c6b87a39
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,
@@ -648,6 +688,11 @@ create table unstuck.webhook_inbox (
 create index webhook_inbox_by_job on unstuck.webhook_inbox (job_id, step, run);
 
 create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
+
+comment on table unstuck.webhook_inbox is $c$
+Every authentic webhook of a provider, once. One that comes before its step knows the provider's
+task is kept and applied later. It is pruned a week after, once its job is final.
+$c$;
 
 alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
@@ -8943,18 +8988,20 @@ end $$;
 revoke all on function unstuck_private.website_reserve_or_fail
 from public, anon, authenticated, service_role;
 
---: source audit/invariant_violations.sql 490ab1068cbe
--- One row per violation of an invariant; empty is healthy. For the service and admins.
+--: source audit/invariant_violations.sql 1aecff457a95
 create view unstuck.invariant_violations
 with (security_invoker = true) as
 select v.invariant, v.subject, v.detail
 from unstuck_private.visible_violations() v;
 
+comment on view unstuck.invariant_violations is $c$
+One row per violation of an invariant; empty is healthy. For the service and admins.
+$c$;
+
 revoke all on unstuck.invariant_violations from public, anon, authenticated, service_role;
 grant select on unstuck.invariant_violations to authenticated, service_role;
 
---: source queue/provider_load.sql 169a01ed85f4
--- Each provider's slots and queue, for the admin page.
+--: source queue/provider_load.sql 1002778bba69
 create view unstuck.provider_load
 with (security_invoker = true) as
 select
@@ -8966,15 +9013,22 @@ select
   l.oldest_waiting_seconds
 from unstuck_private.visible_load() l;
 
+comment on view unstuck.provider_load is $c$
+Each provider's slots and queue, for the admin page.
+$c$;
+
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;
 
---: source queue/queue_positions.sql 88030987fc3b
--- The position of each waiting job and the seconds until it starts; for the service and admins.
+--: source queue/queue_positions.sql ad7801b9a062
 create view unstuck.queue_positions
 with (security_invoker = true) as
 select s.job_id, s.provider, s."position", s.eta_seconds
 from unstuck_private.visible_positions() s;
+
+comment on view unstuck.queue_positions is $c$
+The position of each waiting job and the seconds until it starts; for the service and admins.
+$c$;
 
 revoke all on unstuck.queue_positions from public, anon, authenticated, service_role;
 grant select on unstuck.queue_positions to authenticated, service_role;
@@ -9000,8 +9054,7 @@ revoke all on unstuck_private.delivered_outputs
 from public, anon, authenticated, service_role;
 grant select on unstuck_private.delivered_outputs to authenticated, service_role;
 
---: source view/generation_history.sql 4da40d95a370
--- Jobs under the name that older pages read: websites.
+--: source view/generation_history.sql c6d68a1ce76c
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -9049,11 +9102,14 @@ where j.tool in (
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_history
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.generation_history is $c$
+Jobs under the name that older pages read: websites.
+$c$;
+
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;
 
---: source view/generation_jobs.sql 16ce73de98cf
--- Jobs under the name that older pages read: sets of cards.
+--: source view/generation_jobs.sql 41c8322daa84
 create view unstuck.generation_jobs
 with (security_invoker = true) as
 select
@@ -9103,11 +9159,14 @@ where j.tool in (
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.generation_jobs is $c$
+Jobs under the name that older pages read: sets of cards.
+$c$;
+
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;
 
---: source view/generation_tasks.sql c494332df1f5
--- Cards under the name that older pages read: one row per step of a set of cards.
+--: source view/generation_tasks.sql dc065287dfa2
 create view unstuck.generation_tasks
 with (security_invoker = true) as
 select
@@ -9156,11 +9215,14 @@ where j.tool in (
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.generation_tasks is $c$
+Cards under the name that older pages read: one row per step of a set of cards.
+$c$;
+
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;
 
---: source view/job_health.sql 47a1ae791398
--- One row per table: what is live there, how old it is, and three counts that should be 0.
+--: source view/job_health.sql 9344d50898ae
 create view unstuck.job_health
 with (security_invoker = true) as
 select
@@ -9194,11 +9256,14 @@ left join unstuck.jobs j
 where (select unstuck_private.may_see(null))
 group by t.table_name;
 
+comment on view unstuck.job_health is $c$
+One row per table: what is live there, how old it is, and three counts that should be 0.
+$c$;
+
 revoke all on unstuck.job_health from public, anon, authenticated, service_role;
 grant select on unstuck.job_health to authenticated, service_role;
 
---: source view/job_receipts.sql b6ee99973b8d
--- What a job cost and why: every entry of its ledger. Owners see their own jobs.
+--: source view/job_receipts.sql c5c510b0e8ea
 create view unstuck.job_receipts
 with (security_invoker = true) as
 select
@@ -9236,11 +9301,14 @@ select
   ) as entries
 from unstuck.jobs j;
 
+comment on view unstuck.job_receipts is $c$
+What a job cost and why: every entry of its ledger. Owners see their own jobs.
+$c$;
+
 revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
 grant select on unstuck.job_receipts to authenticated, service_role;
 
---: source view/jobs_by_hour.sql 05e9b8e955ea
--- The last 24 hours, one row each, for the admin page.
+--: source view/jobs_by_hour.sql 76fa37dfda7e
 create view unstuck.jobs_by_hour
 with (security_invoker = true) as
 select
@@ -9253,11 +9321,14 @@ select
   h.credits_refunded
 from unstuck_private.visible_hours() h;
 
+comment on view unstuck.jobs_by_hour is $c$
+The last 24 hours, one row each, for the admin page.
+$c$;
+
 revoke all on unstuck.jobs_by_hour from public, anon, authenticated, service_role;
 grant select on unstuck.jobs_by_hour to authenticated, service_role;
 
---: source view/pose_changer_jobs.sql 6ef0f3685397
--- Jobs under the name that older pages read: the pose changer.
+--: source view/pose_changer_jobs.sql 2745e0b10091
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
 select
@@ -9305,12 +9376,15 @@ for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.pose_changer_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.pose_changer_jobs is $c$
+Jobs under the name that older pages read: the pose changer.
+$c$;
+
 revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.pose_changer_jobs to authenticated;
 
---: source view/replicate_tasks.sql 102e5e58b2d3
--- Jobs under the name that older pages read: the try-on of several garments.
+--: source view/replicate_tasks.sql f135b595db3d
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -9362,11 +9436,14 @@ where j.tool in (
 create trigger legacy_job_write instead of insert or update or delete on unstuck.replicate_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.replicate_tasks is $c$
+Jobs under the name that older pages read: the try-on of several garments.
+$c$;
+
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;
 
---: source view/upscaler_jobs.sql 75d2b5269a58
--- Jobs under the name that older pages read: the image upscaler.
+--: source view/upscaler_jobs.sql dc4b182bc945
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
 select
@@ -9419,12 +9496,15 @@ for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.upscaler_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.upscaler_jobs is $c$
+Jobs under the name that older pages read: the image upscaler.
+$c$;
+
 revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.upscaler_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.upscaler_jobs to authenticated;
 
---: source view/veste_ai_jobs.sql f7744e65a15d
--- Jobs under the name that older pages read: the try-on of one garment.
+--: source view/veste_ai_jobs.sql c6f8b6d89f14
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select
@@ -9472,12 +9552,15 @@ for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.veste_ai_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
 
+comment on view unstuck.veste_ai_jobs is $c$
+Jobs under the name that older pages read: the try-on of one garment.
+$c$;
+
 revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;
 grant insert, update, delete on unstuck.veste_ai_jobs to authenticated;
 
---: source view/video_upscaler_jobs.sql bbc093c738b1
--- Jobs under the name that older pages read: the video upscaler.
+--: source view/video_upscaler_jobs.sql 1c8fcfb9f186
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select
@@ -9526,6 +9609,10 @@ create trigger legacy_job_update instead of update on unstuck.video_upscaler_job
 for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.video_upscaler_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.video_upscaler_jobs is $c$
+Jobs under the name that older pages read: the video upscaler.
+$c$;
 
 revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;
@@ -9984,7 +10071,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '6b9d4477ae2140c6d42938cd085c9b0985a8f9e0a0dc0debaf96425d7a0b56ce'
+  'f02f321d45ccb9b75c91afe46721478b91cbd57015a7b7416cf65daec3604d6b'
 );
 
 notify pgrst, 'reload schema';

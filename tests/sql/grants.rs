@@ -85,17 +85,23 @@ async fn a_new_table_is_nobodys_by_default_and_a_stranger_reaches_no_function() 
 }
 
 #[tokio::test]
-async fn every_function_is_described_pinned_and_the_only_one_of_its_name() {
+async fn every_object_is_described_and_every_function_is_pinned_and_unique() {
     let db = Database::fresh().await;
     let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('unstuck', 'unstuck_private')";
+    let said = "coalesce(obj_description(p.oid, 'pg_proc'), '')";
     let undescribed = format!(
-        "select p.proname as name {ours} and n.nspname = 'unstuck' and coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^\\s*Caller: '"
+        "select p.proname as name {ours} and n.nspname = 'unstuck'
+         and {said} !~ '^\\s*Caller: .*\\nEffect: .*\\nRefuses: .*\\nReplay: '"
     );
     assert_eq!(
         names(&db, &undescribed).await,
         [""; 0],
         "a comment says caller, effect, refusals, replay"
     );
+    let undescribed = "select c.relname::text as name from pg_class c
+         where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v')
+           and obj_description(c.oid, 'pg_class') is null";
+    assert_eq!(names(&db, undescribed).await, [""; 0], "a comment says what a row is");
     let twice = format!(
         "select n.nspname || '.' || p.proname as name {ours} group by 1 having count(*) > 1"
     );

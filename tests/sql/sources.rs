@@ -158,3 +158,14 @@ fn a_file_is_named_after_what_it_creates() {
         assert_eq!(file, format!("{name}.sql"), "supabase/schemas/{}", source.path);
     }
 }
+
+/// A public object has a comment in the database; an internal one has it in its file.
+#[test]
+fn an_internal_object_begins_with_a_comment() {
+    for source in Project::here().sources().unwrap() {
+        let is_internal = source.creates.iter().all(|name| name.starts_with("unstuck_private."));
+        if is_internal {
+            assert!(source.text.starts_with("-- "), "supabase/schemas/{}", source.path);
+        }
+    }
+}

@@ -1,4 +1,3 @@
--- What admins did outside of the history of single jobs. Append-only, kept for ever.
 create table unstuck.admin_log (
   id bigint generated always as identity primary key,
   at timestamptz not null default clock_timestamp(),
@@ -13,6 +12,10 @@ create table unstuck.admin_log (
 create index admin_log_by_time on unstuck.admin_log (at desc);
 
 create index admin_log_by_subject on unstuck.admin_log (subject);
+
+comment on table unstuck.admin_log is $c$
+What admins did outside of the history of single jobs. Append-only, kept for ever.
+$c$;
 
 alter table unstuck.admin_log enable row level security;
 revoke all on unstuck.admin_log from public, anon, authenticated, service_role;

@@ -1,6 +1,3 @@
--- Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
--- `user_id` says whose change has the violation checked again; `entry_id` is set where it is about
--- one ledger entry of that user.
 create table unstuck.violations_found (
   invariant text not null,
   subject text not null,
@@ -21,6 +18,12 @@ create index violations_found_by_user on unstuck.violations_found (user_id)
 where user_id is not null;
 
 create index violations_found_by_check on unstuck.violations_found (checked_at);
+
+comment on table unstuck.violations_found is $c$
+Violations of invariants, stored once and kept until they are mended. Exactly one of `job_id` and
+`user_id` says whose change has the violation checked again; `entry_id` is set where it is about one
+ledger entry of that user.
+$c$;
 
 alter table unstuck.violations_found enable row level security;
 revoke all on unstuck.violations_found from public, anon, authenticated, service_role;

@@ -1,5 +1,3 @@
--- Orders that users cancelled, also before they arrived: an order named here is refused while its
--- row is kept, a day. At most 1,000 rows per user.
 create table unstuck.cancelled_requests (
   user_id uuid not null,
   job_id uuid not null,
@@ -8,6 +6,11 @@ create table unstuck.cancelled_requests (
 );
 
 create index cancelled_requests_by_time on unstuck.cancelled_requests (at);
+
+comment on table unstuck.cancelled_requests is $c$
+Orders that users cancelled, also before they arrived: an order named here is refused while its row
+is kept, a day. At most 1,000 rows per user.
+$c$;
 
 alter table unstuck.cancelled_requests enable row level security;
 revoke all on unstuck.cancelled_requests from public, anon, authenticated, service_role;

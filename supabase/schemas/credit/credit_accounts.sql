@@ -1,9 +1,12 @@
--- The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the
--- jobs of a deleted user can still be finalised.
 create table unstuck.credit_accounts (
   user_id uuid primary key,
   balance bigint not null default 0 check (balance >= 0)
 );
+
+comment on table unstuck.credit_accounts is $c$
+The built-in wallet: one balance per user. There is no foreign key to auth.users, so that the jobs
+of a deleted user can still be finalised.
+$c$;
 
 alter table unstuck.credit_accounts enable row level security;
 revoke all on unstuck.credit_accounts from public, anon, authenticated, service_role;

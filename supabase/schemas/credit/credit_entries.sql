@@ -1,5 +1,3 @@
--- The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
--- twice, and a step from being refunded twice.
 create table unstuck.credit_entries (
   id bigint generated always as identity primary key,
   user_id uuid not null,
@@ -36,6 +34,11 @@ on unstuck.credit_entries (user_id, id);
 -- The audit looks for adjustments near a refund of the same user.
 create index credit_entries_returned on unstuck.credit_entries (user_id, kind, created_at)
 where kind in ('adjustment', 'refund');
+
+comment on table unstuck.credit_entries is $c$
+The ledger: every change of a balance, append-only. Unique indexes keep a job from being debited
+twice, and a step from being refunded twice.
+$c$;
 
 alter table unstuck.credit_entries enable row level security;
 revoke all on unstuck.credit_entries from public, anon, authenticated, service_role;

@@ -1,4 +1,3 @@
--- The history: every transition of a job or step. Append-only; triggers write it.
 create table unstuck.job_events (
   id bigint generated always as identity primary key,
   job_id uuid not null,
@@ -18,6 +17,10 @@ create index job_events_by_job
 on unstuck.job_events (job_id, id);
 
 create index job_events_by_time on unstuck.job_events (at);
+
+comment on table unstuck.job_events is $c$
+The history: every transition of a job or step. Append-only; triggers write it.
+$c$;
 
 alter table unstuck.job_events enable row level security;
 revoke all on unstuck.job_events from public, anon, authenticated, service_role;

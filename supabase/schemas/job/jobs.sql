@@ -1,4 +1,3 @@
--- What users paid for: one row per order. Its work is in `job_steps`.
 create table unstuck.jobs (
   id uuid primary key default gen_random_uuid(),
   tool text not null references unstuck.tools,
@@ -105,6 +104,10 @@ where status = 'cancelled'
   and request_hash is null
   and started_at is null
   and credits_charged = 0;
+
+comment on table unstuck.jobs is $c$
+What users paid for: one row per order. Its work is in `job_steps`.
+$c$;
 
 alter table unstuck.jobs enable row level security;
 revoke all on unstuck.jobs from public, anon, authenticated, service_role;

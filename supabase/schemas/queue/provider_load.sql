@@ -1,4 +1,3 @@
--- Each provider's slots and queue, for the admin page.
 create view unstuck.provider_load
 with (security_invoker = true) as
 select
@@ -9,6 +8,10 @@ select
   l.waiting,
   l.oldest_waiting_seconds
 from unstuck_private.visible_load() l;
+
+comment on view unstuck.provider_load is $c$
+Each provider's slots and queue, for the admin page.
+$c$;
 
 revoke all on unstuck.provider_load from public, anon, authenticated, service_role;
 grant select on unstuck.provider_load to authenticated, service_role;

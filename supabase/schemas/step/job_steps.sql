@@ -1,4 +1,3 @@
--- The work of a job: one row per piece of work at one provider.
 create table unstuck.job_steps (
   job_id uuid not null references unstuck.jobs on delete cascade,
   step int not null
@@ -79,6 +78,10 @@ where status = 'completed';
 create index job_steps_with_input
 on unstuck.job_steps (completed_at)
 where completed_at is not null and input <> '{}';
+
+comment on table unstuck.job_steps is $c$
+The work of a job: one row per piece of work at one provider.
+$c$;
 
 alter table unstuck.job_steps enable row level security;
 revoke all on unstuck.job_steps from public, anon, authenticated, service_role;

@@ -1,4 +1,3 @@
--- One row per pass of a healer. Null counts in a finished row: the count failed.
 create table unstuck.sweeps (
   id bigint generated always as identity primary key,
   source text not null,
@@ -16,6 +15,10 @@ create index sweeps_by_time on unstuck.sweeps (started_at);
 
 create index sweeps_finished on unstuck.sweeps (finished_at desc)
 where finished_at is not null;
+
+comment on table unstuck.sweeps is $c$
+One row per pass of a healer. Null counts in a finished row: the count failed.
+$c$;
 
 alter table unstuck.sweeps enable row level security;
 revoke all on unstuck.sweeps from public, anon, authenticated, service_role;

@@ -1,5 +1,3 @@
--- The providers, and how many steps each may work on at once. What differs between providers is a
--- column here: no function names a provider.
 create table unstuck.providers (
   provider text primary key,
   -- The number of slots: steps that the provider may work on at the same time.
@@ -15,6 +13,11 @@ create table unstuck.providers (
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
   limit_changed_at timestamptz not null default '-infinity'
 );
+
+comment on table unstuck.providers is $c$
+The providers, and how many steps each may work on at once. What differs between providers is a
+column here: no function names a provider.
+$c$;
 
 alter table unstuck.providers enable row level security;
 revoke all on unstuck.providers from public, anon, authenticated, service_role;

@@ -1,4 +1,3 @@
--- What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
 create table unstuck.tools (
   tool text primary key,
   -- The view under whose name older clients know its jobs.
@@ -36,6 +35,10 @@ create table unstuck.tools (
   -- A disabled tool refuses orders; its jobs stay readable.
   enabled boolean not null default true
 );
+
+comment on table unstuck.tools is $c$
+What is sold: one row per tool. `tool` is the name of the function that creates its jobs.
+$c$;
 
 alter table unstuck.tools enable row level security;
 revoke all on unstuck.tools from public, anon, authenticated, service_role;

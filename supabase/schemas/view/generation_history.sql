@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: websites.
 create view unstuck.generation_history
 with (security_invoker = true) as
 select
@@ -45,6 +44,10 @@ where j.tool in (
 -- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_history
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.generation_history is $c$
+Jobs under the name that older pages read: websites.
+$c$;
 
 revoke all on unstuck.generation_history from public, anon, authenticated, service_role;
 grant select on unstuck.generation_history to authenticated, service_role;

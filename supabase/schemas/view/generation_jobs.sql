@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: sets of cards.
 create view unstuck.generation_jobs
 with (security_invoker = true) as
 select
@@ -47,6 +46,10 @@ where j.tool in (
 -- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.generation_jobs is $c$
+Jobs under the name that older pages read: sets of cards.
+$c$;
 
 revoke all on unstuck.generation_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.generation_jobs to authenticated, service_role;

@@ -1,4 +1,3 @@
--- Cards under the name that older pages read: one row per step of a set of cards.
 create view unstuck.generation_tasks
 with (security_invoker = true) as
 select
@@ -46,6 +45,10 @@ where j.tool in (
 -- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.generation_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.generation_tasks is $c$
+Cards under the name that older pages read: one row per step of a set of cards.
+$c$;
 
 revoke all on unstuck.generation_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.generation_tasks to authenticated, service_role;

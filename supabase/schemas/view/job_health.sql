@@ -1,4 +1,3 @@
--- One row per table: what is live there, how old it is, and three counts that should be 0.
 create view unstuck.job_health
 with (security_invoker = true) as
 select
@@ -31,6 +30,10 @@ left join unstuck.jobs j
   and unstuck_private.is_live(j.status)
 where (select unstuck_private.may_see(null))
 group by t.table_name;
+
+comment on view unstuck.job_health is $c$
+One row per table: what is live there, how old it is, and three counts that should be 0.
+$c$;
 
 revoke all on unstuck.job_health from public, anon, authenticated, service_role;
 grant select on unstuck.job_health to authenticated, service_role;

@@ -1,4 +1,3 @@
--- What a job cost and why: every entry of its ledger. Owners see their own jobs.
 create view unstuck.job_receipts
 with (security_invoker = true) as
 select
@@ -35,6 +34,10 @@ select
     where e.job_id = j.id and e.kind in ('debit', 'refund')
   ) as entries
 from unstuck.jobs j;
+
+comment on view unstuck.job_receipts is $c$
+What a job cost and why: every entry of its ledger. Owners see their own jobs.
+$c$;
 
 revoke all on unstuck.job_receipts from public, anon, authenticated, service_role;
 grant select on unstuck.job_receipts to authenticated, service_role;

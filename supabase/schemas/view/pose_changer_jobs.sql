@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: the pose changer.
 create view unstuck.pose_changer_jobs
 with (security_invoker = true) as
 select
@@ -45,6 +44,10 @@ create trigger legacy_job_update instead of update on unstuck.pose_changer_jobs
 for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.pose_changer_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.pose_changer_jobs is $c$
+Jobs under the name that older pages read: the pose changer.
+$c$;
 
 revoke all on unstuck.pose_changer_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.pose_changer_jobs to authenticated, service_role;

@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: the try-on of several garments.
 create view unstuck.replicate_tasks
 with (security_invoker = true) as
 select
@@ -49,6 +48,10 @@ where j.tool in (
 -- Only the functions write these jobs.
 create trigger legacy_job_write instead of insert or update or delete on unstuck.replicate_tasks
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.replicate_tasks is $c$
+Jobs under the name that older pages read: the try-on of several garments.
+$c$;
 
 revoke all on unstuck.replicate_tasks from public, anon, authenticated, service_role;
 grant select on unstuck.replicate_tasks to authenticated, service_role;

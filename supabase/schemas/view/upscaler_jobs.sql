@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: the image upscaler.
 create view unstuck.upscaler_jobs
 with (security_invoker = true) as
 select
@@ -50,6 +49,10 @@ create trigger legacy_job_update instead of update on unstuck.upscaler_jobs
 for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.upscaler_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.upscaler_jobs is $c$
+Jobs under the name that older pages read: the image upscaler.
+$c$;
 
 revoke all on unstuck.upscaler_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.upscaler_jobs to authenticated, service_role;

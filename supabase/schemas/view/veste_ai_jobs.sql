@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: the try-on of one garment.
 create view unstuck.veste_ai_jobs
 with (security_invoker = true) as
 select
@@ -45,6 +44,10 @@ create trigger legacy_job_update instead of update on unstuck.veste_ai_jobs
 for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.veste_ai_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.veste_ai_jobs is $c$
+Jobs under the name that older pages read: the try-on of one garment.
+$c$;
 
 revoke all on unstuck.veste_ai_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.veste_ai_jobs to authenticated, service_role;

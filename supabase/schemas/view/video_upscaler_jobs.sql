@@ -1,4 +1,3 @@
--- Jobs under the name that older pages read: the video upscaler.
 create view unstuck.video_upscaler_jobs
 with (security_invoker = true) as
 select
@@ -47,6 +46,10 @@ create trigger legacy_job_update instead of update on unstuck.video_upscaler_job
 for each row execute function unstuck_private.legacy_job_update();
 create trigger legacy_job_delete instead of delete on unstuck.video_upscaler_jobs
 for each row execute function unstuck_private.legacy_write_refuse();
+
+comment on view unstuck.video_upscaler_jobs is $c$
+Jobs under the name that older pages read: the video upscaler.
+$c$;
 
 revoke all on unstuck.video_upscaler_jobs from public, anon, authenticated, service_role;
 grant select on unstuck.video_upscaler_jobs to authenticated, service_role;

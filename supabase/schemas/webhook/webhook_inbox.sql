@@ -1,5 +1,3 @@
--- Every authentic webhook of a provider, once. One that comes before its step knows the provider's
--- task is kept and applied later. It is pruned a week after, once its job is final.
 create table unstuck.webhook_inbox (
   id bigint generated always as identity primary key,
   provider text not null,
@@ -17,6 +15,11 @@ create table unstuck.webhook_inbox (
 create index webhook_inbox_by_job on unstuck.webhook_inbox (job_id, step, run);
 
 create index webhook_inbox_by_time on unstuck.webhook_inbox (received_at);
+
+comment on table unstuck.webhook_inbox is $c$
+Every authentic webhook of a provider, once. One that comes before its step knows the provider's
+task is kept and applied later. It is pruned a week after, once its job is final.
+$c$;
 
 alter table unstuck.webhook_inbox enable row level security;
 revoke all on unstuck.webhook_inbox from public, anon, authenticated, service_role;
