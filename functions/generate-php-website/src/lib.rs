@@ -2,14 +2,14 @@
 //! the consumer of `generate-website` makes the website.
 
 use shared::app::website;
-use shared::core::website::Kind;
+use shared::core::website::WebsiteKind;
 
 shared::function! {
     name: "generate-php-website",
     requires: website::REQUIRES,
     ops: {
         POST "" for UserOrService as Order =>
-            |call, body| website::order_or_retry(call, body, Kind::Php),
-        GET "" for User as Read => |call, body| website::show(call, body, Kind::Php),
+            |call, body| website::order_or_retry(call, body, WebsiteKind::Php),
+        GET "" for User as Read => |call, body| website::show(call, body, WebsiteKind::Php),
     },
 }

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use shared::app::website;
 use shared::core::error::ApiError;
-use shared::core::website::Kind;
+use shared::core::website::WebsiteKind;
 use shared::edge::OwnedCx;
 
 shared::function! {
@@ -13,8 +13,8 @@ shared::function! {
     requires: website::REQUIRES,
     ops: {
         POST "" for UserOrService as Order =>
-            |call, body| website::order_or_retry(call, body, Kind::Html),
-        GET "" for User as Read => |call, body| website::show(call, body, Kind::Html),
+            |call, body| website::order_or_retry(call, body, WebsiteKind::Html),
+        GET "" for User as Read => |call, body| website::show(call, body, WebsiteKind::Html),
     },
     queue: make_waiting,
 }

@@ -1,5 +1,5 @@
 //! What every website function does: take an order or a retry, show the website, and make what
-//! waits. A function adds its [`Kind`].
+//! waits. A function adds its [`WebsiteKind`].
 //!
 //! The queue's consumer makes the website, never the request.
 
@@ -14,10 +14,10 @@ use crate::core::job::State;
 use crate::core::provider::llm::{self, Account};
 use crate::core::reply::{Reply, Success};
 use crate::core::transport::{Streams, Transport};
-use crate::core::website::files::File;
+use crate::core::website::files::WebsiteFile;
 use crate::core::website::intent::{Intent, RetryTarget};
-use crate::core::website::order::Order;
-use crate::core::website::{Kind, archive, status_word};
+use crate::core::website::order::WebsiteOrder;
+use crate::core::website::{WebsiteKind, archive, status_word};
 use crate::db::job::JobView;
 use crate::flow::Cx;
 use crate::flow::attempt::pool::{self, Bounds};
@@ -36,7 +36,7 @@ const BOUNDS: Bounds = Bounds { lanes: 4, claim_for_ms: 4 * 60 * 1000 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WebsiteOrder {
+struct WebsiteBody {
     prompt: String,
     site_name: Option<String>,
     language: Option<String>,
@@ -84,7 +84,7 @@ struct WebsiteRetried {
 pub async fn order_or_retry(
     call: impl Invocation,
     fields: Value,
-    kind: Kind,
+    kind: WebsiteKind,
 ) -> Result<Reply, ApiError> {
     match Intent::of(call.caller(), body::typed::<RetryTarget>(&fields)?)? {
         Intent::Order(user) => order(&call, body::typed(&fields)?, kind, user).await,
@@ -94,13 +94,14 @@ pub async fn order_or_retry(
 
 async fn order(
     call: &impl Invocation,
-    body: WebsiteOrder,
-    kind: Kind,
+    body: WebsiteBody,
+    kind: WebsiteKind,
     user: UserId,
 ) -> Result<Reply, ApiError> {
     input::session_id("sessionId", body.session_id.as_deref())?;
-    let order = Order { prompt: body.prompt, site_name: body.site_name, language: body.language }
-        .check()?;
+    let order =
+        WebsiteOrder { prompt: body.prompt, site_name: body.site_name, language: body.language }
+            .check()?;
     let cx = call.cx();
     let random = cx.transport.random();
     let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;
@@ -135,7 +136,7 @@ impl WebsiteAccepted {
 
 async fn retry(
     call: &impl Invocation,
-    kind: Kind,
+    kind: WebsiteKind,
     website: JobId,
     owner: Option<UserId>,
 ) -> Result<Reply, ApiError> {
@@ -175,7 +176,7 @@ enum WebsiteFormat {
 struct WebsiteShown {
     history_id: JobId,
     status: &'static str,
-    files: Vec<File>,
+    files: Vec<WebsiteFile>,
     error_message: Option<String>,
     retries: i32,
     credits_refunded: i64,
@@ -185,7 +186,7 @@ struct WebsiteShown {
 pub async fn show(
     call: impl Invocation,
     shown: ShowWebsite,
-    kind: Kind,
+    kind: WebsiteKind,
 ) -> Result<Reply, ApiError> {
     let ShowWebsite { id, format } = shown;
     call.log_job(id);

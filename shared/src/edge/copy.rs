@@ -14,7 +14,7 @@ use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Response};
 use worker::{Delay, js_sys};
 
 use crate::core::transport::{Copy, CopyError, File, HttpRequest};
-use crate::edge::fetch::{describe, exchange, short, text};
+use crate::edge::http::{describe, exchange, short, text};
 
 #[wasm_bindgen(module = "/src/edge/copy.js")]
 extern "C" {

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use worker::js_sys;
-use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{
-    self, AbortController, AbortSignal, Headers, Request, RequestInit, RequestRedirect, Response,
-};
+use worker::wasm_bindgen::JsValue;
+use worker::web_sys::{AbortController, AbortSignal, Response};
 use worker::{Delay, Env, MessageBuilder};
 
+use super::http::{exchange, is_redirect, text};
 use crate::core::transport::{
     Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
 };
@@ -156,59 +154,4 @@ async fn whole(response: Response) -> Result<HttpResponse, TransportError> {
         })
         .collect();
     Ok(HttpResponse { status, headers, body: text(&response).await? })
-}
-
-/// Sends a request and waits for the head of its answer.
-pub(super) async fn exchange(
-    request: &HttpRequest,
-    body: Option<&JsValue>,
-    signal: &AbortSignal,
-) -> Result<Response, TransportError> {
-    let built = built(request, body, signal)?;
-    let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
-    let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
-    let response = JsFuture::from(scope.fetch_with_request(&built)).await.map_err(unknown)?;
-    response.dyn_into().map_err(unknown)
-}
-
-/// The request as the platform takes it.
-pub(super) fn built(
-    request: &HttpRequest,
-    body: Option<&JsValue>,
-    signal: &AbortSignal,
-) -> Result<Request, TransportError> {
-    let not_sent = |error: JsValue| TransportError::NotSent(describe(&error));
-    let headers = Headers::new().map_err(not_sent)?;
-    for (name, value) in &request.headers {
-        headers.set(name, value).map_err(not_sent)?;
-    }
-    let init = RequestInit::new();
-    init.set_method(request.method);
-    init.set_headers(&headers);
-    init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(signal));
-    if let Some(body) = body {
-        init.set_body(body);
-    }
-    Request::new_with_str_and_init(&request.url, &init).map_err(not_sent)
-}
-
-/// The body in one read; chunk by chunk would cross the boundary for each.
-pub(super) async fn text(response: &Response) -> Result<String, TransportError> {
-    let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
-    let text = JsFuture::from(response.text().map_err(unknown)?).await.map_err(unknown)?;
-    text.as_string().ok_or_else(|| TransportError::Unknown("the answer is not text".to_owned()))
-}
-
-pub(super) fn is_redirect(status: u16) -> bool {
-    status == 0 || (300..400).contains(&status)
-}
-
-pub(super) fn short(text: &str) -> String {
-    text.chars().take(200).collect()
-}
-
-pub(super) fn describe(error: &JsValue) -> String {
-    let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-    short(&message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown error".to_owned()))
 }

@@ -1,6 +1,7 @@
-//! Answers that are read while they arrive, and calls to our own functions.
+//! Answers that are read while they arrive.
 //!
-//! Whoever stops reading, or goes away, ends the exchange: an answer that nobody reads must not be written on.
+//! A reader that stops, or is dropped, ends the exchange, so that no provider goes on writing an
+//! answer that nobody reads.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,15 +11,16 @@ use futures_util::future::{Either, select};
 use worker::web_sys::{AbortController, Response};
 use worker::{Date, Delay};
 
-use super::fetch::{Fetch, built, describe, exchange, is_redirect, text};
-use crate::core::transport::{Functions, HttpRequest, HttpResponse, Streams, TransportError};
+use super::fetch::Fetch;
+use super::http::{describe, exchange, is_redirect, text};
+use crate::core::transport::{HttpRequest, HttpResponse, Streams, TransportError};
 use worker::wasm_bindgen::JsValue;
 
-/// What a refusal may say about asking again.
+/// The headers of a refusal that say when to retry.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "retry-after-ms", "x-should-retry"];
 
-/// Aborts its exchange when it goes.
-struct Exchange(AbortController);
+/// Aborts its exchange when it is dropped.
+pub(super) struct Exchange(pub(super) AbortController);
 
 impl Drop for Exchange {
     fn drop(&mut self) {
@@ -27,7 +29,7 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
-    fn new() -> Result<Self, TransportError> {
+    pub(super) fn new() -> Result<Self, TransportError> {
         AbortController::new().map(Self).map_err(|error| TransportError::NotSent(describe(&error)))
     }
 }
@@ -59,30 +61,8 @@ impl Streams for Fetch {
     }
 }
 
-impl Functions for Fetch {
-    async fn call(
-        &self,
-        function: &str,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, TransportError> {
-        let not_bound = |error: worker::Error| TransportError::NotSent(short(&error));
-        let binding = function.to_ascii_uppercase().replace('-', "_");
-        let service = self.env().service(&binding).map_err(not_bound)?;
-        let exchanged = Exchange::new()?;
-        let body = request.body.as_deref().map(JsValue::from_str);
-        let built = built(&request, body.as_ref(), &exchanged.0.signal())?;
-        let called = async {
-            let unknown = |error: worker::Error| TransportError::Unknown(short(&error));
-            let mut response =
-                service.fetch_request(worker::Request::from(built)).await.map_err(unknown)?;
-            let body = response.text().await.map_err(unknown)?;
-            Ok(HttpResponse { status: response.status_code(), headers: Vec::new(), body })
-        };
-        within(request.timeout_ms, called).await
-    }
-}
-
-async fn within<T>(
+/// Fails with `Unknown` where `work` takes longer than `ms`.
+pub(super) async fn within<T>(
     ms: u32,
     work: impl Future<Output = Result<T, TransportError>>,
 ) -> Result<T, TransportError> {
@@ -96,11 +76,12 @@ fn is_good(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-fn short(error: &worker::Error) -> String {
+pub(super) fn short(error: &worker::Error) -> String {
     error.to_string().chars().take(200).collect()
 }
 
-/// One timer for many pieces: it only looks how long ago the last one came.
+/// Passes each piece to `take` until it returns false. One timer watches all pieces: when it fires, it
+/// only checks how long ago the last one came.
 async fn read(
     response: Response,
     silence_ms: u32,

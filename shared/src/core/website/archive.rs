@@ -3,7 +3,7 @@
 //! Written by hand, because it is two dozen lines and the usual crate is a tenth of a function's budget;
 //! the tests read what is written here with that crate.
 
-use super::files::File;
+use super::files::WebsiteFile;
 
 /// 1 January 1980, the beginning of the format's time.
 const DATE: u16 = 0x0021;
@@ -12,7 +12,7 @@ const FLAGS: u16 = 0x0800;
 const VERSION: u16 = 20;
 
 /// The archive's bytes. Paths and sizes were checked when the files were taken: far below the format's limits.
-pub fn zip(files: &[File]) -> Vec<u8> {
+pub fn zip(files: &[WebsiteFile]) -> Vec<u8> {
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     for file in files {
         let (name, content) = (file.path.as_bytes(), file.content.as_bytes());
@@ -65,14 +65,16 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{File, crc32, zip};
+    use super::{WebsiteFile, crc32, zip};
     use ::zip::ZipArchive;
     use std::io::{Cursor, Read};
 
     #[test]
     fn what_goes_in_comes_out() {
-        let file =
-            |path: &str, content: &str| File { path: path.to_owned(), content: content.to_owned() };
+        let file = |path: &str, content: &str| WebsiteFile {
+            path: path.to_owned(),
+            content: content.to_owned(),
+        };
         let files = [
             file("index.html", "<h1>Grüße 😀</h1>"),
             file("büro/a.css", ""),

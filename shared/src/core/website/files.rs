@@ -3,7 +3,7 @@
 //! Nothing is repaired but a leading `./` and a code fence around the answer: a half or odd site is
 //! no site, and another attempt is cheaper than a broken delivery.
 
-use super::Kind;
+use super::kind::WebsiteKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -32,22 +32,22 @@ const ENTRIES: [&str; 12] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
+pub struct WebsiteFile {
     pub path: String,
     pub content: String,
 }
 
 /// Reads and checks an answer.
-pub fn of_answer(kind: Kind, answer: &str) -> Result<Vec<File>, String> {
+pub fn of_answer(kind: WebsiteKind, answer: &str) -> Result<Vec<WebsiteFile>, String> {
     let answer = without_fence(answer.trim());
     let files = if answer.starts_with('{') { of_json(answer)? } else { of_marks(answer) };
     check(kind, files)
 }
 
-fn of_json(answer: &str) -> Result<Vec<File>, String> {
+fn of_json(answer: &str) -> Result<Vec<WebsiteFile>, String> {
     #[derive(Deserialize)]
     struct Form {
-        files: Vec<File>,
+        files: Vec<WebsiteFile>,
     }
     let form: Form = serde_json::from_str(answer)
         .map_err(|_| "the answer is not the JSON that was asked for")?;
@@ -55,13 +55,13 @@ fn of_json(answer: &str) -> Result<Vec<File>, String> {
 }
 
 /// Files behind `<!-- FILE: path -->` lines; what stands before the first is chatter.
-fn of_marks(answer: &str) -> Vec<File> {
-    let mut files: Vec<File> = Vec::new();
+fn of_marks(answer: &str) -> Vec<WebsiteFile> {
+    let mut files: Vec<WebsiteFile> = Vec::new();
     for line in answer.split_inclusive('\n') {
         let mark = line.trim().strip_prefix(MARK).and_then(|rest| rest.strip_suffix(MARK_END));
         match (mark, files.last_mut()) {
             (Some(path), _) => {
-                files.push(File { path: path.trim().to_owned(), content: String::new() })
+                files.push(WebsiteFile { path: path.trim().to_owned(), content: String::new() })
             }
             (None, Some(file)) => file.content.push_str(line),
             (None, None) => {}
@@ -83,7 +83,7 @@ fn without_fence(text: &str) -> &str {
     }
 }
 
-fn check(kind: Kind, mut files: Vec<File>) -> Result<Vec<File>, String> {
+fn check(kind: WebsiteKind, mut files: Vec<WebsiteFile>) -> Result<Vec<WebsiteFile>, String> {
     if files.is_empty() {
         return Err("the answer holds no files".to_owned());
     }
@@ -125,13 +125,13 @@ fn is_path(path: &str) -> bool {
             .all(|part| !part.is_empty() && part.trim() == part && !part.chars().all(|c| c == '.'))
 }
 
-fn complete(kind: Kind, files: &[File]) -> Result<(), String> {
+fn complete(kind: WebsiteKind, files: &[WebsiteFile]) -> Result<(), String> {
     let find = |path: &str| files.iter().find(|file| file.path == path);
     let need = |path: &str| find(path).ok_or_else(|| format!("the answer holds no {path}"));
     match kind {
-        Kind::Html => need("index.html").map(drop),
-        Kind::Php => need("index.php").map(drop),
-        Kind::React => {
+        WebsiteKind::Html => need("index.html").map(drop),
+        WebsiteKind::Php => need("index.php").map(drop),
+        WebsiteKind::React => {
             let package = need("package.json")?;
             serde_json::from_str::<Map<String, Value>>(&package.content)
                 .map_err(|_| "the answer's package.json is not JSON")?;
@@ -157,23 +157,23 @@ mod tests {
         json!({ "files": files }).to_string()
     }
 
-    fn html(files: &[(&str, &str)]) -> Result<Vec<File>, String> {
-        of_answer(Kind::Html, &answer(files))
+    fn html(files: &[(&str, &str)]) -> Result<Vec<WebsiteFile>, String> {
+        of_answer(WebsiteKind::Html, &answer(files))
     }
 
     #[test]
     fn each_kind_has_its_start() {
         for (kind, files, good) in [
-            (Kind::Html, vec![("index.html", "<h1>a</h1>")], true),
-            (Kind::Html, vec![("home.html", "")], false),
-            (Kind::Html, vec![("INDEX.HTML", "")], false),
-            (Kind::React, vec![("package.json", "{}"), ("src/main.tsx", "")], true),
-            (Kind::React, vec![("package.json", "{}"), ("src/index.js", "")], true),
-            (Kind::React, vec![("package.json", "{}")], false),
-            (Kind::React, vec![("package.json", "[]"), ("src/main.tsx", "")], false),
-            (Kind::React, vec![("src/main.tsx", "")], false),
-            (Kind::Php, vec![("index.php", "<?php")], true),
-            (Kind::Php, vec![("index.html", "")], false),
+            (WebsiteKind::Html, vec![("index.html", "<h1>a</h1>")], true),
+            (WebsiteKind::Html, vec![("home.html", "")], false),
+            (WebsiteKind::Html, vec![("INDEX.HTML", "")], false),
+            (WebsiteKind::React, vec![("package.json", "{}"), ("src/main.tsx", "")], true),
+            (WebsiteKind::React, vec![("package.json", "{}"), ("src/index.js", "")], true),
+            (WebsiteKind::React, vec![("package.json", "{}")], false),
+            (WebsiteKind::React, vec![("package.json", "[]"), ("src/main.tsx", "")], false),
+            (WebsiteKind::React, vec![("src/main.tsx", "")], false),
+            (WebsiteKind::Php, vec![("index.php", "<?php")], true),
+            (WebsiteKind::Php, vec![("index.html", "")], false),
         ] {
             assert_eq!(of_answer(kind, &answer(&files)).is_ok(), good, "{kind:?} {files:?}");
         }
@@ -273,20 +273,20 @@ mod tests {
             "{\"files\":[]}",
             "{\"files\":[{\"path\":\"index.html\"}]}",
         ] {
-            assert!(of_answer(Kind::Html, bad).is_err(), "{bad}");
+            assert!(of_answer(WebsiteKind::Html, bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_fence_around_the_json_is_taken_off() {
         let fenced = format!("```json\n{}\n```", answer(&[("index.html", "x")]));
-        assert_eq!(of_answer(Kind::Html, &fenced).unwrap()[0].content, "x");
+        assert_eq!(of_answer(WebsiteKind::Html, &fenced).unwrap()[0].content, "x");
     }
 
     #[test]
     fn file_markers_are_read_where_there_is_no_json() {
         let text = "Here you are:\n<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n<!-- FILE: css/a.css -->\nb {}\n";
-        let files = of_answer(Kind::Html, text).unwrap();
+        let files = of_answer(WebsiteKind::Html, text).unwrap();
         let seen: Vec<_> =
             files.iter().map(|file| (file.path.as_str(), file.content.as_str())).collect();
         assert_eq!(
@@ -294,14 +294,14 @@ mod tests {
             [("index.html", "```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n"), ("css/a.css", "b {}\n")]
         );
         let clean = "<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n";
-        assert_eq!(of_answer(Kind::Html, clean).unwrap()[0].content, "<h1>Ä</h1>\n");
-        assert!(of_answer(Kind::Html, "<!-- FILE: ../index.html -->\nx").is_err());
+        assert_eq!(of_answer(WebsiteKind::Html, clean).unwrap()[0].content, "<h1>Ä</h1>\n");
+        assert!(of_answer(WebsiteKind::Html, "<!-- FILE: ../index.html -->\nx").is_err());
     }
 
     proptest! {
         #[test]
         fn no_answer_breaks_the_reading(text in "\\PC{0,200}", path in "[./a\\\\:\\x00-\\x20]{0,12}") {
-            let _ = of_answer(Kind::Php, &text);
+            let _ = of_answer(WebsiteKind::Php, &text);
             if let Ok(files) = html(&[("index.html", ""), (&path, "")]) {
                 prop_assert!(files.iter().all(|file| !file.path.contains("..") || !file.path.split('/').any(|part| part == "..")));
                 prop_assert!(files.iter().all(|file| !file.path.starts_with('/')));

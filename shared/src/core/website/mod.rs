@@ -4,54 +4,34 @@
 pub mod archive;
 pub mod files;
 pub mod intent;
+mod kind;
 pub mod order;
 
 use crate::core::job::State;
-use files::File;
+pub use kind::WebsiteKind;
+
+use files::WebsiteFile;
 use serde::Serialize;
-
-/// The kinds of site, one tool each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Html,
-    React,
-    Php,
-}
-
-impl Kind {
-    pub const ALL: [Self; 3] = [Self::Html, Self::React, Self::Php];
-
-    pub fn of_tool(tool: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.tool() == tool)
-    }
-
-    /// The tool, which is also the function's name.
-    pub fn tool(self) -> &'static str {
-        match self {
-            Self::Html => "generate-website",
-            Self::React => "generate-react-website",
-            Self::Php => "generate-php-website",
-        }
-    }
-}
 
 /// What the row keeps of a site beside the URL under which its files lie in storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Manifest {
-    pub kind: Kind,
-    pub files: Vec<Entry>,
+pub struct WebsiteManifest {
+    pub kind: WebsiteKind,
+    pub files: Vec<ManifestEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct ManifestEntry {
     pub path: String,
     pub bytes: usize,
 }
 
-impl Manifest {
-    pub fn of(kind: Kind, files: &[File]) -> Self {
-        let entry = |file: &File| Entry { path: file.path.clone(), bytes: file.content.len() };
+impl WebsiteManifest {
+    pub fn of(kind: WebsiteKind, files: &[WebsiteFile]) -> Self {
+        let entry = |file: &WebsiteFile| ManifestEntry {
+            path: file.path.clone(),
+            bytes: file.content.len(),
+        };
         Self { kind, files: files.iter().map(entry).collect() }
     }
 }

@@ -3,7 +3,7 @@
 //! The question is worded when it is asked, not when it is ordered: API, model and wording belong to
 //! the attempt, so a retry after a change of configuration asks the model of that day.
 
-use super::Kind;
+use super::kind::WebsiteKind;
 use crate::core::error::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const LANGUAGE_CHARS_MAX: usize = 50;
 /// What makes two orders the same; kept on the job and its step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Order {
+pub struct WebsiteOrder {
     pub prompt: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_name: Option<String>,
@@ -24,7 +24,7 @@ pub struct Order {
     pub language: Option<String>,
 }
 
-impl Order {
+impl WebsiteOrder {
     /// Lengths are counted in characters, as a person counts them.
     pub fn check(self) -> Result<Self, ApiError> {
         let within = |field: &str, text: &str, least: usize, most: usize| {
@@ -59,17 +59,17 @@ impl Order {
 }
 
 /// The rules of a kind.
-pub fn system_text(kind: Kind) -> String {
+pub fn system_text(kind: WebsiteKind) -> String {
     let stack = match kind {
-        Kind::Html => {
+        WebsiteKind::Html => {
             "Write a static site in plain HTML, CSS and JavaScript without a build step. `index.html` is its start \
              page; all other files are named by relative links."
         }
-        Kind::React => {
+        WebsiteKind::React => {
             "Write a React project for Vite in TypeScript: `package.json` with its scripts and dependencies, \
              `index.html`, the entry `src/main.tsx`, and the components it needs."
         }
-        Kind::Php => {
+        WebsiteKind::Php => {
             "Write a site in plain PHP 8 without a framework or a database. `index.php` is its start page; every \
              output of a variable is escaped."
         }
@@ -110,8 +110,8 @@ mod tests {
     use super::*;
     use crate::core::error::ErrorCode;
 
-    fn order(prompt: &str) -> Order {
-        Order { prompt: prompt.to_owned(), site_name: None, language: None }
+    fn order(prompt: &str) -> WebsiteOrder {
+        WebsiteOrder { prompt: prompt.to_owned(), site_name: None, language: None }
     }
 
     #[test]
@@ -124,15 +124,15 @@ mod tests {
                 (ErrorCode::BadRequest, &json!("prompt"))
             );
         }
-        let named = Order { site_name: Some("x".repeat(201)), ..order("a") };
+        let named = WebsiteOrder { site_name: Some("x".repeat(201)), ..order("a") };
         assert_eq!(named.check().unwrap_err().fields["field"], "siteName");
-        let spoken = Order { language: Some("x".repeat(51)), ..order("a") };
+        let spoken = WebsiteOrder { language: Some("x".repeat(51)), ..order("a") };
         assert_eq!(spoken.check().unwrap_err().fields["field"], "language");
     }
 
     #[test]
     fn the_question_holds_the_order_and_the_rules_of_its_kind() {
-        let order = Order {
+        let order = WebsiteOrder {
             site_name: Some("Café".into()),
             language: Some("German".into()),
             ..order("with a menu")
@@ -141,13 +141,15 @@ mod tests {
         for part in ["Café", "German", "with a menu"] {
             assert!(text.contains(part), "{text}");
         }
-        for (kind, file) in
-            [(Kind::Html, "index.html"), (Kind::React, "package.json"), (Kind::Php, "index.php")]
-        {
+        for (kind, file) in [
+            (WebsiteKind::Html, "index.html"),
+            (WebsiteKind::React, "package.json"),
+            (WebsiteKind::Php, "index.php"),
+        ] {
             assert!(system_text(kind).contains(file));
-            assert_eq!(Kind::of_tool(kind.tool()), Some(kind));
+            assert_eq!(WebsiteKind::of_tool(kind.tool()), Some(kind));
         }
-        assert_eq!(Kind::of_tool("runninghub-upscaler"), None);
+        assert_eq!(WebsiteKind::of_tool("runninghub-upscaler"), None);
     }
 
     #[test]

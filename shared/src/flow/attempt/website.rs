@@ -9,9 +9,9 @@ use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::llm::{self, Account, Question, Reader};
 use crate::core::provider::{CallError, Reading};
 use crate::core::transport::{HttpRequest, HttpResponse, Streams, Transport};
-use crate::core::website::files::{self, File};
-use crate::core::website::order::{self, Order};
-use crate::core::website::{Kind, Manifest};
+use crate::core::website::files::{self, WebsiteFile};
+use crate::core::website::order::{self, WebsiteOrder};
+use crate::core::website::{WebsiteKind, WebsiteManifest};
 use crate::db::step::{Attempt, ClaimedStep};
 use crate::flow::{Cx, store};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ const LOAD_MS: u32 = 15_000;
 /// The object in storage.
 #[derive(Serialize, Deserialize)]
 struct Bundle {
-    files: Vec<File>,
+    files: Vec<WebsiteFile>,
 }
 
 /// Makes the site that a step is about.
@@ -35,7 +35,7 @@ pub async fn make<T: Streams>(
 ) -> Result<Produced, CallError> {
     let rejected =
         |text: &str| CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text));
-    let kind = Kind::of_tool(&step.tool).ok_or_else(|| rejected("the job is no website"))?;
+    let kind = WebsiteKind::of_tool(&step.tool).ok_or_else(|| rejected("the job is no website"))?;
     let ordered = serde_json::from_value(step.input.clone())
         .map_err(|_| rejected("the job holds no order of a website"))?;
     let answer = ask(cx, account, kind, &ordered).await?;
@@ -46,8 +46,8 @@ pub async fn make<T: Streams>(
 async fn ask<T: Streams>(
     cx: &Cx<'_, T>,
     account: &Account<'_>,
-    kind: Kind,
-    ordered: &Order,
+    kind: WebsiteKind,
+    ordered: &WebsiteOrder,
 ) -> Result<String, CallError> {
     let (system, user, form) = (order::system_text(kind), ordered.user_text(), order::form());
     let question =
@@ -75,15 +75,15 @@ async fn keep<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
     attempt: Attempt,
-    kind: Kind,
-    files: Vec<File>,
+    kind: WebsiteKind,
+    files: Vec<WebsiteFile>,
 ) -> Result<Produced, CallError> {
     let failed = |why: String| {
         cx.log("store_fault", json!({"job_id": attempt.job, "error": why}));
         let failure = Failure::new(FailureCode::DeliveryFailed, "the site could not be stored");
         CallError::Transient { failure, retry_after_ms: None, attempts_max: None }
     };
-    let manifest = Manifest::of(kind, &files);
+    let manifest = WebsiteManifest::of(kind, &files);
     let body = serde_json::to_vec(&Bundle { files }).map_err(|error| failed(error.to_string()))?;
     let stored = store::put(cx, user, attempt, body, "application/json", "json").await;
     let url = stored.map_err(|error| failed(format!("{error:?}")))?;
@@ -91,7 +91,7 @@ async fn keep<T: Transport>(
 }
 
 /// The files of a finished site, by the URL that its row names.
-pub async fn load<T: Transport>(cx: &Cx<'_, T>, url: &str) -> Result<Vec<File>, ApiError> {
+pub async fn load<T: Transport>(cx: &Cx<'_, T>, url: &str) -> Result<Vec<WebsiteFile>, ApiError> {
     let bucket = &cx.config.results_bucket;
     let ours = format!("{}/storage/v1/object/public/{bucket}/", cx.config.supabase_url()?);
     if !url.starts_with(&ours) {

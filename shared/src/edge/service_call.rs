@@ -1,0 +1,31 @@
+//! Calls to our own functions, over the platform's service bindings.
+
+use worker::wasm_bindgen::JsValue;
+
+use super::fetch::Fetch;
+use super::http::built;
+use super::stream::{Exchange, short, within};
+use crate::core::transport::{Functions, HttpRequest, HttpResponse, TransportError};
+
+impl Functions for Fetch {
+    async fn call(
+        &self,
+        function: &str,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, TransportError> {
+        let not_bound = |error: worker::Error| TransportError::NotSent(short(&error));
+        let binding = function.to_ascii_uppercase().replace('-', "_");
+        let service = self.env().service(&binding).map_err(not_bound)?;
+        let exchanged = Exchange::new()?;
+        let body = request.body.as_deref().map(JsValue::from_str);
+        let built = built(&request, body.as_ref(), &exchanged.0.signal())?;
+        let called = async {
+            let unknown = |error: worker::Error| TransportError::Unknown(short(&error));
+            let mut response =
+                service.fetch_request(worker::Request::from(built)).await.map_err(unknown)?;
+            let body = response.text().await.map_err(unknown)?;
+            Ok(HttpResponse { status: response.status_code(), headers: Vec::new(), body })
+        };
+        within(request.timeout_ms, called).await
+    }
+}
