@@ -3590,7 +3590,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_steps_summary(p_job unstuck.jobs, p_tool unstuck.tools, p_provider unstuck.providers, p_now timestamp with time zone)
- RETURNS TABLE(steps bigint, done bigint, live bigint, working bigint, asked boolean, held boolean, rescuable boolean, retryable boolean, undelivered boolean, working_deadline timestamp with time zone, lifetime interval)
+ RETURNS TABLE(steps bigint, done bigint, live bigint, working bigint, at_provider boolean, leased boolean, rescuable boolean, retryable boolean, undelivered boolean, working_deadline timestamp with time zone, lifetime interval)
  LANGUAGE sql
  STABLE
 AS $function$
@@ -3599,10 +3599,10 @@ AS $function$
     count(*) filter (where s.status = 'completed'),
     count(*) filter (where not unstuck_private.is_final(s.status)),
     count(*) filter (where s.status in ('starting', 'running')),
-    -- asked: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for an
-    -- edge healer, which can ask.
+    -- at_provider: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for
+    -- an edge healer, which can query the provider.
     bool_or(unstuck_private.holds_slot(s) and s.sent_at is not null and not p.synchronous),
-    -- held: a worker waits for a synchronous provider.
+    -- leased: a worker waits for a synchronous provider.
     bool_or(
       s.status in ('starting', 'running') and p.synchronous and s.lease_until > p_now
     ),
@@ -3913,11 +3913,11 @@ AS $function$
     when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true
     when j.expires_at <= p_now then
-      not coalesce(j.asked, false)
+      not coalesce(j.at_provider, false)
       or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
     when j.working = 0 then true
-    when j.asked then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
-    when j.held or j.rescuable then false
+    when j.at_provider then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
+    when j.leased or j.rescuable then false
     when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
   end
@@ -3930,8 +3930,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.jobs_due_each(p_now timestamp with ti
 AS $function$
 declare
   v_half int := coalesce(cardinality(p_ids), 0) / 2;
-  v_one record;
-  v_other record;
+  v_first record;
+  v_second record;
 begin
   if coalesce(cardinality(p_ids), 0) = 0 then
     return;
@@ -3947,15 +3947,15 @@ begin
       return;
     end if;
   end;
-  v_one := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
-  v_other := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
-  ids := v_one.ids || v_other.ids;
-  statuses := v_one.statuses || v_other.statuses;
-  codes := v_one.codes || v_other.codes;
-  messages := v_one.messages || v_other.messages;
+  v_first := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
+  v_second := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
+  ids := v_first.ids || v_second.ids;
+  statuses := v_first.statuses || v_second.statuses;
+  codes := v_first.codes || v_second.codes;
+  messages := v_first.messages || v_second.messages;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_give boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_finalise(p_ids uuid[], p_statuses text[], p_codes text[], p_messages text[], p_refund boolean DEFAULT true)
  RETURNS TABLE(job_id uuid, tool text, status text, refunded bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4006,7 +4006,7 @@ begin
     completed_at = v_now,
     deadline_at = least(j.deadline_at, v_now)
   from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_refund) r on r.job_id = c.id
   where j.id = c.id
   returning j.id, j.tool, j.status, r.given;
 end $function$
@@ -4166,7 +4166,7 @@ begin
   perform unstuck_private.job_quarantine_parts(p_ids[1], p_reason);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund(p_ids uuid[], p_statuses text[], p_reasons text[], p_give boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION unstuck_private.jobs_refund(p_ids uuid[], p_statuses text[], p_reasons text[], p_refund boolean DEFAULT true)
  RETURNS TABLE(job_id uuid, debit bigint, refunded bigint, given bigint)
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4199,7 +4199,7 @@ begin
     from due d
     join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
     join unstuck.credit_accounts a using (user_id)
-    where p_give
+    where p_refund
       and d.amount is not null
     returning user_id, amount
   ), account as (
@@ -4213,7 +4213,7 @@ begin
     where a.user_id = t.user_id
   )
   select d.job_id, d.debit, d.refunded,
-    coalesce(sum(d.amount) filter (where p_give), 0)::bigint
+    coalesce(sum(d.amount) filter (where p_refund), 0)::bigint
   from due d
   group by d.job_id, d.debit, d.refunded;
 end $function$
@@ -4818,11 +4818,11 @@ AS $function$
 #variable_conflict use_column
 declare
   v_rule record;
-  v_began timestamptz;
+  v_began_at timestamptz;
   v_batch int;
   v_skip int;
-  v_got int;
-  v_all int;
+  v_pruned int;
+  v_total int;
   v_error text;
 begin
   if not pg_catalog.pg_try_advisory_xact_lock(
@@ -4840,34 +4840,34 @@ begin
     where r.keep is not null
     order by r.kind
   loop
-    v_began := clock_timestamp();
+    v_began_at := clock_timestamp();
     v_batch := case when v_rule.failed_lately then 1 else 500 end;
     v_skip := 0;
-    v_all := 0;
+    v_total := 0;
     v_error := null;
     loop
       begin
-        v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
-        v_all := v_all + v_got;
-        exit when v_got = 0;
+        v_pruned := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
+        v_total := v_total + v_pruned;
+        exit when v_pruned = 0;
         v_batch := least(v_batch * 2, 500);
       exception when others then
         if v_error is null then
-          v_began := clock_timestamp();
+          v_began_at := clock_timestamp();
         end if;
         v_error := sqlerrm;
         v_skip := v_skip + (v_batch = 1)::int;
         v_batch := 1;
         exit when v_skip >= 20;
       end;
-      exit when v_all > 5000 - v_batch or clock_timestamp() - v_began > interval '100 ms';
+      exit when v_total > 5000 - v_batch or clock_timestamp() - v_began_at > interval '100 ms';
     end loop;
-    if v_all > 0 or v_error is not null then
+    if v_total > 0 or v_error is not null then
       insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
       values (
         v_rule.kind,
-        v_all,
-        case when v_all > 0 then clock_timestamp() end,
+        v_total,
+        case when v_total > 0 then clock_timestamp() end,
         v_error,
         case when v_error is not null then clock_timestamp() end
       )
@@ -4878,7 +4878,7 @@ begin
         error = coalesce(excluded.error, p.error),
         error_at = coalesce(excluded.error_at, p.error_at);
     end if;
-    return query select v_rule.kind, v_all, v_error;
+    return query select v_rule.kind, v_total, v_error;
   end loop;
 end $function$
 ;
@@ -5032,11 +5032,11 @@ begin
         )
       )
   ),
-  lined as (
+  ranked as (
     select
       w.*,
       row_number() over own as turn,
-      greatest(first_value(w.since) over own, u.served_at) as in_line_since
+      greatest(first_value(w.since) over own, u.served_at) as waits_since
     from waiting w
     left join unstuck_private.queue_turns u
       on u.provider = p_provider
@@ -5052,8 +5052,8 @@ begin
     l.user_id,
     l.tool,
     l.ready,
-    row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
-  from lined l;
+    row_number() over (order by not l.ready, l.turn, l.waits_since, l.user_id)
+  from ranked l;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refund_lines(p_ids uuid[])
@@ -5282,21 +5282,21 @@ CREATE OR REPLACE FUNCTION unstuck_private.removals_record(p_users uuid[])
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  with left_over as (
+  with remains as (
     select u.id as user_id,
       exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
       exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
     from unnest(p_users) as u (id)
   ), forgotten as (
     delete from unstuck_private.removals r
-    using left_over l
+    using remains l
     where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
   )
   insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
   select l.user_id,
     case when not l.has_jobs then clock_timestamp() else '-infinity' end,
     case when not l.has_ledger then clock_timestamp() else '-infinity' end
-  from left_over l
+  from remains l
   where l.has_jobs and not l.has_ledger
     or not l.has_jobs and exists (
       select from unstuck.credit_entries e
@@ -5957,9 +5957,9 @@ AS $function$
 #variable_conflict use_column
 declare
   v_until timestamptz := clock_timestamp() + p_budget;
-  v_left int := p_limit;
-  v_got int;
-  v_is_over boolean;
+  v_remaining int := p_limit;
+  v_rows int;
+  v_is_stopped boolean;
   v_by text;
   v_ids uuid[];
   v_at timestamptz;
@@ -5976,13 +5976,13 @@ begin
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
-      v_is_over := v_left <= 0 or clock_timestamp() > v_until;
+      v_is_stopped := v_remaining <= 0 or clock_timestamp() > v_until;
       select c.ids, c.last_at, c.last_id
       into v_ids, v_at, v_id
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
-        case when v_is_over then 1000 else least(greatest(v_left, 100), 2000) end) c;
+        case when v_is_stopped then 1000 else least(greatest(v_remaining, 100), 2000) end) c;
       exit when v_ids is null;
-      if v_is_over then
+      if v_is_stopped then
         return query
         select null::uuid, null::text, null::text, 0::bigint, 0,
           unstuck_private.count_due_among(p_now, v_ids);
@@ -5991,9 +5991,9 @@ begin
       begin
         return query
         select *
-        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_left, v_until);
-        get diagnostics v_got = row_count;
-        v_left := v_left - (v_got - 1);
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_remaining, v_until);
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - (v_rows - 1);
       exception when others then
         raise warning 'a page of the sweep failed: %', sqlerrm;
       end;
@@ -6133,7 +6133,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.sweep_pass(p_sweep_id bigint, p_limit
 AS $function$
 #variable_conflict use_column
 declare
-  v_did record;
+  v_sums record;
 begin
   with closed as (
     select s.*, t.table_name
@@ -6165,13 +6165,13 @@ begin
       )
       from (select distinct t.table_name from unstuck.tools t) n
     ) as tables
-  into v_did
+  into v_sums
   from closed c;
   update unstuck.sweeps s
-  set cleaned = s.cleaned + v_did.cleaned,
+  set cleaned = s.cleaned + v_sums.cleaned,
     refunded_credits = unstuck_private.clamp_to_bigint(
-      s.refunded_credits::numeric + v_did.refunded),
-    requeued = s.requeued + v_did.requeued
+      s.refunded_credits::numeric + v_sums.refunded),
+    requeued = s.requeued + v_sums.requeued
   where s.id = p_sweep_id;
   -- A failure here undoes nothing that the pass healed.
   begin
@@ -6181,7 +6181,7 @@ begin
     raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
   end;
   return query
-  select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
+  select v_sums.cleaned, v_sums.refunded, v_sums.requeued, v_sums.remaining, v_sums.tables;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.timeout_message(p_is_waiting boolean, p_since timestamp with time zone, p_now timestamp with time zone)

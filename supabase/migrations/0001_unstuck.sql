@@ -1432,7 +1432,7 @@ for each statement execute function unstuck_private.jobs_unaudited();
 revoke all on function unstuck_private.jobs_unaudited
 from public, anon, authenticated, service_role;
 
---: source audit/removals_record.sql 9613f687fef9
+--: source audit/removals_record.sql cbbb8e577378
 -- Records, after some jobs or the ledger of these users were deleted, what is gone altogether while
 -- the other is still there, and forgets a user of whom nothing is left.
 create or replace function unstuck_private.removals_record(p_users uuid[]) returns void
@@ -1440,21 +1440,21 @@ language sql
 set search_path = ''
 as
 $$
-  with left_over as (
+  with remains as (
     select u.id as user_id,
       exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
       exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
     from unnest(p_users) as u (id)
   ), forgotten as (
     delete from unstuck_private.removals r
-    using left_over l
+    using remains l
     where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
   )
   insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
   select l.user_id,
     case when not l.has_jobs then clock_timestamp() else '-infinity' end,
     case when not l.has_ledger then clock_timestamp() else '-infinity' end
-  from left_over l
+  from remains l
   where l.has_jobs and not l.has_ledger
     or not l.has_jobs and exists (
       select from unstuck.credit_entries e
@@ -2693,15 +2693,15 @@ $$;
 
 revoke all on function unstuck_private.jobs_ledger from public, anon, authenticated, service_role;
 
---: source credit/jobs_refund.sql bb40fd81e8ab
+--: source credit/jobs_refund.sql 69aa82f193e6
 -- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
--- the debit, the refunds before and the refund now of each. Without p_give it refunds nothing. The
--- caller has locked the accounts (by id) and the jobs, and has ended the steps.
+-- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
+-- The caller has locked the accounts (by id) and the jobs, and has ended the steps.
 create or replace function unstuck_private.jobs_refund(
   p_ids uuid[],
   p_statuses text[],
   p_reasons text[],
-  p_give boolean default true
+  p_refund boolean default true
 )
 returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
 language plpgsql
@@ -2736,7 +2736,7 @@ begin
     from due d
     join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
     join unstuck.credit_accounts a using (user_id)
-    where p_give
+    where p_refund
       and d.amount is not null
     returning user_id, amount
   ), account as (
@@ -2750,7 +2750,7 @@ begin
     where a.user_id = t.user_id
   )
   select d.job_id, d.debit, d.refunded,
-    coalesce(sum(d.amount) filter (where p_give), 0)::bigint
+    coalesce(sum(d.amount) filter (where p_refund), 0)::bigint
   from due d
   group by d.job_id, d.debit, d.refunded;
 end $$;
@@ -3597,20 +3597,20 @@ execute function unstuck_private.jobs_before_update();
 revoke all on function unstuck_private.jobs_before_update
 from public, anon, authenticated, service_role;
 
---: source job/jobs_finalise.sql 639d27f11610
+--: source job/jobs_finalise.sql c52bd200d6e2
 -- Ends live jobs with everything that belongs to them: steps, refunds, balances, the rows
 -- themselves. Returns what became of each. The caller has locked the accounts (by id) and then the
 -- jobs.
 --
 -- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
--- row shows as much as was taken, and the message says what the ledger shows. Without p_give
+-- row shows as much as was taken, and the message says what the ledger shows. Without p_refund
 -- nothing is refunded, whatever is due.
 create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
   p_messages text[],
-  p_give boolean default true
+  p_refund boolean default true
 )
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
@@ -3663,7 +3663,7 @@ begin
     completed_at = v_now,
     deadline_at = least(j.deadline_at, v_now)
   from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_refund) r on r.job_id = c.id
   where j.id = c.id
   returning j.id, j.tool, j.status, r.given;
 end $$;
@@ -4709,7 +4709,7 @@ $c$;
 revoke all on function unstuck.queue_check_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.queue_check_v1 to service_role;
 
---: source queue/queue_order.sql a950ebf26798
+--: source queue/queue_order.sql f086f6d5a713
 -- The waiting steps of one provider in the order in which they will be claimed. Each user has one
 -- turn at a time, since the user began to wait or was last served: a thousand jobs of one user let
 -- every other user through after each of them. The order does not depend on what finishes when, so
@@ -4747,11 +4747,11 @@ begin
         )
       )
   ),
-  lined as (
+  ranked as (
     select
       w.*,
       row_number() over own as turn,
-      greatest(first_value(w.since) over own, u.served_at) as in_line_since
+      greatest(first_value(w.since) over own, u.served_at) as waits_since
     from waiting w
     left join unstuck_private.queue_turns u
       on u.provider = p_provider
@@ -4767,8 +4767,8 @@ begin
     l.user_id,
     l.tool,
     l.ready,
-    row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
-  from lined l;
+    row_number() over (order by not l.ready, l.turn, l.waits_since, l.user_id)
+  from ranked l;
 end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;
@@ -5502,7 +5502,7 @@ end $$;
 
 revoke all on function unstuck_private.prune_kind from public, anon, authenticated, service_role;
 
---: source retention/prune_old_rows.sql 5ce9426efc8a
+--: source retention/prune_old_rows.sql 547e0b5d1a0b
 -- One pass over all kinds of rows that are not kept for ever: of each kind at most 5,000 rows and
 -- 100 ms, in batches. It waits for no lock, and one pass works at a time. A row that cannot be
 -- deleted (a host's foreign key, a trigger) is skipped and its error recorded; the other rows, the
@@ -5518,11 +5518,11 @@ $$
 #variable_conflict use_column
 declare
   v_rule record;
-  v_began timestamptz;
+  v_began_at timestamptz;
   v_batch int;
   v_skip int;
-  v_got int;
-  v_all int;
+  v_pruned int;
+  v_total int;
   v_error text;
 begin
   if not pg_catalog.pg_try_advisory_xact_lock(
@@ -5540,34 +5540,34 @@ begin
     where r.keep is not null
     order by r.kind
   loop
-    v_began := clock_timestamp();
+    v_began_at := clock_timestamp();
     v_batch := case when v_rule.failed_lately then 1 else 500 end;
     v_skip := 0;
-    v_all := 0;
+    v_total := 0;
     v_error := null;
     loop
       begin
-        v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
-        v_all := v_all + v_got;
-        exit when v_got = 0;
+        v_pruned := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
+        v_total := v_total + v_pruned;
+        exit when v_pruned = 0;
         v_batch := least(v_batch * 2, 500);
       exception when others then
         if v_error is null then
-          v_began := clock_timestamp();
+          v_began_at := clock_timestamp();
         end if;
         v_error := sqlerrm;
         v_skip := v_skip + (v_batch = 1)::int;
         v_batch := 1;
         exit when v_skip >= 20;
       end;
-      exit when v_all > 5000 - v_batch or clock_timestamp() - v_began > interval '100 ms';
+      exit when v_total > 5000 - v_batch or clock_timestamp() - v_began_at > interval '100 ms';
     end loop;
-    if v_all > 0 or v_error is not null then
+    if v_total > 0 or v_error is not null then
       insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
       values (
         v_rule.kind,
-        v_all,
-        case when v_all > 0 then clock_timestamp() end,
+        v_total,
+        case when v_total > 0 then clock_timestamp() end,
         v_error,
         case when v_error is not null then clock_timestamp() end
       )
@@ -5578,7 +5578,7 @@ begin
         error = coalesce(excluded.error, p.error),
         error_at = coalesce(excluded.error_at, p.error_at);
     end if;
-    return query select v_rule.kind, v_all, v_error;
+    return query select v_rule.kind, v_total, v_error;
   end loop;
 end $$;
 
@@ -7466,7 +7466,7 @@ end $$;
 revoke all on function unstuck_private.job_quarantine_parts
 from public, anon, authenticated, service_role;
 
---: source sweep/job_steps_summary.sql ee9a28118281
+--: source sweep/job_steps_summary.sql 3745023eb7a8
 -- What the clocks' rules need to know of a job's steps, in one row. It is inlined into `jobs_due`:
 -- no search_path.
 create or replace function unstuck_private.job_steps_summary(
@@ -7480,8 +7480,8 @@ returns table (
   done bigint,
   live bigint,
   working bigint,
-  asked boolean,
-  held boolean,
+  at_provider boolean,
+  leased boolean,
   rescuable boolean,
   retryable boolean,
   undelivered boolean,
@@ -7497,10 +7497,10 @@ $$
     count(*) filter (where s.status = 'completed'),
     count(*) filter (where not unstuck_private.is_final(s.status)),
     count(*) filter (where s.status in ('starting', 'running')),
-    -- asked: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for an
-    -- edge healer, which can ask.
+    -- at_provider: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for
+    -- an edge healer, which can query the provider.
     bool_or(unstuck_private.holds_slot(s) and s.sent_at is not null and not p.synchronous),
-    -- held: a worker waits for a synchronous provider.
+    -- leased: a worker waits for a synchronous provider.
     bool_or(
       s.status in ('starting', 'running') and p.synchronous and s.lease_until > p_now
     ),
@@ -7535,7 +7535,7 @@ $$;
 revoke all on function unstuck_private.job_steps_summary
 from public, anon, authenticated, service_role;
 
---: source sweep/jobs_due.sql f151e97a4acd
+--: source sweep/jobs_due.sql 2e0af95d037b
 -- Which of these jobs have run out of time, and how each ends. No other function knows these rules;
 -- docs/data-model.md tells them in words under "Clocks". Times are compared with what lies before
 -- now: a time that was written by hand may be so far off that nothing can be added to it.
@@ -7606,11 +7606,11 @@ $$
     when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true
     when j.expires_at <= p_now then
-      not coalesce(j.asked, false)
+      not coalesce(j.at_provider, false)
       or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
     when j.working = 0 then true
-    when j.asked then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
-    when j.held or j.rescuable then false
+    when j.at_provider then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
+    when j.leased or j.rescuable then false
     when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
   end
@@ -7618,7 +7618,7 @@ $$;
 
 revoke all on function unstuck_private.jobs_due from public, anon, authenticated, service_role;
 
---: source sweep/jobs_due_each.sql e50f59d73833
+--: source sweep/jobs_due_each.sql 8e7deac9fcfd
 -- The answers of `jobs_due` for these jobs, which are locked, as arrays side by side. A job on
 -- which `jobs_due` fails is found by halves and quarantined.
 create or replace function unstuck_private.jobs_due_each(
@@ -7635,8 +7635,8 @@ as
 $$
 declare
   v_half int := coalesce(cardinality(p_ids), 0) / 2;
-  v_one record;
-  v_other record;
+  v_first record;
+  v_second record;
 begin
   if coalesce(cardinality(p_ids), 0) = 0 then
     return;
@@ -7652,12 +7652,12 @@ begin
       return;
     end if;
   end;
-  v_one := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
-  v_other := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
-  ids := v_one.ids || v_other.ids;
-  statuses := v_one.statuses || v_other.statuses;
-  codes := v_one.codes || v_other.codes;
-  messages := v_one.messages || v_other.messages;
+  v_first := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
+  v_second := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
+  ids := v_first.ids || v_second.ids;
+  statuses := v_first.statuses || v_second.statuses;
+  codes := v_first.codes || v_second.codes;
+  messages := v_first.messages || v_second.messages;
 end $$;
 
 revoke all on function unstuck_private.jobs_due_each from public, anon, authenticated, service_role;
@@ -7955,7 +7955,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_rescue from public, anon, authenticated, service_role;
 
---: source sweep/sweep.sql 27f03b81a311
+--: source sweep/sweep.sql 439c825e5124
 -- Heals all that SQL can heal, up to p_limit jobs and a time budget: it finalises jobs that ran out
 -- of time, page by page, then fails steps without an attempt left, then requeues steps. None of the
 -- three stops another, and no row stops the others.
@@ -7985,9 +7985,9 @@ $$
 #variable_conflict use_column
 declare
   v_until timestamptz := clock_timestamp() + p_budget;
-  v_left int := p_limit;
-  v_got int;
-  v_is_over boolean;
+  v_remaining int := p_limit;
+  v_rows int;
+  v_is_stopped boolean;
   v_by text;
   v_ids uuid[];
   v_at timestamptz;
@@ -8004,13 +8004,13 @@ begin
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
-      v_is_over := v_left <= 0 or clock_timestamp() > v_until;
+      v_is_stopped := v_remaining <= 0 or clock_timestamp() > v_until;
       select c.ids, c.last_at, c.last_id
       into v_ids, v_at, v_id
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
-        case when v_is_over then 1000 else least(greatest(v_left, 100), 2000) end) c;
+        case when v_is_stopped then 1000 else least(greatest(v_remaining, 100), 2000) end) c;
       exit when v_ids is null;
-      if v_is_over then
+      if v_is_stopped then
         return query
         select null::uuid, null::text, null::text, 0::bigint, 0,
           unstuck_private.count_due_among(p_now, v_ids);
@@ -8019,9 +8019,9 @@ begin
       begin
         return query
         select *
-        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_left, v_until);
-        get diagnostics v_got = row_count;
-        v_left := v_left - (v_got - 1);
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_remaining, v_until);
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - (v_rows - 1);
       exception when others then
         raise warning 'a page of the sweep failed: %', sqlerrm;
       end;
@@ -8274,7 +8274,7 @@ end $$;
 
 revoke all on function unstuck_private.sweep_page from public, anon, authenticated, service_role;
 
---: source sweep/sweep_pass.sql 1a94baa4b641
+--: source sweep/sweep_pass.sql 8eb96edf4327
 -- One pass over all users: what it did, in all and by table, added to the row of the pass. Then it
 -- prunes old rows.
 create or replace function unstuck_private.sweep_pass(
@@ -8295,7 +8295,7 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_did record;
+  v_sums record;
 begin
   with closed as (
     select s.*, t.table_name
@@ -8327,13 +8327,13 @@ begin
       )
       from (select distinct t.table_name from unstuck.tools t) n
     ) as tables
-  into v_did
+  into v_sums
   from closed c;
   update unstuck.sweeps s
-  set cleaned = s.cleaned + v_did.cleaned,
+  set cleaned = s.cleaned + v_sums.cleaned,
     refunded_credits = unstuck_private.clamp_to_bigint(
-      s.refunded_credits::numeric + v_did.refunded),
-    requeued = s.requeued + v_did.requeued
+      s.refunded_credits::numeric + v_sums.refunded),
+    requeued = s.requeued + v_sums.requeued
   where s.id = p_sweep_id;
   -- A failure here undoes nothing that the pass healed.
   begin
@@ -8343,7 +8343,7 @@ begin
     raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
   end;
   return query
-  select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
+  select v_sums.cleaned, v_sums.refunded, v_sums.requeued, v_sums.remaining, v_sums.tables;
 end $$;
 
 revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
@@ -10071,7 +10071,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'f02f321d45ccb9b75c91afe46721478b91cbd57015a7b7416cf65daec3604d6b'
+  '508e247178eb1c0257b42baa1667a3c64aade64e22881d18ec7d401b4f21da2c'
 );
 
 notify pgrst, 'reload schema';

@@ -5,21 +5,21 @@ language sql
 set search_path = ''
 as
 $$
-  with left_over as (
+  with remains as (
     select u.id as user_id,
       exists (select from unstuck.jobs j where j.user_id = u.id) as has_jobs,
       exists (select from unstuck.credit_entries e where e.user_id = u.id) as has_ledger
     from unnest(p_users) as u (id)
   ), forgotten as (
     delete from unstuck_private.removals r
-    using left_over l
+    using remains l
     where r.user_id = l.user_id and not l.has_jobs and not l.has_ledger
   )
   insert into unstuck_private.removals as r (user_id, jobs_removed_at, ledger_removed_at)
   select l.user_id,
     case when not l.has_jobs then clock_timestamp() else '-infinity' end,
     case when not l.has_ledger then clock_timestamp() else '-infinity' end
-  from left_over l
+  from remains l
   where l.has_jobs and not l.has_ledger
     or not l.has_jobs and exists (
       select from unstuck.credit_entries e

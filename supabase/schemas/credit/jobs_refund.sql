@@ -1,11 +1,11 @@
 -- Refunds these jobs what `refunds_due` says of the state that each is about to have, and returns
--- the debit, the refunds before and the refund now of each. Without p_give it refunds nothing. The
--- caller has locked the accounts (by id) and the jobs, and has ended the steps.
+-- the debit, the refunds before and the refund now of each. Without p_refund it refunds nothing.
+-- The caller has locked the accounts (by id) and the jobs, and has ended the steps.
 create or replace function unstuck_private.jobs_refund(
   p_ids uuid[],
   p_statuses text[],
   p_reasons text[],
-  p_give boolean default true
+  p_refund boolean default true
 )
 returns table (job_id uuid, debit bigint, refunded bigint, given bigint)
 language plpgsql
@@ -40,7 +40,7 @@ begin
     from due d
     join unnest(p_ids, p_reasons) as n (id, reason) on n.id = d.job_id
     join unstuck.credit_accounts a using (user_id)
-    where p_give
+    where p_refund
       and d.amount is not null
     returning user_id, amount
   ), account as (
@@ -54,7 +54,7 @@ begin
     where a.user_id = t.user_id
   )
   select d.job_id, d.debit, d.refunded,
-    coalesce(sum(d.amount) filter (where p_give), 0)::bigint
+    coalesce(sum(d.amount) filter (where p_refund), 0)::bigint
   from due d
   group by d.job_id, d.debit, d.refunded;
 end $$;

@@ -3,14 +3,14 @@
 -- jobs.
 --
 -- The columns of credits are written anew from the ledger. Where more was refunded than taken, the
--- row shows as much as was taken, and the message says what the ledger shows. Without p_give
+-- row shows as much as was taken, and the message says what the ledger shows. Without p_refund
 -- nothing is refunded, whatever is due.
 create or replace function unstuck_private.jobs_finalise(
   p_ids uuid[],
   p_statuses text[],
   p_codes text[],
   p_messages text[],
-  p_give boolean default true
+  p_refund boolean default true
 )
 returns table (job_id uuid, tool text, status text, refunded bigint)
 language plpgsql
@@ -63,7 +63,7 @@ begin
     completed_at = v_now,
     deadline_at = least(j.deadline_at, v_now)
   from unnest(v_ids, v_statuses, v_codes, v_messages) as c (id, status, code, message)
-  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_give) r on r.job_id = c.id
+  join unstuck_private.jobs_refund(v_ids, v_statuses, v_codes, p_refund) r on r.job_id = c.id
   where j.id = c.id
   returning j.id, j.tool, j.status, r.given;
 end $$;

@@ -35,11 +35,11 @@ begin
         )
       )
   ),
-  lined as (
+  ranked as (
     select
       w.*,
       row_number() over own as turn,
-      greatest(first_value(w.since) over own, u.served_at) as in_line_since
+      greatest(first_value(w.since) over own, u.served_at) as waits_since
     from waiting w
     left join unstuck_private.queue_turns u
       on u.provider = p_provider
@@ -55,8 +55,8 @@ begin
     l.user_id,
     l.tool,
     l.ready,
-    row_number() over (order by not l.ready, l.turn, l.in_line_since, l.user_id)
-  from lined l;
+    row_number() over (order by not l.ready, l.turn, l.waits_since, l.user_id)
+  from ranked l;
 end $$;
 
 revoke all on function unstuck_private.queue_order from public, anon, authenticated, service_role;

@@ -13,11 +13,11 @@ $$
 #variable_conflict use_column
 declare
   v_rule record;
-  v_began timestamptz;
+  v_began_at timestamptz;
   v_batch int;
   v_skip int;
-  v_got int;
-  v_all int;
+  v_pruned int;
+  v_total int;
   v_error text;
 begin
   if not pg_catalog.pg_try_advisory_xact_lock(
@@ -35,34 +35,34 @@ begin
     where r.keep is not null
     order by r.kind
   loop
-    v_began := clock_timestamp();
+    v_began_at := clock_timestamp();
     v_batch := case when v_rule.failed_lately then 1 else 500 end;
     v_skip := 0;
-    v_all := 0;
+    v_total := 0;
     v_error := null;
     loop
       begin
-        v_got := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
-        v_all := v_all + v_got;
-        exit when v_got = 0;
+        v_pruned := unstuck_private.prune_kind(v_rule.kind, p_now, v_rule.keep, v_batch, v_skip);
+        v_total := v_total + v_pruned;
+        exit when v_pruned = 0;
         v_batch := least(v_batch * 2, 500);
       exception when others then
         if v_error is null then
-          v_began := clock_timestamp();
+          v_began_at := clock_timestamp();
         end if;
         v_error := sqlerrm;
         v_skip := v_skip + (v_batch = 1)::int;
         v_batch := 1;
         exit when v_skip >= 20;
       end;
-      exit when v_all > 5000 - v_batch or clock_timestamp() - v_began > interval '100 ms';
+      exit when v_total > 5000 - v_batch or clock_timestamp() - v_began_at > interval '100 ms';
     end loop;
-    if v_all > 0 or v_error is not null then
+    if v_total > 0 or v_error is not null then
       insert into unstuck_private.retention_progress as p (kind, pruned, pruned_at, error, error_at)
       values (
         v_rule.kind,
-        v_all,
-        case when v_all > 0 then clock_timestamp() end,
+        v_total,
+        case when v_total > 0 then clock_timestamp() end,
         v_error,
         case when v_error is not null then clock_timestamp() end
       )
@@ -73,7 +73,7 @@ begin
         error = coalesce(excluded.error, p.error),
         error_at = coalesce(excluded.error_at, p.error_at);
     end if;
-    return query select v_rule.kind, v_all, v_error;
+    return query select v_rule.kind, v_total, v_error;
   end loop;
 end $$;
 

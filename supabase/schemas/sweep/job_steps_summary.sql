@@ -11,8 +11,8 @@ returns table (
   done bigint,
   live bigint,
   working bigint,
-  asked boolean,
-  held boolean,
+  at_provider boolean,
+  leased boolean,
   rescuable boolean,
   retryable boolean,
   undelivered boolean,
@@ -28,10 +28,10 @@ $$
     count(*) filter (where s.status = 'completed'),
     count(*) filter (where not unstuck_private.is_final(s.status)),
     count(*) filter (where s.status in ('starting', 'running')),
-    -- asked: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for an
-    -- edge healer, which can ask.
+    -- at_provider: an asynchronous provider has the step. SQL waits 3 minutes past the deadline for
+    -- an edge healer, which can query the provider.
     bool_or(unstuck_private.holds_slot(s) and s.sent_at is not null and not p.synchronous),
-    -- held: a worker waits for a synchronous provider.
+    -- leased: a worker waits for a synchronous provider.
     bool_or(
       s.status in ('starting', 'running') and p.synchronous and s.lease_until > p_now
     ),

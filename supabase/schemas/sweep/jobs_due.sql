@@ -68,11 +68,11 @@ $$
     when j.status = 'pending' then j.orphan or j.waited_out
     when j.steps = 0 or j.live = 0 then true
     when j.expires_at <= p_now then
-      not coalesce(j.asked, false)
+      not coalesce(j.at_provider, false)
       or coalesce(j.working_deadline, j.expires_at) <= p_now - j.sql_wait
     when j.working = 0 then true
-    when j.asked then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
-    when j.held or j.rescuable then false
+    when j.at_provider then least(j.working_deadline, j.deadline_at) <= p_now - j.sql_wait
+    when j.leased or j.rescuable then false
     when j.retryable then j.working_deadline <= p_now - j.sql_wait
     else j.working_deadline <= p_now
   end

@@ -14,8 +14,8 @@ as
 $$
 declare
   v_half int := coalesce(cardinality(p_ids), 0) / 2;
-  v_one record;
-  v_other record;
+  v_first record;
+  v_second record;
 begin
   if coalesce(cardinality(p_ids), 0) = 0 then
     return;
@@ -31,12 +31,12 @@ begin
       return;
     end if;
   end;
-  v_one := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
-  v_other := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
-  ids := v_one.ids || v_other.ids;
-  statuses := v_one.statuses || v_other.statuses;
-  codes := v_one.codes || v_other.codes;
-  messages := v_one.messages || v_other.messages;
+  v_first := unstuck_private.jobs_due_each(p_now, p_ids[:v_half]);
+  v_second := unstuck_private.jobs_due_each(p_now, p_ids[v_half + 1:]);
+  ids := v_first.ids || v_second.ids;
+  statuses := v_first.statuses || v_second.statuses;
+  codes := v_first.codes || v_second.codes;
+  messages := v_first.messages || v_second.messages;
 end $$;
 
 revoke all on function unstuck_private.jobs_due_each from public, anon, authenticated, service_role;

@@ -27,9 +27,9 @@ $$
 #variable_conflict use_column
 declare
   v_until timestamptz := clock_timestamp() + p_budget;
-  v_left int := p_limit;
-  v_got int;
-  v_is_over boolean;
+  v_remaining int := p_limit;
+  v_rows int;
+  v_is_stopped boolean;
   v_by text;
   v_ids uuid[];
   v_at timestamptz;
@@ -46,13 +46,13 @@ begin
     v_at := '-infinity';
     v_id := '00000000-0000-0000-0000-000000000000';
     loop
-      v_is_over := v_left <= 0 or clock_timestamp() > v_until;
+      v_is_stopped := v_remaining <= 0 or clock_timestamp() > v_until;
       select c.ids, c.last_at, c.last_id
       into v_ids, v_at, v_id
       from unstuck_private.sweep_candidates(p_now, v_by, p_user_id, v_at, v_id,
-        case when v_is_over then 1000 else least(greatest(v_left, 100), 2000) end) c;
+        case when v_is_stopped then 1000 else least(greatest(v_remaining, 100), 2000) end) c;
       exit when v_ids is null;
-      if v_is_over then
+      if v_is_stopped then
         return query
         select null::uuid, null::text, null::text, 0::bigint, 0,
           unstuck_private.count_due_among(p_now, v_ids);
@@ -61,9 +61,9 @@ begin
       begin
         return query
         select *
-        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_left, v_until);
-        get diagnostics v_got = row_count;
-        v_left := v_left - (v_got - 1);
+        from unstuck_private.sweep_page(p_now, v_by, v_ids, v_remaining, v_until);
+        get diagnostics v_rows = row_count;
+        v_remaining := v_remaining - (v_rows - 1);
       exception when others then
         raise warning 'a page of the sweep failed: %', sqlerrm;
       end;

@@ -18,7 +18,7 @@ as
 $$
 #variable_conflict use_column
 declare
-  v_did record;
+  v_sums record;
 begin
   with closed as (
     select s.*, t.table_name
@@ -50,13 +50,13 @@ begin
       )
       from (select distinct t.table_name from unstuck.tools t) n
     ) as tables
-  into v_did
+  into v_sums
   from closed c;
   update unstuck.sweeps s
-  set cleaned = s.cleaned + v_did.cleaned,
+  set cleaned = s.cleaned + v_sums.cleaned,
     refunded_credits = unstuck_private.clamp_to_bigint(
-      s.refunded_credits::numeric + v_did.refunded),
-    requeued = s.requeued + v_did.requeued
+      s.refunded_credits::numeric + v_sums.refunded),
+    requeued = s.requeued + v_sums.requeued
   where s.id = p_sweep_id;
   -- A failure here undoes nothing that the pass healed.
   begin
@@ -66,7 +66,7 @@ begin
     raise warning 'sweep %: pruning failed: %', p_sweep_id, sqlerrm;
   end;
   return query
-  select v_did.cleaned, v_did.refunded, v_did.requeued, v_did.remaining, v_did.tables;
+  select v_sums.cleaned, v_sums.refunded, v_sums.requeued, v_sums.remaining, v_sums.tables;
 end $$;
 
 revoke all on function unstuck_private.sweep_pass from public, anon, authenticated, service_role;
