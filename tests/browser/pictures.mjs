@@ -72,7 +72,7 @@ async function finished(tab, picture, state = "done") {
 
 const desk = await open("/", {
   email: "user1@example.com",
-  viewport: { width: 1360, height: 940 },
+  viewport: { width: 1360, height: 980 },
 });
 await finished(desk, morning);
 await script({ runninghub: { times: 1, fail: "out of memory" } });
