@@ -2,6 +2,7 @@
 
 mod contract;
 mod deploy;
+mod docs;
 mod sql_text;
 mod tidy;
 mod words;

@@ -266,15 +266,14 @@ fn a_function_is_known_everywhere_or_nowhere() {
 
     let readme = sources::read("README.md");
     let table = readme
-        .split("\n## Endpoints")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next())
-        .expect("README has its table of endpoints");
+        .split_once("<!-- functions -->")
+        .and_then(|(_, rest)| Some(rest.split_once("<!-- /functions -->")?.0))
+        .expect("README.md has the table of functions between its two comments");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(
         folders,
         rows.map(str::to_owned).collect(),
-        "folders in functions/ and README's endpoints"
+        "folders in functions/ and the functions of README.md"
     );
 
     let modules: BTreeSet<String> = sources::committed()
@@ -454,7 +453,7 @@ fn every_function_that_sends_hints_has_their_queues() {
 
 #[test]
 fn every_secret_is_used_and_every_setting_declared() {
-    let settings = sources::read("shared/src/core/config/settings.rs");
+    let settings = code(Path::new("shared/src/core/config/settings.rs"));
     let read: BTreeSet<String> = settings
         .lines()
         .filter_map(|line| line.split_once(" = \"")?.1.split_once("\","))
@@ -470,9 +469,12 @@ fn every_secret_is_used_and_every_setting_declared() {
     let undeclared: Vec<_> =
         read.difference(&declared).filter(|name| !wrangler_mentions(name)).collect();
     assert!(undeclared.is_empty(), "read, and declared for no function: {undeclared:?}");
-    let readme = sources::read("README.md");
+    let settings = sources::read("docs/configuration.md");
     for name in &read {
-        assert!(readme.contains(&format!("`{name}`")), "README does not explain {name}");
+        assert!(
+            settings.contains(&format!("`{name}`")),
+            "docs/configuration.md does not explain {name}"
+        );
     }
 }
 
