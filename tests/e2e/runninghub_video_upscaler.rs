@@ -1,7 +1,7 @@
 //! Videos: what comes out, what a request may say, and that one which waits is known by its URL for as long as it waits.
 
 use serde_json::{Value, json};
-use stand_ins::media::Clip;
+use stand_ins::media::LONG_CLIP;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 
@@ -188,8 +188,7 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
 fn a_longer_video_keeps_all_its_frames() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
-        let url =
-            world.upload(&user, "in.mp4", "video/mp4", Clip::moving(160, 96, 30).write()).await;
+        let url = world.upload(&user, "in.mp4", "video/mp4", LONG_CLIP.to_vec()).await;
         let order = Order::with(&VIDEO, user, &[&url]);
         order.starts(world).await;
         order.assert_completed(world).await;
