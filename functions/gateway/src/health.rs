@@ -14,10 +14,10 @@ use shared::flow::invocation::Invocation;
 
 /// Two periods of the sweep: later than this, it does not run.
 const SWEEP_LATE_S: i32 = 120;
-const KEPT_MS: u64 = 5_000;
+const CACHED_MS: u64 = 5_000;
 /// Longer than any question takes: whoever asked has gone away, and somebody else asks.
-const ASKING_MS: u64 = 22_000;
-const LOOK_AGAIN_MS: u32 = 25;
+const QUERY_MS_MAX: u64 = 22_000;
+const POLL_MS: u32 = 25;
 
 pub(crate) static HEALTH: Spec = Spec {
     name: "health",
@@ -26,7 +26,7 @@ pub(crate) static HEALTH: Spec = Spec {
 };
 
 thread_local! {
-    static KEPT: RefCell<Kept<Result<Reply, ApiError>>> = const { RefCell::new(Kept::new()) };
+    static CACHED: RefCell<CachedAnswer<Result<Reply, ApiError>>> = const { RefCell::new(CachedAnswer::new()) };
 }
 
 /// The last answer, good or bad, for as long as it is fresh.
@@ -34,14 +34,14 @@ pub(crate) async fn health(call: Call, _: NoInput) -> Result<Reply, ApiError> {
     let transport = &call.cx.fetch;
     loop {
         let now_ms = transport.now_ms();
-        match KEPT.with_borrow_mut(|kept| kept.look(now_ms)) {
-            Look::Use(answer) => return answer,
+        match CACHED.with_borrow_mut(|cached| cached.look_up(now_ms)) {
+            CacheLookup::Use(answer) => return answer,
             // Nobody waits on another request's call: it dies with that request.
-            Look::Wait => transport.sleep(LOOK_AGAIN_MS).await,
-            Look::Ask => {
-                let answer = ask(&call).await;
+            CacheLookup::Wait => transport.sleep(POLL_MS).await,
+            CacheLookup::Query => {
+                let answer = query(&call).await;
                 let now_ms = transport.now_ms();
-                KEPT.with_borrow_mut(|kept| kept.put(answer.clone(), now_ms));
+                CACHED.with_borrow_mut(|cached| cached.store(answer.clone(), now_ms));
                 return answer;
             }
         }
@@ -57,7 +57,7 @@ struct Health {
     violations: Option<i32>,
 }
 
-async fn ask(call: &Call) -> Result<Reply, ApiError> {
+async fn query(call: &Call) -> Result<Reply, ApiError> {
     let StoredHealth { last_sweep_seconds, stuck, violations } = call.cx().db().health_v1().await?;
     let swept = last_sweep_seconds.is_some_and(|age| age <= SWEEP_LATE_S);
     let ok = swept && stuck == Some(0) && violations == Some(0);
@@ -68,65 +68,65 @@ async fn ask(call: &Call) -> Result<Reply, ApiError> {
 }
 
 /// One answer and its age.
-struct Kept<A> {
+struct CachedAnswer<A> {
     answer: Option<(u64, A)>,
-    asking_since: Option<u64>,
+    queried_since: Option<u64>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Look<A> {
+enum CacheLookup<A> {
     Use(A),
     Wait,
     /// The caller asks, and puts the answer here.
-    Ask,
+    Query,
 }
 
-impl<A: Clone> Kept<A> {
+impl<A: Clone> CachedAnswer<A> {
     const fn new() -> Self {
-        Self { answer: None, asking_since: None }
+        Self { answer: None, queried_since: None }
     }
 
-    fn look(&mut self, now_ms: u64) -> Look<A> {
-        match (&self.answer, self.asking_since) {
-            (Some((at, answer)), _) if now_ms.saturating_sub(*at) < KEPT_MS => {
-                Look::Use(answer.clone())
+    fn look_up(&mut self, now_ms: u64) -> CacheLookup<A> {
+        match (&self.answer, self.queried_since) {
+            (Some((at, answer)), _) if now_ms.saturating_sub(*at) < CACHED_MS => {
+                CacheLookup::Use(answer.clone())
             }
-            (_, Some(since)) if now_ms.saturating_sub(since) < ASKING_MS => Look::Wait,
+            (_, Some(since)) if now_ms.saturating_sub(since) < QUERY_MS_MAX => CacheLookup::Wait,
             _ => {
-                self.asking_since = Some(now_ms);
-                Look::Ask
+                self.queried_since = Some(now_ms);
+                CacheLookup::Query
             }
         }
     }
 
-    fn put(&mut self, answer: A, now_ms: u64) {
-        (self.answer, self.asking_since) = (Some((now_ms, answer)), None);
+    fn store(&mut self, answer: A, now_ms: u64) {
+        (self.answer, self.queried_since) = (Some((now_ms, answer)), None);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, Look};
+    use super::{CacheLookup, CachedAnswer};
 
     #[test]
     fn of_many_who_ask_at_once_one_asks_and_all_have_its_answer() {
-        let mut kept = Kept::new();
-        assert_eq!(kept.look(1_000), Look::Ask);
-        assert!((1_000..1_400).all(|now| kept.look(now) == Look::Wait));
-        kept.put("good", 1_400);
-        assert!((1_400..6_400).all(|now| kept.look(now) == Look::Use("good")));
-        assert_eq!(kept.look(6_400), Look::Ask);
-        assert_eq!(kept.look(6_401), Look::Wait, "what is old is not told again");
-        kept.put("bad", 6_500);
-        assert_eq!(kept.look(6_501), Look::Use("bad"));
+        let mut cached = CachedAnswer::new();
+        assert_eq!(cached.look_up(1_000), CacheLookup::Query);
+        assert!((1_000..1_400).all(|now| cached.look_up(now) == CacheLookup::Wait));
+        cached.store("good", 1_400);
+        assert!((1_400..6_400).all(|now| cached.look_up(now) == CacheLookup::Use("good")));
+        assert_eq!(cached.look_up(6_400), CacheLookup::Query);
+        assert_eq!(cached.look_up(6_401), CacheLookup::Wait, "what is old is not told again");
+        cached.store("bad", 6_500);
+        assert_eq!(cached.look_up(6_501), CacheLookup::Use("bad"));
     }
 
     #[test]
     fn whoever_goes_away_while_asking_stops_nobody() {
-        let mut kept = Kept::new();
-        assert_eq!(kept.look(0), Look::Ask);
-        assert_eq!(kept.look(21_999), Look::Wait);
-        assert_eq!(kept.look(22_000), Look::Ask);
-        assert_eq!(kept.look(22_001), Look::<&str>::Wait);
+        let mut cached = CachedAnswer::new();
+        assert_eq!(cached.look_up(0), CacheLookup::Query);
+        assert_eq!(cached.look_up(21_999), CacheLookup::Wait);
+        assert_eq!(cached.look_up(22_000), CacheLookup::Query);
+        assert_eq!(cached.look_up(22_001), CacheLookup::<&str>::Wait);
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::core::body::NoInput;
 use shared::core::error::ApiError;
-use shared::core::webhook::Subject;
+use shared::core::webhook::WebhookAddress;
 use shared::db::step::Attempt;
 use shared::edge::{Call, OwnedCx};
 use shared::flow::invocation::Invocation;
@@ -40,8 +40,8 @@ struct WebhookStored {
 }
 
 async fn receive(call: Call, _: NoInput) -> Result<WebhookStored, ApiError> {
-    let (subject, _) = Subject::of_path(&call.path).ok_or_else(ApiError::unauthorized)?;
-    let Subject { provider, job, step, run } = subject;
+    let (address, _) = WebhookAddress::of_path(&call.path).ok_or_else(ApiError::unauthorized)?;
+    let WebhookAddress { provider, job, step, run } = address;
     call.log_job(job);
     let attempt = Attempt { job, step, run };
     record(&call.cx(), provider, attempt, &call.signature, &call.raw_body).await?;

@@ -13,14 +13,14 @@ const UPLOADS: &str = "uploads";
 
 /// An input URL that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum InputUrl {
     /// An object of the caller in our own storage, by `<bucket>/<path>` as URLs spell it.
     Own { object: String, url: String },
     /// On another host that the operator allows.
     Other { url: String },
 }
 
-impl Input {
+impl InputUrl {
     /// A URL that the provider can open.
     pub fn url(&self) -> &str {
         match self {
@@ -30,14 +30,14 @@ impl Input {
 }
 
 /// Checks an input URL; the error says what is wrong with it, fit to follow the field's name.
-pub fn input(text: &str, caller: UserId, config: &Config) -> Result<Input, &'static str> {
+pub fn input(text: &str, caller: UserId, config: &Config) -> Result<InputUrl, &'static str> {
     let url = parse(text, &config.allowed_input_hosts)?;
     let own = config.supabase_url.as_deref().and_then(|base| Url::parse(base).ok());
     let Some(own) = own.filter(|own| own.host() == url.host()) else {
         if !allowed(&url, &config.allowed_input_hosts) {
             return Err("is not on an allowed host");
         }
-        return Ok(Input::Other { url: url.into() });
+        return Ok(InputUrl::Other { url: url.into() });
     };
     if own.origin() != url.origin() {
         return Err("is not on an allowed host");
@@ -45,7 +45,7 @@ pub fn input(text: &str, caller: UserId, config: &Config) -> Result<Input, &'sta
     let object =
         own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
     let url = format!("{}/storage/v1/object/public/{object}", own.as_str().trim_end_matches('/'));
-    Ok(Input::Own { object, url })
+    Ok(InputUrl::Own { object, url })
 }
 
 /// Whether a URL that a provider returned may be fetched.
@@ -149,7 +149,7 @@ fn is_readable(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Input, input, output};
+    use super::{InputUrl, input, output};
     use crate::core::config::Config;
     use crate::core::id::UserId;
 
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    fn check(text: &str) -> Result<Input, &'static str> {
+    fn check(text: &str) -> Result<InputUrl, &'static str> {
         input(
             text,
             UserId::parse(ME).unwrap(),
@@ -183,7 +183,7 @@ mod tests {
                 );
                 let object = format!("{bucket}/{ME}/j/a%20b.png");
                 let url = format!("https://p.supabase.test/storage/v1/object/public/{object}");
-                assert_eq!(check(&text), Ok(Input::Own { object, url }), "{text}");
+                assert_eq!(check(&text), Ok(InputUrl::Own { object, url }), "{text}");
             }
         }
     }
@@ -281,7 +281,7 @@ mod tests {
             "https://eu.pics.example/a.png",
             "https://PICS.example/a.png",
         ] {
-            assert!(matches!(check(good), Ok(Input::Other { .. })), "{good}");
+            assert!(matches!(check(good), Ok(InputUrl::Other { .. })), "{good}");
         }
         for bad in [
             "https://evilpics.example/a.png",
@@ -311,7 +311,7 @@ mod tests {
         let url = format!("http://127.0.0.1:54321/storage/v1/object/public/uploads/{ME}/a.png");
         let me = UserId::parse(ME).unwrap();
         let local = config("http://127.0.0.1:54321", &["127.0.0.1:54321"]);
-        assert!(matches!(input(&url, me, &local), Ok(Input::Own { .. })));
+        assert!(matches!(input(&url, me, &local), Ok(InputUrl::Own { .. })));
         let closed = config("http://127.0.0.1:54321", &[]);
         assert!(input(&url, me, &closed).is_err());
         assert!(input("http://127.0.0.1:54322/a.png", me, &local).is_err());

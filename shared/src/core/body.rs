@@ -176,7 +176,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Input {
+    struct ImageInput {
         #[expect(dead_code, reason = "only its type matters here")]
         image_url: String,
         #[expect(dead_code, reason = "only its type matters here")]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn field(body: Value) -> String {
-        typed::<Input>(&body).unwrap_err().fields["field"].as_str().unwrap().to_owned()
+        typed::<ImageInput>(&body).unwrap_err().fields["field"].as_str().unwrap().to_owned()
     }
 
     #[test]
@@ -193,18 +193,18 @@ mod tests {
         assert_eq!(field(json!({"imageUrl": 7})), "imageUrl");
         assert_eq!(field(json!({"imageUrl": "x", "resolution": "big"})), "resolution");
         assert_eq!(field(json!({"imageUrl": "x", "other": 1, "resolution": -1})), "resolution");
-        assert!(typed::<Input>(&json!({"imageUrl": "x", "unknown": [1]})).is_ok());
+        assert!(typed::<ImageInput>(&json!({"imageUrl": "x", "unknown": [1]})).is_ok());
     }
 
     #[test]
     fn a_fault_inside_a_field_names_the_field() {
         #[derive(Debug, Deserialize)]
-        struct Order {
+        struct AlbumInput {
             #[expect(dead_code, reason = "only its type matters here")]
-            images: Vec<Input>,
+            images: Vec<ImageInput>,
         }
-        let refused =
-            typed::<Order>(&json!({"a": 1, "images": [{"resolution": 1}], "z": 2})).unwrap_err();
+        let refused = typed::<AlbumInput>(&json!({"a": 1, "images": [{"resolution": 1}], "z": 2}))
+            .unwrap_err();
         assert_eq!(refused.fields["field"], "images");
         assert!(refused.message.contains("imageUrl"), "{refused}");
     }

@@ -49,7 +49,7 @@ impl std::fmt::Display for TransportError {
 
 /// A body to be moved from one place to another without being held in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct FileCopy {
     pub from: String,
     /// Where it goes; its `body` is not used. The content type of the source is added.
     pub to: HttpRequest,
@@ -70,7 +70,7 @@ pub enum CopyError {
 
 /// A file in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub struct FileInMemory {
     /// The part of `content-type` before any `;`, in lower case.
     pub content_type: String,
     pub bytes: Vec<u8>,
@@ -81,7 +81,7 @@ pub struct File {
 pub trait Transport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
     /// Copies all of it or fails, whether or not the source says how long it is. Dropped, it stops.
-    async fn copy(&self, copy: Copy) -> Result<(), CopyError>;
+    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError>;
     async fn sleep(&self, ms: u32);
     fn now_ms(&self) -> u64;
     fn random(&self) -> u128;
@@ -92,8 +92,12 @@ pub trait Transport {
         bytes: Vec<u8>,
     ) -> Result<HttpResponse, TransportError>;
     /// Reads a file of at most that many bytes. Redirects are not followed.
-    async fn download(&self, url: &str, bytes_max: u64, timeout_ms: u32)
-    -> Result<File, CopyError>;
+    async fn download(
+        &self,
+        url: &str,
+        bytes_max: u64,
+        timeout_ms: u32,
+    ) -> Result<FileInMemory, CopyError>;
     /// Sends a JSON text to the queue bound under `queue`, to arrive after a delay.
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
     fn log(&self, line: &Value);
@@ -114,7 +118,7 @@ pub trait Streams: Transport {
 
 /// A world in which our functions reach each other without a public address.
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
-pub trait Functions: Transport {
+pub trait FunctionCalls: Transport {
     /// Calls the function of that name; the request's host does not count.
     async fn call(
         &self,

@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::core::digest::hex;
 use crate::core::id::{JobId, Run, Step};
 
 /// Hex digits of the token: 128 bits.
@@ -13,14 +14,14 @@ const TOKEN_LENGTH: usize = 32;
 
 /// What a webhook URL names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subject<'a> {
+pub struct WebhookAddress<'a> {
     pub provider: &'a str,
     pub job: JobId,
     pub step: Step,
     pub run: Run,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> WebhookAddress<'a> {
     /// What `<provider>/<job>/<step>/<run>/<token>` names, and its token, which is not looked at.
     pub fn of_path(segments: &'a [String]) -> Option<(Self, &'a str)> {
         let [provider, job, step, run, token] = segments else { return None };
@@ -42,41 +43,36 @@ pub struct Signature {
 }
 
 /// The token for this run, or `None` where the secret is empty: an empty secret signs nothing.
-pub fn token(secret: &str, subject: Subject<'_>) -> Option<String> {
+pub fn token(secret: &str, address: WebhookAddress<'_>) -> Option<String> {
     if secret.is_empty() {
         return None;
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-    let Subject { provider, job, step, run } = subject;
+    let WebhookAddress { provider, job, step, run } = address;
     mac.update(format!("{provider}/{job}/{step}/{run}").as_bytes());
-    let mut text = String::with_capacity(TOKEN_LENGTH);
-    for byte in mac.finalize().into_bytes().iter().take(TOKEN_LENGTH / 2) {
-        text.extend(char::from_digit(u32::from(byte >> 4), 16));
-        text.extend(char::from_digit(u32::from(byte & 15), 16));
-    }
-    Some(text)
+    mac.finalize().into_bytes().get(..TOKEN_LENGTH / 2).map(hex)
 }
 
 /// The address a provider is told to call.
-pub fn url(functions_url: &str, secret: &str, subject: Subject<'_>) -> Option<String> {
-    let token = token(secret, subject)?;
-    let Subject { provider, job, step, run } = subject;
+pub fn url(functions_url: &str, secret: &str, address: WebhookAddress<'_>) -> Option<String> {
+    let token = token(secret, address)?;
+    let WebhookAddress { provider, job, step, run } = address;
     Some(format!("{functions_url}/provider-webhook/{provider}/{job}/{step}/{run}/{token}"))
 }
 
 /// Whether an address was made for this run, whatever its token: for finding our own tasks in a
 /// provider's list.
-pub fn names(url: &str, subject: Subject<'_>) -> bool {
-    let Subject { provider, job, step, run } = subject;
+pub fn names(url: &str, address: WebhookAddress<'_>) -> bool {
+    let WebhookAddress { provider, job, step, run } = address;
     url.contains(&format!("/provider-webhook/{provider}/{job}/{step}/{run}/"))
 }
 
 /// Is the presented token ours, under the present secret or the one before it? The time taken
 /// does not depend on which secret or which digit differs.
-pub fn verify(secrets: &[&str], subject: Subject<'_>, presented: &str) -> bool {
+pub fn verify(secrets: &[&str], address: WebhookAddress<'_>, presented: &str) -> bool {
     let mut good = Choice::from(0);
     for secret in secrets {
-        if let Some(expected) = token(secret, subject) {
+        if let Some(expected) = token(secret, address) {
             good |= expected.as_bytes().ct_eq(presented.as_bytes());
         }
     }
@@ -87,71 +83,74 @@ pub fn verify(secrets: &[&str], subject: Subject<'_>, presented: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn subject(run: i64) -> Subject<'static> {
-        Subject { provider: "runninghub", job: JobId::from_random(7), step: Step(1), run: Run(run) }
+    fn address(run: i64) -> WebhookAddress<'static> {
+        WebhookAddress {
+            provider: "runninghub",
+            job: JobId::from_random(7),
+            step: Step(1),
+            run: Run(run),
+        }
     }
 
     #[test]
     fn a_token_is_good_for_its_run_under_either_secret() {
-        let now = token("now", subject(3)).unwrap();
-        let before = token("before", subject(3)).unwrap();
+        let now = token("now", address(3)).unwrap();
+        let before = token("before", address(3)).unwrap();
         assert_eq!(now.len(), TOKEN_LENGTH);
         for good in [&now, &before] {
-            assert!(verify(&["now", "before"], subject(3), good));
-            assert!(!verify(&["now", "before"], subject(4), good), "another run");
-            assert!(!verify(&["later"], subject(3), good), "rotated out");
+            assert!(verify(&["now", "before"], address(3), good));
+            assert!(!verify(&["now", "before"], address(4), good), "another run");
+            assert!(!verify(&["later"], address(3), good), "rotated out");
         }
-        assert!(!verify(&["now"], subject(3), ""));
-        assert!(!verify(&["now"], subject(3), &now[..31]));
-        assert!(!verify(&["now"], subject(3), &format!("{now}0")));
+        assert!(!verify(&["now"], address(3), ""));
+        assert!(!verify(&["now"], address(3), &now[..31]));
+        assert!(!verify(&["now"], address(3), &format!("{now}0")));
     }
 
     #[test]
     fn an_empty_secret_signs_and_accepts_nothing() {
-        assert_eq!(token("", subject(1)), None);
+        assert_eq!(token("", address(1)), None);
         let forged = {
             let mut mac = Hmac::<Sha256>::new_from_slice(b"").unwrap();
             mac.update(format!("runninghub/{}/1/1", JobId::from_random(7)).as_bytes());
-            mac.finalize()
-                .into_bytes()
-                .iter()
-                .take(16)
-                .map(|b| format!("{b:02x}"))
-                .collect::<String>()
+            hex(&mac.finalize().into_bytes()[..16])
         };
-        assert!(!verify(&["", ""], subject(1), &forged));
-        assert!(!verify(&[], subject(1), &forged));
+        assert!(!verify(&["", ""], address(1), &forged));
+        assert!(!verify(&[], address(1), &forged));
     }
 
     #[test]
     fn an_address_is_read_back() {
-        let url = url("http://x", "s", subject(9)).unwrap();
+        let url = url("http://x", "s", address(9)).unwrap();
         let path: Vec<String> = url.split('/').skip(4).map(str::to_owned).collect();
         assert_eq!(
-            Subject::of_path(&path),
-            Some((subject(9), token("s", subject(9)).unwrap().as_str()))
+            WebhookAddress::of_path(&path),
+            Some((address(9), token("s", address(9)).unwrap().as_str()))
         );
         for (place, text) in [(1, "x"), (2, "x"), (2, "99999999999"), (3, ""), (3, "9.0")] {
             let mut other = path.clone();
             other[place] = text.to_owned();
-            assert_eq!(Subject::of_path(&other), None, "{other:?}");
+            assert_eq!(WebhookAddress::of_path(&other), None, "{other:?}");
         }
-        assert_eq!(Subject::of_path(&path[..4]), None);
-        assert_eq!(Subject::of_path(&[path.clone(), path].concat()), None);
+        assert_eq!(WebhookAddress::of_path(&path[..4]), None);
+        assert_eq!(WebhookAddress::of_path(&[path.clone(), path].concat()), None);
     }
 
     #[test]
     fn an_address_names_its_run_and_no_other() {
-        let url = url("http://x/functions/v1", "s", subject(9)).unwrap();
-        assert!(names(&url, subject(9)));
-        assert!(!names(&url, subject(90)) && !names(&url, Subject { step: Step(2), ..subject(9) }));
-        assert!(!names(&url, Subject { provider: "replicate", ..subject(9) }));
+        let url = url("http://x/functions/v1", "s", address(9)).unwrap();
+        assert!(names(&url, address(9)));
+        assert!(
+            !names(&url, address(90))
+                && !names(&url, WebhookAddress { step: Step(2), ..address(9) })
+        );
+        assert!(!names(&url, WebhookAddress { provider: "replicate", ..address(9) }));
     }
 
     #[test]
     fn the_url_ends_in_the_token() {
-        let url = url("http://x/functions/v1", "s", subject(9)).unwrap();
-        let token = token("s", subject(9)).unwrap();
+        let url = url("http://x/functions/v1", "s", address(9)).unwrap();
+        let token = token("s", address(9)).unwrap();
         assert_eq!(
             url,
             format!(

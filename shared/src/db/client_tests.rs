@@ -11,7 +11,7 @@ use super::{Args, Db, DbError};
 use crate::core::config::Config;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::transport::{
-    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+    CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
 
 type RpcAnswer = Result<HttpResponse, TransportError>;
@@ -27,7 +27,7 @@ impl Transport for RpcScript {
         self.sent.borrow_mut().push(request);
         self.answers.borrow_mut().pop_front().unwrap()
     }
-    async fn copy(&self, _: Copy) -> Result<(), CopyError> {
+    async fn copy(&self, _: FileCopy) -> Result<(), CopyError> {
         unreachable!("an RPC copies nothing")
     }
     async fn sleep(&self, _: u32) {}
@@ -41,7 +41,7 @@ impl Transport for RpcScript {
         Err(TransportError::NotSent("no uploads here".to_owned()))
     }
 
-    async fn download(&self, _: &str, _: u64, _: u32) -> Result<File, CopyError> {
+    async fn download(&self, _: &str, _: u64, _: u32) -> Result<FileInMemory, CopyError> {
         Err(CopyError::Rejected("no downloads here".to_owned()))
     }
 

@@ -13,7 +13,7 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Response};
 use worker::{Delay, js_sys};
 
-use crate::core::transport::{Copy, CopyError, File, HttpRequest};
+use crate::core::transport::{CopyError, FileCopy, FileInMemory, HttpRequest};
 use crate::edge::http::{describe, exchange, short, text};
 
 #[wasm_bindgen(module = "/src/edge/copy.js")]
@@ -46,7 +46,7 @@ impl Drop for Stop {
     }
 }
 
-pub(super) async fn copy(copy: Copy) -> Result<(), CopyError> {
+pub(super) async fn copy(copy: FileCopy) -> Result<(), CopyError> {
     let stop =
         Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
     let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
@@ -81,7 +81,7 @@ pub(super) async fn download(
     from: &str,
     bytes_max: u64,
     timeout_ms: u32,
-) -> Result<File, CopyError> {
+) -> Result<FileInMemory, CopyError> {
     let signal = AbortSignal::timeout_with_u32(timeout_ms);
     let source = open(from, timeout_ms, &signal).await?;
     length(&source, bytes_max)?;
@@ -92,7 +92,7 @@ pub(super) async fn download(
     if u64::from(array.length()) > bytes_max {
         return Err(too_large());
     }
-    Ok(File { content_type: kind(&source), bytes: array.to_vec() })
+    Ok(FileInMemory { content_type: kind(&source), bytes: array.to_vec() })
 }
 
 /// The source's head, if it comes in time and says that there is something to copy. A refusal that
@@ -119,7 +119,7 @@ async fn open(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Respons
     }
 }
 
-fn content_type(source: &Response, copy: &Copy) -> Result<String, CopyError> {
+fn content_type(source: &Response, copy: &FileCopy) -> Result<String, CopyError> {
     let content_type = kind(source);
     if copy.content_types.contains(&content_type.as_str()) {
         return Ok(content_type);

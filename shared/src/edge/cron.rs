@@ -14,7 +14,7 @@ use crate::core::id;
 use crate::core::transport::Transport;
 use crate::edge::call::OwnedCx;
 use crate::edge::fetch::Fetch;
-use crate::edge::log::Line;
+use crate::edge::log::LogLine;
 use crate::edge::spec::Spec;
 
 /// Runs the handler to its end and logs what came of it. Never fails.
@@ -34,7 +34,7 @@ where
         Err(error) => Err(error),
     };
     let error = outcome.err();
-    Line {
+    LogLine {
         function: spec.name,
         op: "",
         event: "scheduled",

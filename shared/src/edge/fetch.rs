@@ -13,7 +13,7 @@ use worker::{Delay, Env, MessageBuilder};
 
 use super::http::{exchange, is_redirect, text};
 use crate::core::transport::{
-    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+    CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
 
 /// The answer headers anybody reads; each read crosses into JavaScript.
@@ -62,11 +62,11 @@ impl Transport for Fetch {
         url: &str,
         bytes_max: u64,
         timeout_ms: u32,
-    ) -> Result<File, CopyError> {
+    ) -> Result<FileInMemory, CopyError> {
         super::copy::download(url, bytes_max, timeout_ms).await
     }
 
-    async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
+    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError> {
         super::copy::copy(copy).await
     }
 

@@ -12,7 +12,7 @@ use crate::core::auth::Identity;
 use crate::core::auth::credential::{Proof, presented, prove};
 use crate::core::auth::jwks::{FETCH_TIMEOUT_MS, Jwks, Lookup};
 use crate::core::auth::jwt::{self, Key};
-use crate::core::auth::remembered::Remembered;
+use crate::core::auth::remembered::VerifiedTokens;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
@@ -24,13 +24,13 @@ const LOOK_AGAIN_MS: u32 = 25;
 const LOOKS_MAX: u32 = 280;
 
 #[derive(Default)]
-struct Memory {
+struct AuthMemory {
     jwks: Jwks,
-    remembered: Remembered,
+    remembered: VerifiedTokens,
 }
 
 thread_local! {
-    static MEMORY: RefCell<Memory> = RefCell::default();
+    static MEMORY: RefCell<AuthMemory> = RefCell::default();
 }
 
 /// What the presented credentials prove. `Err` only where nothing can be said about them.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::core::error::ApiError;
 
 /// What the line says.
-pub(crate) struct Line<'a> {
+pub(crate) struct LogLine<'a> {
     pub function: &'a str,
     pub op: &'a str,
     pub event: &'a str,
@@ -17,7 +17,7 @@ pub(crate) struct Line<'a> {
     pub error: Option<&'a ApiError>,
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     pub(crate) fn to_value(&self) -> Value {
         let mut line = Map::new();
         let mut put = |name: &str, value: Value| line.insert(name.to_owned(), value);

@@ -16,7 +16,7 @@ use crate::core::id;
 use crate::core::transport::Transport;
 use crate::edge::call::OwnedCx;
 use crate::edge::fetch::Fetch;
-use crate::edge::log::Line;
+use crate::edge::log::LogLine;
 use crate::edge::spec::Spec;
 
 /// What the queue event hands over.
@@ -67,7 +67,7 @@ where
         }
     }
     let error = outcome.err();
-    Line {
+    LogLine {
         function: spec.name,
         op: "",
         event: "queue",

@@ -18,7 +18,7 @@ use crate::core::transport::Transport;
 use crate::core::webhook::{self, Signature};
 use crate::edge::call::{Call, OwnedCx};
 use crate::edge::fetch::Fetch;
-use crate::edge::log::Line;
+use crate::edge::log::LogLine;
 use crate::edge::spec::{Handler, Op, Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
@@ -52,7 +52,7 @@ pub async fn serve(
                 Err(error)
             }
         };
-    Line {
+    LogLine {
         function: spec.name,
         op: trace.op,
         event: "fetch",
@@ -120,8 +120,8 @@ async fn prepare(
 /// Whoever calls an address that we made.
 fn addressed(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
     let secrets = cx.config.webhook_secrets()?;
-    match webhook::Subject::of_path(tail) {
-        Some((subject, token)) if webhook::verify(&secrets, subject, token) => Ok(Caller::Public),
+    match webhook::WebhookAddress::of_path(tail) {
+        Some((address, token)) if webhook::verify(&secrets, address, token) => Ok(Caller::Public),
         _ => Err(ApiError::unauthorized()),
     }
 }

@@ -5,9 +5,9 @@ use worker::wasm_bindgen::JsValue;
 use super::fetch::Fetch;
 use super::http::built;
 use super::stream::{Exchange, short, within};
-use crate::core::transport::{Functions, HttpRequest, HttpResponse, TransportError};
+use crate::core::transport::{FunctionCalls, HttpRequest, HttpResponse, TransportError};
 
-impl Functions for Fetch {
+impl FunctionCalls for Fetch {
     async fn call(
         &self,
         function: &str,

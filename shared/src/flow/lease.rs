@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::core::id::{JobId, Run, Step};
     use crate::core::transport::{
-        Copy, CopyError, File, HttpRequest, HttpResponse, TransportError,
+        CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, TransportError,
     };
     use crate::testing::world::{JOB, World};
     use futures_util::FutureExt;
@@ -95,7 +95,7 @@ mod tests {
             Ok(HttpResponse { status: 200, headers: Vec::new(), body })
         }
 
-        async fn copy(&self, _: Copy) -> Result<(), CopyError> {
+        async fn copy(&self, _: FileCopy) -> Result<(), CopyError> {
             Ok(())
         }
 
@@ -120,7 +120,7 @@ mod tests {
             Err(TransportError::NotSent("no uploads here".to_owned()))
         }
 
-        async fn download(&self, _: &str, _: u64, _: u32) -> Result<File, CopyError> {
+        async fn download(&self, _: &str, _: u64, _: u32) -> Result<FileInMemory, CopyError> {
             Err(CopyError::Rejected("no downloads here".to_owned()))
         }
 

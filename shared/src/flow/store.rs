@@ -8,7 +8,7 @@ use crate::core::address;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::provider::Output;
-use crate::core::transport::{Copy, CopyError, HttpRequest, Transport};
+use crate::core::transport::{CopyError, FileCopy, HttpRequest, Transport};
 use crate::db::step::Attempt;
 use serde_json::{Value, json};
 use url::Url;
@@ -84,8 +84,8 @@ impl Target {
         })
     }
 
-    fn copy(&self, from: &Url, content_types: &'static [&'static str]) -> Copy {
-        Copy {
+    fn copy(&self, from: &Url, content_types: &'static [&'static str]) -> FileCopy {
+        FileCopy {
             from: from.to_string(),
             to: HttpRequest {
                 method: "POST",

@@ -6,7 +6,7 @@
 
 use crate::core::config::Config;
 use crate::core::transport::{
-    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+    CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -286,7 +286,7 @@ impl Transport for World {
         Ok(response)
     }
 
-    async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
+    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError> {
         let cut = self.next_call();
         if matches!(cut, Some(Cut::Before(_))) {
             std::future::pending::<()>().await;
@@ -328,7 +328,7 @@ impl Transport for World {
         url: &str,
         _bytes_max: u64,
         _timeout_ms: u32,
-    ) -> Result<File, CopyError> {
+    ) -> Result<FileInMemory, CopyError> {
         panic!("nothing is downloaded here: {url}")
     }
 

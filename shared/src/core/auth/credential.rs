@@ -12,7 +12,7 @@ use crate::core::config::Config;
 
 /// What a request shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presented<'a> {
+pub enum Credential<'a> {
     Nothing,
     Bearer(&'a str),
     Apikey(&'a str),
@@ -21,20 +21,20 @@ pub enum Presented<'a> {
 }
 
 /// The one credential that counts.
-pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Presented<'a> {
+pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Credential<'a> {
     if let Some(authorization) = authorization {
         return match authorization.trim().split_once(' ') {
             Some((scheme, token))
                 if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() =>
             {
-                Presented::Bearer(token.trim())
+                Credential::Bearer(token.trim())
             }
-            _ => Presented::Malformed,
+            _ => Credential::Malformed,
         };
     }
     match apikey.map(str::trim) {
-        Some(key) if !key.is_empty() => Presented::Apikey(key),
-        _ => Presented::Nothing,
+        Some(key) if !key.is_empty() => Credential::Apikey(key),
+        _ => Credential::Nothing,
     }
 }
 
@@ -46,22 +46,22 @@ pub enum Proof<'a> {
 }
 
 /// Compares with the configured keys; everything else that is presented as a bearer is a token.
-pub fn prove<'a>(presented: Presented<'a>, config: &Config) -> Proof<'a> {
+pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
     match presented {
-        Presented::Nothing => Proof::Settled(Identity::Nobody),
-        Presented::Malformed => Proof::Settled(Identity::Invalid),
-        Presented::Apikey(key) if is_service_key(key, config) => Proof::Settled(Identity::Service),
+        Credential::Nothing => Proof::Settled(Identity::Nobody),
+        Credential::Malformed => Proof::Settled(Identity::Invalid),
+        Credential::Apikey(key) if is_service_key(key, config) => Proof::Settled(Identity::Service),
         // The anon and publishable keys say which project is meant, not who is calling.
-        Presented::Apikey(_) => Proof::Settled(Identity::Nobody),
-        Presented::Bearer(token) if is_service_key(token, config) => {
+        Credential::Apikey(_) => Proof::Settled(Identity::Nobody),
+        Credential::Bearer(token) if is_service_key(token, config) => {
             Proof::Settled(Identity::Service)
         }
-        Presented::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
+        Credential::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
             Proof::Settled(Identity::Scheduler)
         }
         // Older clients send their publishable key as a bearer token when nobody is signed in.
-        Presented::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
-        Presented::Bearer(token) => Proof::Token(token),
+        Credential::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
+        Credential::Bearer(token) => Proof::Token(token),
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(proof(Some("Bearer tick"), None), Proof::Settled(Identity::Scheduler));
         assert_eq!(proof(None, Some("tick")), Proof::Settled(Identity::Nobody));
         let none = Config::default();
-        assert_eq!(prove(Presented::Bearer("tick"), &none), Proof::Token("tick"));
-        assert_eq!(prove(Presented::Apikey(""), &none), Proof::Settled(Identity::Nobody));
+        assert_eq!(prove(Credential::Bearer("tick"), &none), Proof::Token("tick"));
+        assert_eq!(prove(Credential::Apikey(""), &none), Proof::Settled(Identity::Nobody));
     }
 }

@@ -93,7 +93,7 @@ impl Jwks {
 }
 
 #[derive(Deserialize)]
-struct Set {
+struct JwkSet {
     keys: Vec<serde_json::Value>,
 }
 
@@ -113,7 +113,7 @@ struct Jwk {
 
 /// The keys we can use; others are skipped, so that a new kind does not take the old ones away.
 fn parse(text: &str) -> Option<Vec<(String, Key)>> {
-    let set: Set = serde_json::from_str(text).ok()?;
+    let set: JwkSet = serde_json::from_str(text).ok()?;
     Some(set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect())
 }
 

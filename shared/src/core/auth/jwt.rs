@@ -28,14 +28,14 @@ impl Key {
 
 /// Who a good token names, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedToken {
     pub identity: Identity,
     /// Leeway included.
     pub until_s: u64,
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct TokenClaims {
     exp: f64,
     nbf: Option<f64>,
     role: Option<String>,
@@ -68,20 +68,20 @@ pub fn header(token: &str) -> Option<Header> {
 }
 
 /// The identity a token proves under this key, or `None` where it proves none.
-pub fn verify(token: &str, key: &Key, issuer: Option<&str>, now_s: u64) -> Option<Verified> {
+pub fn verify(token: &str, key: &Key, issuer: Option<&str>, now_s: u64) -> Option<VerifiedToken> {
     let mut validation = Validation::new(key.algorithm);
     validation.required_spec_claims.clear();
     // Judged below, with the caller's clock.
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
-    let claims = decode::<Claims>(token, &key.decoding, &validation).ok()?.claims;
+    let claims = decode::<TokenClaims>(token, &key.decoding, &validation).ok()?.claims;
     let until_s = valid_until(&claims, now_s)?;
-    Some(Verified { identity: identity(&claims, issuer)?, until_s })
+    Some(VerifiedToken { identity: identity(&claims, issuer)?, until_s })
 }
 
 /// When the token ends, if it is valid at this moment.
-fn valid_until(claims: &Claims, now_s: u64) -> Option<u64> {
+fn valid_until(claims: &TokenClaims, now_s: u64) -> Option<u64> {
     if !claims.exp.is_finite() || claims.exp < 0.0 {
         return None;
     }
@@ -99,7 +99,7 @@ fn valid_until(claims: &Claims, now_s: u64) -> Option<u64> {
 
 /// A service token needs no audience, issuer or subject; a user's needs all that is configured.
 /// The anon key is a good token that names nobody.
-fn identity(claims: &Claims, issuer: Option<&str>) -> Option<Identity> {
+fn identity(claims: &TokenClaims, issuer: Option<&str>) -> Option<Identity> {
     match claims.role.as_deref() {
         Some("service_role") => Some(Identity::Service),
         Some("anon") => Some(Identity::Nobody),

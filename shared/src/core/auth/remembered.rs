@@ -9,23 +9,23 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use crate::core::auth::Identity;
-use crate::core::auth::jwt::Verified;
+use crate::core::auth::jwt::VerifiedToken;
 
 const ENTRIES_MAX: usize = 512;
 const KEPT_S: u64 = 600;
 
 #[derive(Default)]
-pub struct Remembered {
-    entries: HashMap<[u8; 32], Verified>,
+pub struct VerifiedTokens {
+    entries: HashMap<[u8; 32], VerifiedToken>,
 }
 
-impl Remembered {
+impl VerifiedTokens {
     pub fn get(&self, token: &str, now_s: u64) -> Option<Identity> {
         let entry = self.entries.get(&digest(token))?;
         (entry.until_s > now_s).then_some(entry.identity)
     }
 
-    pub fn put(&mut self, token: &str, verified: Verified, now_s: u64) {
+    pub fn put(&mut self, token: &str, verified: VerifiedToken, now_s: u64) {
         if self.entries.len() >= ENTRIES_MAX {
             self.entries.retain(|_, entry| entry.until_s > now_s);
         }
@@ -34,7 +34,7 @@ impl Remembered {
             self.entries.clear();
         }
         let until_s = verified.until_s.min(now_s.saturating_add(KEPT_S));
-        self.entries.insert(digest(token), Verified { until_s, ..verified });
+        self.entries.insert(digest(token), VerifiedToken { until_s, ..verified });
     }
 }
 
@@ -46,13 +46,13 @@ fn digest(token: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn good(until_s: u64) -> Verified {
-        Verified { identity: Identity::Service, until_s }
+    fn good(until_s: u64) -> VerifiedToken {
+        VerifiedToken { identity: Identity::Service, until_s }
     }
 
     #[test]
     fn a_token_is_remembered_until_it_ends() {
-        let mut remembered = Remembered::default();
+        let mut remembered = VerifiedTokens::default();
         remembered.put("a", good(100), 50);
         assert_eq!(remembered.get("a", 99), Some(Identity::Service));
         assert_eq!(remembered.get("a", 100), None);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn never_longer_than_ten_minutes_and_never_more_than_the_bound() {
-        let mut remembered = Remembered::default();
+        let mut remembered = VerifiedTokens::default();
         remembered.put("week", good(604_800), 0);
         assert_eq!(remembered.get("week", 599), Some(Identity::Service));
         assert_eq!(remembered.get("week", 600), None);

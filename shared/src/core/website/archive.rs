@@ -52,15 +52,29 @@ fn number(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
+/// The CRC-32 of every byte value, by the reflected polynomial that ZIP uses.
+#[expect(clippy::indexing_slicing, reason = "the loop ends at 256")]
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let (mut crc, mut bit) = (index as u32, 0);
+        while bit < 8 {
             crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+            bit += 1;
         }
+        table[index] = crc;
+        index += 1;
     }
-    !crc
+    table
+};
+
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        let [low, ..] = crc.to_le_bytes();
+        (crc >> 8) ^ CRC_TABLE[usize::from(low ^ byte)]
+    })
 }
 
 #[cfg(test)]

@@ -46,12 +46,12 @@ pub fn of_answer(kind: WebsiteKind, answer: &str) -> Result<Vec<WebsiteFile>, St
 
 fn of_json(answer: &str) -> Result<Vec<WebsiteFile>, String> {
     #[derive(Deserialize)]
-    struct Form {
+    struct WebsiteAnswer {
         files: Vec<WebsiteFile>,
     }
-    let form: Form = serde_json::from_str(answer)
+    let answer: WebsiteAnswer = serde_json::from_str(answer)
         .map_err(|_| "the answer is not the JSON that was asked for")?;
-    Ok(form.files)
+    Ok(answer.files)
 }
 
 /// Files behind `<!-- FILE: path -->` lines; what stands before the first is chatter.

@@ -9,7 +9,7 @@ use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::CallError;
 use crate::core::provider::gemini::fault::Fault;
 use crate::core::provider::gemini::{self, Account, INLINE_BYTES_MAX, Picture};
-use crate::core::transport::{CopyError, File, Transport};
+use crate::core::transport::{CopyError, FileInMemory, Transport};
 use crate::db::step::ClaimedStep;
 use crate::flow::{Cx, store};
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ async fn files_of<T: Transport>(
     cx: &Cx<'_, T>,
     step: &ClaimedStep,
     body: &Value,
-) -> Result<Vec<File>, CallError> {
+) -> Result<Vec<FileInMemory>, CallError> {
     let (mut files, mut left) = (Vec::new(), INLINE_BYTES_MAX);
     for url in gemini::urls_in(body) {
         let Ok(input) = address::input(&url, step.user_id, cx.config) else {

@@ -6,7 +6,7 @@
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::provider::llm;
-use crate::core::transport::{Functions, HttpRequest, HttpResponse, Transport};
+use crate::core::transport::{FunctionCalls, HttpRequest, HttpResponse, Transport};
 use crate::core::website::status_word;
 use crate::db::website::{StaleAction, StaleWebsite, WebsiteRetry, WebsiteRetryOutcome};
 use crate::flow::submit::wake;
@@ -61,7 +61,7 @@ pub async fn retry<T: Transport>(
 }
 
 /// Asks for another attempt of every website whose attempt stopped; gives up those that had all of them.
-pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report, ApiError> {
+pub async fn clean_up<T: FunctionCalls>(cx: &Cx<'_, T>, limit: u32) -> Result<Report, ApiError> {
     let stale = finalise::stale_generations(cx, limit).await?;
     let mut report =
         Report { remaining: stale.first().map_or(0, |row| row.remaining), ..Report::default() };
@@ -93,7 +93,7 @@ pub async fn clean_up<T: Functions>(cx: &Cx<'_, T>, limit: u32) -> Result<Report
 }
 
 /// Calls the website's own function, as nobody but the service may for another user.
-async fn call<T: Functions>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Outcome {
+async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Outcome {
     let message = format!("Auto-retrying generation {} via {}", row.job_id, row.tool);
     cx.log(
         "auto_retry",

@@ -2,7 +2,7 @@
 //!
 //! It never downloads an input; the provider does.
 
-use crate::core::address::{self, Input};
+use crate::core::address::{self, InputUrl};
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -38,7 +38,7 @@ pub async fn check<T: Transport>(
 ) -> Result<String, ApiError> {
     let input = address::input(url, caller, cx.config)
         .map_err(|problem| ApiError::bad_field(field, problem))?;
-    if let Input::Own { object, .. } = &input {
+    if let InputUrl::Own { object, .. } = &input {
         exists(cx, field, object).await?;
     }
     Ok(input.url().to_owned())

@@ -6,7 +6,7 @@ use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::Remote;
 use crate::core::transport::Transport;
-use crate::core::webhook::{self, Subject as Address};
+use crate::core::webhook::{self, WebhookAddress};
 use crate::db::DbError;
 use crate::db::step::RequeueOutcome;
 use crate::db::sweep::DueStep;
@@ -69,7 +69,7 @@ pub async fn find<T: Transport>(
 
 async fn search<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Found {
     let Some(since) = &step.sent_since else { return Found::Unsaid };
-    let ours = Address {
+    let ours = WebhookAddress {
         provider: remote.name(),
         job: step.attempt.job,
         step: step.attempt.step,

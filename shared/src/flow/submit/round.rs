@@ -137,8 +137,8 @@ impl<'a> Hands<'a> {
 
     fn webhook_url(&self, attempt: Attempt) -> Option<String> {
         let Attempt { job, step, run } = attempt;
-        let subject = webhook::Subject { provider: self.remote.name(), job, step, run };
-        webhook::url(self.functions_url, self.webhook_secret, subject)
+        let address = webhook::WebhookAddress { provider: self.remote.name(), job, step, run };
+        webhook::url(self.functions_url, self.webhook_secret, address)
     }
 }
 

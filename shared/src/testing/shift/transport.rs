@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::Shift;
 use crate::core::transport::{
-    Copy, CopyError, File, HttpRequest, HttpResponse, Transport, TransportError,
+    CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
 
 fn answer(status: u16, body: &Value) -> HttpResponse {
@@ -55,15 +55,15 @@ impl Transport for Shift {
         _url: &str,
         bytes_max: u64,
         _timeout_ms: u32,
-    ) -> Result<File, CopyError> {
+    ) -> Result<FileInMemory, CopyError> {
         self.call(|state| match state.file_bytes > bytes_max {
             true => Err(CopyError::Rejected("too large".to_owned())),
-            false => Ok(File { content_type: "image/png".to_owned(), bytes: vec![1] }),
+            false => Ok(FileInMemory { content_type: "image/png".to_owned(), bytes: vec![1] }),
         })
         .await
     }
 
-    async fn copy(&self, copy: Copy) -> Result<(), CopyError> {
+    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError> {
         panic!("nothing is copied here: {}", copy.from)
     }
 

@@ -9,7 +9,7 @@ use super::CallError;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
-use crate::core::transport::{File, HttpRequest, HttpResponse, TransportError};
+use crate::core::transport::{FileInMemory, HttpRequest, HttpResponse, TransportError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fault::Fault;
@@ -85,7 +85,7 @@ pub fn urls_in(body: &Value) -> Vec<String> {
 }
 
 /// The same request with its files in it, for a model that takes no URLs. `files` are those of [`urls_in`].
-pub fn inlined(body: &Value, files: &[File]) -> Value {
+pub fn inlined(body: &Value, files: &[FileInMemory]) -> Value {
     let (mut body, mut files) = (body.clone(), files.iter());
     let parts = body.pointer_mut("/contents/0/parts").and_then(Value::as_array_mut);
     for part in parts.into_iter().flatten().filter(|part| part.get("fileData").is_some()) {

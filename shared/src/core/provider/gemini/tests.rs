@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::{Account, Picture, inlined, parse_call, stored_request, urls_in};
 use crate::core::job::FailureCode;
 use crate::core::provider::CallError;
-use crate::core::transport::{File, HttpResponse, TransportError};
+use crate::core::transport::{FileInMemory, HttpResponse, TransportError};
 use serde_json::{Value, json};
 
 const PNG: &str = "iVBORw0KGgo=";
@@ -190,7 +190,7 @@ fn a_request_names_its_files_or_holds_them() {
     assert_eq!(urls_in(body), urls);
     assert_eq!(body["contents"][0]["parts"][0]["fileData"]["mimeType"], "image/jpeg");
     assert_eq!(body["generationConfig"]["imageConfig"]["aspectRatio"], "3:4");
-    let file = |byte| File { content_type: "image/png".to_owned(), bytes: vec![byte] };
+    let file = |byte| FileInMemory { content_type: "image/png".to_owned(), bytes: vec![byte] };
     let whole = inlined(body, &[file(1), file(2)]);
     assert_eq!(
         whole["contents"][0]["parts"],
