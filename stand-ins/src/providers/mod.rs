@@ -4,11 +4,16 @@
 //! | path | for |
 //! |---|---|
 //! | `POST /__script` | add rules; `{"reset":true}` clears all of them |
+//! | `POST /__finish` | end the work of running tasks: `{"task_id":…}` or `{"match":…}`, see below |
 //! | `GET /__log` | requests, newest last |
 //! | `GET /__deliveries` | webhooks sent, newest last, with what the receiver answered |
 //! | `/files/<name>` | what the providers made |
 //! | `/made/<name>?bytes=…` | a file of that size, made while it is read; `unnamed`, `broken`, `pause_ms` |
 //! | `/moved?to=…` | a redirect |
+//!
+//! A rule with `"work": "until_finished"` keeps a task working until `POST /__finish` names it by the
+//! provider's id or by a text of its submit. The task then ends as its script says, and the answer
+//! `{"finished": n}` comes once all of them have ended: 404 if no running task was named.
 
 mod exchange;
 mod files;
@@ -19,7 +24,8 @@ mod provider;
 mod replicate;
 mod runninghub;
 mod script;
-mod telling;
+mod webhook_delivery;
+mod work_time;
 
 use std::sync::Arc;
 
@@ -38,6 +44,7 @@ use files::Files;
 use log::Log;
 use provider::Provider;
 use script::Script;
+use work_time::{FinishRequest, RunningTasks};
 
 /// A script may hold a whole answer of a provider, also one that is too large.
 const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -48,7 +55,17 @@ struct Stand {
     script: Arc<Script>,
     log: Arc<Log>,
     files: Files,
+    running: RunningTasks,
     providers: Arc<Vec<Arc<dyn Provider>>>,
+}
+
+/// What a provider works with.
+#[derive(Clone)]
+struct ProviderTools {
+    client: Client,
+    files: Files,
+    log: Arc<Log>,
+    running: RunningTasks,
 }
 
 impl Stand {
@@ -61,17 +78,24 @@ impl Stand {
 pub fn router(config: &Config) -> anyhow::Result<Router> {
     let log = Arc::new(Log::default());
     let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
-    let runninghub =
-        runninghub::RunningHub::new(config, Client::new(), files.clone(), Arc::clone(&log));
-    let replicate =
-        replicate::Replicate::new(config, Client::new(), files.clone(), Arc::clone(&log));
-    let gemini = gemini::Gemini::new(config, Client::new());
-    let llm = llm::Llm::new(config);
+    let running = RunningTasks::default();
+    let tools = ProviderTools {
+        client: Client::new(),
+        files: files.clone(),
+        log: Arc::clone(&log),
+        running: running.clone(),
+    };
+    let runninghub = runninghub::RunningHub::new(config, tools.clone());
+    let replicate = replicate::Replicate::new(config, tools.clone());
+    let gemini = gemini::Gemini::new(config, tools);
+    let llm = llm::Llm::new(config, running.clone());
     let providers: Vec<Arc<dyn Provider>> =
         vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini), Arc::new(llm)];
-    let stand = Stand { script: Arc::default(), log, files, providers: Arc::new(providers) };
+    let stand =
+        Stand { script: Arc::default(), log, files, running, providers: Arc::new(providers) };
     let router = Router::new()
         .route("/__script", post(add_script).layer(DefaultBodyLimit::max(SCRIPT_BYTES_MAX)))
+        .route("/__finish", post(finish))
         .route("/__log", get(async |State(stand): State<Stand>| Json(stand.log.entries())))
         .route(
             "/__deliveries",
@@ -103,6 +127,18 @@ async fn add_script(State(stand): State<Stand>, body: Bytes) -> Response {
         }
     }
     Json(json!({"ok": true})).into_response()
+}
+
+async fn finish(State(stand): State<Stand>, body: Bytes) -> Response {
+    let request: FinishRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return refused(&error.to_string()),
+    };
+    match stand.running.finish(&request).await {
+        0 => (StatusCode::NOT_FOUND, Json(json!({"error": "no such task is running"})))
+            .into_response(),
+        finished => Json(json!({ "finished": finished })).into_response(),
+    }
 }
 
 fn refused(error: &str) -> Response {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::script::Behaviour;
+use super::work_time::WorkTime;
 
 /// A request that has arrived whole.
 #[derive(Clone, Debug)]
@@ -79,16 +80,25 @@ pub(crate) struct Chunks {
     pub(crate) list: Vec<String>,
     /// Before each.
     pub(crate) pause: Duration,
+    /// The second half waits for it.
+    pub(crate) time: WorkTime,
     /// After the last one the stream stays open until this changes.
     pub(crate) hang: Option<watch::Receiver<u64>>,
 }
 
 impl Chunks {
     pub(crate) fn into_body(self) -> Body {
-        let Self { list, pause, hang } = self;
-        let chunks = stream::iter(list).then(move |chunk| async move {
-            tokio::time::sleep(pause).await;
-            Ok::<_, std::convert::Infallible>(Bytes::from(chunk))
+        let Self { list, pause, time, hang } = self;
+        let half = list.len() / 2;
+        let chunks = stream::iter(list).enumerate().then(move |(number, chunk)| {
+            let mut time = time.clone();
+            async move {
+                tokio::time::sleep(pause).await;
+                if number == half {
+                    time.worked().await;
+                }
+                Ok::<_, std::convert::Infallible>(Bytes::from(chunk))
+            }
         });
         let silence = stream::once(async move {
             if let Some(mut hang) = hang {

@@ -16,8 +16,10 @@ pub(crate) struct Behaviour {
     pub(crate) hang: bool,
     /// Of the answer.
     pub(crate) delay_ms: Option<u64>,
-    /// Until the task is done.
+    /// How many milliseconds the task works.
     pub(crate) work_ms: Option<u64>,
+    /// In place of `work_ms`: what the task waits for.
+    pub(crate) work: Option<WorkUntil>,
     /// HTTP status to answer instead of the provider's own answer.
     pub(crate) status: Option<u16>,
     /// The body that goes with `status`.
@@ -50,6 +52,13 @@ pub(crate) struct Behaviour {
     pub(crate) text: Option<Value>,
     /// A text model's stream ends after this many chunks.
     pub(crate) stop_after: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WorkUntil {
+    /// `POST /__finish` names the task.
+    UntilFinished,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -92,6 +101,7 @@ impl Behaviour {
     fn is_about_submit(&self) -> bool {
         self.hang
             || self.work_ms.is_some()
+            || self.work.is_some()
             || self.fail.is_some()
             || self.webhook.is_some()
             || self.webhook_form.is_some()
@@ -322,6 +332,7 @@ mod tests {
             json!({"p": {"statuss": 500}}),
             json!({"p": {"webhook": "never"}}),
             json!({"p": {"shape": 4}}),
+            json!({"p": {"work": "forever"}}),
             json!({"p": {"times": 1}}),
             json!({"p": [{"status": 500}, {"times": "x"}]}),
         ] {

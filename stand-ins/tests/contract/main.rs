@@ -1,6 +1,7 @@
 //! The stand-ins over HTTP: what the real services promise, and every scripted way of breaking the promise.
 
 mod auth;
+mod finish;
 mod llm;
 mod proxy;
 mod replicate;

@@ -16,8 +16,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::ProviderTools;
 use super::provider::{Answer, Answering, Arrival, Concern, Provider};
 use super::script::Behaviour;
+use super::work_time::RunningTasks;
 use crate::client::Client;
 use crate::config::Config;
 use request::{Refusal, Wanted};
@@ -34,12 +36,14 @@ static AT_WORK: Semaphore = Semaphore::const_new(2);
 pub(super) struct Gemini {
     keys: Vec<String>,
     client: Client,
+    running: RunningTasks,
 }
 
 impl Gemini {
-    pub(super) fn new(config: &Config, client: Client) -> Self {
+    pub(super) fn new(config: &Config, tools: ProviderTools) -> Self {
         let usual = || LOCAL_KEYS.map(str::to_owned).to_vec();
-        Self { keys: config.provider_keys.get(NAME).cloned().unwrap_or_else(usual), client }
+        let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(usual);
+        Self { keys, client: tools.client, running: tools.running }
     }
 
     async fn generate(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
@@ -55,7 +59,9 @@ impl Gemini {
             Ok(images) => images,
             Err(refusal) => return refused(&refusal),
         };
-        tokio::time::sleep(Duration::from_millis(behaviour.work_ms.unwrap_or(WORK_MS))).await;
+        let mut time = self.running.begin("", &arrival.rule_text(), behaviour, WORK_MS);
+        time.queued().await;
+        time.worked().await;
         if let Some(reason) = &behaviour.fail {
             return refused(&Refusal {
                 status: 500,

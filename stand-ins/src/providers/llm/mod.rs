@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::provider::{Answer, Answering, Arrival, Chunks, Concern, Provider};
 use super::script::Behaviour;
+use super::work_time::{RunningTasks, WorkTime};
 use crate::config::Config;
 use request::Asked;
 
@@ -40,13 +41,14 @@ pub(super) struct Llm {
     keys: Vec<String>,
     /// Changes at every reset: streams that were told to hang end then.
     resets: watch::Sender<u64>,
+    running: RunningTasks,
 }
 
 impl Llm {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, running: RunningTasks) -> Self {
         let keys =
             config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
-        Self { keys, resets: watch::Sender::new(0) }
+        Self { keys, resets: watch::Sender::new(0), running }
     }
 
     fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
@@ -68,10 +70,20 @@ impl Llm {
             let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
             return Answer::json(200, &wording::whole(api, &asked.model, &text, end));
         }
-        self.stream(api, &asked, &text, behaviour)
+        // `work_ms` is spread over the events; the clock only holds a stream until it is finished.
+        let spread = Behaviour { work_ms: Some(0), ..behaviour.clone() };
+        let time = self.running.begin("", &arrival.rule_text(), &spread, 0);
+        self.stream(api, &asked, &text, behaviour, time)
     }
 
-    fn stream(&self, api: Api, asked: &Asked, text: &str, behaviour: &Behaviour) -> Answer {
+    fn stream(
+        &self,
+        api: Api,
+        asked: &Asked,
+        text: &str,
+        behaviour: &Behaviour,
+        time: WorkTime,
+    ) -> Answer {
         let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
         // An answer that is cut off ends in the middle.
         let text = if matches!(end, "length" | "max_tokens") {
@@ -90,7 +102,7 @@ impl Llm {
         let pause =
             Duration::from_millis(behaviour.work_ms.unwrap_or(0) / events.len().max(1) as u64);
         let hang = behaviour.hang.then(|| self.resets.subscribe());
-        Answer::stream(Chunks { list: events, pause, hang })
+        Answer::stream(Chunks { list: events, pause, time, hang })
     }
 }
 

@@ -20,10 +20,12 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::ProviderTools;
 use super::files::Files;
 use super::log::Log;
 use super::provider::{Answer, Answering, Arrival, Concern, Provider};
 use super::script::{Behaviour, WebhookFault};
+use super::work_time::RunningTasks;
 use crate::client::Client;
 use crate::config::Config;
 use predictions::{Predictions, State};
@@ -41,6 +43,7 @@ struct Hub {
     client: Client,
     files: Files,
     log: Arc<Log>,
+    running: RunningTasks,
     /// How many garments a picture made here has on, by the picture's digest: the next one goes beside them.
     worn: Mutex<HashMap<Vec<u8>, u32>>,
 }
@@ -49,7 +52,8 @@ struct Hub {
 pub(super) struct Replicate(Arc<Hub>);
 
 impl Replicate {
-    pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
+    pub(super) fn new(config: &Config, tools: ProviderTools) -> Self {
+        let ProviderTools { client, files, log, running } = tools;
         let keys =
             config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
         let hub = Hub {
@@ -58,6 +62,7 @@ impl Replicate {
             client,
             files,
             log,
+            running,
             worn: Mutex::default(),
         };
         Self(Arc::new(hub))

@@ -11,10 +11,10 @@ use super::predictions::{Prediction, State};
 use super::{Hub, NAME, WEBHOOK_SECRET};
 use crate::clock;
 use crate::providers::script::SignatureFault;
-use crate::providers::telling::Telling;
+use crate::providers::webhook_delivery::WebhookDelivery;
 
 /// Whether `aborted` is told is not documented: it is not, so that nobody relies on it.
-pub(super) async fn tell(hub: Arc<Hub>, prediction: Prediction) {
+pub(super) async fn send(hub: Arc<Hub>, prediction: Prediction) {
     let told = prediction.state.is_over() && prediction.state != State::Aborted;
     let Some(own) = prediction.order.webhook.clone().filter(|_| told) else {
         return;
@@ -23,7 +23,7 @@ pub(super) async fn tell(hub: Arc<Hub>, prediction: Prediction) {
         return;
     }
     let body = prediction.shown(&hub.files);
-    let telling = Telling {
+    let delivery = WebhookDelivery {
         client: &hub.client,
         log: &hub.log,
         provider: NAME,
@@ -31,8 +31,8 @@ pub(super) async fn tell(hub: Arc<Hub>, prediction: Prediction) {
         headers: headers(prediction.behaviour.signature, &body.to_string()),
         body,
     };
-    telling
-        .tell(prediction.behaviour.webhook, &own, hub.predictions.other_webhook(&prediction.id))
+    delivery
+        .send(prediction.behaviour.webhook, &own, hub.predictions.other_webhook(&prediction.id))
         .await;
 }
 

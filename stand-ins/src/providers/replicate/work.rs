@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::predictions::{Prediction, State};
 use super::{Hub, webhook};
 use crate::providers::script::WebhookFault;
+use crate::providers::work_time::WorkTime;
 
 /// Short, because every test waits for it.
 const WORK_MS: u64 = 300;
@@ -26,7 +27,11 @@ static IN_WORK: Semaphore = Semaphore::const_new(2);
 
 /// Runs one prediction to its end or to its time limit, and sends its webhook.
 pub(super) async fn run(hub: Arc<Hub>, prediction: Prediction) {
-    let work = work(&hub, &prediction);
+    let early = prediction.behaviour.webhook == Some(WebhookFault::Early);
+    let usual = if early { 0 } else { WORK_MS };
+    let (id, text) = (&prediction.id, &prediction.submit_text);
+    let mut time = hub.running.begin(id, text, &prediction.behaviour, usual);
+    let work = work(&hub, &prediction, &mut time);
     let state = match prediction.order.cancel_after_s {
         None => work.await,
         Some(seconds) => match tokio::time::timeout(Duration::from_secs(seconds), work).await {
@@ -36,10 +41,9 @@ pub(super) async fn run(hub: Arc<Hub>, prediction: Prediction) {
     };
     // What was cancelled is over already.
     if let Some(over) = hub.predictions.finish(&prediction.id, state) {
-        let early = over.behaviour.webhook == Some(WebhookFault::Early);
-        let telling = tokio::spawn(webhook::tell(hub, over));
+        let delivery = tokio::spawn(webhook::send(hub, over));
         if early {
-            let _ = telling.await;
+            let _ = delivery.await;
         }
     }
 }
@@ -52,11 +56,9 @@ fn stopped(hub: &Hub, prediction: &Prediction) -> State {
     }
 }
 
-async fn work(hub: &Hub, prediction: &Prediction) -> State {
+async fn work(hub: &Hub, prediction: &Prediction, time: &mut WorkTime) -> State {
     let behaviour = &prediction.behaviour;
-    let usual = if behaviour.webhook == Some(WebhookFault::Early) { 0 } else { WORK_MS };
-    let work_ms = behaviour.work_ms.unwrap_or(usual);
-    tokio::time::sleep(Duration::from_millis(work_ms / 3)).await;
+    time.queued().await;
     if behaviour.prediction_status.as_deref() == Some("aborted") {
         return State::Aborted;
     }
@@ -64,7 +66,7 @@ async fn work(hub: &Hub, prediction: &Prediction) -> State {
     if behaviour.hang {
         return std::future::pending().await;
     }
-    tokio::time::sleep(Duration::from_millis(work_ms - work_ms / 3)).await;
+    time.worked().await;
     if let Some(reason) = &behaviour.fail {
         return State::Failed { reason: reason.clone() };
     }

@@ -19,10 +19,12 @@ mod work;
 
 use std::sync::Arc;
 
+use super::ProviderTools;
 use super::files::Files;
 use super::log::Log;
 use super::provider::{Answer, Answering, Arrival, Concern, Provider};
 use super::script::{Behaviour, WebhookFault};
+use super::work_time::RunningTasks;
 use crate::client::Client;
 use crate::config::Config;
 use request::Api;
@@ -38,16 +40,18 @@ pub(super) struct Hub {
     client: Client,
     files: Files,
     log: Arc<Log>,
+    running: RunningTasks,
 }
 
 #[derive(Clone)]
 pub(super) struct RunningHub(Arc<Hub>);
 
 impl RunningHub {
-    pub(super) fn new(config: &Config, client: Client, files: Files, log: Arc<Log>) -> Self {
+    pub(super) fn new(config: &Config, tools: ProviderTools) -> Self {
+        let ProviderTools { client, files, log, running } = tools;
         let keys =
             config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
-        Self(Arc::new(Hub { tasks: Tasks::default(), keys, client, files, log }))
+        Self(Arc::new(Hub { tasks: Tasks::default(), keys, client, files, log, running }))
     }
 
     async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {

@@ -8,15 +8,15 @@ use super::request::Api;
 use super::tasks::Task;
 use super::{Hub, NAME, legacy, v2};
 use crate::providers::script::WebhookForm;
-use crate::providers::telling::Telling;
+use crate::providers::webhook_delivery::WebhookDelivery;
 
 /// Delivers the webhook of a finished task, if it asked for one.
-pub(super) async fn tell(hub: Arc<Hub>, task: Task) {
+pub(super) async fn send(hub: Arc<Hub>, task: Task) {
     let Some(own) = task.submit.webhook_url.clone() else {
         return;
     };
     let other = hub.tasks.other_open(task.id).and_then(|other| other.submit.webhook_url);
-    let telling = Telling {
+    let delivery = WebhookDelivery {
         client: &hub.client,
         log: &hub.log,
         provider: NAME,
@@ -24,7 +24,7 @@ pub(super) async fn tell(hub: Arc<Hub>, task: Task) {
         body: body(&hub, &task),
         headers: Vec::new(),
     };
-    telling.tell(task.behaviour.webhook, &own, other).await;
+    delivery.send(task.behaviour.webhook, &own, other).await;
 }
 
 fn body(hub: &Hub, task: &Task) -> Value {

@@ -28,17 +28,18 @@ pub(super) async fn run(hub: Arc<Hub>, task: Task) {
     }
     // An early webhook overtakes the submit's answer, so there is nothing to wait for unless the script says so.
     let usual = if task.behaviour.webhook == Some(WebhookFault::Early) { 0 } else { WORK_MS };
-    let work_ms = task.behaviour.work_ms.unwrap_or(usual);
-    tokio::time::sleep(Duration::from_millis(work_ms / 3)).await;
+    let id = task.id.to_string();
+    let mut time = hub.running.begin(&id, &task.submit_text, &task.behaviour, usual);
+    time.queued().await;
     hub.tasks.start(task.id);
-    tokio::time::sleep(Duration::from_millis(work_ms - work_ms / 3)).await;
+    time.worked().await;
     let state = outcome(&hub, &task).await;
     // A cancelled task is over: nobody is told.
     if let Some(task) = hub.tasks.finish(task.id, state) {
         let early = task.behaviour.webhook == Some(WebhookFault::Early);
-        let telling = tokio::spawn(webhook::tell(hub, task));
+        let delivery = tokio::spawn(webhook::send(hub, task));
         if early {
-            let _ = telling.await;
+            let _ = delivery.await;
         }
     }
 }

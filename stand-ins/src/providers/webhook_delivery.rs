@@ -1,5 +1,5 @@
-//! Telling a caller that a task is over, and every scripted way to get it wrong. What is told, and whether it is
-//! signed, is each provider's own.
+//! Sends the webhook of a finished task, with every scripted fault. Each provider makes the body and
+//! the signature itself.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// One call about one task.
-pub(crate) struct Telling<'a> {
+/// The webhook of one task.
+pub(crate) struct WebhookDelivery<'a> {
     pub(crate) client: &'a Client,
     pub(crate) log: &'a Log,
     pub(crate) provider: &'static str,
@@ -23,10 +23,10 @@ pub(crate) struct Telling<'a> {
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
-impl Telling<'_> {
-    /// Calls the task's own address, unless the script has another fate for it. `other` is the address of another
-    /// open task.
-    pub(crate) async fn tell(&self, fault: Option<WebhookFault>, own: &str, other: Option<String>) {
+impl WebhookDelivery<'_> {
+    /// Sends the webhook to the task's own address, unless the script names a fault. `other` is the
+    /// address of another unfinished task.
+    pub(crate) async fn send(&self, fault: Option<WebhookFault>, own: &str, other: Option<String>) {
         match fault {
             Some(WebhookFault::Lost) => {}
             None | Some(WebhookFault::Early) => self.deliver(own).await,
