@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use unstuck_tests::e2e::hold::Hold;
 use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{self, World};
-use xtask::demo::hold::Hold;
 
 use unstuck_tests::e2e::order::{Order, lease_is_over, overdue, sweep_until, until_at_provider};
 

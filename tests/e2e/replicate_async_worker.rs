@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e;
-use xtask::demo::hold::Hold;
+use unstuck_tests::e2e::hold::Hold;
 
 use unstuck_tests::e2e::order::{lease_is_over, overdue, retry_now, sweep_until};
 use unstuck_tests::e2e::try_on::{

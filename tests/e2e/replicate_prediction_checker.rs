@@ -1,10 +1,10 @@
 //! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a chain to fail.
 
 use serde_json::{Value, json};
+use unstuck_tests::e2e::hold::Hold;
 use unstuck_tests::e2e::{self, World};
 use unstuck_tests::shop::id;
 use uuid::Uuid;
-use xtask::demo::hold::Hold;
 
 use unstuck_tests::e2e::order::{lease_is_over, overdue};
 use unstuck_tests::e2e::try_on::{

@@ -1,6 +1,8 @@
 //! What the integration tests stand on.
 //!
+//! * [`assert`]: an assertion about some fields of a JSON object
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
+//! * [`demo`]: the stories that `cargo xtask demo` shows
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
 //! * [`hosts`]: databases of apps that are already there, with and without us
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
@@ -9,7 +11,9 @@
 //!
 //! Never asserts anything about one feature: that is the tests' part.
 
+pub mod assert;
 pub mod database;
+pub mod demo;
 pub mod e2e;
 pub mod hosts;
 pub mod session;

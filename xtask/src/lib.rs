@@ -4,14 +4,13 @@
 //! * build: [`wrangler`] (the only reader of wrangler.toml), [`build`], [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
 //! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump), [`fingerprint`] (what is not ours)
-//! * tasks on a running stack: [`demo`], [`bench`]
+//! * tasks on a running stack: [`bench`]
 //!
 //! Nothing here ships: no function and no part of `shared` depends on this crate.
 
 pub mod bench;
 pub mod build;
 pub mod command;
-pub mod demo;
 pub mod fingerprint;
 pub mod keys;
 pub mod migration;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::{bench, build, demo, migration, scaffold, schema, size, tools};
+use xtask::{bench, build, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's tasks")]
@@ -89,7 +89,8 @@ async fn perform(task: Task) -> Result<()> {
         Task::Dev => dev().await,
         Task::Demo => {
             tools::setup()?;
-            demo::run().await
+            let mut demo = cargo(&["run", "-p", "unstuck-tests", "--bin", "demo"]);
+            run("the demo", &mut demo, "a story that failed says above what it expected")
         }
         Task::Test { args } => test(&args),
         Task::Ci => {

@@ -6,6 +6,7 @@
 //!
 //! * [`world`]: the stack, its reset, and what a test looks at
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
+//! * [`hold`]: stops a worker at one exact point, so that it can be killed there
 //! * [`keys`]: tokens and key sets that no front door would give
 //! * [`memory`]: what the functions' process holds
 //! * [`node`]: scripts with the official client, or in a browser
@@ -18,6 +19,7 @@
 
 pub mod call;
 pub mod cards;
+pub mod hold;
 pub mod keys;
 pub mod memory;
 pub mod node;

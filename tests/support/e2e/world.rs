@@ -95,11 +95,16 @@ impl World {
 
     /// After a test: nothing has ended on its own, and every invariant holds.
     pub(super) async fn assert_unharmed(&mut self) {
-        self.stack.check().expect("the whole stack still runs");
+        self.assert_running();
         let violations = self.violations().await;
         if !self.violations_expected {
             assert!(violations.is_empty(), "invariants: {violations:#?}");
         }
+    }
+
+    /// No part of the stack has ended on its own.
+    pub fn assert_running(&mut self) {
+        self.stack.check().expect("the whole stack still runs");
     }
 
     /// This test breaks invariants on purpose.

@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use serde_json::Value;
+use xtask::paths;
 
+use super::Outcome;
 use super::receipt::Receipt;
-use super::stories::Outcome;
-use super::world::{SHORTENED, World};
-use crate::paths;
+use super::stories::SHORTENED;
+use crate::e2e::World;
 
 pub(super) struct Told {
     pub(super) number: usize,
     pub(super) title: &'static str,
-    pub(super) outcome: Result<Outcome>,
+    /// What it shows, or why it does not hold.
+    pub(super) outcome: Result<Outcome, String>,
     pub(super) took: Duration,
 }
 
@@ -21,14 +23,15 @@ pub(super) fn opening(world: &World, took: Duration) {
     println!();
     println!("Unstuck: a picture is enlarged for credits, and nothing can get stuck");
     println!();
-    println!("  stack    {} (ready after {:.1} s)", world.url(), took.as_secs_f32());
-    println!(
-        "  runs     every function as release wasm in workerd, Postgres 17, a provider that really enlarges pictures"
-    );
-    println!(
-        "  sweeps   each is one HTTP call of cleanup-stale-jobs with the scheduler's secret; the cron is off, so that"
-    );
-    println!("           you see what one sweep does");
+    println!("  stack    {} (ready after {:.1} s)", world.stack().info().url, took.as_secs_f32());
+    for line in [
+        "runs     every function as release wasm in workerd, Postgres 17, a provider that really",
+        "         enlarges pictures",
+        "sweeps   each is one HTTP call of cleanup-stale-jobs with the scheduler's secret; the cron",
+        "         is off, so that you see what one sweep does",
+    ] {
+        println!("  {line}");
+    }
     println!("  clocks   shortened to keep you from waiting, the rules are the real ones:");
     for line in SHORTENED {
         println!("           {line}");
@@ -45,7 +48,7 @@ pub(super) fn story(told: &Told) {
         told.took.as_secs_f32()
     );
     match &told.outcome {
-        Err(error) => println!("    {error:#}"),
+        Err(error) => println!("    {error}"),
         Ok(outcome) => {
             for note in &outcome.notes {
                 println!("    · {note}");
@@ -107,19 +110,21 @@ fn row(number: usize, receipt: &Receipt) {
     );
 }
 
-pub(super) fn invariants(violations: &[String]) {
+pub(super) fn invariants(violations: &[Value]) {
     println!();
     println!("Invariants: {} rows in invariant_violations", violations.len());
     for violation in violations {
-        println!("    {violation}");
+        let part = |name: &str| violation[name].as_str().unwrap_or_default();
+        println!("    {} · {} · {}", part("invariant"), part("subject"), part("detail"));
     }
 }
 
-pub(super) fn closing(held: usize, took: Duration) {
+pub(super) fn closing(results: &Path, held: usize, took: Duration) {
     println!();
     println!(
-        "All {held} stories hold; {:.0} s in all. The result files stay in .local/demo/results.",
-        took.as_secs_f32()
+        "All {held} stories hold; {:.0} s in all. The result files stay in {}.",
+        took.as_secs_f32(),
+        shown(results)
     );
 }
 
