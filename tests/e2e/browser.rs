@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use stand_ins::media::SHORT_CLIP;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, User, World};
 use uuid::Uuid;
 
@@ -33,29 +34,18 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
     e2e::run(async |world| {
         let before = somebody_is_before_us(world).await;
         let seen = world.browser("upscale.mjs", &json!({ "before": before }));
-        assert_eq!(
-            (&seen["before"], &seen["position"], &seen["charged"]),
-            (&json!("1,000"), &json!("1"), &json!("940"))
-        );
+        assert_has!(seen, { "before": "1,000", "position": "1", "charged": "940" });
         let pixels = &seen["pixels"];
-        assert_eq!(
-            (&pixels["before"], &pixels["after"]),
-            (&json!([12, 9]), &json!([24, 18])),
-            "{seen:#}"
-        );
+        assert_has!(pixels, { "before": [12, 9], "after": [24, 18] }, "{seen:#}");
         assert!(
             pixels["difference"].as_f64().is_some_and(|difference| difference < 12.0),
             "another picture: {seen:#}"
         );
-        assert_eq!((&seen["shown"], &seen["split"]), (&json!("24 × 18"), &json!("0%")), "{seen:#}");
+        assert_has!(seen, { "shown": "24 × 18", "split": "0%" });
         let receipt = seen["receipt"][0].as_str().unwrap();
         assert!(receipt.contains("Charged") && receipt.contains("−60"), "{receipt}");
         let job = world.job(id(&seen)).await;
-        assert_eq!(
-            (&job["status"], &job["credits_charged"]),
-            (&json!("completed"), &json!(60)),
-            "{job}"
-        );
+        assert_has!(job, { "status": "completed", "credits_charged": 60 });
         assert_eq!(world.balance(&world.user(1).await).await, 940);
     });
 }
@@ -91,17 +81,9 @@ fn every_tool_is_ordered_by_its_own_form() {
         let (mut left, none) = (1000, json!([]));
         for (tool, price, shown) in tools {
             let seen = &seen[tool];
-            assert_eq!(
-                (&seen["cost"], &seen["shown"]),
-                (&json!(price.to_string()), &shown),
-                "{tool}: {seen}"
-            );
+            assert_has!(seen, { "cost": price.to_string(), "shown": shown }, "{tool}: {seen}");
             let job = world.job(id(seen)).await;
-            assert_eq!(
-                (&job["tool"], &job["status"], &job["credits_charged"]),
-                (&json!(tool), &json!("completed"), &json!(price)),
-                "{job}"
-            );
+            assert_has!(job, { "tool": tool, "status": "completed", "credits_charged": price });
             left -= price;
             let is_site = tool.ends_with("website");
             let (files, downloads) = (&seen["opened"]["files"], &seen["opened"]["downloads"]);
@@ -147,11 +129,7 @@ fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
         somebody_is_before_us(world).await;
         let seen = world.browser("leave.mjs", &json!({ "state": "waiting" }));
         let job = world.until_status(id(&seen), "cancelled").await;
-        assert_eq!(
-            (&job["credits_charged"], &job["credits_refunded"]),
-            (&json!(60), &json!(60)),
-            "{job}"
-        );
+        assert_has!(job, { "credits_charged": 60, "credits_refunded": 60 });
         assert_eq!(world.balance(&world.user(1).await).await, 1000);
         assert_eq!(
             world.db().int("select count(*) from unstuck.jobs where status = 'queued'").await,
@@ -176,7 +154,7 @@ fn a_reload_finds_the_running_job() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
         let seen = world.browser("reload.mjs", &json!({}));
-        assert_eq!((&seen["found"], &seen["done"]), (&seen["id"], &seen["id"]), "{seen:#}");
+        assert_has!(seen, { "found": seen["id"], "done": seen["id"] });
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
     });
 }
@@ -241,11 +219,7 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         has("question", &["Cancel this job?", "60 credits go back"]);
         assert_eq!(seen["toast"], "Job cancelled and 60 credits refunded");
         has("after", &["Cancelled", "−60"]);
-        assert_eq!(
-            (&seen["buttons"], &seen["finished"]),
-            (&json!(0), &json!(0)),
-            "Cancel is for live rows: {seen:#}"
-        );
+        assert_has!(seen, { "buttons": 0, "finished": 0 }, "Cancel is for live rows: {seen:#}");
         assert_eq!(seen["colour"], "rgb(179, 38, 30)", "it is red");
         has(
             "history",
@@ -295,20 +269,12 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
         let well = Site::order(world, "well").await;
         well.until_running(world, 1).await;
         let seen = world.browser("retry.mjs", &json!({ "failed": failed.id, "well": well.id }));
-        assert_eq!(
-            (&seen["toast"], &seen["well"]),
-            (&json!("A new job has been made, free of charge"), &json!(0)),
-            "{seen:#}"
-        );
+        assert_has!(seen, { "toast": "A new job has been made, free of charge", "well": 0 });
         let made = seen["made"].as_array().map(Vec::as_slice).unwrap_or_default();
         assert_eq!(made.len(), 1, "{seen:#}");
         let new = unstuck_tests::shop::id(&made[0]);
         let job = world.until_status(new, "completed").await;
-        assert_eq!(
-            (&job["retry_of"], &job["credits_charged"]),
-            (&json!(failed.id), &json!(0)),
-            "{job:#}"
-        );
+        assert_has!(job, { "retry_of": failed.id, "credits_charged": 0 });
         assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
         assert_eq!(world.balance(&failed.user).await, website::CREDITS);
         assert_eq!(failed.get(world).await["status"], "failed");
@@ -346,7 +312,7 @@ fn an_admin_cancels_everything_that_matches() {
         endless(world, &user).await;
         endless(world, &other).await;
         let seen = world.browser("many.mjs", &json!({ "user": user.id }));
-        assert_eq!((&seen["everybody"], &seen["matching"]), (&json!(2), &json!(1)), "{seen:#}");
+        assert_has!(seen, { "everybody": 2, "matching": 1 });
         assert!(
             seen["question"].as_str().is_some_and(|text| text.contains("Cancel 1 live job?")),
             "{seen:#}"

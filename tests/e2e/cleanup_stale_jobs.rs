@@ -6,6 +6,7 @@ mod delivery;
 mod incident;
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 use unstuck_tests::shop::UPSCALER;
 
@@ -89,11 +90,7 @@ fn what_waits_too_long_is_returned_a_limit_at_a_time() {
                 .json(&json!({ "limit": 2 }))
                 .ok()
                 .await;
-            assert_eq!(
-                (&report["cleaned"], &report["remaining"]),
-                (&json!(cleaned), &json!(remaining)),
-                "{report}"
-            );
+            assert_has!(report, { "cleaned": cleaned, "remaining": remaining });
             assert_eq!(report["refundedCredits"], cleaned * PRICE);
             assert_eq!(counts(&report, TABLE), (&json!(cleaned), &json!(cleaned * PRICE)));
         }
@@ -121,7 +118,7 @@ fn what_a_limit_leaves_over_and_the_provider_settles_does_not_remain() {
         world.db().age_all("15 minutes").await;
         let report =
             world.call("cleanup-stale-jobs").by_service().json(&json!({ "limit": 1 })).ok().await;
-        assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(3), &json!(0)), "{report}");
+        assert_has!(report, { "cleaned": 3, "remaining": 0 });
         for order in &orders {
             order.assert_returned(world, "failed", "TIMEOUT").await;
         }
@@ -155,11 +152,7 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
 
         overdue(world, order.job).await;
         let report = world.sweep().await;
-        assert_eq!(
-            (&report["cleaned"], &report["refundedCredits"]),
-            (&json!(1), &json!(PRICE)),
-            "{report}"
-        );
+        assert_has!(report, { "cleaned": 1, "refundedCredits": PRICE });
         assert_eq!(counts(&report, TABLE), (&json!(1), &json!(PRICE)));
         order.assert_returned(world, "failed", "TIMEOUT").await;
         world.sweep().await;
@@ -182,7 +175,7 @@ fn what_was_finished_by_the_deadline_is_delivered_and_not_refunded() {
         until_at_provider(world, &order.task(world).await, "SUCCESS").await;
         overdue(world, order.job).await;
         let report = world.sweep().await;
-        assert_eq!((&report["delivered"], &report["cleaned"]), (&json!(1), &json!(0)), "{report}");
+        assert_has!(report, { "delivered": 1, "cleaned": 0 });
         order.assert_completed(world).await;
     });
 }
@@ -222,7 +215,7 @@ fn a_claim_that_came_to_nothing_goes_back_and_completes() {
         );
         lease_is_over(world, order.job).await;
         let report = world.sweep().await;
-        assert_eq!((&report["requeued"], &report["cleaned"]), (&json!(1), &json!(0)), "{report}");
+        assert_has!(report, { "requeued": 1, "cleaned": 0 });
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);
         assert!(!world.db().sent(claimed).await, "the dead worker's run is worth nothing");
@@ -249,7 +242,7 @@ fn a_job_that_kills_its_workers_is_given_up() {
         }
         overdue(world, order.job).await;
         let report = world.sweep().await;
-        assert_eq!((&report["requeued"], &report["cleaned"]), (&json!(0), &json!(1)), "{report}");
+        assert_has!(report, { "requeued": 0, "cleaned": 1 });
         order.assert_returned(world, "failed", "TIMEOUT").await;
         assert_eq!(order.submits(world).await, 0);
     });
@@ -289,12 +282,8 @@ fn every_pass_leaves_a_row_and_health_reads_it() {
         world.db().age(order.job, "11 minutes").await;
         world.sweep().await;
         let row = world.db().row("select * from unstuck.sweeps").await;
-        assert_eq!(
-            (&row["source"], &row["cleaned"], &row["refunded_credits"]),
-            (&json!("http"), &json!(1), &json!(PRICE)),
-            "{row:#}"
-        );
-        assert_eq!((&row["stuck"], &row["violations"]), (&json!(0), &json!(0)), "{row:#}");
+        assert_has!(row, { "source": "http", "cleaned": 1, "refunded_credits": PRICE });
+        assert_has!(row, { "stuck": 0, "violations": 0 });
         assert!(!row["finished_at"].is_null());
         // An answer is kept for some seconds.
         let look = async || {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 use stand_ins::media::{LONG_CLIP, VideoContent};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 use xtask::paths;
@@ -12,28 +13,20 @@ fn a_page_signs_in_uploads_orders_and_reads() {
     e2e::run(async |world| {
         let seen = world.node("client/upscale.mjs", &json!({}));
         let run = &seen["run"];
-        assert_eq!(
-            (&run["success"], &run["creditsCharged"], &run["balance"]),
-            (&json!(true), &json!(60), &json!(940)),
-            "{seen:#}"
-        );
+        assert_has!(run, { "success": true, "creditsCharged": 60, "balance": 940 }, "{seen:#}");
         assert_eq!(seen["replay"]["replayed"], true, "{seen:#}");
-        assert_eq!(
-            (&seen["last"]["status"], &seen["last"]["creditsRefunded"]),
-            (&json!("completed"), &json!(0)),
-            "{seen:#}"
-        );
+        assert_has!(seen["last"], { "status": "completed", "creditsRefunded": 0 }, "{seen:#}");
         assert_eq!(
             seen["picture"],
             json!({ "type": "image/png", "width": 24, "height": 18 }),
             "{seen:#}"
         );
         let row = &seen["row"];
-        assert_eq!(
-            (&row["id"], &row["status"], &row["user_credit_cost"]),
-            (&run["jobId"], &json!("completed"), &json!(60)),
-            "{seen:#}"
-        );
+        assert_has!(row, {
+            "id": run["jobId"],
+            "status": "completed",
+            "user_credit_cost": 60,
+        }, "{seen:#}");
         assert_eq!(row["output_url"], seen["last"]["outputUrl"], "{seen:#}");
         assert_eq!(seen["rowsOfAnother"], json!([]), "{seen:#}");
         assert_eq!(world.balance(&world.user(1).await).await, 940);
@@ -51,17 +44,13 @@ fn a_refusal_reaches_the_page_with_its_fields() {
             .await;
         let seen = world.node("client/refusals.mjs", &json!({}));
         let poor = &seen["poor"];
-        assert_eq!(
-            (&poor["name"], &poor["status"]),
-            (&json!("FunctionsHttpError"), &json!(402)),
-            "{seen:#}"
-        );
+        assert_has!(poor, { "name": "FunctionsHttpError", "status": 402 }, "{seen:#}");
         let body = &poor["body"];
-        assert_eq!(
-            (&body["code"], &body["balance"], &body["required"]),
-            (&json!("insufficient_credits"), &json!(50), &json!(60)),
-            "{seen:#}"
-        );
+        assert_has!(body, {
+            "code": "insufficient_credits",
+            "balance": 50,
+            "required": 60,
+        }, "{seen:#}");
         assert_eq!(body["error"], body["message"], "{seen:#}");
         assert_eq!(
             (&seen["signedOut"]["status"], &seen["signedOut"]["body"]["code"]),
@@ -90,18 +79,11 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
     e2e::run(async |world| {
         let seen = world.node("client/old_page.mjs", &json!({}));
         for row in [&seen["inserted"], &seen["last"]] {
-            assert_eq!(
-                (&row["session_id"], &row["user_id"]),
-                (&json!("an old page"), &json!(world.user(1).await.id))
-            );
+            assert_has!(row, { "session_id": "an old page", "user_id": world.user(1).await.id });
             assert!(!row["created_at"].as_str().unwrap().starts_with("2020"), "{row:#}");
         }
         let inserted = &seen["inserted"];
-        assert_eq!(
-            (&inserted["status"], &inserted["user_credit_cost"]),
-            (&json!("queued"), &json!(0)),
-            "{inserted:#}"
-        );
+        assert_has!(inserted, { "status": "queued", "user_credit_cost": 0 });
         for forged in
             ["output_url", "task_id", "position", "queued_at", "started_at", "completed_at"]
         {
@@ -118,11 +100,7 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
             );
         }
         let thousand = &seen["thousand"];
-        assert_eq!(
-            (&thousand["status"], &thousand["message"]),
-            (&json!(429), &json!("rate_limited")),
-            "{seen:#}"
-        );
+        assert_has!(thousand, { "status": 429, "message": "rate_limited" }, "{seen:#}");
         // The row of its own and those into each table count.
         assert_eq!(seen["onebyone"], 20 - 1 - WRITABLE.len(), "{seen:#}");
         let ended = seen["ended"].as_array().unwrap();
@@ -133,17 +111,13 @@ fn an_older_page_writes_its_own_row_and_nothing_else() {
         assert_eq!(seen["seenByAnother"], json!([]), "{seen:#}");
         assert_eq!(seen["adoption"]["code"], "idempotency_conflict", "{seen:#}");
 
-        assert_eq!(
-            (&seen["run"]["status"], &seen["run"]["replayed"], &seen["run"]["balance"]),
-            (&json!("running"), &json!(null), &json!(940)),
-            "{seen:#}"
-        );
+        assert_has!(seen["run"], {
+            "status": "running",
+            "replayed": null,
+            "balance": 940,
+        }, "{seen:#}");
         let last = &seen["last"];
-        assert_eq!(
-            (&last["status"], &last["user_credit_cost"]),
-            (&json!("completed"), &json!(60)),
-            "{last:#}"
-        );
+        assert_has!(last, { "status": "completed", "user_credit_cost": 60 });
         assert_eq!(
             last["input_file_name"], seen["imageUrl"],
             "the address, not the name: {last:#}"
@@ -209,11 +183,7 @@ fn the_client_runs_a_job_from_file_to_result() {
             (&json!("done"), &json!([24, 18])),
             "{seen:#}"
         );
-        assert_eq!(
-            (&seen["position"], &seen["creditsCharged"]),
-            (&json!(1), &json!(60)),
-            "{seen:#}"
-        );
+        assert_has!(seen, { "position": 1, "creditsCharged": 60 });
         let input = seen["result"]["input"]["imageUrl"].as_str().unwrap();
         assert!(
             input.contains(seen["id"].as_str().unwrap()),
@@ -230,18 +200,14 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
         world.script(json!({ "runninghub": { "fail": "out of paint" } })).await;
         let seen = world.node("client/errors.mjs", &json!({}));
         assert_eq!(seen["signedOut"]["code"], "unauthorized", "{seen:#}");
-        assert_eq!(
-            (&seen["failed"]["state"], &seen["failed"]["code"], &seen["failed"]["creditsRefunded"]),
-            (&json!("failed"), &json!("PROVIDER_FAILED"), &json!(60)),
-            "{seen:#}"
-        );
-        assert_eq!(
-            (&seen["invalid"]["code"], &seen["invalid"]["status"]),
-            (&json!("bad_request"), &json!(400)),
-            "{seen:#}"
-        );
+        assert_has!(seen["failed"], {
+            "state": "failed",
+            "code": "PROVIDER_FAILED",
+            "creditsRefunded": 60,
+        }, "{seen:#}");
+        assert_has!(seen["invalid"], { "code": "bad_request", "status": 400 }, "{seen:#}");
         assert_eq!(seen["cancelled"]["state"], "cancelled", "{seen:#}");
-        assert_eq!((&seen["resumed"], &seen["sameId"]), (&json!(1), &json!(true)), "{seen:#}");
+        assert_has!(seen, { "resumed": 1, "sameId": true });
         assert_eq!(
             seen["noMoreRunning"]["code"], "in_progress",
             "a running job is not given up: {seen:#}"
@@ -293,22 +259,19 @@ fn a_page_uses_every_other_tool() {
             let one = &seen[tool];
             balance -= price;
             let run = &one["run"];
-            assert_eq!(
-                (&run["success"], &run["creditsCharged"], &run["balance"]),
-                (&json!(true), &json!(price), &json!(balance)),
-                "{run:#}"
-            );
+            assert_has!(run, { "success": true, "creditsCharged": price, "balance": balance });
             assert_eq!(one["last"]["status"], "completed", "{:#}", one["last"]);
             let row = &one["row"];
-            assert_eq!(
-                (&row["id"], &row["status"], &row["output_url"], &row["user_credit_cost"]),
-                (&run["jobId"], &json!("completed"), &one["last"]["outputUrl"], &json!(price)),
-                "{row:#}"
-            );
-            assert_eq!(
-                (&row["input_url"], &row["session_id"]),
-                (&one["body"][files[0]], &one["body"]["sessionId"])
-            );
+            assert_has!(row, {
+                "id": run["jobId"],
+                "status": "completed",
+                "output_url": one["last"]["outputUrl"],
+                "user_credit_cost": price,
+            });
+            assert_has!(row, {
+                "input_url": one["body"][files[0]],
+                "session_id": one["body"]["sessionId"],
+            });
         }
         assert_eq!(seen["pose"]["picture"], json!({ "width": 24, "height": 9 }));
         assert_eq!(seen["veste"]["picture"], json!({ "width": 20, "height": 20 }));

@@ -1,6 +1,7 @@
 //! Ordering cards: what is taken, charged and answered, and what its owner sees.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 
@@ -12,22 +13,15 @@ fn an_order_is_paid_at_once_and_a_replay_charges_nothing() {
         let order = Cards::new(world, &[0, 3, 6]).await;
         let answer = order.create(world).send().await.expect(202);
         assert_eq!(answer["success"], true);
-        assert_eq!((&answer["jobId"], &answer["totalCards"]), (&json!(order.job), &json!(3)));
-        assert_eq!(
-            (&answer["creditsCharged"], &answer["balance"]),
-            (&json!(3 * PRICE), &json!(1_000 - 3 * PRICE))
-        );
+        assert_has!(answer, { "jobId": order.job, "totalCards": 3 });
+        assert_has!(answer, { "creditsCharged": 3 * PRICE, "balance": 1_000 - 3 * PRICE });
         let seen = order.until_over(world, "completed", 3).await;
         let numbers: Vec<&Value> =
             seen["tasks"].as_array().unwrap().iter().map(|task| &task["cardIndex"]).collect();
         assert_eq!(numbers, [&json!(0), &json!(3), &json!(6)]);
 
         let again = order.create(world).send().await.expect(200);
-        assert_eq!(
-            (&again["replayed"], &again["creditsCharged"]),
-            (&json!(true), &json!(3 * PRICE)),
-            "{again}"
-        );
+        assert_has!(again, { "replayed": true, "creditsCharged": 3 * PRICE });
         assert_eq!(world.balance(&order.user).await, 1_000 - 3 * PRICE);
         let mut other = order.body.clone();
         other["selectedCards"] = json!([1]);
@@ -76,7 +70,7 @@ fn what_is_wrong_is_named_before_anything_is_charged() {
             ))
             .await;
         let refusal = order.create(world).refused(402, "insufficient_credits").await;
-        assert_eq!((&refusal["balance"], &refusal["required"]), (&json!(5), &json!(10)));
+        assert_has!(refusal, { "balance": 5, "required": 10 });
     });
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, Call, User, World};
 use uuid::Uuid;
 
@@ -217,11 +218,7 @@ fn what_lies_outside_the_functions_answers_alike() {
                 None => assert!(text.contains("<html"), "{what}: {text}"),
                 Some(code) => {
                     let body: Value = serde_json::from_str(&text).unwrap();
-                    assert_eq!(
-                        (&body["code"], &body["request_id"]),
-                        (&json!(code), &json!("page-1")),
-                        "{what}: {text}"
-                    );
+                    assert_has!(body, { "code": code, "request_id": "page-1" }, "{what}: {text}");
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
@@ -28,11 +29,7 @@ fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
         assert_eq!(asked.len(), 1, "{asked:#?}");
         assert!(asked[0]["body"].to_string().contains("German"), "{asked:#?}");
         let shown = page(&seen["files"]);
-        assert_eq!(
-            (&shown["heading"], &shown["status"]),
-            (&json!("Brot & Rosen"), &json!("ready")),
-            "{shown}"
-        );
+        assert_has!(shown, { "heading": "Brot & Rosen", "status": "ready" });
         assert_eq!(shown["errors"], json!([]), "{shown}");
         let manifest = world.job(id).await["output"].clone();
         assert_eq!(manifest["files"].as_array().map(Vec::len), Some(3), "the row keeps a manifest");
@@ -81,10 +78,7 @@ fn an_unfinished_site_has_no_archive() {
         let site = Site::order(world, "never ends").await;
         site.until_running(world, 1).await;
         let seen = site.get(world).await;
-        assert_eq!(
-            (&seen["status"], &seen["files"], &seen["retries"]),
-            (&json!("generating"), &json!([]), &json!(0))
-        );
+        assert_has!(seen, { "status": "generating", "files": [], "retries": 0 });
         world
             .get(&format!("{TOOL}?id={}&format=zip", site.id))
             .by(&site.user)
@@ -105,11 +99,7 @@ fn the_same_id_is_the_same_order() {
         assert_eq!(live.json["replayed"], true);
         site.assert_completed(world, 0).await;
         let replay = again("twice").ok().await;
-        assert_eq!(
-            (&replay["status"], &replay["replayed"]),
-            (&json!("completed"), &json!(true)),
-            "{replay}"
-        );
+        assert_has!(replay, { "status": "completed", "replayed": true });
         again("something else").refused(409, "idempotency_conflict").await;
         assert_eq!(world.balance(&site.user).await, CREDITS - PRICE);
         let keyed =
@@ -147,7 +137,7 @@ fn nothing_is_charged_for_what_is_not_taken() {
             .json(&json!({ "prompt": "x" }))
             .refused(402, "insufficient_credits")
             .await;
-        assert_eq!((&refused["balance"], &refused["required"]), (&json!(PRICE - 1), &json!(PRICE)));
+        assert_has!(refused, { "balance": PRICE - 1, "required": PRICE });
         let user = world.new_user(CREDITS).await;
         world
             .db()

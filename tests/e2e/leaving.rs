@@ -3,6 +3,7 @@
 use futures::{StreamExt as _, stream};
 use reqwest::Body;
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
@@ -19,16 +20,12 @@ async fn active(world: &World, order: &Order) -> Value {
 
 async fn assert_active(world: &World, order: &Order, status: &str) {
     let found = active(world, order).await;
-    assert_eq!(
-        (
-            &found["hasActiveJob"],
-            &found["activeTool"],
-            &found["activeJobId"],
-            &found["activeStatus"]
-        ),
-        (&json!(true), &json!(order.tool.name), &json!(order.job), &json!(status)),
-        "{found}"
-    );
+    assert_has!(found, {
+        "hasActiveJob": true,
+        "activeTool": order.tool.name,
+        "activeJobId": order.job,
+        "activeStatus": status,
+    });
 }
 
 /// The page says goodbye, if it gets to that.
@@ -104,11 +101,7 @@ fn killed_during_the_upload_there_is_nothing_and_nothing_in_the_way() {
             dead.assert_real(world).await;
         }
         let report = world.sweep().await;
-        assert_eq!(
-            (&report["cleaned"], &report["refundedCredits"]),
-            (&json!(0), &json!(0)),
-            "{report}"
-        );
+        assert_has!(report, { "cleaned": 0, "refundedCredits": 0 });
     });
 }
 
@@ -134,24 +127,15 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
                 () = world.until("the submit arrives", arrived) => {}
             }
             let found = active(world, &order).await;
-            assert_eq!(
-                (&found["hasActiveJob"], &found["activeJobId"]),
-                (&json!(true), &json!(order.job)),
-                "{found}"
-            );
+            assert_has!(found, { "hasActiveJob": true, "activeJobId": order.job });
             let replay = order.run(world).ok().await;
-            assert_eq!(
-                (&replay["replayed"], &replay["status"]),
-                (&json!(true), &json!("running")),
-                "{replay}"
-            );
+            assert_has!(replay, { "replayed": true, "status": "running" });
             let row = order.assert_completed(world).await;
             let status = order.status(world).await;
-            assert_eq!(
-                (&status["status"], &status["outputUrl"]),
-                (&json!("completed"), &row["output_url"]),
-                "what it missed: {status}"
-            );
+            assert_has!(status, {
+                "status": "completed",
+                "outputUrl": row["output_url"],
+            }, "what it missed: {status}");
             order.assert_real(world).await;
             assert_eq!(order.submits(world).await, 1);
             assert_eq!(world.balance(&order.user).await, CREDITS - tool.price);
@@ -166,31 +150,17 @@ fn closed_while_waiting_the_job_is_cancelled_and_paid_back() {
         for tool in TOOLS {
             let order = order(world, tool).await;
             let answer = order.run(world).ok().await;
-            assert_eq!(
-                (&answer["queued"], &answer["status"]),
-                (&json!(true), &json!("queued")),
-                "{answer}"
-            );
+            assert_has!(answer, { "queued": true, "status": "queued" });
             assert_active(world, &order, "queued").await;
             let closed = close(world, &order).await;
-            assert_eq!(
-                (&closed["cancelledCount"], &closed["refundedCredits"]),
-                (&json!(1), &json!(tool.price))
-            );
+            assert_has!(closed, { "cancelledCount": 1, "refundedCredits": tool.price });
             assert_eq!(closed["cancelledJobs"], json!([{ "table": tool.table, "id": order.job }]));
             order.assert_returned(world, "cancelled", "CANCELLED").await;
             assert_eq!(world.balance(&order.user).await, CREDITS);
             let status = order.status(world).await;
-            assert_eq!(
-                (&status["status"], &status["creditsRefunded"]),
-                (&json!("cancelled"), &json!(tool.price))
-            );
+            assert_has!(status, { "status": "cancelled", "creditsRefunded": tool.price });
             let replay = order.run(world).ok().await;
-            assert_eq!(
-                (&replay["replayed"], &replay["status"]),
-                (&json!(true), &json!("cancelled")),
-                "{replay}"
-            );
+            assert_has!(replay, { "replayed": true, "status": "cancelled" });
             order.again().run(world).ok().await;
         }
         assert_eq!(world.provider_log().await.len(), 0, "nothing was ever sent");
@@ -210,11 +180,7 @@ fn killed_while_waiting_without_a_word_the_job_has_its_turn_and_is_found() {
         for (order, place) in waiting.iter().zip(1..) {
             assert_active(world, order, "queued").await;
             let status = order.status(world).await;
-            assert_eq!(
-                (&status["position"], &status["status"]),
-                (&json!(place), &json!("queued")),
-                "{status}"
-            );
+            assert_has!(status, { "position": place, "status": "queued" });
         }
         nothing_starts(world, false).await;
         world.sweep().await;
@@ -242,11 +208,7 @@ fn closed_while_running_the_job_goes_on_and_its_result_is_there() {
             order.again().run(world).refused(409, "active_job_exists").await;
             let row = order.assert_completed(world).await;
             let status = order.status(world).await;
-            assert_eq!(
-                (&status["status"], &status["outputUrl"]),
-                (&json!("completed"), &row["output_url"]),
-                "{status}"
-            );
+            assert_has!(status, { "status": "completed", "outputUrl": row["output_url"] });
             order.assert_real(world).await;
             assert_eq!(world.balance(&order.user).await, CREDITS - tool.price);
         }

@@ -4,6 +4,7 @@ mod crashes;
 mod incident;
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{self, World};
 
@@ -181,16 +182,9 @@ fn the_delay_that_gemini_names_is_kept_and_a_quota_of_the_day_is_not_waited_for(
                     .then_some(seen)
             })
             .await;
-        assert_eq!(
-            (&seen["status"], &seen["creditsRefunded"]),
-            (&json!("processing"), &json!(PRICE))
-        );
+        assert_has!(seen, { "status": "processing", "creditsRefunded": PRICE });
         let steps = order.steps(world).await;
-        assert_eq!(
-            (&steps[0]["status"], &steps[0]["lease_until"]),
-            (&json!("queued"), &Value::Null),
-            "holds no slot"
-        );
+        assert_has!(steps[0], { "status": "queued", "lease_until": null }, "holds no slot");
         let waits = format!(
             "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}' and step = 1",
             order.job

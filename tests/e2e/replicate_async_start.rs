@@ -1,6 +1,7 @@
 //! Ordering a try-on: paid once, answered at once, whatever the provider does; and the chain to its end.
 
 use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 
@@ -14,11 +15,7 @@ fn three_garments_by_webhooks_alone() {
         let chain = Chain::new(world, 3).await;
         let answer = chain.start(world).ok().await;
         assert_eq!(answer["task_id"], json!(chain.job));
-        assert_eq!(
-            (&answer["status"], &answer["total_steps"]),
-            (&json!("pending"), &json!(3)),
-            "{answer}"
-        );
+        assert_has!(answer, { "status": "pending", "total_steps": 3 });
         assert!(
             answer["estimated_time_seconds"].as_u64().is_some_and(|seconds| seconds > 0),
             "{answer}"
@@ -48,25 +45,17 @@ fn three_garments_by_the_checker_alone() {
         for step in 1..=3 {
             let prediction = chain.until_at_work(world, step).await;
             let status = chain.status(world).await;
-            assert_eq!(
-                (&status["status"], &status["current_step"]),
-                (&json!("processing"), &json!(step)),
-                "{status}"
-            );
+            assert_has!(status, { "status": "processing", "current_step": step });
             until_at_provider(world, &prediction, "succeeded").await;
             let report = check(world).await;
             assert_eq!(report["message"], "Checked 1 predictions", "{report}");
             let (advanced, completed) = if step < 3 { (1, 0) } else { (0, 1) };
-            assert_eq!(
-                (
-                    &report["checked"],
-                    &report["advanced"],
-                    &report["completed"],
-                    &report["remaining"]
-                ),
-                (&json!(1), &json!(advanced), &json!(completed), &json!(0)),
-                "{report}"
-            );
+            assert_has!(report, {
+                "checked": 1,
+                "advanced": advanced,
+                "completed": completed,
+                "remaining": 0,
+            });
         }
         chain.assert_completed(world).await;
     });
@@ -94,11 +83,7 @@ fn a_replay_is_the_same_task_and_charges_nothing() {
         assert_eq!(first["task_id"], second["task_id"]);
         chain.assert_completed(world).await;
         let again = chain.start(world).ok().await;
-        assert_eq!(
-            (&again["replayed"], &again["status"]),
-            (&json!(true), &json!("completed")),
-            "{again}"
-        );
+        assert_has!(again, { "replayed": true, "status": "completed" });
         let mut other = chain.body.clone();
         other["prompt_hints"] = json!("striped");
         world.call(START).by(&chain.user).json(&other).refused(409, "idempotency_conflict").await;
@@ -180,10 +165,7 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         }
         let refusal =
             world.call(START).by(&poor).json(&body).refused(402, "insufficient_credits").await;
-        assert_eq!(
-            (&refusal["balance"], &refusal["required"]),
-            (&json!(2 * PRICE - 1), &json!(2 * PRICE))
-        );
+        assert_has!(refusal, { "balance": 2 * PRICE - 1, "required": 2 * PRICE });
         let jobs = "select count(*) from unstuck.jobs";
         assert_eq!(world.db().int(jobs).await, 0);
         assert!(chain.creates(world).await.is_empty());
@@ -221,11 +203,7 @@ fn calls_end_soon_while_the_provider_takes_two_seconds() {
         chain.until_at_work(world, 1).await;
         let waiting = Chain::waiting(world, 1).await;
         let worked = timed("worker", world.call(WORKER).by_service()).await;
-        assert_eq!(
-            (&worked["task_id"], &worked["step"]),
-            (&json!(waiting.job), &json!("1/1")),
-            "{worked}"
-        );
+        assert_has!(worked, { "task_id": waiting.job, "step": "1/1" });
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
         timed("checker", world.call(CHECKER).by_service()).await;
         timed(

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
@@ -22,21 +23,13 @@ fn every_stage_has_its_word_and_all_fields() {
         let chain = Chain::new(world, 2).await;
         chain.start(world).ok().await;
         let pending = chain.status(world).await;
-        assert_eq!(
-            (
-                &pending["task_id"],
-                &pending["status"],
-                &pending["current_step"],
-                &pending["total_steps"]
-            ),
-            (&json!(chain.job), &json!("pending"), &json!(0), &json!(2)),
-            "{pending}"
-        );
-        assert_eq!(
-            (&pending["result_url"], &pending["error_message"]),
-            (&Value::Null, &Value::Null),
-            "{pending}"
-        );
+        assert_has!(pending, {
+            "task_id": chain.job,
+            "status": "pending",
+            "current_step": 0,
+            "total_steps": 2,
+        });
+        assert_has!(pending, { "result_url": null, "error_message": null });
 
         world
             .db()
@@ -48,11 +41,7 @@ fn every_stage_has_its_word_and_all_fields() {
         world.call("replicate-async-worker").by_service().ok().await;
         chain.until_at_work(world, 2).await;
         let second = chain.status(world).await;
-        assert_eq!(
-            (&second["status"], &second["current_step"]),
-            (&json!("processing"), &json!(2)),
-            "{second}"
-        );
+        assert_has!(second, { "status": "processing", "current_step": 2 });
         assert_eq!(second["result_url"], Value::Null, "what is in between is not shown");
 
         let admin = world.admin(1).await;
@@ -183,7 +172,7 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
             .db()
             .row("select * from unstuck.job_health where table_name = 'replicate_tasks'")
             .await;
-        assert_eq!((&health["live"], &health["running"]), (&json!(2), &json!(2)), "{health}");
+        assert_has!(health, { "live": 2, "running": 2 });
         assert!(
             health["longest_unchanged_seconds"].as_i64().is_some_and(|seconds| seconds >= 660),
             "{health}"

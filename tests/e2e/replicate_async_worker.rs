@@ -1,6 +1,7 @@
 //! Handing over steps: each once, whatever is lost, killed, refused or done twice at the same moment.
 
-use serde_json::{Value, json};
+use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use unstuck_tests::e2e::hold::Hold;
 
@@ -19,19 +20,11 @@ fn it_tells_what_it_started_and_waits_for_no_result() {
         );
         let chain = Chain::waiting(world, 3).await;
         let answer = world.get(WORKER).bearer(&world.stack().info().cron_secret.clone()).ok().await;
-        assert_eq!(
-            (&answer["task_id"], &answer["step"], &answer["started"]),
-            (&json!(chain.job), &json!("1/3"), &json!(1)),
-            "{answer}"
-        );
+        assert_has!(answer, { "task_id": chain.job, "step": "1/3", "started": 1 });
         assert_eq!(answer["prediction_id"], chain.step(world, 1).await["provider_task_id"]);
         let create = chain.creates(world).await.remove(0);
         let input = &create["body"]["input"];
-        assert_eq!(
-            (&input["category"], &input["garment_des"]),
-            (&json!("upper_body"), &json!("plain")),
-            "{create}"
-        );
+        assert_has!(input, { "category": "upper_body", "garment_des": "plain" }, "{create}");
         let deadline = &create["response"]["deadline"];
         assert!(deadline.is_string(), "told when to stop: {create}");
         world.fire(WORKER).await;
@@ -95,11 +88,7 @@ fn killed_between_create_and_record_the_list_finds_the_prediction() {
         })
         .await;
         let step = chain.step(world, 1).await;
-        assert_eq!(
-            (&step["status"], &step["provider_task_id"]),
-            (&json!("starting"), &Value::Null),
-            "{step:#}"
-        );
+        assert_has!(step, { "status": "starting", "provider_task_id": null });
         lease_is_over(world, chain.job).await;
         let look = async || {
             check(world).await;
@@ -177,7 +166,7 @@ fn an_unreadable_list_sends_nothing_again_and_the_deadline_returns_the_credits()
         world.until("it is sent", look).await;
         sent_a_while_ago(world, chain.job).await;
         let report = check(world).await;
-        assert_eq!((&report["checked"], &report["skipped"]), (&json!(1), &json!(1)), "{report}");
+        assert_has!(report, { "checked": 1, "skipped": 1 });
         overdue(world, chain.job).await;
         sweep_until(world, "it is over", async |_| chain.row(world).await["status"] == "failed")
             .await;
@@ -198,7 +187,7 @@ fn a_throttled_create_waits_as_long_as_it_is_told_and_is_no_attempt() {
             (!step["not_before"].is_null()).then_some(step)
         };
         let step = world.until("it is put back", look).await;
-        assert_eq!((&step["status"], &step["attempts"]), (&json!("queued"), &json!(0)), "{step:#}");
+        assert_has!(step, { "status": "queued", "attempts": 0 });
         let waits = format!(
             "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}'",
             chain.job

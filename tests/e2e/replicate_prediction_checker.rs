@@ -1,6 +1,7 @@
 //! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a chain to fail.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::hold::Hold;
 use unstuck_tests::e2e::{self, World};
 use unstuck_tests::shop::id;
@@ -26,11 +27,7 @@ fn only_services_call_it() {
         world.call(CHECKER).by(&world.user(1).await).refused(403, "forbidden").await;
         let cron = world.stack().info().cron_secret.clone();
         let none = world.get(CHECKER).bearer(&cron).ok().await;
-        assert_eq!(
-            (&none["message"], &none["checked"]),
-            (&json!("Checked 0 predictions"), &json!(0)),
-            "{none}"
-        );
+        assert_has!(none, { "message": "Checked 0 predictions", "checked": 0 });
     });
 }
 
@@ -85,7 +82,7 @@ fn one_that_never_ends_is_stopped_at_its_deadline() {
             let prediction = chain.until_at_work(world, 1).await;
             until_at_provider(world, &prediction, status).await;
             let report = check(world).await;
-            assert_eq!((&report["checked"], &report["failed"]), (&json!(1), &json!(0)), "{report}");
+            assert_has!(report, { "checked": 1, "failed": 0 });
             overdue(world, chain.job).await;
             check_until(world, "the deadline ends it", async || {
                 chain.row(world).await["status"] == "failed"
@@ -105,11 +102,7 @@ fn the_sweep_alone_stops_it_too() {
         let prediction = chain.until_at_work(world, 1).await;
         overdue(world, chain.job).await;
         let report = world.sweep().await;
-        assert_eq!(
-            (&report["cleaned"], &report["refundedCredits"]),
-            (&json!(1), &json!(80)),
-            "{report}"
-        );
+        assert_has!(report, { "cleaned": 1, "refundedCredits": 80 });
         assert!(report["tables"].as_array().is_some_and(|tables| {
             tables.iter().any(|table| {
                 table["table_name"] == "replicate_tasks" && table["cancelled_count"] == 1
@@ -128,7 +121,7 @@ fn a_finished_one_past_its_deadline_is_delivered_by_the_sweep_not_refunded() {
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
         overdue(world, chain.job).await;
         let report = world.sweep().await;
-        assert_eq!((&report["delivered"], &report["cleaned"]), (&json!(1), &json!(0)), "{report}");
+        assert_has!(report, { "delivered": 1, "cleaned": 0 });
         chain.assert_completed(world).await;
     });
 }
@@ -154,11 +147,7 @@ fn one_bad_prediction_stops_none_of_the_others() {
             ] }))
             .await;
         let report = check(world).await;
-        assert_eq!(
-            (&report["checked"], &report["completed"], &report["skipped"], &report["failed"]),
-            (&json!(4), &json!(1), &json!(3), &json!(0)),
-            "{report}"
-        );
+        assert_has!(report, { "checked": 4, "completed": 1, "skipped": 3, "failed": 0 });
         chains[3].assert_completed(world).await;
         let log = std::fs::read_to_string(world.stack().workers_log()).expect("the log");
         for chain in &chains[..3] {
@@ -187,7 +176,7 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
         until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
         world.storage_is_down(503).await;
         let report = check(world).await;
-        assert_eq!((&report["advanced"], &report["failed"]), (&json!(0), &json!(0)), "{report}");
+        assert_has!(report, { "advanced": 0, "failed": 0 });
         assert!(
             !chain.step(world, 1).await["provider_done_at"].is_null(),
             "it holds no place at the provider"
@@ -219,11 +208,7 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
         .await;
         hold.release().await.expect("the trigger goes");
         let step = chain.step(world, 1).await;
-        assert_eq!(
-            (&step["status"], &step["output_url"]),
-            (&json!("running"), &Value::Null),
-            "{step:#}"
-        );
+        assert_has!(step, { "status": "running", "output_url": null });
         check_until(world, "the chain ends", async || {
             lease_is_over(world, chain.job).await;
             chain.row(world).await["status"] == "completed"
@@ -309,11 +294,7 @@ fn two_hundred_open_predictions_are_checked_in_one_run() {
         world.script(json!({ "replicate": { "hang": true } })).await;
         open_predictions(world, 200).await;
         let report = check(world).await;
-        assert_eq!(
-            (&report["checked"], &report["remaining"]),
-            (&json!(200), &json!(0)),
-            "{report}"
-        );
+        assert_has!(report, { "checked": 200, "remaining": 0 });
         let asked = world.provider_calls("/predictions/").await.len();
         assert_eq!(asked, 200, "each once");
         stop_all(world).await;

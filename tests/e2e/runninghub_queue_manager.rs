@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, User, World};
 use uuid::Uuid;
 
@@ -57,10 +58,7 @@ fn check_and_status_count_what_runs_and_waits() {
             json!({ "available": true, "running": 0, "maxConcurrent": 3, "slotsAvailable": 3, "totalQueued": 0 })
         );
         let idle = status().await;
-        assert_eq!(
-            (&idle["totalQueued"], &idle["queuedByTool"], &idle["oldestQueuedSeconds"]),
-            (&json!(0), &json!({}), &Value::Null)
-        );
+        assert_has!(idle, { "totalQueued": 0, "queuedByTool": {}, "oldestQueuedSeconds": null });
         assert!(idle["lastSweepAt"].is_string(), "{idle}");
 
         fill(world).await;
@@ -71,10 +69,7 @@ fn check_and_status_count_what_runs_and_waits() {
         );
         assert_eq!(world.get(&op("check")).by(&user).ok().await, check().await);
         let busy = status().await;
-        assert_eq!(
-            (&busy["running"], &busy["maxConcurrent"], &busy["totalQueued"]),
-            (&json!(3), &json!(3), &json!(1))
-        );
+        assert_has!(busy, { "running": 3, "maxConcurrent": 3, "totalQueued": 1 });
         assert_eq!(busy["queuedByTool"], json!({ "runninghub-upscaler": 1 }));
         assert!(busy["oldestQueuedSeconds"].is_i64(), "{busy}");
 
@@ -99,22 +94,14 @@ fn the_fourth_waits_with_a_place_and_starts_when_one_finishes() {
         }
         let user = world.user(4).await;
         let (fourth, answer) = world.order(&user).await;
-        assert_eq!(
-            (&answer["success"], &answer["queued"], &answer["status"]),
-            (&json!(true), &json!(true), &json!("queued")),
-            "{answer}"
-        );
-        assert_eq!(
-            (&answer["position"], &answer["creditsCharged"], &answer["balance"]),
-            (&json!(1), &json!(60), &json!(940)),
-            "{answer}"
-        );
+        assert_has!(answer, { "success": true, "queued": true, "status": "queued" });
+        assert_has!(answer, { "position": 1, "creditsCharged": 60, "balance": 940 });
         assert!(answer["etaSeconds"].as_i64().is_some_and(|eta| eta > 0), "{answer}");
         let fifth_user = world.user(5).await;
         let (fifth, answer) = world.order(&fifth_user).await;
         assert_eq!(answer["position"], 2, "{answer}");
         let seen = status_of(world, &user, fourth).await;
-        assert_eq!((&seen["status"], &seen["position"]), (&json!("queued"), &json!(1)), "{seen}");
+        assert_has!(seen, { "status": "queued", "position": 1 });
         assert!(seen["etaSeconds"].as_i64().is_some_and(|eta| eta > 0), "{seen}");
 
         let look = async || {
@@ -125,11 +112,7 @@ fn the_fourth_waits_with_a_place_and_starts_when_one_finishes() {
         assert_eq!(found["status"], "completed", "{found}");
         world.until_status(fourth, "running").await;
         let seen = status_of(world, &user, fourth).await;
-        assert_eq!(
-            (&seen["status"], &seen["position"], &seen["etaSeconds"]),
-            (&json!("running"), &Value::Null, &Value::Null),
-            "{seen}"
-        );
+        assert_has!(seen, { "status": "running", "position": null, "etaSeconds": null });
         assert_eq!(status_of(world, &fifth_user, fifth).await["position"], 1);
     });
 }
@@ -178,11 +161,7 @@ fn check_user_active_sees_running_before_queued() {
         );
         let (waiting, _) = world.order(&idle).await;
         let seen = active(world, &idle).await;
-        assert_eq!(
-            (&seen["activeJobId"], &seen["activeStatus"], &seen["position"]),
-            (&json!(waiting), &json!("queued"), &json!(1)),
-            "{seen}"
-        );
+        assert_has!(seen, { "activeJobId": waiting, "activeStatus": "queued", "position": 1 });
 
         // A user's own answer, whoever else is named; the service names whom it asks about.
         let body = json!({ "userId": user.id });
@@ -273,11 +252,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         world.db().age(young, "3 minutes").await;
         assert_eq!(active(world, &user).await["hasActiveJob"], false);
         let row = world.job(young).await;
-        assert_eq!(
-            (&row["status"], &row["error_code"]),
-            (&json!("cancelled"), &json!("ORPHANED")),
-            "{row}"
-        );
+        assert_has!(row, { "status": "cancelled", "error_code": "ORPHANED" });
 
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let old = old_row(world, &user).await;
@@ -285,11 +260,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         let (real, answer) = world.order(&user).await;
         assert_eq!(answer["status"], "running", "an orphan blocks nobody: {answer}");
         let seen = active(world, &user).await;
-        assert_eq!(
-            (&seen["activeJobId"], &seen["activeStatus"]),
-            (&json!(real), &json!("running")),
-            "{seen}"
-        );
+        assert_has!(seen, { "activeJobId": real, "activeStatus": "running" });
         assert_eq!(world.job(old).await["status"], "cancelled");
         assert_eq!(world.job(real).await["status"], "running");
         assert_eq!(world.balance(&user).await, 940);
@@ -397,11 +368,7 @@ fn cancel_ends_a_waiting_job_once_and_returns_its_credits() {
         assert_eq!(world.submits_of(job).await, Vec::<Value>::new());
 
         let refusal = cancel().json(&of(job)).refused(409, "already_final").await;
-        assert_eq!(
-            (&refusal["status"], &refusal["refundedCredits"]),
-            (&json!("cancelled"), &json!(60)),
-            "{refusal}"
-        );
+        assert_has!(refusal, { "status": "cancelled", "refundedCredits": 60 });
         assert_eq!(world.balance(&user).await, 1000);
     });
 }
@@ -466,11 +433,7 @@ fn cancel_of_a_finished_job_says_what_it_came_to() {
         world.until_status(job, "completed").await;
         let refusal =
             world.call(&op("cancel")).by(&user).json(&of(job)).refused(409, "already_final").await;
-        assert_eq!(
-            (&refusal["status"], &refusal["refundedCredits"]),
-            (&json!("completed"), &json!(0)),
-            "{refusal}"
-        );
+        assert_has!(refusal, { "status": "completed", "refundedCredits": 0 });
         assert_eq!(world.balance(&user).await, 940);
     });
 }
@@ -512,11 +475,7 @@ fn a_closing_page_takes_its_waiting_jobs_with_it_and_the_queue_moves_up() {
         assert_eq!(world.balance(&user).await, 1000);
         world.db().assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
         let seen = status_of(world, &next, following).await;
-        assert_eq!(
-            (&seen["status"], &seen["position"]),
-            (&json!("queued"), &json!(1)),
-            "another user's session: {seen}"
-        );
+        assert_has!(seen, { "status": "queued", "position": 1 }, "another user's session: {seen}");
 
         assert_eq!(close(&user, json!({ "sessionId": "page-1" })).ok().await["cancelledCount"], 0);
         assert_eq!(world.balance(&user).await, 1000);
@@ -548,11 +507,7 @@ fn a_cancel_that_overtakes_its_run_wins() {
             .json(&body)
             .refused(409, "already_final")
             .await;
-        assert_eq!(
-            (&refusal["status"], &refusal["refundedCredits"]),
-            (&json!("cancelled"), &json!(0)),
-            "{refusal}"
-        );
+        assert_has!(refusal, { "status": "cancelled", "refundedCredits": 0 });
         assert_eq!(world.balance(&user).await, 1000);
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
         assert_eq!(world.submits_of(job).await, Vec::<Value>::new());
@@ -572,11 +527,7 @@ fn process_next_starts_what_may_start_and_says_why_not() {
         let mut jobs = Vec::new();
         for number in 1..=4 {
             let (job, answer) = world.order(&world.user(number).await).await;
-            assert_eq!(
-                (&answer["queued"], &answer["position"]),
-                (&json!(true), &json!(number)),
-                "{answer}"
-            );
+            assert_has!(answer, { "queued": true, "position": number });
             jobs.push(job);
         }
         assert_eq!(
@@ -589,11 +540,10 @@ fn process_next_starts_what_may_start_and_says_why_not() {
         let started = answer["started"].as_array().expect("a list").clone();
         assert_eq!(started.len(), 3, "{answer}");
         for (entry, job) in started.iter().zip(&jobs) {
-            assert_eq!(
-                (&entry["table"], &entry["jobId"]),
-                (&json!(TABLE), &json!(job)),
-                "first come, first served: {answer}"
-            );
+            assert_has!(entry, {
+                "table": TABLE,
+                "jobId": job,
+            }, "first come, first served: {answer}");
             assert!(entry["taskId"].is_string(), "{answer}");
         }
         assert_eq!(
@@ -611,21 +561,13 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
             world.script(json!({ "reset": true, "runninghub": { "times": 1, "code": 421, "shape": shape } })).await;
             let user = world.new_user(60).await;
             let (job, answer) = world.order(&user).await;
-            assert_eq!(
-                (&answer["queued"], &answer["status"]),
-                (&json!(true), &json!("queued")),
-                "shape {shape}: {answer}"
-            );
+            assert_has!(answer, { "queued": true, "status": "queued" }, "shape {shape}: {answer}");
             assert!(
                 answer["position"].is_i64() && answer["etaSeconds"].is_i64(),
                 "shape {shape}: {answer}"
             );
             let row = world.job(job).await;
-            assert_eq!(
-                (&row["error_code"], &row["credits_refunded"]),
-                (&Value::Null, &json!(0)),
-                "shape {shape}: {row}"
-            );
+            assert_has!(row, { "error_code": null, "credits_refunded": 0 }, "shape {shape}: {row}");
             assert_eq!(world.balance(&user).await, 0, "shape {shape}: it stays paid");
             let now = format!(
                 "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{job}'"
@@ -653,11 +595,7 @@ fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
         let (running, answer) = world.order(&first).await;
         assert_eq!(answer["status"], "running", "{answer}");
         let (waiting, answer) = world.order(&second).await;
-        assert_eq!(
-            (&answer["queued"], &answer["balance"]),
-            (&json!(true), &json!(940)),
-            "{answer}"
-        );
+        assert_has!(answer, { "queued": true, "balance": 940 });
         assert_eq!(world.job(waiting).await["status"], "queued");
         let admin = world.admin(1).await;
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
@@ -687,10 +625,7 @@ fn reconcile_asks_the_provider() {
         assert_eq!(found["status"], "completed", "{found}");
         assert_eq!(world.balance(&user).await, 940);
         let again = reconcile(job).ok().await;
-        assert_eq!(
-            (&again["resolved"], &again["status"], &again["reason"]),
-            (&json!(true), &json!("completed"), &json!("already_final"))
-        );
+        assert_has!(again, { "resolved": true, "status": "completed", "reason": "already_final" });
 
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let (job, _) = world.order(&user).await;

@@ -7,6 +7,7 @@ mod old_client;
 mod refusal;
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 
@@ -19,10 +20,7 @@ fn a_picture_comes_out_twice_the_size() {
         let answer = order.starts(world).await;
         assert_eq!(answer["success"], true);
         assert_eq!(answer["jobId"], json!(order.job));
-        assert_eq!(
-            (&answer["creditsCharged"], &answer["balance"]),
-            (&json!(PRICE), &json!(CREDITS - PRICE))
-        );
+        assert_has!(answer, { "creditsCharged": PRICE, "balance": CREDITS - PRICE });
         assert_eq!(answer.get("replayed"), None, "{answer}");
 
         let row = order.assert_completed(world).await;
@@ -50,12 +48,9 @@ fn a_picture_comes_out_twice_the_size() {
             world.db().rows(&states).await.iter().map(|row| row["to_status"].clone()).collect();
         assert_eq!(states, ["queued", "starting", "running", "completed"]);
         let status = order.status(world).await;
-        assert_eq!(
-            (&status["status"], &status["outputUrl"]),
-            (&json!("completed"), &row["output_url"])
-        );
-        assert_eq!((&status["errorCode"], &status["errorMessage"]), (&Value::Null, &Value::Null));
-        assert_eq!((&status["creditsRefunded"], &status["position"]), (&json!(0), &Value::Null));
+        assert_has!(status, { "status": "completed", "outputUrl": row["output_url"] });
+        assert_has!(status, { "errorCode": null, "errorMessage": null });
+        assert_has!(status, { "creditsRefunded": 0, "position": null });
     });
 }
 
@@ -81,14 +76,11 @@ fn the_receipt_is_for_its_owner() {
         };
         let own = receipts(&order.user.token).await;
         assert_eq!(own.len(), 1, "{own:?}");
-        assert_eq!(
-            (&own[0]["credits_charged"], &own[0]["credits_refunded"]),
-            (&json!(PRICE), &json!(0))
-        );
+        assert_has!(own[0], { "credits_charged": PRICE, "credits_refunded": 0 });
         assert_eq!(own[0]["credits_paid"], PRICE);
         let entries = own[0]["entries"].as_array().expect("entries");
         assert_eq!(entries.len(), 1, "{entries:?}");
-        assert_eq!((&entries[0]["kind"], &entries[0]["amount"]), (&json!("debit"), &json!(-PRICE)));
+        assert_has!(entries[0], { "kind": "debit", "amount": -PRICE });
         assert_eq!(entries[0]["balance_after"], CREDITS - PRICE);
         assert!(receipts(&stranger.token).await.is_empty());
     });
@@ -103,10 +95,7 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
 
         let while_running = order.run(world).ok().await;
         assert_eq!(while_running["replayed"], true, "{while_running}");
-        assert_eq!(
-            (&while_running["status"], &while_running["taskId"]),
-            (&json!("running"), &first["taskId"])
-        );
+        assert_has!(while_running, { "status": "running", "taskId": first["taskId"] });
         // The same request in other words: the default spelt out, another session, another field order, a header for the id.
         let words = json!({ "version": "standard", "resolution": 2048, "unknown": [1], "imageUrl": order.body["imageUrl"], "sessionId": "another page" });
         let by_header = world
@@ -116,27 +105,15 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
             .json(&words)
             .ok()
             .await;
-        assert_eq!(
-            (&by_header["replayed"], &by_header["jobId"]),
-            (&json!(true), &json!(order.job)),
-            "{by_header}"
-        );
+        assert_has!(by_header, { "replayed": true, "jobId": order.job });
 
         let row = order.assert_completed(world).await;
         let after = order.run(world).ok().await;
-        assert_eq!(
-            (&after["replayed"], &after["status"]),
-            (&json!(true), &json!("completed")),
-            "{after}"
-        );
+        assert_has!(after, { "replayed": true, "status": "completed" });
         assert_eq!(after["outputUrl"], row["output_url"]);
         for answer in [while_running, by_header, after] {
             assert_eq!(answer["success"], true);
-            assert_eq!(
-                (&answer["creditsCharged"], &answer["balance"]),
-                (&json!(PRICE), &json!(CREDITS - PRICE)),
-                "{answer}"
-            );
+            assert_has!(answer, { "creditsCharged": PRICE, "balance": CREDITS - PRICE });
         }
         assert_eq!(order.submits(world).await, 1);
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
@@ -173,11 +150,7 @@ fn a_replay_does_not_need_its_picture_any_more() {
             .await;
         assert_eq!(removed.expect("storage answers").status(), 200);
         let answer = order.run(world).ok().await;
-        assert_eq!(
-            (&answer["replayed"], &answer["status"]),
-            (&json!(true), &json!("completed")),
-            "{answer}"
-        );
+        assert_has!(answer, { "replayed": true, "status": "completed" });
     });
 }
 
@@ -248,11 +221,7 @@ fn one_live_job_per_user() {
         let order = Order::running(world).await;
         let next = order.again();
         let refusal = next.run(world).refused(409, "active_job_exists").await;
-        assert_eq!(
-            (&refusal["activeJobId"], &refusal["activeTool"]),
-            (&json!(order.job), &json!("runninghub-upscaler")),
-            "{refusal}"
-        );
+        assert_has!(refusal, { "activeJobId": order.job, "activeTool": "runninghub-upscaler" });
         assert!(refusal["activeStatus"].is_string(), "{refusal}");
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         let jobs = format!("select count(*) from unstuck.jobs where id = '{}'", next.job);
@@ -360,11 +329,7 @@ fn the_status_is_for_the_owner_by_get_and_post() {
         let path = format!("runninghub-upscaler/queue-status?jobId={}", order.job);
         let by_get = world.get(&path).by(&order.user).ok().await;
         assert_eq!(by_get, order.status(world).await);
-        assert_eq!(
-            (&by_get["status"], &by_get["position"]),
-            (&json!("queued"), &json!(1)),
-            "{by_get}"
-        );
+        assert_has!(by_get, { "status": "queued", "position": 1 });
         assert!(by_get["etaSeconds"].is_u64(), "{by_get}");
         let stranger = world.new_user(0).await;
         world.get(&path).by(&stranger).refused(404, "not_found").await;
@@ -393,22 +358,10 @@ fn a_disabled_provider_makes_jobs_wait() {
             .await;
         let order = Order::new(world).await;
         let answer = order.run(world).ok().await;
-        assert_eq!(
-            (&answer["success"], &answer["queued"]),
-            (&json!(true), &json!(true)),
-            "{answer}"
-        );
-        assert_eq!(
-            (&answer["status"], &answer["position"]),
-            (&json!("queued"), &json!(1)),
-            "{answer}"
-        );
+        assert_has!(answer, { "success": true, "queued": true });
+        assert_has!(answer, { "status": "queued", "position": 1 });
         assert!(answer["etaSeconds"].is_u64(), "{answer}");
-        assert_eq!(
-            (&answer["creditsCharged"], &answer["balance"]),
-            (&json!(PRICE), &json!(CREDITS - PRICE)),
-            "{answer}"
-        );
+        assert_has!(answer, { "creditsCharged": PRICE, "balance": CREDITS - PRICE });
         world.sweep().await;
         assert_eq!(order.submits(world).await, 0, "nothing is claimed");
         world

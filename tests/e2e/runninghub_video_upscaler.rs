@@ -1,7 +1,8 @@
 //! Videos: what comes out, what a request may say, and that one which waits is known by its URL for as long as it waits.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stand_ins::media::LONG_CLIP;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use uuid::Uuid;
 
@@ -14,11 +15,7 @@ fn a_video_comes_out_twice_the_size() {
     e2e::run(async |world| {
         let order = Order::by(world, &VIDEO).await;
         let answer = order.starts(world).await;
-        assert_eq!(
-            (&answer["creditsCharged"], &answer["balance"]),
-            (&json!(120), &json!(CREDITS - 120)),
-            "{answer}"
-        );
+        assert_has!(answer, { "creditsCharged": 120, "balance": CREDITS - 120 });
         let row = order.assert_completed(world).await;
         assert!(row["output_url"].as_str().unwrap_or_default().ends_with(".mp4"), "{row:#}");
         order.assert_real(world).await;
@@ -44,11 +41,7 @@ fn what_the_page_knows_is_kept_with_the_job_and_part_of_the_request() {
             .db()
             .row(&format!("select * from unstuck.video_upscaler_jobs where id = '{}'", order.job))
             .await;
-        assert_eq!(
-            (&row["width"], &row["height"], &row["duration_seconds"]),
-            (&json!(32), &json!(16), &json!(0.3)),
-            "{row:#}"
-        );
+        assert_has!(row, { "width": 32, "height": 16, "duration_seconds": 0.3 });
         assert_eq!(order.run(world).ok().await["replayed"], true);
         order.body["width"] = json!(33);
         order.run(world).refused(409, "idempotency_conflict").await;
@@ -153,11 +146,7 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
         }
         let order = Order::by(world, &VIDEO).await;
         let answer = order.run(world).ok().await;
-        assert_eq!(
-            (&answer["queued"], &answer["status"], &answer["position"]),
-            (&json!(true), &json!("queued"), &json!(1)),
-            "{answer}"
-        );
+        assert_has!(answer, { "queued": true, "status": "queued", "position": 1 });
         assert!(answer["etaSeconds"].is_u64(), "{answer}");
         let row = world
             .db()
@@ -166,10 +155,7 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
         for column in ["input_url", "input_file_name", "video_url"] {
             assert_eq!(row[column], json!(order.urls()[0]), "{column}");
         }
-        assert_eq!(
-            (&row["status"], &row["task_id"], &row["position"]),
-            (&json!("queued"), &Value::Null, &json!(1))
-        );
+        assert_has!(row, { "status": "queued", "task_id": null, "position": 1 });
         let audit = "select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'";
         assert_eq!(world.db().int(audit).await, 0);
 

@@ -1,6 +1,7 @@
 //! One queue over all four tools: three work at once, the others wait in order, and the limit may change at any time.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{
@@ -58,11 +59,7 @@ fn the_tools_share_the_slots_and_the_queue() {
         for (tool, position) in TOOLS.into_iter().zip(1..) {
             let order = Order::by(world, tool).await;
             let answer = order.run(world).ok().await;
-            assert_eq!(
-                (&answer["queued"], &answer["position"]),
-                (&json!(true), &json!(position)),
-                "{answer}"
-            );
+            assert_has!(answer, { "queued": true, "position": position });
             waiting.push(order);
         }
         assert_eq!(count(world, &running[0]).await, (3, 4));
@@ -151,28 +148,16 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
         for (tool, position) in TOOLS.into_iter().zip(1..) {
             let order = Order::by(world, tool).await;
             let answer = order.run(world).ok().await;
-            assert_eq!(
-                (&answer["queued"], &answer["position"]),
-                (&json!(true), &json!(position)),
-                "{answer}"
-            );
+            assert_has!(answer, { "queued": true, "position": position });
             waiting.push(order);
         }
         running.assert_completed(world).await;
         running.assert_real(world).await;
         world.sweep().await;
         let moved = world.call("runninghub-queue-manager/process-next").by_service().ok().await;
-        assert_eq!(
-            (&moved["processed"], &moved["reason"]),
-            (&json!(0), &json!("provider_disabled")),
-            "{moved}"
-        );
+        assert_has!(moved, { "processed": 0, "reason": "provider_disabled" });
         let found = check(world, &running).await;
-        assert_eq!(
-            (&found["available"], &found["totalQueued"]),
-            (&json!(false), &json!(4)),
-            "{found}"
-        );
+        assert_has!(found, { "available": false, "totalQueued": 4 });
         for order in &waiting {
             assert_eq!(order.submits(world).await, 0, "nothing is claimed");
         }

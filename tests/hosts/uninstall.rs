@@ -1,6 +1,6 @@
 //! Uninstalling refuses where that would break the app or lose something, and says what to do next.
 
-use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::hosts::{self, App, Host, Refusal, Rights, refusal, uninstall};
 use unstuck_tests::shop::UPSCALER;
 use uuid::{Uuid, uuid};
@@ -89,10 +89,7 @@ async fn it_refuses_while_a_job_lives_and_while_credits_are_here() {
     // The words as they stand, with an admin's id.
     let words = refused.hint.split("as an admin: ").nth(1).unwrap().trim_end_matches(';');
     let cancelled = host.row(&words.replace("<id of an admin>", &ADMIN.to_string())).await;
-    assert_eq!(
-        [&cancelled["status"], &cancelled["refunded_credits"]],
-        [&json!("cancelled"), &json!(60)]
-    );
+    assert_has!(cancelled, { "status": "cancelled", "refunded_credits": 60 });
 
     let refused = refuses(&host, "1 users have credits here, 100 in all").await;
     let words = refused.hint.split("; then ").nth(1).unwrap();

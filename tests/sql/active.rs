@@ -1,6 +1,7 @@
 //! Does this user have a live job? One user, a real job in each of its states, and orphans beside it, in every order.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{UPSCALER, VIDEO, enqueue_args};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -234,10 +235,7 @@ async fn what_runs_is_told_before_what_waits() {
     .await;
     assert_eq!(db.run(PROVIDER, "t1").await.job, second);
     let seen = active(&db, user).await;
-    assert_eq!(
-        (&seen["active_job_id"], &seen["active_status"]),
-        (&json!(second), &json!("running"))
-    );
+    assert_has!(seen, { "active_job_id": second, "active_status": "running" });
     assert_eq!(seen["active_table"], "video_upscaler_jobs");
 }
 

@@ -1,6 +1,7 @@
 //! Jobs of many steps, from the order to the end: one after the other, and all at once.
 
 use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{Attempt, CARDS, CHAIN};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -116,7 +117,7 @@ async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first()
     assert_eq!(open(true, 2).await[0]["task_id"], "t3", "who was left over comes first");
     db.age(lost, "30 seconds").await;
     let row = open(true, 10).await.into_iter().find(|row| row["due"] == "inbox").unwrap();
-    assert_eq!((&row["job_id"], &row["task_id"]), (&json!(lost), &json!(null)));
+    assert_has!(row, { "job_id": lost, "task_id": null });
     assert!(
         row["sent_seconds"].as_i64().is_some_and(|seconds| (30..60).contains(&seconds)),
         "{row}"
@@ -144,10 +145,7 @@ async fn cards_end_one_by_one_and_lost_ones_come_back_exactly() {
     assert_eq!(db.fail(claimed[1], "CONTENT_REFUSED").await["outcome"], "stale");
     assert_eq!(db.fail(claimed[2], "PROVIDER_FAILED").await["refunded"], 10);
     let answer = db.complete(claimed[3]).await;
-    assert_eq!(
-        (&answer["outcome"], &answer["job_status"]),
-        (&json!("completed"), &json!("completed"))
-    );
+    assert_has!(answer, { "outcome": "completed", "job_status": "completed" });
     db.assert_closed(job, "completed", None, 20).await;
     assert_eq!(db.balance(user).await, 80);
 }

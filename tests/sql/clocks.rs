@@ -1,6 +1,7 @@
 //! What happens when a clock runs out, state by state, as the SQL healer sees it (no provider is asked).
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, VIDEO, WEBSITE};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -186,20 +187,15 @@ async fn each_state_is_left_alone_before_its_time_and_closed_after_it() {
 
         db.age(job, &format!("{after}' - interval '{before}")).await;
         let swept = db.sweep().await;
-        assert_eq!(
-            (&swept["cleaned"], &swept["refunded_credits"]),
-            (&json!(1), &json!(refunded)),
-            "{state:?} at {after}: {swept}"
-        );
+        assert_has!(swept, {
+            "cleaned": 1,
+            "refunded_credits": refunded,
+        }, "{state:?} at {after}: {swept}");
         assert_eq!(swept["remaining"], 0, "{state:?}");
         db.assert_closed(job, status, code, refunded).await;
         assert_eq!(db.balance(user).await, paid + refunded, "{state:?}");
         let again = db.sweep().await;
-        assert_eq!(
-            (&again["cleaned"], &again["refunded_credits"], &again["requeued"]),
-            (&json!(0), &json!(0), &json!(0)),
-            "{state:?}"
-        );
+        assert_has!(again, { "cleaned": 0, "refunded_credits": 0, "requeued": 0 }, "{state:?}");
     }
 }
 
@@ -230,12 +226,9 @@ async fn what_was_handed_over_and_never_sent_goes_back_three_times() {
         assert_eq!(attempt.run, rescues);
         db.age(job, "26 seconds").await;
         let swept = db.sweep().await;
-        assert_eq!((&swept["requeued"], &swept["cleaned"]), (&json!(1), &json!(0)));
+        assert_has!(swept, { "requeued": 1, "cleaned": 0 });
         let step = db.step(job, 1).await;
-        assert_eq!(
-            (&step["status"], &step["rescues"], &step["attempts"]),
-            (&json!("queued"), &json!(rescues), &json!(0))
-        );
+        assert_has!(step, { "status": "queued", "rescues": rescues, "attempts": 0 });
         assert_eq!(db.job(job).await["status"], "queued");
         assert!(!db.sent(attempt).await, "the worker that lost its lease submits nothing");
     }
@@ -262,7 +255,7 @@ async fn a_dead_synchronous_attempt_is_repeated_and_its_siblings_go_on() {
             assert_eq!(swept["requeued"], 1);
             assert_eq!(db.claim("gemini", 5).await, [Attempt { job, step: 1, run: attempts + 1 }]);
         } else {
-            assert_eq!((&swept["requeued"], &swept["refunded_credits"]), (&json!(0), &json!(10)));
+            assert_has!(swept, { "requeued": 0, "refunded_credits": 10 });
         }
     }
     assert_eq!(db.job(job).await["status"], "running");
@@ -280,7 +273,7 @@ async fn a_website_whose_worker_died_is_left_for_its_own_cleanup() {
     };
     db.age(job, "5 minutes").await;
     let swept = db.sweep().await;
-    assert_eq!((&swept["cleaned"], &swept["requeued"]), (&json!(0), &json!(0)));
+    assert_has!(swept, { "cleaned": 0, "requeued": 0 });
     assert_eq!(db.step(job, 1).await["status"], "running");
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use unstuck_tests::Database;
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, VIDEO, enqueue_args};
 use uuid::Uuid;
 
@@ -18,10 +19,7 @@ async fn takes_the_price_once_and_queues_the_job() {
     assert_eq!(answer["balance"], 40);
     assert_eq!(db.entries(job).await, [-60]);
     let step = db.step(job, 1).await;
-    assert_eq!(
-        (&step["status"], &step["share"], &step["run"]),
-        (&json!("queued"), &json!(60), &json!(0))
-    );
+    assert_has!(step, { "status": "queued", "share": 60, "run": 0 });
     db.assert_healthy().await;
 }
 
@@ -39,10 +37,7 @@ async fn a_repeated_request_changes_nothing() {
 
     db.cancel(user, job).await.unwrap();
     let after = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!(
-        (&after["replayed"], &after["status"], &after["credits_refunded"]),
-        (&json!(true), &json!("cancelled"), &json!(60))
-    );
+    assert_has!(after, { "replayed": true, "status": "cancelled", "credits_refunded": 60 });
     assert_eq!(db.balance(user).await, 100);
     assert_eq!(db.int("select count(*) from unstuck.jobs").await, 1);
     db.assert_healthy().await;

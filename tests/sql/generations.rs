@@ -1,6 +1,7 @@
 //! Websites whose attempt stopped: reserved once, retried once, given up once; and what a retry may never touch.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::WEBSITE;
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -34,10 +35,7 @@ async fn a_stale_one_is_reserved_once_and_a_failed_call_puts_it_back() {
     let job = stale(&db, db.user(50).await).await;
     let found = stale_ones(&db, 10).await;
     assert_eq!(found.len(), 1);
-    assert_eq!(
-        (&found[0]["job_id"], &found[0]["action"], &found[0]["tool"]),
-        (&json!(job), &json!("retry"), &json!(WEBSITE))
-    );
+    assert_has!(found[0], { "job_id": job, "action": "retry", "tool": WEBSITE });
     assert!(stale_ones(&db, 10).await.is_empty(), "reserved");
     let run = found[0]["run"].clone();
     db.ask("generation_put_back_v1", json!({ "p_job_id": job, "p_run": run })).await;
@@ -67,16 +65,8 @@ async fn two_retries_free_then_failed_and_refunded_once() {
     let job = stale(&db, user).await;
     for number in 1..=2 {
         let retried = db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
-        assert_eq!(
-            (&retried["outcome"], &retried["retries"]),
-            (&json!("retried"), &json!(number)),
-            "{retried}"
-        );
-        assert_eq!(
-            (&retried["user_id"], &retried["balance"]),
-            (&json!(user), &json!(0)),
-            "{retried}"
-        );
+        assert_has!(retried, { "outcome": "retried", "retries": number });
+        assert_has!(retried, { "user_id": user, "balance": 0 });
         let refused = db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
         assert_eq!(refused.message, "in_progress", "the second of two");
         assert!(stale_ones(&db, 10).await.is_empty(), "no longer stale");
@@ -89,11 +79,7 @@ async fn two_retries_free_then_failed_and_refunded_once() {
         lease_is_over(&db, job).await;
     }
     let found = stale_ones(&db, 10).await;
-    assert_eq!(
-        (&found[0]["action"], &found[0]["refunded"]),
-        (&json!("failed"), &json!(50)),
-        "{found:?}"
-    );
+    assert_has!(found[0], { "action": "failed", "refunded": 50 }, "{found:?}");
     db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
     assert_eq!(db.balance(user).await, 50);
     assert_eq!(db.step(job, 1).await["attempts"], 3);
@@ -112,10 +98,7 @@ async fn a_retry_of_one_without_attempts_closes_it() {
     let job = stale(&db, user).await;
     db.exec("update unstuck.job_steps set attempts = 3").await;
     let closed = db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await;
-    assert_eq!(
-        (&closed["outcome"], &closed["status"], &closed["refunded"]),
-        (&json!("closed"), &json!("failed"), &json!(50))
-    );
+    assert_has!(closed, { "outcome": "closed", "status": "failed", "refunded": 50 });
     assert_eq!(closed["balance"], 50);
     db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
 }
@@ -202,10 +185,7 @@ async fn its_owner_sees_where_the_files_lie_once_it_is_completed() {
     let of = |user: Uuid, tool: &str| json!({ "p_user_id": user, "p_tool": tool, "p_job_id": job });
     let attempt = db.claim_one("llm").await;
     let seen = db.ask("generation_get_v1", of(user, WEBSITE)).await;
-    assert_eq!(
-        (&seen["status"], &seen["output_url"], &seen["retries"]),
-        (&json!("running"), &Value::Null, &json!(0))
-    );
+    assert_has!(seen, { "status": "running", "output_url": null, "retries": 0 });
     db.complete(attempt).await;
     let seen = db.ask("generation_get_v1", of(user, WEBSITE)).await;
     assert_eq!(

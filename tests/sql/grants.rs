@@ -1,6 +1,7 @@
 //! Who may do what: nobody but the service calls a queue or money function, nobody writes a table, a user reads own rows.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -331,10 +332,7 @@ async fn a_receipt_tells_every_entry() {
     page.become_caller("authenticated", Some(user)).await;
     let receipt =
         page.row(&format!("select * from unstuck.job_receipts where job_id = '{job}'")).await;
-    assert_eq!(
-        (&receipt["credits_charged"], &receipt["credits_refunded"], &receipt["credits_paid"]),
-        (&json!(60), &json!(60), &json!(0))
-    );
+    assert_has!(receipt, { "credits_charged": 60, "credits_refunded": 60, "credits_paid": 0 });
     let entries: Vec<(&Value, &Value, &Value)> = receipt["entries"]
         .as_array()
         .unwrap()
@@ -391,11 +389,7 @@ async fn load_and_hours_are_for_admins() {
     let page = db.connect().await;
     page.become_caller("authenticated", Some(db.admin().await)).await;
     let load = page.row("select * from unstuck.provider_load where provider = 'runninghub'").await;
-    assert_eq!(
-        (&load["max_concurrent"], &load["running"], &load["waiting"], &load["enabled"]),
-        (&json!(3), &json!(1), &json!(1), &json!(true)),
-        "{load}"
-    );
+    assert_has!(load, { "max_concurrent": 3, "running": 1, "waiting": 1, "enabled": true });
     assert_eq!(load["oldest_waiting_seconds"], 0, "{load}");
     let hours = page.rows("select * from unstuck.jobs_by_hour").await;
     assert_eq!(hours.len(), 24);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -95,11 +96,7 @@ async fn one_sweep_closes_all_and_returns_exactly() {
     let incident = incident(&db).await;
     let before = balances(&db, &incident).await;
     let swept = db.sweep().await;
-    assert_eq!(
-        (&swept["cleaned"], &swept["remaining"], &swept["requeued"]),
-        (&json!(72), &json!(0), &json!(0)),
-        "{swept}"
-    );
+    assert_has!(swept, { "cleaned": 72, "remaining": 0, "requeued": 0 });
     assert_eq!(swept["refunded_credits"], incident.owed.values().sum::<i64>());
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert_eq!(
@@ -114,7 +111,7 @@ async fn one_sweep_closes_all_and_returns_exactly() {
     db.assert_healthy().await;
 
     let again = db.sweep().await;
-    assert_eq!((&again["cleaned"], &again["refunded_credits"]), (&json!(0), &json!(0)));
+    assert_has!(again, { "cleaned": 0, "refunded_credits": 0 });
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
 }
 
@@ -171,7 +168,7 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     let bad = bad_row(&db, user, "running", "1000 hours").await;
     let before = balances(&db, &incident).await;
     let swept = db.sweep().await;
-    assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(72), &json!(0)), "{swept}");
+    assert_has!(swept, { "cleaned": 72, "remaining": 0 });
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
 
     let row = db.job(bad).await;
@@ -192,7 +189,7 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
         );
     }
     let again = db.sweep().await;
-    assert_eq!((&again["cleaned"], &again["refunded_credits"]), (&json!(0), &json!(0)));
+    assert_has!(again, { "cleaned": 0, "refunded_credits": 0 });
     assert_eq!(
         db.int("select count(*) from unstuck.job_events where event = 'quarantined'").await,
         1
@@ -263,11 +260,7 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
     for (cleaned, remaining) in [(100, 150), (100, 50), (50, 0), (0, 0)] {
         let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 100 })).await;
-        assert_eq!(
-            (&swept["cleaned"], &swept["remaining"]),
-            (&json!(cleaned), &json!(remaining)),
-            "{swept}"
-        );
+        assert_has!(swept, { "cleaned": cleaned, "remaining": remaining });
     }
     assert_eq!(db.int("select count(*) from unstuck.jobs where status = 'running'").await, 150);
 }
@@ -288,7 +281,7 @@ async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     ))
     .await;
     let swept = db.sweep().await;
-    assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(72), &json!(0)), "{swept}");
+    assert_has!(swept, { "cleaned": 72, "remaining": 0 });
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert!(!db.job(job).await["quarantined_at"].is_null());
     let event = db

@@ -2,6 +2,7 @@
 //! waits. Whatever else they write is not read.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, UPSCALER, VIDEO};
 use unstuck_tests::{Database, Session, SqlError};
 use uuid::Uuid;
@@ -51,16 +52,10 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
     )
     .await
     .unwrap();
-    assert_eq!(
-        (&row["status"], &row["position"], &row["user_credit_cost"]),
-        (&json!("queued"), &json!(null), &json!(0))
-    );
-    assert_eq!((&row["input_file_name"], &row["resolution"]), (&json!("in.png"), &json!(1024)));
+    assert_has!(row, { "status": "queued", "position": null, "user_credit_cost": 0 });
+    assert_has!(row, { "input_file_name": "in.png", "resolution": 1024 });
     let stored = db.job(job).await;
-    assert_eq!(
-        (&stored["status"], &stored["request_hash"], &stored["session_id"]),
-        (&json!("pending"), &json!(null), &json!("s1"))
-    );
+    assert_has!(stored, { "status": "pending", "request_hash": null, "session_id": "s1" });
     assert_eq!(
         db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"],
         false
@@ -70,14 +65,11 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
     // The upload took a while; `/run` adopts the row and its time begins anew.
     db.age(job, "90 seconds").await;
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!(
-        (&answer["status"], &answer["replayed"], &answer["balance"]),
-        (&json!("queued"), &json!(false), &json!(40))
-    );
+    assert_has!(answer, { "status": "queued", "replayed": false, "balance": 40 });
     let adopted = db.job(job).await;
     let fresh = db.row(&format!("select clock_timestamp() - created_at < interval '10 seconds' as fresh, expires_at - queued_at as span from unstuck.jobs where id = '{job}'")).await;
-    assert_eq!((&fresh["fresh"], &fresh["span"]), (&json!(true), &json!("00:20:00")));
-    assert_eq!((&adopted["credits_charged"], &adopted["total_steps"]), (&json!(60), &json!(1)));
+    assert_has!(fresh, { "fresh": true, "span": "00:20:00" });
+    assert_has!(adopted, { "credits_charged": 60, "total_steps": 1 });
     db.assert_healthy().await;
 }
 
@@ -126,10 +118,7 @@ async fn forged_columns_are_not_read() {
     // An update of anything else is no update.
     page.exec(&format!("update unstuck.upscaler_jobs set status = 'completed', output_url = 'x', user_credit_cost = 5 where id = '{job}'")).await;
     let after = db.job(job).await;
-    assert_eq!(
-        (&after["status"], &after["output_url"], &after["credits_charged"]),
-        (&json!("pending"), &json!(null), &json!(0))
-    );
+    assert_has!(after, { "status": "pending", "output_url": null, "credits_charged": 0 });
 }
 
 #[tokio::test]
@@ -151,17 +140,19 @@ async fn the_answer_shows_the_row_as_it_is() {
     let seen =
         async || page.row(&format!("select * from unstuck.upscaler_jobs where id = '{job}'")).await;
     assert_eq!(inserted, seen().await);
-    assert_eq!((&inserted["status"], &inserted["user_credit_cost"]), (&json!("queued"), &json!(0)));
+    assert_has!(inserted, { "status": "queued", "user_credit_cost": 0 });
     let ended = page
         .returned(&format!(
             "update unstuck.upscaler_jobs set {forged} where id = '{job}' returning *"
         ))
         .await;
     assert_eq!(ended, seen().await);
-    assert_eq!(
-        (&ended["status"], &ended["error_code"], &ended["output_url"], &ended["user_credit_cost"]),
-        (&json!("cancelled"), &json!("CANCELLED"), &json!(null), &json!(0))
-    );
+    assert_has!(ended, {
+        "status": "cancelled",
+        "error_code": "CANCELLED",
+        "output_url": null,
+        "user_credit_cost": 0,
+    });
 }
 
 #[tokio::test]
@@ -446,11 +437,7 @@ async fn a_row_is_adopted_unless_its_user_cancelled_it() {
         let before = db.job(job).await;
         match (db.enqueue(user, job, UPSCALER, 1).await, refusal) {
             (Ok(answer), None) => {
-                assert_eq!(
-                    (&answer["status"], &answer["replayed"]),
-                    (&json!("queued"), &json!(false)),
-                    "{what}"
-                );
+                assert_has!(answer, { "status": "queued", "replayed": false }, "{what}");
                 let row = db.job(job).await;
                 assert!(
                     row["completed_at"].is_null() && row["error_code"].is_null(),

@@ -1,6 +1,7 @@
 //! What callers and healers read: one job, the live job of a user, the queue, health; and what a read heals.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -17,14 +18,8 @@ async fn a_job_is_read_by_its_owner_and_the_service() {
     let (user, other) = (db.user(100).await, db.user(60).await);
     let job = db.order(user, UPSCALER, 1).await;
     let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
-    assert_eq!(
-        (&row["status"], &row["position"], &row["balance"]),
-        (&json!("queued"), &json!(1), &json!(40))
-    );
-    assert_eq!(
-        (&row["table_name"], &row["credits_charged"], &row["total_steps"]),
-        (&json!("upscaler_jobs"), &json!(60), &json!(1))
-    );
+    assert_has!(row, { "status": "queued", "position": 1, "balance": 40 });
+    assert_has!(row, { "table_name": "upscaler_jobs", "credits_charged": 60, "total_steps": 1 });
     assert!(row["eta_seconds"].as_i64().unwrap() > 0);
     assert_eq!(db.ask("job_get_v1", get(json!(null), json!(null), job)).await["status"], "queued");
     for args in [
@@ -44,10 +39,12 @@ async fn reading_an_overdue_job_heals_it() {
     let job = db.order(user, UPSCALER, 1).await;
     db.age(job, "11 minutes").await;
     let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
-    assert_eq!(
-        (&row["status"], &row["error_code"], &row["credits_refunded"], &row["balance"]),
-        (&json!("failed"), &json!("QUEUE_TIMEOUT"), &json!(60), &json!(60))
-    );
+    assert_has!(row, {
+        "status": "failed",
+        "error_code": "QUEUE_TIMEOUT",
+        "credits_refunded": 60,
+        "balance": 60,
+    });
     db.assert_healthy().await;
 }
 
@@ -81,14 +78,13 @@ async fn the_queue_is_counted() {
     }
     db.claim(PROVIDER, 2).await;
     let row = db.ask("queue_check_v1", json!({ "p_provider": PROVIDER })).await;
-    assert_eq!(
-        (&row["max_concurrent"], &row["running"], &row["slots_available"], &row["total_queued"]),
-        (&json!(3), &json!(2), &json!(1), &json!(3))
-    );
-    assert_eq!(
-        (&row["queued_by_tool"], &row["enabled"], &row["last_sweep_at"]),
-        (&json!({ UPSCALER: 3 }), &json!(true), &json!(null))
-    );
+    assert_has!(row, {
+        "max_concurrent": 3,
+        "running": 2,
+        "slots_available": 1,
+        "total_queued": 3,
+    });
+    assert_has!(row, { "queued_by_tool": { UPSCALER: 3 }, "enabled": true, "last_sweep_at": null });
     assert!(row["oldest_queued_seconds"].is_i64());
     assert!(db.call("queue_check_v1", json!({ "p_provider": "none" })).await.is_empty());
     db.exec("update unstuck.providers set max_concurrent = 1").await;
@@ -111,10 +107,7 @@ async fn health_reads_what_the_last_sweep_stored() {
         json!({ "stuck": 0, "violations": 0, "remaining": 0 })
     );
     let row = db.row("select * from unstuck.sweeps").await;
-    assert_eq!(
-        (&row["delivered"], &row["cleaned"], &row["refunded_credits"]),
-        (&json!(1), &json!(2), &json!(60))
-    );
+    assert_has!(row, { "delivered": 1, "cleaned": 2, "refunded_credits": 60 });
 
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
@@ -130,7 +123,7 @@ async fn health_reads_what_the_last_sweep_stored() {
     db.exec("update unstuck.sweeps set finished_at = finished_at - interval '5 minutes'").await;
     let health = db.ask("health_v1", json!({})).await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
-    assert_eq!((&health["stuck"], &health["violations"]), (&json!(1), &json!(1)));
+    assert_has!(health, { "stuck": 1, "violations": 1 });
 }
 
 #[tokio::test]
@@ -158,10 +151,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert!(due(PROVIDER).await.is_empty());
     db.age(running, "31 seconds").await;
     let row = db.due(PROVIDER).await;
-    assert_eq!(
-        (&row[0]["task_id"], &row[0]["tool"], &row[0]["user_id"], &row[0]["run"]),
-        (&json!("t1"), &json!(UPSCALER), &json!(user), &json!(1))
-    );
+    assert_has!(row[0], { "task_id": "t1", "tool": UPSCALER, "user_id": user, "run": 1 });
     assert!(due(PROVIDER).await.is_empty(), "reserved");
     db.age(running, "31 seconds").await;
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, false)]);
@@ -181,10 +171,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     db.ask("webhook_record_v1", call).await;
     db.age(unknown, "31 seconds").await;
     let row = db.due(PROVIDER).await;
-    assert_eq!(
-        (&row[0]["due"], &row[0]["task_id"], &row[0]["inbox"]),
-        (&json!("inbox"), &json!("t2"), &json!({ "hello": 1 }))
-    );
+    assert_has!(row[0], { "due": "inbox", "task_id": "t2", "inbox": { "hello": 1 } });
     db.exec("delete from unstuck.jobs").await;
 
     // Finished there, not stored here: the copier's lease ran out.
@@ -194,7 +181,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert!(due(PROVIDER).await.is_empty());
     db.age(copy, "91 seconds").await;
     let row = db.due(PROVIDER).await;
-    assert_eq!((&row[0]["due"], &row[0]["output"]), (&json!("copy"), &json!({ "files": ["t3"] })));
+    assert_has!(row[0], { "due": "copy", "output": { "files": ["t3"] } });
     assert!(due(PROVIDER).await.is_empty(), "reserved");
     assert_eq!(db.done(attempt, "t3").await["outcome"], "stale", "the healer has the lease");
     assert_eq!(db.ask("step_heartbeat_v1", attempt.args()).await["applied"], true);

@@ -2,6 +2,7 @@
 //! for ever but what was sold.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER};
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
@@ -102,7 +103,7 @@ async fn each_kind_goes_at_its_age_and_not_before() {
     }
     db.assert_healthy().await;
     let health = db.ask("health_v1", json!({})).await;
-    assert_eq!((&health["stuck"], &health["violations"]), (&json!(0), &json!(0)), "{health}");
+    assert_has!(health, { "stuck": 0, "violations": 0 });
     assert!(pass(&db, "10 years").await.iter().all(|row| row["error"].is_null()));
     let kept = [
         ("jobs", 2),
@@ -282,17 +283,9 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
     let updated = db.job(job).await["updated_at"].clone();
     pass(&db, "91 days").await;
     let row = db.job(job).await;
-    assert_eq!(
-        (&row["input"], &row["updated_at"]),
-        (&json!({}), &updated),
-        "nothing else has changed"
-    );
+    assert_has!(row, { "input": {}, "updated_at": updated }, "nothing else has changed");
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!(
-        (&answer["replayed"], &answer["status"]),
-        (&json!(true), &json!("failed")),
-        "a replay"
-    );
+    assert_has!(answer, { "replayed": true, "status": "failed" }, "a replay");
     assert_eq!(db.entries(job).await, [-60, 60]);
     let error = db.enqueue(user, job, UPSCALER, 2).await.unwrap_err();
     assert_eq!(error.message, "idempotency_conflict");

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use unstuck_tests::Database;
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER};
 use uuid::Uuid;
 
@@ -17,11 +18,8 @@ async fn a_claim_takes_no_more_than_the_limit_and_gives_a_new_run() {
     }
     let rows = db.call("step_claim_v1", json!({ "p_provider": PROVIDER, "p_limit": 2 })).await;
     assert_eq!(rows.len(), 2);
-    assert_eq!(
-        (&rows[0]["job_id"], &rows[0]["run"], &rows[0]["step"]),
-        (&json!(jobs[0]), &json!(1), &json!(1))
-    );
-    assert_eq!((&rows[0]["tool"], &rows[0]["attempts"]), (&json!(UPSCALER), &json!(0)));
+    assert_has!(rows[0], { "job_id": jobs[0], "run": 1, "step": 1 });
+    assert_has!(rows[0], { "tool": UPSCALER, "attempts": 0 });
     assert_eq!(rows[0]["input"]["body"]["step"], 1);
     assert_eq!(db.claim(PROVIDER, 10).await.len(), 1, "one of three slots was left");
     assert!(db.claim(PROVIDER, 10).await.is_empty());
@@ -174,7 +172,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     let due: Vec<_> =
         db.due(PROVIDER).await.into_iter().filter(|due| due["due"] == "cancel").collect();
     assert_eq!(due.len(), 1, "{due:?}");
-    assert_eq!((&due[0]["job_id"], &due[0]["task_id"]), (&json!(other.job), &json!("owed")));
+    assert_has!(due[0], { "job_id": other.job, "task_id": "owed" });
 
     // What nobody else has is the caller's: its own submit was answered late.
     assert_eq!(db.started(closed, "its-own").await, "cancel_due");
@@ -208,9 +206,9 @@ async fn a_webhook_that_came_first_is_announced() {
     let first = db.ask("webhook_record_v1", call.clone()).await;
     assert_eq!(first["recorded"], true);
     let again = db.ask("webhook_record_v1", call).await;
-    assert_eq!((&again["recorded"], &again["inbox_id"]), (&json!(false), &first["inbox_id"]));
+    assert_has!(again, { "recorded": false, "inbox_id": first["inbox_id"] });
     let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
-    assert_eq!((&answer["outcome"], &answer["webhook_waiting"]), (&json!("running"), &json!(true)));
+    assert_has!(answer, { "outcome": "running", "webhook_waiting": true });
     for _ in 0..2 {
         assert_eq!(
             db.ask("webhook_applied_v1", json!({ "p_inbox_id": first["inbox_id"] })).await["applied"],
@@ -236,10 +234,7 @@ async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
     let attempt = db.claim_one(PROVIDER).await;
     db.requeue(attempt, "capacity", 0).await;
     let step = db.step(job, 1).await;
-    assert_eq!(
-        (&step["attempts"], &step["status"], &step["run"]),
-        (&json!(0), &json!("queued"), &json!(6))
-    );
+    assert_has!(step, { "attempts": 0, "status": "queued", "run": 6 });
     assert_eq!(db.job(job).await["status"], "queued");
     for outcome in ["queued", "queued", "failed"] {
         let attempt = db.claim_one(PROVIDER).await;
@@ -442,10 +437,7 @@ async fn an_owed_cancel_is_struck_once_told() {
     db.cancel_as_admin(admin, job).await.unwrap();
     let owed = db.due(PROVIDER).await;
     assert_eq!(owed.len(), 1);
-    assert_eq!(
-        (&owed[0]["due"], &owed[0]["task_id"], &owed[0]["run"]),
-        (&json!("cancel"), &json!("t1"), &json!(1))
-    );
+    assert_has!(owed[0], { "due": "cancel", "task_id": "t1", "run": 1 });
     assert!(db.due(PROVIDER).await.is_empty(), "reserved for a moment");
     for task in ["other", "t1", "t1"] {
         let remaining = db
@@ -469,13 +461,10 @@ async fn a_snapshot_tells_where_a_step_is() {
     let attempt = db.run(PROVIDER, "t1").await;
     let args = json!({ "p_job_id": job, "p_step": 1 });
     let row = db.ask("step_get_v1", args.clone()).await;
-    assert_eq!(
-        (&row["status"], &row["sent"], &row["done"], &row["task_id"]),
-        (&json!("running"), &json!(true), &json!(false), &json!("t1"))
-    );
+    assert_has!(row, { "status": "running", "sent": true, "done": false, "task_id": "t1" });
     db.done(attempt, "t1").await;
     let row = db.ask("step_get_v1", args).await;
-    assert_eq!((&row["done"], &row["output"]), (&json!(true), &json!({ "files": ["t1"] })));
+    assert_has!(row, { "done": true, "output": { "files": ["t1"] } });
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, WEBSITE};
 use unstuck_tests::{Database, Session, SqlError, sources};
 use uuid::Uuid;
@@ -273,10 +274,7 @@ async fn the_next_migration_is_applied_while_workers_work() {
     }
     for row in closed {
         let now = db.job(unstuck_tests::shop::id(&row["id"])).await;
-        assert_eq!(
-            (&now["status"], &now["credits_refunded"]),
-            (&row["status"], &row["credits_refunded"])
-        );
+        assert_has!(now, { "status": row["status"], "credits_refunded": row["credits_refunded"] });
     }
     db.assert_healthy().await;
     let expected = dump(&made_of(&copy.project().sources().unwrap()).await).await;

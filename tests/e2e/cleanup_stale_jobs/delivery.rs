@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{Order, PRICE, lease_is_over, sweep_until, until_at_provider};
@@ -29,7 +30,7 @@ fn storage_that_is_down_for_a_while_delays_the_delivery() {
         let order = finished(world).await;
         world.storage_is_down(503).await;
         let report = world.sweep().await;
-        assert_eq!((&report["delivered"], &report["cleaned"]), (&json!(0), &json!(0)), "{report}");
+        assert_has!(report, { "delivered": 0, "cleaned": 0 });
         let step = order.step(world).await;
         assert_eq!(step["status"], "running");
         assert!(!step["provider_done_at"].is_null(), "it holds no place at the provider: {step:#}");
@@ -64,11 +65,7 @@ fn what_cannot_be_delivered_while_the_job_lives_is_returned() {
         );
         world.db().age(order.job, "10 minutes").await;
         let report = world.sweep().await;
-        assert_eq!(
-            (&report["cleaned"], &report["refundedCredits"]),
-            (&json!(1), &json!(PRICE)),
-            "{report}"
-        );
+        assert_has!(report, { "cleaned": 1, "refundedCredits": PRICE });
         order.assert_returned(world, "failed", "DELIVERY_FAILED").await;
         assert_eq!(
             order.step(world).await["provider_cancel_due"],
@@ -141,11 +138,7 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
         })
         .await;
         let row = order.row(world).await;
-        assert_eq!(
-            (&row["credits_refunded"], &row["output_url"]),
-            (&json!(PRICE), &Value::Null),
-            "{row:#}"
-        );
+        assert_has!(row, { "credits_refunded": PRICE, "output_url": null });
     });
 }
 

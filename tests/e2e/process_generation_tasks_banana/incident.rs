@@ -1,6 +1,7 @@
 //! 72 card jobs stuck for ever, 33 of them without `started_at`: one run of the healer over HTTP.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 
 /// Five cards at 10 credits each; every second job has one card delivered, every seventh has no steps at all.
@@ -27,26 +28,19 @@ fn one_run_closes_all_of_them_and_returns_exactly() {
         let owed =
             world.db().int("select sum(case when has_card then 40 else 50 end) from stuck").await;
         let report = world.sweep().await;
-        assert_eq!((&report["cleaned"], &report["remaining"]), (&json!(72), &json!(0)), "{report}");
+        assert_has!(report, { "cleaned": 72, "remaining": 0 });
         assert_eq!(report["refundedCredits"], owed);
         let tables = report["tables"].as_array().expect("tables");
         let cards =
             tables.iter().find(|row| row["table_name"] == "generation_jobs").expect("its table");
-        assert_eq!(
-            (&cards["cancelled_count"], &cards["refunded_credits"]),
-            (&json!(72), &json!(owed))
-        );
+        assert_has!(cards, { "cancelled_count": 72, "refunded_credits": owed });
         let wrong = "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join unstuck.jobs j using (id)
             where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 50 end)
               or (j.status = 'failed' and j.error_message is null)
               or exists (select from unstuck.job_steps t where t.job_id = s.id and t.completed_at is null)";
         assert_eq!(world.db().rows(wrong).await, Vec::<Value>::new());
         let again = world.sweep().await;
-        assert_eq!(
-            (&again["cleaned"], &again["refundedCredits"]),
-            (&json!(0), &json!(0)),
-            "{again}"
-        );
+        assert_has!(again, { "cleaned": 0, "refundedCredits": 0 });
         assert_eq!(
             world.provider_calls(":generateContent").await.len(),
             0,

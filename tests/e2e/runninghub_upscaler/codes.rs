@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{CREDITS, Order, PRICE, ask_at_every_sweep};
@@ -109,11 +110,7 @@ async fn assert_tried_again_in(
     seconds: RangeInclusive<i64>,
 ) {
     let row = order.row(world).await;
-    assert_eq!(
-        (&row["status"], &row["credits_refunded"]),
-        (&json!("queued"), &json!(0)),
-        "{code}: {row:#}"
-    );
+    assert_has!(row, { "status": "queued", "credits_refunded": 0 }, "{code}: {row:#}");
     // From when it was put back: what this test did in between does not count.
     let sql = format!(
         "select ceil(extract(epoch from s.not_before - j.updated_at))::int from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
@@ -147,26 +144,14 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
             let refusal = answer.expect_refusal(422, "provider_rejected");
             let word = if class == Refused { "CONTENT_REFUSED" } else { "PROVIDER_REJECTED" };
             let message = assert_failed(world, order, code, word, words).await;
-            assert_eq!(
-                (&refusal["message"], &refusal["errorCode"]),
-                (&json!(message), &json!(word)),
-                "{code}"
-            );
-            assert_eq!(
-                (&refusal["refunded"], &refusal["refundedCredits"]),
-                (&json!(true), &json!(PRICE)),
-                "{code}"
-            );
+            assert_has!(refusal, { "message": message, "errorCode": word }, "{code}");
+            assert_has!(refusal, { "refunded": true, "refundedCredits": PRICE }, "{code}");
             let is_bare = message == format!("{word}: {words}. 60 credits were returned.");
             assert_eq!(is_bare, class != Rejected, "{code}: {message}");
         }
         Full | Passing(..) => {
             let answer = answer.expect(200);
-            assert_eq!(
-                (&answer["queued"], &answer["status"]),
-                (&json!(true), &json!("queued")),
-                "{code}: {answer}"
-            );
+            assert_has!(answer, { "queued": true, "status": "queued" }, "{code}: {answer}");
             let (attempts, seconds) =
                 if let Passing(low, high) = class { (1, low..=high) } else { (0, 30..=120) };
             assert_eq!(order.step(world).await["attempts"], attempts, "{code}");
@@ -174,11 +159,7 @@ async fn assert_refused(world: &World, order: &Order, code: i64, class: Class, w
         }
         Working => {
             let answer = answer.expect(200);
-            assert_eq!(
-                (&answer["status"], &answer["taskId"]),
-                (&json!("running"), &Value::Null),
-                "{code}: {answer}"
-            );
+            assert_has!(answer, { "status": "running", "taskId": null }, "{code}: {answer}");
             assert_eq!(world.db().entries(order.job).await, [-PRICE], "{code}");
         }
     }

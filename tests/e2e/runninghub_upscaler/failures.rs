@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{
@@ -47,22 +48,14 @@ fn a_refusal_fails_the_job_and_returns_the_credits() {
 }
 
 async fn assert_rejected(world: &World, order: &Order, refusal: &Value, word: &str) {
-    assert_eq!(
-        (&refusal["refunded"], &refusal["refundedCredits"]),
-        (&json!(true), &json!(PRICE)),
-        "{refusal}"
-    );
+    assert_has!(refusal, { "refunded": true, "refundedCredits": PRICE });
     let message = refusal["message"].as_str().unwrap_or_default();
     assert!(message.starts_with(&format!("{word}: ")), "{message}");
     order.assert_returned(world, "failed", word).await;
     assert_eq!(world.balance(&order.user).await, CREDITS);
     assert_eq!(order.submits(world).await, 1);
     let replay = order.run(world).ok().await;
-    assert_eq!(
-        (&replay["replayed"], &replay["status"]),
-        (&json!(true), &json!("failed")),
-        "{replay}"
-    );
+    assert_has!(replay, { "replayed": true, "status": "failed" });
     assert_eq!(order.submits(world).await, 1, "a replay submits nothing");
 }
 
@@ -93,19 +86,11 @@ fn a_full_provider_puts_the_job_back_and_not_to_failure() {
 /// Queued again, paid, with a place and an estimate, to be tried in that many seconds.
 async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeInclusive<i64>) {
     let answer = order.run(world).ok().await;
-    assert_eq!(
-        (&answer["queued"], &answer["status"]),
-        (&json!(true), &json!("queued")),
-        "{answer}"
-    );
+    assert_has!(answer, { "queued": true, "status": "queued" });
     assert!(answer["position"].is_u64() && answer["etaSeconds"].is_u64(), "{answer}");
     assert_eq!(answer["balance"], CREDITS - PRICE);
     let step = order.step(world).await;
-    assert_eq!(
-        (&step["status"], &step["sent_at"], &step["lease_until"]),
-        (&json!("queued"), &Value::Null, &Value::Null),
-        "{step:#}"
-    );
+    assert_has!(step, { "status": "queued", "sent_at": null, "lease_until": null });
     let sql = format!(
         "select ceil(extract(epoch from not_before - clock_timestamp()))::int from unstuck.job_steps where job_id = '{}'",
         order.job
@@ -160,11 +145,7 @@ fn a_passing_fault_that_passes_costs_nothing_but_time() {
 /// The provider has it and we were not told: neither refunded nor sent again.
 async fn assert_unknown(world: &World, order: &Order) {
     let answer = order.run(world).ok().await;
-    assert_eq!(
-        (&answer["status"], &answer["taskId"]),
-        (&json!("running"), &Value::Null),
-        "{answer}"
-    );
+    assert_has!(answer, { "status": "running", "taskId": null });
     assert_eq!(answer["balance"], CREDITS - PRICE);
     for _ in 0..2 {
         lease_is_over(world, order.job).await;
@@ -202,11 +183,7 @@ fn a_lost_answer_is_settled_by_the_webhook() {
         let order = Order::new(world).await;
         world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 600 } })).await;
         let answer = order.run(world).ok().await;
-        assert_eq!(
-            (&answer["status"], &answer["taskId"]),
-            (&json!("running"), &Value::Null),
-            "{answer}"
-        );
+        assert_has!(answer, { "status": "running", "taskId": null });
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);
         assert!(!order.task(world).await.is_empty(), "the webhook told the task");
@@ -313,15 +290,8 @@ fn work_that_fails_is_returned_with_the_reason() {
             "{message}"
         );
         let status = order.status(world).await;
-        assert_eq!(
-            (&status["status"], &status["errorCode"]),
-            (&json!("failed"), &json!("PROVIDER_FAILED")),
-            "{status}"
-        );
-        assert_eq!(
-            (&status["creditsRefunded"], &status["errorMessage"]),
-            (&json!(PRICE), &row["error_message"])
-        );
+        assert_has!(status, { "status": "failed", "errorCode": "PROVIDER_FAILED" });
+        assert_has!(status, { "creditsRefunded": PRICE, "errorMessage": row["error_message"] });
     });
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 
 use unstuck_tests::e2e::order::{Order, PRICE, assert_nothing_happened};
@@ -15,11 +16,7 @@ fn without_credits_nothing_is_created_and_the_same_id_works_after_a_top_up() {
         let order = Order::of(user, &image_url);
         for _ in 0..2 {
             let refusal = order.run(world).refused(402, "insufficient_credits").await;
-            assert_eq!(
-                (&refusal["balance"], &refusal["required"]),
-                (&json!(PRICE - 1), &json!(PRICE)),
-                "{refusal}"
-            );
+            assert_has!(refusal, { "balance": PRICE - 1, "required": PRICE });
         }
         assert_nothing_happened(world, &order).await;
         world.db().grant(order.user.id, 1).await;

@@ -1,6 +1,7 @@
 //! One odd row at a time: it is quarantined or closed, by the ledger, and nobody else notices.
 
 use serde_json::{Value, json};
+use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, UPSCALER};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
@@ -162,7 +163,7 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     assert!(!db.job(job).await["quarantined_at"].is_null());
     assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
     let row = db.job(job).await;
-    assert_eq!((&row["status"], &row["credits_refunded"]), (&json!("cancelled"), &json!(0)));
+    assert_has!(row, { "status": "cancelled", "credits_refunded": 0 });
     let reason = db
         .value(&format!("select detail ->> 'not_returned' from unstuck.job_events where job_id = '{job}' and event = 'admin_cancelled'"))
         .await;
@@ -186,7 +187,7 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     .await;
     let other = stale(&db, db.user(0).await).await;
     let swept = edge(&db).await;
-    assert_eq!((&swept["cleaned"], &swept["remaining"]), (&json!(1), &json!(0)), "{swept}");
+    assert_has!(swept, { "cleaned": 1, "remaining": 0 });
     assert_eq!(db.job(other).await["status"], "failed");
     let remembered = format!(
         "select count(*) from unstuck_private.unhealed where job_id = '{job}' and reason like '%never%'"
@@ -218,7 +219,7 @@ async fn a_pending_row_with_a_key_is_rescued_beside_the_keys_owner() {
     .await;
     let other = stale(&db, db.user(0).await).await;
     let swept = edge(&db).await;
-    assert_eq!((&swept["cleaned"], &swept["requeued"]), (&json!(1), &json!(1)), "{swept}");
+    assert_has!(swept, { "cleaned": 1, "requeued": 1 });
     assert_eq!(db.job(other).await["status"], "failed");
     assert_eq!(db.job(job).await["status"], "queued");
     assert_eq!(db.claim("runninghub", 5).await.len(), 2);

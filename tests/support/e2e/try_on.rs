@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::order::download;
+use crate::assert_has;
 
 pub const START: &str = "replicate-async-start";
 pub const WORKER: &str = "replicate-async-worker";
@@ -124,11 +125,11 @@ impl Chain {
         assert_eq!(world.db().entries(self.job).await, [-price]);
         assert_eq!(self.creates(world).await.len(), self.steps, "one prediction for each garment");
         let status = self.status(world).await;
-        assert_eq!(
-            (&status["status"], &status["current_step"], &status["total_steps"]),
-            (&json!("completed"), &json!(self.steps), &json!(self.steps)),
-            "{status}"
-        );
+        assert_has!(status, {
+            "status": "completed",
+            "current_step": self.steps,
+            "total_steps": self.steps,
+        });
         let url = status["result_url"].as_str().expect("a result");
         let own = format!(
             "{}/storage/v1/object/public/results/{}/",
@@ -155,11 +156,7 @@ impl Chain {
         assert_eq!(world.db().entries(self.job).await, [-price, price]);
         assert_eq!(world.balance(&self.user).await, CREDITS);
         let shown = self.status(world).await;
-        assert_eq!(
-            (&shown["status"], &shown["result_url"]),
-            (&json!(status), &Value::Null),
-            "{shown}"
-        );
+        assert_has!(shown, { "status": status, "result_url": null });
         row
     }
 }

@@ -1,6 +1,7 @@
 //! Websites as a client orders them, and what the tests of several functions look at afterwards.
 
 use super::{Call, User, World};
+use crate::assert_has;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,11 +28,7 @@ impl Site {
         let id = Uuid::new_v4();
         let body = json!({ "prompt": prompt, "jobId": id });
         let answer = world.call(tool).by(&user).json(&body).send().await.expect(202);
-        assert_eq!(
-            (&answer["historyId"], &answer["status"]),
-            (&json!(id), &json!("pending")),
-            "{answer}"
-        );
+        assert_has!(answer, { "historyId": id, "status": "pending" });
         Self { user, tool, id }
     }
 
@@ -82,11 +79,7 @@ impl Site {
     /// Delivered, paid once, after so many retries; its files are from the attempt that the row names.
     pub async fn assert_completed(&self, world: &World, retries: i64) -> Value {
         let seen = self.until(world, "completed").await;
-        assert_eq!(
-            (&seen["retries"], &seen["errorMessage"]),
-            (&json!(retries), &Value::Null),
-            "{seen}"
-        );
+        assert_has!(seen, { "retries": retries, "errorMessage": null });
         assert!(seen["files"].as_array().is_some_and(|files| !files.is_empty()), "{seen}");
         world.db().assert_closed(self.id, "completed", None, 0).await;
         let price = self.price(world).await;
@@ -106,11 +99,7 @@ impl Site {
         let price = self.price(world).await;
         world.db().assert_closed(self.id, "failed", Some(code), price).await;
         assert_eq!(world.db().entries(self.id).await, [-price, price]);
-        assert_eq!(
-            (&seen["files"], &seen["creditsRefunded"]),
-            (&json!([]), &json!(price)),
-            "{seen}"
-        );
+        assert_has!(seen, { "files": [], "creditsRefunded": price });
         let message = seen["errorMessage"].as_str().unwrap_or_default().to_owned();
         assert!(message.ends_with(&format!("{price} credits were returned.")), "{message}");
         message
