@@ -1,27 +1,28 @@
-//! Which URLs a user or a provider may name: decided before anything is fetched.
+//! Decides which URLs a user or a provider may name, before anything is fetched.
 //!
-//! No I/O: whether an object exists is asked by `flow::input`. Hosts match exactly or as a
-//! dot-suffix, never as a bare suffix (`evil-example.com` is not under `example.com`).
+//! This module does no I/O: `flow::order::input` asks whether an object exists. Hosts match exactly
+//! or as a dot-suffix, never as a bare suffix: `evil-example.com` is not under `example.com`.
 
 use crate::core::config::Config;
 use crate::core::id::UserId;
 use url::{Host, Url};
 
 const LENGTH_MAX: usize = 2_048;
-/// Where users put inputs.
+/// The storage bucket for users' inputs.
 const UPLOADS: &str = "uploads";
 
-/// An input URL that passed.
+/// A checked input URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputUrl {
-    /// An object of the caller in our own storage, by `<bucket>/<path>` as URLs spell it.
+    /// An object of the caller in our own storage. `object` is `<bucket>/<path>`, percent-encoded
+    /// as in a URL.
     Own { object: String, url: String },
-    /// On another host that the operator allows.
+    /// A URL on another host that `ALLOWED_INPUT_HOSTS` names.
     Other { url: String },
 }
 
 impl InputUrl {
-    /// A URL that the provider can open.
+    /// Returns a URL that the provider can open without credentials.
     pub fn url(&self) -> &str {
         match self {
             Self::Own { url, .. } | Self::Other { url } => url,
@@ -29,7 +30,7 @@ impl InputUrl {
     }
 }
 
-/// Checks an input URL; the error says what is wrong with it, fit to follow the field's name.
+/// Checks an input URL of `caller`. The error reads as a sentence after the name of the field.
 pub fn input(text: &str, caller: UserId, config: &Config) -> Result<InputUrl, &'static str> {
     let url = parse(text, &config.allowed_input_hosts)?;
     let own = config.supabase_url.as_deref().and_then(|base| Url::parse(base).ok());
@@ -48,7 +49,8 @@ pub fn input(text: &str, caller: UserId, config: &Config) -> Result<InputUrl, &'
     Ok(InputUrl::Own { object, url })
 }
 
-/// Whether a URL that a provider returned may be fetched.
+/// Checks a URL that a provider returned. Only hosts of `PROVIDER_OUTPUT_HOSTS` may be fetched. The
+/// error reads as a sentence after the name of the field.
 pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
     let url = parse(text, &config.provider_output_hosts)?;
     if allowed(&url, &config.provider_output_hosts) {
@@ -58,7 +60,7 @@ pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
     }
 }
 
-/// `https` on the default port, or loopback `http` where the setting names host and port.
+/// Accepts `https` on the default port, and loopback `http` if a setting names its host and port.
 fn parse(text: &str, hosts: &[String]) -> Result<Url, &'static str> {
     if text.len() > LENGTH_MAX {
         return Err("is too long");
@@ -101,7 +103,7 @@ fn allowed(url: &Url, hosts: &[String]) -> bool {
     };
     hosts.iter().any(|entry| {
         let entry = entry.trim_start_matches('.');
-        // A name without a dot is a whole top-level domain, or this machine: it stands for itself alone.
+        // An entry without a dot is a top-level domain or this machine. It allows no subdomain.
         let is_suffix = || {
             entry.contains('.') && host.strip_suffix(entry).is_some_and(|rest| rest.ends_with('.'))
         };
@@ -109,16 +111,16 @@ fn allowed(url: &Url, hosts: &[String]) -> bool {
     })
 }
 
-/// `<bucket>/<caller>/…` of an object URL, if it is the caller's own.
+/// Returns `<bucket>/<caller>/…` from the URL of an object that belongs to the caller.
 fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
     let path = url.path().strip_prefix("/storage/v1/object/")?;
     let path = path.strip_prefix("public/").unwrap_or(path);
     let lower = path.to_ascii_lowercase();
-    // What storage might decode into another path than the one checked here.
+    // Storage might decode these into another path than the one checked here.
     if ["%2f", "%5c", "%2e", "%00", "\\", "//"].iter().any(|bad| lower.contains(bad)) {
         return None;
     }
-    if !is_readable(path) {
+    if !is_valid_text(path) {
         return None;
     }
     let (bucket, rest) = path.split_once('/')?;
@@ -128,9 +130,9 @@ fn own_object(url: &Url, caller: UserId, results: &str) -> Option<String> {
     own.then(|| path.to_owned())
 }
 
-/// Whether this path, as a URL spells it, is one text to everybody: whole escapes, of UTF-8, without control characters.
-/// Storage cannot name anything else, and what it makes of it is anybody's guess.
-fn is_readable(path: &str) -> bool {
+/// Returns whether every percent escape of this path is complete and decodes to UTF-8 without
+/// control characters. Storage cannot hold other names, and its answer to them is not defined.
+fn is_valid_text(path: &str) -> bool {
     let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.bytes());
     while let Some(byte) = rest.next() {
         let digit = |byte: Option<u8>| {
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn own_objects_pass_in_both_spellings_and_become_readable_urls() {
+    fn own_objects_pass_in_both_spellings_and_become_public_urls() {
         for prefix in ["", "public/"] {
             for bucket in ["uploads", "results"] {
                 let text = format!(
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn on_our_own_host_nothing_else_passes() {
+    fn our_own_host_refuses_everything_but_the_callers_objects() {
         let other = "00000000-0000-4000-8000-000000000002";
         for path in [
             format!("/storage/v1/object/public/uploads/{other}/a.png"),
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_no_text_names_nothing() {
+    fn a_path_that_does_not_decode_to_text_is_refused() {
         for odd in [
             "%c0%ae",
             "%C0%AF",
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_name_allows_a_host() {
+    fn an_entry_without_a_full_domain_allows_no_host() {
         let me = UserId::parse(ME).unwrap();
         for hosts in [".", "..", "", "com", ".com", "localhost", "127"] {
             let config = config("https://p.supabase.test", &[hosts]);
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_pass_only_by_name() {
+    fn other_hosts_pass_only_if_the_setting_names_them() {
         for good in [
             "https://pics.example/a.png",
             "https://eu.pics.example/a.png",
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_passes_only_where_the_setting_names_host_and_port() {
+    fn loopback_passes_only_if_the_setting_names_host_and_port() {
         let url = format!("http://127.0.0.1:54321/storage/v1/object/public/uploads/{ME}/a.png");
         let me = UserId::parse(ME).unwrap();
         let local = config("http://127.0.0.1:54321", &["127.0.0.1:54321"]);
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_come_from_named_hosts() {
+    fn outputs_pass_only_from_named_hosts() {
         let config = config("https://p.supabase.test", &[]);
         for good in [
             "https://cdn.example/a.png",

@@ -1,4 +1,6 @@
-//! Turns the text of a request body into typed input, and looks at every part of it once.
+//! Parses the text of a request body and deserialises it into a handler's input.
+//!
+//! Both functions read every field once, so that a hostile body costs no more than its length.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,11 +14,12 @@ use serde_json::{Map, Value};
 
 use crate::core::error::ApiError;
 
-/// How many fields one object may have, at any depth. Fields that nobody knows are ignored, but
-/// somebody has to look at each of them.
+/// The largest number of fields of one object, at any depth. Unknown fields are ignored, but
+/// reading each of them costs time.
 pub const FIELDS_MAX: usize = 100;
 
-/// A JSON object; nothing at all counts as an empty one.
+/// Parses a JSON object; blank text counts as an empty one. Answers 400 if the text is anything
+/// else, an object has more than [`FIELDS_MAX`] fields, or a text holds a NUL character.
 pub fn parse(text: &str) -> Result<Value, ApiError> {
     if text.trim().is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -36,10 +39,10 @@ pub fn parse(text: &str) -> Result<Value, ApiError> {
     }
 }
 
-/// Reads a JSON value and stops at the first thing that no body may hold.
+/// Builds a JSON value and stops at the first thing that no body may hold.
 #[derive(Clone, Copy)]
 struct Bounded<'r> {
-    /// What it stopped at, in words for the caller.
+    /// The reason why it stopped, as a message for the caller.
     refused: &'r Cell<Option<&'static str>>,
 }
 
@@ -112,7 +115,7 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let (mut fields, mut seen) = (Map::new(), 0);
         while let Some(name) = entries.next_key::<String>()? {
-            // A name that comes twice was read twice.
+            // A repeated name counts twice, because it was read twice.
             seen += 1;
             if seen > FIELDS_MAX {
                 return Err(self.refuse("The body has an object of more than 100 fields"));
@@ -128,7 +131,7 @@ impl<'de> Visitor<'de> for Bounded<'_> {
 #[derive(Debug, serde::Deserialize)]
 pub struct NoInput {}
 
-/// Adds the fields of a query to a body that does not have them.
+/// Adds the query's fields that the body lacks or holds as null, each as text.
 pub fn add_query(body: &mut Value, query: impl IntoIterator<Item = (String, String)>) {
     let Some(fields) = body.as_object_mut() else { return };
     for (name, value) in query {
@@ -139,11 +142,11 @@ pub fn add_query(body: &mut Value, query: impl IntoIterator<Item = (String, Stri
     }
 }
 
-/// The body as `T`, or a 400 naming the field at fault.
+/// Deserialises the body as `T`. Answers 400 naming the field at fault, if it is one.
 pub fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, ApiError> {
     let none = Map::new();
     let fields = body.as_object().unwrap_or(&none);
-    // The field being read, which is the one at fault where reading stops; none once all were read.
+    // The field that is being read: the one at fault if reading stops. `None` after the last.
     let reading = Cell::new(None);
     let ends = std::iter::from_fn(|| {
         reading.set(None);
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
+    fn an_error_names_the_field_at_fault() {
         assert_eq!(field(json!({})), "imageUrl");
         assert_eq!(field(json!({"imageUrl": 7})), "imageUrl");
         assert_eq!(field(json!({"imageUrl": "x", "resolution": "big"})), "resolution");
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_inside_a_field_names_the_field() {
+    fn an_error_inside_a_field_names_that_field() {
         #[derive(Debug, Deserialize)]
         struct AlbumInput {
             #[expect(dead_code, reason = "only its type matters here")]
@@ -209,7 +212,7 @@ mod tests {
         assert!(refused.message.contains("imageUrl"), "{refused}");
     }
 
-    /// `{"f0":1,"f1":1,…`, so many fields and what follows them.
+    /// Returns `{"f0":1,"f1":1,…` with `count` fields, followed by `end`.
     fn fields(count: usize, end: &str) -> String {
         let fields: Vec<String> = (0..count).map(|number| format!("\"f{number}\":1")).collect();
         format!("{{{}{end}", fields.join(","))
@@ -225,7 +228,7 @@ mod tests {
             assert_eq!(refused.code, ErrorCode::BadRequest);
             assert!(refused.message.contains("100 fields"), "{refused}");
         }
-        // What follows the last field is not even looked at.
+        // The parser stops at the field over the limit.
         assert!(
             parse(&fields(101, " and this is no JSON")).unwrap_err().message.contains("100 fields")
         );
@@ -233,11 +236,11 @@ mod tests {
             parse(&fields(100, " and this is no JSON")).unwrap_err().message.contains("not JSON")
         );
         let both = format!("{{\"a\":[{}{}]}}", fields(99, "},"), fields(99, "}"));
-        assert!(parse(&both).is_ok(), "it is counted per object");
+        assert!(parse(&both).is_ok(), "the limit holds for each object");
     }
 
     #[test]
-    fn numbers_and_texts_are_read_as_they_are() {
+    fn parse_agrees_with_serde_json() {
         let text = r#"{"a":[1,-2,0.5,1e3,18446744073709551615,true,null,"ä\u0061\ud83d\ude00"],"b":{"c":{}}}"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         for bad in ["{\"a\":1}x", "{\"a\":1}{}", "{\"a\":1e999}", "{\"a\":\"\\ud800\"}"] {
@@ -246,29 +249,29 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_looked_at_once() {
-        thread_local! { static LOOKS: Cell<usize> = const { Cell::new(0) } }
+    fn every_field_is_read_once() {
+        thread_local! { static READS: Cell<usize> = const { Cell::new(0) } }
         #[derive(Debug)]
-        struct Looked;
-        impl<'de> Deserialize<'de> for Looked {
+        struct CountedField;
+        impl<'de> Deserialize<'de> for CountedField {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                LOOKS.set(LOOKS.get() + 1);
+                READS.set(READS.get() + 1);
                 u32::deserialize(deserializer).map(|_| Self)
             }
         }
-        type All = std::collections::BTreeMap<String, Looked>;
+        type All = std::collections::BTreeMap<String, CountedField>;
         let mut body = parse(&fields(FIELDS_MAX, "}")).unwrap();
         assert_eq!(
-            (typed::<All>(&body).unwrap().len(), LOOKS.replace(0)),
+            (typed::<All>(&body).unwrap().len(), READS.replace(0)),
             (FIELDS_MAX, FIELDS_MAX)
         );
         body["f99"] = json!("not a number");
         assert_eq!(typed::<All>(&body).unwrap_err().fields["field"], "f99");
-        assert_eq!(LOOKS.get(), FIELDS_MAX);
+        assert_eq!(READS.get(), FIELDS_MAX);
     }
 
     #[test]
-    fn only_objects_are_bodies() {
+    fn only_objects_without_nul_are_bodies() {
         assert_eq!(parse("").unwrap(), json!({}));
         assert_eq!(parse(" \n").unwrap(), json!({}));
         assert_eq!(parse("{\"a\":1}").unwrap(), json!({"a": 1}));

@@ -1,13 +1,13 @@
-//! The only list of error codes, and the error every handler returns.
+//! The only list of error codes, and the error that every handler returns.
 //!
-//! It never carries a stack, SQL text, a key or a token to the caller: what is only for the log
-//! goes into `internal`.
+//! An error never shows the caller a stack, SQL text, a key or a token: details for the log belong
+//! in `internal`.
 
 use serde_json::{Map, Value};
 
 macro_rules! error_codes {
     ($($variant:ident $code:literal $status:literal $message:literal;)*) => {
-        /// What went wrong, in the words of the HTTP contract.
+        /// The error codes of the HTTP contract.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode { $($variant),* }
 
@@ -22,7 +22,7 @@ macro_rules! error_codes {
                 match self { $(ErrorCode::$variant => $status),* }
             }
 
-            /// The message used where nobody has a better one.
+            /// Returns the message for errors that have no better one.
             pub fn default_message(self) -> &'static str {
                 match self { $(ErrorCode::$variant => $message),* }
             }
@@ -61,12 +61,13 @@ impl ErrorCode {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     pub code: ErrorCode,
-    /// For the caller.
+    /// The message for the caller.
     pub message: String,
-    /// Extra fields the contract names for this code.
+    /// Further fields of the body that the contract names for this code.
     pub fields: Map<String, Value>,
+    /// The seconds of `Retry-After`.
     pub retry_after_s: Option<u32>,
-    /// For the log line only.
+    /// Details for the log line only.
     pub internal: Option<String>,
 }
 
@@ -81,7 +82,7 @@ impl ApiError {
         }
     }
 
-    /// The code with its default message.
+    /// Returns the error with the default message of its code.
     pub fn of(code: ErrorCode) -> Self {
         Self::new(code, code.default_message())
     }
@@ -90,7 +91,8 @@ impl ApiError {
         Self::new(ErrorCode::BadRequest, message)
     }
 
-    /// 400 naming the field at fault.
+    /// Returns a 400 that names the field at fault. `problem` follows the field's name in the
+    /// message.
     pub fn bad_field(field: &str, problem: &str) -> Self {
         Self::new(ErrorCode::BadRequest, format!("`{field}` {problem}")).with_field("field", field)
     }
@@ -107,15 +109,17 @@ impl ApiError {
         Self::of(ErrorCode::NotFound)
     }
 
-    /// Names the variable, never its value.
+    /// Returns a 500 that names the setting, never its value.
     pub fn misconfigured(variable: &str) -> Self {
         Self::new(ErrorCode::Misconfigured, format!("{variable} is missing or not valid"))
     }
 
+    /// Returns a 500 whose `detail` only the log shows.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::of(ErrorCode::Internal).with_internal(detail)
     }
 
+    /// Returns a 503 whose `detail` only the log shows.
     pub fn upstream(detail: impl Into<String>) -> Self {
         Self::of(ErrorCode::UpstreamUnavailable).with_internal(detail)
     }
@@ -138,7 +142,8 @@ impl ApiError {
         self
     }
 
-    /// The body every non-2xx answer has. The fixed names win over extra fields of the same name.
+    /// Returns the JSON body of the error. The four fixed fields win over extra fields of the same
+    /// name.
     pub fn to_body(&self, request_id: &str) -> Value {
         let mut body = self.fields.clone();
         body.insert("error".to_owned(), Value::from(self.message.as_str()));
@@ -171,12 +176,17 @@ mod tests {
     }
 
     #[test]
-    fn the_body_has_the_fixed_names_and_hides_the_internal_part() {
+    fn the_body_has_the_fixed_fields_and_hides_internal_details() {
         let body =
             ApiError::internal("select * from secrets").with_field("code", "fake").to_body("r-1");
         assert_eq!(
             body,
-            serde_json::json!({"error": "Internal error", "message": "Internal error", "code": "internal", "request_id": "r-1"})
+            serde_json::json!({
+                "error": "Internal error",
+                "message": "Internal error",
+                "code": "internal",
+                "request_id": "r-1",
+            })
         );
     }
 }

@@ -1,6 +1,6 @@
-//! Identifiers and small numbers with a meaning, so that one cannot be passed for another.
+//! Typed ids and numbers, so that one cannot be passed for another.
 //!
-//! It never makes an id: randomness is an argument.
+//! This module makes no id by itself: randomness is an argument.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ macro_rules! uuid_newtype {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Only the hyphenated form: other spellings of one id would pass for another id.
+            /// Parses the hyphenated form of 36 characters only: two spellings of one id could pass
+            /// for two ids.
             pub fn parse(text: &str) -> Option<Self> {
                 if text.len() != 36 {
                     return None;
@@ -22,7 +23,7 @@ macro_rules! uuid_newtype {
                 Uuid::try_parse(text).ok().map(Self)
             }
 
-            /// A version 4 id from 128 random bits.
+            /// Makes a version 4 UUID from 128 random bits.
             pub fn from_random(bits: u128) -> Self {
                 Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
             }
@@ -50,11 +51,12 @@ macro_rules! uuid_newtype {
 }
 
 uuid_newtype!(
-    /// A job, named by the client or, where it did not, by the function.
+    /// The id of a job. The client chooses it or, if it does not, the function.
     JobId
 );
 uuid_newtype!(
-    /// A user: the verified `sub` of a token, or what the database says. Never from a body.
+    /// The id of a user. It comes from the `sub` of a verified token, from the database or from a
+    /// service call, never from a user's body.
     UserId
 );
 
@@ -74,11 +76,12 @@ macro_rules! number_newtype {
 }
 
 number_newtype!(
-    /// A step's number within its job.
+    /// The number of a step within its job, from 1.
     Step(i32)
 );
 number_newtype!(
-    /// The fencing token of one attempt: grows at every claim.
+    /// The fencing number of a step. Every claim raises it; a worker with an older run changes
+    /// nothing.
     Run(i64)
 );
 number_newtype!(
@@ -86,13 +89,14 @@ number_newtype!(
     Credits(i32)
 );
 
-/// Is this a request id worth echoing? Short, and nothing a log or a header could choke on.
+/// Returns whether a caller's request id may be echoed: 1 to 128 ASCII letters, digits, `-`, `_`,
+/// `.` or `:`, which no log and no header misreads.
 pub fn is_sane_request_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
 }
 
-/// A request id from 128 random bits.
+/// Makes a request id from 128 random bits.
 pub fn request_id(bits: u128) -> String {
     JobId::from_random(bits).to_string()
 }
@@ -120,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn made_ids_are_version_4() {
+    fn request_ids_are_version_4_uuids() {
         assert_eq!(request_id(0), "00000000-0000-4000-8000-000000000000");
         assert_ne!(request_id(1), request_id(2));
     }
 
     #[test]
-    fn request_ids_are_checked() {
+    fn only_short_plain_request_ids_are_echoed() {
         assert!(is_sane_request_id("a-B_9.z:1"));
         for bad in ["", "a b", "a\nb", "ä", &"x".repeat(129)] {
             assert!(!is_sane_request_id(bad), "{bad:?}");

@@ -1,10 +1,11 @@
-//! The seam between use cases and the world: what `flow` may ask for, without saying how.
+//! The seam between `flow` and the outside world: calls, copies, time and randomness.
 //!
-//! It does no I/O itself. `edge` implements it over the platform's fetch, tests over a script.
+//! This module does no I/O. `edge` implements the traits over the platform's fetch, tests over
+//! scripts.
 
 use serde_json::Value;
 
-/// A request with a time limit that covers head and body of the answer.
+/// A request. `timeout_ms` covers the head and the body of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     pub method: &'static str,
@@ -14,27 +15,28 @@ pub struct HttpRequest {
     pub timeout_ms: u32,
 }
 
-/// Any answer, whatever its status.
+/// An answer of any status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
     pub status: u16,
-    /// Names in lower case.
+    /// Pairs of name and value; names are in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
 impl HttpResponse {
+    /// Returns the first header of that name, which must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportError {
-    /// Refused before it left: nothing can have happened.
+    /// The request never left: it has had no effect.
     NotSent(String),
-    /// Sent, or maybe sent, and no answer: anything can have happened.
+    /// The request may have been sent: it may have had any effect.
     Unknown(String),
 }
 
@@ -47,67 +49,77 @@ impl std::fmt::Display for TransportError {
     }
 }
 
-/// A body to be moved from one place to another without being held in memory.
+/// A file to copy from one host to another without holding it in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileCopy {
+    /// The URL of the source.
     pub from: String,
-    /// Where it goes; its `body` is not used. The content type of the source is added.
+    /// The request that uploads the file. Its `body` is ignored; it gets the source's content type.
+    /// `timeout_ms` covers the whole copy.
     pub to: HttpRequest,
     pub bytes_max: u64,
-    /// What the source may be, by the part of `content-type` before any `;`.
+    /// The accepted content types, without parameters.
     pub content_types: &'static [&'static str],
-    /// How long nothing may come from the source. `to.timeout_ms` covers all of it.
+    /// The longest silence of the source.
     pub stall_ms: u32,
 }
 
+/// The reason why a file was not copied or downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyError {
-    /// Final: wrong type, empty, too large, a redirect, or a refusal that will not change.
+    /// A retry cannot help: the type is wrong, the file is empty or too large, or the host
+    /// redirects or refuses for good.
     Rejected(String),
-    /// Worth another try.
+    /// A retry may help.
     Transient(String),
 }
 
-/// A file in memory.
+/// A file that is held in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileInMemory {
-    /// The part of `content-type` before any `;`, in lower case.
+    /// The content type without parameters, in lower case.
     pub content_type: String,
     pub bytes: Vec<u8>,
 }
 
-/// Everything a use case may ask of the world.
+/// The calls that `flow` makes to the outside world.
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait Transport {
+    /// Sends a request and reads the whole answer. Redirects are not followed.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
-    /// Copies all of it or fails, whether or not the source says how long it is. Dropped, it stops.
+    /// Copies the whole file or fails, whether or not the source declares its length. Dropping the
+    /// future stops the copy.
     async fn copy(&self, copy: FileCopy) -> Result<(), CopyError>;
     async fn sleep(&self, ms: u32);
+    /// Returns milliseconds since 1970.
     fn now_ms(&self) -> u64;
+    /// Returns 128 random bits.
     fn random(&self) -> u128;
-    /// Sends bytes as the request's body; its own `body` is not used.
+    /// Sends `bytes` as the body of `request`, whose own `body` is ignored.
     async fn upload(
         &self,
         request: HttpRequest,
         bytes: Vec<u8>,
     ) -> Result<HttpResponse, TransportError>;
-    /// Reads a file of at most that many bytes. Redirects are not followed.
+    /// Reads a file of at most `bytes_max` bytes. Redirects are not followed.
     async fn download(
         &self,
         url: &str,
         bytes_max: u64,
         timeout_ms: u32,
     ) -> Result<FileInMemory, CopyError>;
-    /// Sends a JSON text to the queue bound under `queue`, to arrive after a delay.
+    /// Sends a JSON text to the queue of that binding, to arrive after `delay_s` seconds.
     async fn notify(&self, queue: &str, message: &str, delay_s: u32) -> Result<(), TransportError>;
+    /// Writes one line of the structured log.
     fn log(&self, line: &Value);
 }
 
-/// A world whose answers can be read while they arrive.
+/// A transport that can read an answer while it arrives.
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait Streams: Transport {
-    /// Sends a request and shows the body of a good answer piece by piece, until `take` has enough; a refusal comes
-    /// whole. The request's time limit is for the head, `silence_ms` for each wait after it.
+    /// Sends a request and passes each piece of a 2xx body to `take` until that returns false; the
+    /// response then has an empty body. Any other answer is returned whole. The request's time
+    /// limit covers the head, `silence_ms` each wait for a piece.
     async fn stream(
         &self,
         request: HttpRequest,
@@ -116,10 +128,10 @@ pub trait Streams: Transport {
     ) -> Result<HttpResponse, TransportError>;
 }
 
-/// A world in which our functions reach each other without a public address.
+/// A transport that calls our own functions without a public address.
 #[expect(async_fn_in_trait, reason = "one isolate is one thread; no caller needs Send futures")]
 pub trait FunctionCalls: Transport {
-    /// Calls the function of that name; the request's host does not count.
+    /// Calls the function of that name. The host of the request's URL is ignored.
     async fn call(
         &self,
         function: &str,

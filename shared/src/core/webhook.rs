@@ -1,6 +1,6 @@
-//! The token in a webhook URL: one per run, worth nothing for any other.
+//! Makes and verifies the tokens of webhook URLs. Each token is valid for one run only.
 //!
-//! It never decides what a webhook means; it only says whether the URL is one we made.
+//! A token proves that we made the URL. It proves nothing about the content of a call.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -9,10 +9,10 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::core::digest::hex;
 use crate::core::id::{JobId, Run, Step};
 
-/// Hex digits of the token: 128 bits.
+/// The length of a token: 32 hexadecimal digits, 128 bits.
 const TOKEN_LENGTH: usize = 32;
 
-/// What a webhook URL names.
+/// The run that a webhook URL names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebhookAddress<'a> {
     pub provider: &'a str,
@@ -22,7 +22,8 @@ pub struct WebhookAddress<'a> {
 }
 
 impl<'a> WebhookAddress<'a> {
-    /// What `<provider>/<job>/<step>/<run>/<token>` names, and its token, which is not looked at.
+    /// Parses `<provider>/<job>/<step>/<run>/<token>` into the address and its token, without
+    /// verifying the token.
     pub fn of_path(segments: &'a [String]) -> Option<(Self, &'a str)> {
         let [provider, job, step, run, token] = segments else { return None };
         let (job, step, run) =
@@ -31,18 +32,18 @@ impl<'a> WebhookAddress<'a> {
     }
 }
 
-/// What the headers of a signed call say; empty where they are not there.
+/// The signature headers of a webhook call; each is empty if it is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signature {
-    /// The same over all deliveries of one call.
+    /// The id of the call, the same in every delivery of it.
     pub id: String,
-    /// Seconds since 1970.
+    /// The time of the call in seconds since 1970.
     pub timestamp: String,
     /// One or more signatures, separated by spaces.
     pub entries: String,
 }
 
-/// The token for this run, or `None` where the secret is empty: an empty secret signs nothing.
+/// Returns the token of an address, or `None` if the secret is empty.
 pub fn token(secret: &str, address: WebhookAddress<'_>) -> Option<String> {
     if secret.is_empty() {
         return None;
@@ -53,22 +54,22 @@ pub fn token(secret: &str, address: WebhookAddress<'_>) -> Option<String> {
     mac.finalize().into_bytes().get(..TOKEN_LENGTH / 2).map(hex)
 }
 
-/// The address a provider is told to call.
+/// Returns the URL that the provider is to call, or `None` if the secret is empty.
 pub fn url(functions_url: &str, secret: &str, address: WebhookAddress<'_>) -> Option<String> {
     let token = token(secret, address)?;
     let WebhookAddress { provider, job, step, run } = address;
     Some(format!("{functions_url}/provider-webhook/{provider}/{job}/{step}/{run}/{token}"))
 }
 
-/// Whether an address was made for this run, whatever its token: for finding our own tasks in a
-/// provider's list.
+/// Returns whether `url` was made for this address, whatever its token. `flow` finds our own tasks
+/// in a provider's list by it.
 pub fn names(url: &str, address: WebhookAddress<'_>) -> bool {
     let WebhookAddress { provider, job, step, run } = address;
     url.contains(&format!("/provider-webhook/{provider}/{job}/{step}/{run}/"))
 }
 
-/// Is the presented token ours, under the present secret or the one before it? The time taken
-/// does not depend on which secret or which digit differs.
+/// Returns whether the token was made with the present or the previous secret. The time taken does
+/// not depend on which secret or which digit differs.
 pub fn verify(secrets: &[&str], address: WebhookAddress<'_>, presented: &str) -> bool {
     let mut good = Choice::from(0);
     for secret in secrets {
@@ -93,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_run_under_either_secret() {
+    fn a_token_is_valid_for_its_run_under_either_secret() {
         let now = token("now", address(3)).unwrap();
         let before = token("before", address(3)).unwrap();
         assert_eq!(now.len(), TOKEN_LENGTH);
         for good in [&now, &before] {
             assert!(verify(&["now", "before"], address(3), good));
             assert!(!verify(&["now", "before"], address(4), good), "another run");
-            assert!(!verify(&["later"], address(3), good), "rotated out");
+            assert!(!verify(&["later"], address(3), good), "the secret was rotated out");
         }
         assert!(!verify(&["now"], address(3), ""));
         assert!(!verify(&["now"], address(3), &now[..31]));
@@ -120,16 +121,16 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_read_back() {
+    fn of_path_parses_a_made_url() {
         let url = url("http://x", "s", address(9)).unwrap();
         let path: Vec<String> = url.split('/').skip(4).map(str::to_owned).collect();
         assert_eq!(
             WebhookAddress::of_path(&path),
             Some((address(9), token("s", address(9)).unwrap().as_str()))
         );
-        for (place, text) in [(1, "x"), (2, "x"), (2, "99999999999"), (3, ""), (3, "9.0")] {
+        for (index, text) in [(1, "x"), (2, "x"), (2, "99999999999"), (3, ""), (3, "9.0")] {
             let mut other = path.clone();
-            other[place] = text.to_owned();
+            other[index] = text.to_owned();
             assert_eq!(WebhookAddress::of_path(&other), None, "{other:?}");
         }
         assert_eq!(WebhookAddress::of_path(&path[..4]), None);
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_names_its_run_and_no_other() {
+    fn a_url_names_its_own_run_only() {
         let url = url("http://x/functions/v1", "s", address(9)).unwrap();
         assert!(names(&url, address(9)));
         assert!(

@@ -15,7 +15,7 @@ fn schema() -> Value {
 fn chat() -> Value {
     json!({
         "model": "m", "stream": true, "max_completion_tokens": 100,
-        "messages": [{"role": "system", "content": "`index.html`"}, {"role": "user", "content": "The site:\na shop"}],
+        "messages": [{"role": "system", "content": "`index.html`"}, {"role": "user", "content": "The website:\na shop"}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "files", "strict": true, "schema": schema()}},
     })
 }
@@ -23,7 +23,7 @@ fn chat() -> Value {
 fn message() -> Value {
     json!({
         "model": "m", "stream": true, "max_tokens": 100, "system": "`index.html`",
-        "messages": [{"role": "user", "content": "The site:\na shop"}],
+        "messages": [{"role": "user", "content": "The website:\na shop"}],
         "output_config": {"format": {"type": "json_schema", "schema": schema()}},
     })
 }

@@ -1,8 +1,9 @@
-//! Which of the presented credentials counts, and what it proves without cryptography on tokens.
+//! Chooses the credential of a request that counts, and compares it with the configured keys.
 //!
-//! `Authorization` alone decides where it is present; `apikey` counts only without it. Nothing here
-//! falls back from one to the other. An `Authorization` without a value is refused too, wherever it
-//! is seen: the platform drops it before a Worker runs, as it does with every empty header it knows.
+//! If `Authorization` is present, it alone counts; `apikey` counts only without it. This module
+//! never falls back from one to the other. It refuses an `Authorization` without a value too, but
+//! deployed Workers never see one: the platform drops it, as it does with every empty standard
+//! header.
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -10,17 +11,17 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::core::auth::Identity;
 use crate::core::config::Config;
 
-/// What a request shows.
+/// The credential that a request presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     Nothing,
     Bearer(&'a str),
     Apikey(&'a str),
-    /// An `Authorization` that is no bearer token.
+    /// An `Authorization` that holds no bearer token.
     Malformed,
 }
 
-/// The one credential that counts.
+/// Chooses the one credential that counts from the values of the two headers.
 pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) -> Credential<'a> {
     if let Some(authorization) = authorization {
         return match authorization.trim().split_once(' ') {
@@ -38,20 +39,21 @@ pub fn presented<'a>(authorization: Option<&'a str>, apikey: Option<&'a str>) ->
     }
 }
 
-/// What a credential proves by itself, or the token whose signature must be looked at.
+/// The result of the comparison with the configured keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof<'a> {
     Settled(Identity),
+    /// A token whose signature the caller must verify.
     Token(&'a str),
 }
 
-/// Compares with the configured keys; everything else that is presented as a bearer is a token.
+/// Compares a credential with the configured keys. Every bearer that is no known key is a token.
 pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
     match presented {
         Credential::Nothing => Proof::Settled(Identity::Nobody),
         Credential::Malformed => Proof::Settled(Identity::Invalid),
         Credential::Apikey(key) if is_service_key(key, config) => Proof::Settled(Identity::Service),
-        // The anon and publishable keys say which project is meant, not who is calling.
+        // The anon and publishable keys name the project, not the caller.
         Credential::Apikey(_) => Proof::Settled(Identity::Nobody),
         Credential::Bearer(token) if is_service_key(token, config) => {
             Proof::Settled(Identity::Service)
@@ -59,7 +61,7 @@ pub fn prove<'a>(presented: Credential<'a>, config: &Config) -> Proof<'a> {
         Credential::Bearer(token) if equals_one_of(token, config.cron_secret.as_deref()) => {
             Proof::Settled(Identity::Scheduler)
         }
-        // Older clients send their publishable key as a bearer token when nobody is signed in.
+        // Older clients send their publishable key as a bearer token while no user is signed in.
         Credential::Bearer(token) if token.starts_with("sb_") => Proof::Settled(Identity::Nobody),
         Credential::Bearer(token) => Proof::Token(token),
     }
@@ -70,8 +72,8 @@ fn is_service_key(key: &str, config: &Config) -> bool {
     equals_one_of(key, configured.map(String::as_str))
 }
 
-/// Compares digests, so that neither length nor content shows in the time taken, and looks at every
-/// configured value. An empty one never matches.
+/// Compares SHA-256 digests with every configured value, so that the time taken reveals neither
+/// length nor content. An empty configured value never matches.
 fn equals_one_of<'a>(presented: &str, configured: impl IntoIterator<Item = &'a str>) -> bool {
     let presented: [u8; 32] = Sha256::digest(presented).into();
     let mut found = Choice::from(0);
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn authorization_alone_decides_where_it_is_present() {
+    fn authorization_alone_counts_if_it_is_present() {
         assert_eq!(proof(Some("Bearer x.y.z"), Some("sb_secret_a")), Proof::Token("x.y.z"));
         assert_eq!(
             proof(Some("Basic abc"), Some("sb_secret_a")),
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_configured_key_is_the_service_on_either_header() {
+    fn every_configured_key_proves_the_service_in_either_header() {
         for key in ["legacy.service.jwt", "sb_secret_a", "sb_secret_b"] {
             let bearer = format!("bearer  {key}");
             assert_eq!(proof(Some(&bearer), None), Proof::Settled(Identity::Service), "{key}");

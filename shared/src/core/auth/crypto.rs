@@ -1,6 +1,6 @@
-//! The signature checks behind `jsonwebtoken`: HS256, ES256 and RS256, and nothing that signs.
+//! Signature checks for `jsonwebtoken`: HS256, ES256 and RS256. This module signs nothing.
 //!
-//! The crate's ready-made provider links every algorithm and its signing half, which would cost a
+//! The crate's ready-made provider links every algorithm with its signing half, which would cost a
 //! third of a function's size. All keys here but the HMAC secret are public, so only HMAC needs
 //! (and has) a constant-time comparison.
 
@@ -19,8 +19,8 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes `jsonwebtoken` use this module. Without it the crate panics at the first well-formed
-/// token. Once per process is enough; again does nothing.
+/// Makes `jsonwebtoken` use this module. Without this call the crate panics at the first
+/// well-formed token. Further calls in the same process change nothing.
 pub fn install() {
     let _ = PROVIDER.install_default();
 }
@@ -83,17 +83,17 @@ impl JwtVerifier for Es256 {
     }
 }
 
-/// RSASSA-PKCS1-v1_5 with SHA-256. A check is one public exponentiation and a comparison with the
-/// only encoding the standard allows, so nothing is parsed from what the signature opens to.
+/// RSASSA-PKCS1-v1_5 with SHA-256. A check raises the signature to the public exponent and compares
+/// the result with the only encoding that the standard allows; it parses nothing.
 struct Rs256(rsa::PublicKey);
 
-/// DER of "this is a SHA-256 digest of 32 bytes" (RFC 8017, 9.2, note 1).
+/// The DER prefix of a SHA-256 digest of 32 bytes (RFC 8017, section 9.2, note 1).
 const SHA256_PREFIX: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
     0x00, 0x04, 0x20,
 ];
 
-/// The encoding of a message's digest in `length` bytes.
+/// Returns the EMSA-PKCS1-v1_5 encoding of a message's digest in `length` bytes.
 fn encoded(message: &[u8], length: usize) -> Vec<u8> {
     let digest = Sha256::digest(message);
     let padding = length.saturating_sub(3 + SHA256_PREFIX.len() + digest.len());

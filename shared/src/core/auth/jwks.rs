@@ -1,9 +1,9 @@
-//! The public keys of the authentication server: what to do about a key id at this moment.
+//! Caches the public keys of the authentication server and decides when to fetch them.
 //!
-//! It never fetches; it says when to. Keys are fresh for ten minutes. An unknown id causes one fetch
-//! at a time and then none for a while, so that garbage tokens cannot make us hammer the server.
-//! When a fetch fails, known keys go on serving for a bounded time. An empty set is a good answer:
-//! a project that signs with its secret publishes none.
+//! This module does no I/O. Keys are fresh for ten minutes. An unknown key id causes one fetch, and
+//! then none for 30 seconds, so that invalid tokens cannot overload the server. After a failed
+//! fetch, known keys stay valid for one more hour. An empty set is a valid answer: a project that
+//! signs with its secret publishes no keys.
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -12,83 +12,85 @@ use crate::core::auth::jwt::Key;
 
 const FRESH_MS: u64 = 600_000;
 const COOLDOWN_MS: u64 = 30_000;
-/// How long stale keys may serve while the server does not answer.
+/// How long stale keys stay usable while the server does not answer.
 const GRACE_MS: u64 = 3_600_000;
-/// A fetch older than this has died with its request. Longer than its own time limit.
-const FLIGHT_MS: u64 = 6_000;
+/// After this time a fetch counts as dead: its request ended before it did. It exceeds
+/// [`FETCH_TIMEOUT_MS`].
+const FETCH_MS_MAX: u64 = 6_000;
 
-/// The time limit of one fetch.
+/// The time limit of one fetch of the set.
 pub const FETCH_TIMEOUT_MS: u32 = 5_000;
 
-/// What to do about a key id.
+/// What the caller does next about a key id.
 pub enum Lookup {
     Use(Key),
-    /// Fetch the set, then `fetched` or `failed`, then look again.
+    /// Fetch the set, report it by `fetched` or `failed`, then look up the id once more.
     Fetch,
-    /// Another request is fetching: look again in a moment.
+    /// Another request is fetching the set: look up the id once more after a short pause.
     Wait,
-    /// The set is known and has no such key.
+    /// The set is fresh and has no such key.
     Unknown,
-    /// The set cannot be had, so nothing can be said about the token.
+    /// The set is not available, so the token can be neither accepted nor refused.
     Unavailable,
 }
 
-/// The set as last fetched. Times are milliseconds of the caller's clock.
+/// The set of the last successful fetch. Times are milliseconds of the caller's clock.
 #[derive(Default)]
 pub struct Jwks {
     keys: Vec<(String, Key)>,
     fetched_at: Option<u64>,
     tried_at: Option<u64>,
-    /// Set while a fetch is under way.
-    flying_since: Option<u64>,
+    /// The start of the fetch that is under way.
+    fetching_since: Option<u64>,
 }
 
 impl Jwks {
-    /// A fixed set that is never fetched.
+    /// Parses a configured set that is never fetched. `None` if it is no key set.
     pub fn fixed(text: &str) -> Option<Jwks> {
         Some(Jwks { keys: parse(text)?, ..Jwks::default() })
     }
 
-    /// The key of a fixed set.
+    /// Returns the key of that id, whatever the age of the set.
     pub fn get(&self, kid: &str) -> Option<Key> {
         self.keys.iter().find(|(known, _)| known == kid).map(|(_, key)| key.clone())
     }
 
-    /// Decides; `Fetch` marks the fetch as under way.
+    /// Decides about a key id. Answering `Fetch` records that a fetch is under way.
     pub fn look_up(&mut self, kid: &str, now: u64) -> Lookup {
         let known = self.get(kid);
         let age = self.fetched_at.map(|at| now.saturating_sub(at));
         let fresh = age.is_some_and(|age| age < FRESH_MS);
         let usable = age.is_some_and(|age| age < FRESH_MS + GRACE_MS);
-        let flying = self.flying_since.is_some_and(|since| now.saturating_sub(since) < FLIGHT_MS);
+        let fetching =
+            self.fetching_since.is_some_and(|since| now.saturating_sub(since) < FETCH_MS_MAX);
         let cooling = self.tried_at.is_some_and(|at| now.saturating_sub(at) < COOLDOWN_MS);
         match known {
             Some(key) if fresh => Lookup::Use(key),
-            Some(key) if usable && (flying || cooling) => Lookup::Use(key),
+            Some(key) if usable && (fetching || cooling) => Lookup::Use(key),
             None if fresh && cooling => Lookup::Unknown,
-            _ if flying => Lookup::Wait,
+            _ if fetching => Lookup::Wait,
             _ if cooling => Lookup::Unavailable,
             _ => {
-                self.flying_since = Some(now);
+                self.fetching_since = Some(now);
                 Lookup::Fetch
             }
         }
     }
 
-    /// A fetch answered. Returns whether the answer was a key set; if not it counts as failed.
+    /// Records the answer of a fetch. Returns false, and records a failure, if it is no key set.
     pub fn fetched(&mut self, text: &str, now: u64) -> bool {
         let Some(keys) = parse(text) else {
             self.failed(now);
             return false;
         };
-        *self = Jwks { keys, fetched_at: Some(now), tried_at: Some(now), flying_since: None };
+        *self = Jwks { keys, fetched_at: Some(now), tried_at: Some(now), fetching_since: None };
         true
     }
 
-    /// A fetch did not answer: the keys stay what they were.
+    /// Records that a fetch failed. The known keys stay.
     pub fn failed(&mut self, now: u64) {
         self.tried_at = Some(now);
-        self.flying_since = None;
+        self.fetching_since = None;
     }
 }
 
@@ -111,13 +113,14 @@ struct Jwk {
     e: Option<String>,
 }
 
-/// The keys we can use; others are skipped, so that a new kind does not take the old ones away.
+/// Returns the usable keys and skips the others, so that a new kind of key does not disable the old
+/// ones. `None` if the text is no key set.
 fn parse(text: &str) -> Option<Vec<(String, Key)>> {
     let set: JwkSet = serde_json::from_str(text).ok()?;
     Some(set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect())
 }
 
-/// The algorithm follows from the key's own type, never from a token.
+/// Takes the algorithm from the type of the key, never from a token.
 fn usable(jwk: Jwk) -> Option<(String, Key)> {
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
         return None;

@@ -1,7 +1,7 @@
-//! Checking a token with a key that is already in hand.
+//! Verifies a token with a known key.
 //!
-//! `jsonwebtoken` checks form and signature, with the algorithm of *our* key; the claims are judged
-//! here, against a clock that is an argument. `user_metadata` is never looked at: users write it.
+//! `jsonwebtoken` verifies form and signature with the algorithm of *our* key. This module judges
+//! the claims by the caller's clock. It ignores `user_metadata`, because users write it.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
@@ -9,10 +9,10 @@ use serde::Deserialize;
 use crate::core::auth::Identity;
 use crate::core::id::UserId;
 
-/// How far clocks may differ.
+/// The accepted difference between two clocks.
 const LEEWAY_S: u64 = 60;
 
-/// A key and the one algorithm it is good for.
+/// A key and the only algorithm it may verify.
 #[derive(Clone)]
 pub struct Key {
     pub algorithm: Algorithm,
@@ -20,17 +20,17 @@ pub struct Key {
 }
 
 impl Key {
-    /// The project's legacy secret.
+    /// Returns the key of the project's legacy JWT secret.
     pub fn hs256(secret: &str) -> Key {
         Key { algorithm: Algorithm::HS256, decoding: DecodingKey::from_secret(secret.as_bytes()) }
     }
 }
 
-/// Who a good token names, and until when.
+/// The identity that a verified token proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifiedToken {
     pub identity: Identity,
-    /// Leeway included.
+    /// The end of the token in seconds since 1970, with the leeway added.
     pub until_s: u64,
 }
 
@@ -61,17 +61,18 @@ impl Audience {
     }
 }
 
-/// The unverified header: good for choosing a key and for nothing else. One that demands extensions
-/// is refused, as we know none.
+/// Reads the unverified header, which may only choose a key. `None` if it is malformed or demands
+/// extensions (`crit`), because this module supports none.
 pub fn header(token: &str) -> Option<Header> {
     decode_header(token).ok().filter(|header| header.crit.is_none())
 }
 
-/// The identity a token proves under this key, or `None` where it proves none.
+/// Verifies `token` with `key` at `now_s` (seconds since 1970). `None` if the signature, the times
+/// or the claims do not fit; `issuer` restricts users' tokens if it is given.
 pub fn verify(token: &str, key: &Key, issuer: Option<&str>, now_s: u64) -> Option<VerifiedToken> {
     let mut validation = Validation::new(key.algorithm);
     validation.required_spec_claims.clear();
-    // Judged below, with the caller's clock.
+    // `valid_until` and `identity` judge these claims by the caller's clock.
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
@@ -80,7 +81,7 @@ pub fn verify(token: &str, key: &Key, issuer: Option<&str>, now_s: u64) -> Optio
     Some(VerifiedToken { identity: identity(&claims, issuer)?, until_s })
 }
 
-/// When the token ends, if it is valid at this moment.
+/// Returns the end of the token in seconds since 1970, or `None` if it is not valid at `now_s`.
 fn valid_until(claims: &TokenClaims, now_s: u64) -> Option<u64> {
     if !claims.exp.is_finite() || claims.exp < 0.0 {
         return None;
@@ -97,8 +98,8 @@ fn valid_until(claims: &TokenClaims, now_s: u64) -> Option<u64> {
     (until_s > now_s && begun).then_some(until_s)
 }
 
-/// A service token needs no audience, issuer or subject; a user's needs all that is configured.
-/// The anon key is a good token that names nobody.
+/// A service token needs no audience, issuer or subject. A user's token needs a subject, our
+/// audience and, if one is configured, the issuer. The anon key is a valid token without a user.
 fn identity(claims: &TokenClaims, issuer: Option<&str>) -> Option<Identity> {
     match claims.role.as_deref() {
         Some("service_role") => Some(Identity::Service),

@@ -1,8 +1,8 @@
-//! Who is calling, and may they?
+//! Decides who calls and whether they may.
 //!
-//! Credentials → [`Identity`] (what they prove) → [`policy::admit`] (what that allows). A bad
-//! credential is never downgraded to a weaker kind. Nothing here does I/O: keys fetched from the
-//! authentication server, and whether a user is an admin, are asked for by the caller.
+//! [`credential`] and [`jwt`] turn credentials into an [`Identity`]; [`policy::admit`] turns that
+//! into a [`Caller`]. A bad credential is never downgraded to a weaker kind. This module does no
+//! I/O: `edge` fetches the keys of the authentication server and asks the database who is an admin.
 
 pub mod credential;
 pub mod crypto;
@@ -20,12 +20,12 @@ pub use quota::Quota;
 
 use crate::core::id::UserId;
 
-/// What the presented credentials prove.
+/// Whom the presented credentials prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// No credential, or one that names nobody: the anon key, a publishable key.
+    /// The request has no credential, or one without a user: the anon key or a publishable key.
     Nobody,
-    /// A credential that proves nothing: forged, expired, another project's, garbage.
+    /// The credential is malformed, forged, expired or of another project.
     Invalid,
     User {
         id: UserId,
@@ -36,7 +36,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// For the log line of a request that is refused.
+    /// Returns the word of the log line for a request that is refused.
     pub fn kind(&self) -> &'static str {
         match self {
             Identity::Nobody => "nobody",
@@ -49,10 +49,10 @@ impl Identity {
     }
 }
 
-/// Who a handler works for.
+/// The caller whom a policy admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// `admin` is only ever true where the policy asked the database about it.
+    /// `admin` is true only if the policy needs an admin and the database confirmed the role.
     User {
         id: UserId,
         anonymous: bool,
@@ -60,14 +60,14 @@ pub enum Caller {
     },
     Service,
     Scheduler,
-    /// The platform's own event: cron or queue.
+    /// An event of the platform: cron or queue.
     Platform,
-    /// Anybody: a public address, or one that holds its own proof.
+    /// Any caller: of a public operation, or of an address that holds its own token.
     Public,
 }
 
 impl Caller {
-    /// For the log line.
+    /// Returns the word of the log line.
     pub fn kind(&self) -> &'static str {
         match self {
             Caller::User { admin: true, .. } => "admin",

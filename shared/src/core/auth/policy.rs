@@ -1,6 +1,6 @@
-//! The table "who may call" as one pure function.
+//! Decides which identity may call which operation, as one pure function.
 //!
-//! It never looks at a header or a token: it sees only what was proved.
+//! This module sees no header and no token, only the proved identity.
 
 use crate::core::auth::{Caller, Identity};
 use crate::core::error::ApiError;
@@ -8,31 +8,31 @@ use crate::core::error::ApiError;
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Anybody; credentials are not looked at.
+    /// Everyone may call; credentials are ignored.
     Public,
-    /// A webhook: what counts is the token in the path.
+    /// A provider's webhook: the token in its path admits the call.
     Provider,
     User,
-    /// `check-user-active`: the service may ask for a user it names.
+    /// The service may call for a user whom it names.
     UserOrService,
     Admin,
     Service,
-    /// `reconcile`, `status`.
     ServiceOrAdmin,
-    /// The scheduled functions: service, an outside scheduler.
+    /// The service and the outside scheduler may call.
     Scheduled,
 }
 
-/// What the policy says of this identity.
+/// The decision about an identity.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admission {
     Granted(Caller),
-    /// A user: granted only if the database calls them an admin now.
+    /// Grants the user only if the database confirms that they are an admin now.
     IfAdmin(Caller),
     Refused(ApiError),
 }
 
-/// The table of API.md, row by column. `charges`: an anonymous user is refused unless allowed.
+/// Applies `policy` to `identity`. If the call costs credits (`charges`), an anonymous user is
+/// refused unless `allow_anonymous` is set.
 pub fn admit(
     identity: Identity,
     policy: Policy,
@@ -45,7 +45,7 @@ pub fn admit(
     match identity {
         Identity::Nobody | Identity::Invalid => Admission::Refused(ApiError::unauthorized()),
         Identity::Scheduler if policy == Policy::Scheduled => Admission::Granted(Caller::Scheduler),
-        // Good for the scheduled functions and nothing else: elsewhere it proves nothing.
+        // Outside the scheduled functions the scheduler's secret proves nothing.
         Identity::Scheduler => Admission::Refused(ApiError::unauthorized()),
         Identity::Service => match policy {
             Policy::Scheduled
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_cell_by_cell() {
+    fn every_policy_decides_every_identity() {
         use Policy::*;
         let columns = [User, Admin, Scheduled, Service, UserOrService, ServiceOrAdmin];
         let rows = [

@@ -1,7 +1,7 @@
-//! How often a user may call.
+//! The rate limits of users' calls.
 
-/// The limit that an operation's calls count against. Every operation that lets users in counts
-/// against exactly one; calls of the service are not counted.
+/// The limit that an operation's calls count against. Every operation that admits users counts
+/// against exactly one. The service's calls are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
     /// The operation costs credits. Anonymous users are refused unless the settings allow them.

@@ -1,8 +1,8 @@
-//! Tokens that were found good, so that a second request with one costs a hash instead of a
+//! Caches verified tokens, so that a second request with the same token costs a hash instead of a
 //! signature check.
 //!
-//! It keeps digests, never tokens; is bounded; and forgets a token when it ends, or after ten minutes
-//! (the time a withdrawn key may live on in the key cache anyway).
+//! The cache keeps digests, never tokens. It is bounded. It drops a token when the token ends and
+//! at the latest after ten minutes, which is how long a withdrawn key may stay in the key cache.
 
 use std::collections::HashMap;
 
@@ -12,28 +12,31 @@ use crate::core::auth::Identity;
 use crate::core::auth::jwt::VerifiedToken;
 
 const ENTRIES_MAX: usize = 512;
-const KEPT_S: u64 = 600;
+const CACHED_S_MAX: u64 = 600;
 
+/// A bounded cache from a token's digest to its verified identity.
 #[derive(Default)]
 pub struct VerifiedTokens {
     entries: HashMap<[u8; 32], VerifiedToken>,
 }
 
 impl VerifiedTokens {
+    /// Returns the identity of a cached token that is still valid at `now_s` (seconds since 1970).
     pub fn get(&self, token: &str, now_s: u64) -> Option<Identity> {
         let entry = self.entries.get(&digest(token))?;
         (entry.until_s > now_s).then_some(entry.identity)
     }
 
+    /// Caches a verified token. Drops all entries if the cache is full of valid ones.
     pub fn put(&mut self, token: &str, verified: VerifiedToken, now_s: u64) {
         if self.entries.len() >= ENTRIES_MAX {
             self.entries.retain(|_, entry| entry.until_s > now_s);
         }
         if self.entries.len() >= ENTRIES_MAX {
-            // Full of live ones: start over rather than keep an order for the rare case.
+            // All entries are valid: dropping them all is simpler than an order of age.
             self.entries.clear();
         }
-        let until_s = verified.until_s.min(now_s.saturating_add(KEPT_S));
+        let until_s = verified.until_s.min(now_s.saturating_add(CACHED_S_MAX));
         self.entries.insert(digest(token), VerifiedToken { until_s, ..verified });
     }
 }
@@ -51,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_remembered_until_it_ends() {
+    fn a_token_is_cached_until_it_ends() {
         let mut remembered = VerifiedTokens::default();
         remembered.put("a", good(100), 50);
         assert_eq!(remembered.get("a", 99), Some(Identity::Service));
@@ -60,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn never_longer_than_ten_minutes_and_never_more_than_the_bound() {
+    fn the_cache_is_bounded_in_time_and_in_size() {
         let mut remembered = VerifiedTokens::default();
         remembered.put("week", good(604_800), 0);
         assert_eq!(remembered.get("week", 599), Some(Identity::Service));

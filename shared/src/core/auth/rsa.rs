@@ -1,20 +1,21 @@
-//! `signature ^ exponent mod modulus`, and nothing else of RSA.
+//! Computes `signature ^ exponent mod modulus` for RSA signature checks.
 //!
-//! The arithmetic is `crypto-bigint`'s, which P-256 brings along already; the crate `rsa` would link key generation,
-//! padding schemes and a second big-number library.
+//! The arithmetic comes from `crypto-bigint`, which P-256 needs anyway. The crate `rsa` would link
+//! key generation, padding schemes and a second big-number library.
 
 use crypto_bigint::modular::runtime_mod::{DynResidue, DynResidueParams};
 use crypto_bigint::{Encoding, U64, U2048, U3072, U4096, Uint};
 
-/// A public key of 2048 to 4096 bits with an odd exponent of at most 32 bits: weaker keys are no keys, larger ones only
-/// cost time.
+/// A public key of 2048 to 4096 bits with an odd exponent of at most 32 bits. Weaker keys are
+/// unsafe, larger ones only cost time.
 pub(crate) struct PublicKey {
-    /// Big-endian, without zeros in front.
+    /// Big-endian bytes without leading zeros.
     modulus: Vec<u8>,
     exponent: U64,
 }
 
 impl PublicKey {
+    /// Takes big-endian bytes. `None` if the modulus or the exponent is outside the bounds.
     pub(crate) fn new(modulus: &[u8], exponent: &[u8]) -> Option<PublicKey> {
         let modulus = without_zeros(modulus);
         let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
@@ -29,13 +30,13 @@ impl PublicKey {
         Some(PublicKey { modulus: modulus.to_vec(), exponent: U64::from_u32(exponent) })
     }
 
-    /// Bytes of the modulus, and so of every signature.
+    /// Returns the number of bytes of the modulus, which every signature has too.
     pub(crate) fn length(&self) -> usize {
         self.modulus.len()
     }
 
-    /// What a signature opens to, in as many bytes as the modulus has. `None` where it is too long,
-    /// too short or too large to be one.
+    /// Raises a signature to the exponent. The result has as many bytes as the modulus. `None` if
+    /// the signature has another length or is not below the modulus.
     pub(crate) fn open(&self, signature: &[u8]) -> Option<Vec<u8>> {
         if signature.len() != self.length() || signature >= self.modulus.as_slice() {
             return None;
@@ -51,7 +52,7 @@ impl PublicKey {
     where
         Uint<LIMBS>: Encoding,
     {
-        // Odd, as `new` has seen: an even modulus would be refused by a panic here.
+        // `new` has refused even moduli, on which this constructor panics.
         let modulus = DynResidueParams::new(&wide(&self.modulus)?);
         let power = DynResidue::new(&wide(signature)?, modulus)
             .pow_bounded_exp(&self.exponent, 32)
@@ -62,7 +63,7 @@ impl PublicKey {
     }
 }
 
-/// Big-endian bytes with zeros put in front.
+/// Widens big-endian bytes with leading zeros. `None` if they are too many.
 fn wide<const LIMBS: usize>(bytes: &[u8]) -> Option<Uint<LIMBS>>
 where
     Uint<LIMBS>: Encoding,
@@ -98,7 +99,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
         #[test]
-        fn opens_as_a_big_number_crate_does(
+        fn open_agrees_with_a_big_number_crate(
             mut modulus in prop::collection::vec(any::<u8>(), 256..=512),
             seed in prop::collection::vec(any::<u8>(), 512),
             exponent in prop_oneof![Just(3_u32), Just(17), Just(65_537), any::<u32>().prop_map(|e| e | 3)],
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn edges() {
+    fn signatures_at_the_bounds_open_or_are_refused() {
         let modulus = [&[0x80][..], &[0; 254], &[1]].concat();
         let key = PublicKey::new(&modulus, &[1, 0, 1]).unwrap();
         for last in [0, 1, 2] {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key() {
+    fn a_malformed_key_is_refused() {
         let good = vec![0xff; 256];
         assert!(PublicKey::new(&good, &[3]).is_some());
         for (modulus, exponent) in [

@@ -1,4 +1,4 @@
-//! Tokens, keys and key sets against each other: every way a token can be bad, and the few it can be good.
+//! Tests of tokens, keys and key sets: every kind of bad token, and the few good ones.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use crate::core::id::UserId;
 const NOW_S: u64 = 1_800_000_000;
 const USER: &str = "00000000-0000-4000-8000-000000000001";
 const RSA_MODULUS: &str = "qwUP3xBGv9OlPdhKY6VB0EgAJzU2VytX5gG-QDK1-m7Fh_E9quRrdfnvAKu2OjLavMI7ictYD6-fJjs1Ie9g1D1zOJ44v1scENxfERoDvhY88CRPHrhTTE4kJNVo-O87JLcidPZL266kETB5CbP6cD0SOIm-gXl8_Rc586-eZspfEA5mqfA4W4_ZCXl4udktAv1siKcTjyMIN2DXHXy7G2h7_WFXNEXFiXk-ST9lOrL0E4BHH8VyTgVQiUnUqTopZqBZHf1gK_LzKBbzbCareTOu2b-UX6WbGxLtHgzX-3c7DMyNyAO8mXGxAPQwA3TrPixHjbeBtcT-ItR1BRb1iw";
-/// Signed by a key that exists nowhere else; ends in 2033.
+/// A token that ends in 2033, signed by an RSA key that exists nowhere else.
 const RSA_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6InJzYS0xIn0.eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEiLCJhdWQiOiJhdXRoZW50aWNhdGVkIiwicm9sZSI6ImF1dGhlbnRpY2F0ZWQiLCJpc3MiOiJodHRwczovL3gvYXV0aC92MSIsImV4cCI6MjAwMDAwMDAwMH0.D-UH4jBUU9deoVoJr8t4UyP25Yw0jbOl8PMUoD5-LdzJ8MkaDGpxFbSrPj3mlokXS4kKbKlk1gb2ZGRtTVPI11ED2CNUsmoRAsRQPQl3E4Jlr1rICEdGbjlWrJJWaFNUzIsQcs919-wt0btCL2BxLQiBcSiCXeTQb_Kh0jiOn8SJ4rxAKrle4020QFzSMmUq3VhRkbIGuis4i2Vp13Fu2eaLKSyMPEJthZN5R7tLpcuPUhRZHehx1xPfkHFzbgqgNaXcCw1lE_xloBJGQpZBQFkgQ2oHLiXaTillFdRhKdSHWj5ronLErYMNXO38_DKaAdvQHqBA29INN0QIVBszDQ";
 
 fn encode(part: &Value) -> String {
@@ -94,7 +94,7 @@ fn secret_key() -> Key {
 }
 
 #[test]
-fn each_family_verifies_with_its_own_key() {
+fn each_algorithm_verifies_with_its_own_key() {
     assert_eq!(check(&hs256(&claims()), &secret_key()), user(false));
     assert_eq!(check(&es256(&claims(), "a", 7), &key_of(ec_jwk("a", 7))), user(false));
     assert_eq!(check(RSA_TOKEN, &key_of(rsa_jwk())), user(false));
@@ -127,11 +127,11 @@ fn a_changed_signature_or_another_key_proves_nothing() {
 }
 
 #[test]
-fn the_algorithm_is_our_keys_and_never_the_tokens() {
+fn the_key_chooses_the_algorithm_and_never_the_token() {
     let none = format!("{}.{}.", encode(&json!({"alg": "none"})), encode(&claims()));
     assert_eq!(check(&none, &secret_key()), None);
     assert!(jwt::header(&none).is_none());
-    // HMAC keyed with a public key, under its right key id.
+    // An HMAC keyed with the public key, under the right key id.
     let jwk = ec_jwk("a", 7);
     for public in [jwk["x"].as_str().unwrap(), RSA_MODULUS, &jwk.to_string()] {
         let forged = hs256_with(json!({"alg": "HS256", "kid": "a"}), &claims(), public);
@@ -149,7 +149,7 @@ fn the_algorithm_is_our_keys_and_never_the_tokens() {
 }
 
 #[test]
-fn what_a_users_token_must_say() {
+fn a_users_token_needs_subject_audience_role_and_end() {
     for bad in [
         with("exp", json!(NOW_S - 60)),
         without("exp"),
@@ -181,7 +181,7 @@ fn what_a_users_token_must_say() {
 }
 
 #[test]
-fn the_issuer_counts_where_it_is_configured() {
+fn a_configured_issuer_is_required() {
     crypto::install();
     let judge = |claims: &Value, issuer| {
         jwt::verify(&hs256(claims), &secret_key(), issuer, NOW_S).map(|v| v.identity)
@@ -215,7 +215,7 @@ fn garbage_is_refused_without_a_panic() {
 }
 
 #[test]
-fn keys_we_cannot_use_do_not_take_the_others_away() {
+fn unusable_keys_do_not_disable_the_others() {
     let text = set(&[
         json!({"kty": "oct", "kid": "o", "k": "c2VjcmV0"}),
         json!({"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AA"}),
@@ -248,7 +248,7 @@ fn weak_and_malformed_keys_verify_nothing() {
     assert_eq!(check(&es256(&claims(), "a", 7), &key_of(off_curve)), None);
 }
 
-fn look(jwks: &mut Jwks, kid: &str, now_ms: u64) -> &'static str {
+fn look_up(jwks: &mut Jwks, kid: &str, now_ms: u64) -> &'static str {
     match jwks.look_up(kid, now_ms) {
         Lookup::Use(_) => "use",
         Lookup::Fetch => "fetch",
@@ -263,67 +263,71 @@ const MINUTE: u64 = 60_000;
 #[test]
 fn keys_are_fresh_for_ten_minutes() {
     let mut jwks = Jwks::default();
-    assert_eq!(look(&mut jwks, "a", 0), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 0), "fetch");
     assert!(jwks.fetched(&set(&[ec_jwk("a", 7)]), 100));
-    assert_eq!(look(&mut jwks, "a", 10 * MINUTE), "use");
-    assert_eq!(look(&mut jwks, "a", 10 * MINUTE + 100), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 10 * MINUTE), "use");
+    assert_eq!(look_up(&mut jwks, "a", 10 * MINUTE + 100), "fetch");
     assert_eq!(
-        look(&mut jwks, "a", 10 * MINUTE + 101),
+        look_up(&mut jwks, "a", 10 * MINUTE + 101),
         "use",
-        "stale keys serve while one request fetches"
+        "stale keys stay usable while one request fetches"
     );
 }
 
 #[test]
 fn an_unknown_key_causes_one_fetch_and_then_a_pause() {
     let mut jwks = Jwks::default();
-    assert_eq!(look(&mut jwks, "b", 0), "fetch");
-    assert_eq!(look(&mut jwks, "b", 1), "wait", "one flight at a time");
+    assert_eq!(look_up(&mut jwks, "b", 0), "fetch");
+    assert_eq!(look_up(&mut jwks, "b", 1), "wait", "one fetch runs at a time");
     jwks.fetched(&set(&[ec_jwk("a", 7)]), 50);
-    assert_eq!(look(&mut jwks, "b", 51), "unknown");
-    assert_eq!(look(&mut jwks, "b", 29_000), "unknown");
-    assert_eq!(look(&mut jwks, "a", 29_000), "use");
-    assert_eq!(look(&mut jwks, "b", 30_050), "fetch", "a rotated key is found after the pause");
-    assert_eq!(look(&mut jwks, "a", 30_051), "use", "known keys do not wait for it");
+    assert_eq!(look_up(&mut jwks, "b", 51), "unknown");
+    assert_eq!(look_up(&mut jwks, "b", 29_000), "unknown");
+    assert_eq!(look_up(&mut jwks, "a", 29_000), "use");
+    assert_eq!(look_up(&mut jwks, "b", 30_050), "fetch", "a rotated key is found after the pause");
+    assert_eq!(look_up(&mut jwks, "a", 30_051), "use", "known keys stay usable meanwhile");
     jwks.fetched(&set(&[ec_jwk("a", 7), ec_jwk("b", 8)]), 30_100);
-    assert_eq!(look(&mut jwks, "b", 30_101), "use");
+    assert_eq!(look_up(&mut jwks, "b", 30_101), "use");
 }
 
 #[test]
-fn an_empty_set_is_an_answer() {
+fn an_empty_key_set_is_a_valid_answer() {
     let mut jwks = Jwks::default();
-    assert_eq!(look(&mut jwks, "a", 0), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 0), "fetch");
     assert!(jwks.fetched("{\"keys\":[]}", 10));
-    assert_eq!(look(&mut jwks, "a", 11), "unknown");
+    assert_eq!(look_up(&mut jwks, "a", 11), "unknown");
 }
 
 #[test]
-fn when_the_server_is_down_known_keys_serve_for_a_bounded_time() {
+fn known_keys_outlive_a_failing_server_for_a_bounded_time() {
     let mut jwks = Jwks::default();
     jwks.fetched(&set(&[ec_jwk("a", 7)]), 0);
-    assert_eq!(look(&mut jwks, "a", 11 * MINUTE), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 11 * MINUTE), "fetch");
     jwks.failed(11 * MINUTE + 5);
-    assert_eq!(look(&mut jwks, "a", 11 * MINUTE + 6), "use");
+    assert_eq!(look_up(&mut jwks, "a", 11 * MINUTE + 6), "use");
     assert_eq!(
-        look(&mut jwks, "b", 11 * MINUTE + 6),
+        look_up(&mut jwks, "b", 11 * MINUTE + 6),
         "unavailable",
-        "nothing can be said about an unknown key"
+        "an unknown key is neither accepted nor refused"
     );
-    assert_eq!(look(&mut jwks, "a", 12 * MINUTE), "fetch", "asked again after the pause");
+    assert_eq!(
+        look_up(&mut jwks, "a", 12 * MINUTE),
+        "fetch",
+        "the next fetch follows after the pause"
+    );
     assert!(!jwks.fetched("<html>", 12 * MINUTE + 5), "an answer that is no key set is a failure");
-    assert_eq!(look(&mut jwks, "a", 12 * MINUTE + 6), "use");
-    assert_eq!(look(&mut jwks, "a", 70 * MINUTE), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 12 * MINUTE + 6), "use");
+    assert_eq!(look_up(&mut jwks, "a", 70 * MINUTE), "fetch");
     jwks.failed(70 * MINUTE + 1);
-    assert_eq!(look(&mut jwks, "a", 70 * MINUTE + 2), "unavailable", "the grace is over");
+    assert_eq!(look_up(&mut jwks, "a", 70 * MINUTE + 2), "unavailable", "the grace is over");
 }
 
 #[test]
-fn a_flight_that_died_with_its_request_is_taken_over() {
+fn a_fetch_that_died_with_its_request_is_replaced() {
     let mut jwks = Jwks::default();
-    assert_eq!(look(&mut jwks, "a", 0), "fetch");
-    assert_eq!(look(&mut jwks, "a", 5_999), "wait");
-    assert_eq!(look(&mut jwks, "a", 6_000), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 0), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 5_999), "wait");
+    assert_eq!(look_up(&mut jwks, "a", 6_000), "fetch");
     jwks.failed(6_001);
-    assert_eq!(look(&mut jwks, "a", 6_002), "unavailable");
-    assert_eq!(look(&mut jwks, "a", 36_001), "fetch");
+    assert_eq!(look_up(&mut jwks, "a", 6_002), "unavailable");
+    assert_eq!(look_up(&mut jwks, "a", 36_001), "fetch");
 }

@@ -1,7 +1,7 @@
-//! From a model's answer to the files of a site, or the reason why it is none.
+//! Turns a model's answer into the checked files of a website, or into the reason why it is none.
 //!
-//! Nothing is repaired but a leading `./` and a code fence around the answer: a half or odd site is
-//! no site, and another attempt is cheaper than a broken delivery.
+//! This module repairs nothing but a leading `./` and a code fence around the answer: another
+//! attempt is cheaper than the delivery of an incomplete website.
 
 use super::kind::WebsiteKind;
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,11 @@ pub const FILES_MAX: usize = 200;
 pub const BYTES_MAX: usize = 5 * 1024 * 1024;
 const PATH_BYTES_MAX: usize = 200;
 
+/// The comment that begins a file in an answer without JSON.
 const MARK: &str = "<!-- FILE:";
 const MARK_END: &str = "-->";
 
-/// What may start a React project.
+/// The accepted entry files of a React project.
 const ENTRIES: [&str; 12] = [
     "src/main.tsx",
     "src/main.jsx",
@@ -31,13 +32,15 @@ const ENTRIES: [&str; 12] = [
     "index.jsx",
 ];
 
+/// One text file of a website.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebsiteFile {
+    /// The relative path, with forward slashes.
     pub path: String,
     pub content: String,
 }
 
-/// Reads and checks an answer.
+/// Reads and checks an answer. The error is a sentence for the log and for the user.
 pub fn of_answer(kind: WebsiteKind, answer: &str) -> Result<Vec<WebsiteFile>, String> {
     let answer = without_fence(answer.trim());
     let files = if answer.starts_with('{') { of_json(answer)? } else { of_marks(answer) };
@@ -54,7 +57,7 @@ fn of_json(answer: &str) -> Result<Vec<WebsiteFile>, String> {
     Ok(answer.files)
 }
 
-/// Files behind `<!-- FILE: path -->` lines; what stands before the first is chatter.
+/// Reads the files after `<!-- FILE: path -->` lines. Text before the first such line is ignored.
 fn of_marks(answer: &str) -> Vec<WebsiteFile> {
     let mut files: Vec<WebsiteFile> = Vec::new();
     for line in answer.split_inclusive('\n') {
@@ -74,7 +77,7 @@ fn of_marks(answer: &str) -> Vec<WebsiteFile> {
     files
 }
 
-/// The inside of a text that is one fenced block.
+/// Returns the content of a text that is one fenced block, else the text itself.
 fn without_fence(text: &str) -> &str {
     let inside = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
     match inside.and_then(|inside| inside.split_once('\n')) {
@@ -104,16 +107,16 @@ fn check(kind: WebsiteKind, mut files: Vec<WebsiteFile>) -> Result<Vec<WebsiteFi
         if file.content.contains('\0') {
             return Err("the answer holds a file that is not text".to_owned());
         }
-        // Two names that one file system takes for the same would lose a file there.
+        // Some file systems ignore case: there one of the two files would be lost.
         if !seen.insert(file.path.to_lowercase()) {
             return Err("the answer holds two files of the same path".to_owned());
         }
     }
-    complete(kind, &files)?;
+    check_complete(kind, &files)?;
     Ok(files)
 }
 
-/// Relative, below its folder on any file system, and printable.
+/// Returns whether a path is relative, printable, and stays inside its folder on any file system.
 fn is_path(path: &str) -> bool {
     let is_plain =
         |c: char| !c.is_control() && !matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
@@ -125,7 +128,8 @@ fn is_path(path: &str) -> bool {
             .all(|part| !part.is_empty() && part.trim() == part && !part.chars().all(|c| c == '.'))
 }
 
-fn complete(kind: WebsiteKind, files: &[WebsiteFile]) -> Result<(), String> {
+/// Checks that the files which a website of this kind needs are present.
+fn check_complete(kind: WebsiteKind, files: &[WebsiteFile]) -> Result<(), String> {
     let find = |path: &str| files.iter().find(|file| file.path == path);
     let need = |path: &str| find(path).ok_or_else(|| format!("the answer holds no {path}"));
     match kind {
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_its_start() {
+    fn each_kind_needs_its_entry_files() {
         for (kind, files, good) in [
             (WebsiteKind::Html, vec![("index.html", "<h1>a</h1>")], true),
             (WebsiteKind::Html, vec![("home.html", "")], false),
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leads_out_or_means_something_else() {
+    fn paths_outside_the_folder_or_ambiguous_ones_are_refused() {
         for bad in [
             "",
             "/etc/passwd",
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_unique_after_what_is_repaired() {
+    fn repaired_paths_must_be_unique() {
         for (one, two) in
             [("a.css", "a.css"), ("a.css", "./a.css"), ("A.css", "a.css"), ("Ä.css", "ä.css")]
         {
@@ -243,30 +247,30 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_sizes_are_bounded() {
+    fn the_number_and_the_size_of_files_are_bounded() {
         let many = |count: usize| -> Vec<(String, &str)> {
             (0..count).map(|n| (format!("f{n}"), "")).collect()
         };
-        let ask = |count: usize| {
+        let of_count = |count: usize| {
             let many = many(count);
             let mut files: Vec<(&str, &str)> =
                 many.iter().map(|(path, content)| (path.as_str(), *content)).collect();
             files.push(("index.html", ""));
             html(&files)
         };
-        assert_eq!(ask(199).map(|files| files.len()), Ok(200));
-        assert!(ask(200).unwrap_err().contains("200 files"));
+        assert_eq!(of_count(199).map(|files| files.len()), Ok(200));
+        assert!(of_count(200).unwrap_err().contains("200 files"));
         let full = "x".repeat(BYTES_MAX);
         assert!(html(&[("index.html", &full)]).is_ok());
         assert!(html(&[("index.html", &full), ("b", "x")]).unwrap_err().contains("5 MB"));
     }
 
     #[test]
-    fn what_is_not_text_or_not_the_form_is_refused() {
+    fn binary_content_and_malformed_answers_are_refused() {
         assert!(html(&[("index.html", "a\0b")]).is_err());
         for bad in [
             "",
-            "Sure! Here is your site.",
+            "Sure! Here is your website.",
             "{half",
             "{}",
             "{\"files\":7}",
@@ -278,14 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_around_the_json_is_taken_off() {
+    fn a_fence_around_the_json_is_removed() {
         let fenced = format!("```json\n{}\n```", answer(&[("index.html", "x")]));
         assert_eq!(of_answer(WebsiteKind::Html, &fenced).unwrap()[0].content, "x");
     }
 
     #[test]
-    fn file_markers_are_read_where_there_is_no_json() {
-        let text = "Here you are:\n<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n<!--FILE: odd\n<!-- FILE: css/a.css -->\nb {}\n";
+    fn file_markers_are_read_if_there_is_no_json() {
+        let text = "Here you are:\n<!-- FILE: index.html -->\n```html\n<h1>Ä</h1>\n```\n\
+                    <!--FILE: odd\n<!-- FILE: css/a.css -->\nb {}\n";
         let files = of_answer(WebsiteKind::Html, text).unwrap();
         let seen: Vec<_> =
             files.iter().map(|file| (file.path.as_str(), file.content.as_str())).collect();
@@ -300,11 +305,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_breaks_the_reading(text in "\\PC{0,200}", path in "[./a\\\\:\\x00-\\x20]{0,12}") {
+        fn no_answer_panics_or_leaves_its_folder(
+            text in "\\PC{0,200}",
+            path in "[./a\\\\:\\x00-\\x20]{0,12}",
+        ) {
             let _ = of_answer(WebsiteKind::Php, &text);
             if let Ok(files) = html(&[("index.html", ""), (&path, "")]) {
-                prop_assert!(files.iter().all(|file| !file.path.contains("..") || !file.path.split('/').any(|part| part == "..")));
-                prop_assert!(files.iter().all(|file| !file.path.starts_with('/')));
+                for file in &files {
+                    prop_assert!(file.path.split('/').all(|part| part != ".."));
+                    prop_assert!(!file.path.starts_with('/'));
+                }
             }
         }
     }

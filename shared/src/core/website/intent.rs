@@ -1,8 +1,8 @@
-//! What a caller asks of a website function: a new order, or a retry of an old one.
+//! Tells whether a call of a website function orders a website or retries one.
 //!
-//! A retry reads nothing but the record's id from the body: the record itself says who owns it and
-//! what was ordered. A user may name only their own records; the service may name any. Whether the
-//! record may be retried is decided by the database.
+//! A retry reads only the record's id from the body: the record itself holds its owner and its
+//! order. A user may name only their own records, the service any. The database decides whether the
+//! record may be retried.
 
 use crate::core::auth::Caller;
 use crate::core::error::ApiError;
@@ -16,18 +16,20 @@ pub struct RetryTarget {
     pub retry_history_id: Option<JobId>,
 }
 
+/// What a caller wants of a website function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
     Order(UserId),
     Retry {
         website: JobId,
-        /// The required owner. `None` for a service call: the owner comes from the record.
+        /// The required owner. `None` for a service call: the record names its owner.
         owner: Option<UserId>,
     },
 }
 
 impl Intent {
-    /// Reads the intent of a caller whom the policy admitted.
+    /// Returns the intent of a caller whom the policy admitted. Answers 400 if the service names no
+    /// record.
     pub fn of(caller: &Caller, target: RetryTarget) -> Result<Self, ApiError> {
         match (caller, target.retry_history_id) {
             (Caller::User { id, .. }, None) => Ok(Self::Order(*id)),
@@ -56,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_names_the_record_but_never_its_user() {
+    fn the_body_names_the_record_but_never_its_owner() {
         let id = UserId::from_random(1);
         let user = Caller::User { id, anonymous: false, admin: false };
         let website = JobId::from_random(2);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What a website is made of; each kind has a tool of its own.
+/// The technology of a website; each kind has its own tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebsiteKind {
@@ -14,11 +14,12 @@ pub enum WebsiteKind {
 impl WebsiteKind {
     pub const ALL: [Self; 3] = [Self::Html, Self::React, Self::Php];
 
+    /// Returns the kind that a tool makes, or `None` if it makes no websites.
     pub fn of_tool(tool: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.tool() == tool)
     }
 
-    /// The tool, which is also the function's name.
+    /// Returns the name of the tool, which is also the name of its function.
     pub fn tool(self) -> &'static str {
         match self {
             Self::Html => "generate-website",

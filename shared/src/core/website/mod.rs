@@ -1,5 +1,5 @@
-//! Websites made by a text model: what each kind must contain, how it is asked for, and how an answer
-//! becomes checked files. Pure; where files are kept is not known here.
+//! Websites made by a language model: their required files, the prompt, and the check of an answer.
+//! This module does no I/O and does not know where files are stored.
 
 pub mod archive;
 pub mod files;
@@ -13,13 +13,14 @@ pub use kind::WebsiteKind;
 use files::WebsiteFile;
 use serde::Serialize;
 
-/// What the row keeps of a site beside the URL under which its files lie in storage.
+/// The manifest that a job's row keeps beside the storage URL of the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WebsiteManifest {
     pub kind: WebsiteKind,
     pub files: Vec<ManifestEntry>,
 }
 
+/// One file of the manifest and its size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ManifestEntry {
     pub path: String,
@@ -36,7 +37,7 @@ impl WebsiteManifest {
     }
 }
 
-/// The word that the pages of websites know for a state.
+/// Returns the status word that the website functions answer for a state.
 pub fn status_word(state: State) -> &'static str {
     match state {
         State::Pending | State::Queued | State::Blocked => "pending",

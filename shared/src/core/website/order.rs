@@ -1,7 +1,7 @@
-//! A user's order of a site, and the question that it becomes for the text model.
+//! A user's order of a website, and the prompt that it becomes for the language model.
 //!
-//! The question is worded when it is asked, not when it is ordered: API, model and wording belong to
-//! the attempt, so a retry after a change of configuration asks the model of that day.
+//! Each attempt words the prompt anew, because API, model and wording belong to the attempt: a
+//! retry after a change of configuration uses the model of that day.
 
 use super::kind::WebsiteKind;
 use crate::core::error::ApiError;
@@ -13,7 +13,8 @@ const PROMPT_CHARS_MAX: usize = 10_000;
 const NAME_CHARS_MAX: usize = 200;
 const LANGUAGE_CHARS_MAX: usize = 50;
 
-/// What makes two orders the same; kept on the job and its step.
+/// The input of an order. The job and its step keep it; two orders with equal inputs are the same
+/// order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebsiteOrder {
@@ -25,7 +26,7 @@ pub struct WebsiteOrder {
 }
 
 impl WebsiteOrder {
-    /// Lengths are counted in characters, as a person counts them.
+    /// Checks the lengths, counted in characters. Answers 400 naming the field at fault.
     pub fn check(self) -> Result<Self, ApiError> {
         let within = |field: &str, text: &str, least: usize, most: usize| {
             let long = text.chars().count();
@@ -43,50 +44,53 @@ impl WebsiteOrder {
         Ok(self)
     }
 
-    /// The order in the words that the model reads.
+    /// Returns the user's part of the prompt.
     pub fn user_text(&self) -> String {
         let mut text = String::new();
         // Writing into a String does not fail.
         if let Some(name) = &self.site_name {
-            let _ = writeln!(text, "Name of the site: {name}");
+            let _ = writeln!(text, "Name of the website: {name}");
         }
         if let Some(language) = &self.language {
             let _ = writeln!(text, "Language of all text on it: {language}");
         }
-        let _ = write!(text, "The site:\n{}", self.prompt);
+        let _ = write!(text, "The website:\n{}", self.prompt);
         text
     }
 }
 
-/// The rules of a kind.
+/// Returns the system part of the prompt: the rules for a website of this kind.
 pub fn system_text(kind: WebsiteKind) -> String {
     let stack = match kind {
         WebsiteKind::Html => {
-            "Write a static site in plain HTML, CSS and JavaScript without a build step. `index.html` is its start \
-             page; all other files are named by relative links."
+            "Write a static website in plain HTML, CSS and JavaScript without a build step. \
+             `index.html` is its start page; all other files are named by relative links."
         }
         WebsiteKind::React => {
-            "Write a React project for Vite in TypeScript: `package.json` with its scripts and dependencies, \
-             `index.html`, the entry `src/main.tsx`, and the components it needs."
+            "Write a React project for Vite in TypeScript: `package.json` with its scripts and \
+             dependencies, `index.html`, the entry `src/main.tsx`, and the components it needs."
         }
         WebsiteKind::Php => {
-            "Write a site in plain PHP 8 without a framework or a database. `index.php` is its start page; every \
-             output of a variable is escaped."
+            "Write a website in plain PHP 8 without a framework or a database. `index.php` is its \
+             start page; every output of a variable is escaped."
         }
     };
     format!(
         "You build complete, working websites. {stack}\n\
-         Every file is text and complete, with no placeholder for code left out. Paths are relative, with forward \
-         slashes, without `..`; at most 60 files. Use no images but inline SVG.\n\
-         Answer with one JSON object {{\"files\": [{{\"path\": …, \"content\": …}}]}} and nothing else. Only if you \
-         cannot answer in JSON, begin each file with a line `<!-- FILE: path -->` followed by its content."
+         Every file is text and complete, with no placeholder for code left out. Paths are \
+         relative, with forward slashes, without `..`; at most 60 files. Use no images but inline \
+         SVG.\n\
+         Answer with one JSON object {{\"files\": [{{\"path\": …, \"content\": …}}]}} and nothing \
+         else. Only if you cannot answer in JSON, begin each file with a line \
+         `<!-- FILE: path -->` followed by its content."
     )
 }
 
-/// The name of [`form`] at the API.
-pub const FORM_NAME: &str = "site_files";
+/// The name of [`form`] in a request to the model's API. The language model sees it.
+pub const FORM_NAME: &str = "website_files";
 
-/// The form of an answer. Counts and patterns are not in it: not every model enforces them, we do.
+/// Returns the JSON schema of an answer. It holds no counts and no patterns, because not every
+/// model enforces them; `files::of_answer` does.
 pub fn form() -> Value {
     let text = json!({"type": "string"});
     json!({
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_holds_the_order_and_the_rules_of_its_kind() {
+    fn the_prompt_holds_the_order_and_the_rules_of_its_kind() {
         let order = WebsiteOrder {
             site_name: Some("Café".into()),
             language: Some("German".into()),
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn strict_mode_needs_every_property_required_and_no_others() {
+    fn the_schema_requires_every_property_and_allows_no_others() {
         let form = form();
         assert_eq!(form["additionalProperties"], false);
         let item = &form["properties"]["files"]["items"];

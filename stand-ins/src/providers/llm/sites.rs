@@ -19,8 +19,8 @@ pub(super) fn write(system: &str, user: &str) -> String {
 
 /// The site's name, else the beginning of the order.
 fn heading(user: &str) -> String {
-    let named = user.lines().find_map(|line| line.strip_prefix("Name of the site: "));
-    let order = user.split_once("The site:\n").map_or(user, |(_, order)| order);
+    let named = user.lines().find_map(|line| line.strip_prefix("Name of the website: "));
+    let order = user.split_once("The website:\n").map_or(user, |(_, order)| order);
     let text = named.unwrap_or(order).trim();
     text.chars().take(80).collect()
 }
