@@ -1,5 +1,6 @@
 //! The documents: short where people begin, as wide as a screen, and every link leads somewhere.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use unstuck_tests::sources;
@@ -46,6 +47,74 @@ fn anchors(text: &str) -> Vec<String> {
 fn the_readme_is_read_in_one_go() {
     let lines = sources::read("README.md").lines().count();
     assert!(lines <= 90, "README.md has {lines} lines");
+}
+
+/// The text without what a command writes, which stands between `<!-- name -->` and
+/// `<!-- /name -->`.
+fn by_hand(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<!-- ") {
+        let (name, after) = after.split_once(" -->").expect("a comment ends");
+        kept.push_str(before);
+        rest = after.split_once(&format!("<!-- /{name} -->")).map_or(after, |(_, after)| after);
+    }
+    kept + rest
+}
+
+#[test]
+fn a_line_is_at_most_a_hundred_columns_wide() {
+    let mut wide = Vec::new();
+    for (file, text) in pages() {
+        let by_hand = by_hand(&text);
+        let lines = by_hand.lines().filter(|line| line.chars().count() > 100);
+        wide.extend(lines.map(|line| format!("{}: {line}", file.display())));
+    }
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
+}
+
+/// Whether a file names another document that is part of the repository.
+fn is_here(named: &str, file: &Path, pages: &[(PathBuf, String)]) -> bool {
+    let beside = file.parent().unwrap_or(Path::new("")).join(named);
+    let by_name = |(page, _): &(PathBuf, String)| {
+        page.file_name().is_some_and(|name| name.to_string_lossy() == named)
+    };
+    sources::root().join(beside).exists()
+        || sources::root().join(named).exists()
+        || pages.iter().any(by_name)
+}
+
+#[test]
+fn no_file_names_a_document_that_is_not_here() {
+    let pages = pages();
+    let text_of = |file: &PathBuf| std::fs::read_to_string(sources::root().join(file)).ok();
+    let mut missing = Vec::new();
+    for file in sources::committed() {
+        let Some(text) = text_of(&file) else { continue };
+        for (at, _) in text.match_indices(".md") {
+            let after = text[at + 3..].chars().next();
+            let is_end = !after.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+            let letter = |letter: &char| letter.is_alphanumeric() || "_-./".contains(*letter);
+            let named: String = text[..at].chars().rev().take_while(letter).collect();
+            let named: String = named.chars().rev().collect::<String>() + ".md";
+            if is_end && named != ".md" && !is_here(&named, &file, &pages) {
+                missing.push(format!("{}: {named}", file.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn the_glossary_is_short_and_each_word_is_once() {
+    let page = sources::read("ARCHITECTURE.md");
+    let words = page.split("\n## Words\n").nth(1).expect("ARCHITECTURE.md has its glossary");
+    let words = words.split("\n## ").next().unwrap_or_default();
+    let rows = words.lines().filter_map(|line| line.strip_prefix("| **")?.split("**").next());
+    let rows: Vec<&str> = rows.collect();
+    assert!((20..=30).contains(&rows.len()), "{} words", rows.len());
+    let once: BTreeSet<&str> = rows.iter().copied().collect();
+    assert_eq!(once.len(), rows.len(), "the glossary explains a word twice");
 }
 
 #[test]

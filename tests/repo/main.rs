@@ -3,6 +3,7 @@
 mod contract;
 mod deploy;
 mod docs;
+mod requirements;
 mod sql_text;
 mod tidy;
 mod words;
