@@ -124,9 +124,11 @@ macro_rules! settings {
             pub(super) fn parse_all(
                 read: impl Fn(&str) -> Option<String>,
             ) -> Result<Config, ApiError> {
-                Ok(Config {
-                    $($($field: parsed!($form, $name, read($name) $(, $default)?),)+)+
-                })
+                // One field after the other: half the code of a struct made at once, which must
+                // drop what it has at each error.
+                let mut config = Config::default();
+                $($(config.$field = parsed!($form, $name, read($name) $(, $default)?);)+)+
+                Ok(config)
             }
 
             $($(accessor!($field $form $name $presence);)+)+
