@@ -415,22 +415,37 @@ fn whatever_a_user_may_call_has_its_limiter() {
 }
 
 /// The calls of `flow` that may wake every synchronous provider, because they serve any job.
-const WAKING_ALL: [&str; 5] =
-    ["sweep::pass", "reconcile::reconcile", "admin_retry::", "wake::follow_up", "wake::start_next"];
+const WAKING_ALL: [&str; 5] = [
+    "sweep::pass",
+    "reconcile::reconcile",
+    "admin_retry::",
+    "wake::after_cancel",
+    "wake::start_waiting",
+];
 /// The calls of `flow` that may wake the provider that they are given.
-const WAKING_ONE: [&str; 3] = ["wake::send(", "run_all(", "website_retry::"];
+const WAKING_ONE: [&str; 3] = ["wake::send_hint(", "run_all(", "website_retry::"];
+
+/// Provider and queue of each row of the registry of synchronous providers.
+fn hint_queues() -> Vec<(String, String)> {
+    let registry = code(Path::new("shared/src/core/provider/mod.rs"));
+    let rows = registry.split("SynchronousProvider { name: ").skip(1);
+    rows.filter_map(|row| {
+        let (provider, rest) = row.split_once("::NAME, hint_queue: \"")?;
+        Some((provider.to_owned(), rest.split_once('"')?.0.to_owned()))
+    })
+    .collect()
+}
 
 /// The queues that a function needs, because what it calls may send a hint to them.
-fn hints(function: &str) -> BTreeSet<&'static str> {
-    let code = whole_code(function).replace("reconcile as repair", "reconcile::reconcile");
+fn hints(function: &str) -> BTreeSet<String> {
+    let code = whole_code(function).replace("reconcile as settle_now", "reconcile::reconcile");
     let calls = |names: &[&str]| names.iter().any(|name| code.contains(name));
     let all = calls(&WAKING_ALL);
     let wakes = |provider: &str| {
         calls(&WAKING_ONE) && code.contains(&format!("{provider}::NAME"))
             || provider == "llm" && code.contains("website_retry::")
     };
-    let queues = [("gemini", "GEMINI_HINTS"), ("llm", "LLM_HINTS")];
-    queues
+    hint_queues()
         .into_iter()
         .filter(|(provider, _)| all || wakes(provider))
         .map(|(_, queue)| queue)
@@ -439,12 +454,12 @@ fn hints(function: &str) -> BTreeSet<&'static str> {
 
 #[test]
 fn every_function_that_sends_hints_has_their_queues() {
-    let wake = code(Path::new("shared/src/flow/submit/wake.rs"));
-    assert!(wake.contains("GEMINI_HINTS") && wake.contains("LLM_HINTS"));
+    assert!(hint_queues().len() >= 2, "{:?}", hint_queues());
     let mut senders = 0;
     for function in Wrangler::load().unwrap().functions {
         let producers = function.producers.iter().map(|producer| producer.binding.as_str());
-        let declared: BTreeSet<&str> = producers.filter(|binding| *binding != "HINTS").collect();
+        let declared: BTreeSet<String> =
+            producers.filter(|binding| *binding != "HINTS").map(str::to_owned).collect();
         assert_eq!(hints(&function.name), declared, "[env.{}.queues] producers", function.name);
         senders += usize::from(!declared.is_empty());
     }

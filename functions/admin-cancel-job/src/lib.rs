@@ -51,7 +51,7 @@ async fn cancel(call: Call, body: AdminCancel) -> Result<AdminCancelled, ApiErro
             .await?;
     let refunded_credits = cancelled.refunded_credits;
     call.background(async move |cx| {
-        wake::follow_up(&cx, &cancelled.provider, Some(job_id)).await;
+        wake::after_cancel(&cx, &cancelled.provider, Some(job_id)).await;
     });
     Ok(AdminCancelled {
         success: Success,

@@ -51,7 +51,7 @@ async fn retry(call: Call, body: AdminRetry) -> Result<AdminRetried, ApiError> {
     let requeued =
         admin_retry::by_admin(&call.cx(), actor, &table, job_id, charge.unwrap_or(false)).await?;
     let provider = requeued.provider;
-    call.background(async move |cx| admin_retry::follow_up(&cx, &provider).await);
+    call.background(async move |cx| admin_retry::after_retry(&cx, &provider).await);
     Ok(AdminRetried {
         success: Success,
         job_id: requeued.job_id,

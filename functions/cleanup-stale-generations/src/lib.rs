@@ -8,7 +8,7 @@ use shared::core::body::NoInput;
 use shared::core::error::ApiError;
 use shared::core::reply::Success;
 use shared::edge::{Call, OwnedCx};
-use shared::flow::heal::website_retry::{self, Report};
+use shared::flow::heal::website_retry::{self, CleanupReport};
 use shared::flow::invocation::Invocation;
 
 shared::function! {
@@ -27,7 +27,7 @@ const LIMIT: u32 = 100;
 struct CleanedWebsites {
     success: Success,
     #[serde(flatten)]
-    report: Report,
+    report: CleanupReport,
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {

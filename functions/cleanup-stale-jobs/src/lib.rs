@@ -8,7 +8,7 @@ use shared::core::error::ApiError;
 use shared::core::reply::Success;
 use shared::db::sweep::SweepSource;
 use shared::edge::{Call, OwnedCx};
-use shared::flow::heal::sweep::{self, Report};
+use shared::flow::heal::sweep::{self, SweepReport};
 use shared::flow::invocation::Invocation;
 
 shared::function! {
@@ -45,7 +45,7 @@ enum NumberOrText {
 struct Cleaned {
     success: Success,
     #[serde(flatten)]
-    report: Report,
+    report: SweepReport,
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {

@@ -46,7 +46,7 @@ async fn create(call: Call, body: CardsBody) -> Result<Reply, ApiError> {
     let view = enqueue::enqueue(&cx, &order).await?;
     let ended = view.status.is_final();
     if !ended {
-        call.background(async |cx| wake::send(&cx, gemini::NAME, 0).await);
+        call.background(async |cx| wake::send_hint(&cx, gemini::NAME, 0).await);
     }
     let accepted = CardsAccepted::of(&view, input.selected_cards.len());
     Reply::with_status(if ended { 200 } else { 202 }, accepted)

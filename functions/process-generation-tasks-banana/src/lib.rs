@@ -11,7 +11,7 @@ use shared::core::provider::gemini;
 use shared::core::reply::Success;
 use shared::edge::{Call, OwnedCx};
 use shared::flow::attempt::card;
-use shared::flow::attempt::pool::{Bounds, Report, run_all};
+use shared::flow::attempt::pool::{Bounds, PoolReport, run_all};
 use shared::flow::invocation::Invocation;
 
 shared::function! {
@@ -49,7 +49,7 @@ struct MakeCards {
 struct MadeCards {
     success: Success,
     #[serde(flatten)]
-    report: Report,
+    report: PoolReport,
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
@@ -68,9 +68,9 @@ async fn by_http(call: Call, body: MakeCards) -> Result<MadeCards, ApiError> {
     Ok(MadeCards { success: Success, report })
 }
 
-async fn make_waiting(owned: &OwnedCx, claim_for_ms: u64) -> Result<Report, ApiError> {
+async fn make_waiting(owned: &OwnedCx, claim_for_ms: u64) -> Result<PoolReport, ApiError> {
     let cx = owned.cx();
-    let account = gemini::Account::from_config(cx.config)?;
-    let bounds = Bounds { lanes: LANES, claim_for_ms };
+    let account = gemini::GeminiAccount::from_config(cx.config)?;
+    let bounds = Bounds { parallel: LANES, claim_for_ms };
     run_all(&cx, gemini::NAME, bounds, async |step| card::make(&cx, &account, step).await).await
 }

@@ -13,8 +13,8 @@ use shared::core::webhook::WebhookAddress;
 use shared::db::step::Attempt;
 use shared::edge::{Call, OwnedCx};
 use shared::flow::invocation::Invocation;
-use shared::flow::settle::webhook::{Hint, consume, record};
-use shared::flow::submit::round::dispatch;
+use shared::flow::settle::webhook::{WebhookHint, consume, record};
+use shared::flow::submit::round::submit_waiting;
 
 shared::function! {
     name: "provider-webhook",
@@ -50,8 +50,8 @@ async fn receive(call: Call, _: NoInput) -> Result<WebhookStored, ApiError> {
 
 async fn settle(message: Value, cx: OwnedCx) -> Result<(), ApiError> {
     // A message that is no hint never becomes one, and the sweep does not need it.
-    let Ok(hint) = serde_json::from_value::<Hint>(message) else { return Ok(()) };
+    let Ok(hint) = serde_json::from_value::<WebhookHint>(message) else { return Ok(()) };
     let cx = cx.cx();
-    let start_waiting = async || dispatch(&cx, &hint.provider, |_| {}).await.map(drop);
+    let start_waiting = async || submit_waiting(&cx, &hint.provider, |_| {}).await.map(drop);
     consume(&cx, &hint, &start_waiting).await
 }

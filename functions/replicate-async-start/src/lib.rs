@@ -52,7 +52,9 @@ async fn order(call: Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> {
     order.steps = input.provider_requests(cx.config.replicate_versions.as_ref(), &urls)?;
     let view = enqueue::enqueue(&cx, &order).await?;
     if view.status == State::Queued {
-        call.background(async |cx| round::dispatch_logged(&cx, replicate::NAME, |_| {}).await);
+        call.background(async |cx| {
+            round::submit_waiting_logged(&cx, replicate::NAME, |_| {}).await
+        });
     }
     Ok(TryOnAccepted::of(&view, order.steps.len()))
 }

@@ -8,7 +8,9 @@ use shared::core::id::JobId;
 use shared::core::provider::replicate::NAME;
 use shared::edge::{Call, OwnedCx, REPLICATE_SETTINGS};
 use shared::flow::invocation::Invocation;
-use shared::flow::submit::round::{Dispatched, Outcome, dispatch, dispatch_within};
+use shared::flow::submit::round::{
+    SubmitOutcome, SubmittedStep, submit_waiting, submit_waiting_within,
+};
 
 shared::function! {
     name: "replicate-async-worker",
@@ -42,13 +44,13 @@ enum SubmitReply {
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
-    dispatch(&cx.cx(), NAME, |_| {}).await.map(drop)
+    submit_waiting(&cx.cx(), NAME, |_| {}).await.map(drop)
 }
 
 async fn by_http(call: Call, _: NoInput) -> Result<SubmitReply, ApiError> {
-    let claimed = dispatch_within(&call.cx(), NAME, BUDGET_MS, |_| {}).await?;
+    let claimed = submit_waiting_within(&call.cx(), NAME, BUDGET_MS, |_| {}).await?;
     let started = claimed.iter().filter_map(|step| match step {
-        Dispatched { attempt, outcome: Outcome::Started { task_id, .. }, .. } => {
+        SubmittedStep { attempt, outcome: SubmitOutcome::Started { task_id, .. }, .. } => {
             Some((attempt, task_id))
         }
         _ => None,

@@ -8,7 +8,7 @@ use shared::core::body::NoInput;
 use shared::core::error::ApiError;
 use shared::core::provider::replicate::NAME;
 use shared::edge::{Call, OwnedCx, REPLICATE_SETTINGS};
-use shared::flow::heal::checker::{self, Report};
+use shared::flow::heal::checker::{self, CheckReport};
 use shared::flow::invocation::Invocation;
 
 shared::function! {
@@ -27,7 +27,7 @@ const EVERY_MS: u32 = 30_000;
 struct CheckedPredictions {
     message: String,
     #[serde(flatten)]
-    report: Report,
+    report: CheckReport,
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {

@@ -11,7 +11,7 @@ use shared::flow::finalise;
 use shared::flow::heal::reconcile as settle_now;
 use shared::flow::invocation::Invocation;
 use shared::flow::order::input::session_id;
-use shared::flow::submit::round::{Dispatched, Outcome, dispatch};
+use shared::flow::submit::round::{SubmitOutcome, SubmittedStep, submit_waiting};
 use shared::flow::submit::wake;
 
 /// How many jobs one call may name.
@@ -37,7 +37,7 @@ pub(crate) async fn cancel(call: Call, named: JobInTable) -> Result<JobCancelled
     call.log_job(job_id);
     let cancelled = finalise::cancel_by_user(&call.cx(), call.user()?, &table, job_id).await?;
     let provider = cancelled.provider;
-    call.background(async move |cx| wake::follow_up(&cx, &provider, Some(job_id)).await);
+    call.background(async move |cx| wake::after_cancel(&cx, &provider, Some(job_id)).await);
     Ok(JobCancelled {
         success: Success,
         status: "cancelled",
@@ -82,7 +82,7 @@ pub(crate) async fn cancel_session(
     }
     let cancelled = finalise::cancel_session(&call.cx(), call.user()?, &session, &jobs).await?;
     if !cancelled.is_empty() {
-        call.background(async |cx| wake::follow_up(&cx, NAME, None).await);
+        call.background(async |cx| wake::after_cancel(&cx, NAME, None).await);
     }
     Ok(SessionCancelled {
         success: Success,
@@ -113,7 +113,7 @@ struct StartedJob {
 
 pub(crate) async fn process_next(call: Call, _: NoInput) -> Result<ProcessedNext, ApiError> {
     let cx = call.cx();
-    let dispatched = dispatch(&cx, NAME, |_| {}).await?;
+    let dispatched = submit_waiting(&cx, NAME, |_| {}).await?;
     let reason = match dispatched.is_empty() {
         true => Some(why_nothing_started(&call).await?),
         false => None,
@@ -121,7 +121,8 @@ pub(crate) async fn process_next(call: Call, _: NoInput) -> Result<ProcessedNext
     let processed = dispatched.len();
     let mut started = Vec::new();
     for step in dispatched {
-        if let Dispatched { attempt, outcome: Outcome::Started { task_id, .. }, .. } = step {
+        if let SubmittedStep { attempt, outcome: SubmitOutcome::Started { task_id, .. }, .. } = step
+        {
             let table = cx.db().job_get_v1(None, None, attempt.job).await?.table_name;
             started.push(StartedJob { table, job_id: attempt.job, task_id });
         }

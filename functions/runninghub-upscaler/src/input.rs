@@ -32,7 +32,7 @@ const RESOLUTION: u32 = 2_048;
 const PROMPT_MAX: usize = 2_000;
 const WORD_MAX: usize = 200;
 
-impl apps::Input for UpscalerInput {
+impl apps::ToolInput for UpscalerInput {
     const TOOL: &'static str = "runninghub-upscaler";
 
     fn checked(mut self) -> Result<Self, ApiError> {

@@ -2,7 +2,7 @@
 
 use super::UpscalerInput;
 use serde_json::{Value, json};
-use shared::core::provider::runninghub::apps::{Input as _, stored_request};
+use shared::core::provider::runninghub::apps::{ToolInput as _, stored_request};
 
 fn check(body: Value) -> Result<UpscalerInput, String> {
     let input: UpscalerInput = serde_json::from_value(body).map_err(|error| error.to_string())?;

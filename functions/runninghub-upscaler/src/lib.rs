@@ -6,7 +6,7 @@ mod input;
 
 use input::UpscalerInput;
 use shared::app::runninghub;
-use shared::core::provider::runninghub::apps::Input as _;
+use shared::core::provider::runninghub::apps::ToolInput as _;
 
 shared::function! {
     name: "runninghub-upscaler",

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
-use shared::core::provider::runninghub::apps::{self, Field, Input as _};
+use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
 /// What `run` takes.
 #[derive(Serialize, Deserialize)]
@@ -14,7 +14,7 @@ struct VesteInput {
     clothing_image_url: String,
 }
 
-impl apps::Input for VesteInput {
+impl apps::ToolInput for VesteInput {
     const TOOL: &'static str = "runninghub-veste-ai";
 
     fn fields(&self) -> Vec<Field> {

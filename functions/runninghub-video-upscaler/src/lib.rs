@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
 use shared::core::error::ApiError;
-use shared::core::provider::runninghub::apps::{self, Field, Input as _};
+use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
 /// What `run` takes. All but the URL is what the page knows about the video.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ const SIDE_MAX: u32 = 8_192;
 /// Nobody can enlarge in the tool's run time what takes longer than that to watch.
 const SECONDS_MAX: f64 = 900.0;
 
-impl apps::Input for VideoInput {
+impl apps::ToolInput for VideoInput {
     const TOOL: &'static str = "runninghub-video-upscaler";
 
     fn checked(self) -> Result<Self, ApiError> {
@@ -69,7 +69,7 @@ shared::function! {
 mod tests {
     use super::VideoInput;
     use serde_json::{Value, json};
-    use shared::core::provider::runninghub::apps::Input as _;
+    use shared::core::provider::runninghub::apps::ToolInput as _;
 
     fn check(body: Value) -> Result<VideoInput, String> {
         let input: VideoInput = serde_json::from_value(body).map_err(|error| error.to_string())?;

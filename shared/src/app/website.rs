@@ -11,7 +11,7 @@ use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
-use crate::core::provider::llm::{self, Account};
+use crate::core::provider::llm::{self, LlmAccount};
 use crate::core::reply::{Reply, Success};
 use crate::core::transport::{Streams, Transport};
 use crate::core::website::files::WebsiteFile;
@@ -32,7 +32,7 @@ pub const REQUIRES: &[&str] = &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
 
 /// How many websites one consumer makes side by side, and for how long it claims new ones: the last
 /// of them ends before the 15 minutes of a consumer do.
-const BOUNDS: Bounds = Bounds { lanes: 4, claim_for_ms: 4 * 60 * 1000 };
+const BOUNDS: Bounds = Bounds { parallel: 4, claim_for_ms: 4 * 60 * 1000 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,7 +110,7 @@ async fn order(
     order.steps.push(order.input.clone());
     let view = enqueue::enqueue(&cx, &order).await?;
     if view.status == State::Queued {
-        wake::send(&cx, llm::NAME, 0).await;
+        wake::send_hint(&cx, llm::NAME, 0).await;
     }
     let status = if view.status.is_final() { 200 } else { 202 };
     Reply::with_status(status, WebsiteAccepted::of(view))
@@ -224,7 +224,7 @@ pub async fn show(
 
 /// Makes the websites that wait, of whichever kind, because a model's slots are shared by all.
 pub async fn make_waiting<T: Transport + Streams>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
-    let account = Account::from_config(cx.config)?;
+    let account = LlmAccount::from_config(cx.config)?;
     let report =
         pool::run_all(cx, llm::NAME, BOUNDS, async |step| website::make(cx, &account, step).await)
             .await?;

@@ -29,7 +29,40 @@ impl HttpResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+
+    /// Whether the status is 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The delay that the server asks for: `retry-after-ms`, else `retry-after` in seconds, also
+    /// with a fraction. The date form reads as no delay: none of our providers is known to send it.
+    pub fn retry_after_ms(&self) -> Option<u32> {
+        let number = |name: &str| self.header(name)?.trim().parse::<f64>().ok();
+        let seconds = number("retry-after-ms").map(|ms| ms / 1_000.0);
+        seconds.or_else(|| number("retry-after")).and_then(delay_ms)
+    }
 }
+
+/// A delay in seconds as whole milliseconds, rounded up, at most a day. `None` for a number that is
+/// no delay.
+pub fn delay_ms(seconds: f64) -> Option<u32> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and a day's milliseconds"
+    )]
+    let ms = (seconds.min(86_400.0) * 1_000.0).ceil() as u32;
+    (seconds >= 0.0 && seconds.is_finite()).then_some(ms)
+}
+
+/// What became of a request.
+pub type HttpResult = Result<HttpResponse, TransportError>;
 
 /// The reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,4 +170,28 @@ pub trait FunctionCalls: Transport {
         function: &str,
         request: HttpRequest,
     ) -> Result<HttpResponse, TransportError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HttpResponse, delay_ms};
+
+    #[test]
+    fn a_delay_has_milliseconds_seconds_or_is_none() {
+        let asked = |headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            HttpResponse { status: 429, headers: headers.collect(), body: String::new() }
+                .retry_after_ms()
+        };
+        assert_eq!(asked(&[("retry-after", "7")]), Some(7_000));
+        assert_eq!(asked(&[("retry-after", " 0.25 ")]), Some(250));
+        assert_eq!(asked(&[("retry-after", "7"), ("retry-after-ms", "1500")]), Some(1_500));
+        assert_eq!(asked(&[("retry-after", "7"), ("retry-after-ms", "soon")]), Some(7_000));
+        assert_eq!(asked(&[("retry-after", "Sun, 22 Nov 2026 10:00:00 GMT")]), None);
+        assert_eq!(asked(&[("retry-after", "-1")]), None);
+        assert_eq!(asked(&[]), None);
+        assert_eq!(delay_ms(99_999_999_999.0), Some(86_400_000));
+        assert_eq!(delay_ms(1.000_1), Some(1_001));
+        assert_eq!(delay_ms(f64::NAN).or(delay_ms(f64::INFINITY)), None);
+    }
 }

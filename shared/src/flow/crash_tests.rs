@@ -1,20 +1,20 @@
-//! A worker may die at any call. Its future is dropped at each call in turn, before and after the
-//! call's effect; whatever is left is picked up by sweeps alone, and nothing is submitted twice.
+//! A worker may die at any call. The tests drop its future at each call in turn, before and after the
+//! call's effect: sweeps alone settle the step, and no step is submitted twice.
 
 use super::Cx;
 use super::heal::sweep::pass;
-use super::settle::webhook::{Hint, consume};
-use super::submit::round::dispatch;
-use super::submit::wake::start_next;
+use super::settle::webhook::{WebhookHint, consume};
+use super::submit::round::submit_waiting;
+use super::submit::wake::start_waiting;
 use crate::core::id::{JobId, Run, Step};
 use crate::core::provider::runninghub::NAME;
 use crate::db::sweep::SweepSource;
-use crate::testing::world::{Cut, JOB, World};
+use crate::testing::single_step::{Cut, JOB, SingleStepWorld};
 use futures_util::FutureExt;
 
-/// Every 20 s, as cron does, for half an hour.
-fn recover(world: &World) {
-    let config = World::config();
+/// Sweeps every 20 s, as cron does, for half an hour.
+fn recover(world: &SingleStepWorld) {
+    let config = SingleStepWorld::config();
     let cx = Cx { transport: world, config: &config, request_id: "sweep" };
     world.0.borrow_mut().revive();
     for _ in 0..90 {
@@ -23,7 +23,7 @@ fn recover(world: &World) {
     }
 }
 
-fn settled_once(world: &World, case: &str) {
+fn settled_once(world: &SingleStepWorld, case: &str) {
     let state = world.0.borrow();
     assert!(state.submits <= 1, "{case}: submitted {} times", state.submits);
     match state.status {
@@ -37,9 +37,13 @@ fn settled_once(world: &World, case: &str) {
     }
 }
 
-/// Runs the work once uncut to count its calls, then once for each cut.
-fn at_every_call(webhooks: bool, prepare: impl Fn(&World), work: impl Fn(&World)) {
-    let whole = World::new(webhooks);
+/// Runs the work once without a cut to count its calls, then once for each cut.
+fn at_every_call(
+    webhooks: bool,
+    prepare: impl Fn(&SingleStepWorld),
+    work: impl Fn(&SingleStepWorld),
+) {
+    let whole = SingleStepWorld::new(webhooks);
     prepare(&whole);
     let first = whole.0.borrow().calls;
     work(&whole);
@@ -50,7 +54,7 @@ fn at_every_call(webhooks: bool, prepare: impl Fn(&World), work: impl Fn(&World)
     assert_eq!(whole.0.borrow().status, "completed");
     for number in first..calls {
         for cut in [Cut::Before(number), Cut::After(number)] {
-            let world = World::new(webhooks);
+            let world = SingleStepWorld::new(webhooks);
             prepare(&world);
             world.0.borrow_mut().cut = Some(cut);
             work(&world);
@@ -60,17 +64,17 @@ fn at_every_call(webhooks: bool, prepare: impl Fn(&World), work: impl Fn(&World)
     }
 }
 
-fn dispatch_once(world: &World) {
-    let config = World::config();
+fn submit_once(world: &SingleStepWorld) {
+    let config = SingleStepWorld::config();
     let cx = Cx { transport: world, config: &config, request_id: "run" };
-    // `None` where the cut was: dropping the future is the crash.
-    let _ = dispatch(&cx, NAME, |_| {}).now_or_never();
+    // Dropping the future at the cut is the crash.
+    let _ = submit_waiting(&cx, NAME, |_| {}).now_or_never();
 }
 
-fn confirm_once(world: &World) {
-    let config = World::config();
+fn settle_once(world: &SingleStepWorld) {
+    let config = SingleStepWorld::config();
     let cx = Cx { transport: world, config: &config, request_id: "hint" };
-    let hint = Hint {
+    let hint = WebhookHint {
         inbox: 1,
         provider: NAME.to_owned(),
         job: JobId::parse(JOB).unwrap(),
@@ -78,28 +82,28 @@ fn confirm_once(world: &World) {
         run: Run(1),
         task_id: Some("7".to_owned()),
     };
-    let _ = consume(&cx, &hint, &async || start_next(&cx, &hint.provider).await).now_or_never();
+    let _ = consume(&cx, &hint, &async || start_waiting(&cx, &hint.provider).await).now_or_never();
 }
 
 #[test]
-fn dispatch_dropped_at_any_call_never_submits_twice() {
+fn a_submit_dropped_at_any_call_is_never_repeated() {
     for webhooks in [true, false] {
-        at_every_call(webhooks, |_| {}, dispatch_once);
+        at_every_call(webhooks, |_| {}, submit_once);
     }
 }
 
 #[test]
-fn confirm_dropped_at_any_call_still_delivers_once() {
-    // Webhooks off: only this consumer and the sweeps know of the finish.
-    at_every_call(false, dispatch_once, confirm_once);
+fn a_settle_dropped_at_any_call_still_delivers_once() {
+    // Without webhooks only this consumer and the sweeps learn of the end.
+    at_every_call(false, submit_once, settle_once);
 }
 
 #[test]
-fn an_unknown_submit_with_no_webhook_is_settled_by_the_deadline_alone() {
-    let world = World::new(false);
-    // claim, sent, submit: the third call's answer is lost.
+fn a_submit_without_answer_and_webhook_ends_at_its_deadline() {
+    let world = SingleStepWorld::new(false);
+    // The third call is the submit, after claim and sent: its answer is lost.
     world.0.borrow_mut().cut = Some(Cut::After(2));
-    dispatch_once(&world);
+    submit_once(&world);
     assert_eq!(world.0.borrow().status, "starting");
     recover(&world);
     let state = world.0.borrow();

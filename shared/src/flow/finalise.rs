@@ -1,9 +1,10 @@
-//! The only caller of the functions that finish, fail or cancel a job.
+//! The only caller of the SQL functions that complete, fail or cancel a job.
 //!
-//! Every call is fenced by its run, so it may be repeated after a lost answer; a second success
-//! reads as stale and changes nothing. What is refunded is decided in the database.
+//! Every call that names a step is fenced by the step's run, so it may be repeated after a lost
+//! answer: the second call reads as stale and changes nothing. The database decides the refund.
 
 use super::Cx;
+use super::retry::once_if_lost;
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, UserId};
 use crate::core::job::Failure;
@@ -17,17 +18,7 @@ use crate::db::sweep::Swept;
 use crate::db::website::{StaleWebsite, WebsiteRetry};
 use serde_json::Value;
 
-/// Repeats a fenced call once where its answer was lost.
-macro_rules! repeat_if_lost {
-    ($call:expr) => {
-        match $call.await {
-            Err(DbError::Unknown(_)) => $call.await,
-            answer => answer,
-        }
-    };
-}
-
-/// The provider finished: frees the slot and takes the lease for copying.
+/// Records that the provider finished: frees the slot and takes the lease to copy the result.
 pub async fn done<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -37,27 +28,28 @@ pub async fn done<T: Transport>(
     cx.db().step_done_v1(attempt, task_id, output).await
 }
 
-/// The result lies in our storage.
+/// Completes a step whose result is in our storage; with the last step, the job.
 pub async fn complete<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
     output: &Value,
     url: &str,
 ) -> Result<CompletedStep, DbError> {
-    repeat_if_lost!(cx.db().step_complete_v1(attempt, output, url))
+    once_if_lost(async || cx.db().step_complete_v1(attempt, output, url).await).await
 }
 
-/// The step is given up; its credits go back by the job's rule.
+/// Fails the step; its credits go back by the job's rule.
 pub async fn fail<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
     failure: &Failure,
 ) -> Result<FailedStep, DbError> {
     let sentence = failure.sentence();
-    repeat_if_lost!(cx.db().step_fail_v1(attempt, failure.code.as_str(), &sentence))
+    let code = failure.code.as_str();
+    once_if_lost(async || cx.db().step_fail_v1(attempt, code, &sentence).await).await
 }
 
-/// Back into the queue, or given up where attempts or time are used up.
+/// Requeues the step; fails it if no attempt or no time is left.
 pub async fn requeue<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -67,25 +59,21 @@ pub async fn requeue<T: Transport>(
 ) -> Result<RequeuedStep, DbError> {
     let kind = if capacity { "capacity" } else { "transient" };
     let sentence = failure.sentence();
-    repeat_if_lost!(cx.db().step_requeue_v1(
-        attempt,
-        kind,
-        delay_ms,
-        failure.code.as_str(),
-        &sentence
-    ))
+    let code = failure.code.as_str();
+    let requeue = async || cx.db().step_requeue_v1(attempt, kind, delay_ms, code, &sentence).await;
+    once_if_lost(requeue).await
 }
 
-/// Nothing ended at the provider; past the deadline this ends the step.
-pub async fn checked<T: Transport>(
+/// Records that the provider reported no end; fails the step if its deadline has passed.
+pub async fn check<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
-    heard: CheckAnswer,
+    answer: CheckAnswer,
 ) -> Result<CheckedStep, DbError> {
-    cx.db().step_checked_v1(attempt, heard).await
+    cx.db().step_checked_v1(attempt, answer).await
 }
 
-/// A user's own job.
+/// Cancels a user's own job.
 pub async fn cancel_by_user<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
@@ -95,7 +83,7 @@ pub async fn cancel_by_user<T: Transport>(
     Ok(cx.db().job_cancel_v1(user, table, job).await?)
 }
 
-/// Any live job; the database checks the role in the same transaction.
+/// Cancels any live job; the database checks the actor's role in the same transaction.
 pub async fn cancel_by_admin<T: Transport>(
     cx: &Cx<'_, T>,
     actor: UserId,
@@ -106,8 +94,8 @@ pub async fn cancel_by_admin<T: Transport>(
     Ok(cx.db().job_cancel_admin_v1(actor, table, job, reason).await?)
 }
 
-/// A session's waiting jobs. Replays give no rows, so a lost answer is not repeated: the caller's
-/// next call would otherwise report nothing for what the first one returned.
+/// Cancels a session's waiting jobs. Not repeated after a lost answer: a replay returns no rows, so
+/// the answer would name none of the jobs that the first call cancelled.
 pub async fn cancel_session<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
@@ -117,7 +105,7 @@ pub async fn cancel_session<T: Transport>(
     Ok(cx.db().session_cancel_v1(user, session, jobs).await?)
 }
 
-/// Everything SQL can close without asking a provider.
+/// Closes whatever SQL can close without querying a provider.
 pub async fn sweep<T: Transport>(
     cx: &Cx<'_, T>,
     sweep_id: i64,
@@ -126,14 +114,14 @@ pub async fn sweep<T: Transport>(
     Ok(cx.db().jobs_sweep_v1(sweep_id, limit).await?)
 }
 
-/// The same for one user's own jobs.
+/// Does the same for one user's own jobs.
 pub async fn heal<T: Transport>(cx: &Cx<'_, T>, user: UserId) -> Result<(), ApiError> {
     Ok(cx.db().user_heal_v1(user).await?)
 }
 
-/// Another attempt of a website whose attempt stopped; given up where none is left. A lost answer is not repeated: the
-/// second call would read as one too many.
-pub async fn retry_generation<T: Transport>(
+/// Starts a new attempt of a website whose attempt stopped; fails the job when no attempt is left.
+/// Not repeated after a lost answer: the first call may already have consumed the attempt.
+pub async fn retry_website<T: Transport>(
     cx: &Cx<'_, T>,
     job: JobId,
     tool: &str,
@@ -142,8 +130,8 @@ pub async fn retry_generation<T: Transport>(
     Ok(cx.db().generation_retry_v1(job, tool, owner).await?)
 }
 
-/// Websites whose attempt stopped: reserved for a retry, or given up.
-pub async fn stale_generations<T: Transport>(
+/// Takes websites whose attempt stopped: reserves each for a retry, or fails it.
+pub async fn take_stale_websites<T: Transport>(
     cx: &Cx<'_, T>,
     limit: u32,
 ) -> Result<Vec<StaleWebsite>, ApiError> {

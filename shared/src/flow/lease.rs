@@ -1,6 +1,6 @@
 //! Keeps a step's lease while slow work runs: a call that takes minutes, a large copy.
 //!
-//! Who loses the lease drops the work: somebody else may be at it. It knows nothing of the work.
+//! A worker that loses the lease drops its work, because another worker may have taken the step.
 
 use super::Cx;
 use crate::core::transport::Transport;
@@ -8,15 +8,15 @@ use crate::db::step::Attempt;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 
-/// What whoever takes a lease gets; three beats fit into it.
+/// The length of a lease that was just taken; three heartbeats fit into it.
 const LEASE_MS: u64 = 90_000;
-const BEAT_MS: u64 = 30_000;
-/// After a beat that brought no answer.
-const AGAIN_MS: u64 = 5_000;
-/// With less than this left the lease counts as lost: what the work still does may come late.
+const HEARTBEAT_MS: u64 = 30_000;
+/// The pause after a heartbeat without an answer.
+const RETRY_MS: u64 = 5_000;
+/// With less than this left, the lease counts as lost: the last calls of the work may come late.
 const MARGIN_MS: u64 = 20_000;
 
-/// Runs work whose lease was just taken. `None`: the lease was lost and the work was dropped.
+/// Runs `work` under a lease that was just taken. `None`: the lease was lost, and `work` dropped.
 pub async fn hold<T: Transport, R>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -25,7 +25,7 @@ pub async fn hold<T: Transport, R>(
     hold_since(cx, attempt, cx.transport.now_ms(), work).await
 }
 
-/// The same for a lease that was taken after that moment.
+/// Does the same for a lease that was taken after `since_ms`.
 pub async fn hold_since<T: Transport, R>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -40,7 +40,7 @@ pub async fn hold_since<T: Transport, R>(
 
 async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, since_ms: u64) {
     let mut safe_until = since_ms + LEASE_MS - MARGIN_MS;
-    let mut pause = BEAT_MS;
+    let mut pause = HEARTBEAT_MS;
     loop {
         let left = safe_until.saturating_sub(cx.transport.now_ms());
         if left == 0 {
@@ -48,14 +48,14 @@ async fn beat_until_lost<T: Transport>(cx: &Cx<'_, T>, attempt: Attempt, since_m
         }
         sleep(cx, pause.min(left)).await;
         let asked = cx.transport.now_ms();
-        // A beat that is not answered in time is none.
+        // A heartbeat that is not answered in time renewed nothing.
         let beat = pin!(async { cx.db().step_heartbeat_v1(attempt).await });
         pause = match select(beat, pin!(sleep(cx, safe_until.saturating_sub(asked)))).await {
             Either::Left((Ok(beat), _)) if beat.applied => {
                 safe_until = (asked + u64::from(beat.lease_ms)).saturating_sub(MARGIN_MS);
-                BEAT_MS
+                HEARTBEAT_MS
             }
-            Either::Left((Err(_), _)) => AGAIN_MS,
+            Either::Left((Err(_), _)) => RETRY_MS,
             Either::Left((Ok(_), _)) | Either::Right(_) => return,
         };
     }
@@ -72,24 +72,24 @@ mod tests {
     use crate::core::transport::{
         CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, TransportError,
     };
-    use crate::testing::world::{JOB, World};
+    use crate::testing::single_step::{JOB, SingleStepWorld};
     use futures_util::FutureExt;
     use futures_util::future::poll_fn;
     use serde_json::{Value, json};
     use std::cell::{Cell, RefCell};
     use std::task::Poll;
 
-    /// A clock that only sleeping moves, and the answers to beats: what is left of the lease, 0 for
-    /// a lost one, `None` where there is no answer.
-    struct Clock {
+    /// A clock that only `sleep` moves, and the answers to heartbeats: the ms left of the lease, 0 for
+    /// a lost lease, `None` for no answer.
+    struct HeartbeatClock {
         now: Cell<u64>,
         beats: RefCell<Vec<Option<u32>>>,
     }
 
-    impl Transport for Clock {
+    impl Transport for HeartbeatClock {
         async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
             assert!(request.url.ends_with("/step_heartbeat_v1"), "{request:?}");
-            let left = self.beats.borrow_mut().pop().expect("a beat more than expected");
+            let left = self.beats.borrow_mut().pop().expect("a heartbeat more than expected");
             let left = left.ok_or_else(|| TransportError::Unknown("lost".to_owned()))?;
             let body = json!([{ "applied": left > 0, "lease_ms": left }]).to_string();
             Ok(HttpResponse { status: 200, headers: Vec::new(), body })
@@ -131,11 +131,12 @@ mod tests {
         fn log(&self, _: &Value) {}
     }
 
-    /// Work of that many seconds; gives whether it was finished, and when holding ended.
+    /// Holds the lease for work of that many seconds. Returns whether the work ended, and the second
+    /// at which `hold` returned.
     fn hold_for(work_s: u64, mut beats: Vec<Option<u32>>) -> (bool, u64) {
         beats.reverse();
-        let clock = Clock { now: Cell::new(0), beats: RefCell::new(beats) };
-        let config = World::config();
+        let clock = HeartbeatClock { now: Cell::new(0), beats: RefCell::new(beats) };
+        let config = SingleStepWorld::config();
         let cx = Cx { transport: &clock, config: &config, request_id: "hold" };
         let attempt = Attempt { job: JobId::parse(JOB).unwrap(), step: Step(1), run: Run(1) };
         let work =
@@ -145,7 +146,7 @@ mod tests {
         let mut holding = pin!(hold(&cx, attempt, work));
         for _ in 0..1000 {
             if let Some(held) = holding.as_mut().now_or_never() {
-                assert!(clock.beats.borrow().is_empty(), "fewer beats than expected");
+                assert!(clock.beats.borrow().is_empty(), "fewer heartbeats than expected");
                 return (held.is_some(), clock.now.get() / 1000);
             }
         }
@@ -153,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn quick_work_costs_no_beat_and_slow_work_is_held_to_its_end() {
+    fn quick_work_costs_no_heartbeat_and_slow_work_keeps_its_lease() {
         assert_eq!(hold_for(0, vec![]), (true, 0));
         assert_eq!(hold_for(100, vec![Some(90_000); 3]), (true, 120));
     }
 
     #[test]
-    fn beats_without_an_answer_are_tried_again_until_it_is_too_late() {
+    fn a_heartbeat_without_an_answer_is_retried_until_the_lease_counts_as_lost() {
         assert_eq!(hold_for(100, vec![None, None, Some(90_000), Some(90_000)]), (true, 100));
-        // At 30 s, then every 5 s; 20 s before the lease ends it counts as lost.
+        // Heartbeats at 30 s, then every 5 s; the lease counts as lost 20 s before it ends.
         assert_eq!(hold_for(300, vec![None; 9]), (false, 70));
     }
 

@@ -1,7 +1,7 @@
-//! Use cases shared by functions, over a [`Transport`].
+//! Use cases that several functions share, over a [`Transport`].
 //!
 //! Nothing here names the platform: tests drive every future by hand and drop it at any call.
-//! What ends a job goes through [`finalise`] and nowhere else.
+//! Whatever ends a job goes through [`finalise`].
 
 pub mod attempt;
 pub mod finalise;
@@ -10,6 +10,7 @@ pub mod invocation;
 pub mod lease;
 pub mod order;
 pub mod provider_cancel;
+mod retry;
 pub mod settle;
 pub mod store;
 pub mod submit;
@@ -24,7 +25,7 @@ use crate::db::Db;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-/// What a use case works with.
+/// The world, the settings and the request of a use case.
 pub struct Cx<'a, T: Transport> {
     pub transport: &'a T,
     pub config: &'a Config,
@@ -36,7 +37,7 @@ impl<'a, T: Transport> Cx<'a, T> {
         Db { transport: self.transport, config: self.config }
     }
 
-    /// One log line beside the request's own: `event` names it, `detail` is an object.
+    /// Writes one log line beside the request's own. `event` names it; `detail` is an object.
     pub fn log(&self, event: &str, detail: Value) {
         let mut line = json!({"event": event, "request_id": self.request_id});
         if let (Some(line), Value::Object(detail)) = (line.as_object_mut(), detail) {
@@ -45,7 +46,17 @@ impl<'a, T: Transport> Cx<'a, T> {
         self.transport.log(&line);
     }
 
-    /// Something only the operator can mend: a dead key, an empty account, a missing app.
+    /// Logs a fault that the use case survives.
+    pub fn log_error(&self, event: &str, error: &ApiError, mut detail: Value) {
+        if let Some(detail) = detail.as_object_mut() {
+            detail.insert("level".to_owned(), "error".into());
+            detail.insert("error".to_owned(), error.to_string().into());
+            detail.insert("detail".to_owned(), json!(error.internal));
+        }
+        self.log(event, detail);
+    }
+
+    /// Logs a cause that only the operator can mend: a dead key, an empty account, a missing app.
     pub fn alarm(&self, provider: &str, cause: Option<&str>) {
         if let Some(cause) = cause {
             self.log(
@@ -56,16 +67,16 @@ impl<'a, T: Transport> Cx<'a, T> {
     }
 }
 
-/// Does something `count` times, begun `every_ms` apart by the clock: slow work, such as the copy of
-/// a large result, holds up none of the others, nor does a fault.
-pub(crate) async fn every<T: Transport>(
+/// Runs `work` `count` times. The runs begin `interval_ms` apart by the clock and overlap: slow work,
+/// such as the copy of a large result, delays none of the others, and a fault stops none of them.
+pub(crate) async fn at_intervals<T: Transport>(
     cx: &Cx<'_, T>,
     count: u32,
-    every_ms: u32,
+    interval_ms: u32,
     work: impl AsyncFn() -> Result<(), ApiError>,
 ) -> Result<(), ApiError> {
     let all = join_all((0..count).map(async |number| {
-        cx.transport.sleep(number * every_ms).await;
+        cx.transport.sleep(number * interval_ms).await;
         work().await
     }));
     all.await.into_iter().collect()

@@ -1,40 +1,40 @@
-//! Tells a provider to stop working for a job that is over here. Best effort: what is not told
-//! now stays owed in the database and is told by a sweep.
+//! Tells a provider to cancel the tasks of a job that has ended here. Best effort: a cancel that
+//! fails stays a debt in the database, and a sweep pays it.
 
 use super::Cx;
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Step};
 use crate::core::job::State;
-use crate::core::provider::Remote;
+use crate::core::provider::Asynchronous;
 use crate::core::transport::Transport;
 use crate::db::DbError;
 use serde_json::json;
 
-/// Cancels one task and strikes the debt.
-pub async fn at_provider<T: Transport>(
+/// Cancels one task and strikes its cancel debt.
+pub async fn cancel_task<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
+    provider: &dyn Asynchronous,
     job: JobId,
     step: Step,
     task_id: &str,
 ) {
-    let answer = cx.transport.send(remote.build_cancel(task_id)).await;
-    let struck = match remote.parse_cancel(&answer) {
+    let answer = cx.transport.send(provider.build_cancel(task_id)).await;
+    let struck = match provider.parse_cancel(&answer) {
         true => cx.db().step_cancelled_v1(job, step, task_id).await.map_err(ApiError::from),
-        false => Err(ApiError::upstream("the provider did not take the cancel")),
+        false => Err(ApiError::upstream("the provider did not accept the cancel")),
     };
     if let Err(error) = struck {
         cx.log(
-            "cancel_still_owed",
-            json!({"job_id": job, "provider": remote.name(), "detail": error.internal}),
+            "cancel_debt_kept",
+            json!({"job_id": job, "provider": provider.name(), "detail": error.internal}),
         );
     }
 }
 
-/// Cancels what the provider still works on for a job that has just been cancelled.
-pub async fn job<T: Transport>(
+/// Cancels the tasks of a job that has just been cancelled here.
+pub async fn cancel_tasks_of<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
+    provider: &dyn Asynchronous,
     job: JobId,
 ) -> Result<(), DbError> {
     let steps = cx.db().job_get_v1(None, None, job).await?.total_steps;
@@ -46,7 +46,7 @@ pub async fn job<T: Transport>(
             continue;
         }
         if let Some(task_id) = &step.task_id {
-            at_provider(cx, remote, job, Step(number), task_id).await;
+            cancel_task(cx, provider, job, Step(number), task_id).await;
         }
     }
     Ok(())

@@ -1,9 +1,10 @@
-//! Puts results into the app's own storage: copied as a stream from the provider, or from memory.
+//! Puts results into our own storage: as a stream from the provider, or from memory.
 //!
-//! The object's path names owner, job, step and run and ends in random bits: an older run can
-//! never overwrite a newer one's result. Whether the result counts is decided by the database.
+//! The object's path names owner, job, step and run and ends in random bits: an older run can never
+//! overwrite a newer run's result. The database decides whether a result counts.
 
 use super::Cx;
+use super::retry::{Tries, with_retries};
 use crate::core::address;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
@@ -11,22 +12,23 @@ use crate::core::provider::Output;
 use crate::core::transport::{CopyError, FileCopy, HttpRequest, Transport};
 use crate::db::step::Attempt;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use url::Url;
 
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// For all of it: 200 MB at 600 KB/s. Two tries end within the 15 minutes that a consumer or a cron has.
+/// The limit of one try: 200 MB at 600 KB/s. Two tries end within the 15 minutes of a consumer or a
+/// cron.
 const COPY_MS: u32 = 360_000;
 const STALL_MS: u32 = 20_000;
-const COPY_TRIES: u32 = 2;
+const COPY_TRIES: Tries = Tries { most: 2, pause_ms: 1_000 };
 
-/// Extensions a result may get.
+/// The extensions that a result may have.
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "mp4"];
-const STORE_MS: u32 = 20_000;
+const UPLOAD_MS: u32 = 20_000;
 const LIST_MS: u32 = 5_000;
-const UPLOAD_TRIES: u32 = 3;
-const PAUSE_MS: u32 = 1_000;
+const UPLOAD_TRIES: Tries = Tries { most: 3, pause_ms: 1_000 };
 
-/// Copies the first output that is a file we deliver. Returns its public URL.
+/// Copies the first output with a known extension into our storage. Returns its public URL.
 pub async fn copy<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
@@ -41,31 +43,24 @@ pub async fn copy<T: Transport>(
         .ok_or_else(|| rejected("the result is not a file of a known type"))?;
     let from = address::output(&output.url, cx.config)
         .map_err(|problem| rejected(&format!("the result's address {problem}")))?;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        // A new path each time: what an earlier try may have written is never overwritten.
-        let to = Target::of(cx, user, attempt, extension)
-            .map_err(|error| CopyError::Transient(error.to_string()))?;
-        match cx.transport.copy(to.copy(&from, content_types)).await {
-            Ok(()) => return Ok(to.public_url),
-            Err(CopyError::Transient(_)) if tries < COPY_TRIES => {
-                cx.transport.sleep(PAUSE_MS).await
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    let is_transient = |error: &CopyError| matches!(error, CopyError::Transient(_));
+    let copy = async || {
+        // A new path for each try: no try overwrites what an earlier one may have written.
+        let to = ResultObject::new(cx, user, attempt, extension).map_err(away)?;
+        cx.transport.copy(to.copy(&from, content_types)).await.map(|()| to.public_url)
+    };
+    with_retries(cx, COPY_TRIES, is_transient, copy).await
 }
 
-/// Where one result goes.
-struct Target {
+/// The object that will hold one result.
+struct ResultObject {
     upload_url: String,
     public_url: String,
     headers: Vec<(String, String)>,
 }
 
-impl Target {
-    fn of<T: Transport>(
+impl ResultObject {
+    fn new<T: Transport>(
         cx: &Cx<'_, T>,
         user: UserId,
         attempt: Attempt,
@@ -101,7 +96,7 @@ impl Target {
     }
 }
 
-/// The provider's word for the type, else the extension in the URL.
+/// The extension from the provider's word for the type, else from the URL.
 fn extension(output: &Output) -> Option<&'static str> {
     let kind = output.kind.to_ascii_lowercase();
     let kind = kind.rsplit_once('/').map_or(kind.as_str(), |(_, subtype)| subtype).to_owned();
@@ -110,7 +105,7 @@ fn extension(output: &Output) -> Option<&'static str> {
     [kind, ending].iter().find_map(|found| EXTENSIONS.iter().find(|known| *known == found).copied())
 }
 
-/// Stores the bytes; returns their public URL.
+/// Uploads the bytes. Returns their public URL.
 pub async fn put<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
@@ -119,45 +114,47 @@ pub async fn put<T: Transport>(
     content_type: &str,
     extension: &str,
 ) -> Result<String, CopyError> {
-    let to = Target::of(cx, user, attempt, extension)
-        .map_err(|error| CopyError::Transient(error.to_string()))?;
+    let to = ResultObject::new(cx, user, attempt, extension).map_err(away)?;
     let mut headers = to.headers.clone();
     headers.push(("content-type".to_owned(), content_type.to_owned()));
-    let mut tries = 0;
-    loop {
-        tries += 1;
+    let is_retry = Cell::new(false);
+    let upload = async || {
         let request = HttpRequest {
             method: "POST",
             url: to.upload_url.clone(),
             headers: headers.clone(),
             body: None,
-            timeout_ms: STORE_MS,
+            timeout_ms: UPLOAD_MS,
         };
-        let answer = cx.transport.upload(request, bytes.clone()).await;
-        match answer {
-            Ok(response) if (200..=299).contains(&response.status) => return Ok(to.public_url),
-            // The name is nobody else's: an earlier try arrived, only its answer was lost.
-            Ok(response) if tries > 1 && is_duplicate(response.status, &response.body) => {
-                return Ok(to.public_url);
-            }
-            Ok(response) if tries >= UPLOAD_TRIES => {
-                return Err(CopyError::Transient(format!("storage said {}", response.status)));
-            }
-            Err(error) if tries >= UPLOAD_TRIES => {
-                return Err(CopyError::Transient(error.to_string()));
-            }
-            _ => cx.transport.sleep(PAUSE_MS).await,
+        let is_retry = is_retry.replace(true);
+        match cx.transport.upload(request, bytes.clone()).await {
+            Ok(response) if response.is_success() => Ok(()),
+            // Nobody else uses this path: an earlier try arrived and only its answer was lost.
+            Ok(response) if is_retry && is_duplicate(response.status, &response.body) => Ok(()),
+            Ok(response) => Err(away(format!("storage answered {}", response.status))),
+            Err(error) => Err(away(error)),
         }
-    }
+    };
+    with_retries(cx, UPLOAD_TRIES, |_| true, upload).await?;
+    Ok(to.public_url)
 }
 
-/// Storage says "already there" as a 409, or as a 400 whose body carries the status.
+fn away(error: impl std::fmt::Display) -> CopyError {
+    CopyError::Transient(error.to_string())
+}
+
+/// Whether storage refused because the object exists: a 409, or a 400 whose body holds that status.
 fn is_duplicate(status: u16, body: &str) -> bool {
     status == 409 || (status == 400 && body.contains("\"409\""))
 }
 
-/// The URL of what an earlier run of this step stored, where it died before that was recorded.
-pub async fn found<T: Transport>(cx: &Cx<'_, T>, user: UserId, attempt: Attempt) -> Option<String> {
+/// Finds the result that an earlier run of this step stored before it died without recording it.
+/// Returns its public URL.
+pub async fn find_earlier<T: Transport>(
+    cx: &Cx<'_, T>,
+    user: UserId,
+    attempt: Attempt,
+) -> Option<String> {
     let storage = format!("{}/storage/v1/object", cx.config.supabase_url().ok()?);
     let bucket = &cx.config.results_bucket;
     let Attempt { job, step, .. } = attempt;
@@ -175,7 +172,7 @@ pub async fn found<T: Transport>(cx: &Cx<'_, T>, user: UserId, attempt: Attempt)
         cx.transport.send(request).await.ok().filter(|response| response.status == 200)?;
     let listed: Value = serde_json::from_str(&response.body).ok()?;
     let names = listed.as_array()?.iter().filter_map(|object| object.get("name")?.as_str());
-    // The search may be looser than a prefix, and a name is only used as one of ours.
+    // The search may match more than a prefix, so only a name of our own form is used.
     let ours = |name: &&str| {
         name.starts_with(&begins)
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))

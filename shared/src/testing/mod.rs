@@ -1,4 +1,4 @@
 //! Doubles of the outside world for host tests.
 
-pub(crate) mod shift;
-pub(crate) mod world;
+pub(crate) mod single_step;
+pub(crate) mod virtual_time;

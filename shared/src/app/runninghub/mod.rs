@@ -1,4 +1,4 @@
-//! The two operations that every RunningHub tool has. A tool adds its [`Input`]: its fields, their
+//! The two operations that every RunningHub tool has. A tool adds its [`ToolInput`]: its fields, their
 //! limits, and the nodes of the provider's app that take them.
 //!
 //! `run` refuses whatever can be refused before it charges. The debit, the job and its step are one
@@ -15,7 +15,7 @@ use crate::core::error::ApiError;
 use crate::core::id::JobId;
 use crate::core::job::State;
 use crate::core::provider::runninghub;
-use crate::core::provider::runninghub::apps::{self, Input};
+use crate::core::provider::runninghub::apps::{self, ToolInput};
 use crate::core::transport::Transport;
 use crate::db::job::{Enqueue, JobView};
 use crate::flow::invocation::Invocation;
@@ -50,7 +50,7 @@ pub struct NamedJob {
 
 /// Charges the user, enqueues the job and submits its step. The body holds the fields of `I` beside
 /// those of [`OrderNames`].
-pub async fn run<I: Input>(call: impl Invocation, fields: Value) -> Result<RunReply, ApiError> {
+pub async fn run<I: ToolInput>(call: impl Invocation, fields: Value) -> Result<RunReply, ApiError> {
     let names: OrderNames = body::typed(&fields)?;
     input::session_id("sessionId", names.session_id.as_deref())?;
     let ordered = body::typed::<I>(&fields)?.checked()?;
@@ -84,10 +84,10 @@ async fn submit(call: &impl Invocation, order: &Enqueue, view: JobView) -> JobVi
     let (outcome_tx, outcome_rx) = oneshot::channel();
     let job = order.job;
     call.background(async move |cx| {
-        enqueue::dispatch_for(&cx, runninghub::NAME, job, outcome_tx).await;
+        enqueue::submit_and_report(&cx, runninghub::NAME, job, outcome_tx).await;
     });
     let outcome = outcome_rx.await.ok().flatten();
-    enqueue::after_dispatch(&call.cx(), order, view, outcome).await
+    enqueue::after_submit(&call.cx(), order, view, outcome).await
 }
 
 /// Shows one job of `tool` to its owner.

@@ -1,14 +1,14 @@
-//! How long to wait before a step is tried again. Randomness is an argument.
+//! How long a step waits before its next attempt. Randomness is an argument.
 
-/// A provider that is full is asked again after 30 to 120 seconds.
+/// The shortest and longest wait after a full provider named no delay.
 const CAPACITY_MS: (u32, u32) = (30_000, 120_000);
-/// Whoever names a shorter delay means "soon".
+/// The shortest wait, whatever the provider names.
 const NAMED_MS_MIN: u32 = 1_000;
-/// First wait and ceiling after a passing fault.
+/// The first and longest wait after a transient fault.
 const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
-/// Wait after a refusal for lack of capacity, spread so that a full queue does not come back at once.
-/// A delay that the provider names is obeyed, and no more than a quarter is added to it.
+/// The wait in ms after a full provider refused, spread so that a queue does not come back at once. It
+/// is the delay that the provider names plus at most a quarter of it.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     let (low, high) = CAPACITY_MS;
     match named_ms {
@@ -17,8 +17,8 @@ pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     }
 }
 
-/// Wait before attempt `attempts + 1` after a passing fault: doubling, the upper half of it jitter.
-/// A delay that the provider names is obeyed where it is longer.
+/// The wait in ms before attempt `attempts + 1` after a transient fault: doubles with each attempt; its
+/// upper half is jitter. A longer delay that the provider names counts instead.
 pub fn transient(attempts: u32, named_ms: Option<u32>, random: u128) -> u32 {
     let (first, ceiling) = TRANSIENT_MS;
     let doubled = first

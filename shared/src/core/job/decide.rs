@@ -1,49 +1,51 @@
-//! What an answer of a provider means for a step. Total, pure, and the only place that decides it.
+//! Decides what a provider's answer means for a step. Total, pure, and the only place that decides it.
 //!
-//! Whether the step may still change is not decided here: the database refuses what comes too late.
+//! It does not decide whether the step may still change: the database refuses a write of an older run.
 
 use super::{Failure, backoff};
-use crate::core::provider::{Accepted, Answer, CallError, Output, ProviderError};
+use crate::core::provider::{Accepted, CallError, Output, SubmitError, TaskAnswer};
 
 /// What happened to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    Submitted(Result<Accepted, ProviderError>),
-    Queried(Answer),
-    /// A synchronous call brought nothing.
+    Submitted(Result<Accepted, SubmitError>),
+    Queried(TaskAnswer),
+    /// A synchronous call brought no result.
     Called(CallError),
 }
 
-/// What to do about it.
+/// What to do about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Record the task; a failure that the provider announced with it follows at once.
-    Record { task_id: String, doomed: Option<Failure> },
-    /// Copy the result, then complete.
+    /// Record the task, then fail the step with the early failure, if there is one.
+    Record { task_id: String, early_failure: Option<Failure> },
+    /// Copy the result, then complete the step.
     Deliver(Vec<Output>),
-    /// End it and return the credits.
+    /// Fail the step and refund its credits.
     Fail(Failure),
-    /// Back into the queue.
+    /// Requeue the step.
     Requeue { capacity: bool, delay_ms: u32, failure: Failure },
-    /// Nothing ended: only note whether the provider answered.
+    /// The step has not ended: only record whether the provider answered.
     Wait { answered: bool },
 }
 
 /// `attempts` counts the claims of this step so far; `random` spreads the waits.
 pub fn decide(attempts: u32, event: Event, random: u128) -> Decision {
     match event {
-        Event::Submitted(Ok(Accepted { task_id, doomed })) => Decision::Record { task_id, doomed },
+        Event::Submitted(Ok(Accepted { task_id, early_failure })) => {
+            Decision::Record { task_id, early_failure }
+        }
         Event::Submitted(Err(error)) => after_error(attempts, error, random),
         Event::Queried(answer) => after_answer(attempts, answer, random),
         Event::Called(error) => after_call(attempts, error, random),
     }
 }
 
-fn after_error(attempts: u32, error: ProviderError, random: u128) -> Decision {
+fn after_error(attempts: u32, error: SubmitError, random: u128) -> Decision {
     match error {
-        ProviderError::Rejected(failure) => Decision::Fail(failure),
-        ProviderError::Unknown => Decision::Wait { answered: false },
-        ProviderError::Transient { retry_after_ms, capacity, message } => Decision::Requeue {
+        SubmitError::Rejected(failure) => Decision::Fail(failure),
+        SubmitError::Unknown => Decision::Wait { answered: false },
+        SubmitError::Transient { retry_after_ms, capacity, message } => Decision::Requeue {
             capacity,
             delay_ms: if capacity {
                 backoff::capacity(retry_after_ms, random)
@@ -55,7 +57,7 @@ fn after_error(attempts: u32, error: ProviderError, random: u128) -> Decision {
     }
 }
 
-/// Nothing is left behind at a synchronous provider, so a lost answer is as good as a passing fault.
+/// A synchronous provider keeps no state, so a lost answer counts as a transient fault.
 fn after_call(attempts: u32, error: CallError, random: u128) -> Decision {
     match error {
         CallError::Rejected(failure) => Decision::Fail(failure),
@@ -70,21 +72,21 @@ fn after_call(attempts: u32, error: CallError, random: u128) -> Decision {
     }
 }
 
-fn after_answer(attempts: u32, answer: Answer, random: u128) -> Decision {
+fn after_answer(attempts: u32, answer: TaskAnswer, random: u128) -> Decision {
     match answer {
-        Answer::Done(outputs) => Decision::Deliver(outputs),
-        Answer::Failed(failure) => Decision::Fail(failure),
-        Answer::Interrupted(failure) => Decision::Requeue {
+        TaskAnswer::Done(outputs) => Decision::Deliver(outputs),
+        TaskAnswer::Failed(failure) => Decision::Fail(failure),
+        TaskAnswer::Interrupted(failure) => Decision::Requeue {
             capacity: false,
             delay_ms: backoff::transient(attempts, None, random),
             failure,
         },
-        Answer::Running => Decision::Wait { answered: true },
-        Answer::Lost => Decision::Fail(Failure::new(
+        TaskAnswer::Running => Decision::Wait { answered: true },
+        TaskAnswer::NoSuchTask => Decision::Fail(Failure::new(
             super::FailureCode::ProviderFailed,
             "the provider no longer knows the task",
         )),
-        Answer::Silent => Decision::Wait { answered: false },
+        TaskAnswer::NoAnswer => Decision::Wait { answered: false },
     }
 }
 
@@ -92,7 +94,7 @@ fn after_answer(attempts: u32, answer: Answer, random: u128) -> Decision {
 mod tests {
     use super::{Decision, Event, decide};
     use crate::core::job::{Failure, FailureCode};
-    use crate::core::provider::{Accepted, Answer, CallError, Output, ProviderError};
+    use crate::core::provider::{Accepted, CallError, Output, SubmitError, TaskAnswer};
 
     fn failure() -> Failure {
         Failure::new(FailureCode::ProviderRejected, "no")
@@ -103,22 +105,22 @@ mod tests {
     }
 
     #[test]
-    fn submits() {
-        let taken = Accepted { task_id: "7".into(), doomed: Some(failure()) };
+    fn a_submit_is_recorded_failed_requeued_or_left_waiting() {
+        let taken = Accepted { task_id: "7".into(), early_failure: Some(failure()) };
         assert_eq!(
             after(Event::Submitted(Ok(taken))),
-            Decision::Record { task_id: "7".into(), doomed: Some(failure()) }
+            Decision::Record { task_id: "7".into(), early_failure: Some(failure()) }
         );
         assert_eq!(
-            after(Event::Submitted(Err(ProviderError::Rejected(failure())))),
+            after(Event::Submitted(Err(SubmitError::Rejected(failure())))),
             Decision::Fail(failure())
         );
-        // The rule that keeps paid work from running twice.
+        // This rule keeps paid work from running twice.
         assert_eq!(
-            after(Event::Submitted(Err(ProviderError::Unknown))),
+            after(Event::Submitted(Err(SubmitError::Unknown))),
             Decision::Wait { answered: false }
         );
-        let busy = |capacity| ProviderError::Transient {
+        let busy = |capacity| SubmitError::Transient {
             retry_after_ms: None,
             capacity,
             message: "x".into(),
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn calls() {
+    fn a_call_is_failed_or_requeued() {
         assert_eq!(after(Event::Called(CallError::Rejected(failure()))), Decision::Fail(failure()));
         let passing = |retry_after_ms, attempts_max| {
             Event::Called(CallError::Transient { failure: failure(), retry_after_ms, attempts_max })
@@ -147,7 +149,7 @@ mod tests {
             after(passing(Some(47_500), Some(2))),
             Decision::Requeue { delay_ms: 47_500, .. }
         ));
-        // Attempts count whatever ended them.
+        // Every attempt counts, whatever its cause.
         assert_eq!(decide(2, passing(None, Some(2)), 0), Decision::Fail(failure()));
         assert!(matches!(
             decide(2, passing(None, Some(3)), 0),
@@ -156,19 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn queries() {
+    fn a_query_delivers_fails_requeues_or_waits() {
         let outputs = vec![Output { url: "https://o/a.png".into(), kind: "png".into() }];
         assert_eq!(
-            after(Event::Queried(Answer::Done(outputs.clone()))),
+            after(Event::Queried(TaskAnswer::Done(outputs.clone()))),
             Decision::Deliver(outputs)
         );
-        assert_eq!(after(Event::Queried(Answer::Failed(failure()))), Decision::Fail(failure()));
+        assert_eq!(after(Event::Queried(TaskAnswer::Failed(failure()))), Decision::Fail(failure()));
         assert!(matches!(
-            after(Event::Queried(Answer::Interrupted(failure()))),
+            after(Event::Queried(TaskAnswer::Interrupted(failure()))),
             Decision::Requeue { capacity: false, .. }
         ));
-        assert_eq!(after(Event::Queried(Answer::Running)), Decision::Wait { answered: true });
-        assert_eq!(after(Event::Queried(Answer::Silent)), Decision::Wait { answered: false });
-        assert!(matches!(after(Event::Queried(Answer::Lost)), Decision::Fail(_)));
+        assert_eq!(after(Event::Queried(TaskAnswer::Running)), Decision::Wait { answered: true });
+        assert_eq!(after(Event::Queried(TaskAnswer::NoAnswer)), Decision::Wait { answered: false });
+        assert!(matches!(after(Event::Queried(TaskAnswer::NoSuchTask)), Decision::Fail(_)));
     }
 }

@@ -1,7 +1,7 @@
-//! States of jobs and steps, the words callers see for them, and why a job ended without a result.
+//! States of jobs and steps, the words that callers see for them, and the failures of a job.
 //!
-//! Pure: what must happen next is decided in [`decide`], how long to wait in [`backoff`]. Nothing
-//! here writes a state; the SQL functions of the same transition do.
+//! Pure: [`decide`] says what happens next, [`backoff`] how long to wait. Only SQL functions write a
+//! state.
 
 pub mod backoff;
 pub mod decide;
@@ -24,17 +24,17 @@ pub enum State {
 }
 
 impl State {
-    /// Final states are absorbing: nothing a worker reports afterwards changes them.
+    /// Whether the state is final: no later report of a worker changes it.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether the job still waits for a slot, so that a position means something.
+    /// Whether the job waits for a slot, so that it has a position.
     pub fn waits(self) -> bool {
         matches!(self, Self::Pending | Self::Queued | Self::Blocked)
     }
 
-    /// The word the RunningHub tools' clients know.
+    /// The word for clients of the RunningHub tools.
     pub fn runninghub_word(self) -> &'static str {
         match self {
             Self::Pending | Self::Queued | Self::Blocked => "queued",
@@ -45,7 +45,7 @@ impl State {
         }
     }
 
-    /// The word that clients of cards and chains know.
+    /// The word for clients of cards and try-ons.
     pub fn processing_word(self) -> &'static str {
         match self {
             Self::Pending | Self::Queued | Self::Blocked => "pending",
@@ -55,7 +55,7 @@ impl State {
     }
 }
 
-/// Why a job or step ended without a result: the `error_code` column.
+/// The column `error_code`: why a job or step ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
     ProviderRejected,
@@ -75,7 +75,7 @@ impl FailureCode {
     }
 }
 
-/// An end without a result, in words its owner may read.
+/// Why a job or step ended without a result, in words that its owner may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub code: FailureCode,
@@ -87,9 +87,8 @@ impl Failure {
         Self { code, text: text.into() }
     }
 
-    /// The text as rows take it, whoever worded it: one sentence, not longer than a screen, without
-    /// addresses and control characters. The database puts the code before it and what was returned
-    /// after it.
+    /// The text for a row: one sentence of at most 500 characters, without addresses and control
+    /// characters. The database adds the code before it and the refund after it.
     pub fn sentence(&self) -> String {
         wording::sentence(&self.text)
     }
@@ -111,7 +110,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_state_has_the_word_of_the_contract() {
+    fn every_state_has_the_words_of_the_api() {
         let words: Vec<_> = ALL.iter().map(|state| state.runninghub_word()).collect();
         assert_eq!(
             words,
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_waits_works_or_is_final() {
+    fn a_state_is_waiting_working_or_final() {
         for state in ALL {
             let works = matches!(state, State::Starting | State::Running);
             assert_eq!(u8::from(works) + u8::from(state.waits()) + u8::from(state.is_final()), 1);
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn states_read_as_the_database_spells_them() {
+    fn a_state_is_spelled_as_in_the_database() {
         let state: State = serde_json::from_str("\"starting\"").unwrap();
         assert_eq!(state, State::Starting);
     }

@@ -1,17 +1,17 @@
-//! What a provider says, made fit for its reader.
+//! Makes a provider's words safe for the job's owner.
 //!
-//! A provider may quote the request it refuses, and with it the address it was told to call, whose
-//! token is a secret. So every address is cut out, whatever it is, and so is what looks like a token.
+//! A provider may quote the request that it refuses, and with it our webhook's address, whose token is
+//! a secret. So every address is cut out, and every word that looks like a token.
 
-/// So much of a text is looked at, and so much of it is kept.
+/// How many characters of a text are read, and how many are kept.
 const READ_CHARS_MAX: usize = 4_000;
 const CHARS_MAX: usize = 500;
-/// Stands where something was cut out.
+/// Replaces whatever was cut out.
 const CUT: &str = "…";
-/// A token of ours in hex, and a key of most others.
+/// The shortest run of hex digits that counts as a token.
 const HEX_MIN: usize = 32;
 
-/// One sentence of plain text.
+/// The text as one sentence, without addresses, tokens and control characters.
 pub(super) fn sentence(text: &str) -> String {
     let text: String =
         text.chars().take(READ_CHARS_MAX).map(|c| if is_plain(c) { c } else { ' ' }).collect();
@@ -20,20 +20,20 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end_matches(['.', ' ']))
 }
 
-/// No control character, and none that changes how the others are shown.
+/// Whether the character is neither a control character nor one that changes how others are shown.
 fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// What parts an address from what stands before it in the same word.
+/// Characters that may stand directly before an address in the same word.
 const BEFORE: [char; 14] = ['"', '\'', '`', '<', '>', ',', ';', '=', '(', '[', '{', '|', '«', '“'];
-/// What closes a word and was no part of the address in it.
+/// Characters that may end a word without being part of the address in it.
 const CLOSING: [char; 16] =
     ['"', '\'', '`', '>', ')', ']', '}', '.', ',', ';', ':', '!', '?', '|', '»', '”'];
 
-/// A word without the address in it, which goes on to the word's end: a bracket or an equals sign
-/// may well be part of it.
+/// The word without the address in it. The address reaches to the end of the word, because it may
+/// contain brackets or equals signs.
 fn without_addresses(word: &str) -> String {
     let mut begin = 0;
     for part in word.split_inclusive(BEFORE) {
@@ -57,7 +57,7 @@ fn is_address(part: &str) -> bool {
         || has_hex(&lower)
 }
 
-/// `name.tld/…` or `name.tld:port/…`, or a path of at least three parts.
+/// Whether the part is `name.tld/…` or `name.tld:port/…`, or a path of at least three parts.
 fn has_host(part: &str) -> bool {
     let Some((host, path)) = part.split_once(['/', '?', '#']) else { return false };
     let host = host.split(':').next().unwrap_or_default();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_stay() {
+    fn words_without_an_address_stay() {
         for text in [
             "the input file is too large for the provider",
             "expected image/png and/or image/jpeg, got text/html",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_blanks_and_length_is_bounded() {
+    fn control_characters_become_blanks_and_the_length_is_bounded() {
         assert_eq!(sentence(" a\0b\r\n\tc\u{1b}[31md\u{202e}e\u{85} . "), "a b c [31md e.");
         assert_eq!(sentence(""), ".");
         assert_eq!(sentence(&"word ".repeat(10_000)).chars().count(), 500);

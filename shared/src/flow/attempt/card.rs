@@ -1,14 +1,15 @@
-//! One card: asks Gemini for the picture and puts it into our storage.
+//! Makes one card: calls Gemini and puts the image into our storage.
 //!
-//! It decides nothing about the step: it says what was produced, or why not. The caller holds the lease.
+//! It decides nothing about the step: it returns what was produced, or why not. The caller holds the
+//! lease.
 
 use super::pool::Produced;
 use crate::core::address;
 use crate::core::id::Run;
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::CallError;
-use crate::core::provider::gemini::fault::Fault;
-use crate::core::provider::gemini::{self, Account, INLINE_BYTES_MAX, Picture};
+use crate::core::provider::gemini::fault::GeminiFault;
+use crate::core::provider::gemini::{self, CardImage, GeminiAccount, INLINE_BYTES_MAX};
 use crate::core::transport::{CopyError, FileInMemory, Transport};
 use crate::db::step::ClaimedStep;
 use crate::flow::{Cx, store};
@@ -17,44 +18,48 @@ use serde_json::{Value, json};
 const DOWNLOAD_MS: u32 = 15_000;
 const FIRST_RUN: Run = Run(1);
 
-/// Makes the picture of a claimed step. What an earlier run stored before it died is taken instead of being
-/// made, and billed, again. Runs are never counted anew, as attempts are for a job that an admin put back.
+/// Makes the card of a claimed step. If an earlier run stored the card before it died, takes that one
+/// instead of paying for a second. The run decides, because it never restarts at 1; the count of
+/// attempts does when an admin requeues the job.
 pub async fn make<T: Transport>(
     cx: &Cx<'_, T>,
-    account: &Account<'_>,
+    account: &GeminiAccount<'_>,
     step: &ClaimedStep,
 ) -> Result<Produced, CallError> {
     if step.attempt.run > FIRST_RUN
-        && let Some(url) = store::found(cx, step.user_id, step.attempt).await
+        && let Some(url) = store::find_earlier(cx, step.user_id, step.attempt).await
     {
         return Ok(Produced { output: json!({"url": url}), url });
     }
     let Some(body) = step.input.get("body") else {
         return Err(gemini::unusable("the job holds no request for its provider"));
     };
-    let picture = match with_either_key(cx, account, body).await {
-        Err(fault) if fault.request && !gemini::urls_in(body).is_empty() => {
-            let body = gemini::inlined(body, &files_of(cx, step, body).await?);
+    let image = match with_either_key(cx, account, body).await {
+        Err(fault) if fault.is_request_refused && !gemini::urls_in(body).is_empty() => {
+            let body = gemini::inlined(body, &product_images(cx, step, body).await?);
             with_either_key(cx, account, &body).await
         }
         answer => answer,
     };
-    let Picture { content_type, extension, bytes } = picture.map_err(|fault| fault.error)?;
+    let CardImage { content_type, extension, bytes } = image.map_err(|fault| fault.error)?;
     let url = store::put(cx, step.user_id, step.attempt, bytes, content_type, extension)
         .await
         .map_err(not_stored)?;
     Ok(Produced { output: json!({"url": url}), url })
 }
 
-/// Where one key is full or overloaded the other is asked, once, before anything waits. An account that only the
-/// operator can mend does not end what the first key will take later.
+/// Calls with the first key. If that key is full or overloaded, calls once with the other key before
+/// the step waits. If only the operator can mend the other account, the first key's transient fault
+/// counts: that key will take the card later.
 async fn with_either_key<T: Transport>(
     cx: &Cx<'_, T>,
-    account: &Account<'_>,
+    account: &GeminiAccount<'_>,
     body: &Value,
-) -> Result<Picture, Fault> {
+) -> Result<CardImage, GeminiFault> {
     let first = call(cx, account, account.key, body).await;
-    let (Err(Fault { other_key: true, error, .. }), Some(key)) = (&first, account.other_key) else {
+    let (Err(GeminiFault { try_other_key: true, error, .. }), Some(key)) =
+        (&first, account.other_key)
+    else {
         return first;
     };
     match call(cx, account, key, body).await {
@@ -67,17 +72,17 @@ async fn with_either_key<T: Transport>(
 
 async fn call<T: Transport>(
     cx: &Cx<'_, T>,
-    account: &Account<'_>,
+    account: &GeminiAccount<'_>,
     key: &str,
     body: &Value,
-) -> Result<Picture, Fault> {
-    let read = gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await);
-    cx.alarm(gemini::NAME, read.as_ref().err().and_then(|fault| fault.alarm.as_deref()));
-    read
+) -> Result<CardImage, GeminiFault> {
+    let parsed = gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await);
+    cx.alarm(gemini::NAME, parsed.as_ref().err().and_then(|fault| fault.alarm.as_deref()));
+    parsed
 }
 
-/// The product images themselves, where the model does not open URLs: within a limit for all of them.
-async fn files_of<T: Transport>(
+/// Downloads the product images, for a model that opens no URLs, within one limit for all of them.
+async fn product_images<T: Transport>(
     cx: &Cx<'_, T>,
     step: &ClaimedStep,
     body: &Value,
@@ -93,7 +98,7 @@ async fn files_of<T: Transport>(
                     gemini::unusable(&format!("a product image cannot be used: {text}"))
                 }
                 CopyError::Transient(text) => {
-                    CallError::passing(format!("a product image cannot be read: {text}"))
+                    CallError::transient(format!("a product image cannot be read: {text}"))
                 }
             },
         )?;

@@ -1,4 +1,4 @@
-//! Works on claimed steps while a synchronous provider answers.
+//! Attempts: a worker waits while a synchronous provider makes the result of a claimed step.
 
 pub mod card;
 pub mod pool;

@@ -1,14 +1,16 @@
-//! One attempt at a website: asked, read as it is written, checked, stored. Claiming and ending it is `attempt`'s part.
+//! Makes one website: asks the text model, reads its answer as it arrives, checks and stores the
+//! files. `pool` claims the step and records the outcome.
 //!
-//! All files of a site lie in one object, whose path is fenced like every result's: a site is there whole or not at all.
+//! All files of a website are one object in storage, whose path is fenced like every result's: a
+//! website exists completely or not at all.
 
 use super::pool::Produced;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::llm::{self, Account, Question, Reader};
-use crate::core::provider::{CallError, Reading};
-use crate::core::transport::{HttpRequest, HttpResponse, Streams, Transport};
+use crate::core::provider::llm::{self, LlmAccount, LlmReader, Question};
+use crate::core::provider::{CallError, Parsed};
+use crate::core::transport::{HttpRequest, Streams, Transport};
 use crate::core::website::files::{self, WebsiteFile};
 use crate::core::website::order::{self, WebsiteOrder};
 use crate::core::website::{WebsiteKind, WebsiteManifest};
@@ -17,20 +19,20 @@ use crate::flow::{Cx, store};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Until the answer begins.
+/// The limit until the answer begins.
 const HEAD_MS: u32 = 60_000;
 const LOAD_MS: u32 = 15_000;
 
-/// The object in storage.
+/// The content of a website's object in storage.
 #[derive(Serialize, Deserialize)]
 struct Bundle {
     files: Vec<WebsiteFile>,
 }
 
-/// Makes the site that a step is about.
+/// Makes the website of a claimed step.
 pub async fn make<T: Streams>(
     cx: &Cx<'_, T>,
-    account: &Account<'_>,
+    account: &LlmAccount<'_>,
     step: &ClaimedStep,
 ) -> Result<Produced, CallError> {
     let rejected =
@@ -40,38 +42,38 @@ pub async fn make<T: Streams>(
         .map_err(|_| rejected("the job holds no order of a website"))?;
     let answer = ask(cx, account, kind, &ordered).await?;
     let files = files::of_answer(kind, &answer).map_err(|why| llm::useless(&why))?;
-    keep(cx, step.user_id, step.attempt, kind, files).await
+    store_files(cx, step.user_id, step.attempt, kind, files).await
 }
 
 async fn ask<T: Streams>(
     cx: &Cx<'_, T>,
-    account: &Account<'_>,
+    account: &LlmAccount<'_>,
     kind: WebsiteKind,
     ordered: &WebsiteOrder,
 ) -> Result<String, CallError> {
     let (system, user, form) = (order::system_text(kind), ordered.user_text(), order::form());
     let question =
         Question { system: &system, user: &user, form: &form, form_name: order::FORM_NAME };
-    let mut reader = Reader::new(account.api);
+    let mut reader = LlmReader::new(account.api);
     let (request, stall_ms) = (account.build(&question, HEAD_MS), cx.config.llm_stall_ms);
     let streamed = cx.transport.stream(request, stall_ms, |chunk| reader.feed(chunk)).await;
-    let reading = match streamed {
-        Ok(HttpResponse { status: 200..=299, .. }) => reader.finish(),
+    let parsed = match streamed {
+        Ok(response) if response.is_success() => reader.finish(),
         Ok(response) => {
-            let Reading { said, alarm } = llm::parse_refusal(&response);
-            Reading { said: Err(said), alarm }
+            let Parsed { value, alarm } = llm::parse_refusal(&response);
+            Parsed { value: Err(value), alarm }
         }
-        // What was said to be whole is whole, however the connection ended.
+        // An answer that the API called complete is complete, however the connection ended.
         Err(error) => match reader.finish() {
-            Reading { said: Ok(text), alarm } => Reading { said: Ok(text), alarm },
-            _ => Reading::quiet(Err(llm::parse_loss(&error))),
+            Parsed { value: Ok(text), alarm } => Parsed { value: Ok(text), alarm },
+            _ => Parsed::ok(Err(llm::parse_lost(&error))),
         },
     };
-    cx.alarm(llm::NAME, reading.alarm.as_deref());
-    reading.said
+    cx.alarm(llm::NAME, parsed.alarm.as_deref());
+    parsed.value
 }
 
-async fn keep<T: Transport>(
+async fn store_files<T: Transport>(
     cx: &Cx<'_, T>,
     user: UserId,
     attempt: Attempt,
@@ -79,7 +81,7 @@ async fn keep<T: Transport>(
     files: Vec<WebsiteFile>,
 ) -> Result<Produced, CallError> {
     let failed = |why: String| {
-        cx.log("store_fault", json!({"job_id": attempt.job, "error": why}));
+        cx.log("store_error", json!({"job_id": attempt.job, "error": why}));
         let failure = Failure::new(FailureCode::DeliveryFailed, "the site could not be stored");
         CallError::Transient { failure, retry_after_ms: None, attempts_max: None }
     };
@@ -90,7 +92,7 @@ async fn keep<T: Transport>(
     Ok(Produced { output: json!(manifest), url })
 }
 
-/// The files of a finished site, by the URL that its row names.
+/// Reads the files of a completed website from the URL in its row.
 pub async fn load<T: Transport>(cx: &Cx<'_, T>, url: &str) -> Result<Vec<WebsiteFile>, ApiError> {
     let bucket = &cx.config.results_bucket;
     let ours = format!("{}/storage/v1/object/public/{bucket}/", cx.config.supabase_url()?);
@@ -105,8 +107,8 @@ pub async fn load<T: Transport>(cx: &Cx<'_, T>, url: &str) -> Result<Vec<Website
         timeout_ms: LOAD_MS,
     };
     match cx.transport.send(request).await {
-        Ok(HttpResponse { status: 200..=299, body, .. }) => {
-            let bundle: Bundle = serde_json::from_str(&body)
+        Ok(response) if response.is_success() => {
+            let bundle: Bundle = serde_json::from_str(&response.body)
                 .map_err(|error| ApiError::internal(error.to_string()))?;
             Ok(bundle.files)
         }

@@ -1,16 +1,16 @@
-//! An admin's requeue: a stuck job starts over, a final one becomes a new job.
+//! An admin's retry: a stuck job starts over, a final one becomes a new job.
 
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, UserId};
 use crate::core::transport::Transport;
-use crate::db::DbError;
 use crate::db::job::RequeuedJob;
 use crate::flow::Cx;
+use crate::flow::retry::once_if_lost;
 use crate::flow::submit::wake;
 use serde_json::json;
 
-/// One transaction; repeated once after a lost answer. The repetition meets what the first call did: the same new id is
-/// that call's job, and a job that was requeued is live and well.
+/// Requeues the job in one transaction, which is repeated once after a lost answer: the same new id
+/// names the first call's job, and a job that the first call requeued is live and well.
 pub async fn by_admin<T: Transport>(
     cx: &Cx<'_, T>,
     actor: UserId,
@@ -19,20 +19,13 @@ pub async fn by_admin<T: Transport>(
     charge: bool,
 ) -> Result<RequeuedJob, ApiError> {
     let new = JobId::from_random(cx.transport.random());
-    match cx.db().job_requeue_v1(actor, table, job, charge, new).await {
-        Err(DbError::Unknown(_)) => {
-            Ok(cx.db().job_requeue_v1(actor, table, job, charge, new).await?)
-        }
-        answer => Ok(answer?),
-    }
+    let requeue = async || cx.db().job_requeue_v1(actor, table, job, charge, new).await;
+    Ok(once_if_lost(requeue).await?)
 }
 
-/// What follows the answer: what may start, starts.
-pub async fn follow_up<T: Transport>(cx: &Cx<'_, T>, provider: &str) {
-    if let Err(error) = wake::start_next(cx, provider).await {
-        cx.log(
-            "follow_up_fault",
-            json!({"level": "error", "error": error.to_string(), "detail": error.internal}),
-        );
+/// Starts waiting steps, after the answer.
+pub async fn after_retry<T: Transport>(cx: &Cx<'_, T>, provider: &str) {
+    if let Err(error) = wake::start_waiting(cx, provider).await {
+        cx.log_error("after_retry_error", &error, json!({"provider": provider}));
     }
 }

@@ -1,80 +1,80 @@
-//! The checker: asks about every task that is open at a provider, whatever webhooks may have said,
-//! and lets the next steps start. The safety net under webhooks, and enough without them.
+//! The checker: queries every running task of a provider, whatever webhooks said, and submits the next
+//! steps. The safety net under webhooks, and enough without them.
 
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Step};
-use crate::core::provider::Remote;
+use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::db::sweep::{Due, DueStep};
 use crate::flow::Cx;
 use crate::flow::settle::batch;
 use crate::flow::settle::task::Settled;
-use crate::flow::submit::round::dispatch;
+use crate::flow::submit::round::submit_waiting;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// Asked about side by side; the platform allows six open connections.
-const SIDE_BY_SIDE: usize = 5;
+/// Tasks queried in parallel; the platform allows six open connections.
+const PARALLEL: usize = 5;
 const PAGE: u32 = 50;
-/// No question begins after this, so that a run is over in time whatever the provider does.
-const ASK_MS: u64 = 15_000;
-/// Subrequests: of a question that settles nothing, of any other in the worst case, of the rest.
+/// No query begins after this long, so that a pass ends in time whatever the provider does.
+const QUERY_FOR_MS: u64 = 15_000;
+/// Subrequests of a query that settles nothing, of any other query in the worst case, and of the rest
+/// of a pass.
 const CALLS_TO_WAIT: u32 = 2;
 const CALLS_TO_SETTLE: u32 = 8;
-const CALLS_BESIDE: u32 = 40;
+const CALLS_OVERHEAD: u32 = 40;
 const SUBREQUESTS: u32 = 900;
 
-/// What a run did.
+/// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Asked about.
+pub struct CheckReport {
+    /// Queried.
     pub checked: u32,
-    /// Chains that go on with their next step.
+    /// Try-ons whose next step may start.
     pub advanced: u32,
     pub completed: u32,
     pub failed: u32,
-    /// Without a usable answer; asked again by the next run.
+    /// Without a usable answer; the next pass queries them.
     pub skipped: u32,
-    /// Open when the run began, and left to the next one.
+    /// Running when the pass began, and left to the next pass.
     pub remaining: u32,
 }
 
-/// One run. `passes` share the budget of subrequests.
+/// One pass. `passes` share the budget of subrequests.
 pub async fn pass<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     passes: u32,
-) -> Result<Report, ApiError> {
-    let remote = Remote::of(provider, cx.config)?;
-    let mut run = Run {
+) -> Result<CheckReport, ApiError> {
+    let account = provider::asynchronous(provider, cx.config)?;
+    let mut pass = CheckPass {
         calls: cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1),
-        ..Run::default()
+        ..CheckPass::default()
     };
     let began = cx.transport.now_ms();
-    let late = || cx.transport.now_ms().saturating_sub(began) > ASK_MS;
-    while let Some(limit) = run.page().filter(|_| !late()) {
+    let is_late = || cx.transport.now_ms().saturating_sub(began) > QUERY_FOR_MS;
+    while let Some(limit) = pass.page().filter(|_| !is_late()) {
         let due = cx.db().steps_due_v1(provider, limit, true).await?;
         let is_last = u32::try_from(due.len()).unwrap_or(u32::MAX) < limit;
-        let due = run.unseen(due);
+        let due = pass.unseen(due);
         if due.is_empty() {
             break;
         }
-        let start = async || dispatch(cx, provider, |_| {}).await.map(drop);
-        for (step, settled) in
-            batch::settle_all(cx, &remote, &due, SIDE_BY_SIDE, late, &start).await
-        {
-            run.count(step, settled);
+        let start = async || submit_waiting(cx, provider, |_| {}).await.map(drop);
+        let settled = batch::settle_all(cx, &*account, &due, PARALLEL, is_late, &start).await;
+        for (step, settled) in settled {
+            pass.count(step, settled);
         }
         if is_last {
             break;
         }
     }
-    dispatch(cx, provider, |_| {}).await?;
-    Ok(run.report())
+    submit_waiting(cx, provider, |_| {}).await?;
+    Ok(pass.report())
 }
 
-/// `count` runs, `every_ms` from start to start.
+/// `count` passes, `every_ms` from start to start.
 pub async fn passes<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -86,27 +86,27 @@ pub async fn passes<T: Transport>(
         cx.log("check", json!({"provider": provider, "report": report}));
         Ok(())
     };
-    crate::flow::every(cx, count, every_ms, check).await
+    crate::flow::at_intervals(cx, count, every_ms, check).await
 }
 
-/// A run under way.
+/// The state of a pass.
 #[derive(Default)]
-struct Run {
-    report: Report,
-    /// Subrequests that are left.
+struct CheckPass {
+    report: CheckReport,
+    /// The subrequests that are left.
     calls: u32,
-    /// Steps that came up in this run; those asked longest ago come first, so that only known ones
-    /// come up when all were asked.
+    /// The steps that this pass has listed. The database lists the longest unqueried first, so a page of
+    /// only known steps means that all were queried.
     seen: BTreeSet<(JobId, Step)>,
-    /// Running tasks when the run began, and how many of those were asked about.
+    /// How many tasks ran when the pass began, and how many of these it queried.
     open: Option<u32>,
-    asked: u32,
+    queried: u32,
 }
 
-impl Run {
-    /// How many steps the next page may have.
+impl CheckPass {
+    /// The size of the next page. `None`: the budget is used.
     fn page(&self) -> Option<u32> {
-        let steps = self.calls.saturating_sub(CALLS_BESIDE) / CALLS_TO_SETTLE;
+        let steps = self.calls.saturating_sub(CALLS_OVERHEAD) / CALLS_TO_SETTLE;
         Some(steps.min(PAGE)).filter(|steps| *steps > 0)
     }
 
@@ -126,17 +126,20 @@ impl Run {
             return;
         }
         self.report.checked += 1;
-        self.asked += u32::from(step.due == Due::Query);
+        self.queried += u32::from(step.due == Due::Query);
         match settled {
             Settled::Delivered { last: false } => self.report.advanced += 1,
             Settled::Delivered { last: true } => self.report.completed += 1,
             Settled::Failed { .. } => self.report.failed += 1,
-            Settled::Silent => self.report.skipped += 1,
-            Settled::Waiting | Settled::Requeued | Settled::Left => {}
+            Settled::NoAnswer => self.report.skipped += 1,
+            Settled::Waiting | Settled::Requeued | Settled::Superseded => {}
         }
     }
 
-    fn report(self) -> Report {
-        Report { remaining: self.open.unwrap_or(0).saturating_sub(self.asked), ..self.report }
+    fn report(self) -> CheckReport {
+        CheckReport {
+            remaining: self.open.unwrap_or(0).saturating_sub(self.queried),
+            ..self.report
+        }
     }
 }

@@ -1,19 +1,19 @@
-//! Settles one job now, by asking its provider, instead of waiting for webhook or sweep.
+//! Settles one job now, by querying its provider, instead of waiting for a webhook or a sweep.
 
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, Step};
 use crate::core::job::State;
-use crate::core::provider::Remote;
+use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::db::step::StepRow;
 use crate::flow::Cx;
-use crate::flow::settle::task::{self as confirm, Settled, Subject, Witness};
+use crate::flow::settle::task::{self, Settled, SubmittedTask, Witness};
 use crate::flow::submit::wake;
 
-/// What a reconcile came to.
+/// The state of a job after a reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The job is final now.
+pub struct ReconciledJob {
+    /// Whether the job is final now.
     pub resolved: bool,
     pub status: State,
     pub reason: Option<&'static str>,
@@ -29,12 +29,12 @@ const TABLES: [&str; 7] = [
     "generation_history",
 ];
 
-/// Asks about every step of the job that the provider has.
+/// Settles every step of the job that the provider has.
 pub async fn reconcile<T: Transport>(
     cx: &Cx<'_, T>,
     table: &str,
     job: JobId,
-) -> Result<Found, ApiError> {
+) -> Result<ReconciledJob, ApiError> {
     if !TABLES.contains(&table) {
         return Err(ApiError::of(ErrorCode::BadRequest).with_field("field", "table"));
     }
@@ -43,7 +43,7 @@ pub async fn reconcile<T: Transport>(
         return Err(ApiError::not_found());
     }
     if row.view.status.is_final() {
-        return Ok(Found {
+        return Ok(ReconciledJob {
             resolved: true,
             status: row.view.status,
             reason: Some("already_final"),
@@ -58,33 +58,33 @@ pub async fn reconcile<T: Transport>(
         if step.status.is_final() || !step.sent {
             continue;
         }
-        let settled = ask(cx, &step).await?;
+        let settled = settle(cx, &step).await?;
         reason = if step.task_id.is_none() { "unknown_task" } else { "still_running" };
         if settled.is_some_and(|settled| !settled.is_open()) {
             freed = Some(step.provider);
         }
     }
     if let Some(provider) = freed {
-        wake::start_next(cx, &provider).await?;
+        wake::start_waiting(cx, &provider).await?;
     }
     let status = cx.db().job_get_v1(None, None, job).await?.view.status;
     let resolved = status.is_final();
-    Ok(Found { resolved, status, reason: (!resolved).then_some(reason) })
+    Ok(ReconciledJob { resolved, status, reason: (!resolved).then_some(reason) })
 }
 
-/// `None`: there is no task to ask about, or its result is being copied.
-async fn ask<T: Transport>(cx: &Cx<'_, T>, step: &StepRow) -> Result<Option<Settled>, ApiError> {
+/// `None`: the step has no task, or its result is being copied.
+async fn settle<T: Transport>(cx: &Cx<'_, T>, step: &StepRow) -> Result<Option<Settled>, ApiError> {
     let Some(task_id) = step.task_id.as_deref().filter(|_| !step.done) else {
         return Ok(None);
     };
-    let remote = Remote::of(&step.provider, cx.config)?;
-    let subject = Subject {
+    let account = provider::asynchronous(&step.provider, cx.config)?;
+    let task = SubmittedTask {
         attempt: step.attempt,
         user: step.user_id,
         task_id,
         witness: Witness::Recorded,
-        current: true,
+        is_current: true,
     };
-    let start = async || wake::start_next(cx, &step.provider).await;
-    Ok(Some(confirm::confirm(cx, &remote, &subject, &start).await?))
+    let start = async || wake::start_waiting(cx, &step.provider).await;
+    Ok(Some(task::settle(cx, &*account, &task, &start).await?))
 }

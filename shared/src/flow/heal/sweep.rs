@@ -1,8 +1,8 @@
-//! One pass of the edge's healer: what SQL can close, then what only the provider can tell, then
-//! what may start. Each part runs whatever became of the one before; a bad row stops nothing.
+//! One sweep over all stale jobs: closes what SQL can close, settles what only a provider can tell,
+//! then starts waiting steps. Each part runs even if an earlier one failed; a bad row stops nothing.
 
 use crate::core::error::ApiError;
-use crate::core::provider::{ASYNCHRONOUS, Remote, SYNCHRONOUS};
+use crate::core::provider::{self, ASYNCHRONOUS, SYNCHRONOUS};
 use crate::core::transport::Transport;
 use crate::db::sweep::{DueStep, SweepSource, Swept, TableCount};
 use crate::flow::settle::batch::settle_all;
@@ -13,17 +13,18 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 
-/// Steps of one provider asked about side by side. The platform allows six open connections, and a
-/// provider that does not answer must not hold up the other.
-const SIDE_BY_SIDE: usize = 3;
-/// A pass begins no further question after this, so that the next one is on time.
-const ASK_MS: u64 = 15_000;
-/// Subrequests of one question in the worst case: query, done, claim, source and upload twice, complete, table.
+/// Steps of one provider settled in parallel. The platform allows six open connections, and a provider
+/// that does not answer must not delay another.
+const PARALLEL: usize = 3;
+/// No query begins after this long, so that the next pass is on time.
+const QUERY_FOR_MS: u64 = 15_000;
+/// Subrequests of one step in the worst case: query, done, claim, source and upload twice, complete,
+/// table.
 const CALLS_PER_STEP: u32 = 9;
-/// Subrequests of the rest of a pass, heartbeats of slow copies among them.
-const CALLS_BESIDE: u32 = 40;
+/// Subrequests of the rest of a pass, including the heartbeats of slow copies.
+const CALLS_OVERHEAD: u32 = 40;
 const SUBREQUESTS: u32 = 900;
-/// As many as are asked, which share a pass's subrequests.
+/// The number of providers queried per pass; they share its subrequest budget.
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const PROVIDERS: u32 = ASYNCHRONOUS.len() as u32;
 const STEPS_MAX: u32 = 100;
@@ -31,7 +32,7 @@ const STEPS_MAX: u32 = 100;
 /// What a pass did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct SweepReport {
     pub cleaned: i32,
     pub refunded_credits: i64,
     pub delivered: i32,
@@ -41,40 +42,39 @@ pub struct Report {
     pub duration_ms: u64,
 }
 
-/// One pass. `passes` share the budget of subrequests; `limit` bounds what SQL closes.
+/// One pass. `passes` share the budget of subrequests; `limit` bounds the jobs that SQL closes.
 pub async fn pass<T: Transport>(
     cx: &Cx<'_, T>,
     source: SweepSource,
     passes: u32,
     limit: u32,
-) -> Result<Report, ApiError> {
+) -> Result<SweepReport, ApiError> {
     let began = cx.transport.now_ms();
     let sweep_id = cx.db().sweep_begin_v1(source).await?.sweep_id;
-    let mut faults = Faults::default();
-    let mut report = Report::default();
+    let mut faults = SweepFaults::default();
+    let mut report = SweepReport::default();
     if let Some(swept) = faults.keep(cx, "jobs_sweep", finalise::sweep(cx, sweep_id, limit).await) {
         report.add(swept);
     }
-    let asked = join_all(ASYNCHRONOUS.iter().map(async |provider| {
-        let asked = ask(cx, provider, passes, began).await;
-        (asked, wake::start_next(cx, provider).await)
+    let providers = join_all(ASYNCHRONOUS.iter().map(async |provider| {
+        let settled = settle(cx, provider.name, passes, began).await;
+        (settled, wake::start_waiting(cx, provider.name).await)
     }));
-    let mut edge = Edge::default();
-    for (asked, started) in asked.await {
-        if let Some(found) = faults.keep(cx, "ask", asked) {
-            edge.add(found);
+    let mut all = SettledSteps::default();
+    for (settled, started) in providers.await {
+        if let Some(settled) = faults.keep(cx, "settle", settled) {
+            all.add(settled);
         }
         faults.keep(cx, "start", started);
     }
     for provider in SYNCHRONOUS {
-        faults.keep(cx, "start", wake::start_next(cx, provider).await);
+        faults.keep(cx, "start", wake::start_waiting(cx, provider.name).await);
     }
-    report.merge(&edge);
-    let ended =
-        cx.db().sweep_end_v1(sweep_id, edge.delivered, edge.cleaned(), edge.refunded()).await;
+    report.merge(&all);
+    let ended = cx.db().sweep_end_v1(sweep_id, all.delivered, all.cleaned(), all.refunded()).await;
     if let Some(ended) = faults.keep(cx, "sweep_end", ended.map_err(ApiError::from)) {
-        // Counted at the end: asking providers closes also what the limit had left over.
-        report.remaining = ended.remaining + edge.skipped;
+        // Counted at the end, because settling also closes jobs that were beyond the limit.
+        report.remaining = ended.remaining + all.skipped;
     }
     report.duration_ms = cx.transport.now_ms().saturating_sub(began);
     match faults.first {
@@ -96,16 +96,16 @@ pub async fn passes<T: Transport>(
         cx.log("sweep", json!({"report": report}));
         Ok(())
     };
-    crate::flow::every(cx, count, every_ms, sweep).await
+    crate::flow::at_intervals(cx, count, every_ms, sweep).await
 }
 
-/// The first fault is answered in the end; all are logged.
+/// The faults of a pass: logs all, and keeps the first for the answer.
 #[derive(Default)]
-struct Faults {
+struct SweepFaults {
     first: Option<ApiError>,
 }
 
-impl Faults {
+impl SweepFaults {
     fn keep<T: Transport, R>(
         &mut self,
         cx: &Cx<'_, T>,
@@ -115,10 +115,7 @@ impl Faults {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                cx.log(
-                    "sweep_fault",
-                    json!({"level": "error", "part": part, "error": error.to_string(), "detail": error.internal}),
-                );
+                cx.log_error("sweep_error", &error, json!({"part": part}));
                 self.first.get_or_insert(error);
                 None
             }
@@ -126,17 +123,17 @@ impl Faults {
     }
 }
 
-/// What asking providers closed.
+/// The steps that a pass settled by querying providers.
 #[derive(Default)]
-struct Edge {
+struct SettledSteps {
     delivered: i32,
     requeued: i32,
     skipped: i32,
-    /// Table and refund of each job that was failed.
+    /// Table and refund of each job that failed.
     failed: Vec<(String, i64)>,
 }
 
-impl Edge {
+impl SettledSteps {
     fn add(&mut self, other: Self) {
         self.delivered += other.delivered;
         self.requeued += other.requeued;
@@ -153,34 +150,34 @@ impl Edge {
     }
 }
 
-async fn ask<T: Transport>(
+async fn settle<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     passes: u32,
     began: u64,
-) -> Result<Edge, ApiError> {
-    let remote = Remote::of(provider, cx.config)?;
+) -> Result<SettledSteps, ApiError> {
+    let account = provider::asynchronous(provider, cx.config)?;
     let calls = cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1) / PROVIDERS;
-    let limit = (calls.saturating_sub(CALLS_BESIDE) / CALLS_PER_STEP).clamp(1, STEPS_MAX);
+    let limit = (calls.saturating_sub(CALLS_OVERHEAD) / CALLS_PER_STEP).clamp(1, STEPS_MAX);
     let due = cx.db().steps_due_v1(provider, limit, false).await?;
-    let mut edge = Edge::default();
-    let late = || cx.transport.now_ms().saturating_sub(began) > ASK_MS;
-    let start = async || wake::start_next(cx, provider).await;
-    for (step, settled) in settle_all(cx, &remote, &due, SIDE_BY_SIDE, late, &start).await {
+    let mut all = SettledSteps::default();
+    let is_late = || cx.transport.now_ms().saturating_sub(began) > QUERY_FOR_MS;
+    let start = async || wake::start_waiting(cx, provider).await;
+    for (step, settled) in settle_all(cx, &*account, &due, PARALLEL, is_late, &start).await {
         match settled {
-            None => edge.skipped += 1,
-            Some(Settled::Delivered { .. }) => edge.delivered += 1,
-            Some(Settled::Requeued) => edge.requeued += 1,
+            None => all.skipped += 1,
+            Some(Settled::Delivered { .. }) => all.delivered += 1,
+            Some(Settled::Requeued) => all.requeued += 1,
             Some(Settled::Failed { refunded }) => {
-                edge.failed.push((table_of(cx, step).await, refunded))
+                all.failed.push((table_of(cx, step).await, refunded))
             }
-            Some(Settled::Waiting | Settled::Silent | Settled::Left) => {}
+            Some(Settled::Waiting | Settled::NoAnswer | Settled::Superseded) => {}
         }
     }
-    Ok(edge)
+    Ok(all)
 }
 
-/// Only for the report, so a fault here costs a name and nothing else.
+/// The job's table, for the report; the tool's name if the job cannot be read.
 async fn table_of<T: Transport>(cx: &Cx<'_, T>, step: &DueStep) -> String {
     match cx.db().job_get_v1(None, None, step.attempt.job).await {
         Ok(job) => job.table_name,
@@ -188,7 +185,7 @@ async fn table_of<T: Transport>(cx: &Cx<'_, T>, step: &DueStep) -> String {
     }
 }
 
-impl Report {
+impl SweepReport {
     fn add(&mut self, swept: Swept) {
         self.cleaned += swept.cleaned;
         self.refunded_credits += swept.refunded_credits;
@@ -197,13 +194,13 @@ impl Report {
         self.tables = swept.tables;
     }
 
-    fn merge(&mut self, edge: &Edge) {
-        self.delivered += edge.delivered;
-        self.requeued += edge.requeued;
-        self.remaining += edge.skipped;
-        self.cleaned += edge.cleaned();
-        self.refunded_credits += edge.refunded();
-        for (table, refunded) in &edge.failed {
+    fn merge(&mut self, settled: &SettledSteps) {
+        self.delivered += settled.delivered;
+        self.requeued += settled.requeued;
+        self.remaining += settled.skipped;
+        self.cleaned += settled.cleaned();
+        self.refunded_credits += settled.refunded();
+        for (table, refunded) in &settled.failed {
             match self.tables.iter_mut().find(|row| row.table_name == *table) {
                 Some(row) => {
                     row.cancelled_count += 1;

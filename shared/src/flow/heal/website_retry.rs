@@ -1,7 +1,7 @@
-//! Another attempt at a website: the retry that its function accepts, and the cleanup that asks for it.
+//! Retries of websites: the retry that a website's function accepts, and the cleanup that calls it.
 //!
-//! Whether a website may be retried, and whether twice, the database decides in one transaction: the
-//! cleanup's reservation only spares calls, so a lost answer or an undone reservation costs nothing.
+//! The database decides in one transaction whether a website may be retried, and whether a second
+//! time: the cleanup's reservation only saves calls, so a lost answer costs nothing.
 
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
@@ -16,13 +16,13 @@ use serde::Serialize;
 use serde_json::json;
 
 const CALL_MS: u32 = 20_000;
-/// Calls side by side; the platform allows six open connections.
-const SIDE_BY_SIDE: usize = 4;
+/// Calls in parallel; the platform allows six open connections.
+const PARALLEL: usize = 4;
 
 /// What a cleanup did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct CleanupReport {
     pub processed: u32,
     pub retried: u32,
     pub failed: u32,
@@ -30,28 +30,29 @@ pub struct Report {
     pub remaining: i32,
 }
 
-/// What became of one of them.
-enum Outcome {
+/// What became of one reserved website.
+enum RetryCall {
     Retried,
-    /// Somebody else came first.
-    Left,
+    /// Another call retried or ended it first.
+    Superseded,
     PutBack,
 }
 
-/// Another attempt of a stale website. `owner`: whose it must be; none: the service asks.
+/// Starts a new attempt of a stale website. `owner` is the required owner. `None` for a call by the
+/// service: the row names its user.
 pub async fn retry<T: Transport>(
     cx: &Cx<'_, T>,
     tool: &str,
-    history: JobId,
+    website: JobId,
     owner: Option<UserId>,
 ) -> Result<WebsiteRetry, ApiError> {
-    let retry = finalise::retry_generation(cx, history, tool, owner).await?;
+    let retry = finalise::retry_website(cx, website, tool, owner).await?;
     let by = if owner.is_some() { "user" } else { "service" };
-    let detail = json!({"mode": "retry", "job_id": history, "function": tool, "by": by, "retry": retry.retries,
+    let detail = json!({"mode": "retry", "job_id": website, "function": tool, "by": by, "retry": retry.retries,
         "outcome": status_word(retry.status)});
     cx.log("generation_retry", detail);
-    // Queued again, or a place became free.
-    wake::send(cx, llm::NAME, 0).await;
+    // The website is queued, or its slot became free.
+    wake::send_hint(cx, llm::NAME, 0).await;
     if retry.outcome == WebsiteRetryOutcome::Closed {
         return Err(ApiError::of(ErrorCode::AlreadyFinal)
             .with_field("status", status_word(retry.status))
@@ -60,40 +61,45 @@ pub async fn retry<T: Transport>(
     Ok(retry)
 }
 
-/// Asks for another attempt of every website whose attempt stopped; gives up those that had all of them.
-pub async fn clean_up<T: FunctionCalls>(cx: &Cx<'_, T>, limit: u32) -> Result<Report, ApiError> {
-    let stale = finalise::stale_generations(cx, limit).await?;
-    let mut report =
-        Report { remaining: stale.first().map_or(0, |row| row.remaining), ..Report::default() };
-    let (given_up, to_retry): (Vec<&StaleWebsite>, Vec<&StaleWebsite>) =
+/// Retries every website whose attempt stopped, and fails those without an attempt left.
+pub async fn clean_up<T: FunctionCalls>(
+    cx: &Cx<'_, T>,
+    limit: u32,
+) -> Result<CleanupReport, ApiError> {
+    let stale = finalise::take_stale_websites(cx, limit).await?;
+    let mut report = CleanupReport {
+        remaining: stale.first().map_or(0, |row| row.remaining),
+        ..CleanupReport::default()
+    };
+    let (failed, to_retry): (Vec<&StaleWebsite>, Vec<&StaleWebsite>) =
         stale.iter().partition(|row| row.action == StaleAction::Failed);
-    for row in &given_up {
+    for row in &failed {
         report.processed += 1;
         report.failed += 1;
         report.refunded_credits += row.refunded;
     }
-    let outcomes: Vec<Outcome> = stream::iter(to_retry)
+    let outcomes: Vec<RetryCall> = stream::iter(to_retry)
         .map(async |row| call(cx, row).await)
-        .buffer_unordered(SIDE_BY_SIDE)
+        .buffer_unordered(PARALLEL)
         .collect()
         .await;
     for outcome in outcomes {
         report.processed += 1;
         match outcome {
-            Outcome::Retried => report.retried += 1,
-            Outcome::Left => {}
-            Outcome::PutBack => report.remaining += 1,
+            RetryCall::Retried => report.retried += 1,
+            RetryCall::Superseded => {}
+            RetryCall::PutBack => report.remaining += 1,
         }
     }
-    if !given_up.is_empty() {
-        wake::send(cx, llm::NAME, 0).await;
+    if !failed.is_empty() {
+        wake::send_hint(cx, llm::NAME, 0).await;
     }
-    cx.log("generations", json!({ "report": report }));
+    cx.log("website_cleanup", json!({ "report": report }));
     Ok(report)
 }
 
-/// Calls the website's own function, as nobody but the service may for another user.
-async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Outcome {
+/// Calls the website's own function with the service key, which may act for any user.
+async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> RetryCall {
     let message = format!("Auto-retrying generation {} via {}", row.job_id, row.tool);
     cx.log(
         "auto_retry",
@@ -101,25 +107,31 @@ async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Outcome {
     );
     let problem = match request(cx, row) {
         Ok(request) => match cx.transport.call(&row.tool, request).await {
-            Ok(HttpResponse { status: 200..=299, .. }) => return Outcome::Retried,
-            Ok(HttpResponse { status: 404 | 409, .. }) => return Outcome::Left,
+            Ok(response) if response.is_success() => return RetryCall::Retried,
+            Ok(HttpResponse { status: 404 | 409, .. }) => return RetryCall::Superseded,
             Ok(response) => format!("{} answered {}", row.tool, response.status),
             Err(error) => error.to_string(),
         },
         Err(error) => error.to_string(),
     };
     let undone = cx.db().generation_put_back_v1(row.job_id, row.run).await;
-    // Not undone, the reservation runs out by itself.
-    let detail = json!({"level": "error", "job_id": row.job_id, "function": row.tool, "error": problem, "put_back": undone.is_ok()});
+    // If this fails too, the reservation expires by itself.
+    let detail = json!({
+        "level": "error",
+        "job_id": row.job_id,
+        "function": row.tool,
+        "error": problem,
+        "put_back": undone.is_ok(),
+    });
     cx.log("auto_retry_failed", detail);
-    Outcome::PutBack
+    RetryCall::PutBack
 }
 
 fn request<T: Transport>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Result<HttpRequest, ApiError> {
     let key = cx.config.service_key()?;
     Ok(HttpRequest {
         method: "POST",
-        // Only the path counts: a binding has no host.
+        // A binding uses only the path.
         url: format!("https://functions.invalid/functions/v1/{}", row.tool),
         headers: vec![
             ("authorization".to_owned(), format!("Bearer {key}")),

@@ -1,7 +1,7 @@
 //! From a checked request to a paid, queued job.
 //!
-//! The database decides everything in one transaction; this only repeats what may be repeated:
-//! once after a lost answer (same id, so nothing is charged twice), once after healing.
+//! The database decides everything in one transaction. This module only repeats that call: once after
+//! a lost answer (the same job id, so nothing is charged twice), once after healing.
 
 use super::input;
 use crate::core::digest::sha256_hex;
@@ -9,44 +9,35 @@ use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
 use crate::core::transport::Transport;
-use crate::db::DbError;
 use crate::db::job::{Enqueue, JobView};
-use crate::flow::submit::round::{self as dispatch, Outcome, Seen};
+use crate::flow::retry::once_if_lost;
+use crate::flow::submit::round::{self, Progress, SubmitOutcome};
 use crate::flow::{Cx, finalise};
 use futures_channel::oneshot::Sender;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-/// Pauses before looking again, the first and the longest; three seconds in all.
-const LOOK_AGAIN_MS: u32 = 100;
-const LOOK_AGAIN_MS_MAX: u32 = 1_600;
+/// The first and the longest pause between two reads; three seconds in all.
+const READ_PAUSE_MS: u32 = 100;
+const READ_PAUSE_MS_MAX: u32 = 1_600;
 
-/// Debits and enqueues. A refusal that the user's own stale jobs may have caused is answered by
-/// healing them and asking once more.
+/// Debits and enqueues. If the user's own stale jobs may have caused a refusal, heals them and tries
+/// once more.
 pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<JobView, ApiError> {
-    match once_more_if_lost(cx, order).await {
+    let enqueue = async || once_if_lost(async || cx.db().job_enqueue_v1(order).await).await;
+    match enqueue().await {
         Err(refused)
             if refused.is(ErrorCode::InsufficientCredits)
                 || refused.is(ErrorCode::ActiveJobExists) =>
         {
             finalise::heal(cx, order.user).await?;
-            Ok(once_more_if_lost(cx, order).await?)
+            Ok(enqueue().await?)
         }
         other => Ok(other?),
     }
 }
 
-async fn once_more_if_lost<T: Transport>(
-    cx: &Cx<'_, T>,
-    order: &Enqueue,
-) -> Result<JobView, DbError> {
-    match cx.db().job_enqueue_v1(order).await {
-        Err(DbError::Unknown(_)) => cx.db().job_enqueue_v1(order).await,
-        answer => answer,
-    }
-}
-
-/// What makes two requests the same: tool and input in canonical form, without id and session.
+/// The hash of tool and input, without id and session: two requests are the same if it is equal.
 /// The input is a struct, so its fields always come in the same order.
 pub fn request_hash(tool: &str, input: &impl Serialize) -> Result<String, ApiError> {
     let text = serde_json::to_string(&(tool, input))
@@ -54,7 +45,7 @@ pub fn request_hash(tool: &str, input: &impl Serialize) -> Result<String, ApiErr
     Ok(sha256_hex(text.as_bytes()))
 }
 
-/// An order as the database takes it, its steps still to come.
+/// An order for the database; the caller adds its steps.
 pub fn order(
     user: UserId,
     job: JobId,
@@ -74,8 +65,8 @@ pub fn order(
     })
 }
 
-/// The URLs of an order's files (`(field, URL)`) for the provider, each checked. A replay is a
-/// replay, also when its input is long gone.
+/// Checks an order's files (`(field, URL)`) and returns their URLs for the provider. A replay stays a
+/// replay when its files no longer exist.
 pub async fn files<T: Transport>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
@@ -91,8 +82,8 @@ pub async fn files<T: Transport>(
     }
 }
 
-/// The id that names a request: the client's, in the body or in the header, else a new one. `field`
-/// is its name in the body.
+/// The id of a request: the client's, from the body or the header, else a new one. `field` is its
+/// name in the body.
 pub fn job_id(
     field: &str,
     body: Option<JobId>,
@@ -113,11 +104,11 @@ pub fn job_id(
     }
 }
 
-/// Whether an earlier request of this name was taken, so that this one is its replay (or conflicts
-/// with it) whatever has become of its input since.
+/// Whether an earlier request with this id was enqueued, so that this one is its replay or conflicts
+/// with it, whatever has become of its files since.
 pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
-        // Neither was ever paid: a row of an older client, which this request would adopt.
+        // Such a row of an older client was never paid; this request would adopt it.
         Ok(job) => {
             job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED")
         }
@@ -125,62 +116,61 @@ pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     }
 }
 
-/// Starts what may start, and tells what became of `job` as soon as that is recorded: the answer
-/// need not wait for the rest.
-pub async fn dispatch_for<T: Transport>(
+/// Submits waiting steps, and sends the outcome of `job` as soon as it is recorded, so that the
+/// answer need not wait for the other steps. `None`: this round does not submit the job.
+pub async fn submit_and_report<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     job: JobId,
-    tell: Sender<Option<Outcome>>,
+    outcome_tx: Sender<Option<SubmitOutcome>>,
 ) {
-    let mut tell = Some(tell);
-    let told = |seen: Seen<'_>| {
-        let told = match seen {
-            Seen::Claimed(claimed) if claimed.iter().any(|step| step.attempt.job == job) => return,
-            // It waits, or somebody else hands it over.
-            Seen::Claimed(_) => None,
-            Seen::Handed(dispatched) if dispatched.attempt.job == job => {
-                Some(dispatched.outcome.clone())
+    let mut outcome_tx = Some(outcome_tx);
+    let report = |progress: Progress<'_>| {
+        let outcome = match progress {
+            Progress::Claimed(claimed) if claimed.iter().any(|step| step.attempt.job == job) => {
+                return;
             }
-            Seen::Handed(_) => return,
+            // The job waits for a slot, or another worker submits it.
+            Progress::Claimed(_) => None,
+            Progress::Submitted(step) if step.attempt.job == job => Some(step.outcome.clone()),
+            Progress::Submitted(_) => return,
         };
-        if let Some(tell) = tell.take() {
-            // Nobody listens any more when the page was closed.
-            let _ = tell.send(told);
+        if let Some(outcome_tx) = outcome_tx.take() {
+            // The receiver is gone if the caller closed the page.
+            let _ = outcome_tx.send(outcome);
         }
     };
-    dispatch::dispatch_logged(cx, provider, told).await;
+    round::submit_waiting_logged(cx, provider, report).await;
 }
 
-/// The job as it is after its round. Where the round does not say, the database does.
-pub async fn after_dispatch<T: Transport>(
+/// The job after its round: by the outcome, else as the database has it.
+pub async fn after_submit<T: Transport>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
     view: JobView,
-    outcome: Option<Outcome>,
+    outcome: Option<SubmitOutcome>,
 ) -> JobView {
     match outcome {
-        Some(Outcome::Started { task_id, .. }) => {
+        Some(SubmitOutcome::Started { task_id, .. }) => {
             JobView { status: State::Running, task_id: Some(task_id), ..view }
         }
-        Some(Outcome::Unknown) => JobView { status: State::Running, task_id: None, ..view },
-        Some(Outcome::Requeued | Outcome::Failed | Outcome::Left) | None => {
-            as_recorded(cx, order, view).await
-        }
+        Some(SubmitOutcome::Unknown) => JobView { status: State::Running, task_id: None, ..view },
+        Some(SubmitOutcome::Requeued | SubmitOutcome::Failed | SubmitOutcome::Superseded)
+        | None => as_recorded(cx, order, view).await,
     }
 }
 
-/// While another worker hands the job over, its task will be known in a moment.
+/// Reads the job. While another worker submits it, waits a moment for its task.
 async fn as_recorded<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobView) -> JobView {
-    let mut pause_ms = LOOK_AGAIN_MS;
+    let mut pause_ms = READ_PAUSE_MS;
     loop {
         match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
-            Ok(job) if job.view.status == State::Starting && pause_ms <= LOOK_AGAIN_MS_MAX => {
+            Ok(job) if job.view.status == State::Starting && pause_ms <= READ_PAUSE_MS_MAX => {
                 cx.transport.sleep(pause_ms).await;
                 pause_ms *= 2;
             }
             Ok(job) => return JobView { replayed: view.replayed, ..job.view },
-            // It is paid and queued; that is as good an answer as there is.
+            // The job is paid and queued, which `view` says.
             Err(_) => return view,
         }
     }
@@ -195,7 +185,7 @@ mod tests {
     const B: &str = "00000000-0000-4000-8000-00000000000b";
 
     #[test]
-    fn one_name_from_body_header_or_chance() {
+    fn the_id_comes_from_body_header_or_chance() {
         let a = JobId::parse(A).unwrap();
         for (body, header) in [(Some(a), None), (None, Some(A)), (Some(a), Some(A))] {
             assert_eq!(job_id("jobId", body, header, 0), Ok(a));
@@ -207,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_tells_tools_and_inputs_apart() {
+    fn the_hash_differs_by_tool_and_input() {
         let hash = |tool, input: &str| request_hash(tool, &input).unwrap();
         assert_eq!(hash("t", "a"), hash("t", "a"));
         assert_ne!(hash("t", "a"), hash("t", "b"));

@@ -1,4 +1,5 @@
-//! Inputs before the debit: a text that is short enough, a URL that may be named, an object that is there.
+//! Checks inputs before the debit: the length of a text, the host of a URL, the existence of an object
+//! in our storage.
 //!
 //! It never downloads an input; the provider does.
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 const INFO_MS: u32 = 5_000;
 
-/// Refuses a text of more characters.
+/// Refuses a text of more than `chars` characters.
 pub fn at_most(field: &str, text: Option<&str>, chars: usize) -> Result<(), ApiError> {
     match text {
         Some(text) if text.chars().count() > chars => {
@@ -28,8 +29,8 @@ pub fn session_id(field: &str, text: Option<&str>) -> Result<(), ApiError> {
     at_most(field, text, SESSION_CHARS_MAX)
 }
 
-/// Checks the URL in `field` and, where it is in our own storage, that the object exists.
-/// Returns the URL to hand to the provider.
+/// Checks the URL in `field` and, if it is in our own storage, that the object exists. Returns the
+/// URL for the provider.
 pub async fn check<T: Transport>(
     cx: &Cx<'_, T>,
     field: &str,
@@ -53,14 +54,14 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
         timeout_ms: INFO_MS,
     };
     match cx.transport.send(request).await {
-        Ok(response) => match found(&response) {
+        Ok(response) => match presence(&response) {
             Presence::Yes => Ok(()),
             Presence::No => {
                 Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
             }
             Presence::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
                 .with_internal(format!("storage answered {}", response.status))),
-            Presence::Unsaid => {
+            Presence::Inconclusive => {
                 Err(ApiError::upstream(format!("storage answered {}", response.status)))
             }
         },
@@ -70,19 +71,19 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
     }
 }
 
-/// What storage says of an object.
+/// What storage answers about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Presence {
     Yes,
-    /// There is none, or nothing can have such a name: asking again changes nothing.
+    /// No object has this name: a retry changes nothing.
     No,
     KeyRefused,
-    Unsaid,
+    Inconclusive,
 }
 
-/// Storage answers 400 to nearly everything and says in the body which status is meant.
-fn found(response: &HttpResponse) -> Presence {
-    let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
+/// Storage answers nearly everything with 400; the body holds the status that it means.
+fn presence(response: &HttpResponse) -> Presence {
+    let body = response.json();
     let inner = match body.get("statusCode") {
         Some(Value::String(text)) => text.parse().ok(),
         Some(number) => number.as_u64(),
@@ -98,21 +99,21 @@ fn found(response: &HttpResponse) -> Presence {
         400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => {
             Presence::KeyRefused
         }
-        408 | 425 | 429 => Presence::Unsaid,
+        408 | 425 | 429 => Presence::Inconclusive,
         400..=499 => Presence::No,
-        _ => Presence::Unsaid,
+        _ => Presence::Inconclusive,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Presence, found};
+    use super::{Presence, presence};
     use crate::core::transport::HttpResponse;
 
     #[test]
-    fn only_an_outage_is_worth_another_try() {
-        let found = |status, body: &str| {
-            found(&HttpResponse { status, headers: Vec::new(), body: body.into() })
+    fn only_an_outage_is_inconclusive() {
+        let presence = |status, body: &str| {
+            presence(&HttpResponse { status, headers: Vec::new(), body: body.into() })
         };
         let says = |status: &str, code: &str| {
             format!(r#"{{"statusCode":"{status}","code":"{code}","message":"404"}}"#)
@@ -134,7 +135,7 @@ mod tests {
             (414, String::new()),
             (422, String::new()),
         ] {
-            assert_eq!(found(status, &body), Presence::No, "{status} {body}");
+            assert_eq!(presence(status, &body), Presence::No, "{status} {body}");
         }
         for (status, body) in [
             (500, String::new()),
@@ -148,15 +149,15 @@ mod tests {
             (400, says("429", "TooManyRequests")),
             (302, String::new()),
         ] {
-            assert_eq!(found(status, &body), Presence::Unsaid, "{status} {body}");
+            assert_eq!(presence(status, &body), Presence::Inconclusive, "{status} {body}");
         }
         for (status, body) in [
             (401, String::new()),
             (403, says("403", "InvalidJWT")),
             (400, says("403", "InvalidJWT")),
         ] {
-            assert_eq!(found(status, &body), Presence::KeyRefused, "{status} {body}");
+            assert_eq!(presence(status, &body), Presence::KeyRefused, "{status} {body}");
         }
-        assert_eq!(found(200, "{}"), Presence::Yes);
+        assert_eq!(presence(200, "{}"), Presence::Yes);
     }
 }

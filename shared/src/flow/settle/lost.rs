@@ -1,97 +1,92 @@
-//! Finds a task whose submit had no answer in the provider's own list, before anything is submitted
-//! twice. Where the provider has no such list, only webhook and clock can settle the step.
+//! Finds the task of a submit that had no answer in the provider's own list, before anything is
+//! submitted twice. If the provider has no such list, only a webhook or the deadline settles the step.
 
-use super::task::{self, Settled, Subject, Witness};
+use super::task::{self, Settled, SubmittedTask, Witness};
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::Remote;
+use crate::core::provider::Asynchronous;
 use crate::core::transport::Transport;
-use crate::core::webhook::{self, WebhookAddress};
+use crate::core::webhook;
 use crate::db::DbError;
-use crate::db::step::RequeueOutcome;
 use crate::db::sweep::DueStep;
-use crate::flow::{Cx, finalise};
+use crate::flow::Cx;
 use serde_json::json;
 
-/// A list longer than this is not read to its end, and proves nothing.
+/// A longer list is not read to its end, and proves nothing.
 const PAGES_MAX: u32 = 5;
-/// A list that lacks the task proves something once whatever was under way has arrived and is shown.
-const SETTLED_S: i32 = 60;
+/// How long after the submit a list without the task proves that the request never arrived.
+const PROOF_AFTER_S: i32 = 60;
 
-enum Found {
-    Task(String),
-    /// The whole list since the submit lacks it.
-    Nowhere,
+enum Search {
+    Found(String),
+    /// The complete list since the submit lacks the task.
+    ProvenAbsent,
     /// The provider does not say.
-    Unsaid,
+    Inconclusive,
 }
 
-/// Adopts the task if the provider has it; submits again only what it provably never took.
-pub async fn find<T: Transport>(
+/// Settles the task if the provider's list has it. Requeues the step if the provider provably never
+/// took the request.
+pub async fn find_and_settle<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
+    account: &dyn Asynchronous,
     step: &DueStep,
     on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
 ) -> Result<Settled, DbError> {
-    match search(cx, remote, step).await {
-        Found::Task(task_id) => {
-            cx.log(
-                "lost_task_found",
-                json!({"job_id": step.attempt.job, "provider": remote.name()}),
-            );
-            let witness = Witness::Listed;
-            let subject = Subject {
+    let detail = json!({"job_id": step.attempt.job, "provider": account.name()});
+    match search(cx, account, step).await {
+        Search::Found(task_id) => {
+            cx.log("lost_task_found", detail);
+            let task = SubmittedTask {
                 attempt: step.attempt,
                 user: step.user_id,
                 task_id: &task_id,
-                witness,
-                current: true,
+                witness: Witness::Listed,
+                is_current: true,
             };
-            task::confirm(cx, remote, &subject, on_slot_freed).await
+            task::settle(cx, account, &task, on_slot_freed).await
         }
-        Found::Nowhere if step.sent_seconds.is_some_and(|seconds| seconds >= SETTLED_S) => {
-            cx.log(
-                "submit_never_arrived",
-                json!({"job_id": step.attempt.job, "provider": remote.name()}),
-            );
+        Search::ProvenAbsent if step.sent_seconds.is_some_and(|age| age >= PROOF_AFTER_S) => {
+            cx.log("submit_never_arrived", detail);
             let failure =
                 Failure::new(FailureCode::ProviderFailed, "the provider never took the request");
-            let requeued = finalise::requeue(cx, step.attempt, false, 0, &failure).await?;
-            Ok(match requeued.outcome {
-                RequeueOutcome::Queued => Settled::Requeued,
-                RequeueOutcome::Failed => Settled::Failed { refunded: requeued.refunded },
-                RequeueOutcome::Stale => Settled::Left,
-            })
+            task::requeue(cx, step.attempt, false, 0, &failure).await
         }
-        Found::Nowhere | Found::Unsaid => task::silent(cx, step.attempt, false).await,
+        Search::ProvenAbsent | Search::Inconclusive => {
+            task::record_no_result(cx, step.attempt, false).await
+        }
     }
 }
 
-async fn search<T: Transport>(cx: &Cx<'_, T>, remote: &Remote<'_>, step: &DueStep) -> Found {
-    let Some(since) = &step.sent_since else { return Found::Unsaid };
-    let ours = WebhookAddress {
-        provider: remote.name(),
+async fn search<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    step: &DueStep,
+) -> Search {
+    let Some(since) = &step.sent_since else { return Search::Inconclusive };
+    let ours = webhook::WebhookAddress {
+        provider: account.name(),
         job: step.attempt.job,
         step: step.attempt.step,
         run: step.attempt.run,
     };
     let mut cursor = None;
     for _ in 0..PAGES_MAX {
-        let Some(request) = remote.build_list(since, cursor.as_deref()) else {
-            return Found::Unsaid;
+        let Some(request) = account.build_list(since, cursor.as_deref()) else {
+            return Search::Inconclusive;
         };
-        let reading = remote.parse_list(&cx.transport.send(request).await);
-        cx.alarm(remote.name(), reading.alarm.as_deref());
-        let Some(page) = reading.said else { return Found::Unsaid };
+        let parsed = account.parse_list(&cx.transport.send(request).await);
+        cx.alarm(account.name(), parsed.alarm.as_deref());
+        let Some(page) = parsed.value else { return Search::Inconclusive };
         if let Some(task) =
             page.tasks.into_iter().find(|task| webhook::names(&task.webhook_url, ours))
         {
-            return Found::Task(task.task_id);
+            return Search::Found(task.task_id);
         }
         cursor = page.next;
         if cursor.is_none() {
-            return Found::Nowhere;
+            return Search::ProvenAbsent;
         }
     }
-    Found::Unsaid
+    Search::Inconclusive
 }

@@ -1,15 +1,15 @@
-//! Asks the provider about a task with our own key and acts on the answer.
+//! Settles a submitted step: queries its task with our own key and acts on the answer.
 //!
-//! Used by the webhook consumer, the sweep and reconcile. A webhook's body is never believed: what
-//! it names is asked about, and only an end is taken as this step's, unless another step owns the
-//! task. On a webhook's word alone nothing is ever cancelled at the provider: its address proves
-//! that the provider was told of our step, not that the task it names is that step's.
+//! The webhook consumer, the sweep and reconcile use it. A webhook's body is never believed: the task
+//! that it names is queried, and only an end counts for this step, unless another step owns the task.
+//! A webhook alone never leads to a cancel at the provider: its address proves that the provider knows
+//! our step, not that the task it names is this step's.
 
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::job::decide::{Decision, Event, decide};
 use crate::core::job::{Failure, FailureCode, State};
-use crate::core::provider::{Answer, Output, Remote};
+use crate::core::provider::{Asynchronous, Output, TaskAnswer};
 use crate::core::transport::{CopyError, Transport};
 use crate::db::DbError;
 use crate::db::step::{
@@ -20,93 +20,91 @@ use crate::flow::{Cx, finalise, lease, provider_cancel, store};
 use futures_util::future::join;
 use serde_json::{Value, json};
 
-/// What to ask about.
+/// A task to settle.
 #[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
+pub struct SubmittedTask<'a> {
     pub attempt: Attempt,
     pub user: UserId,
     pub task_id: &'a str,
     pub witness: Witness,
-    /// The run is the step's present one, and at work.
-    pub current: bool,
+    /// The run is the step's current one, and the step is live.
+    pub is_current: bool,
 }
 
-/// Who says that a task is this run's.
+/// Who says that the task belongs to this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
-    /// The database: we submitted it and were answered.
+    /// The database: the submit was answered with this task.
     Recorded,
-    /// The provider's own list, which our key was shown: we submitted it.
+    /// The provider's list of our account's tasks.
     Listed,
-    /// Whoever called this run's webhook address.
-    Called,
+    /// The sender of a webhook to this run's address.
+    Webhook,
 }
 
-/// What came of asking.
+/// What became of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// Not over yet.
+    /// The task has not ended.
     Waiting,
-    /// No usable answer: asked again later.
-    Silent,
-    /// Completed with its result in our storage; with the last step, so is the job.
-    Delivered { last: bool },
-    /// Ended without a result.
-    Failed { refunded: i64 },
-    /// Back in the queue.
+    /// The provider gave no usable answer: a later sweep queries it.
+    NoAnswer,
+    /// Completed, with the result in our storage. `last`: the job is completed too.
+    Delivered {
+        last: bool,
+    },
+    /// Failed: it ended without a result.
+    Failed {
+        refunded: i64,
+    },
     Requeued,
-    /// Somebody else settled it, or it is not this step's task.
-    Left,
+    /// Nothing is left to do for this step: another worker settled it, the task is not this step's, or
+    /// only a cancel was due.
+    Superseded,
 }
 
 impl Settled {
-    /// Whether it is still to be settled.
+    /// Whether the task must be settled later.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::Waiting | Self::Silent)
+        matches!(self, Self::Waiting | Self::NoAnswer)
     }
 }
 
-/// Asks the provider about `subject` and acts on the answer. Calls `on_slot_freed` once the step
-/// gives its slot back while its result is still being copied.
-pub async fn confirm<T: Transport>(
+/// Queries `task` and acts on the answer. Calls `on_slot_freed` when the step gives its slot back
+/// while its result is still being copied.
+pub async fn settle<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
-    subject: &Subject<'_>,
+    account: &dyn Asynchronous,
+    task: &SubmittedTask<'_>,
     on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
 ) -> Result<Settled, DbError> {
-    let answer = cx.transport.send(remote.build_query(subject.task_id)).await;
-    let reading = remote.parse_query(&answer);
-    cx.alarm(remote.name(), reading.alarm.as_deref());
-    if reading.said == Answer::Silent {
+    let answer = cx.transport.send(account.build_query(task.task_id)).await;
+    let parsed = account.parse_query(&answer);
+    cx.alarm(account.name(), parsed.alarm.as_deref());
+    if parsed.value == TaskAnswer::NoAnswer {
         let status = answer.as_ref().map(|response| response.status).ok();
         cx.log(
             "no_answer",
-            json!({"job_id": subject.attempt.job, "provider": remote.name(), "status": status}),
+            json!({"job_id": task.attempt.job, "provider": account.name(), "status": status}),
         );
     }
-    if subject.witness != Witness::Recorded
-        && let Some(settled) = adopt(cx, remote, subject, &reading.said).await?
+    if task.witness != Witness::Recorded
+        && let Some(settled) = adopt(cx, account, task, &parsed.value).await?
     {
         return Ok(settled);
     }
-    match decide(1, Event::Queried(reading.said), cx.transport.random()) {
-        Decision::Deliver(outputs) => deliver(cx, remote, subject, &outputs, on_slot_freed).await,
-        Decision::Fail(failure) => fail(cx, subject.attempt, &failure).await,
+    match decide(1, Event::Queried(parsed.value), cx.transport.random()) {
+        Decision::Deliver(outputs) => deliver(cx, account, task, &outputs, on_slot_freed).await,
+        Decision::Fail(failure) => fail(cx, task.attempt, &failure).await,
         Decision::Requeue { capacity, delay_ms, failure } => {
-            let requeued =
-                finalise::requeue(cx, subject.attempt, capacity, delay_ms, &failure).await?;
-            Ok(match requeued.outcome {
-                RequeueOutcome::Queued => Settled::Requeued,
-                RequeueOutcome::Failed => Settled::Failed { refunded: requeued.refunded },
-                RequeueOutcome::Stale => Settled::Left,
-            })
+            requeue(cx, task.attempt, capacity, delay_ms, &failure).await
         }
         Decision::Wait { answered } => {
-            let settled = silent(cx, subject.attempt, answered).await?;
+            let settled = record_no_result(cx, task.attempt, answered).await?;
             if answered && matches!(settled, Settled::Failed { .. }) {
-                // Past its deadline and still at work there.
-                let Attempt { job, step, .. } = subject.attempt;
-                provider_cancel::at_provider(cx, remote, job, step, subject.task_id).await;
+                // The step is past its deadline, and the provider still works on the task.
+                let Attempt { job, step, .. } = task.attempt;
+                provider_cancel::cancel_task(cx, account, job, step, task.task_id).await;
             }
             Ok(settled)
         }
@@ -114,104 +112,102 @@ pub async fn confirm<T: Transport>(
     }
 }
 
-/// Nothing ended there: noted, and past the deadline ended here.
-pub async fn silent<T: Transport>(
+/// Records that the provider reported no end; fails the step if its deadline has passed. `answered`:
+/// the provider said that the task runs.
+pub async fn record_no_result<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
     answered: bool,
 ) -> Result<Settled, DbError> {
-    let heard = if answered { CheckAnswer::Running } else { CheckAnswer::NoAnswer };
-    let checked = finalise::checked(cx, attempt, heard).await?;
+    let answer = if answered { CheckAnswer::Running } else { CheckAnswer::NoAnswer };
+    let checked = finalise::check(cx, attempt, answer).await?;
     Ok(match checked.outcome {
         CheckedOutcome::Waiting if answered => Settled::Waiting,
-        CheckedOutcome::Waiting => Settled::Silent,
+        CheckedOutcome::Waiting => Settled::NoAnswer,
         CheckedOutcome::Failed => Settled::Failed { refunded: checked.refunded },
-        CheckedOutcome::Stale => Settled::Left,
+        CheckedOutcome::Stale => Settled::Superseded,
     })
 }
 
-/// A task that is not recorded becomes the step's before anything is done in its name.
-/// `None`: go on with the answer.
+/// Records a task of another witness than the database as this step's, before anything is done in
+/// its name. `None`: act on the answer.
 async fn adopt<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
-    subject: &Subject<'_>,
-    answer: &Answer,
+    account: &dyn Asynchronous,
+    task: &SubmittedTask<'_>,
+    answer: &TaskAnswer,
 ) -> Result<Option<Settled>, DbError> {
-    let called = subject.witness == Witness::Called;
+    let from_webhook = task.witness == Witness::Webhook;
     match answer {
-        // A finished task is adopted, or refused, by what records that it is done.
-        Answer::Done(_) => return Ok(None),
-        Answer::Lost | Answer::Silent => return silent(cx, subject.attempt, false).await.map(Some),
-        Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running
-            if called && !subject.current =>
+        // `step_done_v1` adopts or refuses a finished task.
+        TaskAnswer::Done(_) => return Ok(None),
+        TaskAnswer::NoSuchTask | TaskAnswer::NoAnswer => {
+            return record_no_result(cx, task.attempt, false).await.map(Some);
+        }
+        TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_) | TaskAnswer::Running
+            if from_webhook && !task.is_current =>
         {
-            return Ok(Some(Settled::Left));
+            return Ok(Some(Settled::Superseded));
         }
-        // Providers call at the end. What is still at work may be anybody's, and would be cancelled
-        // with this step: it is asked about again.
-        Answer::Running if called => return silent(cx, subject.attempt, false).await.map(Some),
-        Answer::Failed(_) | Answer::Interrupted(_) if !subject.current => {
-            return Ok(Some(Settled::Left));
+        // Providers send webhooks at the end. A running task may be another step's, and would be
+        // cancelled with this step: it is not adopted, and a later sweep queries it.
+        TaskAnswer::Running if from_webhook => {
+            return record_no_result(cx, task.attempt, false).await.map(Some);
         }
-        Answer::Failed(_) | Answer::Interrupted(_) | Answer::Running => {}
+        TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_) if !task.is_current => {
+            return Ok(Some(Settled::Superseded));
+        }
+        TaskAnswer::Failed(_) | TaskAnswer::Interrupted(_) | TaskAnswer::Running => {}
     }
-    let Attempt { job, step, .. } = subject.attempt;
-    match cx.db().step_started_v1(subject.attempt, subject.task_id).await?.outcome {
+    let Attempt { job, step, .. } = task.attempt;
+    match cx.db().step_started_v1(task.attempt, task.task_id).await?.outcome {
         StartedOutcome::Running => Ok(None),
-        // Closed a moment ago, and the task is over: nothing is owed on a webhook's word.
-        StartedOutcome::CancelDue if called => {
-            cx.db().step_cancelled_v1(job, step, subject.task_id).await?;
-            Ok(Some(Settled::Left))
+        // The step was closed a moment ago, and the task has ended: there is nothing to cancel.
+        StartedOutcome::CancelDue if from_webhook => {
+            cx.db().step_cancelled_v1(job, step, task.task_id).await?;
+            Ok(Some(Settled::Superseded))
         }
         StartedOutcome::CancelDue => {
-            provider_cancel::at_provider(cx, remote, job, step, subject.task_id).await;
-            Ok(Some(Settled::Left))
+            provider_cancel::cancel_task(cx, account, job, step, task.task_id).await;
+            Ok(Some(Settled::Superseded))
         }
-        StartedOutcome::Stale => Ok(Some(Settled::Left)),
+        StartedOutcome::Stale => Ok(Some(Settled::Superseded)),
     }
 }
 
 async fn deliver<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
-    subject: &Subject<'_>,
+    account: &dyn Asynchronous,
+    task: &SubmittedTask<'_>,
     outputs: &[Output],
     on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
 ) -> Result<Settled, DbError> {
     let output = json!({"files": outputs});
-    let done = finalise::done(cx, subject.attempt, subject.task_id, &output).await?;
+    let done = finalise::done(cx, task.attempt, task.task_id, &output).await?;
     match done.outcome {
         DoneOutcome::Copy => {
-            let attempt = Attempt { run: done.run, ..subject.attempt };
-            // The slot is free from here on, however long copying takes.
-            let copying = copy(cx, remote, subject.user, attempt, &output);
+            let attempt = Attempt { run: done.run, ..task.attempt };
+            // The slot is free from here on, however long the copy takes.
+            let copying = copy(cx, account, task.user, attempt, &output);
             let starting = async {
                 if let Err(error) = on_slot_freed().await {
-                    cx.log(
-                        "dispatch_error",
-                        json!({
-                            "level": "error",
-                            "error": error.to_string(),
-                            "detail": error.internal,
-                        }),
-                    );
+                    cx.log_error("submit_error", &error, json!({}));
                 }
             };
             join(copying, starting).await.0
         }
         DoneOutcome::Late => {
-            cx.log("late_success", json!({"job_id": subject.attempt.job}));
-            Ok(Settled::Left)
+            cx.log("late_success", json!({"job_id": task.attempt.job}));
+            Ok(Settled::Superseded)
         }
-        DoneOutcome::Stale => Ok(Settled::Left),
+        DoneOutcome::Stale => Ok(Settled::Superseded),
     }
 }
 
-/// Copies the recorded output of a finished step and completes it. The caller holds the copy lease.
+/// Copies the recorded output of a finished step and completes the step. The caller holds the lease.
 pub async fn copy<T: Transport>(
     cx: &Cx<'_, T>,
-    remote: &Remote<'_>,
+    account: &dyn Asynchronous,
     user: UserId,
     attempt: Attempt,
     output: &Value,
@@ -220,7 +216,7 @@ pub async fn copy<T: Transport>(
         .get("files")
         .and_then(|files| serde_json::from_value(files.clone()).ok())
         .unwrap_or_default();
-    let saving = store::copy(cx, user, attempt, &outputs, remote.content_types());
+    let saving = store::copy(cx, user, attempt, &outputs, account.content_types());
     let lost = || Err(CopyError::Transient("the lease was lost".to_owned()));
     match lease::hold(cx, attempt, saving).await.unwrap_or_else(lost) {
         Ok(url) => {
@@ -229,18 +225,34 @@ pub async fn copy<T: Transport>(
                 CompleteOutcome::Completed => {
                     Settled::Delivered { last: completed.job_status == State::Completed }
                 }
-                CompleteOutcome::Late | CompleteOutcome::Stale => Settled::Left,
+                CompleteOutcome::Late | CompleteOutcome::Stale => Settled::Superseded,
             })
         }
         Err(CopyError::Rejected(text)) => {
             fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await
         }
-        // The lease runs out and the next sweep copies again, until the job expires.
+        // The lease expires and the next sweep copies again, until the deadline.
         Err(CopyError::Transient(text)) => {
             cx.log("copy_deferred", json!({"job_id": attempt.job, "error": text}));
             Ok(Settled::Waiting)
         }
     }
+}
+
+/// Requeues the step.
+pub async fn requeue<T: Transport>(
+    cx: &Cx<'_, T>,
+    attempt: Attempt,
+    capacity: bool,
+    delay_ms: u32,
+    failure: &Failure,
+) -> Result<Settled, DbError> {
+    let requeued = finalise::requeue(cx, attempt, capacity, delay_ms, failure).await?;
+    Ok(match requeued.outcome {
+        RequeueOutcome::Queued => Settled::Requeued,
+        RequeueOutcome::Failed => Settled::Failed { refunded: requeued.refunded },
+        RequeueOutcome::Stale => Settled::Superseded,
+    })
 }
 
 async fn fail<T: Transport>(
@@ -251,6 +263,6 @@ async fn fail<T: Transport>(
     let failed = finalise::fail(cx, attempt, failure).await?;
     Ok(match failed.outcome {
         FailOutcome::Failed => Settled::Failed { refunded: failed.refunded },
-        FailOutcome::Stale => Settled::Left,
+        FailOutcome::Stale => Settled::Superseded,
     })
 }

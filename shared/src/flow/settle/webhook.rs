@@ -1,14 +1,14 @@
-//! A provider's call: recorded at once, acted on later.
+//! Records a provider's webhook at once, and settles the step that it is about later.
 //!
-//! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the
-//! sweep finds the same work in the database.
+//! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the sweep
+//! finds the same work in the database.
 
-use super::task::{Settled, Subject, Witness, confirm};
+use super::task::{Settled, SubmittedTask, Witness, settle};
 use crate::core::digest::sha256_hex;
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Run, Step};
 use crate::core::job::State;
-use crate::core::provider::Remote;
+use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::core::webhook::Signature;
 use crate::db::step::{Attempt, StepRow};
@@ -17,13 +17,13 @@ use crate::flow::Cx;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The queue binding.
+/// The queue binding of the webhook consumer.
 const QUEUE: &str = "HINTS";
 
-/// Work that a webhook announced.
+/// The queue message about a recorded webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Hint {
+pub struct WebhookHint {
     pub inbox: i64,
     pub provider: String,
     pub job: JobId,
@@ -32,8 +32,8 @@ pub struct Hint {
     pub task_id: Option<String>,
 }
 
-/// Keeps an authentic call and sends the hint. A repeated call sends it again: the first hint may
-/// be what was lost. A call whose address is ours and whose signature is not is refused.
+/// Records an authentic webhook and sends the hint. A repeated webhook sends a second hint, because
+/// the first one may be lost. Refuses a webhook whose signature is wrong, even at a valid address.
 pub async fn record<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -41,17 +41,17 @@ pub async fn record<T: Transport>(
     signature: &Signature,
     raw: &str,
 ) -> Result<(), ApiError> {
-    let remote = Remote::of(provider, cx.config)?;
-    if !remote.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
+    let account = provider::asynchronous(provider, cx.config)?;
+    if !account.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
         return Err(ApiError::unauthorized());
     }
     let body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
-    let task_id = remote.webhook_task_id(&body);
+    let task_id = account.webhook_task_id(&body);
     let Attempt { job, step, run } = attempt;
-    // Per address: a body that was also sent to another step's address is another call. A signed one
-    // keeps its id over all deliveries.
-    let call = if signature.id.is_empty() { raw } else { &signature.id };
-    let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{call}").as_bytes());
+    // The key includes the address: the same body at another step's address is another webhook. A
+    // signed webhook keeps its id over all deliveries.
+    let id = if signature.id.is_empty() { raw } else { &signature.id };
+    let dedup_key = sha256_hex(format!("{job}/{step}/{run}/{id}").as_bytes());
     let received = ReceivedWebhook {
         provider,
         attempt,
@@ -60,8 +60,14 @@ pub async fn record<T: Transport>(
         body: &body,
     };
     let recorded = cx.db().webhook_record_v1(&received).await?;
-    let hint =
-        Hint { inbox: recorded.inbox_id, provider: provider.to_owned(), job, step, run, task_id };
+    let hint = WebhookHint {
+        inbox: recorded.inbox_id,
+        provider: provider.to_owned(),
+        job,
+        step,
+        run,
+        task_id,
+    };
     let message =
         serde_json::to_string(&hint).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Err(error) = cx.transport.notify(QUEUE, &message, 0).await {
@@ -70,20 +76,20 @@ pub async fn record<T: Transport>(
     Ok(())
 }
 
-/// Acts on a hint: confirms with the provider, delivers, starts what may start.
+/// Acts on a hint: settles the task, then starts waiting steps.
 pub async fn consume<T: Transport>(
     cx: &Cx<'_, T>,
-    hint: &Hint,
+    hint: &WebhookHint,
     start_waiting: &impl AsyncFn() -> Result<(), ApiError>,
 ) -> Result<(), ApiError> {
-    let remote = Remote::of(&hint.provider, cx.config)?;
+    let account = provider::asynchronous(&hint.provider, cx.config)?;
     let Some(step) = cx.db().step_get_v1(hint.job, hint.step).await? else {
         cx.log("hint_without_step", json!({"job_id": hint.job}));
         return Ok(cx.db().webhook_applied_v1(hint.inbox).await?);
     };
-    let settled = match subject(hint, &step) {
-        Some(subject) => confirm(cx, &remote, &subject, start_waiting).await?,
-        None => Settled::Left,
+    let settled = match task_of(hint, &step) {
+        Some(task) => settle(cx, &*account, &task, start_waiting).await?,
+        None => Settled::Superseded,
     };
     cx.log(
         "webhook",
@@ -96,19 +102,19 @@ pub async fn consume<T: Transport>(
     Ok(())
 }
 
-/// What to ask about: the task we recorded for that run, else the one the webhook names. A closed
-/// step is asked about too, so that a late success is kept on record.
-fn subject<'a>(hint: &'a Hint, step: &'a StepRow) -> Option<Subject<'a>> {
-    let current = hint.run == step.attempt.run;
-    let recorded = step.task_id.as_deref().filter(|_| current);
+/// The task that is recorded for the hint's run, else the one that the webhook names. The task of a
+/// closed step is queried too, so that a late success is recorded.
+fn task_of<'a>(hint: &'a WebhookHint, step: &'a StepRow) -> Option<SubmittedTask<'a>> {
+    let is_current = hint.run == step.attempt.run;
+    let recorded = step.task_id.as_deref().filter(|_| is_current);
     if step.done && step.status.is_final() {
         return None;
     }
-    Some(Subject {
+    Some(SubmittedTask {
         attempt: Attempt { run: hint.run, ..step.attempt },
         user: step.user_id,
         task_id: recorded.or(hint.task_id.as_deref())?,
-        witness: if recorded.is_some() { Witness::Recorded } else { Witness::Called },
-        current: current && matches!(step.status, State::Starting | State::Running),
+        witness: if recorded.is_some() { Witness::Recorded } else { Witness::Webhook },
+        is_current: is_current && matches!(step.status, State::Starting | State::Running),
     })
 }

@@ -1,4 +1,4 @@
-//! Sends claimed steps to their providers, and wakes the workers that do.
+//! Submits claimed steps to asynchronous providers, and wakes the workers of synchronous ones.
 
 pub mod round;
 pub mod wake;

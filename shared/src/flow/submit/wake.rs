@@ -1,62 +1,55 @@
-//! Who works for a provider, and how they are woken: asynchronous ones are dispatched here and now, for synchronous
-//! ones the consumer's queue gets a hint.
+//! Starts a provider's waiting steps: submits those of an asynchronous provider here and now, and
+//! sends a hint to the queue of a synchronous provider's consumer.
 //!
 //! A hint may be lost, doubled or late: the database is the truth, and cron finds the same work.
 
-use super::round as dispatch;
+use super::round;
 use crate::core::error::ApiError;
 use crate::core::id::JobId;
-use crate::core::provider::{ASYNCHRONOUS, Remote, SYNCHRONOUS, gemini, llm};
+use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::flow::{Cx, provider_cancel};
 use serde_json::json;
 
-/// The queue binding of a synchronous provider's consumer.
-fn queue_of(provider: &str) -> Option<&'static str> {
-    match provider {
-        gemini::NAME => Some("GEMINI_HINTS"),
-        llm::NAME => Some("LLM_HINTS"),
-        _ => None,
-    }
-}
-
-/// Wakes the consumer after `delay_ms`.
-pub async fn send<T: Transport>(cx: &Cx<'_, T>, provider: &str, delay_ms: u32) {
-    let Some(queue) = queue_of(provider) else { return };
+/// Sends a hint that arrives after `delay_ms`. Does nothing for an asynchronous provider.
+pub async fn send_hint<T: Transport>(cx: &Cx<'_, T>, provider: &str, delay_ms: u32) {
+    let Some(queue) = provider::hint_queue(provider) else { return };
     let message = json!({"provider": provider}).to_string();
     if let Err(error) = cx.transport.notify(queue, &message, delay_ms.div_ceil(1_000)).await {
         cx.log("hint_lost", json!({"provider": provider, "error": error.to_string()}));
     }
 }
 
-/// What follows a slot that became free: whatever may start, starts.
-pub async fn start_next<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<(), ApiError> {
-    if !SYNCHRONOUS.contains(&provider) {
-        return dispatch::dispatch(cx, provider, |_| {}).await.map(|_| ());
+/// Starts the waiting steps of a provider, for instance after a slot became free.
+pub async fn start_waiting<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<(), ApiError> {
+    if provider::hint_queue(provider).is_none() {
+        return round::submit_waiting(cx, provider, |_| {}).await.map(drop);
     }
     if cx.db().steps_waiting_v1(provider).await?.may_start > 0 {
-        send(cx, provider, 0).await;
+        send_hint(cx, provider, 0).await;
     }
     Ok(())
 }
 
-/// What follows a cancel after its answer: the provider is told, and what may start starts.
-pub async fn follow_up<T: Transport>(cx: &Cx<'_, T>, provider: &str, cancelled: Option<JobId>) {
-    let told = match cancelled.filter(|_| ASYNCHRONOUS.contains(&provider)) {
-        Some(id) => tell(cx, provider, id).await,
-        // A synchronous call ends at its worker's next heartbeat.
+/// Does the rest of a cancel, after its answer: tells the provider about the `cancelled` job, and
+/// starts waiting steps.
+pub async fn after_cancel<T: Transport>(cx: &Cx<'_, T>, provider: &str, cancelled: Option<JobId>) {
+    // A call to a synchronous provider ends at its worker's next heartbeat.
+    let told = match cancelled.filter(|_| provider::is_asynchronous(provider)) {
+        Some(job) => cancel_at_provider(cx, provider, job).await,
         None => Ok(()),
     };
-    let started = start_next(cx, provider).await;
+    let started = start_waiting(cx, provider).await;
     for error in [told, started].into_iter().filter_map(Result::err) {
-        cx.log(
-            "follow_up_fault",
-            json!({"level": "error", "error": error.to_string(), "detail": error.internal}),
-        );
+        cx.log_error("after_cancel_error", &error, json!({"provider": provider}));
     }
 }
 
-async fn tell<T: Transport>(cx: &Cx<'_, T>, provider: &str, id: JobId) -> Result<(), ApiError> {
-    let remote = Remote::of(provider, cx.config)?;
-    Ok(provider_cancel::job(cx, &remote, id).await?)
+async fn cancel_at_provider<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &str,
+    job: JobId,
+) -> Result<(), ApiError> {
+    let account = provider::asynchronous(provider, cx.config)?;
+    Ok(provider_cancel::cancel_tasks_of(cx, &*account, job).await?)
 }

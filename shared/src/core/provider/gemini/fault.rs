@@ -1,19 +1,20 @@
-//! Why a call to Gemini brought no picture: whether to try again, when, how often, and who must be told.
+//! Why a call to Gemini brought no image: whether to retry, when, how often, and whether the operator
+//! must act.
 
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::CallError;
-use crate::core::transport::HttpResponse;
+use crate::core::transport::{HttpResponse, delay_ms};
 use serde_json::Value;
 
-/// A call without a picture.
+/// A call without an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct GeminiFault {
     pub error: CallError,
-    /// Full or overloaded: another key may fare better at once.
-    pub other_key: bool,
-    /// The request itself was refused: perhaps for naming files by URL.
-    pub request: bool,
-    /// Something only the operator can mend.
+    /// This key is full or overloaded: the other key may work at once.
+    pub try_other_key: bool,
+    /// Gemini refused the request itself, perhaps because it names files by URL.
+    pub is_request_refused: bool,
+    /// The cause, if only the operator can mend it.
     pub alarm: Option<String>,
 }
 
@@ -21,12 +22,12 @@ const UNAVAILABLE: &str = "the provider cannot take this work at present";
 const FULL: &str = "the provider is full";
 const FAULT: &str = "the provider had a passing fault";
 const REFUSED: &str = "the content was refused by the provider";
-const NO_PICTURE: &str = "the provider made no picture";
-/// The tries that an answer without a picture is worth in all: two more, or one where it ran out of length or time.
-const WITHOUT_PICTURE_TRIES: u32 = 3;
+const NO_IMAGE: &str = "the provider made no picture";
+/// All attempts for a cause: an answer without an image, an answer cut short by length or time.
+const WITHOUT_IMAGE_TRIES: u32 = 3;
 const CUT_SHORT_TRIES: u32 = 2;
 
-/// Reasons to finish that no repetition changes.
+/// Finish reasons that a retry does not change.
 const CONTENT: [&str; 8] = [
     "SAFETY",
     "PROHIBITED_CONTENT",
@@ -38,13 +39,13 @@ const CONTENT: [&str; 8] = [
     "IMAGE_RECITATION",
 ];
 
-impl Fault {
+impl GeminiFault {
     fn of(error: CallError) -> Self {
-        Self { error, other_key: false, request: false, alarm: None }
+        Self { error, try_other_key: false, is_request_refused: false, alarm: None }
     }
 
-    pub(super) fn passing(text: &str) -> Self {
-        Self::of(CallError::passing(text))
+    pub(super) fn transient(text: &str) -> Self {
+        Self::of(CallError::transient(text))
     }
 
     fn rejected(code: FailureCode, text: impl Into<String>) -> Self {
@@ -60,61 +61,70 @@ impl Fault {
         })
     }
 
-    /// Final for the step, and the operator must know.
+    /// Final for the step, and an alarm for the operator.
     fn alarming(status: u16, word: &str) -> Self {
         let alarm = Some(format!("http {status} {word}").trim_end().to_owned());
         Self { alarm, ..Self::rejected(FailureCode::ProviderRejected, UNAVAILABLE) }
     }
 }
 
-/// An answer that is good and has no picture in it.
-pub(super) fn without_picture(body: &Value) -> Fault {
+/// The fault of a successful answer without an image.
+pub(super) fn without_image(body: &Value) -> GeminiFault {
     let blocked = body.pointer("/promptFeedback/blockReason").and_then(Value::as_str);
     let finished =
         super::candidates(body).find_map(|candidate| candidate.get("finishReason")?.as_str());
     match (blocked, finished) {
         (Some(reason), _) if reason != "OTHER" => {
-            Fault::rejected(FailureCode::ContentRefused, REFUSED)
+            GeminiFault::rejected(FailureCode::ContentRefused, REFUSED)
         }
         (_, Some(reason)) if CONTENT.contains(&reason) => {
-            Fault::rejected(FailureCode::ContentRefused, REFUSED)
+            GeminiFault::rejected(FailureCode::ContentRefused, REFUSED)
         }
-        (_, Some("MAX_TOKENS")) => Fault::at_most(CUT_SHORT_TRIES, NO_PICTURE),
-        // Also every reason that is not known yet.
-        _ => Fault::at_most(WITHOUT_PICTURE_TRIES, NO_PICTURE),
+        (_, Some("MAX_TOKENS")) => GeminiFault::at_most(CUT_SHORT_TRIES, NO_IMAGE),
+        // Every unknown reason as well.
+        _ => GeminiFault::at_most(WITHOUT_IMAGE_TRIES, NO_IMAGE),
     }
 }
 
-/// An error, by its HTTP status, or by the code in it where a proxy answered 200.
-pub(super) fn refused(response: &HttpResponse, body: &Value) -> Fault {
+/// The fault of an error: by its HTTP status, or by the code inside it if a proxy answered 200.
+pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
     let error = body.get("error").unwrap_or(&Value::Null);
     let inner = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let status = if response.status < 300 { inner.unwrap_or(500) } else { response.status };
     let word = error.get("status").and_then(Value::as_str).unwrap_or_default();
     match status {
-        400 if has_reason(error, "API_KEY_INVALID") => Fault::alarming(status, "API_KEY_INVALID"),
-        400 if word == "FAILED_PRECONDITION" => Fault::alarming(status, word),
-        // A used-up account, a key without the right, a model that is gone.
-        401..=404 => Fault::alarming(status, word),
-        408 => Fault::passing(FAULT),
+        400 if has_reason(error, "API_KEY_INVALID") => {
+            GeminiFault::alarming(status, "API_KEY_INVALID")
+        }
+        400 if word == "FAILED_PRECONDITION" => GeminiFault::alarming(status, word),
+        // An empty account, a key without permission, a model that was retired.
+        401..=404 => GeminiFault::alarming(status, word),
+        408 => GeminiFault::transient(FAULT),
         429 => full(response, error),
-        503 => Fault { other_key: true, ..Fault::passing(FULL) },
-        504 => Fault::at_most(CUT_SHORT_TRIES, "the provider ran out of time"),
-        500.. => Fault::passing(FAULT),
-        _ => Fault { request: true, ..Fault::rejected(FailureCode::ProviderRejected, said(error)) },
+        503 => GeminiFault { try_other_key: true, ..GeminiFault::transient(FULL) },
+        504 => GeminiFault::at_most(CUT_SHORT_TRIES, "the provider ran out of time"),
+        500.. => GeminiFault::transient(FAULT),
+        _ => GeminiFault {
+            is_request_refused: true,
+            ..GeminiFault::rejected(FailureCode::ProviderRejected, refusal_text(error))
+        },
     }
 }
 
-/// A quota by the day does not come back in time; any other names when it does.
-fn full(response: &HttpResponse, error: &Value) -> Fault {
+/// The fault of a 429: a daily quota does not recover in time, so it is final; any other is
+/// transient.
+fn full(response: &HttpResponse, error: &Value) -> GeminiFault {
     if quota_ids(error).any(|id| id.to_ascii_lowercase().replace('_', "").contains("perday")) {
-        return Fault { other_key: true, ..Fault::alarming(429, "quota of the day") };
+        return GeminiFault {
+            try_other_key: true,
+            ..GeminiFault::alarming(429, "quota of the day")
+        };
     }
     let failure = Failure::new(FailureCode::ProviderFailed, FULL);
     let retry_after_ms = retry_after_ms(response, error);
-    Fault {
-        other_key: true,
-        ..Fault::of(CallError::Transient { failure, retry_after_ms, attempts_max: None })
+    GeminiFault {
+        try_other_key: true,
+        ..GeminiFault::of(CallError::Transient { failure, retry_after_ms, attempts_max: None })
     }
 }
 
@@ -132,7 +142,7 @@ fn quota_ids(error: &Value) -> impl Iterator<Item = &str> {
     violations.filter_map(|violation| violation.get("quotaId")?.as_str())
 }
 
-/// `RetryInfo`, else the sentence that says it, else the header that a proxy may add.
+/// The delay in `RetryInfo`, else in the message, else in the headers that a proxy may add.
 fn retry_after_ms(response: &HttpResponse, error: &Value) -> Option<u32> {
     let named =
         details(error).find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s'));
@@ -140,19 +150,14 @@ fn retry_after_ms(response: &HttpResponse, error: &Value) -> Option<u32> {
     let worded = message.split("retry in ").nth(1).map(|rest| rest.trim_end_matches('.'));
     let worded =
         worded.and_then(|rest| rest.split('s').next()).filter(|number| !number.ends_with('m'));
-    let seconds = named.or(worded).or_else(|| response.header("retry-after"))?;
-    let seconds: f64 =
-        seconds.trim().parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to a day's milliseconds"
-    )]
-    Some((seconds * 1_000.0).ceil() as u32)
+    match named.or(worded) {
+        Some(seconds) => seconds.trim().parse().ok().and_then(delay_ms),
+        None => response.retry_after_ms(),
+    }
 }
 
-/// What the provider says is wrong with the request.
-fn said(error: &Value) -> String {
+/// The provider's words about a refused request.
+fn refusal_text(error: &Value) -> String {
     match error
         .get("message")
         .and_then(Value::as_str)

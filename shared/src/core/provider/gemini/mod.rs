@@ -1,7 +1,7 @@
-//! Gemini's image generation: one call that answers with the picture.
+//! Gemini's image generation: one call that answers with the image.
 //!
-//! It keeps no state, so the same call may be made again; each success is billed. What an answer
-//! means is in [`fault`]. The model is the operator's, never named here.
+//! Gemini keeps no state, so a call may be retried; each success is billed. [`fault`] says what an
+//! answer without an image means. The operator chooses the model; this code names none.
 
 pub mod fault;
 
@@ -9,31 +9,31 @@ use super::CallError;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
-use crate::core::transport::{FileInMemory, HttpRequest, HttpResponse, TransportError};
+use crate::core::transport::{FileInMemory, HttpRequest, HttpResult};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fault::Fault;
+use fault::GeminiFault;
 use serde_json::{Value, json};
 
 /// The provider's name in rows.
 pub const NAME: &str = "gemini";
 
-/// A picture takes 10 to 40 s; a call that takes this long is not coming back.
+/// A card takes 10 to 40 s; no answer comes after this long.
 const CALL_MS: u32 = 120_000;
-/// Of all product images that are sent within a request: several calls hold theirs at once, as base64 and more
-/// than once, in the 128 MB that an isolate has.
+/// The limit for all product images inside one request: several calls hold theirs at once, as base64
+/// and in several copies, in the 128 MB of an isolate.
 pub const INLINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Where and as whom we speak to Gemini, and with which model.
+/// Our account at Gemini, with the operator's model.
 #[derive(Debug, Clone, Copy)]
-pub struct Account<'a> {
+pub struct GeminiAccount<'a> {
     pub base_url: &'a str,
     pub model: &'a str,
     pub key: &'a str,
     pub other_key: Option<&'a str>,
 }
 
-impl<'a> Account<'a> {
+impl<'a> GeminiAccount<'a> {
     pub fn from_config(config: &'a Config) -> Result<Self, ApiError> {
         Ok(Self {
             base_url: config.gemini_base_url()?,
@@ -57,7 +57,7 @@ impl<'a> Account<'a> {
     }
 }
 
-/// What is stored as a step's request: pictures by URL, then what to make of them.
+/// The stored request of a card's step: the product images by URL, then the prompt.
 pub fn stored_request(image_urls: &[String], prompt: &str, aspect_ratio: &str) -> Value {
     let mut parts: Vec<Value> = image_urls.iter().map(|url| by_url(url)).collect();
     parts.push(json!({"text": prompt}));
@@ -68,7 +68,7 @@ pub fn stored_request(image_urls: &[String], prompt: &str, aspect_ratio: &str) -
 }
 
 fn by_url(url: &str) -> Value {
-    // The type is a hint; what the file is counts.
+    // Only a hint: Gemini looks at the file itself.
     let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     let mime_type = match path.rsplit_once('.').map(|(_, ending)| ending) {
         Some("jpg" | "jpeg") => "image/jpeg",
@@ -78,13 +78,14 @@ fn by_url(url: &str) -> Value {
     json!({"fileData": {"mimeType": mime_type, "fileUri": url}})
 }
 
-/// The URLs that a request names.
+/// The file URLs in a request.
 pub fn urls_in(body: &Value) -> Vec<String> {
     let uri = |part: &Value| Some(part.pointer("/fileData/fileUri")?.as_str()?.to_owned());
     parts_of(body.pointer("/contents/0")).filter_map(uri).collect()
 }
 
-/// The same request with its files in it, for a model that takes no URLs. `files` are those of [`urls_in`].
+/// The request with its files inside, for a model that opens no URLs. `files` are in the order of
+/// [`urls_in`].
 pub fn inlined(body: &Value, files: &[FileInMemory]) -> Value {
     let (mut body, mut files) = (body.clone(), files.iter());
     let parts = body.pointer_mut("/contents/0/parts").and_then(Value::as_array_mut);
@@ -96,28 +97,28 @@ pub fn inlined(body: &Value, files: &[FileInMemory]) -> Value {
     body
 }
 
-/// A generated picture.
+/// A generated image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct CardImage {
     pub content_type: &'static str,
     pub extension: &'static str,
     pub bytes: Vec<u8>,
 }
 
-/// Reads the answer to a call.
-pub fn parse_call(answer: &Result<HttpResponse, TransportError>) -> Result<Picture, Fault> {
+/// Parses the answer to a call.
+pub fn parse_call(answer: &HttpResult) -> Result<CardImage, GeminiFault> {
     let Ok(response) = answer else {
-        return Err(Fault::passing("the provider did not answer"));
+        return Err(GeminiFault::transient("the provider did not answer"));
     };
-    let body: Value = serde_json::from_str(&response.body).unwrap_or(Value::Null);
+    let body = response.json();
     // Some proxies wrap an answer in a list of one.
     let body = body.get(0).unwrap_or(&body);
-    if !(200..=299).contains(&response.status) || body.get("error").is_some() {
+    if !response.is_success() || body.get("error").is_some() {
         return Err(fault::refused(response, body));
     }
-    match candidates(body).find_map(picture_of) {
-        Some(picture) => Ok(picture),
-        None => Err(fault::without_picture(body)),
+    match candidates(body).find_map(image_of) {
+        Some(image) => Ok(image),
+        None => Err(fault::without_image(body)),
     }
 }
 
@@ -129,8 +130,8 @@ fn parts_of(content: Option<&Value>) -> impl Iterator<Item = &Value> {
     content.and_then(|content| content.get("parts")?.as_array()).into_iter().flatten()
 }
 
-/// The first picture that is not a thought.
-fn picture_of(candidate: &Value) -> Option<Picture> {
+/// The first image that is not part of the model's thoughts.
+fn image_of(candidate: &Value) -> Option<CardImage> {
     let finished = parts_of(candidate.get("content"))
         .filter(|part| part.get("thought") != Some(&Value::Bool(true)));
     finished
@@ -138,8 +139,8 @@ fn picture_of(candidate: &Value) -> Option<Picture> {
         .find_map(decoded)
 }
 
-/// What the bytes are counts, not what they are called.
-fn decoded(data: &Value) -> Option<Picture> {
+/// Decodes an image. Its first bytes decide the type, not the type that the answer names.
+fn decoded(data: &Value) -> Option<CardImage> {
     let named = data.get("mimeType").or_else(|| data.get("mime_type")).and_then(Value::as_str)?;
     let bytes = named
         .starts_with("image/")
@@ -150,10 +151,10 @@ fn decoded(data: &Value) -> Option<Picture> {
         [0xff, 0xd8, 0xff, ..] => ("image/jpeg", "jpg"),
         _ => return None,
     };
-    Some(Picture { content_type, extension, bytes })
+    Some(CardImage { content_type, extension, bytes })
 }
 
-/// A product image that can be sent by no way.
+/// The final failure for a stored request or product image that cannot be sent.
 pub fn unusable(text: &str) -> CallError {
     CallError::Rejected(Failure::new(FailureCode::ProviderRejected, text))
 }

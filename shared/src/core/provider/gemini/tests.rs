@@ -1,7 +1,7 @@
 //! Gemini's answers as recorded, and what each means for a step.
 
-use super::fault::Fault;
-use super::{Account, Picture, inlined, parse_call, stored_request, urls_in};
+use super::fault::GeminiFault;
+use super::{CardImage, GeminiAccount, inlined, parse_call, stored_request, urls_in};
 use crate::core::job::FailureCode;
 use crate::core::provider::CallError;
 use crate::core::transport::{FileInMemory, HttpResponse, TransportError};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const PNG: &str = "iVBORw0KGgo=";
 const JPEG: &str = "/9j/4AAQ";
 
-fn parse(status: u16, body: &Value) -> Result<Picture, Fault> {
+fn parse(status: u16, body: &Value) -> Result<CardImage, GeminiFault> {
     parse_call(&Ok(HttpResponse { status, headers: Vec::new(), body: body.to_string() }))
 }
 
@@ -29,8 +29,8 @@ fn error(code: u16, status: &str, details: Value) -> Value {
 /// `refused`, `alarm`, or how long to wait and how many tries in all.
 fn class(status: u16, body: &Value) -> String {
     let fault = parse(status, body).unwrap_err();
-    let keys = if fault.other_key { " other key" } else { "" };
-    let request = if fault.request { " request" } else { "" };
+    let keys = if fault.try_other_key { " other key" } else { "" };
+    let request = if fault.is_request_refused { " request" } else { "" };
     let class = match (&fault.error, &fault.alarm) {
         (CallError::Rejected(failure), None) => failure.code.as_str().to_owned(),
         (CallError::Rejected(_), Some(alarm)) => format!("alarm: {alarm}"),
@@ -196,7 +196,8 @@ fn a_request_names_its_files_or_holds_them() {
         whole["contents"][0]["parts"],
         json!([image("image/png", "AQ=="), image("image/png", "Ag=="), {"text": "draw"}])
     );
-    let account = Account { base_url: "https://g.test", model: "m-1", key: "k", other_key: None };
+    let account =
+        GeminiAccount { base_url: "https://g.test", model: "m-1", key: "k", other_key: None };
     let request = account.build_call("k2", &whole);
     assert_eq!(request.url, "https://g.test/v1beta/models/m-1:generateContent");
     assert!(request.headers.contains(&("x-goog-api-key".to_owned(), "k2".to_owned())));

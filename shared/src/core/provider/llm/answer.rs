@@ -1,12 +1,12 @@
-//! A streamed answer, put together from its events. A server that does not stream is understood too:
-//! the same object comes in one piece.
+//! Puts a streamed answer together from its events. It also reads the answer of a server that does
+//! not stream: the same object in one piece.
 
 use super::sse::Events;
-use super::{Api, faults};
-use crate::core::provider::{CallError, Reading};
+use super::{LlmApi, faults};
+use crate::core::provider::{CallError, Parsed};
 use serde_json::Value;
 
-/// More than any site we take, with every character of it escaped.
+/// More than the largest website that we accept, with every character escaped.
 const STREAM_BYTES_MAX: usize = 40 * 1024 * 1024;
 const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -16,60 +16,60 @@ const UNREADABLE: &str = "the answer could not be read";
 const TOO_LARGE: &str = "the answer was too large";
 const OTHER_END: &str = "the text model ended without an answer";
 
-/// What the model wrote, or why there is nothing.
-pub type Answer = Reading<Result<String, CallError>>;
+/// What the model wrote, or why there is no text.
+pub type LlmAnswer = Parsed<Result<String, CallError>>;
 
-/// Why the model stopped, as far as it was said.
+/// Why the model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Whole,
+enum StopReason {
+    Complete,
     CutOff,
     Refused,
     Error,
     Other,
 }
 
-/// Reads one answer.
-pub struct Reader {
-    api: Api,
+/// Reads one answer as it arrives.
+pub struct LlmReader {
+    api: LlmApi,
     events: Events,
-    /// Everything, while it looks like one JSON object instead of events.
-    whole: Option<Vec<u8>>,
-    /// So much of it is known to be white space.
+    /// All bytes so far, while they look like one JSON object instead of events.
+    object: Option<Vec<u8>>,
+    /// How many bytes at its beginning are known to be white space.
     blank: usize,
     taken: usize,
-    said: Said,
+    read: ReadAnswer,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct ReadAnswer {
     text: String,
-    end: Option<End>,
-    error: Option<Reading<CallError>>,
-    over: bool,
+    stop: Option<StopReason>,
+    error: Option<Parsed<CallError>>,
+    is_over: bool,
 }
 
-impl Reader {
-    pub fn new(api: Api) -> Self {
+impl LlmReader {
+    pub fn new(api: LlmApi) -> Self {
         Self {
             api,
             events: Events::default(),
-            whole: Some(Vec::new()),
+            object: Some(Vec::new()),
             blank: 0,
             taken: 0,
-            said: Said::default(),
+            read: ReadAnswer::default(),
         }
     }
 
-    /// Takes what has arrived. False: nothing that follows can matter.
+    /// Reads the next bytes. `false`: no later bytes can change the answer.
     pub fn feed(&mut self, bytes: &[u8]) -> bool {
         self.taken += bytes.len();
-        if self.taken > STREAM_BYTES_MAX || self.said.text.len() > TEXT_BYTES_MAX {
-            self.said.fail(TOO_LARGE);
+        if self.taken > STREAM_BYTES_MAX || self.read.text.len() > TEXT_BYTES_MAX {
+            self.read.fail(TOO_LARGE);
             return false;
         }
         let api = self.api;
-        match &mut self.whole {
+        match &mut self.object {
             Some(whole) => {
                 whole.extend_from_slice(bytes);
                 let is_object = is_object(whole.get(self.blank..).unwrap_or_default());
@@ -77,70 +77,70 @@ impl Reader {
                     self.blank = whole.len();
                 }
                 if is_object == Some(false) {
-                    let begun = self.whole.take().unwrap_or_default();
-                    self.events.feed(&begun, |data| self.said.event(api, data));
+                    let begun = self.object.take().unwrap_or_default();
+                    self.events.feed(&begun, |data| self.read.event(api, data));
                 }
             }
-            None => self.events.feed(bytes, |data| self.said.event(api, data)),
+            None => self.events.feed(bytes, |data| self.read.event(api, data)),
         }
-        !self.said.over
+        !self.read.is_over
     }
 
-    /// What came of it, once the stream has ended or enough was read.
-    pub fn finish(mut self) -> Answer {
+    /// The answer, after the stream ended or `feed` returned `false`.
+    pub fn finish(mut self) -> LlmAnswer {
         let api = self.api;
-        match self.whole.take() {
-            Some(whole) if is_object(&whole) == Some(true) => self.said.object(api, &whole),
-            _ => self.events.finish(|data| self.said.event(api, data)),
+        match self.object.take() {
+            Some(whole) if is_object(&whole) == Some(true) => self.read.object(api, &whole),
+            _ => self.events.finish(|data| self.read.event(api, data)),
         }
-        self.said.answer()
+        self.read.answer()
     }
 }
 
-/// Is this the beginning of an object? Unknown while only white space has come.
+/// Whether this is the beginning of an object; `None` while all bytes are white space.
 fn is_object(bytes: &[u8]) -> Option<bool> {
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()).map(|first| *first == b'{')
 }
 
-impl Said {
+impl ReadAnswer {
     fn fail(&mut self, why: &str) {
-        self.error.get_or_insert_with(|| Reading::quiet(faults::useless(why)));
-        self.over = true;
+        self.error.get_or_insert_with(|| Parsed::ok(faults::useless(why)));
+        self.is_over = true;
     }
 
-    fn event(&mut self, api: Api, data: &str) {
-        if self.over {
+    fn event(&mut self, api: LlmApi, data: &str) {
+        if self.is_over {
             return;
         }
         if data.trim() == "[DONE]" {
-            self.over = true;
+            self.is_over = true;
             return;
         }
         match serde_json::from_str::<Value>(data) {
             Ok(event) if is_error(&event) => {
                 self.error = Some(faults::of_object(event.get("error").unwrap_or(&event)));
-                self.over = true;
+                self.is_over = true;
             }
             Ok(event) => match api {
-                Api::OpenAi => self.choice(&event, "delta"),
-                Api::Anthropic => self.message_event(&event),
+                LlmApi::OpenAi => self.choice(&event, "delta"),
+                LlmApi::Anthropic => self.message_event(&event),
             },
             Err(_) => self.fail(UNREADABLE),
         }
     }
 
     /// An answer in one piece.
-    fn object(&mut self, api: Api, whole: &[u8]) {
+    fn object(&mut self, api: LlmApi, whole: &[u8]) {
         match serde_json::from_slice::<Value>(whole) {
             Ok(body) if is_error(&body) => {
                 self.error = Some(faults::of_object(body.get("error").unwrap_or(&body)));
             }
             Ok(body) => match api {
-                Api::OpenAi => self.choice(&body, "message"),
-                Api::Anthropic => {
+                LlmApi::OpenAi => self.choice(&body, "message"),
+                LlmApi::Anthropic => {
                     let parts = body.get("content").and_then(Value::as_array).into_iter().flatten();
                     parts.for_each(|part| self.add(part.get("text")));
-                    self.stop(body.get("stop_reason"));
+                    self.stopped(body.get("stop_reason"));
                 }
             },
             Err(_) => self.fail(UNREADABLE),
@@ -152,37 +152,37 @@ impl Said {
         let part = choice.get(part).unwrap_or(&Value::Null);
         self.add(part.get("content"));
         if part.get("refusal").and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
-            self.end = Some(End::Refused);
+            self.stop = Some(StopReason::Refused);
         }
         let end = match choice.get("finish_reason").and_then(Value::as_str) {
             None => return,
-            Some("stop") => End::Whole,
-            Some("length") => End::CutOff,
-            Some("content_filter") => End::Refused,
-            Some("error") => End::Error,
-            Some(_) => End::Other,
+            Some("stop") => StopReason::Complete,
+            Some("length") => StopReason::CutOff,
+            Some("content_filter") => StopReason::Refused,
+            Some("error") => StopReason::Error,
+            Some(_) => StopReason::Other,
         };
-        self.end.get_or_insert(end);
+        self.stop.get_or_insert(end);
     }
 
     fn message_event(&mut self, event: &Value) {
         match event.get("type").and_then(Value::as_str) {
             Some("content_block_delta") => self.add(event.pointer("/delta/text")),
-            Some("message_delta") => self.stop(event.pointer("/delta/stop_reason")),
-            Some("message_stop") => self.over = true,
+            Some("message_delta") => self.stopped(event.pointer("/delta/stop_reason")),
+            Some("message_stop") => self.is_over = true,
             _ => {}
         }
     }
 
-    fn stop(&mut self, reason: Option<&Value>) {
+    fn stopped(&mut self, reason: Option<&Value>) {
         let end = match reason.and_then(Value::as_str) {
             None => return,
-            Some("end_turn" | "stop_sequence") => End::Whole,
-            Some("max_tokens" | "model_context_window_exceeded") => End::CutOff,
-            Some("refusal") => End::Refused,
-            Some(_) => End::Other,
+            Some("end_turn" | "stop_sequence") => StopReason::Complete,
+            Some("max_tokens" | "model_context_window_exceeded") => StopReason::CutOff,
+            Some("refusal") => StopReason::Refused,
+            Some(_) => StopReason::Other,
         };
-        self.end.get_or_insert(end);
+        self.stop.get_or_insert(end);
     }
 
     fn add(&mut self, text: Option<&Value>) {
@@ -191,15 +191,15 @@ impl Said {
         }
     }
 
-    fn answer(self) -> Answer {
-        if let Some(Reading { said, alarm }) = self.error {
-            return Reading { said: Err(said), alarm };
+    fn answer(self) -> LlmAnswer {
+        if let Some(Parsed { value, alarm }) = self.error {
+            return Parsed { value: Err(value), alarm };
         }
-        Reading::quiet(match self.end {
-            Some(End::Whole) => Ok(self.text),
-            Some(End::CutOff) => Err(faults::useless(CUT_OFF)),
-            Some(End::Refused) => Err(faults::refusal()),
-            Some(End::Error | End::Other) => Err(faults::useless(OTHER_END)),
+        Parsed::ok(match self.stop {
+            Some(StopReason::Complete) => Ok(self.text),
+            Some(StopReason::CutOff) => Err(faults::useless(CUT_OFF)),
+            Some(StopReason::Refused) => Err(faults::refusal()),
+            Some(StopReason::Error | StopReason::Other) => Err(faults::useless(OTHER_END)),
             None => Err(faults::useless(EARLY)),
         })
     }

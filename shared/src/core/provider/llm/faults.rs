@@ -1,10 +1,10 @@
-//! What an error of a text model's API means for the attempt, whichever API and gateway worded it.
+//! What an error of a text model's API means for the attempt, whichever API or gateway worded it.
 //!
-//! The same call again is safe: these APIs keep no state, so a lost answer is a passing fault here.
+//! A retry is safe: these APIs keep no state, so a lost answer is a transient fault.
 
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::{CallError, Reading};
-use crate::core::transport::HttpResponse;
+use crate::core::provider::{CallError, Parsed};
+use crate::core::transport::{HttpResponse, delay_ms};
 use serde_json::Value;
 
 const UNAVAILABLE: &str = "the text model cannot take this work at present";
@@ -14,10 +14,10 @@ const REFUSED: &str = "the content was refused by the text model";
 const TOO_LONG: &str = "the prompt is too long for the text model";
 const NOT_TAKEN: &str = "the text model did not take the request";
 
-/// Asked to go slower without being told for how long.
+/// The delay when the API asks us to go slower and names no time.
 const SLOWER_MS: u32 = 20_000;
 
-/// Codes of an account that is used up, whatever status they come with.
+/// Codes of an empty account, whatever status they come with.
 const USED_UP: &[&str] = &[
     "insufficient_quota",
     "credit_balance_exhausted",
@@ -31,8 +31,8 @@ const CONTENT: &[&str] =
 const LENGTH: &[&str] =
     &["context_length_exceeded", "string_above_max_length", "request_too_large"];
 const SLOWER: &[&str] = &["slow_down", "ramp_limit_exceeded"];
-/// Words for faults that pass, where no status says so.
-const PASSING: &[&str] = &[
+/// Words for transient faults, for errors without a status.
+const TRANSIENT: &[&str] = &[
     "rate_limit_error",
     "rate_limit_exceeded",
     "overloaded_error",
@@ -42,7 +42,7 @@ const PASSING: &[&str] = &[
     "timeout_error",
     "conflict",
 ];
-/// Words for faults that do not, where no status says so.
+/// Words for final faults, for errors without a status.
 const LASTING: &[&str] = &[
     "invalid_request_error",
     "authentication_error",
@@ -52,43 +52,45 @@ const LASTING: &[&str] = &[
     "model_not_found",
 ];
 
-/// One error, reduced to what decides its class.
+/// The parts of an error that decide its class.
 #[derive(Debug, Default)]
-struct Fault {
+struct LlmFault {
     status: Option<u16>,
-    /// Every word that may name it: type, code, and the codes inside its details.
+    /// All words that may name the fault: type, code, and the codes inside its details.
     words: Vec<String>,
     flagged: bool,
     delay_ms: Option<u32>,
     should_retry: Option<bool>,
 }
 
-/// The refusal of a request: any answer that is not a success.
-pub(super) fn of_response(response: &HttpResponse) -> Reading<CallError> {
-    let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
-    let mut fault =
-        Fault { status: Some(response.status), ..Fault::read(body.get("error").unwrap_or(&body)) };
-    fault.delay_ms = delay_ms(response).or(fault.delay_ms);
+/// Classifies the refusal of a request: any answer that is not a success.
+pub(super) fn of_response(response: &HttpResponse) -> Parsed<CallError> {
+    let body = response.json();
+    let mut fault = LlmFault {
+        status: Some(response.status),
+        ..LlmFault::read(body.get("error").unwrap_or(&body))
+    };
+    fault.delay_ms = response.retry_after_ms().or(fault.delay_ms);
     fault.should_retry = response.header("x-should-retry").and_then(|text| text.parse().ok());
-    fault.judge()
+    fault.classify()
 }
 
-/// An error object that came after the API had answered 200.
-pub(super) fn of_object(error: &Value) -> Reading<CallError> {
-    Fault::read(error).judge()
+/// Classifies an error object that arrived after the API had answered 200.
+pub(super) fn of_object(error: &Value) -> Parsed<CallError> {
+    LlmFault::read(error).classify()
 }
 
-/// The model itself declined.
+/// The error of a model that declined.
 pub(super) fn refusal() -> CallError {
     CallError::Rejected(Failure::new(FailureCode::ContentRefused, REFUSED))
 }
 
-/// An answer that is of no use; another attempt may give a better one.
+/// The error of an unusable answer; a retry may give a better one.
 pub(super) fn useless(why: &str) -> CallError {
-    CallError::passing(why)
+    CallError::transient(why)
 }
 
-impl Fault {
+impl LlmFault {
     fn read(error: &Value) -> Self {
         let metadata = error.get("metadata").unwrap_or(&Value::Null);
         let details = error.get("details").unwrap_or(&Value::Null);
@@ -112,70 +114,51 @@ impl Fault {
             .get("retry_after")
             .or_else(|| metadata.get("retry_after"))
             .and_then(Value::as_f64);
-        Self { status, words, flagged, delay_ms: named_s.and_then(millis), should_retry: None }
+        Self { status, words, flagged, delay_ms: named_s.and_then(delay_ms), should_retry: None }
     }
 
     fn is(&self, list: &[&str]) -> bool {
         self.words.iter().any(|word| list.contains(&word.as_str()))
     }
 
-    fn judge(self) -> Reading<CallError> {
+    fn classify(self) -> Parsed<CallError> {
         let rejected = |code, text: &str| CallError::Rejected(Failure::new(code, text));
         if self.is(CONTENT) || self.flagged {
-            return Reading::quiet(rejected(FailureCode::ContentRefused, REFUSED));
+            return Parsed::ok(rejected(FailureCode::ContentRefused, REFUSED));
         }
         if self.is(LENGTH) || self.status == Some(413) {
-            return Reading::quiet(rejected(FailureCode::ProviderRejected, TOO_LONG));
+            return Parsed::ok(rejected(FailureCode::ProviderRejected, TOO_LONG));
         }
-        if !self.is(USED_UP) && self.passes() {
+        if !self.is(USED_UP) && self.is_transient() {
             let slower = if self.is(SLOWER) { Some(SLOWER_MS) } else { None };
             let text = if matches!(self.status, Some(429 | 503 | 529)) { BUSY } else { FAULT };
-            return Reading::quiet(CallError::Transient {
+            return Parsed::ok(CallError::Transient {
                 failure: Failure::new(FailureCode::ProviderFailed, text),
                 retry_after_ms: self.delay_ms.or(slower),
                 attempts_max: None,
             });
         }
         let at_fault = matches!(self.status, Some(400 | 422)) && !self.is(USED_UP);
-        let said =
+        let value =
             rejected(FailureCode::ProviderRejected, if at_fault { NOT_TAKEN } else { UNAVAILABLE });
-        Reading { said, alarm: Some(self.name()) }
+        Parsed { value, alarm: Some(self.name()) }
     }
 
-    fn passes(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match (self.should_retry, self.status) {
             (Some(should), _) => should,
             (None, Some(408 | 409 | 425 | 429 | 500..)) => true,
-            // A budget for what is in flight comes back; an empty account does not name a time.
+            // A budget for concurrent requests recovers and names a delay; an empty account does not.
             (None, Some(402)) => self.delay_ms.is_some(),
             (None, Some(_)) => false,
-            (None, None) => self.is(PASSING) || self.is(SLOWER) || !self.is(LASTING),
+            (None, None) => self.is(TRANSIENT) || self.is(SLOWER) || !self.is(LASTING),
         }
     }
 
-    /// For the operator: what it was, in the API's own words.
+    /// The fault in the API's own words, for the operator.
     fn name(&self) -> String {
         let status = self.status.map(|status| status.to_string());
         let words: Vec<String> = status.into_iter().chain(self.words.iter().cloned()).collect();
         words.join(" ").chars().take(120).collect()
     }
-}
-
-/// Milliseconds, else seconds; a date is not read.
-fn delay_ms(response: &HttpResponse) -> Option<u32> {
-    let number =
-        |name: &str| response.header(name).and_then(|text| text.trim().parse::<f64>().ok());
-    number("retry-after-ms")
-        .map(|ms| ms / 1000.0)
-        .or_else(|| number("retry-after"))
-        .and_then(millis)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be within a day"
-)]
-fn millis(seconds: f64) -> Option<u32> {
-    (0.0..=86_400.0).contains(&seconds).then_some((seconds * 1000.0) as u32)
 }

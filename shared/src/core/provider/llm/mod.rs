@@ -1,7 +1,7 @@
 //! Text models: the OpenAI-compatible and the Anthropic API, streamed. `LLM_KIND` chooses.
 //!
-//! Both are asked for structured output. An answer is read as it arrives and counts only once the
-//! API has said that it is whole; what it must contain is not known here.
+//! We ask both for structured output. An answer is read as it arrives and counts only after the API
+//! said that it is complete; this module does not know what it must contain.
 
 mod answer;
 mod faults;
@@ -9,9 +9,9 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Reader};
+pub use answer::{LlmAnswer, LlmReader};
 
-use super::{CallError, Reading};
+use super::{CallError, Parsed};
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::transport::{HttpRequest, HttpResponse, TransportError};
@@ -19,17 +19,17 @@ use serde_json::{Value, json};
 
 pub const NAME: &str = "llm";
 
-/// The longest answer asked for; a site that needs more is cut off, which fails the attempt.
+/// The longest answer that we ask for. A longer website is cut off, which fails the attempt.
 const TOKENS_MAX: u32 = 32_000;
 const ANTHROPIC_VERSION: &str = "2026-10-21";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Api {
+pub enum LlmApi {
     OpenAi,
     Anthropic,
 }
 
-impl Api {
+impl LlmApi {
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "openai" => Some(Self::OpenAi),
@@ -39,29 +39,29 @@ impl Api {
     }
 }
 
-/// Our account at the model's API.
+/// Our account at the text model's API.
 #[derive(Clone, Copy)]
-pub struct Account<'a> {
-    pub api: Api,
-    /// With the API's version, without a slash at its end.
+pub struct LlmAccount<'a> {
+    pub api: LlmApi,
+    /// Includes the API's version; has no trailing slash.
     pub base_url: &'a str,
     pub api_key: &'a str,
     pub model: &'a str,
 }
 
-/// What is asked: the rules, the order, and the form that the answer must have.
+/// What we ask: the rules, the order, and the JSON schema of the answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     pub system: &'a str,
     pub user: &'a str,
     pub form: &'a Value,
-    /// The form's name; letters and underscores.
+    /// The schema's name; letters and underscores.
     pub form_name: &'a str,
 }
 
-impl<'a> Account<'a> {
+impl<'a> LlmAccount<'a> {
     pub fn from_config(config: &'a Config) -> Result<Self, ApiError> {
-        let api = Api::parse(config.llm_kind()?);
+        let api = LlmApi::parse(config.llm_kind()?);
         Ok(Self {
             api: api.ok_or_else(|| ApiError::misconfigured("LLM_KIND"))?,
             base_url: config.llm_base_url()?,
@@ -70,18 +70,18 @@ impl<'a> Account<'a> {
         })
     }
 
-    /// `timeout_ms` bounds the wait for the head of the answer.
+    /// `timeout_ms` bounds the wait until the answer begins.
     pub fn build(&self, question: &Question<'_>, timeout_ms: u32) -> HttpRequest {
         let (path, body) = match self.api {
-            Api::OpenAi => ("chat/completions", self.chat(question)),
-            Api::Anthropic => ("messages", self.message(question)),
+            LlmApi::OpenAi => ("chat/completions", self.chat(question)),
+            LlmApi::Anthropic => ("messages", self.message(question)),
         };
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         match self.api {
-            Api::OpenAi => {
+            LlmApi::OpenAi => {
                 headers.push(("authorization".to_owned(), format!("Bearer {}", self.api_key)))
             }
-            Api::Anthropic => headers.extend([
+            LlmApi::Anthropic => headers.extend([
                 ("x-api-key".to_owned(), self.api_key.to_owned()),
                 ("anthropic-version".to_owned(), ANTHROPIC_VERSION.to_owned()),
             ]),
@@ -118,20 +118,21 @@ impl<'a> Account<'a> {
     }
 }
 
-/// An answer that is not a success.
-pub fn parse_refusal(response: &HttpResponse) -> Reading<CallError> {
+/// Parses an answer that is not a success.
+pub fn parse_refusal(response: &HttpResponse) -> Parsed<CallError> {
     faults::of_response(response)
 }
 
-/// No answer, or none to its end: nothing is kept there, so asking again is safe.
-pub fn parse_loss(error: &TransportError) -> CallError {
+/// The error of an answer that did not arrive, or not completely. The API keeps no state, so a retry
+/// is safe.
+pub fn parse_lost(error: &TransportError) -> CallError {
     faults::useless(match error {
         TransportError::NotSent(_) => "the text model could not be reached",
         TransportError::Unknown(_) => "the text model's answer was lost",
     })
 }
 
-/// A whole answer whose content is of no use; another attempt may give a better one.
+/// The error of a complete answer with unusable content; a retry may give a better one.
 pub fn useless(why: &str) -> CallError {
     faults::useless(why)
 }

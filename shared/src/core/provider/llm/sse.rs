@@ -1,19 +1,19 @@
-//! Server-sent events, read as they arrive: bytes may be split anywhere, also inside a character.
+//! Reads server-sent events as they arrive: bytes may be split anywhere, also inside a character.
 //!
-//! Only the data of an event is kept; comments and the other fields mean nothing to the APIs read here.
+//! It keeps only the data of an event; the APIs read here give comments and other fields no meaning.
 
-/// What has arrived and is not an event yet.
+/// The bytes that have arrived and do not complete an event yet.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     line: Vec<u8>,
     data: Option<String>,
-    /// The last byte was a carriage return: a line feed right after it ends no other line.
+    /// The last byte was a carriage return: a line feed right after it ends no further line.
     after_return: bool,
     begun: bool,
 }
 
 impl Events {
-    /// Takes more bytes and shows the data of each event that they complete.
+    /// Reads more bytes and calls `event` with the data of each event that they complete.
     pub(super) fn feed(&mut self, mut bytes: &[u8], mut event: impl FnMut(&str)) {
         if self.after_return && !bytes.is_empty() {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
@@ -36,7 +36,7 @@ impl Events {
         self.line.extend_from_slice(bytes);
     }
 
-    /// Some servers leave out the empty line after the last event.
+    /// Completes the last event: some servers leave out the empty line after it.
     pub(super) fn finish(&mut self, mut event: impl FnMut(&str)) {
         self.end_line(&mut event);
         self.end_line(&mut event);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_names_and_line_ends_of_every_kind() {
+    fn comments_and_names_are_skipped_and_every_line_end_is_read() {
         let stream = ": OPENROUTER PROCESSING\n\nevent: ping\ndata: {}\n\nid: 7\r\ndata: a\r\ndata:b\r\n\r\ndata: c\r\rdata\n\n";
         assert_eq!(read(&[stream.as_bytes()]), ["{}", "a\nb", "c"]);
         assert_eq!(read(&["\u{feff}data: x\n\n".as_bytes()]), ["x"]);
@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_where_bytes_are_split(cuts in proptest::collection::vec(0..60_usize, 0..12)) {
+        fn the_events_do_not_depend_on_where_bytes_are_split(cuts in proptest::collection::vec(0..60_usize, 0..12)) {
             let stream = "data: {\"a\":\"ä€😀\"}\r\n\r\n: x\rdata: b\n\ndata: c\r\ndata: d\r\n\r\n".as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
             cuts.extend([0, stream.len()]);

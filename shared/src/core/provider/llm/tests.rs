@@ -1,16 +1,16 @@
 //! What each API may answer, whole and in pieces, and what it means for the attempt.
 
-use super::{Account, Answer, Api, Question, Reader, parse_refusal};
+use super::{LlmAccount, LlmAnswer, LlmApi, LlmReader, Question, parse_refusal};
 use crate::core::job::FailureCode;
-use crate::core::provider::{CallError, Reading};
+use crate::core::provider::{CallError, Parsed};
 use crate::core::transport::HttpResponse;
 use serde_json::{Value, json};
 
-fn account(api: Api) -> Account<'static> {
-    Account { api, base_url: "https://llm.test/v1", api_key: "key", model: "m-1" }
+fn account(api: LlmApi) -> LlmAccount<'static> {
+    LlmAccount { api, base_url: "https://llm.test/v1", api_key: "key", model: "m-1" }
 }
 
-fn built(api: Api) -> (Vec<(String, String)>, Value, String) {
+fn built(api: LlmApi) -> (Vec<(String, String)>, Value, String) {
     let form = json!({"type": "object"});
     let question = Question { system: "rules", user: "order", form: &form, form_name: "site" };
     let request = account(api).build(&question, 1_000);
@@ -19,14 +19,14 @@ fn built(api: Api) -> (Vec<(String, String)>, Value, String) {
 
 #[test]
 fn requests_are_worded_as_each_api_wants_them() {
-    let (headers, body, url) = built(Api::OpenAi);
+    let (headers, body, url) = built(LlmApi::OpenAi);
     assert_eq!(url, "https://llm.test/v1/chat/completions");
     assert!(headers.contains(&("authorization".into(), "Bearer key".into())));
     assert_eq!(body["response_format"]["json_schema"]["strict"], true);
     assert_eq!((&body["stream"], &body["model"]), (&json!(true), &json!("m-1")));
     assert_eq!(body["messages"][1], json!({"role": "user", "content": "order"}));
 
-    let (headers, body, url) = built(Api::Anthropic);
+    let (headers, body, url) = built(LlmApi::Anthropic);
     assert_eq!(url, "https://llm.test/v1/messages");
     assert!(headers.contains(&("x-api-key".into(), "key".into())));
     assert!(headers.iter().any(|(name, _)| name == "anthropic-version"));
@@ -39,9 +39,9 @@ fn requests_are_worded_as_each_api_wants_them() {
 }
 
 /// Reads a stream at once and byte by byte; both must say the same.
-fn read(api: Api, stream: &str) -> Answer {
+fn read(api: LlmApi, stream: &str) -> LlmAnswer {
     let run = |chunks: Vec<&[u8]>| {
-        let mut reader = Reader::new(api);
+        let mut reader = LlmReader::new(api);
         for chunk in chunks {
             if !reader.feed(chunk) {
                 break;
@@ -75,8 +75,8 @@ fn stopped(reason: &str) -> String {
 }
 
 /// The class in a word, and the alarm.
-fn class(reading: &Reading<Result<String, CallError>>) -> String {
-    let word = match &reading.said {
+fn class(parsed: &Parsed<Result<String, CallError>>) -> String {
+    let word = match &parsed.value {
         Ok(text) => format!("ok {text}"),
         Err(CallError::Rejected(failure)) => failure.code.as_str().to_owned(),
         Err(CallError::Transient { failure, retry_after_ms, attempts_max: None }) => {
@@ -84,7 +84,7 @@ fn class(reading: &Reading<Result<String, CallError>>) -> String {
         }
         Err(other) => panic!("{other:?}"),
     };
-    match &reading.alarm {
+    match &parsed.alarm {
         Some(alarm) => format!("{word}, alarm {alarm}"),
         None => word,
     }
@@ -113,7 +113,7 @@ fn openai_streams() {
             "CONTENT_REFUSED",
         ),
     ] {
-        assert_eq!(class(&read(Api::OpenAi, &stream)), expected, "{stream}");
+        assert_eq!(class(&read(LlmApi::OpenAi, &stream)), expected, "{stream}");
     }
 }
 
@@ -129,7 +129,7 @@ fn anthropic_streams() {
         (claude("message_start", json!({"message": {}})), EARLY),
         (claude("message_stop", json!({})), EARLY),
     ] {
-        assert_eq!(class(&read(Api::Anthropic, &stream)), expected, "{stream}");
+        assert_eq!(class(&read(LlmApi::Anthropic, &stream)), expected, "{stream}");
     }
 }
 
@@ -160,7 +160,7 @@ fn an_error_after_200_is_of_its_class() {
         ),
         (json!({"code": "invalid_api_key"}), "PROVIDER_REJECTED, alarm invalid_api_key"),
     ] {
-        assert_eq!(class(&read(Api::OpenAi, &inside(error.clone()))), expected, "{error}");
+        assert_eq!(class(&read(LlmApi::OpenAi, &inside(error.clone()))), expected, "{error}");
     }
     for (kind, expected) in [
         ("overloaded_error", "again 0 the text model had a passing fault"),
@@ -169,7 +169,7 @@ fn an_error_after_200_is_of_its_class() {
         ("invalid_request_error", "PROVIDER_REJECTED, alarm invalid_request_error"),
     ] {
         let stream = claude("error", json!({"error": {"type": kind, "message": "x"}}));
-        assert_eq!(class(&read(Api::Anthropic, &stream)), expected, "{kind}");
+        assert_eq!(class(&read(LlmApi::Anthropic, &stream)), expected, "{kind}");
     }
 }
 
@@ -177,33 +177,33 @@ fn an_error_after_200_is_of_its_class() {
 fn a_server_that_does_not_stream_is_understood() {
     for (api, body, expected) in [
         (
-            Api::OpenAi,
+            LlmApi::OpenAi,
             json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}),
             "ok a",
         ),
         (
-            Api::OpenAi,
+            LlmApi::OpenAi,
             json!({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}]}),
             CUT,
         ),
         (
-            Api::OpenAi,
+            LlmApi::OpenAi,
             json!({"error": {"code": 503, "message": "x"}}),
             "again 0 the text model is busy",
         ),
         (
-            Api::OpenAi,
+            LlmApi::OpenAi,
             json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
             "PROVIDER_REJECTED, alarm payment_required",
         ),
-        (Api::OpenAi, json!({}), EARLY),
+        (LlmApi::OpenAi, json!({}), EARLY),
         (
-            Api::Anthropic,
+            LlmApi::Anthropic,
             json!({"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}),
             "ok a",
         ),
         (
-            Api::Anthropic,
+            LlmApi::Anthropic,
             json!({"type": "error", "error": {"type": "overloaded_error"}}),
             "again 0 the text model had a passing fault",
         ),
@@ -211,19 +211,19 @@ fn a_server_that_does_not_stream_is_understood() {
         assert_eq!(class(&read(api, &body.to_string())), expected, "{body}");
     }
     let blank = format!("{}{}", " \n".repeat(50), chunk("a", Some("stop")));
-    assert_eq!(class(&read(Api::OpenAi, &blank)), "ok a");
+    assert_eq!(class(&read(LlmApi::OpenAi, &blank)), "ok a");
     let blank = format!(
         "{}{}",
         " \r\n".repeat(50),
         json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]})
     );
-    assert_eq!(class(&read(Api::OpenAi, &blank)), "ok a");
-    assert_eq!(class(&read(Api::OpenAi, "{half")), "again 0 the answer could not be read");
+    assert_eq!(class(&read(LlmApi::OpenAi, &blank)), "ok a");
+    assert_eq!(class(&read(LlmApi::OpenAi, "{half")), "again 0 the answer could not be read");
 }
 
 #[test]
 fn an_endless_answer_is_given_up() {
-    let mut reader = Reader::new(Api::OpenAi);
+    let mut reader = LlmReader::new(LlmApi::OpenAi);
     let piece = chunk(&"x".repeat(1 << 20), None);
     let fed = (0..100).take_while(|_| reader.feed(piece.as_bytes())).count();
     assert!(fed < 12, "{fed} MB were taken");
@@ -233,9 +233,9 @@ fn an_endless_answer_is_given_up() {
 fn refused(status: u16, headers: &[(&str, &str)], body: &Value) -> String {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let Reading { said, alarm } =
+    let Parsed { value, alarm } =
         parse_refusal(&HttpResponse { status, headers, body: body.to_string() });
-    class(&Reading { said: Err(said), alarm })
+    class(&Parsed { value: Err(value), alarm })
 }
 
 #[test]
@@ -362,9 +362,9 @@ fn refusals_by_status_words_and_delay() {
 #[test]
 fn a_refusal_in_html_is_judged_by_its_status() {
     let response = HttpResponse { status: 502, headers: Vec::new(), body: "<html>".to_owned() };
-    assert!(matches!(parse_refusal(&response).said, CallError::Transient { .. }));
+    assert!(matches!(parse_refusal(&response).value, CallError::Transient { .. }));
     let response = HttpResponse { status: 403, ..response };
-    let CallError::Rejected(failure) = parse_refusal(&response).said else {
+    let CallError::Rejected(failure) = parse_refusal(&response).value else {
         panic!("403 is final")
     };
     assert_eq!(failure.code, FailureCode::ProviderRejected);

@@ -1,78 +1,51 @@
 //! Replicate: create, get, cancel and list predictions.
 //!
-//! A create has no idempotency key, so only an answer that proves a refusal lets it be sent again;
-//! after any other fault the list of predictions, whose webhook addresses name our run, decides.
-//! Answers are sparse and statuses open: a word that is not known is work that goes on.
+//! A create has no idempotency key, so it is sent a second time only after an answer that proves a
+//! refusal. After any other fault the list of predictions decides: their webhook addresses name our
+//! run. Answers are sparse, and unknown statuses count as running.
 
 mod errors;
 pub mod signature;
 pub mod try_on;
 
-use super::{Accepted, Answer, Handover, Listed, Output, Page, ProviderError, Reading};
+use super::{
+    Accepted, Asynchronous, ListedTask, Output, Parsed, SubmitDetails, SubmitError, TaskAnswer,
+    TaskPage,
+};
+use crate::core::config::Config;
+use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
-use crate::core::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::core::transport::{HttpRequest, HttpResult};
+use crate::core::webhook::Signature;
 use serde_json::{Value, json};
 
 /// The provider's name in rows and URLs.
 pub const NAME: &str = "replicate";
 
-/// Shorter than the claim's own time-out, so that an answer is recorded before the claim lapses.
+/// Shorter than the claim's own time limit, so that an answer is recorded before the claim lapses.
 const SUBMIT_MS: u32 = 20_000;
-const ASK_MS: u32 = 8_000;
-/// The shortest time after which a prediction may be told to stop.
+const QUERY_MS: u32 = 8_000;
+/// The shortest `Cancel-After` that Replicate accepts.
 const CANCEL_AFTER_S_MIN: u32 = 5;
 
-/// What a prediction may make.
-pub const CONTENT_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp"];
+const CONTENT_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp"];
 
-/// Where and as whom we speak to Replicate.
+/// Our account at Replicate.
 #[derive(Debug, Clone, Copy)]
-pub struct Account<'a> {
-    pub base_url: &'a str,
-    pub api_token: &'a str,
-    /// `None`: its webhooks are proved by their address alone.
-    pub webhook_secret: Option<&'a str>,
+pub struct ReplicateAccount<'a> {
+    base_url: &'a str,
+    api_token: &'a str,
+    /// `None`: only the token in its address proves a webhook.
+    webhook_secret: Option<&'a str>,
 }
 
-impl Account<'_> {
-    /// Completes a stored request. `None`: what is stored is not a request of ours, or the picture
-    /// it goes on with is not there.
-    pub fn build_submit(&self, stored: &Value, handover: &Handover<'_>) -> Option<HttpRequest> {
-        let version = stored.get("version")?.as_str().filter(|version| !version.is_empty())?;
-        let mut input = stored.get("input")?.as_object()?.clone();
-        if let Some(field) = stored.get("previous_output_as").and_then(Value::as_str) {
-            input.insert(field.to_owned(), handover.previous_output_url?.into());
-        }
-        let body = json!({
-            "version": version,
-            "input": input,
-            "webhook": handover.webhook_url,
-            "webhook_events_filter": ["completed"],
-        });
-        let seconds = handover.run_ms.div_ceil(1_000).max(CANCEL_AFTER_S_MIN);
-        let mut request = self.request("POST", "/predictions", SUBMIT_MS);
-        request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
-        request.headers.push(("cancel-after".to_owned(), format!("{seconds}s")));
-        request.body = Some(body.to_string());
-        Some(request)
-    }
-
-    pub fn build_query(&self, task_id: &str) -> HttpRequest {
-        self.request("GET", &format!("/predictions/{task_id}"), ASK_MS)
-    }
-
-    pub fn build_cancel(&self, task_id: &str) -> HttpRequest {
-        self.request("POST", &format!("/predictions/{task_id}/cancel"), ASK_MS)
-    }
-
-    /// What was created since then, newest first; `cursor` goes on with an earlier page.
-    pub fn build_list(&self, since: &str, cursor: Option<&str>) -> HttpRequest {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("created_after", since);
-        if let Some(cursor) = cursor {
-            query.append_pair("cursor", cursor);
-        }
-        self.request("GET", &format!("/predictions?{}", query.finish()), ASK_MS)
+impl<'a> ReplicateAccount<'a> {
+    pub fn from_config(config: &'a Config) -> Result<Self, ApiError> {
+        Ok(Self {
+            base_url: config.replicate_base_url()?,
+            api_token: config.replicate_api_token()?,
+            webhook_secret: config.replicate_webhook_secret.as_deref(),
+        })
     }
 
     fn request(&self, method: &'static str, path: &str, timeout_ms: u32) -> HttpRequest {
@@ -86,67 +59,146 @@ impl Account<'_> {
     }
 }
 
-/// Reads the answer to a create.
-pub fn parse_submit(
-    answer: &Result<HttpResponse, TransportError>,
-) -> Reading<Result<Accepted, ProviderError>> {
-    let response = match answer {
-        Ok(response) => response,
-        Err(TransportError::NotSent(message)) => {
-            let said = ProviderError::Transient {
-                retry_after_ms: None,
-                capacity: false,
-                message: message.clone(),
-            };
-            return Reading::quiet(Err(said));
+impl Asynchronous for ReplicateAccount<'_> {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn content_types(&self) -> &'static [&'static str] {
+        CONTENT_TYPES
+    }
+
+    fn build_submit(&self, stored: &Value, details: &SubmitDetails<'_>) -> Option<HttpRequest> {
+        let version = stored.get("version")?.as_str().filter(|version| !version.is_empty())?;
+        let mut input = stored.get("input")?.as_object()?.clone();
+        if let Some(field) = stored.get("previous_output_as").and_then(Value::as_str) {
+            input.insert(field.to_owned(), details.previous_output_url?.into());
         }
-        Err(TransportError::Unknown(_)) => return Reading::quiet(Err(ProviderError::Unknown)),
-    };
-    if !is_good(response) {
-        return errors::refusal(response);
+        let body = json!({
+            "version": version,
+            "input": input,
+            "webhook": details.webhook_url,
+            "webhook_events_filter": ["completed"],
+        });
+        let seconds = details.run_ms.div_ceil(1_000).max(CANCEL_AFTER_S_MIN);
+        let mut request = self.request("POST", "/predictions", SUBMIT_MS);
+        request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        request.headers.push(("cancel-after".to_owned(), format!("{seconds}s")));
+        request.body = Some(body.to_string());
+        Some(request)
     }
-    let prediction = body_of(response);
-    let Some(task_id) = id_of(&prediction) else {
-        return Reading::quiet(Err(ProviderError::Unknown));
-    };
-    let doomed = match progress(&prediction) {
-        Answer::Failed(failure) => Some(failure),
-        _ => None,
-    };
-    Reading::quiet(Ok(Accepted { task_id, doomed }))
+
+    fn parse_submit(&self, answer: &HttpResult) -> Parsed<Result<Accepted, SubmitError>> {
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => return Parsed::ok(Err(error.into())),
+        };
+        if !response.is_success() {
+            return errors::refusal(response);
+        }
+        let prediction = response.json();
+        let Some(task_id) = id_of(&prediction) else {
+            return Parsed::ok(Err(SubmitError::Unknown));
+        };
+        let early_failure = match progress(&prediction) {
+            TaskAnswer::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        Parsed::ok(Ok(Accepted { task_id, early_failure }))
+    }
+
+    fn build_query(&self, task_id: &str) -> HttpRequest {
+        self.request("GET", &format!("/predictions/{task_id}"), QUERY_MS)
+    }
+
+    fn parse_query(&self, answer: &HttpResult) -> Parsed<TaskAnswer> {
+        match answer {
+            Ok(response) if response.is_success() => Parsed::ok(progress(&response.json())),
+            // A 404 as well: Replicate may not find a very new prediction yet. The deadline ends it.
+            Ok(response) => Parsed { value: TaskAnswer::NoAnswer, alarm: errors::alarm(response) },
+            Err(_) => Parsed::ok(TaskAnswer::NoAnswer),
+        }
+    }
+
+    fn build_cancel(&self, task_id: &str) -> HttpRequest {
+        self.request("POST", &format!("/predictions/{task_id}/cancel"), QUERY_MS)
+    }
+
+    fn parse_cancel(&self, answer: &HttpResult) -> bool {
+        let Ok(response) = answer else { return false };
+        response.is_success()
+            || (matches!(response.status, 400..=499)
+                && !matches!(response.status, 401..=403 | 408 | 429))
+    }
+
+    fn build_list(&self, since: &str, cursor: Option<&str>) -> Option<HttpRequest> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("created_after", since);
+        if let Some(cursor) = cursor {
+            query.append_pair("cursor", cursor);
+        }
+        Some(self.request("GET", &format!("/predictions?{}", query.finish()), QUERY_MS))
+    }
+
+    fn parse_list(&self, answer: &HttpResult) -> Parsed<Option<TaskPage>> {
+        let Ok(response) = answer else { return Parsed::ok(None) };
+        if !response.is_success() {
+            return Parsed { value: None, alarm: errors::alarm(response) };
+        }
+        let body = response.json();
+        let Some(results) = body.get("results").and_then(Value::as_array) else {
+            return Parsed::ok(None);
+        };
+        let tasks = results
+            .iter()
+            .filter_map(|prediction| {
+                let webhook_url = prediction.get("webhook")?.as_str()?.to_owned();
+                Some(ListedTask { task_id: id_of(prediction)?, webhook_url })
+            })
+            .collect();
+        let next = match body.get("next").and_then(Value::as_str) {
+            None => None,
+            // Without its cursor the next page cannot be read, so the list proves nothing.
+            Some(next) => match cursor_of(next) {
+                None => return Parsed::ok(None),
+                cursor => cursor,
+            },
+        };
+        Parsed::ok(Some(TaskPage { tasks, next }))
+    }
+
+    fn is_authentic(&self, signature: &Signature, raw: &str, now_s: u64) -> Result<bool, ApiError> {
+        let Some(secret) = self.webhook_secret else { return Ok(true) };
+        let verified = signature::verify(secret, signature, raw, now_s);
+        verified.ok_or_else(|| ApiError::misconfigured("REPLICATE_WEBHOOK_SECRET"))
+    }
+
+    fn webhook_task_id(&self, body: &Value) -> Option<String> {
+        id_of(body)
+    }
 }
 
-/// Reads a prediction that was asked for.
-pub fn parse_query(answer: &Result<HttpResponse, TransportError>) -> Reading<Answer> {
-    match answer {
-        Ok(response) if is_good(response) => Reading::quiet(progress(&body_of(response))),
-        // Also a 404: it may be too new to be found, so only its time ends it.
-        Ok(response) => Reading { said: Answer::Silent, alarm: errors::alarm(response) },
-        Err(_) => Reading::quiet(Answer::Silent),
-    }
-}
-
-fn progress(prediction: &Value) -> Answer {
-    let failed = |text: &str| Answer::Failed(Failure::new(FailureCode::ProviderFailed, text));
+fn progress(prediction: &Value) -> TaskAnswer {
+    let failed = |text: &str| TaskAnswer::Failed(Failure::new(FailureCode::ProviderFailed, text));
     match prediction.get("status").and_then(Value::as_str) {
         Some("succeeded") => result(prediction),
-        Some("failed") => Answer::Failed(errors::reason(prediction)),
+        Some("failed") => TaskAnswer::Failed(errors::reason(prediction)),
         Some("canceled") => failed("the prediction was cancelled at the provider"),
         Some("aborted") => failed("the provider stopped the prediction before it ran"),
-        // `starting`, `processing`, or a word that is not known yet: bounded by our own deadline.
-        Some(_) => Answer::Running,
-        None => Answer::Silent,
+        // `starting`, `processing` or an unknown status: our own deadline bounds them.
+        Some(_) => TaskAnswer::Running,
+        None => TaskAnswer::NoAnswer,
     }
 }
 
-fn result(prediction: &Value) -> Answer {
+fn result(prediction: &Value) -> TaskAnswer {
     let mut outputs = Vec::new();
     collect(prediction.get("output").unwrap_or(&Value::Null), &mut outputs);
     if !outputs.is_empty() {
-        return Answer::Done(outputs);
+        return TaskAnswer::Done(outputs);
     }
     let removed = prediction.get("data_removed").and_then(Value::as_bool) == Some(true);
-    Answer::Failed(match removed {
+    TaskAnswer::Failed(match removed {
         true => Failure::new(
             FailureCode::DeliveryFailed,
             "the provider removed the result before it was copied",
@@ -155,7 +207,7 @@ fn result(prediction: &Value) -> Answer {
     })
 }
 
-/// A model's output is one URL, a list of them, or an object with some in it.
+/// Collects the URLs of a model's output: one URL, a list of them, or an object that holds some.
 fn collect(output: &Value, outputs: &mut Vec<Output>) {
     match output {
         Value::String(text) if text.starts_with("https://") || text.starts_with("http://") => {
@@ -167,44 +219,8 @@ fn collect(output: &Value, outputs: &mut Vec<Output>) {
     }
 }
 
-/// Whether a cancel needs no repeat: it was taken, or there is nothing left to cancel.
-pub fn parse_cancel(answer: &Result<HttpResponse, TransportError>) -> bool {
-    let Ok(response) = answer else { return false };
-    is_good(response)
-        || (matches!(response.status, 400..=499)
-            && !matches!(response.status, 401..=403 | 408 | 429))
-}
-
-/// Reads a page of the list. `None`: no usable answer.
-pub fn parse_list(answer: &Result<HttpResponse, TransportError>) -> Reading<Option<Page>> {
-    let Ok(response) = answer else { return Reading::quiet(None) };
-    if !is_good(response) {
-        return Reading { said: None, alarm: errors::alarm(response) };
-    }
-    let body = body_of(response);
-    let Some(results) = body.get("results").and_then(Value::as_array) else {
-        return Reading::quiet(None);
-    };
-    let tasks = results
-        .iter()
-        .filter_map(|prediction| {
-            let webhook_url = prediction.get("webhook")?.as_str()?.to_owned();
-            Some(Listed { task_id: id_of(prediction)?, webhook_url })
-        })
-        .collect();
-    let next = match body.get("next").and_then(Value::as_str) {
-        None => None,
-        // A further page that cannot be asked for leaves the list unread.
-        Some(next) => match cursor_of(next) {
-            None => return Reading::quiet(None),
-            cursor => cursor,
-        },
-    };
-    Reading::quiet(Some(Page { tasks, next }))
-}
-
-/// Only the cursor of the link to the next page is used: our token goes to no address that an
-/// answer names.
+/// The cursor in the link to the next page. The link itself is not used: our token must not go to
+/// an address that an answer names.
 fn cursor_of(next: &str) -> Option<String> {
     let (_, query) = next.split_once('?')?;
     url::form_urlencoded::parse(query.as_bytes())
@@ -212,24 +228,8 @@ fn cursor_of(next: &str) -> Option<String> {
         .map(|(_, value)| value.into())
 }
 
-/// The prediction that a webhook is about.
-pub fn webhook_task_id(body: &Value) -> Option<String> {
-    id_of(body)
-}
-
-fn is_good(response: &HttpResponse) -> bool {
-    (200..=299).contains(&response.status)
-}
-
-fn body_of(response: &HttpResponse) -> Value {
-    serde_json::from_str(&response.body).unwrap_or(Value::Null)
-}
-
-/// An id that cannot leave its place in a path.
 fn id_of(prediction: &Value) -> Option<String> {
-    let id = prediction.get("id")?.as_str()?;
-    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    (plain && (1..=128).contains(&id.len())).then(|| id.to_owned())
+    super::task_id(prediction.get("id").filter(|id| id.is_string())?)
 }
 
 #[cfg(test)]

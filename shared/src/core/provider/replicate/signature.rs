@@ -1,5 +1,5 @@
-//! The signature of a webhook by the Standard Webhooks scheme. It says whether a call is Replicate's,
-//! never what the call means.
+//! The signature of a webhook by the Standard Webhooks scheme. It proves who sent a webhook, never
+//! what the webhook means.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,11 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::core::webhook::Signature;
 
-/// How far the sender's clock may be from ours.
+/// The greatest allowed difference between the sender's clock and ours.
 const TOLERANCE_S: u64 = 300;
 
-/// Whether one of the signatures is ours over exactly this id, time and body. `None`: the secret is
-/// not one. The time taken does not depend on which signature or which letter differs.
+/// Whether one of the signatures was made with `secret` over exactly this id, time and body. `None`:
+/// the secret is malformed. The run time does not depend on which signature or letter differs.
 pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
     let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
     let key = STANDARD.decode(encoded).ok().filter(|key| !key.is_empty())?;

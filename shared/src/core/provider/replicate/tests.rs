@@ -1,36 +1,32 @@
 //! Every shape of answer that Replicate is known to give, and what it means.
 
-use super::super::Handover;
 use super::*;
 use crate::core::job::FailureCode;
+use crate::core::transport::{HttpResponse, TransportError};
 
-const ACCOUNT: Account<'static> = Account {
+const ACCOUNT: ReplicateAccount<'static> = ReplicateAccount {
     base_url: "https://api.replicate.test/v1",
     api_token: "r8_token",
     webhook_secret: None,
 };
 const WEBHOOK: &str = "https://f.test/provider-webhook/replicate/j/2/1/t";
 
-fn response(
-    status: u16,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<HttpResponse, TransportError> {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> HttpResult {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Ok(HttpResponse { status, headers, body: body.to_owned() })
 }
 
-fn submitted(status: u16, body: &str) -> Reading<Result<Accepted, ProviderError>> {
-    parse_submit(&response(status, &[], body))
+fn submitted(status: u16, body: &str) -> Parsed<Result<Accepted, SubmitError>> {
+    ACCOUNT.parse_submit(&response(status, &[], body))
 }
 
-fn queried(body: &Value) -> Answer {
-    parse_query(&response(200, &[], &body.to_string())).said
+fn queried(body: &Value) -> TaskAnswer {
+    ACCOUNT.parse_query(&response(200, &[], &body.to_string())).value
 }
 
-fn handover(previous_output_url: Option<&str>, run_ms: u32) -> Handover<'_> {
-    Handover { webhook_url: WEBHOOK, previous_output_url, run_ms }
+fn details(previous_output_url: Option<&str>, run_ms: u32) -> SubmitDetails<'_> {
+    SubmitDetails { webhook_url: WEBHOOK, previous_output_url, run_ms }
 }
 
 #[test]
@@ -38,7 +34,7 @@ fn a_create_has_its_webhook_its_time_limit_and_the_picture_before_it() {
     let stored =
         json!({"version": "o/n:1", "input": {"garm_img": "g"}, "previous_output_as": "human_img"});
     let request =
-        ACCOUNT.build_submit(&stored, &handover(Some("https://p/1.png"), 600_000)).unwrap();
+        ACCOUNT.build_submit(&stored, &details(Some("https://p/1.png"), 600_000)).unwrap();
     assert_eq!(
         (request.method, request.url.as_str()),
         ("POST", "https://api.replicate.test/v1/predictions")
@@ -55,16 +51,16 @@ fn a_create_has_its_webhook_its_time_limit_and_the_picture_before_it() {
             "webhook": WEBHOOK, "webhook_events_filter": ["completed"]})
     );
     assert!(
-        ACCOUNT.build_submit(&stored, &handover(None, 1)).is_none(),
+        ACCOUNT.build_submit(&stored, &details(None, 1)).is_none(),
         "the picture before it is not there"
     );
     for odd in [json!({}), json!({"version": "", "input": {}}), json!({"version": "v"}), json!([])]
     {
-        assert!(ACCOUNT.build_submit(&odd, &handover(None, 1)).is_none(), "{odd}");
+        assert!(ACCOUNT.build_submit(&odd, &details(None, 1)).is_none(), "{odd}");
     }
     let first = json!({"version": "v", "input": {}});
     for (run_ms, expected) in [(1, "5s"), (5_001, "6s"), (0, "5s")] {
-        let request = ACCOUNT.build_submit(&first, &handover(None, run_ms)).unwrap();
+        let request = ACCOUNT.build_submit(&first, &details(None, run_ms)).unwrap();
         assert!(
             request.headers.contains(&("cancel-after".to_owned(), expected.to_owned())),
             "{run_ms}"
@@ -80,7 +76,7 @@ fn get_cancel_and_list_are_addresses_under_the_base() {
         (cancel.method, cancel.url.as_str()),
         ("POST", "https://api.replicate.test/v1/predictions/p1/cancel")
     );
-    let list = ACCOUNT.build_list("2026-11-21T10:00:00+00:00", Some("a b&c"));
+    let list = ACCOUNT.build_list("2026-11-21T10:00:00+00:00", Some("a b&c")).unwrap();
     assert_eq!(list.method, "GET");
     assert_eq!(
         list.url,
@@ -91,17 +87,20 @@ fn get_cancel_and_list_are_addresses_under_the_base() {
 #[test]
 fn a_sparse_new_prediction_is_accepted() {
     for status in [200, 201, 202] {
-        let reading = submitted(status, r#"{"id":"p4x","status":"starting","urls":{}}"#);
-        assert_eq!(reading, Reading::quiet(Ok(Accepted { task_id: "p4x".into(), doomed: None })));
+        let parsed = submitted(status, r#"{"id":"p4x","status":"starting","urls":{}}"#);
+        assert_eq!(parsed, Parsed::ok(Ok(Accepted { task_id: "p4x".into(), early_failure: None })));
     }
-    let doomed = submitted(201, r#"{"id":"p4x","status":"failed","error":"no GPU"}"#)
-        .said
+    let early_failure = submitted(201, r#"{"id":"p4x","status":"failed","error":"no GPU"}"#)
+        .value
         .unwrap()
-        .doomed
+        .early_failure
         .unwrap();
-    assert_eq!((doomed.code, doomed.text.as_str()), (FailureCode::ProviderFailed, "no GPU"));
+    assert_eq!(
+        (early_failure.code, early_failure.text.as_str()),
+        (FailureCode::ProviderFailed, "no GPU")
+    );
     for body in ["", "null", "{}", r#"{"id":7}"#, r#"{"id":"../x"}"#, "<html>", r#"{"id":""}"#] {
-        assert_eq!(submitted(201, body).said, Err(ProviderError::Unknown), "{body}");
+        assert_eq!(submitted(201, body).value, Err(SubmitError::Unknown), "{body}");
     }
 }
 
@@ -110,13 +109,13 @@ fn only_a_proof_of_refusal_lets_a_create_be_sent_again() {
     for status in [408, 500, 502, 503, 504, 520] {
         assert_eq!(
             submitted(status, "<html>Bad gateway</html>"),
-            Reading::quiet(Err(ProviderError::Unknown))
+            Parsed::ok(Err(SubmitError::Unknown))
         );
     }
-    let lost = parse_submit(&Err(TransportError::Unknown("reset".into())));
-    assert_eq!(lost.said, Err(ProviderError::Unknown));
-    let refused = parse_submit(&Err(TransportError::NotSent("refused".into())));
-    assert!(matches!(refused.said, Err(ProviderError::Transient { capacity: false, .. })));
+    let lost = ACCOUNT.parse_submit(&Err(TransportError::Unknown("reset".into())));
+    assert_eq!(lost.value, Err(SubmitError::Unknown));
+    let refused = ACCOUNT.parse_submit(&Err(TransportError::NotSent("refused".into())));
+    assert!(matches!(refused.value, Err(SubmitError::Transient { capacity: false, .. })));
 }
 
 #[test]
@@ -153,10 +152,10 @@ fn refusals_say_whom_they_concern() {
         (422, "not JSON", None, "the input"),
     ];
     for (status, body, alarm, text) in cases {
-        let reading = submitted(status, body);
-        assert_eq!(reading.alarm.as_deref(), alarm, "{status} {body}");
-        let Err(ProviderError::Rejected(failure)) = reading.said else {
-            panic!("{status} {body}: {:?}", reading.said)
+        let parsed = submitted(status, body);
+        assert_eq!(parsed.alarm.as_deref(), alarm, "{status} {body}");
+        let Err(SubmitError::Rejected(failure)) = parsed.value else {
+            panic!("{status} {body}: {:?}", parsed.value)
         };
         assert_eq!(failure.code, FailureCode::ProviderRejected);
         assert!(
@@ -187,12 +186,12 @@ fn a_throttled_create_waits_as_long_as_it_is_told_in_whichever_way() {
         (&[], r#"{"detail":"Request was throttled."}"#, None),
     ];
     for (headers, body, expected) in cases {
-        let reading = parse_submit(&response(429, headers, body));
-        let Err(ProviderError::Transient { retry_after_ms, capacity, .. }) = reading.said else {
-            panic!("{headers:?} {body}: {:?}", reading.said);
+        let parsed = ACCOUNT.parse_submit(&response(429, headers, body));
+        let Err(SubmitError::Transient { retry_after_ms, capacity, .. }) = parsed.value else {
+            panic!("{headers:?} {body}: {:?}", parsed.value);
         };
         assert_eq!(
-            (retry_after_ms, capacity, reading.alarm),
+            (retry_after_ms, capacity, parsed.alarm),
             (expected, true, None),
             "{headers:?} {body}"
         );
@@ -203,18 +202,18 @@ fn a_throttled_create_waits_as_long_as_it_is_told_in_whichever_way() {
 fn every_status_means_work_an_end_or_nothing() {
     let at = |status: &str| queried(&json!({"id": "p", "status": status, "urls": {}}));
     for going_on in ["starting", "processing", "queued", "a word of tomorrow"] {
-        assert_eq!(at(going_on), Answer::Running, "{going_on}");
+        assert_eq!(at(going_on), TaskAnswer::Running, "{going_on}");
     }
     for over in ["failed", "canceled", "aborted", "succeeded"] {
-        let Answer::Failed(failure) = at(over) else { panic!("{over}: {:?}", at(over)) };
+        let TaskAnswer::Failed(failure) = at(over) else { panic!("{over}: {:?}", at(over)) };
         assert_eq!(failure.code, FailureCode::ProviderFailed, "{over}");
     }
-    assert_eq!(queried(&json!({"id": "p"})), Answer::Silent);
-    assert_eq!(queried(&json!({"id": "p", "status": 7})), Answer::Silent);
+    assert_eq!(queried(&json!({"id": "p"})), TaskAnswer::NoAnswer);
+    assert_eq!(queried(&json!({"id": "p", "status": 7})), TaskAnswer::NoAnswer);
     // Block mode fills the output early; the status decides all the same.
     assert_eq!(
         queried(&json!({"status": "processing", "output": "https://o/a.png"})),
-        Answer::Running
+        TaskAnswer::Running
     );
 }
 
@@ -222,7 +221,7 @@ fn every_status_means_work_an_end_or_nothing() {
 fn an_output_is_a_text_a_list_an_object_or_nothing() {
     let of = |output: Value| queried(&json!({"status": "succeeded", "output": output}));
     let files = |urls: &[&str]| {
-        Answer::Done(
+        TaskAnswer::Done(
             urls.iter().map(|url| Output { url: (*url).to_owned(), kind: String::new() }).collect(),
         )
     };
@@ -234,10 +233,10 @@ fn an_output_is_a_text_a_list_an_object_or_nothing() {
     assert_eq!(of(json!({"image": "https://o/a.png", "seed": 7})), files(&["https://o/a.png"]));
     assert_eq!(of(json!({"images": [{"url": "https://o/a.png"}]})), files(&["https://o/a.png"]));
     for nothing in [json!(null), json!([]), json!({}), json!("a caption"), json!(7)] {
-        let Answer::Failed(failure) = of(nothing.clone()) else { panic!("{nothing}") };
+        let TaskAnswer::Failed(failure) = of(nothing.clone()) else { panic!("{nothing}") };
         assert_eq!(failure.code, FailureCode::ProviderFailed, "{nothing}");
     }
-    let Answer::Failed(removed) =
+    let TaskAnswer::Failed(removed) =
         queried(&json!({"status": "succeeded", "output": null, "data_removed": true}))
     else {
         panic!("what was removed cannot be delivered");
@@ -248,7 +247,7 @@ fn an_output_is_a_text_a_list_an_object_or_nothing() {
 #[test]
 fn a_model_s_own_words_are_told_but_for_refused_content() {
     let failed = |error: Value| match queried(&json!({"status": "failed", "error": error})) {
-        Answer::Failed(failure) => failure,
+        TaskAnswer::Failed(failure) => failure,
         other => panic!("{other:?}"),
     };
     assert_eq!(failed(json!("CUDA out of memory")).text, "CUDA out of memory");
@@ -271,15 +270,18 @@ fn a_question_without_a_usable_answer_ends_nothing() {
         (401, Some("http 401")),
         (402, Some("http 402")),
     ] {
-        let reading = parse_query(&response(status, &[], "<html>"));
+        let parsed = ACCOUNT.parse_query(&response(status, &[], "<html>"));
         assert_eq!(
-            reading,
-            Reading { said: Answer::Silent, alarm: alarm.map(str::to_owned) },
+            parsed,
+            Parsed { value: TaskAnswer::NoAnswer, alarm: alarm.map(str::to_owned) },
             "{status}"
         );
     }
-    assert_eq!(parse_query(&response(200, &[], "<html>")).said, Answer::Silent);
-    assert_eq!(parse_query(&Err(TransportError::Unknown("lost".into()))).said, Answer::Silent);
+    assert_eq!(ACCOUNT.parse_query(&response(200, &[], "<html>")).value, TaskAnswer::NoAnswer);
+    assert_eq!(
+        ACCOUNT.parse_query(&Err(TransportError::Unknown("lost".into()))).value,
+        TaskAnswer::NoAnswer
+    );
 }
 
 #[test]
@@ -294,9 +296,9 @@ fn a_cancel_is_done_when_nothing_is_left_to_cancel() {
         (429, false),
         (500, false),
     ] {
-        assert_eq!(parse_cancel(&response(status, &[], "{}")), done, "{status}");
+        assert_eq!(ACCOUNT.parse_cancel(&response(status, &[], "{}")), done, "{status}");
     }
-    assert!(!parse_cancel(&Err(TransportError::Unknown("lost".into()))));
+    assert!(!ACCOUNT.parse_cancel(&Err(TransportError::Unknown("lost".into()))));
 }
 
 #[test]
@@ -304,23 +306,27 @@ fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
     let body = json!({"results": [
         {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"}, {"id": "../x", "webhook": WEBHOOK}, 7],
         "next": "https://elsewhere.test/v1/predictions?cursor=a%2Bb%3D&x=1", "previous": null});
-    let page = parse_list(&response(200, &[], &body.to_string())).said.unwrap();
-    assert_eq!(page.tasks, [Listed { task_id: "p2".into(), webhook_url: WEBHOOK.into() }]);
+    let page = ACCOUNT.parse_list(&response(200, &[], &body.to_string())).value.unwrap();
+    assert_eq!(page.tasks, [ListedTask { task_id: "p2".into(), webhook_url: WEBHOOK.into() }]);
     assert_eq!(page.next.as_deref(), Some("a+b="));
-    let last = parse_list(&response(200, &[], r#"{"results":[],"next":null}"#)).said.unwrap();
-    assert_eq!(last, Page { tasks: Vec::new(), next: None });
+    let last =
+        ACCOUNT.parse_list(&response(200, &[], r#"{"results":[],"next":null}"#)).value.unwrap();
+    assert_eq!(last, TaskPage { tasks: Vec::new(), next: None });
     for (status, body) in
         [(200, "{}"), (200, r#"{"results":[],"next":"https://x/y"}"#), (500, ""), (429, "{}")]
     {
-        assert_eq!(parse_list(&response(status, &[], body)).said, None, "{status} {body}");
+        assert_eq!(ACCOUNT.parse_list(&response(status, &[], body)).value, None, "{status} {body}");
     }
-    assert_eq!(parse_list(&response(401, &[], "{}")).alarm.as_deref(), Some("http 401"));
+    assert_eq!(ACCOUNT.parse_list(&response(401, &[], "{}")).alarm.as_deref(), Some("http 401"));
 }
 
 #[test]
 fn a_webhook_names_its_prediction() {
-    assert_eq!(webhook_task_id(&json!({"id": "p1", "status": "succeeded"})).as_deref(), Some("p1"));
+    assert_eq!(
+        ACCOUNT.webhook_task_id(&json!({"id": "p1", "status": "succeeded"})).as_deref(),
+        Some("p1")
+    );
     for odd in [json!(null), json!({}), json!({"id": 7}), json!({"id": "a/b"})] {
-        assert_eq!(webhook_task_id(&odd), None, "{odd}");
+        assert_eq!(ACCOUNT.webhook_task_id(&odd), None, "{odd}");
     }
 }

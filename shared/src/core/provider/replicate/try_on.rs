@@ -1,20 +1,20 @@
 //! Virtual try-on: which version of which model puts on a garment of a category
-//! (`REPLICATE_VERSIONS`), and the requests of a chain.
+//! (`REPLICATE_VERSIONS`), and the requests of a try-on's steps.
 //!
-//! The setting is JSON: `{"<category>": "<version>"}`, where the key `default` stands for every
-//! category that is not named and a version is what the provider takes as one: `owner/name:<id>`, the
-//! bare id, or an official model's `owner/name`. Without it IDM-VTON does all of them.
+//! The setting is JSON: `{"<category>": "<version>"}`, where the key `default` stands for every other
+//! category. A version is `owner/name:<id>`, the bare id, or an official model's `owner/name`.
+//! Without the setting, IDM-VTON does all categories.
 
 use serde_json::{Value, json};
 
-/// IDM-VTON, whose input names every version here must take.
+/// IDM-VTON. Every configured version must take inputs of the same names.
 pub const DEFAULT_VERSION: &str =
     "cuuupid/idm-vton:0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
 
-/// The categories that the model knows.
+/// The categories that IDM-VTON knows.
 pub const CATEGORIES: [&str; 3] = ["upper_body", "lower_body", "dresses"];
 
-/// A garment of an order.
+/// One garment of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garment<'a> {
     pub image_url: &'a str,
@@ -22,7 +22,7 @@ pub struct Garment<'a> {
     pub description: &'a str,
 }
 
-/// The version for a category. `None`: the setting has something else in its place.
+/// The version for a category. `None`: the setting has a value that is no version.
 pub fn version_of<'a>(versions: Option<&'a Value>, category: &str) -> Option<&'a str> {
     let named =
         versions.and_then(|versions| versions.get(category).or_else(|| versions.get("default")));
@@ -32,8 +32,8 @@ pub fn version_of<'a>(versions: Option<&'a Value>, category: &str) -> Option<&'a
     }
 }
 
-/// The complete request of each step but for its webhook: the first puts a garment on the person,
-/// each other on what the step before it made.
+/// The complete request of each step, except for its webhook: the first step puts a garment on the
+/// person, each later step on the result of the previous one.
 pub fn stored_requests(
     versions: Option<&Value>,
     person_url: &str,

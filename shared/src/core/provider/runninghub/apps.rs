@@ -14,17 +14,17 @@ use crate::core::error::ApiError;
 /// The variant of a tool that has only one.
 pub const STANDARD: &str = "standard";
 
-/// What is one tool's own: its request, its limits, and what an app gets of it. As JSON it is what
-/// makes two requests the same, and what the job keeps.
-pub trait Input: DeserializeOwned + Serialize {
+/// The request of one tool: its limits, and the fields that its app gets. Two requests are the same
+/// if their JSON is; the job keeps that JSON.
+pub trait ToolInput: DeserializeOwned + Serialize {
     const TOOL: &'static str;
 
-    /// Fills in defaults and refuses what is beyond a limit, by an error that names the field.
+    /// Fills in defaults, and refuses a value beyond a limit with an error that names the field.
     fn checked(self) -> Result<Self, ApiError> {
         Ok(self)
     }
 
-    /// Which of the tool's apps is meant.
+    /// Which of the tool's apps runs this request.
     fn variant(&self) -> &'static str {
         STANDARD
     }
@@ -33,36 +33,36 @@ pub trait Input: DeserializeOwned + Serialize {
 }
 
 /// `(nodeId, fieldName)`
-pub type Node = (&'static str, &'static str);
+pub type AppNode = (&'static str, &'static str);
 
-/// A field of a request, and the node that takes it where the setting names no other.
+/// A field of a request, and the node that takes it unless the setting names another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
     /// RunningHub takes every value as text.
     pub value: String,
-    /// `None` sends the value only where the setting names a node.
-    pub node: Option<Node>,
-    /// The value is the URL of a file that the provider will open.
+    /// `None`: the value is sent only if the setting names a node.
+    pub node: Option<AppNode>,
+    /// The value is the URL of a file that the provider downloads.
     pub is_file: bool,
 }
 
 impl Field {
-    pub fn file(name: &'static str, url: &str, node: Node) -> Self {
+    pub fn file(name: &'static str, url: &str, node: AppNode) -> Self {
         Self { name, value: url.to_owned(), node: Some(node), is_file: true }
     }
 
-    pub fn value(name: &'static str, value: impl ToString, node: Option<Node>) -> Self {
+    pub fn value(name: &'static str, value: impl ToString, node: Option<AppNode>) -> Self {
         Self { name, value: value.to_string(), node, is_file: false }
     }
 }
 
-/// The complete provider request of one step but for webhook URL and key, as its row stores it.
+/// The complete provider request of one step, except for webhook URL and key, as its row stores it.
 /// `None`: the setting names no app for this tool and variant.
 pub fn stored_request(apps: &Value, tool: &str, variant: &str, fields: &[Field]) -> Option<Value> {
     let app = apps.get(tool)?.get(variant)?;
     let id = app.get("webappId").unwrap_or(app);
-    let id = super::id_text(id)?;
+    let id = super::super::task_id(id)?;
     let nodes: Vec<_> = fields
         .iter()
         .filter_map(|field| {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn named_nodes_replace_add_and_remove() {
+    fn the_setting_replaces_adds_and_removes_nodes() {
         let apps = json!({"t": {"pro": {"webappId": 1_990_123_456_789_012_345_u64,
             "nodes": {"imageUrl": ["27", "image"], "prompt": null, "category": ["9", "select"]}}}});
         let request = stored_request(&apps, "t", "pro", &fields()).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_is_not_named_is_none() {
+    fn a_tool_without_an_app_has_no_request() {
         let none =
             [json!(null), json!({}), json!([]), json!({"t": {}}), json!({"t": {"standard": ""}})];
         for apps in none.into_iter().chain([json!({"t": {"standard": "../x"}})]) {

@@ -1,27 +1,27 @@
-//! RunningHub's codes as data: what each means for the step, and the words its owner reads.
+//! RunningHub's error codes as data: what each means for the step, and the words its owner reads.
 //!
-//! The table covers both generations of the API. A code that is not in it is a final refusal:
-//! an answer with an error code proves that nothing was started.
+//! The table covers both generations of the API. A code that is missing in it is a final refusal:
+//! an answer with an error code proves that the provider started nothing.
 
 use crate::core::job::FailureCode;
 
-/// What a code means.
+/// What we do about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// The request is at fault.
     Reject,
     /// The content was refused; its owner can change it.
     Refuse,
-    /// Our account, key or app is at fault: final for the job, and somebody must be told.
+    /// Our account, key or app is at fault: final for the job, and an alarm for the operator.
     Alarm,
-    /// Full: back into the queue without counting as an attempt.
+    /// The provider is full: requeue the step; the attempt does not count.
     Capacity,
-    /// A passing fault: a few more attempts.
+    /// A transient fault: retry the step.
     Retry { after_ms: Option<u32> },
-    /// Not an error: the task works or waits.
+    /// No error: the task runs or is queued.
     Working,
-    /// No such task.
-    Lost,
+    /// The provider knows no such task.
+    NoSuchTask,
 }
 
 /// One row of the table.
@@ -30,12 +30,12 @@ pub struct Code {
     pub number: u16,
     pub name: &'static str,
     pub act: Act,
-    /// What the job's owner reads.
+    /// The words for the job's owner.
     pub text: &'static str,
 }
 
 impl Code {
-    /// The failure code of a submit that this code ended.
+    /// The failure code of a submit that was refused with this code.
     pub fn failure_code(&self) -> FailureCode {
         match self.act {
             Act::Refuse => FailureCode::ContentRefused,
@@ -44,7 +44,7 @@ impl Code {
     }
 }
 
-/// Looks a code up, as number or as text.
+/// Finds a code by its number, given as text.
 pub fn find(code: &str) -> Option<&'static Code> {
     let number: u16 = code.trim().parse().ok()?;
     CODES.iter().find(|row| row.number == number)
@@ -69,7 +69,7 @@ pub const CODES: &[Code] = &[
     row(415, "TASK_INSTANCE_MAXED", Act::Capacity, BUSY),
     row(416, "TASK_CREATE_FAILED_BY_NOT_ENOUGH_WALLET", Act::Alarm, UNAVAILABLE),
     row(421, "TASK_QUEUE_MAXED", Act::Capacity, BUSY),
-    row(423, "TASK_NOT_FOUNED", Act::Lost, NO_TASK),
+    row(423, "TASK_NOT_FOUNED", Act::NoSuchTask, NO_TASK),
     row(433, "VALIDATE_PROMPT_FAILED", Act::Reject, PARAMETERS),
     row(435, "INSTANCE_NOT_FOUND", Act::Alarm, UNAVAILABLE),
     row(436, "EXCLUSIVE_INSTANCE_REQUIRED", Act::Alarm, UNAVAILABLE),
@@ -80,7 +80,7 @@ pub const CODES: &[Code] = &[
     row(804, "APIKEY_TASK_IS_RUNNING", Act::Working, "the task is running"),
     row(805, "APIKEY_TASK_STATUS_ERROR", Act::Reject, "the provider could not finish the task"),
     row(806, "APIKEY_USER_NOT_FOUND", Act::Reject, UNAVAILABLE),
-    row(807, "APIKEY_TASK_NOT_FOUND", Act::Lost, NO_TASK),
+    row(807, "APIKEY_TASK_NOT_FOUND", Act::NoSuchTask, NO_TASK),
     row(808, "APIKEY_UPLOAD_FAILED", RETRY, INPUT),
     row(
         809,
@@ -98,7 +98,7 @@ pub const CODES: &[Code] = &[
     row(1001, "INVALID_URL", Act::Reject, PARAMETERS),
     row(1002, "INVALID_API_KEY", Act::Alarm, UNAVAILABLE),
     row(1003, "RATE_LIMIT", Act::Capacity, BUSY),
-    row(1004, "TASK_NOT_FOUND", Act::Lost, NO_TASK),
+    row(1004, "TASK_NOT_FOUND", Act::NoSuchTask, NO_TASK),
     row(1005, "INTERNAL_ERROR", RETRY, FAULT),
     row(1006, "EXECUTION_TIMEOUT", RETRY, "the provider ran out of time"),
     row(1007, "PARAMETER_INVALID", Act::Reject, PARAMETERS),
@@ -128,12 +128,12 @@ mod tests {
     use crate::core::job::FailureCode;
 
     #[test]
-    fn numbers_are_unique_and_in_order() {
+    fn the_table_is_sorted_by_unique_numbers() {
         assert!(CODES.is_sorted_by(|a, b| a.number < b.number));
     }
 
     #[test]
-    fn a_code_is_found_by_number_or_text() {
+    fn a_code_is_found_by_its_number_as_text() {
         assert_eq!(find("421").map(|row| row.name), Some("TASK_QUEUE_MAXED"));
         assert_eq!(
             find(" 1501 ").map(super::Code::failure_code),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn capacity_is_told_from_faults() {
+    fn only_codes_of_a_full_provider_mean_capacity() {
         let full: Vec<_> =
             CODES.iter().filter(|row| row.act == Act::Capacity).map(|row| row.number).collect();
         assert_eq!(full, [415, 421, 814, 1003, 1520]);

@@ -1,29 +1,34 @@
 //! RunningHub's answers as recorded or documented, and what we read in them.
 
-use super::{Account, codes, parse_cancel, parse_query, parse_submit, webhook_task_id};
+use super::{RunningHubAccount, codes};
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::{Accepted, Answer, Output, ProviderError};
-use crate::core::transport::{HttpResponse, TransportError};
+use crate::core::provider::{
+    Accepted, Asynchronous as _, Output, SubmitDetails, SubmitError, TaskAnswer,
+};
+use crate::core::transport::{HttpResponse, HttpResult, TransportError};
 use serde_json::{Value, json};
 
-const ACCOUNT: Account<'static> = Account { base_url: "https://rh.test/", api_key: "k" };
+const DETAILS: SubmitDetails<'static> =
+    SubmitDetails { webhook_url: "https://f/hook", previous_output_url: None, run_ms: 1 };
+const ACCOUNT: RunningHubAccount<'static> =
+    RunningHubAccount { base_url: "https://rh.test/", api_key: "k" };
 
-fn answer(status: u16, body: &str) -> Result<HttpResponse, TransportError> {
+fn answer(status: u16, body: &str) -> HttpResult {
     Ok(HttpResponse { status, headers: Vec::new(), body: body.to_owned() })
 }
 
-fn submit(status: u16, body: &str) -> Result<Accepted, ProviderError> {
-    parse_submit(&answer(status, body)).said
+fn submit(status: u16, body: &str) -> Result<Accepted, SubmitError> {
+    ACCOUNT.parse_submit(&answer(status, body)).value
 }
 
-fn query(body: &str) -> Answer {
-    parse_query(&answer(200, body)).said
+fn query(body: &str) -> TaskAnswer {
+    ACCOUNT.parse_query(&answer(200, body)).value
 }
 
 #[test]
 fn requests_are_what_the_provider_documents() {
     let stored = json!({"path": "/openapi/v2/run/ai-app/7", "body": {"nodeInfoList": []}});
-    let request = ACCOUNT.build_submit(&stored, "https://f/hook").unwrap();
+    let request = ACCOUNT.build_submit(&stored, &DETAILS).unwrap();
     assert_eq!(request.url, "https://rh.test/openapi/v2/run/ai-app/7");
     assert_eq!(request.timeout_ms, 20_000);
     assert!(request.headers.contains(&("authorization".into(), "Bearer k".into())));
@@ -43,7 +48,7 @@ fn only_a_stored_request_of_ours_is_sent() {
         json!({"path": "@evil.test/", "body": {}}),
         json!({"path": "/openapi/v2/x", "body": []}),
     ] {
-        assert_eq!(ACCOUNT.build_submit(&stored, "https://f/hook"), None, "{stored}");
+        assert_eq!(ACCOUNT.build_submit(&stored, &DETAILS), None, "{stored}");
     }
 }
 
@@ -66,7 +71,7 @@ fn an_id_that_lost_its_digits_is_no_id() {
     for id in ["1.990123456789012e18", "0", "\"\"", "null", "\"../7\"", "[]"] {
         assert_eq!(
             submit(200, &format!(r#"{{"taskId":{id}}}"#)),
-            Err(ProviderError::Unknown),
+            Err(SubmitError::Unknown),
             "{id}"
         );
     }
@@ -76,9 +81,12 @@ fn an_id_that_lost_its_digits_is_no_id() {
 fn node_errors_announce_a_failure_in_spite_of_code_zero() {
     let tips = r#"{\"result\":false,\"node_errors\":{\"3\":{\"errors\":[]}}}"#;
     let body = format!(r#"{{"taskId":"5","promptTips":"{tips}"}}"#);
-    assert_eq!(submit(200, &body).unwrap().doomed.unwrap().code, FailureCode::ProviderRejected);
+    assert_eq!(
+        submit(200, &body).unwrap().early_failure.unwrap().code,
+        FailureCode::ProviderRejected
+    );
     let fine = r#"{"taskId":"5","promptTips":"{\"result\":true,\"node_errors\":{}}"}"#;
-    assert_eq!(submit(200, fine).unwrap().doomed, None);
+    assert_eq!(submit(200, fine).unwrap().early_failure, None);
 }
 
 #[test]
@@ -90,11 +98,11 @@ fn the_three_error_shapes_mean_the_same() {
         r#"{"errorCode":421,"errorMessage":"TASK_QUEUE_MAXED"}"#,
     ] {
         assert!(
-            matches!(submit(200, body), Err(ProviderError::Transient { capacity: true, .. })),
+            matches!(submit(200, body), Err(SubmitError::Transient { capacity: true, .. })),
             "{body}"
         );
     }
-    assert!(matches!(submit(421, ""), Err(ProviderError::Transient { capacity: true, .. })));
+    assert!(matches!(submit(421, ""), Err(SubmitError::Transient { capacity: true, .. })));
 }
 
 #[test]
@@ -104,24 +112,24 @@ fn every_code_has_its_class_in_every_shape() {
             format!(r#"{{"code":{},"msg":"m"}}"#, row.number),
             format!(r#"{{"errorCode":"{}","errorMessage":"m"}}"#, row.number),
         ] {
-            let reading = parse_submit(&answer(200, &body));
-            let fits = match (row.act, reading.said) {
-                (codes::Act::Capacity, Err(ProviderError::Transient { capacity, .. })) => capacity,
-                (codes::Act::Retry { .. }, Err(ProviderError::Transient { capacity, .. })) => {
+            let parsed = ACCOUNT.parse_submit(&answer(200, &body));
+            let fits = match (row.act, parsed.value) {
+                (codes::Act::Capacity, Err(SubmitError::Transient { capacity, .. })) => capacity,
+                (codes::Act::Retry { .. }, Err(SubmitError::Transient { capacity, .. })) => {
                     !capacity
                 }
-                (codes::Act::Working, Err(ProviderError::Unknown)) => true,
-                (codes::Act::Refuse, Err(ProviderError::Rejected(failure))) => {
+                (codes::Act::Working, Err(SubmitError::Unknown)) => true,
+                (codes::Act::Refuse, Err(SubmitError::Rejected(failure))) => {
                     failure.code == FailureCode::ContentRefused
                 }
                 (
-                    codes::Act::Reject | codes::Act::Alarm | codes::Act::Lost,
-                    Err(ProviderError::Rejected(failure)),
+                    codes::Act::Reject | codes::Act::Alarm | codes::Act::NoSuchTask,
+                    Err(SubmitError::Rejected(failure)),
                 ) => failure.code == FailureCode::ProviderRejected,
                 _ => false,
             };
             assert!(fits, "{body}");
-            assert_eq!(reading.alarm.is_some(), row.act == codes::Act::Alarm, "{body}");
+            assert_eq!(parsed.alarm.is_some(), row.act == codes::Act::Alarm, "{body}");
         }
     }
 }
@@ -147,63 +155,67 @@ fn http_statuses_without_a_code() {
     for (status, class) in cases {
         let found = match submit(status, "<html>") {
             Ok(_) => "accepted",
-            Err(ProviderError::Rejected(_)) => "rejected",
-            Err(ProviderError::Transient { capacity: true, .. }) => "capacity",
-            Err(ProviderError::Transient { .. }) => "transient",
-            Err(ProviderError::Unknown) => "unknown",
+            Err(SubmitError::Rejected(_)) => "rejected",
+            Err(SubmitError::Transient { capacity: true, .. }) => "capacity",
+            Err(SubmitError::Transient { .. }) => "transient",
+            Err(SubmitError::Unknown) => "unknown",
         };
         assert_eq!(found, class, "{status}");
     }
-    assert!(parse_submit(&answer(401, "")).alarm.is_some());
+    assert!(ACCOUNT.parse_submit(&answer(401, "")).alarm.is_some());
 }
 
 #[test]
 fn a_named_delay_is_passed_on() {
     let mut response = answer(429, "").unwrap();
     response.headers.push(("retry-after".into(), "40".into()));
-    let said = parse_submit(&Ok(response)).said;
-    assert!(matches!(said, Err(ProviderError::Transient { retry_after_ms: Some(40_000), .. })));
+    let said = ACCOUNT.parse_submit(&Ok(response)).value;
+    assert!(matches!(said, Err(SubmitError::Transient { retry_after_ms: Some(40_000), .. })));
 }
 
 #[test]
 fn no_answer_is_unknown_only_when_something_was_sent() {
-    let unknown = parse_submit(&Err(TransportError::Unknown("timeout".into()))).said;
-    assert_eq!(unknown, Err(ProviderError::Unknown));
-    let refused = parse_submit(&Err(TransportError::NotSent("dns".into()))).said;
-    assert!(matches!(refused, Err(ProviderError::Transient { capacity: false, .. })));
-    assert_eq!(parse_query(&Err(TransportError::Unknown("timeout".into()))).said, Answer::Silent);
+    let unknown = ACCOUNT.parse_submit(&Err(TransportError::Unknown("timeout".into()))).value;
+    assert_eq!(unknown, Err(SubmitError::Unknown));
+    let refused = ACCOUNT.parse_submit(&Err(TransportError::NotSent("dns".into()))).value;
+    assert!(matches!(refused, Err(SubmitError::Transient { capacity: false, .. })));
+    assert_eq!(
+        ACCOUNT.parse_query(&Err(TransportError::Unknown("timeout".into()))).value,
+        TaskAnswer::NoAnswer
+    );
 }
 
 #[test]
 fn an_unlisted_code_is_final_and_alarms_but_a_server_error_is_not_final() {
-    let reading = parse_submit(&answer(200, r#"{"code":7777,"msg":"new"}"#));
-    assert!(matches!(reading.said, Err(ProviderError::Rejected(_))));
-    assert!(reading.alarm.is_some());
-    assert!(matches!(submit(503, r#"{"code":7777}"#), Err(ProviderError::Transient { .. })));
+    let parsed = ACCOUNT.parse_submit(&answer(200, r#"{"code":7777,"msg":"new"}"#));
+    assert!(matches!(parsed.value, Err(SubmitError::Rejected(_))));
+    assert!(parsed.alarm.is_some());
+    assert!(matches!(submit(503, r#"{"code":7777}"#), Err(SubmitError::Transient { .. })));
 }
 
 #[test]
 fn progress_by_status_word() {
     for word in ["CREATE", "QUEUED", "RUNNING", "SOMETHING_NEW", ""] {
         let body = format!(r#"{{"taskId":"5","status":"{word}","errorCode":"","results":null}}"#);
-        assert_eq!(query(&body), Answer::Running, "{word}");
+        assert_eq!(query(&body), TaskAnswer::Running, "{word}");
     }
     for word in ["FAILED", "CANCEL"] {
         let body = format!(r#"{{"taskId":"5","status":"{word}","errorCode":""}}"#);
-        assert!(matches!(query(&body), Answer::Failed(_)), "{word}");
+        assert!(matches!(query(&body), TaskAnswer::Failed(_)), "{word}");
     }
-    assert_eq!(query(r#"{"code":0,"msg":"success","data":"RUNNING"}"#), Answer::Running);
+    assert_eq!(query(r#"{"code":0,"msg":"success","data":"RUNNING"}"#), TaskAnswer::Running);
     assert_eq!(
         query(r#"{"code":804,"msg":"APIKEY_TASK_IS_RUNNING","data":null}"#),
-        Answer::Running
+        TaskAnswer::Running
     );
-    assert_eq!(query("{}"), Answer::Silent);
-    assert_eq!(query("<html>"), Answer::Silent);
+    assert_eq!(query("{}"), TaskAnswer::NoAnswer);
+    assert_eq!(query("<html>"), TaskAnswer::NoAnswer);
 }
 
 #[test]
 fn results_in_both_shapes() {
-    let wanted = Answer::Done(vec![Output { url: "https://o/a.png".into(), kind: "png".into() }]);
+    let wanted =
+        TaskAnswer::Done(vec![Output { url: "https://o/a.png".into(), kind: "png".into() }]);
     assert_eq!(
         query(
             r#"{"taskId":5,"status":"SUCCESS","errorCode":"","results":[{"url":"https://o/a.png","outputType":"png"}]}"#
@@ -218,7 +230,7 @@ fn results_in_both_shapes() {
     );
     assert!(matches!(
         query(r#"{"taskId":"5","status":"SUCCESS","results":null}"#),
-        Answer::Failed(_)
+        TaskAnswer::Failed(_)
     ));
 }
 
@@ -226,33 +238,33 @@ fn results_in_both_shapes() {
 fn an_error_code_in_a_poll_is_a_failure_whatever_the_status() {
     let body = r#"{"taskId":"5","status":"SUCCESS","errorCode":"805","errorMessage":"x",
         "failedReason":{"node_name":"KSampler","exception_message":"out of memory","traceback":"secret"}}"#;
-    let Answer::Failed(failure) = query(body) else { panic!("not failed") };
+    let TaskAnswer::Failed(failure) = query(body) else { panic!("not failed") };
     assert_eq!(failure, Failure::new(FailureCode::ProviderFailed, "out of memory"));
     let refused =
         query(r#"{"taskId":"5","status":"RUNNING","errorCode":"1501","errorMessage":"nsfw"}"#);
     assert!(
-        matches!(refused, Answer::Failed(failure) if failure.code == FailureCode::ContentRefused)
+        matches!(refused, TaskAnswer::Failed(failure) if failure.code == FailureCode::ContentRefused)
     );
     let passing = query(r#"{"taskId":"5","status":"FAILED","errorCode":1015,"errorMessage":"x"}"#);
-    assert!(matches!(passing, Answer::Interrupted(_)));
+    assert!(matches!(passing, TaskAnswer::Interrupted(_)));
     let legacy =
         query(r#"{"code":805,"msg":"E","data":{"failedReason":{"exception_message":"bad"}}}"#);
-    assert!(matches!(legacy, Answer::Failed(failure) if failure.text == "bad"));
+    assert!(matches!(legacy, TaskAnswer::Failed(failure) if failure.text == "bad"));
 }
 
 #[test]
 fn an_error_of_the_query_says_nothing_about_the_task() {
     for body in [r#"{"errorCode":"1003","errorMessage":"slow down"}"#, r#"{"code":1005,"msg":"x"}"#]
     {
-        assert_eq!(query(body), Answer::Silent, "{body}");
+        assert_eq!(query(body), TaskAnswer::NoAnswer, "{body}");
     }
-    let dead_key = parse_query(&answer(200, r#"{"code":412,"msg":"TOKEN_INVALID"}"#));
-    assert_eq!(dead_key.said, Answer::Silent);
+    let dead_key = ACCOUNT.parse_query(&answer(200, r#"{"code":412,"msg":"TOKEN_INVALID"}"#));
+    assert_eq!(dead_key.value, TaskAnswer::NoAnswer);
     assert!(dead_key.alarm.is_some());
     for code in [423, 807, 1004] {
-        assert_eq!(query(&format!(r#"{{"code":{code},"msg":"none"}}"#)), Answer::Lost);
+        assert_eq!(query(&format!(r#"{{"code":{code},"msg":"none"}}"#)), TaskAnswer::NoSuchTask);
     }
-    assert_eq!(parse_query(&answer(503, "")).said, Answer::Silent);
+    assert_eq!(ACCOUNT.parse_query(&answer(503, "")).value, TaskAnswer::NoAnswer);
 }
 
 #[test]
@@ -261,13 +273,13 @@ fn a_cancel_is_over_when_taken_or_when_nothing_is_left() {
         r#"{"code":0,"msg":"success","data":null}"#,
         r#"{"code":807,"msg":"APIKEY_TASK_NOT_FOUND"}"#,
     ] {
-        assert!(parse_cancel(&answer(200, body)), "{body}");
+        assert!(ACCOUNT.parse_cancel(&answer(200, body)), "{body}");
     }
     for body in [r#"{"code":412,"msg":"TOKEN_INVALID"}"#, r#"{"code":1003,"msg":"slow"}"#] {
-        assert!(!parse_cancel(&answer(200, body)), "{body}");
+        assert!(!ACCOUNT.parse_cancel(&answer(200, body)), "{body}");
     }
-    assert!(!parse_cancel(&answer(502, "<html>")));
-    assert!(!parse_cancel(&Err(TransportError::Unknown("timeout".into()))));
+    assert!(!ACCOUNT.parse_cancel(&answer(502, "<html>")));
+    assert!(!ACCOUNT.parse_cancel(&Err(TransportError::Unknown("timeout".into()))));
 }
 
 #[test]
@@ -279,7 +291,11 @@ fn a_webhook_names_its_task_in_either_form() {
         json!({"event": "TASK_END", "eventData": "{\"taskId\":\"1990123456789012345\"}"}),
     ];
     for body in bodies {
-        assert_eq!(webhook_task_id(&body).as_deref(), Some("1990123456789012345"), "{body}");
+        assert_eq!(
+            ACCOUNT.webhook_task_id(&body).as_deref(),
+            Some("1990123456789012345"),
+            "{body}"
+        );
     }
-    assert_eq!(webhook_task_id(&json!({"eventData": "not json"})), None);
+    assert_eq!(ACCOUNT.webhook_task_id(&json!({"eventData": "not json"})), None);
 }

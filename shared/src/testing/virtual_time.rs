@@ -1,11 +1,11 @@
-//! One job with parallel steps at a synchronous provider, in time that passes only when everybody waits.
+//! One job with parallel steps at a synchronous provider. Time passes only while every future waits.
 //!
-//! The database part follows the SQL functions only as far as fencing, clocks and slots go; the SQL itself is tested
-//! against Postgres. Any call can be cut: the worker is dropped there, as a killed one would be.
+//! The database part follows the SQL functions only as far as fencing, clocks and slots go; the SQL
+//! itself is tested against Postgres. Any call can be cut: the worker is dropped there, as if killed.
 
 mod transport;
 
-use super::world::Cut;
+use super::single_step::Cut;
 use crate::core::config::Config;
 use crate::core::transport::{HttpRequest, HttpResponse, Transport};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const USER: &str = "00000000-0000-4000-8000-000000000001";
 const LEASE_MS: u64 = 90_000;
 const RUN_MS: u64 = 600_000;
 const ATTEMPT_MAX: i64 = 3;
-/// What any call but the provider's takes.
+/// The duration of every call except the provider's.
 const CALL_MS: u32 = 5;
 
 #[derive(Debug, Default, Clone)]
@@ -32,12 +32,12 @@ pub(crate) struct StepState {
     pub url: Option<String>,
     pub error: Option<String>,
     pub refunds: usize,
-    /// Worked on at this moment.
+    /// How many calls work on the step at this moment.
     pub workers: usize,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct VirtualState {
     pub now: u64,
     pub calls: usize,
     pub cut: Option<Cut>,
@@ -46,34 +46,34 @@ pub(crate) struct State {
     pub steps: Vec<StepState>,
     pub slots: usize,
     pub work_ms: u32,
-    /// What the provider answers, by step; the last one stays.
+    /// The provider's answers by step; the last one repeats.
     pub answers: Vec<Vec<(u16, String)>>,
     pub generated: Vec<usize>,
     pub objects: Vec<String>,
     pub storage_down: bool,
-    /// How large the product image is.
+    /// The size of the product image.
     pub file_bytes: u64,
-    /// Which key each call to the provider was made with.
+    /// The key of each call to the provider.
     pub keys: Vec<String>,
     pub hints: Vec<u32>,
     pub beats: usize,
     /// The database answers no heartbeat.
-    pub deaf: bool,
+    pub ignores_heartbeats: bool,
     random: u128,
 }
 
-pub(crate) struct Shift(pub RefCell<State>);
+pub(crate) struct VirtualTime(pub RefCell<VirtualState>);
 
-impl Shift {
+impl VirtualTime {
     pub(crate) fn new(steps: usize) -> Self {
         let step = StepState { status: "queued", ..StepState::default() };
-        Self(RefCell::new(State {
+        Self(RefCell::new(VirtualState {
             now: 1_000_000,
             steps: vec![step; steps],
             slots: 5,
             work_ms: 10_000,
             answers: vec![Vec::new(); steps],
-            ..State::default()
+            ..VirtualState::default()
         }))
     }
 
@@ -86,7 +86,7 @@ impl Shift {
         }
     }
 
-    /// Runs to the end, letting time pass whenever everybody waits. `None`: the worker was cut down.
+    /// Runs `work` to its end; time passes whenever every future waits. `None`: the worker was cut.
     pub(crate) fn drive<R>(&self, work: impl Future<Output = R>) -> Option<R> {
         let mut work = pin!(work);
         loop {
@@ -99,7 +99,7 @@ impl Shift {
         }
     }
 
-    /// Runs until the clock shows that time; the worker is then left where it is.
+    /// Runs `work` until the clock shows `until`, and leaves it there.
     pub(crate) fn drive_until<R>(
         &self,
         mut work: Pin<&mut impl Future<Output = R>>,
@@ -109,7 +109,7 @@ impl Shift {
             if let Poll::Ready(result) = self.poll(work.as_mut()) {
                 return Some(result);
             }
-            assert!(self.pass_time(), "nobody waits for anything");
+            assert!(self.pass_time(), "no future waits for the clock");
         }
         None
     }
@@ -132,14 +132,14 @@ impl Shift {
         true
     }
 
-    /// The clock moves while nobody runs.
-    pub(crate) fn later(&self, ms: u64) {
+    /// Moves the clock while no worker runs.
+    pub(crate) fn advance(&self, ms: u64) {
         let mut state = self.0.borrow_mut();
         state.now += ms;
         state.timers.clear();
     }
 
-    /// One pass of the healer: steps whose lease is over go back, or fail where no attempt is left.
+    /// One sweep: requeues steps whose lease has expired, or fails them if no attempt is left.
     pub(crate) fn sweep(&self) {
         let mut state = self.0.borrow_mut();
         let now = state.now;
@@ -160,7 +160,7 @@ impl Shift {
         self.0.borrow().steps[number - 1].clone()
     }
 
-    async fn call<R>(&self, effect: impl FnOnce(&mut State) -> R) -> R {
+    async fn call<R>(&self, effect: impl FnOnce(&mut VirtualState) -> R) -> R {
         let cut = {
             let mut state = self.0.borrow_mut();
             let number = state.calls;
@@ -183,7 +183,7 @@ impl Shift {
         std::future::pending::<()>().await;
     }
 
-    /// The provider at work. Whoever is dropped meanwhile works no more.
+    /// Makes a card: takes `work_ms`, and counts as work until it is dropped.
     async fn generate(&self, request: &HttpRequest) -> HttpResponse {
         let body = request.body.as_deref().unwrap_or_default();
         let steps = self.0.borrow().steps.len();
@@ -198,7 +198,7 @@ impl Shift {
             state.generated.push(number);
             let answers = &mut state.answers[number - 1];
             let (status, body) = match answers.len() {
-                0 => (200, PICTURE.to_owned()),
+                0 => (200, IMAGE_ANSWER.to_owned()),
                 1 => answers[0].clone(),
                 _ => answers.remove(0),
             };
@@ -208,19 +208,19 @@ impl Shift {
     }
 }
 
-/// The smallest answer with a picture in it.
-pub(crate) const PICTURE: &str = r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]},"finishReason":"STOP"}]}"#;
+/// The smallest answer with an image in it.
+pub(crate) const IMAGE_ANSWER: &str = r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]},"finishReason":"STOP"}]}"#;
 
-/// A step must never be worked on twice at once.
-struct AtWork<'a>(&'a Shift, usize);
+/// Asserts that no two workers work on one step at once.
+struct AtWork<'a>(&'a VirtualTime, usize);
 
 impl<'a> AtWork<'a> {
-    fn on(shift: &'a Shift, number: usize) -> Self {
-        let mut state = shift.0.borrow_mut();
+    fn on(time: &'a VirtualTime, number: usize) -> Self {
+        let mut state = time.0.borrow_mut();
         let step = &mut state.steps[number - 1];
         step.workers += 1;
-        assert_eq!(step.workers, 1, "step {number} is run beside itself");
-        Self(shift, number)
+        assert_eq!(step.workers, 1, "step {number} is worked on twice at once");
+        Self(time, number)
     }
 }
 
@@ -237,7 +237,7 @@ impl StepState {
     }
 }
 
-impl State {
+impl VirtualState {
     fn rpc(&mut self, function: &str, args: &Value) -> Value {
         match function {
             "step_claim_v1" => return self.claim(args["p_limit"].as_u64().unwrap()),
@@ -284,7 +284,7 @@ impl State {
                     ("queued", now + args["p_delay_ms"].as_u64().unwrap());
                 "queued"
             }
-            other => panic!("the shift does not know {other}"),
+            other => panic!("there is no double of {other}"),
         };
         json!([{"outcome": outcome, "job_status": "running", "refunded": 0}])
     }

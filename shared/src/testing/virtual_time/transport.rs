@@ -1,10 +1,10 @@
-//! What the world answers in a [`Shift`]: the database, the provider, storage, the clock.
+//! The answers of database, provider, storage and clock in [`VirtualTime`].
 
 use futures_util::future::poll_fn;
 use serde_json::{Value, json};
 use std::task::Poll;
 
-use super::Shift;
+use super::VirtualTime;
 use crate::core::transport::{
     CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
@@ -13,14 +13,14 @@ fn answer(status: u16, body: &Value) -> HttpResponse {
     HttpResponse { status, headers: Vec::new(), body: body.to_string() }
 }
 
-impl Transport for Shift {
+impl Transport for VirtualTime {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         if request.url.contains(":generateContent") {
             return Ok(self.generate(&request).await);
         }
-        if self.0.borrow().deaf && request.url.ends_with("step_heartbeat_v1") {
+        if self.0.borrow().ignores_heartbeats && request.url.ends_with("step_heartbeat_v1") {
             self.sleep(request.timeout_ms).await;
-            return Err(TransportError::Unknown("deaf".to_owned()));
+            return Err(TransportError::Unknown("no answer".to_owned()));
         }
         let args: Value = serde_json::from_str(request.body.as_deref().unwrap_or("{}")).unwrap();
         Ok(self
@@ -29,7 +29,7 @@ impl Transport for Shift {
                 None if request.url.ends_with("/object/list/results") => {
                     answer(200, &state.list(&args))
                 }
-                None => panic!("nobody is at {}", request.url),
+                None => panic!("no server has the address {}", request.url),
             })
             .await)
     }

@@ -1,8 +1,8 @@
-//! One job with one step, its database, its provider and its storage, behind a [`Transport`].
+//! One job with one step, with its database, provider and storage behind a [`Transport`].
 //!
 //! The database part follows the SQL functions only as far as fencing and clocks go; the SQL itself
 //! is tested against Postgres. Any call can be cut: the future waits there for ever, and the test
-//! drops it, as a killed worker would.
+//! drops it, as if the worker was killed.
 
 use crate::core::config::Config;
 use crate::core::transport::{
@@ -17,7 +17,7 @@ const LEASE_MS: u64 = 25_000;
 const RUN_MS: u64 = 600_000;
 const COPY_MS: u64 = 90_000;
 
-/// Where a call is cut: before it has any effect, or after, with its answer lost.
+/// Where a worker is cut: before a call has any effect, or after it, with the answer lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     Before(usize),
@@ -25,11 +25,11 @@ pub(crate) enum Cut {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct SingleStepState {
     pub now: u64,
     pub calls: usize,
     pub cut: Option<Cut>,
-    /// Cut: whatever the worker did side by side stands still too.
+    /// The worker was cut: its parallel calls stop too.
     pub dead: bool,
     pub status: &'static str,
     pub run: i64,
@@ -44,18 +44,23 @@ pub(crate) struct State {
     pub refunds: usize,
     pub submits: usize,
     pub objects: Vec<String>,
-    /// The webhook reached us and named this task.
+    /// The task that a received webhook named.
     pub inbox: Option<String>,
     /// Whether the provider's webhook arrives at all.
     pub webhooks: bool,
     random: u128,
 }
 
-pub(crate) struct World(pub RefCell<State>);
+pub(crate) struct SingleStepWorld(pub RefCell<SingleStepState>);
 
-impl World {
+impl SingleStepWorld {
     pub(crate) fn new(webhooks: bool) -> Self {
-        Self(RefCell::new(State { now: 1_000_000, status: "queued", webhooks, ..State::default() }))
+        Self(RefCell::new(SingleStepState {
+            now: 1_000_000,
+            status: "queued",
+            webhooks,
+            ..SingleStepState::default()
+        }))
     }
 
     pub(crate) fn config() -> Config {
@@ -74,7 +79,7 @@ impl World {
         }
     }
 
-    /// Is the future to be dropped at this call? `None`: go on.
+    /// Where this call is cut. `None`: it is not.
     fn next_call(&self) -> Option<Cut> {
         let mut state = self.0.borrow_mut();
         let number = state.calls;
@@ -101,8 +106,8 @@ impl World {
     }
 }
 
-impl State {
-    /// Another worker, which nothing cuts.
+impl SingleStepState {
+    /// Begins a new worker, which is not cut.
     pub(crate) fn revive(&mut self) {
         (self.cut, self.dead) = (None, false);
     }
@@ -135,7 +140,7 @@ impl State {
             "sweep_begin_v1" => json!({"sweep_id": 1}),
             "sweep_end_v1" => json!({"stuck": 0, "violations": 0, "remaining": 0}),
             "jobs_sweep_v1" => self.rescue(),
-            other => panic!("the world does not know {other}"),
+            other => panic!("there is no double of {other}"),
         };
         json!([row])
     }
@@ -273,7 +278,7 @@ impl State {
     }
 }
 
-impl Transport for World {
+impl Transport for SingleStepWorld {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let cut = self.next_call();
         if matches!(cut, Some(Cut::Before(_))) {
