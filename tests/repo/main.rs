@@ -3,6 +3,7 @@
 mod contract;
 mod deploy;
 mod docs;
+mod generated;
 mod requirements;
 mod sql_text;
 mod tidy;

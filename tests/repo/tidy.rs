@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 use unstuck_tests::{Database, sources};
-use xtask::wrangler::Wrangler;
+use xtask::function;
 
 /// What decides from values in hand. The other layers are `db`, `flow` and `edge`.
 const CORE: [&str; 1] = ["core"];
@@ -260,21 +260,12 @@ fn folders() -> BTreeSet<String> {
 fn a_function_is_known_everywhere_or_nowhere() {
     let folders = folders();
     assert!(folders.contains("gateway"));
-    let environments: BTreeSet<String> =
-        Wrangler::load().unwrap().functions.into_iter().map(|function| function.name).collect();
+    let declared: BTreeSet<String> =
+        function::all().unwrap().into_iter().map(|function| function.name).collect();
+    assert_eq!(folders, declared, "folders with a Cargo.toml and folders with a function.toml");
+    let wrangler: toml::Table = sources::read("wrangler.toml").parse().unwrap();
+    let environments = wrangler["env"].as_table().unwrap().keys().cloned().collect();
     assert_eq!(folders, environments, "folders in functions/ and environments in wrangler.toml");
-
-    let readme = sources::read("README.md");
-    let table = readme
-        .split_once("<!-- functions -->")
-        .and_then(|(_, rest)| Some(rest.split_once("<!-- /functions -->")?.0))
-        .expect("README.md has the table of functions between its two comments");
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(
-        folders,
-        rows.map(str::to_owned).collect(),
-        "folders in functions/ and the functions of README.md"
-    );
 
     let modules: BTreeSet<String> = sources::committed()
         .into_iter()
@@ -310,13 +301,13 @@ async fn every_tool_that_is_sold_has_its_function() {
 #[tokio::test]
 async fn what_costs_credits_says_so_and_is_rate_limited() {
     let db = Database::fresh().await;
-    let functions = Wrangler::load().unwrap().functions;
+    let functions = function::all().unwrap();
     for row in db.rows("select tool from unstuck.tools where enabled").await {
         let tool = row["tool"].as_str().unwrap();
         let charges = declared_ops(&whole_code(tool)).iter().any(|op| op.quota == "Order");
         assert!(charges, "{tool} costs credits: one of its operations is `as Order`");
         let function = functions.iter().find(|function| function.name == tool).unwrap();
-        let limited = function.ratelimits.iter().any(|limit| limit.name == "RATE_LIMIT");
+        let limited = function.ratelimits.iter().any(|limit| limit.binding == "RATE_LIMIT");
         assert!(limited, "[env.{tool}] in wrangler.toml has no ratelimits entry named RATE_LIMIT");
     }
 }
@@ -378,9 +369,9 @@ fn whatever_a_user_may_call_has_its_limiter() {
         assert!(spec.contains(binding), "`Quota` no longer names {binding}; correct this list");
     }
     let mut limited = 0;
-    for function in Wrangler::load().unwrap().functions {
+    for function in function::all().unwrap() {
         let declared: BTreeSet<&str> =
-            function.ratelimits.iter().map(|limit| limit.name.as_str()).collect();
+            function.ratelimits.iter().map(|limit| limit.binding).collect();
         assert_eq!(
             declared.len(),
             function.ratelimits.len(),
@@ -396,18 +387,17 @@ fn whatever_a_user_may_call_has_its_limiter() {
         limited += usize::from(!declared.is_empty());
         for limit in &function.ratelimits {
             // One limiter over all functions is one `namespace_id`.
-            let expected = match limit.name.as_str() {
-                "READ_LIMIT" => Some(("1101", 600)),
-                "OTHER_LIMIT" => Some(("1102", 240)),
+            let expected = match limit.binding {
+                "READ_LIMIT" => Some((1101, 600)),
+                "OTHER_LIMIT" => Some((1102, 240)),
                 _ => None,
             };
-            let (id, most) = (limit.namespace_id.as_str(), &limit.simple["limit"]);
-            assert_eq!(limit.simple["period"], 60, "[env.{}]", function.name);
+            let (id, most) = (limit.namespace, limit.limit);
             match expected {
                 Some((namespace, limit)) => {
-                    assert_eq!((id, most), (namespace, &limit.into()), "[env.{}]", function.name)
+                    assert_eq!((id, most), (namespace, limit), "[env.{}]", function.name)
                 }
-                None => assert!(!["1101", "1102"].contains(&id), "[env.{}]", function.name),
+                None => assert!(![1101, 1102].contains(&id), "[env.{}]", function.name),
             }
         }
     }
@@ -456,7 +446,7 @@ fn hints(function: &str) -> BTreeSet<String> {
 fn every_function_that_sends_hints_has_their_queues() {
     assert!(hint_queues().len() >= 2, "{:?}", hint_queues());
     let mut senders = 0;
-    for function in Wrangler::load().unwrap().functions {
+    for function in function::all().unwrap() {
         let producers = function.producers.iter().map(|producer| producer.binding.as_str());
         let declared: BTreeSet<String> =
             producers.filter(|binding| *binding != "HINTS").map(str::to_owned).collect();
@@ -464,37 +454,6 @@ fn every_function_that_sends_hints_has_their_queues() {
         senders += usize::from(!declared.is_empty());
     }
     assert!(senders >= 8, "{senders}");
-}
-
-#[test]
-fn every_secret_is_used_and_every_setting_declared() {
-    let settings = code(Path::new("shared/src/core/config/settings.rs"));
-    let read: BTreeSet<String> = settings
-        .lines()
-        .filter_map(|line| line.split_once(" = \"")?.1.split_once("\","))
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    assert!(read.len() > 30, "{read:?}");
-    let wrangler = Wrangler::load().unwrap();
-    let declared: BTreeSet<String> =
-        wrangler.functions.iter().flat_map(|function| function.config_names().cloned()).collect();
-    // A secret may also be optional somewhere without a line of its own; a name nobody declares cannot be set.
-    let unread: Vec<_> = declared.difference(&read).collect();
-    assert!(unread.is_empty(), "declared in wrangler.toml, read by nobody: {unread:?}");
-    let undeclared: Vec<_> =
-        read.difference(&declared).filter(|name| !wrangler_mentions(name)).collect();
-    assert!(undeclared.is_empty(), "read, and declared for no function: {undeclared:?}");
-    let settings = sources::read("docs/configuration.md");
-    for name in &read {
-        assert!(
-            settings.contains(&format!("`{name}`")),
-            "docs/configuration.md does not explain {name}"
-        );
-    }
-}
-
-fn wrangler_mentions(name: &str) -> bool {
-    sources::read("wrangler.toml").contains(name)
 }
 
 /// Text files that somebody wrote.

@@ -8,8 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use crate::command::{cargo, run, run_quiet, say};
-use crate::wrangler::Wrangler;
-use crate::{paths, tools};
+use crate::{function, paths, tools};
 
 /// The shim step of one function is one process; this many run at a time.
 const PARALLEL: usize = 2;
@@ -29,9 +28,9 @@ const WASM_OPT: [&str; 9] = [
     "--enable-exception-handling",
 ];
 
-/// Folders of all functions that wrangler.toml names.
+/// The folders of all functions.
 pub fn all() -> Result<Vec<PathBuf>> {
-    Ok(Wrangler::load()?.functions.into_iter().map(|function| function.dir).collect())
+    Ok(function::all()?.into_iter().map(|function| function.dir).collect())
 }
 
 /// The same and some test-only ones.

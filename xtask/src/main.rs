@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
 use xtask::stack::{self, Stack, StackOptions, announce};
-use xtask::{bench, build, migration, scaffold, schema, size, tools};
+use xtask::{bench, build, generate, migration, scaffold, schema, size, tools};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's tasks")]
@@ -60,6 +60,8 @@ enum Task {
         /// postgres://…, as the database's owner
         url: String,
     },
+    /// Write wrangler.toml and the tables of the docs from the functions' declarations
+    Generate,
     /// Start a new function: its folder, its environment, the gateway's binding
     NewFunction { name: String },
 }
@@ -116,6 +118,7 @@ async fn perform(task: Task) -> Result<()> {
             _ => migration::task_freeze(),
         },
         Task::Migrate { url } => migration::apply::task(&url).await,
+        Task::Generate => generate::write(),
         Task::NewFunction { name } => scaffold::new_function(&name),
     }
 }

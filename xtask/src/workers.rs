@@ -1,15 +1,16 @@
 //! The configuration that stand-ins/workers.mjs runs: every function with its bindings, its vars set to local values.
 //!
-//! A function gets exactly what its environment in wrangler.toml declares, so a forgotten declaration shows up locally.
+//! A function gets exactly what its function.toml declares, so that a missing declaration fails
+//! locally.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
+use crate::function::{self, Assets, Function};
 use crate::keys::Keys;
-use crate::wrangler::{self, Assets, Function, Wrangler};
 
 /// What the local values are made from.
 pub struct Local<'a> {
@@ -17,7 +18,7 @@ pub struct Local<'a> {
     pub keys: &'a Keys,
     pub state_dir: &'a Path,
     pub cron: bool,
-    /// Folders of test-only functions, beside wrangler.toml's.
+    /// Folders of test-only functions, beside those of `functions/`.
     pub extra_functions: &'a [PathBuf],
     /// Function → name → other value, or none at all.
     pub overrides: &'a BTreeMap<String, BTreeMap<String, Option<String>>>,
@@ -28,14 +29,14 @@ pub const PORT_WORKERS: u16 = 5;
 pub const PORT_CONTROL: u16 = 6;
 
 pub fn config(local: &Local<'_>) -> Result<Value> {
-    let wrangler = Wrangler::load()?;
-    let mut functions = wrangler.functions;
-    let extras = local.extra_functions.iter().map(|dir| extra(dir)).collect::<Result<Vec<_>>>()?;
+    let mut functions = function::all()?;
+    let extras = local.extra_functions.iter().map(|dir| function::of_test(dir));
+    let extras = extras.collect::<Result<Vec<_>>>()?;
     if let Some(gateway) = functions.iter_mut().find(|function| function.name == "gateway") {
         gateway.services.extend(
             extras
                 .iter()
-                .map(|function| (wrangler::binding(&function.name), function.name.clone())),
+                .map(|function| (function::binding(&function.name), function.name.clone())),
         );
     }
     functions.extend(extras);
@@ -46,31 +47,11 @@ pub fn config(local: &Local<'_>) -> Result<Value> {
         "controlPort": local.port_base + PORT_CONTROL,
         "stateDir": local.state_dir,
         "log": local.state_dir.join("log/workers.log"),
-        "compatibilityDate": wrangler.compatibility_date,
+        "compatibilityDate": function::wrangler::COMPATIBILITY_DATE,
         "cron": local.cron,
         "entry": "gateway",
         "workers": workers,
     }))
-}
-
-/// A test-only function: no environment, every local value.
-fn extra(dir: &Path) -> Result<Function> {
-    let dir = crate::paths::root().join(dir);
-    let name =
-        dir.file_name().context("an extra function is a folder")?.to_string_lossy().into_owned();
-    Ok(Function {
-        name,
-        dir,
-        vars: BTreeMap::new(),
-        secrets_required: vec!["SUPABASE_URL".into(), "SUPABASE_SERVICE_ROLE_KEY".into()],
-        secrets_optional: vec!["SUPABASE_JWT_SECRET".into(), "SUPABASE_SECRET_KEYS".into()],
-        services: BTreeMap::new(),
-        producers: Vec::new(),
-        consumers: Vec::new(),
-        crons: Vec::new(),
-        ratelimits: Vec::new(),
-        assets: None,
-    })
 }
 
 fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
@@ -86,7 +67,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
         .map(|producer| (producer.binding.clone(), json!({ "queueName": producer.queue })))
         .collect();
     let consumers: Map<String, Value> = function
-        .consumers
+        .consumer
         .iter()
         .map(|consumer| {
             let settings = json!({
@@ -94,23 +75,22 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
                 "maxBatchTimeout": consumer.max_batch_timeout,
                 "maxRetries": consumer.max_retries,
             });
-            (consumer.queue.clone(), settings)
+            (function.name.clone(), settings)
         })
         .collect();
     let ratelimits: Map<String, Value> = function
         .ratelimits
         .iter()
         .map(|limit| {
-            (
-                limit.name.clone(),
-                json!({ "namespace_id": limit.namespace_id, "simple": limit.simple }),
-            )
+            let simple = json!({ "limit": limit.limit, "period": 60 });
+            let namespace = limit.namespace.to_string();
+            (limit.binding.to_owned(), json!({ "namespace_id": namespace, "simple": simple }))
         })
         .collect();
     Ok(json!({
         "name": function.name,
         "dir": build,
-        "bindings": bindings(function, local)?,
+        "bindings": bindings(function, local),
         "services": function.services,
         "queueProducers": producers,
         "queueConsumers": consumers,
@@ -137,18 +117,14 @@ fn assets(assets: &Assets) -> Value {
     })
 }
 
-fn bindings(function: &Function, local: &Local<'_>) -> Result<BTreeMap<String, String>> {
-    let values = local_values(local);
+fn bindings(function: &Function, local: &Local<'_>) -> BTreeMap<String, String> {
+    let mut values = local_values(local);
     let mut bindings = function.vars.clone();
-    for name in function.config_names() {
-        match values.get(name.as_str()) {
-            Some(value) => drop(bindings.insert(name.clone(), value.clone())),
-            None if function.vars.contains_key(name) => {}
-            None => bail!(
-                "{}: no local value for the secret {name}; add one in xtask/src/workers.rs",
-                function.name
-            ),
-        }
+    for name in function.variables() {
+        let local = values.remove(name.as_str());
+        let value = local.or_else(|| function.vars.get(name).cloned());
+        // A secret that nothing local checks may have any value.
+        bindings.insert(name.clone(), value.unwrap_or_else(|| format!("local-{name}")));
     }
     for (name, value) in local.overrides.get(&function.name).into_iter().flatten() {
         match value {
@@ -156,10 +132,10 @@ fn bindings(function: &Function, local: &Local<'_>) -> Result<BTreeMap<String, S
             None => drop(bindings.remove(name)),
         }
     }
-    Ok(bindings)
+    bindings
 }
 
-/// Where the local stack differs from wrangler.toml's values.
+/// The values that differ from those of a deployment.
 fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
     let base = local.port_base;
     let url = format!("http://127.0.0.1:{}", base + 1);

@@ -1,0 +1,71 @@
+//! Writes the README's table of functions and the lists of docs/configuration.md.
+
+use std::fmt::Write as _;
+
+use shared::core::config::{GROUPS, Presence, Setting};
+
+use crate::function::Function;
+
+/// The table: function, who may call it, what it is for.
+pub fn function_table(functions: &[Function]) -> String {
+    let mut table = "| function | who | what |\n|---|---|---|\n".to_owned();
+    for Function { name, callers, summary, .. } in functions {
+        let callers = if callers.is_empty() { "–" } else { callers };
+        let _ = writeln!(table, "| `{name}` | {callers} | {summary} |");
+    }
+    table
+}
+
+/// A list a group of settings, with the functions that read it.
+pub fn setting_lists(functions: &[Function]) -> String {
+    let mut text = String::new();
+    for group in GROUPS {
+        let readers: Vec<String> = functions
+            .iter()
+            .filter(|function| function.groups.iter().any(|of| of.name == group.name))
+            .map(|function| format!("`{}`", function.name))
+            .collect();
+        let readers = match readers.len() {
+            all if all == functions.len() => "every function".to_owned(),
+            _ => readers.join(", "),
+        };
+        let _ = write!(text, "## {}\n\n{}\n", group.name, wrapped(group.words));
+        let _ = write!(text, "\n{}\n\n", wrapped(&format!("Read by {readers}.")));
+        for setting in group.settings {
+            let Setting { name, form, words, .. } = setting;
+            let kind = if setting.example.is_some() { "var" } else { "secret" };
+            let missing = missing(setting);
+            let entry = format!("- `{name}` ({kind}, {form}; {missing}): {}", words.trim());
+            let _ = writeln!(text, "{}", wrapped(&entry).replace('\n', "\n  "));
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len() + 1);
+    text
+}
+
+/// What counts where the setting is missing.
+fn missing(setting: &Setting) -> String {
+    match (setting.presence, setting.example.unwrap_or_default()) {
+        (Presence::Required, _) => "required".to_owned(),
+        (Presence::Deployed, _) => "required by a deploy".to_owned(),
+        (Presence::Default, value) if !value.is_empty() => format!("`{value}` if not set"),
+        (Presence::Default | Presence::Optional, _) => "optional".to_owned(),
+    }
+}
+
+/// The text in lines of at most 98 columns, so that a list may indent them.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.chars().count() + 1 + word.chars().count() > 98 {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}

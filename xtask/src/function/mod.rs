@@ -1,0 +1,375 @@
+//! What each function declares: `function.toml`, the operations in its `shared::function!`, and
+//! the settings of `shared::core::config`, together as one [`Function`].
+//!
+//! wrangler.toml, the gateway's bindings, the README's table, docs/configuration.md and the local
+//! stack are made from it.
+
+pub mod docs;
+pub mod ops;
+pub mod wrangler;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use shared::core::config::{GROUPS, Presence, Setting, SettingGroup};
+
+use crate::paths;
+use ops::DeclaredOps;
+
+/// The variable whose starting value is the hosts of a function's providers.
+const OUTPUT_HOSTS: &str = "PROVIDER_OUTPUT_HOSTS";
+/// Limiters that all functions share: quota, binding, namespace, calls a minute of one user.
+const SHARED_LIMITERS: [(&str, &str, u32, u32); 2] =
+    [("Read", "READ_LIMIT", 1101, 600), ("Other", "OTHER_LIMIT", 1102, 240)];
+/// The limiter of orders: quota, binding, calls a minute of one user.
+const ORDER_LIMITER: (&str, &str, u32) = ("Order", "RATE_LIMIT", 60);
+
+/// One function with everything that is derived from its declaration.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    /// The crate's folder.
+    pub dir: PathBuf,
+    /// One sentence for the README.
+    pub summary: String,
+    /// Who may call, for the README; empty for the gateway.
+    pub callers: String,
+    /// The groups of settings that it reads.
+    pub groups: Vec<&'static SettingGroup>,
+    /// Variable → the value that wrangler.toml starts with.
+    pub vars: BTreeMap<String, String>,
+    /// A deploy fails without these.
+    pub secrets_required: Vec<String>,
+    pub secrets_optional: Vec<String>,
+    /// Binding → function.
+    pub services: BTreeMap<String, String>,
+    pub producers: Vec<Producer>,
+    pub consumer: Option<Consumer>,
+    pub crons: Vec<String>,
+    pub ratelimits: Vec<Ratelimit>,
+    /// The pages; only the gateway has any.
+    pub assets: Option<Assets>,
+    /// Milliseconds; the platform's own limit where it is not set.
+    pub cpu_ms: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assets {
+    /// Below the checkout.
+    pub directory: String,
+    pub binding: String,
+    pub run_worker_first: bool,
+}
+
+/// A queue that a function sends hints to.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    pub binding: String,
+    pub queue: String,
+}
+
+/// The queue of a function's own name.
+#[derive(Clone, Copy, Debug)]
+pub struct Consumer {
+    pub max_batch_size: u32,
+    /// Seconds to wait for a batch to fill.
+    pub max_batch_timeout: u32,
+    pub max_retries: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Ratelimit {
+    pub binding: &'static str,
+    /// Limiters of one namespace are one limiter.
+    pub namespace: u32,
+    /// Calls a minute of one user.
+    pub limit: u32,
+}
+
+/// `function.toml`: what cannot be derived from the function's code.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declaration {
+    summary: String,
+    /// Groups without whose required settings every call fails.
+    settings: Vec<String>,
+    /// Groups without whose required settings only some calls fail.
+    #[serde(default)]
+    settings_of_some_calls: Vec<String>,
+    #[serde(default)]
+    crons: Vec<String>,
+    queue: Option<Queue>,
+    /// Functions to whose queues it sends hints.
+    #[serde(default)]
+    wakes: Vec<String>,
+    /// Functions that it calls.
+    #[serde(default)]
+    calls: Vec<String>,
+    /// The namespace in which its orders are counted.
+    order_limiter: Option<u32>,
+    /// Quotas that its code counts calls against, beside those of its operations.
+    #[serde(default)]
+    counts_as: BTreeSet<String>,
+    cpu_ms: Option<u32>,
+    assets: Option<Assets>,
+    /// Starting values of its own in place of a setting's.
+    #[serde(default)]
+    vars: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Queue {
+    binding: String,
+    max_batch_size: u32,
+}
+
+/// Every function of `functions/`, by name.
+pub fn all() -> Result<Vec<Function>> {
+    let folder = paths::root().join("functions");
+    let mut declared = BTreeMap::new();
+    for entry in folder.read_dir().with_context(|| format!("no folder {}", folder.display()))? {
+        let dir = entry?.path();
+        if dir.join("Cargo.toml").exists() {
+            let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let parts = read(&dir).with_context(|| format!("functions/{name}"))?;
+            declared.insert(name, parts);
+        }
+    }
+    let queues: BTreeMap<&str, &Queue> = declared
+        .iter()
+        .filter_map(|(name, (declaration, _))| Some((name.as_str(), declaration.queue.as_ref()?)))
+        .collect();
+    let names: Vec<&str> = declared.keys().map(String::as_str).collect();
+    let function = |(name, (declaration, ops)): (&String, &(Declaration, DeclaredOps))| {
+        assemble(name, declaration, ops, &names, &queues)
+            .with_context(|| format!("functions/{name}/function.toml"))
+    };
+    declared.iter().map(function).collect()
+}
+
+/// A test-only function: it needs no declaration, and reads what every function reads.
+pub fn of_test(dir: &Path) -> Result<Function> {
+    let dir = paths::root().join(dir);
+    let name = dir.file_name().context("a function is a folder")?.to_string_lossy().into_owned();
+    let declaration: Declaration =
+        toml::from_str("summary = \"For tests.\"\nsettings = [\"supabase\", \"tokens\"]\n")?;
+    let ops = DeclaredOps::default();
+    Ok(Function { dir, ..assemble(&name, &declaration, &ops, &[], &BTreeMap::new())? })
+}
+
+fn read(dir: &Path) -> Result<(Declaration, DeclaredOps)> {
+    let text = std::fs::read_to_string(dir.join("function.toml")).context("no function.toml")?;
+    Ok((toml::from_str(&text).context("function.toml")?, DeclaredOps::read(dir)?))
+}
+
+fn assemble(
+    name: &str,
+    declaration: &Declaration,
+    ops: &DeclaredOps,
+    functions: &[&str],
+    queues: &BTreeMap<&str, &Queue>,
+) -> Result<Function> {
+    if declaration.crons.is_empty() == ops.has_cron {
+        bail!("`crons` here and `cron:` in its `shared::function!` belong together");
+    }
+    if declaration.queue.is_some() != ops.has_queue {
+        bail!("`queue` here and `queue:` in its `shared::function!` belong together");
+    }
+    let groups = groups(declaration, ops)?;
+    let settings = || groups.iter().flat_map(|group| group.settings);
+    let secrets = |is_deployed: bool| {
+        let deployed =
+            |of: &Setting| matches!(of.presence, Presence::Required | Presence::Deployed);
+        settings()
+            .filter(|setting| setting.example.is_none() && deployed(setting) == is_deployed)
+            .map(|setting| setting.name.to_owned())
+            .collect()
+    };
+    Ok(Function {
+        name: name.to_owned(),
+        dir: paths::root().join("functions").join(name),
+        summary: declaration.summary.clone(),
+        callers: ops.callers(),
+        vars: vars(declaration, &groups)?,
+        secrets_required: secrets(true),
+        secrets_optional: secrets(false),
+        services: services(name, declaration, functions)?,
+        producers: producers(name, declaration, queues)?,
+        consumer: declaration.queue.as_ref().map(|queue| Consumer {
+            max_batch_size: queue.max_batch_size,
+            max_batch_timeout: 0,
+            max_retries: 3,
+        }),
+        crons: declaration.crons.clone(),
+        ratelimits: ratelimits(declaration, ops)?,
+        assets: declaration.assets.clone(),
+        cpu_ms: declaration.cpu_ms,
+        groups,
+    })
+}
+
+/// The groups that a function lists, and those that its operations imply; in the table's order.
+fn groups(declaration: &Declaration, ops: &DeclaredOps) -> Result<Vec<&'static SettingGroup>> {
+    let mut names: BTreeSet<&str> = declaration
+        .settings
+        .iter()
+        .chain(&declaration.settings_of_some_calls)
+        .map(String::as_str)
+        .collect();
+    if let Some(unknown) =
+        names.iter().find(|name| !GROUPS.iter().any(|group| group.name == **name))
+    {
+        bail!("there is no group of settings {unknown} in shared/src/core/config/settings.rs");
+    }
+    if ops.checks_identity() {
+        names.insert("tokens");
+    }
+    if ops.is_scheduled() {
+        names.insert("schedule");
+    }
+    if ops.quotas().contains(ORDER_LIMITER.0) {
+        names.insert("orders");
+    }
+    Ok(GROUPS.iter().filter(|group| names.contains(group.name)).collect())
+}
+
+fn vars(
+    declaration: &Declaration,
+    groups: &[&'static SettingGroup],
+) -> Result<BTreeMap<String, String>> {
+    let hosts: Vec<&str> = groups.iter().filter_map(|group| group.results_from).collect();
+    let settings = groups.iter().flat_map(|group| group.settings);
+    let mut vars: BTreeMap<String, String> = settings
+        .filter_map(|setting| Some((setting.name.to_owned(), setting.example?.to_owned())))
+        .collect();
+    if let Some(value) = vars.get_mut(OUTPUT_HOSTS) {
+        *value = hosts.join(",");
+    }
+    for (name, own) in &declaration.vars {
+        let value = vars.get_mut(name).with_context(|| format!("it reads no var {name}"))?;
+        own.clone_into(value);
+    }
+    Ok(vars)
+}
+
+/// The gateway is bound to every other function, another one to those that it calls.
+fn services(
+    name: &str,
+    declaration: &Declaration,
+    functions: &[&str],
+) -> Result<BTreeMap<String, String>> {
+    let called: Vec<&str> = match declaration.assets {
+        Some(_) => functions.iter().copied().filter(|other| *other != name).collect(),
+        None => declaration.calls.iter().map(String::as_str).collect(),
+    };
+    if let Some(unknown) = called.iter().find(|other| !functions.contains(other)) {
+        bail!("it calls {unknown}, which is no function");
+    }
+    Ok(called.into_iter().map(|other| (binding(other), other.to_owned())).collect())
+}
+
+/// A function with a queue also sends hints to itself.
+fn producers(
+    name: &str,
+    declaration: &Declaration,
+    queues: &BTreeMap<&str, &Queue>,
+) -> Result<Vec<Producer>> {
+    let own = declaration.queue.is_some().then_some(name);
+    let woken = declaration.wakes.iter().map(String::as_str).chain(own);
+    woken
+        .map(|function| {
+            let queue = queues.get(function);
+            let queue =
+                queue.with_context(|| format!("it wakes {function}, which has no queue"))?;
+            Ok(Producer { binding: queue.binding.clone(), queue: function.to_owned() })
+        })
+        .collect()
+}
+
+fn ratelimits(declaration: &Declaration, ops: &DeclaredOps) -> Result<Vec<Ratelimit>> {
+    let mut quotas = ops.quotas();
+    quotas.extend(declaration.counts_as.iter().map(String::as_str));
+    let mut limits = Vec::new();
+    if quotas.remove(ORDER_LIMITER.0) {
+        let namespace = declaration.order_limiter.context("its orders need an `order_limiter`")?;
+        limits.push(Ratelimit { binding: ORDER_LIMITER.1, namespace, limit: ORDER_LIMITER.2 });
+    } else if declaration.order_limiter.is_some() {
+        bail!("it has an `order_limiter` and no operation that counts as `Order`");
+    }
+    for (quota, binding, namespace, limit) in SHARED_LIMITERS {
+        if quotas.remove(quota) {
+            limits.push(Ratelimit { binding, namespace, limit });
+        }
+    }
+    match quotas.first() {
+        Some(unknown) => bail!("the quota {unknown} has no limiter"),
+        None => Ok(limits),
+    }
+}
+
+impl Function {
+    /// Every variable that the function may read.
+    pub fn variables(&self) -> impl Iterator<Item = &String> {
+        self.vars.keys().chain(&self.secrets_required).chain(&self.secrets_optional)
+    }
+}
+
+/// The name under which the gateway, or a caller, is bound to a function.
+pub fn binding(function: &str) -> String {
+    function.to_ascii_uppercase().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::core::config::required;
+
+    #[test]
+    fn the_gateway_is_bound_to_every_other_function() {
+        let functions = all().unwrap();
+        let gateway = functions.iter().find(|function| function.name == "gateway").unwrap();
+        let others: BTreeMap<_, _> = functions
+            .iter()
+            .filter(|function| function.name != "gateway")
+            .map(|function| (binding(&function.name), function.name.clone()))
+            .collect();
+        assert_eq!(gateway.services, others);
+    }
+
+    #[test]
+    fn what_a_function_requires_is_read_as_a_toml_parser_reads_it() {
+        for function in all().unwrap() {
+            let text = std::fs::read_to_string(function.dir.join("function.toml")).unwrap();
+            let declaration: Declaration = toml::from_str(&text).unwrap();
+            let read: Vec<&str> = required(text.leak()).groups().collect();
+            assert_eq!(read, declaration.settings, "{}", function.name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_is_refused() {
+        let assemble = |text: &str| {
+            let declaration = toml::from_str(text).unwrap();
+            let function =
+                |ops| super::assemble("one", &declaration, ops, &["one"], &BTreeMap::new());
+            format!("{:#}", function(&DeclaredOps::default()).unwrap_err())
+        };
+        let head = "summary = \"\"\nsettings = []\n";
+        for (line, name) in [
+            ("wakes = [\"cats\"]", "cats"),
+            ("calls = [\"cats\"]", "cats"),
+            ("counts_as = [\"Cats\"]", "Cats"),
+            ("settings_of_some_calls = [\"cats\"]", "cats"),
+            ("vars = { CATS = \"2\" }", "CATS"),
+            ("crons = [\"* * * * *\"]", "crons"),
+            ("order_limiter = 7", "order_limiter"),
+        ] {
+            let error = assemble(&format!("{head}{line}"));
+            assert!(error.contains(name), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Writes wrangler.toml: one environment a function.
+
+use std::fmt::Write as _;
+
+use crate::function::Function;
+
+/// The newest date that the local workerd accepts.
+pub const COMPATIBILITY_DATE: &str = "2026-07-30";
+
+const HEAD: &str = r#"# Made by `cargo xtask generate` from functions/*/function.toml, the functions' operations and the
+# settings in shared/src/core/config/settings.rs. Do not edit: a test compares it.
+#
+# One Worker an environment. Nothing above the environments names a Worker, so that
+# `wrangler deploy` without `-e <function>` fails instead of publishing something by accident.
+# Vars start with examples; write your own values into deployment.toml, one line each:
+# `SUPABASE_URL = "https://…"`. Set secrets by `wrangler secret put <NAME> -e <function>`; a deploy
+# fails while one of `required` is missing.
+"#;
+
+/// The file's text. `own` are an operator's values by variable, in place of the examples.
+pub fn render(functions: &[Function], own: &toml::Table) -> String {
+    let mut text = format!(
+        "{HEAD}\ncompatibility_date = \"{COMPATIBILITY_DATE}\"\nsend_metrics = false\n\n[build]\n\
+         command = \"echo 'Name the function to deploy: wrangler deploy -e <function>' >&2; exit 1\"\n"
+    );
+    for function in functions {
+        environment(&mut text, function, own);
+    }
+    text
+}
+
+fn environment(text: &mut String, function: &Function, own: &toml::Table) {
+    let name = &function.name;
+    let mut line = |part: String| {
+        text.push_str(&part);
+        text.push('\n');
+    };
+    line(format!("\n[env.{name}]"));
+    line(format!("name = \"{name}\""));
+    line(format!("main = \"functions/{name}/build/index.js\""));
+    line(format!("workers_dev = {}", function.assets.is_some()));
+    line("preview_urls = false".to_owned());
+    line(format!("build = {{ command = \"cargo xtask build {name}\" }}"));
+    line("observability = { enabled = true }".to_owned());
+    if let Some(cpu_ms) = function.cpu_ms {
+        line(format!("limits = {{ cpu_ms = {cpu_ms} }}"));
+    }
+    if !function.crons.is_empty() {
+        line(format!("triggers = {{ crons = {:?} }}", function.crons));
+    }
+    if let Some(assets) = &function.assets {
+        line(format!(
+            "assets = {{ directory = {:?}, binding = {:?}, run_worker_first = {} }}",
+            assets.directory, assets.binding, assets.run_worker_first
+        ));
+    }
+    line_list(
+        &mut line,
+        "services",
+        function.services.iter().map(|(binding, service)| {
+            format!("{{ binding = \"{binding}\", service = \"{service}\" }}")
+        }),
+    );
+    line_list(
+        &mut line,
+        "ratelimits",
+        function.ratelimits.iter().map(|limit| {
+            format!(
+                "{{ name = \"{}\", namespace_id = \"{}\", simple = {{ limit = {}, period = 60 }} }}",
+                limit.binding, limit.namespace, limit.limit
+            )
+        }),
+    );
+    if !function.producers.is_empty() {
+        line(format!("\n[env.{name}.queues]"));
+    }
+    line_list(
+        &mut line,
+        "producers",
+        function.producers.iter().map(|producer| {
+            format!("{{ binding = \"{}\", queue = \"{}\" }}", producer.binding, producer.queue)
+        }),
+    );
+    if let Some(consumer) = function.consumer {
+        line(format!("\n[[env.{name}.queues.consumers]]\nqueue = \"{name}\""));
+        line(format!("max_batch_size = {}", consumer.max_batch_size));
+        line(format!("max_batch_timeout = {}", consumer.max_batch_timeout));
+        line(format!("max_retries = {}", consumer.max_retries));
+    }
+    line(format!("\n[env.{name}.vars]"));
+    for (name, example) in &function.vars {
+        let value = own.get(name).and_then(toml::Value::as_str).unwrap_or(example);
+        line(assignment(name, value));
+    }
+    line(format!("\n[env.{name}.secrets]"));
+    let secrets = function.secrets_required.iter().map(|secret| format!("\"{secret}\""));
+    line_list(&mut line, "required", secrets);
+    if !function.secrets_optional.is_empty() {
+        line(format!("# optional: {}", function.secrets_optional.join(", ")));
+    }
+}
+
+/// A list with an entry a line, where it has any.
+fn line_list(
+    line: &mut impl FnMut(String),
+    name: &str,
+    entries: impl ExactSizeIterator<Item = String>,
+) {
+    if entries.len() == 0 {
+        return;
+    }
+    let mut list = format!("{name} = [\n");
+    for entry in entries {
+        let _ = writeln!(list, "  {entry},");
+    }
+    line(list + "]");
+}
+
+/// JSON reads best unescaped; a long value begins its own line.
+fn assignment(name: &str, value: &str) -> String {
+    let short = format!("{name} = '{value}'");
+    match value {
+        _ if value.contains('\'') || !value.contains('"') => {
+            format!("{name} = {}", toml::Value::from(value))
+        }
+        _ if short.chars().count() <= 100 => short,
+        _ => format!("{name} = '''\n{value}'''"),
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask generate`: writes every file that is made from the functions' declarations.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::say;
+use crate::function::{self, docs, wrangler};
+use crate::paths;
+
+/// An operator's values of vars, if there are any; not part of the repository.
+const OWN_VALUES: &str = "deployment.toml";
+
+/// A file with the text that it should have.
+#[derive(Debug)]
+pub struct Generated {
+    /// Below the checkout.
+    pub path: &'static str,
+    pub text: String,
+}
+
+impl Generated {
+    fn file(&self) -> PathBuf {
+        paths::root().join(self.path)
+    }
+
+    /// Whether the file has another text, or is not there.
+    pub fn is_stale(&self) -> bool {
+        std::fs::read_to_string(self.file()).ok().as_ref() != Some(&self.text)
+    }
+}
+
+/// Every generated file with its text.
+pub fn files() -> Result<Vec<Generated>> {
+    let functions = function::all()?;
+    let own = match std::fs::read_to_string(paths::root().join(OWN_VALUES)) {
+        Ok(text) => toml::from_str(&text).context(OWN_VALUES)?,
+        Err(_) => toml::Table::new(),
+    };
+    let readme = docs::function_table(&functions);
+    let configuration = docs::setting_lists(&functions);
+    Ok(vec![
+        Generated { path: "wrangler.toml", text: wrangler::render(&functions, &own) },
+        between("README.md", "functions", &readme)?,
+        between("docs/configuration.md", "settings", &configuration)?,
+    ])
+}
+
+/// Writes those that are stale.
+pub fn write() -> Result<()> {
+    for generated in files()?.iter().filter(|generated| generated.is_stale()) {
+        let file = generated.file();
+        std::fs::write(&file, &generated.text)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        say(generated.path);
+    }
+    Ok(())
+}
+
+/// Fails and names what `write` would change.
+pub fn check() -> Result<()> {
+    let stale: Vec<&str> = files()?
+        .iter()
+        .filter(|generated| generated.is_stale())
+        .map(|generated| generated.path)
+        .collect();
+    if stale.is_empty() {
+        return Ok(());
+    }
+    bail!("{} would change: run `cargo xtask generate`", stale.join(", "))
+}
+
+/// A file that is generated between `<!-- name -->` and `<!-- /name -->` only.
+fn between(path: &'static str, name: &str, part: &str) -> Result<Generated> {
+    let text = std::fs::read_to_string(paths::root().join(Path::new(path)))
+        .with_context(|| format!("cannot read {path}"))?;
+    let (open, close) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let found = text.split_once(&open).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&close)?;
+        Some(format!("{before}{open}\n\n{part}\n{close}{after}"))
+    });
+    let text = found.with_context(|| format!("{path} has no part {open} … {close}"))?;
+    Ok(Generated { path, text })
+}
