@@ -1,12 +1,14 @@
 //! What every function shares.
 //!
-//! Dependencies run one way: `functions → edge → flow → core`.
+//! Each layer names those below it and no other; `app` and `edge` do not name each other.
 //!
-//! | layer | modules | may |
-//! |---|---|---|
-//! | core | `error`, `id`, `config`, `transport`, `webhook`, `address`, `auth`, `job`, `provider`, `site` | decide from values in hand; never clock, environment, randomness or I/O |
-//! | flow | `db`, `flow` | await, but only on a [`transport::Transport`] |
-//! | edge | `edge` (feature `edge`) | touch the world; the only place that names `worker` |
+//! | layer | holds |
+//! |---|---|
+//! | `edge` | the platform; the only place that names `worker` |
+//! | `app` | what several functions of one product share |
+//! | `flow` | use cases that await nothing but a [`core::transport::Transport`] |
+//! | `db` | one typed call for each SQL function |
+//! | `core` | decisions from values in hand: no clock, no environment, no randomness, no I/O |
 //!
 //! Invariants: money and state move inside one SQL function per operation; a request path never
 //! panics; a secret, a token or a body never reaches a log line or an error message.
