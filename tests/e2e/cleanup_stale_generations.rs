@@ -117,10 +117,11 @@ fn two_cleanups_at_once_retry_one_once() {
 #[test]
 fn one_that_lives_is_left_alone() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "work_ms": 1500 } })).await;
+        world.script(json!({ "llm": { "work": "until_finished" } })).await;
         let site = Site::order(world, "well").await;
         site.until_running(world, 1).await;
         assert_eq!(clean_up(world).await["processed"], 0);
+        world.finish("well").await;
         site.assert_completed(world, 0).await;
         assert_eq!(clean_up(world).await["processed"], 0);
     });
@@ -131,7 +132,7 @@ fn a_late_first_attempt_changes_nothing() {
     e2e::run(async |world| {
         // The first attempt writes slowly, and something else than the second.
         let slow = json!({ "files": [{ "path": "index.html", "content": "the first attempt" }] });
-        world.script(json!({ "llm": { "match": "overtaken", "times": 1, "work_ms": 6000, "text": slow } })).await;
+        world.script(json!({ "llm": { "match": "overtaken", "times": 1, "work": "until_finished", "text": slow } })).await;
         let site = Site::order(world, "overtaken").await;
         site.until_running(world, 1).await;
         site.lease_is_over(world).await;
@@ -139,6 +140,7 @@ fn a_late_first_attempt_changes_nothing() {
         let seen = site.assert_completed(world, 1).await;
         assert!(!content(&seen, "index.html").contains("the first attempt"));
         let row = world.job(site.id).await;
+        world.finish("overtaken").await;
         let ended = async || {
             let line = format!("\"job_id\":\"{}\"", site.id);
             let log = world.functions_log();

@@ -342,10 +342,11 @@ fn anthropic_writes_sites_too() {
 #[test]
 fn storage_that_is_down_fails_the_attempt_and_not_the_site() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "work_ms": 800 } })).await;
+        world.script(json!({ "llm": { "times": 1, "work": "until_finished" } })).await;
         let site = Site::order(world, "nowhere to put it").await;
         site.until_running(world, 1).await;
         world.storage_is_down(503).await;
+        world.finish("nowhere to put it").await;
         let back = async || {
             (site.step(world).await["attempts"] == 1
                 && site.step(world).await["status"] == "queued")

@@ -69,14 +69,15 @@ fn between_claim_and_submit_the_job_goes_back_and_completes() {
 fn between_submit_and_recording_the_webhook_settles_it() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        // The work outlasts the restart: the provider gives up calling where nobody listens.
-        world.script(json!({ "runninghub": { "delay_ms": 6000, "work_ms": 10_000 } })).await;
+        // The work outlasts the restart: the provider stops calling where nobody listens.
+        world.script(json!({ "runninghub": { "delay_ms": 6000, "work": "until_finished" } })).await;
         kill_during_run(world, &order, async {
             arrives(world, &order).await;
             let step = order.step(world).await;
             assert_has!(step, { "status": "starting", "provider_task_id": null });
         })
         .await;
+        world.finish(order.job).await;
         order.assert_completed(world).await;
         assert_replayed(world, &order, "completed").await;
     });
@@ -131,9 +132,10 @@ fn a_page_that_closes_does_not_cut_off_the_submit() {
 #[test]
 fn while_the_provider_works_the_job_completes() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         world.kill_workerd().await;
+        world.finish(order.job).await;
         order.assert_completed(world).await;
         assert_replayed(world, &order, "completed").await;
     });
@@ -142,11 +144,12 @@ fn while_the_provider_works_the_job_completes() {
 #[test]
 fn while_the_provider_works_and_its_webhook_finds_nobody_the_sweep_delivers() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 300 } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         // Down for longer than the provider tries.
         world.stop_workers();
+        world.finish(order.job).await;
         until_at_provider(world, &task, "SUCCESS").await;
         let given_up = async || {
             let deliveries = world.deliveries().await;
@@ -216,13 +219,14 @@ fn while_the_result_is_copied_it_is_copied_again() {
                     .into(),
             )
             .await;
-        world.script(json!({ "runninghub": { "work_ms": 1000 } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         let results = json!([{ "url": format!("http://127.0.0.1:{}/a.png", file.port), "outputType": "png" }]);
         let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "", "errorMessage": "", "results": results });
         world
             .script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } }))
             .await;
+        world.finish(order.job).await;
 
         let half =
             tokio::time::timeout(std::time::Duration::from_secs(20), file.asked.acquire()).await;

@@ -112,7 +112,7 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
             let order = order(world, tool).await;
             world
                 .script(
-                    json!({ "reset": true, "runninghub": { "delay_ms": 600, "work_ms": 1500 } }),
+                    json!({ "reset": true, "runninghub": { "delay_ms": 600, "work": "until_finished" } }),
                 )
                 .await;
             let request = world.http().post(format!(
@@ -130,6 +130,7 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
             assert_has!(found, { "hasActiveJob": true, "activeJobId": order.job });
             let replay = order.run(world).ok().await;
             assert_has!(replay, { "replayed": true, "status": "running" });
+            world.finish(order.job).await;
             let row = order.assert_completed(world).await;
             let status = order.status(world).await;
             assert_has!(status, {
@@ -196,7 +197,9 @@ fn killed_while_waiting_without_a_word_the_job_has_its_turn_and_is_found() {
 fn closed_while_running_the_job_goes_on_and_its_result_is_there() {
     e2e::run(async |world| {
         for tool in TOOLS {
-            world.script(json!({ "reset": true, "runninghub": { "work_ms": 1200 } })).await;
+            world
+                .script(json!({ "reset": true, "runninghub": { "work": "until_finished" } }))
+                .await;
             let order = order(world, tool).await;
             order.starts(world).await;
             assert_eq!(
@@ -206,6 +209,7 @@ fn closed_while_running_the_job_goes_on_and_its_result_is_there() {
             );
             assert_active(world, &order, "running").await;
             order.again().run(world).refused(409, "active_job_exists").await;
+            world.finish(order.job).await;
             let row = order.assert_completed(world).await;
             let status = order.status(world).await;
             assert_has!(status, { "status": "completed", "outputUrl": row["output_url"] });

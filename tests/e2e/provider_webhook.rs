@@ -206,7 +206,7 @@ fn a_token_is_good_for_its_own_run_alone() {
 #[test]
 fn a_token_of_the_previous_secret_is_still_good() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 2000 } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         // The secret is rotated while the provider works.
         let keys = world.stack().keys();
@@ -219,6 +219,7 @@ fn a_token_of_the_previous_secret_is_still_good() {
             .into()
         };
         world.restart_workers([("provider-webhook".to_owned(), secrets())].into()).await;
+        world.finish(order.job).await;
         order.assert_completed(world).await;
         assert!(answers(world, &order).await.contains(&json!(200)));
     });
@@ -232,12 +233,13 @@ fn a_redirected_one_gives_nobody_anothers_picture() {
         let large = Order::sized(world, 20, 10).await;
         world
             .script(json!({ "runninghub": [
-            { "match": small.job, "webhook": "redirected", "work_ms": 600 },
-            { "match": large.job, "work_ms": 2000 },
+            { "match": small.job, "webhook": "redirected", "work": "until_finished" },
+            { "match": large.job, "work": "until_finished" },
         ] }))
             .await;
         small.starts(world).await;
         large.starts(world).await;
+        world.finish(small.job).await;
         world
             .until("the redirected call", async || {
                 Some(answers(world, &large).await).filter(|all| !all.is_empty())
@@ -248,6 +250,7 @@ fn a_redirected_one_gives_nobody_anothers_picture() {
         })
         .await;
         small.assert_completed(world).await;
+        world.finish(large.job).await;
         large.assert_completed(world).await;
         let size = async |order: &Order| {
             let picture = order.picture(world).await;
@@ -378,11 +381,12 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         // The provider does not hear of the cancel and finishes.
         world
-            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work_ms": 900 }] }))
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work": "until_finished" }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         cancel(world, &order).await;
+        world.finish(order.job).await;
         until_at_provider(world, &task, "SUCCESS").await;
         world
             .until("the late success is recorded", async || {
@@ -404,10 +408,13 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
 #[test]
 fn a_success_after_a_cancel_of_a_lost_answer_is_recorded_and_not_shown() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 1200 } })).await;
+        world
+            .script(json!({ "runninghub": { "lost_answer": true, "work": "until_finished" } }))
+            .await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
         cancel(world, &order).await;
+        world.finish(order.job).await;
         let recorded = async || (times(world, &order, "late_success").await == 1).then_some(());
         world.until("the late success is recorded", recorded).await;
         order.assert_returned(world, "cancelled", "CANCELLED").await;
@@ -453,9 +460,9 @@ fn the_address_of_an_ended_step_touches_no_other_step_s_task() {
             // Neither submit was answered: nothing says whose task is whose.
             world
                 .script(json!({ "reset": true, "runninghub": [
-                { "match": ended.job, "lost_answer": true, "work_ms": 4000 },
-                { "match": lost.job, "lost_answer": true, "work_ms": 4000 },
-                { "match": other.job, "work_ms": 4000 },
+                { "match": ended.job, "lost_answer": true, "work": "until_finished" },
+                { "match": lost.job, "lost_answer": true, "work": "until_finished" },
+                { "match": other.job, "work": "until_finished" },
             ] }))
                 .await;
             ended.run(world).ok().await;
@@ -472,6 +479,9 @@ fn the_address_of_an_ended_step_touches_no_other_step_s_task() {
             }
             until_dealt_with(world, &ended, 2).await;
             world.sweep().await;
+            for order in [&ended, &lost, &other] {
+                world.finish(order.job).await;
+            }
             for (order, task) in [(&other, &theirs), (&lost, &unknown)] {
                 order.assert_completed(world).await;
                 assert_never_cancelled(world, task).await;
@@ -486,7 +496,9 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
         let (misled, other) = (Order::new(world).await, Order::new(world).await);
-        world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 5000 } })).await;
+        world
+            .script(json!({ "runninghub": { "lost_answer": true, "work": "until_finished" } }))
+            .await;
         misled.run(world).ok().await;
         other.run(world).ok().await;
         let task = given_task(world, &other).await;
@@ -509,6 +521,7 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
         })
         .await;
         misled.assert_returned(world, "failed", "TIMEOUT").await;
+        world.finish(other.job).await;
         other.assert_completed(world).await;
         assert_never_cancelled(world, &task).await;
     });
@@ -518,12 +531,13 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
 fn a_success_after_the_deadline_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         world
-            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work_ms": 1500 }] }))
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work": "until_finished" }] }))
             .await;
         let order = Order::running(world).await;
         overdue(world, order.job).await;
         world.sweep().await;
         order.assert_returned(world, "failed", "TIMEOUT").await;
+        world.finish(order.job).await;
         let recorded = async || (times(world, &order, "late_success").await == 1).then_some(());
         world.until("the late success is recorded", recorded).await;
         order.assert_returned(world, "failed", "TIMEOUT").await;

@@ -89,7 +89,7 @@ fn the_receipt_is_for_its_owner() {
 #[test]
 fn a_repeated_request_is_replayed_and_charges_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
+        world.script(json!({ "runninghub": { "times": 1, "work": "until_finished" } })).await;
         let order = Order::new(world).await;
         let first = order.starts(world).await;
 
@@ -107,6 +107,7 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
             .await;
         assert_has!(by_header, { "replayed": true, "jobId": order.job });
 
+        world.finish(order.job).await;
         let row = order.assert_completed(world).await;
         let after = order.run(world).ok().await;
         assert_has!(after, { "replayed": true, "status": "completed" });
@@ -217,7 +218,7 @@ fn the_id_of_another_user_is_a_conflict_that_reveals_nothing() {
 #[test]
 fn one_live_job_per_user() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 1200 } })).await;
+        world.script(json!({ "runninghub": { "times": 1, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         let next = order.again();
         let refusal = next.run(world).refused(409, "active_job_exists").await;
@@ -226,6 +227,7 @@ fn one_live_job_per_user() {
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         let jobs = format!("select count(*) from unstuck.jobs where id = '{}'", next.job);
         assert_eq!(world.db().int(&jobs).await, 0, "the refused one does not exist");
+        world.finish(order.job).await;
         order.assert_completed(world).await;
         next.starts(world).await;
         next.assert_completed(world).await;
@@ -236,7 +238,7 @@ fn one_live_job_per_user() {
 #[test]
 fn of_many_different_ones_at_once_one_is_taken() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 1200 } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let first = Order::new(world).await;
         let orders: Vec<Order> = (0..6).map(|_| first.again()).collect();
         let answers =
@@ -249,6 +251,7 @@ fn of_many_different_ones_at_once_one_is_taken() {
             }
         }
         assert_eq!(taken.len(), 1);
+        world.finish(taken[0].job).await;
         taken[0].assert_completed(world).await;
         assert_eq!(world.balance(&first.user).await, CREDITS - PRICE);
     });
@@ -258,13 +261,14 @@ fn of_many_different_ones_at_once_one_is_taken() {
 fn users_at_once_are_each_told_their_task() {
     e2e::run(async |world| {
         // Whoever claims first hands over for the others too.
-        world.script(json!({ "runninghub": { "delay_ms": 400, "work_ms": 2000 } })).await;
+        world.script(json!({ "runninghub": { "delay_ms": 400, "work": "until_finished" } })).await;
         let mut orders = Vec::new();
         for _ in 0..3 {
             orders.push(Order::new(world).await);
         }
         futures::future::join_all(orders.iter().map(|order| order.starts(world))).await;
         for order in &orders {
+            world.finish(order.job).await;
             order.assert_completed(world).await;
             assert_eq!(order.submits(world).await, 1);
         }

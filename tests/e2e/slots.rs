@@ -137,7 +137,7 @@ fn a_limit_raised_while_waiting_lets_the_next_ones_in_in_order() {
 #[test]
 fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
+        world.script(json!({ "runninghub": { "times": 1, "work": "until_finished" } })).await;
         let running = Order::by(world, &VESTE).await;
         running.starts(world).await;
         world
@@ -151,6 +151,7 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
             assert_has!(answer, { "queued": true, "position": position });
             waiting.push(order);
         }
+        world.finish(running.job).await;
         running.assert_completed(world).await;
         running.assert_real(world).await;
         world.sweep().await;

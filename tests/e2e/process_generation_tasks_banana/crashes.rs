@@ -52,7 +52,7 @@ fn killed_while_gemini_works_the_cards_are_made_by_another_attempt() {
 #[test]
 fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
     e2e::run(async |world| {
-        world.script(json!({ "gemini": { "work_ms": 800 } })).await;
+        world.script(json!({ "gemini": { "times": 1, "work": "until_finished" } })).await;
         let order = Cards::ordered(world, &[3]).await;
         let holder = world.stack().db().await.expect("a connection");
         world
@@ -61,6 +61,7 @@ fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
         let lock =
             format!("begin; select 1 from unstuck.jobs where id = '{}' for update", order.job);
         holder.batch_execute(&lock).await.expect("the row");
+        world.finish(order.user.id).await;
         world
             .until("the picture is stored", async || (order.stored(world).len() == 1).then_some(()))
             .await;
@@ -82,7 +83,7 @@ fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
 #[test]
 fn a_worker_whose_lease_was_taken_changes_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "gemini": { "work_ms": 6000, "times": 1 } })).await;
+        world.script(json!({ "gemini": { "times": 1, "work": "until_finished" } })).await;
         let order = Cards::ordered(world, &[3]).await;
         world
             .until("it is at work", async || (order.calls_of(world, 3).await == 1).then_some(()))
@@ -102,6 +103,7 @@ fn a_worker_whose_lease_was_taken_changes_nothing() {
             })
             .await;
         assert_eq!(step["run"], 2);
+        world.finish(order.user.id).await;
         // The first one stores its own and is told that it came too late.
         world
             .until("the first is through", async || (order.stored(world).len() == 2).then_some(()))

@@ -181,9 +181,12 @@ fn a_lost_answer_waits_for_the_deadline_where_nobody_tells() {
 fn a_lost_answer_is_settled_by_the_webhook() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "lost_answer": true, "work_ms": 600 } })).await;
+        world
+            .script(json!({ "runninghub": { "lost_answer": true, "work": "until_finished" } }))
+            .await;
         let answer = order.run(world).ok().await;
         assert_has!(answer, { "status": "running", "taskId": null });
+        world.finish(order.job).await;
         order.assert_completed(world).await;
         assert_eq!(order.submits(world).await, 1);
         assert!(!order.task(world).await.is_empty(), "the webhook told the task");

@@ -165,6 +165,20 @@ impl World {
         assert!(status.is_success(), "script {script}: {status} {text}");
     }
 
+    /// Ends the provider's work on the running tasks whose submit contains `text`, such as the id of
+    /// a job, once there is one. When this returns, the provider has their results.
+    pub async fn finish(&self, text: impl std::fmt::Display) {
+        let url = format!("{}/__finish", self.stack.info().providers_url);
+        let request = json!({ "match": text.to_string() });
+        let finish = async || {
+            let answer = self.http.post(&url).json(&request).send().await;
+            let status = answer.expect("the providers' stand-ins answer").status();
+            assert!(status.is_success() || status == 404, "finish {request}: {status}");
+            status.is_success().then_some(())
+        };
+        self.until(&format!("the provider works on {text}"), finish).await;
+    }
+
     /// From now on storage answers every request with this status; until the next test, or `storage_is_up`.
     pub async fn storage_is_down(&self, status: u16) {
         self.storage(&json!({ "down": true, "status": status })).await;
