@@ -1,5 +1,5 @@
-//! A worker may die at any call. The tests drop its future at each call in turn, before and after the
-//! call's effect: sweeps alone settle the step, and no step is submitted twice.
+//! A worker may die at any call. The tests drop its future at each call in turn, before and after
+//! the call's effect: sweeps alone settle the step, and no step is submitted twice.
 
 use super::Cx;
 use super::heal::sweep::pass;

@@ -79,8 +79,8 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::task::Poll;
 
-    /// A clock that only `sleep` moves, and the answers to heartbeats: the ms left of the lease, 0 for
-    /// a lost lease, `None` for no answer.
+    /// A clock that only `sleep` moves, and the answers to heartbeats: the ms left of the lease, 0
+    /// for a lost lease, `None` for no answer.
     struct HeartbeatClock {
         now: Cell<u64>,
         beats: RefCell<Vec<Option<u32>>>,
@@ -131,8 +131,8 @@ mod tests {
         fn log(&self, _: &Value) {}
     }
 
-    /// Holds the lease for work of that many seconds. Returns whether the work ended, and the second
-    /// at which `hold` returned.
+    /// Holds the lease for work of that many seconds. Returns whether the work ended, and the
+    /// second at which `hold` returned.
     fn hold_for(work_s: u64, mut beats: Vec<Option<u32>>) -> (bool, u64) {
         beats.reverse();
         let clock = HeartbeatClock { now: Cell::new(0), beats: RefCell::new(beats) };

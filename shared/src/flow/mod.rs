@@ -67,8 +67,9 @@ impl<'a, T: Transport> Cx<'a, T> {
     }
 }
 
-/// Runs `work` `count` times. The runs begin `interval_ms` apart by the clock and overlap: slow work,
-/// such as the copy of a large result, delays none of the others, and a fault stops none of them.
+/// Runs `work` `count` times. The runs begin `interval_ms` apart by the clock and overlap: slow
+/// work, such as the copy of a large result, delays none of the others, and a fault stops none of
+/// them.
 pub(crate) async fn at_intervals<T: Transport>(
     cx: &Cx<'_, T>,
     count: u32,

@@ -132,7 +132,8 @@ impl SingleStepState {
             "step_checked_v1" => self.checked(args),
             "step_get_v1" => self.row(),
             "job_get_v1" => {
-                json!({"job_id": JOB, "status": self.status, "credits_charged": 60, "credits_refunded": 0,
+                json!({"job_id": JOB, "status": self.status, "credits_charged": 60,
+                    "credits_refunded": 0,
                 "balance": 0, "table_name": "upscaler_jobs", "total_steps": 1, "current_step": 1})
             }
             "webhook_applied_v1" => json!({"applied": true}),
@@ -152,8 +153,10 @@ impl SingleStepState {
         self.run += 1;
         (self.status, self.sent, self.task) = ("starting", false, None);
         self.lease_until = self.now + LEASE_MS;
-        json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "attempts": 0,
-            "input": {"path": "/openapi/v2/run/ai-app/1", "body": {}}, "previous_output_url": null, "run_ms": RUN_MS}])
+        json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER,
+            "attempts": 0,
+            "input": {"path": "/openapi/v2/run/ai-app/1", "body": {}}, "previous_output_url": null,
+                "run_ms": RUN_MS}])
     }
 
     fn sent(&mut self, args: &Value) -> bool {
@@ -234,7 +237,8 @@ impl SingleStepState {
     }
 
     fn row(&self) -> Value {
-        json!({"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "provider": "runninghub", "user_id": USER,
+        json!({"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "provider": "runninghub",
+            "user_id": USER,
             "status": self.status, "task_id": self.task, "done": self.done, "sent": self.sent})
     }
 
@@ -243,7 +247,8 @@ impl SingleStepState {
         if lapsed {
             self.status = "queued";
         }
-        json!({"cleaned": 0, "refunded_credits": 0, "requeued": i32::from(lapsed), "remaining": 0, "tables": []})
+        json!({"cleaned": 0, "refunded_credits": 0, "requeued": i32::from(lapsed), "remaining": 0,
+            "tables": []})
     }
 
     fn due(&mut self) -> Value {
@@ -262,7 +267,8 @@ impl SingleStepState {
         }
         let task = self.task.clone().or_else(|| self.inbox.clone());
         json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "due": due,
-            "task_id": task, "output": self.output, "inbox": null, "sent_since": null, "sent_seconds": null, "open": 1}])
+            "task_id": task, "output": self.output, "inbox": null, "sent_since": null,
+                "sent_seconds": null, "open": 1}])
     }
 
     fn provider(&mut self, url: &str) -> Value {

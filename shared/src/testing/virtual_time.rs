@@ -1,7 +1,9 @@
-//! One job with parallel steps at a synchronous provider. Time passes only while every future waits.
+//! One job with parallel steps at a synchronous provider. Time passes only while every future
+//! waits.
 //!
 //! The database part follows the SQL functions only as far as fencing, clocks and slots go; the SQL
-//! itself is tested against Postgres. Any call can be cut: the worker is dropped there, as if killed.
+//! itself is tested against Postgres. Any call can be cut: the worker is dropped there, as if
+//! killed.
 
 mod transport;
 
@@ -209,7 +211,8 @@ impl VirtualTime {
 }
 
 /// The smallest answer with an image in it.
-pub(crate) const IMAGE_ANSWER: &str = r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]},"finishReason":"STOP"}]}"#;
+pub(crate) const IMAGE_ANSWER: &str = r#"{"candidates":[{"finishReason":"STOP",
+    "content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}]}}]}"#;
 
 /// Asserts that no two workers work on one step at once.
 struct AtWork<'a>(&'a VirtualTime, usize);
@@ -263,7 +266,8 @@ impl VirtualState {
                     step.lease_until = (now + LEASE_MS).min(step.deadline);
                 }
                 self.beats += 1;
-                return json!([{"applied": applied, "lease_ms": if applied { step.lease_until - now } else { 0 }}]);
+                return json!([{"applied": applied,
+                    "lease_ms": if applied { step.lease_until - now } else { 0 }}]);
             }
             _ if !mine => "stale",
             "step_complete_v1" => {
@@ -312,9 +316,12 @@ impl VirtualState {
         let claimed = ready.map(|(index, step)| {
             (step.status, step.run, step.attempts) = ("running", step.run + 1, step.attempts + 1);
             (step.lease_until, step.deadline) = (now + LEASE_MS, now + RUN_MS);
-            let product = format!("https://p.test/storage/v1/object/public/uploads/{USER}/product.png");
-            let parts = json!([{"fileData": {"fileUri": product}}, {"text": format!("step {}.", index + 1)}]);
-            json!({"job_id": JOB, "step": index + 1, "run": step.run, "tool": "t", "user_id": USER, "attempts": step.attempts, "run_ms": RUN_MS,
+            let product =
+                format!("https://p.test/storage/v1/object/public/uploads/{USER}/product.png");
+            let parts = json!([{"fileData": {"fileUri": product}}, {"text": format!("step {}.",
+                index + 1)}]);
+            json!({"job_id": JOB, "step": index + 1, "run": step.run, "tool": "t", "user_id": USER,
+                "attempts": step.attempts, "run_ms": RUN_MS,
                 "input": {"body": {"contents": [{"role": "user", "parts": parts}]}}})
         });
         claimed.collect()

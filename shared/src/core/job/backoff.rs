@@ -7,8 +7,8 @@ const NAMED_MS_MIN: u32 = 1_000;
 /// The first and longest wait after a transient fault.
 const TRANSIENT_MS: (u32, u32) = (2_000, 60_000);
 
-/// The wait in ms after a full provider refused, spread so that a queue does not come back at once. It
-/// is the delay that the provider names plus at most a quarter of it.
+/// The wait in ms after a full provider refused, spread so that a queue does not come back at once.
+/// It is the delay that the provider names plus at most a quarter of it.
 pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     let (low, high) = CAPACITY_MS;
     match named_ms {
@@ -17,8 +17,8 @@ pub fn capacity(named_ms: Option<u32>, random: u128) -> u32 {
     }
 }
 
-/// The wait in ms before attempt `attempts + 1` after a transient fault: doubles with each attempt; its
-/// upper half is jitter. A longer delay that the provider names counts instead.
+/// The wait in ms before attempt `attempts + 1` after a transient fault: doubles with each attempt;
+/// its upper half is jitter. A longer delay that the provider names counts instead.
 pub fn transient(attempts: u32, named_ms: Option<u32>, random: u128) -> u32 {
     let (first, ceiling) = TRANSIENT_MS;
     let doubled = first

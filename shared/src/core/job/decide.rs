@@ -1,6 +1,8 @@
-//! Decides what a provider's answer means for a step. Total, pure, and the only place that decides it.
+//! Decides what a provider's answer means for a step. Total, pure, and the only place that decides
+//! it.
 //!
-//! It does not decide whether the step may still change: the database refuses a write of an older run.
+//! It does not decide whether the step may still change: the database refuses a write of an older
+//! run.
 
 use super::{Failure, backoff};
 use crate::core::provider::{Accepted, CallError, Output, SubmitError, TaskAnswer};

@@ -1,7 +1,7 @@
 //! Makes a provider's words safe for the job's owner.
 //!
-//! A provider may quote the request that it refuses, and with it our webhook's address, whose token is
-//! a secret. So every address is cut out, and every word that looks like a token.
+//! A provider may quote the request that it refuses, and with it our webhook's address, whose token
+//! is a secret. So every address is cut out, and every word that looks like a token.
 
 /// How many characters of a text are read, and how many are kept.
 const READ_CHARS_MAX: usize = 4_000;
@@ -23,7 +23,8 @@ pub(super) fn sentence(text: &str) -> String {
 /// Whether the character is neither a control character nor one that changes how others are shown.
 fn is_plain(c: char) -> bool {
     !c.is_control()
-        && !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        && !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        && !matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Characters that may stand directly before an address in the same word.

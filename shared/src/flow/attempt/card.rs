@@ -1,7 +1,7 @@
 //! Makes one card: calls Gemini and puts the image into our storage.
 //!
-//! It decides nothing about the step: it returns what was produced, or why not. The caller holds the
-//! lease.
+//! It decides nothing about the step: it returns what was produced, or why not. The caller holds
+//! the lease.
 
 use super::pool::Produced;
 use crate::core::address;
@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 const DOWNLOAD_MS: u32 = 15_000;
 const FIRST_RUN: Run = Run(1);
 
-/// Makes the card of a claimed step. If an earlier run stored the card before it died, takes that one
-/// instead of paying for a second. The run decides, because it never restarts at 1; the count of
-/// attempts does when an admin requeues the job.
+/// Makes the card of a claimed step. If an earlier run stored the card before it died, takes that
+/// one instead of paying for a second. The run decides, because it never restarts at 1; the count
+/// of attempts does when an admin requeues the job.
 pub async fn make<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,
@@ -48,9 +48,9 @@ pub async fn make<T: Transport>(
     Ok(Produced { output: json!({"url": url}), url })
 }
 
-/// Calls with the first key. If that key is full or overloaded, calls once with the other key before
-/// the step waits. If only the operator can mend the other account, the first key's transient fault
-/// counts: that key will take the card later.
+/// Calls with the first key. If that key is full or overloaded, calls once with the other key
+/// before the step waits. If only the operator can mend the other account, the first key's
+/// transient fault counts: that key will take the card later.
 async fn with_either_key<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,

@@ -1,6 +1,6 @@
-//! Cards in virtual time. A worker is dropped at each call in turn, before and after the call's effect;
-//! sweeps and later runs finish the rest. No step is worked on twice at once, no card is stored twice,
-//! no step stays live.
+//! Cards in virtual time. A worker is dropped at each call in turn, before and after the call's
+//! effect; sweeps and later runs finish the rest. No step is worked on twice at once, no card is
+//! stored twice, no step stays live.
 
 use super::card;
 use super::pool::{Bounds, PoolReport, run_all};

@@ -1,9 +1,9 @@
 //! Attempts at a synchronous provider's steps: claims, keeps the lease, records the outcome.
 //!
-//! The claim writes `started_at` before anything else happens. While the call runs, heartbeats renew
-//! its lease. A worker that cannot renew the lease in time drops its call; the database refuses the
-//! result of an attempt that lost its lease. This module knows no provider: the call is an argument,
-//! and stores its own result.
+//! The claim writes `started_at` before anything else happens. While the call runs, heartbeats
+//! renew its lease. A worker that cannot renew the lease in time drops its call; the database
+//! refuses the result of an attempt that lost its lease. This module knows no provider: the call is
+//! an argument, and stores its own result.
 
 use crate::core::error::ApiError;
 use crate::core::job::decide::{Decision, Event, decide};
@@ -65,8 +65,8 @@ pub struct PoolReport {
     pub remaining: u32,
 }
 
-/// Claims and attempts a provider's steps until none may start or the bounds are reached; `call` does
-/// the work of one step. A free slot is filled at once.
+/// Claims and attempts a provider's steps until none may start or the bounds are reached; `call`
+/// does the work of one step. A free slot is filled at once.
 pub async fn run_all<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
@@ -153,7 +153,8 @@ fn tolerate_claim_error<T: Transport>(
     })
 }
 
-/// The number of waiting steps. Sends a hint if any of them may start: the bounds were reached first.
+/// The number of waiting steps. Sends a hint if any of them may start: the bounds were reached
+/// first.
 async fn remaining_work<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<u32, ApiError> {
     let waiting = cx.db().steps_waiting_v1(provider).await?;
     if waiting.may_start > 0 {
@@ -162,8 +163,8 @@ async fn remaining_work<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<
     Ok(waiting.waiting)
 }
 
-/// Attempts one claimed step: keeps its lease while `call` works, and records the outcome. `since_ms`
-/// is a time before the claim.
+/// Attempts one claimed step: keeps its lease while `call` works, and records the outcome.
+/// `since_ms` is a time before the claim.
 pub async fn attempt<T: Transport>(
     cx: &Cx<'_, T>,
     step: &ClaimedStep,

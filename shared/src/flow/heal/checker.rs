@@ -1,5 +1,5 @@
-//! The checker: queries every running task of a provider, whatever webhooks said, and submits the next
-//! steps. The safety net under webhooks, and enough without them.
+//! The checker: queries every running task of a provider, whatever webhooks said, and submits the
+//! next steps. The safety net under webhooks, and enough without them.
 
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Step};
@@ -19,8 +19,8 @@ const PARALLEL: usize = 5;
 const PAGE: u32 = 50;
 /// No query begins after this long, so that a pass ends in time whatever the provider does.
 const QUERY_FOR_MS: u64 = 15_000;
-/// Subrequests of a query that settles nothing, of any other query in the worst case, and of the rest
-/// of a pass.
+/// Subrequests of a query that settles nothing, of any other query in the worst case, and of the
+/// rest of a pass.
 const CALLS_TO_WAIT: u32 = 2;
 const CALLS_TO_SETTLE: u32 = 8;
 const CALLS_OVERHEAD: u32 = 40;
@@ -95,8 +95,8 @@ struct CheckPass {
     report: CheckReport,
     /// The subrequests that are left.
     calls: u32,
-    /// The steps that this pass has listed. The database lists the longest unqueried first, so a page of
-    /// only known steps means that all were queried.
+    /// The steps that this pass has listed. The database lists the longest unqueried first, so a
+    /// page of only known steps means that all were queried.
     seen: BTreeSet<(JobId, Step)>,
     /// How many tasks ran when the pass began, and how many of these it queried.
     open: Option<u32>,

@@ -1,5 +1,6 @@
 //! One sweep over all stale jobs: closes what SQL can close, settles what only a provider can tell,
-//! then starts waiting steps. Each part runs even if an earlier one failed; a bad row stops nothing.
+//! then starts waiting steps. Each part runs even if an earlier one failed; a bad row stops
+//! nothing.
 
 use crate::core::error::ApiError;
 use crate::core::provider::{self, ASYNCHRONOUS, SYNCHRONOUS};
@@ -13,13 +14,13 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 
-/// Steps of one provider settled in parallel. The platform allows six open connections, and a provider
-/// that does not answer must not delay another.
+/// Steps of one provider settled in parallel. The platform allows six open connections, and a
+/// provider that does not answer must not delay another.
 const PARALLEL: usize = 3;
 /// No query begins after this long, so that the next pass is on time.
 const QUERY_FOR_MS: u64 = 15_000;
-/// Subrequests of one step in the worst case: query, done, claim, source and upload twice, complete,
-/// table.
+/// Subrequests of one step in the worst case: query, done, claim, source and upload twice,
+/// complete, table.
 const CALLS_PER_STEP: u32 = 9;
 /// Subrequests of the rest of a pass, including the heartbeats of slow copies.
 const CALLS_OVERHEAD: u32 = 40;

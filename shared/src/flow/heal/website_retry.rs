@@ -48,7 +48,8 @@ pub async fn retry<T: Transport>(
 ) -> Result<WebsiteRetry, ApiError> {
     let retry = finalise::retry_website(cx, website, tool, owner).await?;
     let by = if owner.is_some() { "user" } else { "service" };
-    let detail = json!({"mode": "retry", "job_id": website, "function": tool, "by": by, "retry": retry.retries,
+    let detail = json!({"mode": "retry", "job_id": website, "function": tool, "by": by,
+        "retry": retry.retries,
         "outcome": status_word(retry.status)});
     cx.log("generation_retry", detail);
     // The website is queued, or its slot became free.
@@ -103,7 +104,8 @@ async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> RetryCall
     let message = format!("Auto-retrying generation {} via {}", row.job_id, row.tool);
     cx.log(
         "auto_retry",
-        json!({"message": message, "job_id": row.job_id, "function": row.tool, "retry": row.retries + 1}),
+        json!({"message": message, "job_id": row.job_id, "function": row.tool,
+            "retry": row.retries + 1}),
     );
     let problem = match request(cx, row) {
         Ok(request) => match cx.transport.call(&row.tool, request).await {

@@ -1,7 +1,7 @@
 //! From a checked request to a paid, queued job.
 //!
-//! The database decides everything in one transaction. This module only repeats that call: once after
-//! a lost answer (the same job id, so nothing is charged twice), once after healing.
+//! The database decides everything in one transaction. This module only repeats that call: once
+//! after a lost answer (the same job id, so nothing is charged twice), once after healing.
 
 use super::input;
 use crate::core::digest::sha256_hex;
@@ -21,8 +21,8 @@ use serde::Serialize;
 const READ_PAUSE_MS: u32 = 100;
 const READ_PAUSE_MS_MAX: u32 = 1_600;
 
-/// Debits and enqueues. If the user's own stale jobs may have caused a refusal, heals them and tries
-/// once more.
+/// Debits and enqueues. If the user's own stale jobs may have caused a refusal, heals them and
+/// tries once more.
 pub async fn enqueue<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> Result<JobView, ApiError> {
     let enqueue = async || once_if_lost(async || cx.db().job_enqueue_v1(order).await).await;
     match enqueue().await {
@@ -65,8 +65,8 @@ pub fn order(
     })
 }
 
-/// Checks an order's files (`(field, URL)`) and returns their URLs for the provider. A replay stays a
-/// replay when its files no longer exist.
+/// Checks an order's files (`(field, URL)`) and returns their URLs for the provider. A replay stays
+/// a replay when its files no longer exist.
 pub async fn files<T: Transport>(
     cx: &Cx<'_, T>,
     order: &Enqueue,
@@ -104,8 +104,8 @@ pub fn job_id(
     }
 }
 
-/// Whether an earlier request with this id was enqueued, so that this one is its replay or conflicts
-/// with it, whatever has become of its files since.
+/// Whether an earlier request with this id was enqueued, so that this one is its replay or
+/// conflicts with it, whatever has become of its files since.
 pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
     match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
         // Such a row of an older client was never paid; this request would adopt it.

@@ -1,5 +1,5 @@
-//! Checks inputs before the debit: the length of a text, the host of a URL, the existence of an object
-//! in our storage.
+//! Checks inputs before the debit: the length of a text, the host of a URL, the existence of an
+//! object in our storage.
 //!
 //! It never downloads an input; the provider does.
 

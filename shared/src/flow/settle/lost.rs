@@ -1,5 +1,6 @@
 //! Finds the task of a submit that had no answer in the provider's own list, before anything is
-//! submitted twice. If the provider has no such list, only a webhook or the deadline settles the step.
+//! submitted twice. If the provider has no such list, only a webhook or the deadline settles the
+//! step.
 
 use super::task::{self, Settled, SubmittedTask, Witness};
 use crate::core::error::ApiError;

@@ -1,9 +1,9 @@
 //! Settles a submitted step: queries its task with our own key and acts on the answer.
 //!
-//! The webhook consumer, the sweep and reconcile use it. A webhook's body is never believed: the task
-//! that it names is queried, and only an end counts for this step, unless another step owns the task.
-//! A webhook alone never leads to a cancel at the provider: its address proves that the provider knows
-//! our step, not that the task it names is this step's.
+//! The webhook consumer, the sweep and reconcile use it. A webhook's body is never believed: the
+//! task that it names is queried, and only an end counts for this step, unless another step owns
+//! the task. A webhook alone never leads to a cancel at the provider: its address proves that the
+//! provider knows our step, not that the task it names is this step's.
 
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
@@ -58,8 +58,8 @@ pub enum Settled {
         refunded: i64,
     },
     Requeued,
-    /// Nothing is left to do for this step: another worker settled it, the task is not this step's, or
-    /// only a cancel was due.
+    /// Nothing is left to do for this step: another worker settled it, the task is not this step's,
+    /// or only a cancel was due.
     Superseded,
 }
 
@@ -112,8 +112,8 @@ pub async fn settle<T: Transport>(
     }
 }
 
-/// Records that the provider reported no end; fails the step if its deadline has passed. `answered`:
-/// the provider said that the task runs.
+/// Records that the provider reported no end; fails the step if its deadline has passed.
+/// `answered`: the provider said that the task runs.
 pub async fn record_no_result<T: Transport>(
     cx: &Cx<'_, T>,
     attempt: Attempt,
@@ -204,7 +204,8 @@ async fn deliver<T: Transport>(
     }
 }
 
-/// Copies the recorded output of a finished step and completes the step. The caller holds the lease.
+/// Copies the recorded output of a finished step and completes the step. The caller holds the
+/// lease.
 pub async fn copy<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,

@@ -1,7 +1,7 @@
 //! Records a provider's webhook at once, and settles the step that it is about later.
 //!
-//! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the sweep
-//! finds the same work in the database.
+//! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the
+//! sweep finds the same work in the database.
 
 use super::task::{Settled, SubmittedTask, Witness, settle};
 use crate::core::digest::sha256_hex;

@@ -1,7 +1,9 @@
-//! Claims, submits and records: starts the waiting steps of an asynchronous provider, of every tool.
+//! Claims, submits and records: starts the waiting steps of an asynchronous provider, of every
+//! tool.
 //!
-//! `sent_at` is written before the request leaves. From then on only an answer that proves a refusal
-//! requeues the step; without an answer the step stays as it is and is never submitted again.
+//! `sent_at` is written before the request leaves. From then on only an answer that proves a
+//! refusal requeues the step; without an answer the step stays as it is and is never submitted
+//! again.
 
 use crate::core::error::ApiError;
 use crate::core::job::decide::{Decision, Event, decide};
@@ -215,8 +217,8 @@ async fn not_sent<T: Transport>(
     requeue(cx, step.attempt, false, 0, &failure).await
 }
 
-/// Records the task of an accepted step. Tried a few times: without the task's id the step would wait
-/// for its webhook or its deadline.
+/// Records the task of an accepted step. Tried a few times: without the task's id the step would
+/// wait for its webhook or its deadline.
 async fn record<T: Transport>(
     cx: &Cx<'_, T>,
     context: &SubmitContext<'_>,

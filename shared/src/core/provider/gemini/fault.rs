@@ -1,5 +1,5 @@
-//! Why a call to Gemini brought no image: whether to retry, when, how often, and whether the operator
-//! must act.
+//! Why a call to Gemini brought no image: whether to retry, when, how often, and whether the
+//! operator must act.
 
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::CallError;

@@ -20,8 +20,8 @@ pub const NAME: &str = "gemini";
 
 /// A card takes 10 to 40 s; no answer comes after this long.
 const CALL_MS: u32 = 120_000;
-/// The limit for all product images inside one request: several calls hold theirs at once, as base64
-/// and in several copies, in the 128 MB of an isolate.
+/// The limit for all product images inside one request: several calls hold theirs at once, as
+/// base64 and in several copies, in the 128 MB of an isolate.
 pub const INLINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Our account at Gemini, with the operator's model.
@@ -63,7 +63,8 @@ pub fn stored_request(image_urls: &[String], prompt: &str, aspect_ratio: &str) -
     parts.push(json!({"text": prompt}));
     json!({"body": {
         "contents": [{"role": "user", "parts": parts}],
-        "generationConfig": {"responseModalities": ["IMAGE"], "imageConfig": {"aspectRatio": aspect_ratio}},
+        "generationConfig": {"responseModalities": ["IMAGE"],
+            "imageConfig": {"aspectRatio": aspect_ratio}},
     }})
 }
 
@@ -91,7 +92,8 @@ pub fn inlined(body: &Value, files: &[FileInMemory]) -> Value {
     let parts = body.pointer_mut("/contents/0/parts").and_then(Value::as_array_mut);
     for part in parts.into_iter().flatten().filter(|part| part.get("fileData").is_some()) {
         if let Some(file) = files.next() {
-            *part = json!({"inlineData": {"mimeType": file.content_type, "data": STANDARD.encode(&file.bytes)}});
+            *part = json!({"inlineData": {"mimeType": file.content_type,
+                "data": STANDARD.encode(&file.bytes)}});
         }
     }
     body

@@ -19,7 +19,8 @@ fn image(kind: &str, data: &str) -> Value {
 }
 
 fn candidate(reason: &str, parts: Value) -> Value {
-    json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason, "index": 0}]})
+    json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason,
+        "index": 0}]})
 }
 
 fn error(code: u16, status: &str, details: Value) -> Value {
@@ -46,7 +47,8 @@ fn class(status: u16, body: &Value) -> String {
 fn the_picture_is_the_first_that_is_no_thought() {
     let mut thought = image("image/png", "AAAA");
     thought["thought"] = json!(true);
-    let parts = json!([{"text": "Here it is"}, thought, image("image/jpeg", JPEG), image("image/png", PNG)]);
+    let parts = json!([{"text": "Here it is"}, thought, image("image/jpeg", JPEG),
+        image("image/png", PNG)]);
     let picture = parse(200, &candidate("STOP", parts)).unwrap();
     assert_eq!(
         (picture.content_type, picture.extension, picture.bytes.len()),
@@ -127,7 +129,10 @@ fn errors_by_status() {
 
 #[test]
 fn the_delay_that_is_named_is_obeyed() {
-    let info = |delay: &str| json!([{"@type": "type.googleapis.com/google.rpc.Help"}, {"retryDelay": delay}]);
+    let info = |delay: &str| {
+        json!([{"@type": "type.googleapis.com/google.rpc.Help"},
+        {"retryDelay": delay}])
+    };
     assert_eq!(
         class(429, &error(429, "RESOURCE_EXHAUSTED", info("47s"))),
         "again 47000/all other key"

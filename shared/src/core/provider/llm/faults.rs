@@ -148,7 +148,8 @@ impl LlmFault {
         match (self.should_retry, self.status) {
             (Some(should), _) => should,
             (None, Some(408 | 409 | 425 | 429 | 500..)) => true,
-            // A budget for concurrent requests recovers and names a delay; an empty account does not.
+            // A budget for concurrent requests recovers and names a delay; an empty account does
+            // not.
             (None, Some(402)) => self.delay_ms.is_some(),
             (None, Some(_)) => false,
             (None, None) => self.is(TRANSIENT) || self.is(SLOWER) || !self.is(LASTING),

@@ -101,7 +101,8 @@ impl<'a> LlmAccount<'a> {
             ],
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": question.form_name, "strict": true, "schema": question.form},
+                "json_schema": {"name": question.form_name, "strict": true,
+                    "schema": question.form},
             },
         })
     }
@@ -123,8 +124,8 @@ pub fn parse_refusal(response: &HttpResponse) -> Parsed<CallError> {
     faults::of_response(response)
 }
 
-/// The error of an answer that did not arrive, or not completely. The API keeps no state, so a retry
-/// is safe.
+/// The error of an answer that did not arrive, or not completely. The API keeps no state, so a
+/// retry is safe.
 pub fn parse_lost(error: &TransportError) -> CallError {
     faults::useless(match error {
         TransportError::NotSent(_) => "the text model could not be reached",

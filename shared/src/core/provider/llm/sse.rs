@@ -1,6 +1,7 @@
 //! Reads server-sent events as they arrive: bytes may be split anywhere, also inside a character.
 //!
-//! It keeps only the data of an event; the APIs read here give comments and other fields no meaning.
+//! It keeps only the data of an event; the APIs read here give comments and other fields no
+//! meaning.
 
 /// The bytes that have arrived and do not complete an event yet.
 #[derive(Debug, Default)]
@@ -83,7 +84,8 @@ mod tests {
 
     #[test]
     fn comments_and_names_are_skipped_and_every_line_end_is_read() {
-        let stream = ": OPENROUTER PROCESSING\n\nevent: ping\ndata: {}\n\nid: 7\r\ndata: a\r\ndata:b\r\n\r\ndata: c\r\rdata\n\n";
+        let stream = ": OPENROUTER PROCESSING\n\nevent: ping\ndata: {}\n\nid: 7\r\ndata: a\r\n\
+                      data:b\r\n\r\ndata: c\r\rdata\n\n";
         assert_eq!(read(&[stream.as_bytes()]), ["{}", "a\nb", "c"]);
         assert_eq!(read(&["\u{feff}data: x\n\n".as_bytes()]), ["x"]);
     }
@@ -97,12 +99,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_events_do_not_depend_on_where_bytes_are_split(cuts in proptest::collection::vec(0..60_usize, 0..12)) {
-            let stream = "data: {\"a\":\"ä€😀\"}\r\n\r\n: x\rdata: b\n\ndata: c\r\ndata: d\r\n\r\n".as_bytes();
+        fn the_events_do_not_depend_on_where_bytes_are_split(
+            cuts in proptest::collection::vec(0..60_usize, 0..12),
+        ) {
+            let stream = "data: {\"a\":\"ä€😀\"}\r\n\r\n: x\rdata: b\n\n\
+                          data: c\r\ndata: d\r\n\r\n";
+            let stream = stream.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
-            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
+            let chunks = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]);
+            let chunks: Vec<&[u8]> = chunks.collect();
             prop_assert_eq!(read(&chunks), ["{\"a\":\"ä€😀\"}", "b", "c\nd"]);
         }
     }

@@ -55,7 +55,8 @@ fn read(api: LlmApi, stream: &str) -> LlmAnswer {
 }
 
 fn chunk(text: &str, finish: Option<&str>) -> String {
-    let event = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]});
+    let event = json!({"object": "chat.completion.chunk", "choices": [{"index": 0,
+        "delta": {"content": text}, "finish_reason": finish}]});
     format!("data: {event}\n\n")
 }
 
@@ -98,7 +99,14 @@ fn openai_streams() {
     let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":9}}\n\n";
     let done = "data: [DONE]\n\n";
     for (stream, expected) in [
-        (format!(": OPENROUTER PROCESSING\n\n{}{}{usage}{done}", chunk("a", None), chunk("ö", Some("stop"))), "ok aö"),
+        (
+            format!(
+                ": OPENROUTER PROCESSING\n\n{}{}{usage}{done}",
+                chunk("a", None),
+                chunk("ö", Some("stop"))
+            ),
+            "ok aö",
+        ),
         (chunk("a", Some("stop")), "ok a"),
         (chunk("a", None) + &chunk("b", Some("length")) + done, CUT),
         (chunk("a", None) + &chunk("", Some("content_filter")) + done, "CONTENT_REFUSED"),
@@ -109,7 +117,9 @@ fn openai_streams() {
         ("<html>Bad gateway</html>".to_owned(), EARLY),
         (chunk("a", None) + "data: {half\n\n", "again 0 the answer could not be read"),
         (
-            "data: {\"choices\":[{\"delta\":{\"refusal\":\"I cannot\"},\"finish_reason\":\"stop\"}]}\n\n".to_owned(),
+            "data: {\"choices\":[{\"delta\":{\"refusal\":\"I cannot\"},\
+             \"finish_reason\":\"stop\"}]}\n\n"
+                .to_owned(),
             "CONTENT_REFUSED",
         ),
     ] {
@@ -199,7 +209,8 @@ fn a_server_that_does_not_stream_is_understood() {
         (LlmApi::OpenAi, json!({}), EARLY),
         (
             LlmApi::Anthropic,
-            json!({"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": "end_turn"}),
+            json!({"type": "message", "content": [{"type": "text", "text": "a"}],
+                "stop_reason": "end_turn"}),
             "ok a",
         ),
         (
@@ -240,8 +251,14 @@ fn refused(status: u16, headers: &[(&str, &str)], body: &Value) -> String {
 
 #[test]
 fn refusals_by_status_words_and_delay() {
-    let openai = |kind: &str, code: &str| json!({"error": {"message": "x", "type": kind, "param": null, "code": code}});
-    let claude = |kind: &str, details: Value| json!({"type": "error", "error": {"type": kind, "message": "x", "details": details}});
+    let openai = |kind: &str, code: &str| {
+        json!({"error": {"message": "x", "type": kind,
+        "param": null, "code": code}})
+    };
+    let claude = |kind: &str, details: Value| {
+        json!({"type": "error", "error": {"type": kind,
+        "message": "x", "details": details}})
+    };
     let no: &[(&str, &str)] = &[];
     let busy = "the text model is busy";
     for (status, headers, body, expected) in [
@@ -278,7 +295,8 @@ fn refusals_by_status_words_and_delay() {
         (
             402,
             no,
-            json!({"error": {"code": 402, "message": "x", "metadata": {"limit_source": "openrouter_credits"}}}),
+            json!({"error": {"code": 402, "message": "x",
+                "metadata": {"limit_source": "openrouter_credits"}}}),
             "PROVIDER_REJECTED, alarm 402".to_owned(),
         ),
         (
@@ -290,7 +308,8 @@ fn refusals_by_status_words_and_delay() {
         (
             403,
             no,
-            json!({"error": {"code": 403, "message": "x", "metadata": {"reasons": ["hate"], "flagged_input": "…"}}}),
+            json!({"error": {"code": 403, "message": "x", "metadata": {"reasons": ["hate"],
+                "flagged_input": "…"}}}),
             "CONTENT_REFUSED".to_owned(),
         ),
         (

@@ -32,8 +32,8 @@ pub(super) fn refusal(response: &HttpResponse) -> Parsed<Result<Accepted, Submit
     Parsed { value: Err(error), alarm }
 }
 
-/// The alarm for a model or version that does not exist, or that an account without a payment method
-/// may not use.
+/// The alarm for a model or version that does not exist, or that an account without a payment
+/// method may not use.
 fn no_such_version(response: &HttpResponse) -> Option<String> {
     let invalid =
         response.status == 422 && title(response).to_ascii_lowercase().contains("version");

@@ -114,7 +114,8 @@ impl Asynchronous for ReplicateAccount<'_> {
     fn parse_query(&self, answer: &HttpResult) -> Parsed<TaskAnswer> {
         match answer {
             Ok(response) if response.is_success() => Parsed::ok(progress(&response.json())),
-            // A 404 as well: Replicate may not find a very new prediction yet. The deadline ends it.
+            // A 404 as well: Replicate may not find a very new prediction yet. The deadline ends
+            // it.
             Ok(response) => Parsed { value: TaskAnswer::NoAnswer, alarm: errors::alarm(response) },
             Err(_) => Parsed::ok(TaskAnswer::NoAnswer),
         }

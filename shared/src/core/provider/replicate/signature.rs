@@ -12,8 +12,9 @@ use crate::core::webhook::Signature;
 /// The greatest allowed difference between the sender's clock and ours.
 const TOLERANCE_S: u64 = 300;
 
-/// Whether one of the signatures was made with `secret` over exactly this id, time and body. `None`:
-/// the secret is malformed. The run time does not depend on which signature or letter differs.
+/// Whether one of the signatures was made with `secret` over exactly this id, time and body.
+/// `None`: the secret is malformed. The run time does not depend on which signature or letter
+/// differs.
 pub fn verify(secret: &str, signature: &Signature, raw: &str, now_s: u64) -> Option<bool> {
     let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
     let key = STANDARD.decode(encoded).ok().filter(|key| !key.is_empty())?;

@@ -80,7 +80,8 @@ fn get_cancel_and_list_are_addresses_under_the_base() {
     assert_eq!(list.method, "GET");
     assert_eq!(
         list.url,
-        "https://api.replicate.test/v1/predictions?created_after=2026-11-21T10%3A00%3A00%2B00%3A00&cursor=a+b%26c"
+        "https://api.replicate.test/v1/predictions\
+         ?created_after=2026-11-21T10%3A00%3A00%2B00%3A00&cursor=a+b%26c"
     );
 }
 
@@ -171,7 +172,8 @@ type Headers<'a> = &'a [(&'a str, &'a str)];
 #[test]
 fn a_throttled_create_waits_as_long_as_it_is_told_in_whichever_way() {
     let plain = r#"{"detail":"Request was throttled. Your rate limit resets in ~30s."}"#;
-    let low_credit = r#"{"detail":"Request was throttled. Reduced to 6 requests per minute with a burst of 1.","status":429,"retry_after":5}"#;
+    let low_credit = r#"{"status":429,"retry_after":5,
+        "detail":"Request was throttled. Reduced to 6 requests per minute with a burst of 1."}"#;
     let older = r#"{"detail":"Request was throttled. Expected available in 12 seconds."}"#;
     let cases: [(Headers, &str, Option<u32>); 10] = [
         (&[], plain, Some(30_000)),
@@ -304,7 +306,8 @@ fn a_cancel_is_done_when_nothing_is_left_to_cancel() {
 #[test]
 fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
     let body = json!({"results": [
-        {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"}, {"id": "../x", "webhook": WEBHOOK}, 7],
+        {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"}, {"id": "../x",
+            "webhook": WEBHOOK}, 7],
         "next": "https://elsewhere.test/v1/predictions?cursor=a%2Bb%3D&x=1", "previous": null});
     let page = ACCOUNT.parse_list(&response(200, &[], &body.to_string())).value.unwrap();
     assert_eq!(page.tasks, [ListedTask { task_id: "p2".into(), webhook_url: WEBHOOK.into() }]);

@@ -1,9 +1,9 @@
 //! Virtual try-on: which version of which model puts on a garment of a category
 //! (`REPLICATE_VERSIONS`), and the requests of a try-on's steps.
 //!
-//! The setting is JSON: `{"<category>": "<version>"}`, where the key `default` stands for every other
-//! category. A version is `owner/name:<id>`, the bare id, or an official model's `owner/name`.
-//! Without the setting, IDM-VTON does all categories.
+//! The setting is JSON: `{"<category>": "<version>"}`, where the key `default` stands for every
+//! other category. A version is `owner/name:<id>`, the bare id, or an official model's
+//! `owner/name`. Without the setting, IDM-VTON does all categories.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! What the RunningHub tools share: which app runs a tool, and which of its nodes takes which input.
+//! What the RunningHub tools share: which app runs a tool, and which of its nodes takes which
+//! input.
 //!
 //! The setting `RUNNINGHUB_APPS` is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the
 //! app's id as text (its nodes are then the tool's documented ones), or

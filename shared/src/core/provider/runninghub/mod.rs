@@ -1,7 +1,7 @@
 //! RunningHub: submit and query by its v2 API, cancel by the legacy path.
 //!
-//! Its webhooks are unsigned, so we never believe a webhook's body: it only names the task to query.
-//! Ids have 19 digits, more than a float holds: they are read exactly and kept as text.
+//! Its webhooks are unsigned, so we never believe a webhook's body: it only names the task to
+//! query. Ids have 19 digits, more than a float holds: they are read exactly and kept as text.
 
 pub mod apps;
 pub mod codes;

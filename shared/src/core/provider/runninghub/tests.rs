@@ -218,13 +218,15 @@ fn results_in_both_shapes() {
         TaskAnswer::Done(vec![Output { url: "https://o/a.png".into(), kind: "png".into() }]);
     assert_eq!(
         query(
-            r#"{"taskId":5,"status":"SUCCESS","errorCode":"","results":[{"url":"https://o/a.png","outputType":"png"}]}"#
+            r#"{"taskId":5,"status":"SUCCESS","errorCode":"",
+                "results":[{"url":"https://o/a.png","outputType":"png"}]}"#
         ),
         wanted
     );
     assert_eq!(
         query(
-            r#"{"code":0,"msg":"success","data":[{"fileUrl":"https://o/a.png","fileType":"png","taskCostTime":"12"}]}"#
+            r#"{"code":0,"msg":"success",
+                "data":[{"fileUrl":"https://o/a.png","fileType":"png","taskCostTime":"12"}]}"#
         ),
         wanted
     );
@@ -237,14 +239,14 @@ fn results_in_both_shapes() {
 #[test]
 fn an_error_code_in_a_poll_is_a_failure_whatever_the_status() {
     let body = r#"{"taskId":"5","status":"SUCCESS","errorCode":"805","errorMessage":"x",
-        "failedReason":{"node_name":"KSampler","exception_message":"out of memory","traceback":"secret"}}"#;
+        "failedReason":{"node_name":"KSampler",
+        "exception_message":"out of memory","traceback":"secret"}}"#;
     let TaskAnswer::Failed(failure) = query(body) else { panic!("not failed") };
     assert_eq!(failure, Failure::new(FailureCode::ProviderFailed, "out of memory"));
     let refused =
         query(r#"{"taskId":"5","status":"RUNNING","errorCode":"1501","errorMessage":"nsfw"}"#);
-    assert!(
-        matches!(refused, TaskAnswer::Failed(failure) if failure.code == FailureCode::ContentRefused)
-    );
+    assert!(matches!(refused,
+            TaskAnswer::Failed(failure) if failure.code == FailureCode::ContentRefused));
     let passing = query(r#"{"taskId":"5","status":"FAILED","errorCode":1015,"errorMessage":"x"}"#);
     assert!(matches!(passing, TaskAnswer::Interrupted(_)));
     let legacy =
@@ -285,8 +287,10 @@ fn a_cancel_is_over_when_taken_or_when_nothing_is_left() {
 #[test]
 fn a_webhook_names_its_task_in_either_form() {
     let bodies = [
-        json!({"event": "TASK_END", "taskId": "1990123456789012345", "eventData": "{\"code\":0,\"data\":[]}"}),
-        json!({"event": "TASK_END", "taskId": 1_990_123_456_789_012_345_u64, "eventData": {"status": "SUCCESS"}}),
+        json!({"event": "TASK_END", "taskId": "1990123456789012345",
+            "eventData": "{\"code\":0,\"data\":[]}"}),
+        json!({"event": "TASK_END", "taskId": 1_990_123_456_789_012_345_u64,
+            "eventData": {"status": "SUCCESS"}}),
         json!({"event": "TASK_END", "eventData": {"taskId": "1990123456789012345"}}),
         json!({"event": "TASK_END", "eventData": "{\"taskId\":\"1990123456789012345\"}"}),
     ];
