@@ -215,7 +215,7 @@ struct PostgrestError {
 /// Classifies by code first, by status second: a 404 may be a missing function as well as a
 /// missing row.
 fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall> {
-    if (200..300).contains(&response.status) {
+    if response.is_success() {
         return Ok(response.body);
     }
     let refusal: PostgrestError = serde_json::from_str(&response.body).unwrap_or_default();
