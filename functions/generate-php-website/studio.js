@@ -1,4 +1,4 @@
-// What the studio asks for and shows: the same as of a website of plain files.
+// The tool's form and result in the studio, the same as of `generate-website`.
 
 import website from "../generate-website/studio.js";
 

@@ -1,4 +1,4 @@
-// What the studio asks for and shows; web/studio/tools.js explains the fields.
+// The tool's form and result in the studio; web/studio/tools.js explains the fields.
 
 export default {
   rank: 1,

@@ -1,7 +1,8 @@
-//! `admin-cancel-job`: an admin ends a live job of any tool; its owner gets back what it was charged.
+//! `admin-cancel-job`: an admin cancels a live job of any tool, and its owner is refunded.
 //!
-//! One transaction checks the role, ends the job and returns the credits. Telling the provider and
-//! starting what waits follow after the answer; a sweep repeats what is lost there.
+//! One transaction checks the role, ends the job and refunds its credits. The function answers
+//! before it cancels the provider's task and starts waiting steps; a sweep does both if that is
+//! lost.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;

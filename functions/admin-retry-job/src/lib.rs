@@ -1,7 +1,8 @@
-//! `admin-retry-job`: an admin retries a job of any tool. A stuck job starts over where it stands
-//! and keeps its finished steps; a finished job is ordered anew, free unless the admin says otherwise.
+//! `admin-retry-job`: an admin retries a job of any tool. A stuck job is requeued and keeps its
+//! finished steps. A finished job is ordered anew, without a charge unless the admin asks for one.
 //!
-//! One transaction checks the role, the state and the money; what may start, starts after the answer.
+//! One transaction checks the role, the state and the credits. The function answers before it
+//! starts waiting steps.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
@@ -31,7 +32,7 @@ struct AdminRetry {
 #[serde(rename_all = "camelCase")]
 struct AdminRetried {
     success: Success,
-    /// The job itself, or the new one.
+    /// The retried job, or the new one.
     job_id: JobId,
     #[serde(flatten)]
     origin: RetryOrigin,

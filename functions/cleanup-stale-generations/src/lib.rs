@@ -1,5 +1,5 @@
-//! `cleanup-stale-generations`: finds websites whose attempt stopped and calls their function for a
-//! retry, at most twice; after that it fails and refunds them. It makes no website itself.
+//! `cleanup-stale-generations`: calls the function of each website whose attempt stopped, for at
+//! most two retries. After those it fails the website and refunds it. It makes no website itself.
 //!
 //! Missed, doubled and overlapping runs are harmless.
 
@@ -20,7 +20,7 @@ shared::function! {
     cron: by_cron,
 }
 
-/// How many websites one run handles, with three subrequests each.
+/// The largest number of websites of one run. Each takes three subrequests.
 const LIMIT: u32 = 100;
 
 #[derive(Serialize)]

@@ -1,5 +1,5 @@
-//! `cleanup-stale-jobs`: the sweep. It closes and refunds what is past its deadline, asks providers
-//! about what only they know, delivers what they finished, and starts what may start.
+//! `cleanup-stale-jobs`: the sweep. It ends and refunds jobs past their deadline, queries providers
+//! about submitted steps, delivers finished results, and starts waiting steps.
 //!
 //! Cron runs three passes 20 s apart, HTTP one. Missed, doubled and overlapping runs are harmless.
 
@@ -25,19 +25,19 @@ const EVERY_MS: u32 = 20_000;
 const LIMIT: u32 = 1_000;
 const LIMIT_MAX: u32 = 10_000;
 
-/// How many stale jobs one call closes at most.
+/// The largest number of stale jobs that one call ends.
 #[derive(Deserialize)]
 struct SweepLimit {
     limit: Option<NumberOrText>,
 }
 
-/// A body holds a number, a query holds its text.
+/// A body holds a number, a query its text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NumberOrText {
     Number(u32),
     Text(String),
-    /// Refused by name, like every other wrong value.
+    /// Any other value, so that `value` can refuse it with the name of the field.
     Other(serde::de::IgnoredAny),
 }
 

@@ -1,11 +1,11 @@
-//! The seven cards, and what the model is asked for each.
+//! The seven product cards and their prompts.
 
 use crate::input::CardsInput;
 use serde_json::Value;
 use shared::core::provider::gemini;
 use std::fmt::Write;
 
-/// What each card is for, and what it must show.
+/// The title of each card and the picture that it must show.
 const CARDS: [(&str, &str); 7] = [
     (
         "cover",
@@ -19,7 +19,7 @@ const CARDS: [(&str, &str); 7] = [
     ("what is included", "everything that is in the box, laid out in order and labelled"),
 ];
 
-/// One complete provider request per selected card.
+/// Returns one complete provider request per selected card.
 pub(crate) fn steps(input: &CardsInput, urls: &[String]) -> Vec<Value> {
     let cards = input
         .selected_cards
@@ -43,7 +43,8 @@ fn prompt(input: &CardsInput, number: u8, title: &str, shows: &str) -> String {
     }
     let _ = write!(
         text,
-        "\nShow {shows}. Keep the product exactly as it is in the pictures. Answer with the image only."
+        "\nShow {shows}. Keep the product exactly as it is in the pictures. \
+         Answer with the image only."
     );
     text
 }

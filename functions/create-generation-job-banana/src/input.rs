@@ -1,10 +1,10 @@
-//! What an order of cards says.
+//! The input of an order of product cards.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 
-/// The body as it comes; unknown fields are ignored.
+/// The unchecked body; unknown fields are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CardsBody {
@@ -25,7 +25,7 @@ pub(crate) struct ProductImage {
     kind: Option<String>,
 }
 
-/// A checked input: what makes two orders the same, and what the job keeps.
+/// A checked input. The job keeps it; two orders with equal inputs are the same order.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CardsInput {
@@ -43,7 +43,7 @@ const WORD_MAX: usize = 200;
 const DESCRIPTION_MAX: usize = 2_000;
 const IMAGES_MAX: usize = 5;
 const CARD_MAX: u8 = 6;
-/// What the image models take.
+/// The aspect ratios that the image models accept.
 const RATIOS: [&str; 14] = [
     "1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9",
     "21:9",
@@ -51,6 +51,7 @@ const RATIOS: [&str; 14] = [
 const RATIO: &str = "3:4";
 
 impl CardsInput {
+    /// Checks the limits. Answers 400 naming the field at fault.
     pub(crate) fn check(body: &CardsBody) -> Result<Self, ApiError> {
         let bad = |field: &str, problem: &str| Err(ApiError::bad_field(field, problem));
         if body.product_name.trim().is_empty() {

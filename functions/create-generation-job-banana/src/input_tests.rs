@@ -1,11 +1,15 @@
-//! Orders of cards: what is taken, what is refused by name, and the requests they become.
+//! Tests of orders of cards: their limits, and the provider requests that they become.
 
 use super::{CardsBody, CardsInput};
 use crate::cards::steps;
 use serde_json::{Value, json};
 
 fn body() -> Value {
-    json!({"productName": " Steel bottle ", "productImages": [{"url": "https://p.test/a.png", "type": "front"}], "selectedCards": [4, 0]})
+    json!({
+        "productName": " Steel bottle ",
+        "productImages": [{"url": "https://p.test/a.png", "type": "front"}],
+        "selectedCards": [4, 0],
+    })
 }
 
 fn check(change: impl FnOnce(&mut Value)) -> Result<CardsInput, String> {
@@ -16,7 +20,7 @@ fn check(change: impl FnOnce(&mut Value)) -> Result<CardsInput, String> {
 }
 
 #[test]
-fn limits_are_named_by_field() {
+fn an_error_names_the_field_over_its_limit() {
     assert_eq!(check(|_| {}).unwrap().aspect_ratio, "3:4");
     for (field, value) in [
         ("productName", json!("  ")),
@@ -37,7 +41,7 @@ fn limits_are_named_by_field() {
 }
 
 #[test]
-fn each_card_is_a_request_of_its_own() {
+fn each_card_becomes_one_provider_request() {
     let input = check(|body| body["description"] = json!("keeps water cold")).unwrap();
     let steps = steps(&input, &["https://p.test/a.png".to_owned()]);
     assert_eq!(steps.len(), 2);

@@ -1,8 +1,8 @@
-//! `create-generation-job-banana`: orders a set of product cards as one paid job; GET shows its owner
-//! how far it is.
+//! `create-generation-job-banana`: orders a set of product cards as one paid job; a GET shows its
+//! progress to its owner.
 //!
 //! This crate holds the tool's input and its prompts. `process-generation-tasks-banana` makes the
-//! cards: a hint wakes it, and where the hint is lost its cron finds them.
+//! cards: a hint wakes it, and its cron finds the cards whose hint was lost.
 
 mod cards;
 mod input;
@@ -52,7 +52,7 @@ async fn create(call: Call, body: CardsBody) -> Result<Reply, ApiError> {
     Reply::with_status(if ended { 200 } else { 202 }, accepted)
 }
 
-/// Names the set of cards that is shown.
+/// The input of a GET.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NamedCards {

@@ -1,4 +1,4 @@
-//! What the orders and reads of cards answer.
+//! The replies to orders and reads of product cards.
 
 use serde::Serialize;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! `health`: what the last finished sweep stored. Anybody may ask, as often as they like: an answer is kept for some
-//! seconds, and of all who ask meanwhile one asks the database.
+//! `health`: shows the result of the last finished sweep to everyone. An answer is cached for five
+//! seconds, and only one of several concurrent requests queries the database.
 
 use std::cell::RefCell;
 
@@ -12,11 +12,13 @@ use shared::db::sweep::StoredHealth;
 use shared::edge::{Call, Spec};
 use shared::flow::invocation::Invocation;
 
-/// Two periods of the sweep: later than this, it does not run.
+/// Two periods of the sweep: after this time it counts as stopped.
 const SWEEP_LATE_S: i32 = 120;
+/// How long an answer is cached.
 const CACHED_MS: u64 = 5_000;
-/// Longer than any question takes: whoever asked has gone away, and somebody else asks.
+/// After this time a query counts as dead: its request went away. Another request then queries.
 const QUERY_MS_MAX: u64 = 22_000;
+/// How often a request polls for the answer of another request's query.
 const POLL_MS: u32 = 25;
 
 pub(crate) static HEALTH: Spec = Spec {
@@ -26,17 +28,18 @@ pub(crate) static HEALTH: Spec = Spec {
 };
 
 thread_local! {
-    static CACHED: RefCell<CachedAnswer<Result<Reply, ApiError>>> = const { RefCell::new(CachedAnswer::new()) };
+    static CACHED: RefCell<CachedAnswer<Result<Reply, ApiError>>> =
+        const { RefCell::new(CachedAnswer::new()) };
 }
 
-/// The last answer, good or bad, for as long as it is fresh.
+/// Answers the cached result, good or bad, or a fresh one.
 pub(crate) async fn health(call: Call, _: NoInput) -> Result<Reply, ApiError> {
     let transport = &call.cx.fetch;
     loop {
         let now_ms = transport.now_ms();
         match CACHED.with_borrow_mut(|cached| cached.look_up(now_ms)) {
             CacheLookup::Use(answer) => return answer,
-            // Nobody waits on another request's call: it dies with that request.
+            // A request must not wait on another request's promise, which ends with that request.
             CacheLookup::Wait => transport.sleep(POLL_MS).await,
             CacheLookup::Query => {
                 let answer = query(&call).await;
@@ -67,17 +70,18 @@ async fn query(call: &Call) -> Result<Reply, ApiError> {
     )
 }
 
-/// One answer and its age.
+/// The cached answer with its time, and the start of the query that is under way.
 struct CachedAnswer<A> {
     answer: Option<(u64, A)>,
     queried_since: Option<u64>,
 }
 
+/// What the caller does next.
 #[derive(Debug, PartialEq, Eq)]
 enum CacheLookup<A> {
     Use(A),
     Wait,
-    /// The caller asks, and puts the answer here.
+    /// The caller queries the database and stores the answer.
     Query,
 }
 
@@ -109,20 +113,20 @@ mod tests {
     use super::{CacheLookup, CachedAnswer};
 
     #[test]
-    fn of_many_who_ask_at_once_one_asks_and_all_have_its_answer() {
+    fn one_of_many_concurrent_requests_queries_and_all_get_its_answer() {
         let mut cached = CachedAnswer::new();
         assert_eq!(cached.look_up(1_000), CacheLookup::Query);
         assert!((1_000..1_400).all(|now| cached.look_up(now) == CacheLookup::Wait));
         cached.store("good", 1_400);
         assert!((1_400..6_400).all(|now| cached.look_up(now) == CacheLookup::Use("good")));
         assert_eq!(cached.look_up(6_400), CacheLookup::Query);
-        assert_eq!(cached.look_up(6_401), CacheLookup::Wait, "what is old is not told again");
+        assert_eq!(cached.look_up(6_401), CacheLookup::Wait, "a stale answer is not used");
         cached.store("bad", 6_500);
         assert_eq!(cached.look_up(6_501), CacheLookup::Use("bad"));
     }
 
     #[test]
-    fn whoever_goes_away_while_asking_stops_nobody() {
+    fn a_query_that_died_with_its_request_is_replaced() {
         let mut cached = CachedAnswer::new();
         assert_eq!(cached.look_up(0), CacheLookup::Query);
         assert_eq!(cached.look_up(21_999), CacheLookup::Wait);

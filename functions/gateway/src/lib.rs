@@ -1,7 +1,7 @@
 //! The one public origin: passes `/functions/v1/<name>` on to the function of that name, answers
-//! `health` itself, and leaves everything else to the pages.
+//! `health` itself, and serves the pages for everything else.
 //!
-//! It knows no function by name, looks at no credential and changes no request.
+//! It holds no list of functions, reads no credential and changes no request.
 
 mod health;
 mod pages;
@@ -46,12 +46,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         Ok(response) => format!("status {} from the platform", response.status_code()),
         Err(error) => error.to_string(),
     };
-    // Whatever happens on the other side, the caller gets an answer in our shape.
+    // The caller gets an answer of the contract even if the function failed without one.
     edge::log_failure("gateway", name.unwrap_or_default(), &request_id, &detail);
     Ok(edge::answer(Err(ApiError::internal(detail)), &request_id))
 }
 
-/// The binding of a function's name, where it can be one.
+/// Returns the service binding of a function's name, or `None` if the text cannot be one.
 fn binding(name: &str) -> Option<String> {
     let is_name = !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -59,7 +59,8 @@ fn binding(name: &str) -> Option<String> {
     (is_name && binding != pages::BINDING).then_some(binding)
 }
 
-/// An answer of ours; the platform's own, for pages and for a crashed function, has no CORS headers.
+/// Returns whether a function of ours made the answer. The platform's own answers, for pages and
+/// for a crashed function, have no CORS headers.
 fn has_cors(response: &Response) -> bool {
     response.headers().has("access-control-allow-origin").unwrap_or(false)
 }

@@ -1,7 +1,7 @@
-//! What the gateway answers beside the functions: the pages, with the headers that keep them to themselves, and the two
-//! public settings they start from.
+//! Serves the pages with their security headers, the two public settings that they need, and the
+//! contract.
 //!
-//! Nothing here is secret: the key in the settings is the one every browser has.
+//! Nothing here is secret: every browser holds the key of the settings.
 
 use serde::Serialize;
 use shared::core::body::NoInput;
@@ -9,9 +9,9 @@ use shared::core::error::{ApiError, ErrorCode};
 use shared::edge::{self, Call, Spec};
 use worker::{Env, Fetcher, Headers, Request, RequestInit, Response, Url};
 
-/// Where the pages are; no function may be reached under this name.
+/// The binding of the pages' files. No function is reachable under this name.
 pub(crate) const BINDING: &str = "ASSETS";
-/// The contract, below the functions' address, and the file that holds it.
+/// The name of the contract below `/functions/v1/`, and the file that holds it.
 pub(crate) const CONTRACT: &str = "openapi.json";
 const CONTRACT_FILE: &str = "/build/openapi.json";
 
@@ -28,7 +28,7 @@ pub(crate) struct PageSettings {
     supabase_key: String,
 }
 
-/// Where the project is, and its public key.
+/// Replies the project's URL and its public key.
 pub(crate) async fn settings(call: Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {
@@ -37,7 +37,7 @@ pub(crate) async fn settings(call: Call, _: NoInput) -> Result<PageSettings, Api
     })
 }
 
-/// The same request for the contract's file.
+/// Passes the request on to the contract's file.
 pub(crate) async fn contract(assets: &Fetcher, request: &Request) -> worker::Result<Response> {
     let mut url: Url = request.url()?;
     url.set_path(CONTRACT_FILE);
@@ -46,7 +46,8 @@ pub(crate) async fn contract(assets: &Fetcher, request: &Request) -> worker::Res
     assets.fetch_request(Request::new_with_init(url.as_str(), &init)?).await
 }
 
-/// What the platform answers for a file, with what every answer of ours has.
+/// Adds CORS and security headers to the platform's answer for a file. Turns its 404 and 405 into
+/// errors of the contract.
 pub(crate) fn page(response: Response, env: &Env, request_id: &str) -> Response {
     let refusal = match response.status_code() {
         404 => ApiError::not_found(),
@@ -61,13 +62,15 @@ pub(crate) fn page(response: Response, env: &Env, request_id: &str) -> Response 
     edge::answer(Err(refusal), request_id)
 }
 
-/// A page loads and asks nothing but this origin and the project; nothing frames it; no markup is made from text.
+/// Sets the security headers: a page may load from and call only this origin and the project, no
+/// other page may frame it, and no script may make markup from text.
 fn confine(headers: &Headers, env: &Env) {
     let project = env.var("SUPABASE_URL").map(|url| url.to_string()).unwrap_or_default();
     let project = project.trim_end_matches('/');
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {project}; \
-         media-src 'self' blob: {project}; connect-src 'self' {project}; form-action 'self'; base-uri 'none'; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; \
+         img-src 'self' blob: {project}; media-src 'self' blob: {project}; \
+         connect-src 'self' {project}; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     );
     for (name, value) in [
@@ -77,7 +80,7 @@ fn confine(headers: &Headers, env: &Env) {
         ("cross-origin-opener-policy", "same-origin"),
         ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
     ] {
-        // Constants, and a URL that the configuration has parsed: the platform accepts them.
+        // The platform accepts these constants and a URL that the configuration has parsed.
         let _ = headers.set(name, value);
     }
 }

@@ -1,5 +1,5 @@
-//! `generate-php-website`: makes a PHP website from a prompt. It takes orders and retries and shows the files;
-//! the consumer of `generate-website` makes the website.
+//! `generate-php-website`: makes a PHP website from a prompt. It orders, retries and shows
+//! websites; the queue consumer of `generate-website` makes them.
 
 use shared::app::website;
 use shared::core::website::WebsiteKind;

@@ -1,6 +1,6 @@
-//! `generate-website`: makes a static website from a prompt. It takes orders and retries, shows the
-//! files, and its queue's consumer makes every kind of website, because slots belong to the model and
-//! not to a tool.
+//! `generate-website`: makes a static website from a prompt. It orders, retries and shows websites.
+//! Its queue consumer makes the websites of all kinds, because slots belong to the model and not to
+//! a tool.
 
 use serde_json::Value;
 use shared::app::website;
@@ -19,7 +19,7 @@ shared::function! {
     queue: make_waiting,
 }
 
-/// A hint says only that there may be work.
+/// Ignores the content of the hint: it says only that there may be work.
 async fn make_waiting(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
     website::make_waiting(&cx.cx()).await
 }

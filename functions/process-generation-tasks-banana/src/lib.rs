@@ -1,5 +1,5 @@
-//! `process-generation-tasks-banana`: makes the cards that wait. Its queue wakes it at once, its cron
-//! finds what the queue lost, and the service may call it.
+//! `process-generation-tasks-banana`: makes the waiting product cards. Its queue wakes it at once,
+//! its cron finds cards whose hint was lost, and the service may call it.
 //!
 //! The claim records `started_at` before anything else happens, so that a later crash is visible.
 
@@ -30,15 +30,15 @@ shared::function! {
     queue: by_queue,
 }
 
-/// Five calls, and one connection for heartbeats: the platform allows six.
+/// Five provider calls and one connection for heartbeats: the platform allows six.
 const LANES: usize = 5;
-/// How long a run claims new cards. An HTTP caller waits for it, cron starts the next run in a
-/// minute, and a queue's run may take 15 minutes.
+/// How long an invocation claims new cards. An HTTP caller waits for its end, cron starts the next
+/// one in a minute, and a queue consumer may take 15 minutes.
 const BY_HTTP_MS: u64 = 20_000;
 const BY_CRON_MS: u64 = 50_000;
 const BY_QUEUE_MS: u64 = 600_000;
 
-/// A caller may name the job it cares about; the fair order decides which cards are made.
+/// The caller may name a job for the log; the fair order decides which cards are made.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MakeCards {

@@ -1,9 +1,9 @@
-//! `provider-webhook`: takes providers' calls at `<provider>/<job>/<step>/<run>/<token>`.
+//! `provider-webhook`: receives providers' calls at `<provider>/<job>/<step>/<run>/<token>`.
 //!
-//! `serve` verifies the token before it reads the body; `record` verifies the signature where the
-//! provider signs, stores the call and sends a hint to this function's own queue, well under a
-//! second. The queue's consumer asks the provider, copies the result, finishes the job and starts
-//! what waits. Nothing believes a webhook's body.
+//! `serve` verifies the token before it reads the body. `record` verifies the signature if the
+//! provider signs, stores the call, and sends a hint to this function's own queue. The consumer
+//! queries the provider, delivers the result, finalises the job, and starts waiting steps. No code
+//! trusts the content of a webhook's body.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -49,7 +49,7 @@ async fn receive(call: Call, _: NoInput) -> Result<WebhookStored, ApiError> {
 }
 
 async fn settle(message: Value, cx: OwnedCx) -> Result<(), ApiError> {
-    // A message that is no hint never becomes one, and the sweep does not need it.
+    // Drops a malformed message: it never becomes readable, and the sweep does without it.
     let Ok(hint) = serde_json::from_value::<WebhookHint>(message) else { return Ok(()) };
     let cx = cx.cx();
     let start_waiting = async || submit_waiting(&cx, &hint.provider, |_| {}).await.map(drop);

@@ -1,4 +1,4 @@
-//! What an order of a try-on takes, and the provider requests it becomes.
+//! The input of an order of a try-on, and the provider requests that it becomes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use shared::core::id::JobId;
 use shared::core::provider::replicate::try_on::{CATEGORIES, Garment, stored_requests};
 use shared::flow::order::input::at_most;
 
-/// The body as it comes; unknown fields are ignored.
+/// The unchecked body; unknown fields are ignored.
 #[derive(Deserialize)]
 pub(crate) struct TryOnBody {
     pub(crate) job_id: Option<JobId>,
@@ -23,7 +23,7 @@ struct WornGarment {
     category: String,
 }
 
-/// What the garments look like: one text for all of them, or one for each.
+/// Descriptions of the garments: one text for all of them, or one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum PromptHints {
@@ -40,7 +40,7 @@ impl PromptHints {
     }
 }
 
-/// A checked input: what makes two orders the same, and what the job keeps.
+/// A checked input. The job keeps it; two orders with equal inputs are the same order.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct TryOnInput {
     person_image: String,
@@ -54,6 +54,7 @@ const HINT_MAX: usize = 2_000;
 const SESSION_MAX: usize = 200;
 
 impl TryOnInput {
+    /// Checks the limits. Answers 400 naming the field at fault.
     pub(crate) fn check(body: &TryOnBody) -> Result<Self, ApiError> {
         if !(1..=GARMENTS_MAX).contains(&body.garments.len()) {
             return Err(ApiError::bad_field("garments", "must have 1 to 5 entries"));
@@ -67,7 +68,8 @@ impl TryOnInput {
                 ));
             }
         }
-        if matches!(&body.prompt_hints, Some(PromptHints::Each(texts)) if texts.len() > body.garments.len())
+        if let Some(PromptHints::Each(texts)) = &body.prompt_hints
+            && texts.len() > body.garments.len()
         {
             return Err(ApiError::bad_field("prompt_hints", "has more entries than `garments`"));
         }
@@ -83,7 +85,7 @@ impl TryOnInput {
         })
     }
 
-    /// `(field, URL)` of every picture, the person first.
+    /// Returns `(field, URL)` of every picture, the person first.
     pub(crate) fn files(&self) -> Vec<(String, &str)> {
         let garments = self.garments.iter().enumerate();
         let garments = garments
@@ -93,7 +95,7 @@ impl TryOnInput {
             .collect()
     }
 
-    /// One request for each garment, from the pictures' checked URLs.
+    /// Returns one request for each garment. `urls` are the checked URLs in the order of `files`.
     pub(crate) fn provider_requests(
         &self,
         versions: Option<&Value>,
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_name_their_field() {
+    fn an_error_names_the_field_over_its_limit() {
         for garments in [1, 5] {
             assert!(check(order(garments)).is_ok());
         }
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_is_checked_by_name() {
+    fn files_names_the_field_of_every_picture() {
         let input = check(order(2)).unwrap();
         let fields: Vec<String> = input.files().into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["person_image", "garments[0].image", "garments[1].image"]);

@@ -1,6 +1,6 @@
-//! `replicate-async-start`: orders a try-on of one to five garments, each put on the picture that the
-//! step before made. It charges and enqueues the chain, answers at once, and submits the first step
-//! after the answer. It waits for no prediction.
+//! `replicate-async-start`: orders a try-on of one to five garments. Each step puts one garment on
+//! the picture of the step before. The function charges and enqueues the steps, answers, and then
+//! submits the first one. It waits for no prediction.
 
 mod input;
 
@@ -18,7 +18,7 @@ use shared::flow::order::enqueue;
 use shared::flow::submit::round;
 
 const NAME: &str = "replicate-async-start";
-/// What a step usually takes, with its copy.
+/// The usual time of a step with the delivery of its result.
 const STEP_SECONDS: usize = 30;
 
 shared::function! {

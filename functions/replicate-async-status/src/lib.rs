@@ -1,5 +1,5 @@
-//! `replicate-async-status`: shows a try-on to its owner, who polls every few seconds: one call of the
-//! database, none of the provider.
+//! `replicate-async-status`: shows a try-on to its owner. Clients poll it every few seconds, so it
+//! makes one database call and no provider call.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
@@ -7,7 +7,7 @@ use shared::core::id::JobId;
 use shared::edge::Call;
 use shared::flow::invocation::Invocation;
 
-/// The tool whose jobs it shows.
+/// The tool of the jobs that it shows.
 const TOOL: &str = "replicate-async-start";
 
 shared::function! {
@@ -18,7 +18,7 @@ shared::function! {
     },
 }
 
-/// Names the try-on that is shown.
+/// The input: the try-on to show.
 #[derive(Deserialize)]
 struct NamedTryOn {
     task_id: JobId,

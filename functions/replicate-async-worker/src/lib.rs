@@ -1,5 +1,5 @@
-//! `replicate-async-worker`: submits the steps whose turn has come. It waits for no result: the
-//! webhook or the checker brings it.
+//! `replicate-async-worker`: submits the waiting steps of try-ons. It waits for no result: the
+//! webhook or the checker settles them.
 
 use serde::Serialize;
 use shared::core::body::NoInput;
@@ -21,13 +21,13 @@ shared::function! {
     cron: by_cron,
 }
 
-/// The caller waits for the answer; the next call submits what is left.
+/// The caller waits for the answer, so an HTTP call submits only this long; the next call goes on.
 const BUDGET_MS: u64 = 1_500;
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum SubmitReply {
-    /// Names the last step that was started.
+    /// Shows the last step that was started.
     Started {
         task_id: JobId,
         prediction_id: String,

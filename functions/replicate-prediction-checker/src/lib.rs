@@ -1,5 +1,5 @@
-//! `replicate-prediction-checker`: asks Replicate about every open prediction and moves its try-on
-//! on. It is the safety net under webhooks, and enough without them.
+//! `replicate-prediction-checker`: queries Replicate about every open prediction and settles its
+//! step. It suffices without webhooks.
 //!
 //! Cron runs two passes 30 s apart, HTTP one. Missed, doubled and overlapping runs are harmless.
 

@@ -1,12 +1,14 @@
-//! `runninghub-pose-changer`: gives a person the pose of a reference picture. `run` orders it, `queue-status` tells its owner how it goes.
+//! `runninghub-pose-changer`: gives a person the pose of a reference picture. `run` orders it,
+//! `queue-status` shows it to its owner.
 //!
-//! Here are its input and its nodes; everything else is what every RunningHub tool does.
+//! This crate holds the tool's input and the nodes that take it; `shared::app::runninghub` does the
+//! rest.
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
-/// What `run` takes.
+/// The input of `run`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PoseInput {

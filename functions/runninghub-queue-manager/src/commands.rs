@@ -1,4 +1,5 @@
-//! What changes jobs: cancel, submit, reconcile. The database decides what the verified caller may.
+//! The operations that change jobs: cancel, submit, reconcile. The database decides what the
+//! verified caller may change.
 
 use serde::{Deserialize, Serialize};
 use shared::core::body::NoInput;
@@ -14,7 +15,7 @@ use shared::flow::order::input::session_id;
 use shared::flow::submit::round::{SubmitOutcome, SubmittedStep, submit_waiting};
 use shared::flow::submit::wake;
 
-/// How many jobs one call may name.
+/// The largest number of jobs that one call may name.
 const IDS_MAX: usize = 100;
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
-//! `runninghub-queue-manager`: the queue over all RunningHub tools: queries, cancels, submits, repairs.
+//! `runninghub-queue-manager`: queries, cancels, submits and reconciles the jobs of all RunningHub
+//! tools.
 //!
-//! The database decides from the verified caller what each operation may see or change, never from a
+//! The database decides what an operation may see or change, by the verified caller and never by a
 //! field of the body.
 
 mod commands;
@@ -18,7 +19,7 @@ shared::function! {
     ],
     ops: {
         GET | POST "check" for User as Read => queries::check,
-        // It heals the caller's own stale jobs first, so it is more than a read.
+        // It heals the caller's stale jobs first, so it counts as more than a read.
         GET | POST "check-user-active" for UserOrService => queries::check_user_active,
         POST "cancel" for User => commands::cancel,
         POST "cancel-session" for User => commands::cancel_session,

@@ -1,4 +1,4 @@
-//! The queue as it is, and whether a user has a live job in it.
+//! The operations that show the queue and a user's live job.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub(crate) async fn check(call: Call, _: NoInput) -> Result<QueueOpenings, ApiEr
     })
 }
 
-/// The service names the user; a user's own token names that user, whatever the body says.
+/// The service names the user. A user's own call ignores this field: the token names the user.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NamedUser {

@@ -1,4 +1,4 @@
-//! What `run` takes, its limits, and the nodes that take it.
+//! The input of `run`, its limits, and the nodes that take it.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
@@ -56,7 +56,7 @@ impl apps::ToolInput for UpscalerInput {
         }
     }
 
-    /// The nodes are those of our documented app; not every app takes the last two.
+    /// The default nodes are those of our documented app. Not every app takes the last two fields.
     fn fields(&self) -> Vec<Field> {
         let mut fields = vec![Field::file("imageUrl", &self.image_url, ("1", "image"))];
         fields.extend(

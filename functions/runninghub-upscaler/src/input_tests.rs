@@ -1,4 +1,4 @@
-//! Limits of the input, and the provider request it becomes.
+//! Tests of the input's limits and of the provider request that it becomes.
 
 use super::UpscalerInput;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn check(body: Value) -> Result<UpscalerInput, String> {
 }
 
 #[test]
-fn limits_name_their_field() {
+fn an_error_names_the_field_over_its_limit() {
     assert!(
         check(json!({"imageUrl": "x", "resolution": 512, "detailDenoise": 1, "unknown": []}))
             .is_ok()
@@ -31,15 +31,16 @@ fn limits_name_their_field() {
 }
 
 #[test]
-fn a_default_is_the_same_request_as_the_value_spelt_out() {
+fn a_default_equals_the_explicit_value() {
     let short = check(json!({"imageUrl": "x", "resolution": null})).unwrap();
     let long = check(json!({"version": "standard", "resolution": 2048, "imageUrl": "x"})).unwrap();
     assert_eq!(serde_json::to_string(&short).unwrap(), serde_json::to_string(&long).unwrap());
 }
 
 #[test]
-fn the_version_picks_the_app() {
-    let apps = json!({UpscalerInput::TOOL: {"standard": "1", "pro": {"webappId": "2", "nodes": {"category": ["9", "select"]}}}});
+fn the_version_chooses_the_app() {
+    let pro = json!({"webappId": "2", "nodes": {"category": ["9", "select"]}});
+    let apps = json!({UpscalerInput::TOOL: {"standard": "1", "pro": pro}});
     let request = |input: UpscalerInput| {
         stored_request(&apps, UpscalerInput::TOOL, input.variant(), &input.fields()).unwrap()
     };

@@ -1,6 +1,8 @@
-//! `runninghub-upscaler`: enlarges one picture. `run` orders it, `queue-status` shows it to its owner.
+//! `runninghub-upscaler`: enlarges one picture. `run` orders it, `queue-status` shows it to its
+//! owner.
 //!
-//! This crate holds the tool's input, and which app and nodes of the provider take it.
+//! This crate holds the tool's input and the nodes that take it; `shared::app::runninghub` does the
+//! rest.
 
 mod input;
 

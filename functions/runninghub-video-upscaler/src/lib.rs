@@ -1,14 +1,16 @@
-//! `runninghub-video-upscaler`: enlarges a video. `run` orders it, `queue-status` tells its owner how it goes.
+//! `runninghub-video-upscaler`: enlarges a video. `run` orders it, `queue-status` shows it to its
+//! owner.
 //!
-//! The job keeps the video's URL, as its request named it, so that it can run however long it waits.
-//! Everything but the input is what every RunningHub tool does.
+//! The job keeps the URL of the video as the order named it, so that the URL stays valid however
+//! long the job waits. This crate holds the tool's input and the nodes that take it;
+//! `shared::app::runninghub` does the rest.
 
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
 use shared::core::error::ApiError;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
-/// What `run` takes. All but the URL is what the page knows about the video.
+/// The input of `run`. The page knows size and duration of the video; they are optional.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VideoInput {
@@ -22,7 +24,7 @@ struct VideoInput {
 }
 
 const SIDE_MAX: u32 = 8_192;
-/// Nobody can enlarge in the tool's run time what takes longer than that to watch.
+/// A longer video would exceed the tool's run time.
 const SECONDS_MAX: f64 = 900.0;
 
 impl apps::ToolInput for VideoInput {
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_name_their_field() {
+    fn an_error_names_the_field_over_its_limit() {
         let most = json!({"videoUrl": "x", "width": 8192, "height": 1, "durationSeconds": 900});
         assert_eq!(check(most).unwrap().fields().len(), 4);
         for (field, value) in [

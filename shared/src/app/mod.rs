@@ -1,4 +1,4 @@
-//! What several functions of one product share: their operations, inputs and replies.
+//! The operations, inputs and replies that several functions of one product share.
 
 pub mod runninghub;
 pub mod website;

@@ -1,7 +1,7 @@
-//! What every website function does: take an order or a retry, show the website, and make what
-//! waits. A function adds its [`WebsiteKind`].
+//! The operations of every website function: order or retry a website, show it, and make those that
+//! wait. A function adds its [`WebsiteKind`].
 //!
-//! The queue's consumer makes the website, never the request.
+//! The queue's consumer makes the website; a request never waits for it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,11 +27,11 @@ use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
-/// Settings without which no call of a website function can work.
+/// The settings that every website function needs.
 pub const REQUIRES: &[&str] = &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
 
-/// How many websites one consumer makes side by side, and for how long it claims new ones: the last
-/// of them ends before the 15 minutes of a consumer do.
+/// One consumer makes four websites side by side and claims new ones for four minutes, so that the
+/// last ends within the 15 minutes that the platform grants.
 const BOUNDS: Bounds = Bounds { parallel: 4, claim_for_ms: 4 * 60 * 1000 };
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct WebsiteBody {
     session_id: Option<String>,
 }
 
-/// The answer to an order.
+/// The reply to an order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WebsiteAccepted {
@@ -59,7 +59,7 @@ struct WebsiteAccepted {
     ending: Option<WebsiteEnding>,
 }
 
-/// How a website ended; present once it has.
+/// The end of a website; absent while it is live.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WebsiteEnding {
@@ -67,7 +67,7 @@ struct WebsiteEnding {
     credits_refunded: i64,
 }
 
-/// The answer to a retry.
+/// The reply to a retry.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WebsiteRetried {
@@ -80,7 +80,8 @@ struct WebsiteRetried {
     retries: i32,
 }
 
-/// Takes an order or a retry of a website of `kind`.
+/// Orders or retries a website of `kind`, by the body's `retryHistoryId`. Replies 202, or 200 if
+/// the ordered website has already ended.
 pub async fn order_or_retry(
     call: impl Invocation,
     fields: Value,
@@ -154,7 +155,7 @@ async fn retry(
     Reply::with_status(202, body)
 }
 
-/// Names the website that is shown.
+/// The input of `show`: the id of the website and the format.
 #[derive(Deserialize)]
 pub struct ShowWebsite {
     id: JobId,
@@ -170,7 +171,7 @@ enum WebsiteFormat {
     Zip,
 }
 
-/// The answer to a GET.
+/// The reply to a GET in the JSON format.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WebsiteShown {
@@ -182,7 +183,8 @@ struct WebsiteShown {
     credits_refunded: i64,
 }
 
-/// Shows a website of `kind` to its owner, as JSON or as a ZIP archive.
+/// Shows a website of `kind` to its owner, as JSON or as a ZIP archive. Without a completed website
+/// the archive answers `already_final` or `in_progress`.
 pub async fn show(
     call: impl Invocation,
     shown: ShowWebsite,
@@ -191,7 +193,7 @@ pub async fn show(
     let ShowWebsite { id, format } = shown;
     call.log_job(id);
     if format == WebsiteFormat::Zip {
-        // Packing 5 MB costs more than a read does.
+        // Packing 5 MB costs more than a read, so it counts against another limit too.
         call.count_against(Quota::Other).await?;
     }
     let row = call.cx().db().generation_get_v1(call.user()?, kind.tool(), id).await?;
@@ -222,7 +224,7 @@ pub async fn show(
     }
 }
 
-/// Makes the websites that wait, of whichever kind, because a model's slots are shared by all.
+/// Makes the waiting websites of all kinds, because all kinds share the slots of the model.
 pub async fn make_waiting<T: Transport + Streams>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
     let account = LlmAccount::from_config(cx.config)?;
     let report =

@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn parse_agrees_with_serde_json() {
-        let text = r#"{"a":[1,-2,0.5,1e3,18446744073709551615,true,null,"ä\u0061\ud83d\ude00"],"b":{"c":{}}}"#;
+        let text = r#"{"a":[1,-2,0.5,1e3,18446744073709551615,true,null],"b":{"c":{}},
+            "d":"ä\u0061\ud83d\ude00"}"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         for bad in ["{\"a\":1}x", "{\"a\":1}{}", "{\"a\":1e999}", "{\"a\":\"\\ud800\"}"] {
             assert!(parse(bad).unwrap_err().message.contains("not JSON"), "{bad}");

@@ -1,12 +1,12 @@
-//! Reads a request body with a limit.
+//! Reads request bodies with a limit.
 
 use futures_util::StreamExt;
 use worker::wasm_bindgen_futures::JsFuture;
 
 use crate::core::error::{ApiError, ErrorCode};
 
-/// The body as text. Where the length is declared, the platform enforces it and one read is
-/// enough; where it is not, chunks are counted.
+/// Reads the body as text. Answers 413 if it has more than `bytes_max` bytes. If its length is
+/// declared, the platform enforces it and one read suffices; if not, this function counts chunks.
 pub(crate) async fn read(
     request: &mut worker::Request,
     bytes_max: usize,
@@ -48,20 +48,20 @@ pub(crate) async fn read(
     }
 }
 
-/// How much of an unwanted body is still taken in.
+/// The number of bytes of an unwanted body that are read before the connection may break.
 const DISCARD_MAX: usize = 4 * 1024 * 1024;
 
-/// Takes in what nobody will read. Answering before the body has arrived makes the server close the
-/// connection, and a client that is still sending then sees a reset instead of the answer.
+/// Reads and drops the body of a request that is refused. An answer before the end of the body
+/// makes the server close the connection, and a client that is still sending sees a reset instead.
 pub(crate) async fn discard(request: &mut worker::Request) {
     if request.inner().body().is_none() || request.inner().body_used() {
         return;
     }
     let Ok(mut stream) = request.stream() else { return };
-    let mut taken = 0;
+    let mut read = 0;
     while let Some(Ok(chunk)) = stream.next().await {
-        taken += chunk.len();
-        if taken > DISCARD_MAX {
+        read += chunk.len();
+        if read > DISCARD_MAX {
             return;
         }
     }

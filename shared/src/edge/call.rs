@@ -1,4 +1,4 @@
-//! What a handler gets. It never holds a raw header or a credential.
+//! The input of a handler. It never holds a raw header or a credential.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::edge::rate;
 use crate::flow::Cx;
 use crate::flow::invocation::Invocation;
 
-/// A [`Cx`] that can be moved into work that outlives the answer.
+/// A [`Cx`] that background work can own.
 #[derive(Clone)]
 pub struct OwnedCx {
     pub fetch: Fetch,
@@ -27,16 +27,17 @@ pub struct OwnedCx {
 }
 
 impl OwnedCx {
+    /// Borrows the context that `flow` takes.
     pub fn cx(&self) -> Cx<'_, Fetch> {
         Cx { transport: &self.fetch, config: &self.config, request_id: &self.request_id }
     }
 }
 
-/// One request, after [`crate::edge::serve`] admitted its caller and read its body.
+/// A request whose caller [`crate::edge::serve`] has admitted and whose body it has read.
 pub struct Call {
     pub caller: Caller,
-    /// The JSON body, with the fields of the query added where the operation answers a GET. Empty
-    /// for a webhook, see `raw_body`.
+    /// The JSON body. If the operation answers a GET, it includes the query's fields. Null for a
+    /// webhook, whose body is `raw_body`.
     pub body: Value,
     pub raw_body: String,
     /// The signature of a webhook; empty for other calls.
@@ -82,7 +83,7 @@ impl Invocation for Call {
     }
 }
 
-/// Calls `handler` with the body as its own type, or answers 400 naming the field at fault.
+/// Deserialises the body and calls `handler`. Answers 400 naming the field at fault.
 pub async fn handle<B, Answer, R>(
     call: Call,
     handler: impl FnOnce(Call, B) -> Answer,

@@ -1,4 +1,4 @@
-//! Reading the environment once per isolate: its variables do not change while it lives, and
+//! Reads the environment once per isolate: its variables stay the same while the isolate lives, and
 //! every read crosses into JavaScript.
 
 use std::cell::RefCell;
@@ -13,7 +13,8 @@ thread_local! {
     static PARSED: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
 }
 
-/// The configuration, or the name of what is missing. A failure is not remembered.
+/// Returns the configuration, or a 500 naming the setting that is missing or not valid. A failure
+/// is not cached.
 pub(crate) fn config(env: &Env, required: &[&str]) -> Result<Rc<Config>, ApiError> {
     if let Some(known) = PARSED.with_borrow(Clone::clone) {
         return Ok(known);

@@ -1,7 +1,7 @@
-//! Copies a file from one host to another as a native stream: no byte of it is ever in Rust.
+//! Copies a file from one host to another as a native stream: its bytes never enter wasm.
 //!
-//! A copy that is not whole is no copy. The receiver cannot tell: an upload without a length that
-//! breaks off may look complete to it. So what was moved is counted on the way (`copy.js`).
+//! A copy counts only if it is whole. The receiver cannot check that, because an upload without a
+//! length that breaks off may look complete to it. So `copy.js` counts the bytes on the way.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -37,7 +37,7 @@ extern "C" {
     fn state(transfer: &Transfer) -> String;
 }
 
-/// Ends both requests when the copy is dropped, or is over.
+/// Aborts both requests when the copy ends or is dropped.
 struct Stop(AbortController);
 
 impl Drop for Stop {
@@ -46,6 +46,7 @@ impl Drop for Stop {
     }
 }
 
+/// Copies one file. See [`crate::core::transport::Transport::copy`].
 pub(super) async fn copy(copy: FileCopy) -> Result<(), CopyError> {
     let stop =
         Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
@@ -62,21 +63,21 @@ pub(super) async fn copy(copy: FileCopy) -> Result<(), CopyError> {
         Ok(answer) => text(&answer).await.map(|detail| (answer.status(), detail)),
         Err(error) => Err(error),
     };
-    let said = |status, detail: &str| format!("storage said {status}: {}", short(detail));
+    let refusal = |status, detail: &str| format!("storage answered {status}: {}", short(detail));
     match (transfer.state().as_str(), answer) {
         ("too large", _) => Err(too_large()),
         ("empty", _) => Err(empty()),
-        ("cut", _) => Err(CopyError::Transient("the source broke off".to_owned())),
+        ("cut", _) => Err(CopyError::Transient("the source ended too early".to_owned())),
         ("whole", Ok((200..=299, _))) => Ok(()),
         (_, Ok((status @ (400 | 413 | 415 | 422), detail))) => {
-            Err(CopyError::Rejected(said(status, &detail)))
+            Err(CopyError::Rejected(refusal(status, &detail)))
         }
-        (_, Ok((status, detail))) => Err(CopyError::Transient(said(status, &detail))),
+        (_, Ok((status, detail))) => Err(CopyError::Transient(refusal(status, &detail))),
         (_, Err(error)) => Err(CopyError::Transient(error.to_string())),
     }
 }
 
-/// Reads a small file into memory.
+/// Reads a file of at most `bytes_max` bytes into memory.
 pub(super) async fn download(
     from: &str,
     bytes_max: u64,
@@ -88,58 +89,59 @@ pub(super) async fn download(
     let broken = |error: JsValue| CopyError::Transient(describe(&error));
     let buffer = JsFuture::from(source.array_buffer().map_err(broken)?).await.map_err(broken)?;
     let array = js_sys::Uint8Array::new(&buffer);
-    // Where the source did not name its length.
+    // The source may not have declared its length.
     if u64::from(array.length()) > bytes_max {
         return Err(too_large());
     }
-    Ok(FileInMemory { content_type: kind(&source), bytes: array.to_vec() })
+    Ok(FileInMemory { content_type: media_type(&source), bytes: array.to_vec() })
 }
 
-/// The source's head, if it comes in time and says that there is something to copy. A refusal that
-/// will not change is final, the rest is worth another try.
+/// Requests the source and returns the head of its answer. Fails if it does not arrive within
+/// `stall_ms`; a refusal is final unless a retry may change it.
 async fn open(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();
     let get =
         HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: stall_ms };
-    let patience = Delay::from(Duration::from_millis(u64::from(stall_ms)));
-    let source = match select(pin!(exchange(&get, None, signal)), patience).await {
+    let deadline = Delay::from(Duration::from_millis(u64::from(stall_ms)));
+    let source = match select(pin!(exchange(&get, None, signal)), deadline).await {
         Either::Left((source, _)) => {
             source.map_err(|error| CopyError::Transient(error.to_string()))?
         }
         Either::Right(_) => {
-            return Err(CopyError::Transient("the source does not answer".to_owned()));
+            return Err(CopyError::Transient("the source did not answer".to_owned()));
         }
     };
     match source.status() {
         200 => Ok(source),
         status @ (408 | 425 | 429 | 500..) => {
-            Err(CopyError::Transient(format!("the source said {status}")))
+            Err(CopyError::Transient(format!("the source answered {status}")))
         }
-        status => Err(CopyError::Rejected(format!("the source said {status}"))),
+        status => Err(CopyError::Rejected(format!("the source answered {status}"))),
     }
 }
 
 fn content_type(source: &Response, copy: &FileCopy) -> Result<String, CopyError> {
-    let content_type = kind(source);
+    let content_type = media_type(source);
     if copy.content_types.contains(&content_type.as_str()) {
         return Ok(content_type);
     }
-    Err(CopyError::Rejected(format!("the source is {}", short(&content_type))))
+    Err(CopyError::Rejected(format!("the content type of the source is {}", short(&content_type))))
 }
 
-/// The part of its type before any `;`.
-fn kind(source: &Response) -> String {
+/// Returns the content type without parameters, in lower case.
+fn media_type(source: &Response) -> String {
     let full = header(source, "content-type").unwrap_or_default();
     full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// What the source says of its length; that of a compressed body says nothing of what comes out.
+/// Returns the declared length of the source. The length of a compressed body does not count: the
+/// platform inflates it. Fails for an empty or too large source.
 fn length(source: &Response, bytes_max: u64) -> Result<Option<f64>, CopyError> {
     if header(source, "content-encoding").is_some() {
         return Ok(None);
     }
     match header(source, "content-length").and_then(|length| length.parse().ok()) {
-        // Nothing to count on the way: an upload of nothing is whole before it can be stopped.
+        // An upload of no bytes is complete before `copy.js` could stop it.
         Some(0) => Err(empty()),
         Some(bytes) if bytes > bytes_max => Err(too_large()),
         length => Ok(length.map(as_f64)),

@@ -1,9 +1,9 @@
-//! CORS headers for every answer, errors included: without them a browser hides the reason.
+//! Sets CORS headers on every answer, errors included: without them a browser hides the reason.
 
 use worker::{Headers, Response};
 
-const ALLOWED_HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-retry-count, x-region, \
-    idempotency-key, x-request-id, traceparent, tracestate, baggage";
+const ALLOWED_HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-retry-count, \
+    x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage";
 
 const CORS: [(&str, &str); 5] = [
     ("access-control-allow-origin", "*"),
@@ -13,16 +13,16 @@ const CORS: [(&str, &str); 5] = [
     ("access-control-max-age", "86400"),
 ];
 
-/// Adds the headers to a response that can still be changed.
+/// Adds the CORS headers and the request id to a response whose headers are still mutable.
 pub fn with_cors(headers: &Headers, request_id: &str) {
     for (name, value) in CORS {
-        // Both are constants the platform accepts; there is nothing to do if it did not.
+        // The platform accepts these constants; a failure would have no remedy here.
         let _ = headers.set(name, value);
     }
     let _ = headers.set("x-request-id", request_id);
 }
 
-/// An answer without a body.
+/// Returns an answer without a body.
 pub fn plain(status: u16, request_id: &str) -> Response {
     let headers = Headers::new();
     with_cors(&headers, request_id);

@@ -1,6 +1,6 @@
-//! Scheduled events.
+//! Serves scheduled events.
 //!
-//! The platform ignores what a scheduled handler returns, so the log line is the only trace of a
+//! The platform ignores the result of a scheduled handler, so the log line is the only trace of a
 //! failure.
 
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
 use crate::edge::spec::Spec;
 
-/// Runs the handler to its end and logs what came of it. Never fails.
+/// Runs the handler and logs its outcome. Never fails.
 pub async fn serve_scheduled<F, Fut>(spec: &'static Spec, env: Env, handle: F)
 where
     F: FnOnce(OwnedCx) -> Fut,

@@ -1,7 +1,7 @@
-//! The transport over the platform's own `fetch`.
+//! Implements the transport over the platform's own `fetch`.
 //!
-//! Every call has a time limit that covers head and body. Redirects are never followed: a host is
-//! checked before a call, and a redirect would leave it.
+//! Every call has a time limit that covers head and body. Redirects are never followed: `flow`
+//! checks the host before a call, and a redirect would leave it.
 
 use std::time::Duration;
 
@@ -16,14 +16,15 @@ use crate::core::transport::{
     CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
 
-/// The answer headers anybody reads; each read crosses into JavaScript.
+/// The headers that callers read from an answer; each read crosses into JavaScript.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
-/// A call that may take longer than this may also be given up before: then it must not go on by itself.
+/// A caller may drop a call with a longer time limit than this. Such a call aborts when it is
+/// dropped.
 const LONG_MS: u32 = 30_000;
-/// The longest delay that the platform's queues take.
+/// The longest delay that the platform's queues accept.
 const NOTIFY_DELAY_S_MAX: u32 = 43_200;
 
-/// The world, as one function sees it.
+/// The transport of one function.
 #[derive(Clone)]
 pub struct Fetch {
     env: Env,
@@ -34,6 +35,7 @@ impl Fetch {
         Fetch { env }
     }
 
+    /// Returns the bindings and variables of the function.
     pub fn env(&self) -> &Env {
         &self.env
     }
@@ -41,9 +43,9 @@ impl Fetch {
 
 impl Transport for Fetch {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let limit = Limit::of(request.timeout_ms);
+        let limit = CallLimit::of(request.timeout_ms);
         let body = request.body.as_deref().map(JsValue::from_str);
-        whole(exchange(&request, body.as_ref(), &limit.signal).await?).await
+        read_whole(exchange(&request, body.as_ref(), &limit.signal).await?).await
     }
 
     async fn upload(
@@ -51,10 +53,10 @@ impl Transport for Fetch {
         request: HttpRequest,
         bytes: Vec<u8>,
     ) -> Result<HttpResponse, TransportError> {
-        let limit = Limit::of(request.timeout_ms);
+        let limit = CallLimit::of(request.timeout_ms);
         let body: JsValue = js_sys::Uint8Array::from(bytes.as_slice()).into();
         drop(bytes);
-        whole(exchange(&request, Some(&body), &limit.signal).await?).await
+        read_whole(exchange(&request, Some(&body), &limit.signal).await?).await
     }
 
     async fn download(
@@ -86,7 +88,8 @@ impl Transport for Fetch {
     fn random(&self) -> u128 {
         let mut bytes = [0_u8; 16];
         if getrandom::getrandom(&mut bytes).is_err() {
-            // The platform's generator does not fail; if it did, unguessable is lost but distinct is not.
+            // The platform's generator does not fail. If it did, these ids would still be distinct,
+            // though guessable.
             for byte in &mut bytes {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -113,13 +116,13 @@ impl Transport for Fetch {
     }
 }
 
-/// The time limit of a call; a long one is also aborted when whoever waits for it goes away.
-struct Limit {
+/// The time limit of a call. It aborts a long call when it is dropped.
+struct CallLimit {
     signal: AbortSignal,
     controller: Option<AbortController>,
 }
 
-impl Limit {
+impl CallLimit {
     fn of(timeout_ms: u32) -> Self {
         let timeout = AbortSignal::timeout_with_u32(timeout_ms);
         match AbortController::new() {
@@ -132,7 +135,7 @@ impl Limit {
     }
 }
 
-impl Drop for Limit {
+impl Drop for CallLimit {
     fn drop(&mut self) {
         if let Some(controller) = &self.controller {
             controller.abort();
@@ -140,8 +143,8 @@ impl Drop for Limit {
     }
 }
 
-/// An answer with its body.
-async fn whole(response: Response) -> Result<HttpResponse, TransportError> {
+/// Reads the body of an answer. Fails if the answer is a redirect.
+async fn read_whole(response: Response) -> Result<HttpResponse, TransportError> {
     let status = response.status();
     if is_redirect(status) {
         return Err(TransportError::Unknown("redirected".to_owned()));

@@ -1,4 +1,4 @@
-//! One exchange over the platform's `fetch`: a request as JavaScript takes it, and its answer.
+//! Makes one exchange over the platform's `fetch`.
 
 use worker::js_sys;
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -9,7 +9,7 @@ use worker::web_sys::{
 
 use crate::core::transport::{HttpRequest, TransportError};
 
-/// Sends a request and waits for the head of its answer.
+/// Sends a request and waits for the head of its answer. A failure after the send is `Unknown`.
 pub(super) async fn exchange(
     request: &HttpRequest,
     body: Option<&JsValue>,
@@ -22,7 +22,7 @@ pub(super) async fn exchange(
     response.dyn_into().map_err(unknown)
 }
 
-/// The request as the platform takes it.
+/// Builds the platform's request. It does not follow redirects.
 pub(super) fn built(
     request: &HttpRequest,
     body: Option<&JsValue>,
@@ -44,21 +44,24 @@ pub(super) fn built(
     Request::new_with_str_and_init(&request.url, &init).map_err(not_sent)
 }
 
-/// Reads the body in one step: every chunk would cross into JavaScript.
+/// Reads the whole body in one step, because every chunk would cross into JavaScript.
 pub(super) async fn text(response: &Response) -> Result<String, TransportError> {
     let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
     let text = JsFuture::from(response.text().map_err(unknown)?).await.map_err(unknown)?;
     text.as_string().ok_or_else(|| TransportError::Unknown("the answer is not text".to_owned()))
 }
 
+/// Returns whether an unfollowed answer is a redirect; the platform may report it as status 0.
 pub(super) fn is_redirect(status: u16) -> bool {
     status == 0 || (300..400).contains(&status)
 }
 
+/// Cuts a text to 200 characters, for a log line.
 pub(super) fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
+/// Returns the message of a JavaScript error.
 pub(super) fn describe(error: &JsValue) -> String {
     let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     short(&message.or_else(|| error.as_string()).unwrap_or_else(|| "unknown error".to_owned()))

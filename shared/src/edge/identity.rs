@@ -1,7 +1,7 @@
-//! From credentials to an identity: the parts that need the world.
+//! Turns credentials into an identity, with the key set and the clock that this needs.
 //!
-//! Keys and verified tokens live as long as the isolate. A fetch under way is waited for by looking
-//! again, never by sharing its promise: a promise belongs to the request that made it, and dies
+//! Keys and verified tokens live as long as the isolate. A request waits for another's fetch of the
+//! keys by polling, never by its promise: a promise belongs to the request that made it and ends
 //! with it.
 
 use std::cell::RefCell;
@@ -19,21 +19,24 @@ use crate::core::id::UserId;
 use crate::core::transport::{HttpRequest, Transport};
 use crate::edge::call::OwnedCx;
 
-const LOOK_AGAIN_MS: u32 = 25;
-/// Longer than any flight: whoever waits this long may say so.
-const LOOKS_MAX: u32 = 280;
+/// How often a request polls for the end of another request's fetch.
+const POLL_MS: u32 = 25;
+/// This many polls (7 s) outlast any fetch of the key set; then the request answers 503.
+const POLLS_MAX: u32 = 280;
 
+/// The key set and the verified tokens of this isolate.
 #[derive(Default)]
 struct AuthMemory {
     jwks: Jwks,
-    remembered: VerifiedTokens,
+    tokens: VerifiedTokens,
 }
 
 thread_local! {
     static MEMORY: RefCell<AuthMemory> = RefCell::default();
 }
 
-/// What the presented credentials prove. `Err` only where nothing can be said about them.
+/// Returns the identity that the presented credentials prove. Fails only if the keys to judge them
+/// are not available: 503 if a fetch failed, 500 if the configured set is malformed.
 pub(crate) async fn identify(
     authorization: Option<&str>,
     apikey: Option<&str>,
@@ -47,18 +50,18 @@ pub(crate) async fn identify(
 
 async fn by_token(token: &str, cx: &OwnedCx) -> Result<Identity, ApiError> {
     let now_s = cx.fetch.now_ms() / 1000;
-    if let Some(known) = MEMORY.with_borrow(|memory| memory.remembered.get(token, now_s)) {
+    if let Some(known) = MEMORY.with_borrow(|memory| memory.tokens.get(token, now_s)) {
         return Ok(known);
     }
     let Some(key) = key_for(token, cx).await? else { return Ok(Identity::Invalid) };
     let Some(verified) = jwt::verify(token, &key, cx.config.jwt_issuer.as_deref(), now_s) else {
         return Ok(Identity::Invalid);
     };
-    MEMORY.with_borrow_mut(|memory| memory.remembered.put(token, verified, now_s));
+    MEMORY.with_borrow_mut(|memory| memory.tokens.put(token, verified, now_s));
     Ok(verified.identity)
 }
 
-/// Our key for this token. Its header only chooses among keys; a key's algorithm is its own.
+/// Chooses our key for a token. The token's header names the key; the algorithm is the key's own.
 async fn key_for(token: &str, cx: &OwnedCx) -> Result<Option<Key>, ApiError> {
     let Some(header) = jwt::header(token) else { return Ok(None) };
     if header.alg == jsonwebtoken::Algorithm::HS256 {
@@ -68,17 +71,17 @@ async fn key_for(token: &str, cx: &OwnedCx) -> Result<Option<Key>, ApiError> {
     if let Some(inline) = &cx.config.jwks {
         return fixed_key(inline, &kid);
     }
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..POLLS_MAX {
         let now = cx.fetch.now_ms();
         match MEMORY.with_borrow_mut(|memory| memory.jwks.look_up(&kid, now)) {
             Lookup::Use(key) => return Ok(Some(key)),
             Lookup::Unknown => return Ok(None),
             Lookup::Unavailable => break,
-            Lookup::Wait => cx.fetch.sleep(LOOK_AGAIN_MS).await,
+            Lookup::Wait => cx.fetch.sleep(POLL_MS).await,
             Lookup::Fetch => refresh(cx, &cx.config).await?,
         }
     }
-    Err(ApiError::upstream("the key set cannot be had"))
+    Err(ApiError::upstream("the key set is not available"))
 }
 
 fn fixed_key(inline: &str, kid: &str) -> Result<Option<Key>, ApiError> {
@@ -86,7 +89,7 @@ fn fixed_key(inline: &str, kid: &str) -> Result<Option<Key>, ApiError> {
     Ok(set.get(kid))
 }
 
-/// One fetch of the key set; the outcome is kept either way.
+/// Fetches the key set once and records the outcome, good or bad.
 async fn refresh(cx: &OwnedCx, config: &Config) -> Result<(), ApiError> {
     let request = HttpRequest {
         method: "GET",
@@ -115,6 +118,7 @@ async fn refresh(cx: &OwnedCx, config: &Config) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Asks the database whether the user is an admin now.
 pub(crate) async fn is_admin(user: UserId, cx: &OwnedCx) -> Result<bool, ApiError> {
     Ok(cx.cx().db().has_role(user, "admin").await?)
 }

@@ -1,10 +1,10 @@
-//! One structured line per request. Never tokens, bodies or addresses of people.
+//! Writes one structured log line per request. It never holds tokens, bodies or personal addresses.
 
 use serde_json::{Map, Value};
 
 use crate::core::error::ApiError;
 
-/// What the line says.
+/// The fields of a log line.
 pub(crate) struct LogLine<'a> {
     pub function: &'a str,
     pub op: &'a str,
@@ -41,7 +41,7 @@ impl LogLine<'_> {
     }
 }
 
-/// What a function that is only passed through cannot say for itself.
+/// Logs that the gateway could not pass a call on. `detail` is cut to 300 characters.
 pub fn log_failure(function: &str, target: &str, request_id: &str, detail: &str) {
     let detail: String = detail.chars().take(300).collect();
     let line = serde_json::json!({

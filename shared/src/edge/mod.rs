@@ -1,7 +1,7 @@
-//! Everything that touches the platform; the only module that names `worker`.
+//! The code that touches the platform; `edge` is the only layer that names `worker`.
 //!
-//! A function is a [`Spec`] and a handler. [`serve`] holds what all functions have in common and
-//! never returns an error: every outcome is an answer in the contract's shape.
+//! A function declares a [`Spec`]. [`serve`] does what all functions have in common; it turns every
+//! outcome into an answer of the contract.
 
 mod body;
 mod call;
@@ -28,7 +28,7 @@ pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-/// Settings without which no function that submits to Replicate can work.
+/// The settings that every function which submits to Replicate needs.
 pub const REPLICATE_SETTINGS: &[&str] = &[
     "SUPABASE_URL",
     "SUPABASE_SERVICE_ROLE_KEY",

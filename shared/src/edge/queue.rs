@@ -1,7 +1,7 @@
-//! Queue batches.
+//! Serves queue batches.
 //!
-//! A message is a hint and the database is the truth, so nothing here counts attempts, and a batch
-//! is never failed as a whole: that would bring back the messages that are done.
+//! A message is only a hint; the database holds the truth. So this module counts no attempts, and
+//! it never fails a whole batch, which would redeliver the messages that succeeded.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -19,14 +19,15 @@ use crate::edge::fetch::Fetch;
 use crate::edge::log::LogLine;
 use crate::edge::spec::Spec;
 
-/// What the queue event hands over.
+/// The batch of a queue event.
 pub type Batch = MessageBatch<String>;
 
-/// How long a message that failed waits, where the error does not say.
+/// The delay before a failed message is redelivered, unless the error names one.
 const RETRY_AFTER_S: u32 = 10;
 
-/// Runs the handler for each message of the batch, side by side: one slow message must not hold up
-/// the others. Done ones are acknowledged, failed ones come again later. Never fails.
+/// Runs the handler for all messages of the batch side by side, so that a slow message does not
+/// delay the others. Acknowledges the messages that succeed; the others are redelivered. Never
+/// fails.
 pub async fn serve_queue<F, Fut>(spec: &'static Spec, batch: Batch, env: Env, handle: F)
 where
     F: Fn(Value, OwnedCx) -> Fut,
@@ -34,10 +35,10 @@ where
 {
     let fetch = Fetch::new(env);
     let messages: Vec<RawMessage> = batch.raw_iter().collect();
-    join_all(messages.iter().map(|message| one(spec, &fetch, message, &handle))).await;
+    join_all(messages.iter().map(|message| serve_message(spec, &fetch, message, &handle))).await;
 }
 
-async fn one<F, Fut>(spec: &'static Spec, fetch: &Fetch, message: &RawMessage, handle: &F)
+async fn serve_message<F, Fut>(spec: &'static Spec, fetch: &Fetch, message: &RawMessage, handle: &F)
 where
     F: Fn(Value, OwnedCx) -> Fut,
     Fut: Future<Output = Result<(), ApiError>>,
@@ -54,7 +55,7 @@ where
             .await
         }
         (Err(error), _) => Err(error),
-        // It will never be readable; it is only a hint.
+        // A malformed message never becomes readable, and it is only a hint: drop it.
         (Ok(_), None) => Ok(()),
     };
     match &outcome {
@@ -81,7 +82,7 @@ where
     .write();
 }
 
-/// A message's JSON: sent as text by us, or as an object by somebody's own tool.
+/// Returns the JSON of a message. Our functions send text; other tools may send an object.
 fn content(message: &RawMessage) -> Option<Value> {
     let body = message.body();
     let text = match body.as_string() {

@@ -1,4 +1,5 @@
-//! The platform's rate limits, per user. `serve` applies them: a handler only adds what it does beyond its operation.
+//! Applies the platform's rate limits per user. `serve` counts every call; a handler counts only
+//! work beyond its operation.
 
 use worker::Env;
 
@@ -6,11 +7,11 @@ use crate::core::auth::{Identity, Quota};
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::UserId;
 
-/// The period of every limiter: the platform says yes or no, never how long to wait.
+/// The period of every limiter. The platform does not tell how long to wait.
 const PERIOD_S: u32 = 60;
 
-/// Refuses whoever is over the limit of an operation. The service is not counted: its calls only
-/// repeat what a user was let through with.
+/// Answers 429 to a user over the limit. Service calls are exempt: they retry an order whose user
+/// was already counted.
 pub(super) async fn admitted(env: &Env, quota: Quota, identity: Identity) -> Result<(), ApiError> {
     match identity {
         Identity::User { id, .. } => count(env, quota, id).await,
@@ -18,8 +19,8 @@ pub(super) async fn admitted(env: &Env, quota: Quota, identity: Identity) -> Res
     }
 }
 
-/// Counts one call. A limiter that fails lets pass, because the hard caps live in the database; one
-/// that is not declared was forgotten.
+/// Counts one call of a user. A failing limiter admits the call, because the database holds the
+/// hard limits. Answers 500 if the limiter is not declared.
 pub(super) async fn count(env: &Env, quota: Quota, user: UserId) -> Result<(), ApiError> {
     let binding = quota.binding();
     let limiter = env.rate_limiter(binding).map_err(|_| ApiError::misconfigured(binding))?;

@@ -1,6 +1,6 @@
-//! What all functions have in common, around the one thing each does itself.
+//! Serves the requests of every function around the function's own handler.
 //!
-//! It never returns an error and never lets a handler see a raw header.
+//! It never returns an error and never shows a handler a raw header.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,14 +22,14 @@ use crate::edge::log::LogLine;
 use crate::edge::spec::{Handler, Op, Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
-/// What the log line needs, filled in as it becomes known.
+/// The parts of the log line that become known while a request is served.
 struct Trace {
     op: &'static str,
     caller: &'static str,
     job_id: Rc<RefCell<Option<String>>>,
 }
 
-/// Answers one request. Never `Err`.
+/// Answers one request. Never returns `Err`.
 pub async fn serve(
     spec: &'static Spec,
     mut request: Request,
@@ -69,8 +69,8 @@ pub async fn serve(
     Ok(answer(outcome, &request_id))
 }
 
-/// Everything before the handler. Credentials come before the body, also a webhook's, which are in
-/// its address: nobody unknown makes us read.
+/// Routes and admits a request and reads its body. Authenticates before it reads the body; a
+/// webhook's token is in its path.
 async fn prepare(
     spec: &'static Spec,
     request: &mut Request,
@@ -86,7 +86,7 @@ async fn prepare(
     let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
     let caller = match route.op.policy {
         Policy::Public => Caller::Public,
-        Policy::Provider => addressed(&route.path, &cx)?,
+        Policy::Provider => admit_webhook(&route.path, &cx)?,
         _ => admitted(route.op, request.headers(), &cx, trace).await?,
     };
     trace.caller = caller.kind();
@@ -117,8 +117,8 @@ async fn prepare(
     Ok((route.op.handler, call))
 }
 
-/// Whoever calls an address that we made.
-fn addressed(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
+/// Admits the caller of a webhook URL that we made. Answers 401 if its token is not valid.
+fn admit_webhook(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
     let secrets = cx.config.webhook_secrets()?;
     match webhook::WebhookAddress::of_path(tail) {
         Some((address, token)) if webhook::verify(&secrets, address, token) => Ok(Caller::Public),
@@ -126,8 +126,8 @@ fn addressed(tail: &[String], cx: &OwnedCx) -> Result<Caller, ApiError> {
     }
 }
 
-/// The caller the policy admits; being an admin is asked of the database at this moment, and by
-/// nobody more often than the operation may be called.
+/// Returns the caller whom the policy admits. Asks the database whether a user is an admin only
+/// after the rate limit, so that it is not asked more often than the operation may be called.
 async fn admitted(
     op: &Op,
     headers: &Headers,
@@ -155,7 +155,7 @@ async fn admitted(
     }
 }
 
-/// The caller's id for this request if it is a sane one, else a new one.
+/// Returns the caller's request id if it is well-formed, else a new one.
 pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
     match header(request.headers(), "x-request-id") {
         Some(given) if id::is_sane_request_id(&given) => given.into(),
@@ -163,7 +163,7 @@ pub fn request_id(request: &Request, fetch: &Fetch) -> Rc<str> {
     }
 }
 
-/// By the names of the Standard Webhooks scheme.
+/// Reads the headers of the Standard Webhooks scheme.
 fn signature(headers: &Headers) -> Signature {
     let text = |name: &str| header(headers, name).unwrap_or_default();
     Signature {
@@ -177,7 +177,7 @@ fn header(headers: &Headers, name: &str) -> Option<String> {
     headers.get(name).ok().flatten()
 }
 
-/// Any outcome in the contract's shape, with CORS.
+/// Turns any outcome into an answer of the contract, with CORS headers.
 pub fn answer(outcome: Result<Reply, ApiError>, request_id: &str) -> Response {
     let headers = Headers::new();
     cors::with_cors(&headers, request_id);

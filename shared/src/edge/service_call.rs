@@ -1,4 +1,4 @@
-//! Calls to our own functions, over the platform's service bindings.
+//! Calls our own functions over the platform's service bindings.
 
 use worker::wasm_bindgen::JsValue;
 

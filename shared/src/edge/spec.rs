@@ -1,4 +1,4 @@
-//! What a function declares about itself, and which of its operations a request means.
+//! The declaration of a function, and the choice of its operation for a request.
 
 use futures_util::future::LocalBoxFuture;
 
@@ -7,19 +7,19 @@ use crate::core::error::{ApiError, ErrorCode};
 use crate::core::reply::Reply;
 use crate::edge::call::Call;
 
-/// One function.
+/// The declaration of a function.
 #[derive(Debug)]
 pub struct Spec {
     pub name: &'static str,
     pub ops: &'static [Op],
-    /// Settings without which no call can work; checked before anything else happens.
+    /// The settings that every call needs. `serve` answers 500 without them.
     pub requires: &'static [&'static str],
 }
 
-/// Handles one call.
+/// The handler of an operation.
 pub type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
 
-/// One operation of a function. [`crate::op!`] makes it.
+/// One operation of a function, made by [`crate::op!`].
 #[derive(Debug)]
 pub struct Op {
     /// The path segment after the function's name; empty for the function itself.
@@ -32,7 +32,7 @@ pub struct Op {
 }
 
 impl Op {
-    /// The largest body, in bytes: 1 MB for a provider's webhook, 256 KB for everything else.
+    /// Returns the largest body in bytes: 1 MB for a webhook, 256 KB otherwise.
     pub fn body_bytes_max(&self) -> usize {
         match self.policy {
             Policy::Provider => 1024 * 1024,
@@ -40,18 +40,18 @@ impl Op {
         }
     }
 
-    /// Whether a GET may call it, so that its input may stand in the query.
+    /// Returns whether a GET may call it. Its input may then be in the query.
     pub fn reads_query(&self) -> bool {
         self.methods.contains(&"GET")
     }
 
-    /// Whether more path segments may follow. A webhook's address names its step in them.
+    /// Returns whether more path segments may follow: a webhook's URL names its run in them.
     fn takes_path(&self) -> bool {
         self.policy == Policy::Provider
     }
 }
 
-/// The operation that a request means.
+/// The operation that a request calls.
 #[derive(Debug)]
 pub struct Route {
     pub op: &'static Op,
@@ -59,7 +59,8 @@ pub struct Route {
     pub path: Vec<String>,
 }
 
-/// Finds the operation of `path` and `method`. Both `/functions/v1/<name>` and `/<name>` lead here.
+/// Finds the operation of `path` and `method`. The path is `/functions/v1/<name>/…` or `/<name>/…`.
+/// Answers 404 for an unknown path, and 405 with the `allow` field for a wrong method.
 pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, ApiError> {
     let path = path.strip_prefix("/functions/v1").unwrap_or(path);
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -85,7 +86,8 @@ pub fn route(spec: &'static Spec, method: &str, path: &str) -> Result<Route, Api
     Ok(Route { op, path: path.iter().map(|segment| (*segment).to_owned()).collect() })
 }
 
-/// Two operations may share a path and differ by method. Prefers the one of this method.
+/// Finds the operation of that name. Two operations may share a name; the one with this method
+/// wins.
 fn find<'s>(
     spec: &'static Spec,
     method: &str,
@@ -97,8 +99,9 @@ fn find<'s>(
     (op.takes_path() || after.is_empty()).then_some((op, after))
 }
 
-/// Declares one operation: methods, path, who may call it, what its calls count as (`Other` where
-/// nothing is said), and its handler, an `async fn(Call, Body) -> Result<impl IntoReply, ApiError>`.
+/// Declares one operation: its methods, its path, the callers whom it admits, the limit it counts
+/// against (`Other` by default) and its handler, an `async fn(Call, Body) -> Result<impl IntoReply,
+/// ApiError>`.
 ///
 /// `op!(POST "run" for User as Order => run)`
 #[macro_export]
@@ -122,10 +125,10 @@ macro_rules! op {
     };
 }
 
-/// Declares a function: its operations, and the handlers of the platform's events.
+/// Declares a function: its operations and its handlers of the platform's events.
 ///
-/// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`; `queue` takes an
-/// `async fn(Value, OwnedCx) -> Result<(), ApiError>`, called once for each message.
+/// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`. `queue` takes an `async fn(Value,
+/// OwnedCx) -> Result<(), ApiError>` and calls it once for each message.
 #[macro_export]
 macro_rules! function {
     (
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_path_is_not_found_and_a_wrong_method_names_the_right_ones() {
+    fn an_unknown_path_is_404_and_a_wrong_method_is_405() {
         for path in ["/functions/v1/one/x", "/functions/v1/two", "/"] {
             assert_eq!(route(&ONE, "POST", path).unwrap_err().code, ErrorCode::NotFound);
         }

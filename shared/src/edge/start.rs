@@ -1,10 +1,10 @@
-//! What happens once per instance, before its first event.
+//! Prepares an isolate before its first event.
 
 use std::panic;
 
-/// `console_error_panic_hook` prints the message with the JavaScript stack. It is chained: the hook
-/// that is already there marks a broken instance for re-creation, and replacing it would keep the
-/// broken one in service.
+/// Installs `console_error_panic_hook`, which prints a panic with the JavaScript stack, before the
+/// existing hook. The existing one marks a broken instance for re-creation: without it the platform
+/// would keep the instance in service.
 #[worker::event(start)]
 fn start() {
     let previous = panic::take_hook();

@@ -1,7 +1,6 @@
-//! Answers that are read while they arrive.
+//! Reads answers while they arrive.
 //!
-//! A reader that stops, or is dropped, ends the exchange, so that no provider goes on writing an
-//! answer that nobody reads.
+//! A reader that stops or is dropped aborts the exchange, so that the provider stops writing.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,10 +15,10 @@ use super::http::{describe, exchange, is_redirect, text};
 use crate::core::transport::{HttpRequest, HttpResponse, Streams, TransportError};
 use worker::wasm_bindgen::JsValue;
 
-/// The headers of a refusal that say when to retry.
+/// The headers that callers read from an answer: its type, and when to retry.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "retry-after-ms", "x-should-retry"];
 
-/// Aborts its exchange when it is dropped.
+/// Aborts an exchange when it is dropped.
 pub(super) struct Exchange(pub(super) AbortController);
 
 impl Drop for Exchange {
@@ -61,7 +60,7 @@ impl Streams for Fetch {
     }
 }
 
-/// Fails with `Unknown` where `work` takes longer than `ms`.
+/// Fails with `Unknown` if `work` takes longer than `ms`.
 pub(super) async fn within<T>(
     ms: u32,
     work: impl Future<Output = Result<T, TransportError>>,
@@ -76,12 +75,14 @@ fn is_good(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
+/// Cuts the text of an error to 200 characters, for a log line.
 pub(super) fn short(error: &worker::Error) -> String {
     error.to_string().chars().take(200).collect()
 }
 
-/// Passes each piece to `take` until it returns false. One timer watches all pieces: when it fires, it
-/// only checks how long ago the last one came.
+/// Passes each piece of the body to `take` until it returns false. Fails with `Unknown` after a
+/// silence of `silence_ms`. One timer serves all pieces: when it fires, it measures the time since
+/// the last piece.
 async fn read(
     response: Response,
     silence_ms: u32,

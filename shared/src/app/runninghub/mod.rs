@@ -1,8 +1,8 @@
-//! The two operations that every RunningHub tool has. A tool adds its [`ToolInput`]: its fields, their
+//! The two operations of every RunningHub tool. A tool adds its [`ToolInput`]: its fields, their
 //! limits, and the nodes of the provider's app that take them.
 //!
-//! `run` refuses whatever can be refused before it charges. The debit, the job and its step are one
-//! transaction, and submitting the step outlives a closed page.
+//! `run` refuses a bad order before it charges. One transaction charges the user and makes the job
+//! and its step. The step is submitted even if the client closes the page.
 
 pub mod reply;
 
@@ -22,7 +22,7 @@ use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use reply::{RunReply, RunningHubStatus};
 
-/// Settings without which no call of a RunningHub tool can work.
+/// The settings that every RunningHub tool needs.
 pub const REQUIRES: &[&str] = &[
     "SUPABASE_URL",
     "SUPABASE_SERVICE_ROLE_KEY",
@@ -33,7 +33,7 @@ pub const REQUIRES: &[&str] = &[
     "RUNNINGHUB_APPS",
 ];
 
-/// What every order may name beside its input.
+/// The names that every order may carry beside its input.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OrderNames {
@@ -41,7 +41,7 @@ struct OrderNames {
     session_id: Option<String>,
 }
 
-/// Names the job that a status operation is about.
+/// The input of `queue-status`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamedJob {
@@ -49,7 +49,7 @@ pub struct NamedJob {
 }
 
 /// Charges the user, enqueues the job and submits its step. The body holds the fields of `I` beside
-/// those of [`OrderNames`].
+/// those of [`OrderNames`]. Answers an error, without a charge, if the input is not valid.
 pub async fn run<I: ToolInput>(call: impl Invocation, fields: Value) -> Result<RunReply, ApiError> {
     let names: OrderNames = body::typed(&fields)?;
     input::session_id("sessionId", names.session_id.as_deref())?;
@@ -78,8 +78,8 @@ pub async fn run<I: ToolInput>(call: impl Invocation, fields: Value) -> Result<R
     RunReply::of(&view)
 }
 
-/// Submits what waits in work that a closed page does not end, and waits until the outcome of this
-/// job is recorded.
+/// Submits waiting steps in background work that outlives a closed page, and waits until the
+/// outcome of this job is recorded.
 async fn submit(call: &impl Invocation, order: &Enqueue, view: JobView) -> JobView {
     let (outcome_tx, outcome_rx) = oneshot::channel();
     let job = order.job;
@@ -90,7 +90,7 @@ async fn submit(call: &impl Invocation, order: &Enqueue, view: JobView) -> JobVi
     enqueue::after_submit(&call.cx(), order, view, outcome).await
 }
 
-/// Shows one job of `tool` to its owner.
+/// Shows one job of `tool` to its owner. Answers 404 for the jobs of others.
 pub async fn queue_status(
     call: impl Invocation,
     named: NamedJob,

@@ -1,4 +1,4 @@
-//! The answers of the RunningHub tools. Pure: a job in, a JSON shape out.
+//! The replies of the RunningHub tools, made from a job's row without I/O.
 
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::JobId;
@@ -8,7 +8,7 @@ use crate::db::job::JobView;
 use serde::Serialize;
 use serde_json::json;
 
-/// The answer of `run`. The fields of each stage are present at that stage only.
+/// The reply of `run`. Each stage adds its own fields.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunReply {
@@ -32,7 +32,7 @@ enum RunStage {
     Submitted { task_id: Option<String> },
 }
 
-/// How a job ended; the fields are null while it has not.
+/// The end of a job. All its fields but the refund are null while the job is live.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct JobEnding {
@@ -42,7 +42,7 @@ struct JobEnding {
     credits_refunded: i64,
 }
 
-/// The answer of `queue-status`.
+/// The reply of `queue-status`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunningHubStatus {
@@ -58,8 +58,8 @@ pub struct RunningHubStatus {
 }
 
 impl RunReply {
-    /// Answers a request that ended its job without a result with an error; a replay reports
-    /// whatever became of the job.
+    /// Makes the reply. If the job of a new order ended without a result, the reply is an error; a
+    /// replayed order shows the job whatever its state.
     pub fn of(view: &JobView) -> Result<Self, ApiError> {
         match view.status {
             State::Failed if !view.replayed => return Err(rejected(view)),
@@ -93,6 +93,7 @@ impl RunReply {
 }
 
 impl RunningHubStatus {
+    /// Makes the reply from a job in any state.
     pub fn of(view: &JobView) -> Self {
         Self {
             success: Success,
@@ -166,12 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn a_running_job_has_a_task_which_may_be_unknown_yet() {
+    fn a_running_job_has_a_task_id_or_null() {
         let body = run(&JobView { task_id: Some("7".into()), ..view(State::Running) }).unwrap();
         let id = JobId::from_random(1).to_string();
         assert_eq!(
             body,
-            json!({"success": true, "jobId": id, "taskId": "7", "status": "running", "creditsCharged": 60, "balance": 940})
+            json!({
+                "success": true,
+                "jobId": id,
+                "taskId": "7",
+                "status": "running",
+                "creditsCharged": 60,
+                "balance": 940,
+            })
         );
         assert_eq!(run(&view(State::Starting)).unwrap()["taskId"], Value::Null);
     }
@@ -189,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_was_returned_and_a_replay_of_it_does_not_fail() {
+    fn a_refusal_names_its_refund_and_a_replay_of_it_succeeds() {
         let failed = JobView {
             credits_refunded: 60,
             error_code: Some("PROVIDER_REJECTED".into()),
@@ -208,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_that_overtook_the_request_wins() {
+    fn a_job_cancelled_during_its_order_is_answered_as_final() {
         let cancelled = JobView { credits_refunded: 60, ..view(State::Cancelled) };
         assert_eq!(run(&cancelled).unwrap_err().code, ErrorCode::AlreadyFinal);
     }

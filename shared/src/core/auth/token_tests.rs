@@ -16,9 +16,20 @@ use crate::core::id::UserId;
 
 const NOW_S: u64 = 1_800_000_000;
 const USER: &str = "00000000-0000-4000-8000-000000000001";
-const RSA_MODULUS: &str = "qwUP3xBGv9OlPdhKY6VB0EgAJzU2VytX5gG-QDK1-m7Fh_E9quRrdfnvAKu2OjLavMI7ictYD6-fJjs1Ie9g1D1zOJ44v1scENxfERoDvhY88CRPHrhTTE4kJNVo-O87JLcidPZL266kETB5CbP6cD0SOIm-gXl8_Rc586-eZspfEA5mqfA4W4_ZCXl4udktAv1siKcTjyMIN2DXHXy7G2h7_WFXNEXFiXk-ST9lOrL0E4BHH8VyTgVQiUnUqTopZqBZHf1gK_LzKBbzbCareTOu2b-UX6WbGxLtHgzX-3c7DMyNyAO8mXGxAPQwA3TrPixHjbeBtcT-ItR1BRb1iw";
+const RSA_MODULUS: &str = "\
+    qwUP3xBGv9OlPdhKY6VB0EgAJzU2VytX5gG-QDK1-m7Fh_E9quRrdfnvAKu2OjLavMI7ictYD6-fJjs1Ie9g1D1zOJ44\
+    v1scENxfERoDvhY88CRPHrhTTE4kJNVo-O87JLcidPZL266kETB5CbP6cD0SOIm-gXl8_Rc586-eZspfEA5mqfA4W4_Z\
+    CXl4udktAv1siKcTjyMIN2DXHXy7G2h7_WFXNEXFiXk-ST9lOrL0E4BHH8VyTgVQiUnUqTopZqBZHf1gK_LzKBbzbCar\
+    eTOu2b-UX6WbGxLtHgzX-3c7DMyNyAO8mXGxAPQwA3TrPixHjbeBtcT-ItR1BRb1iw";
 /// A token that ends in 2033, signed by an RSA key that exists nowhere else.
-const RSA_TOKEN: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6InJzYS0xIn0.eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEiLCJhdWQiOiJhdXRoZW50aWNhdGVkIiwicm9sZSI6ImF1dGhlbnRpY2F0ZWQiLCJpc3MiOiJodHRwczovL3gvYXV0aC92MSIsImV4cCI6MjAwMDAwMDAwMH0.D-UH4jBUU9deoVoJr8t4UyP25Yw0jbOl8PMUoD5-LdzJ8MkaDGpxFbSrPj3mlokXS4kKbKlk1gb2ZGRtTVPI11ED2CNUsmoRAsRQPQl3E4Jlr1rICEdGbjlWrJJWaFNUzIsQcs919-wt0btCL2BxLQiBcSiCXeTQb_Kh0jiOn8SJ4rxAKrle4020QFzSMmUq3VhRkbIGuis4i2Vp13Fu2eaLKSyMPEJthZN5R7tLpcuPUhRZHehx1xPfkHFzbgqgNaXcCw1lE_xloBJGQpZBQFkgQ2oHLiXaTillFdRhKdSHWj5ronLErYMNXO38_DKaAdvQHqBA29INN0QIVBszDQ";
+const RSA_TOKEN: &str = "\
+    eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6InJzYS0xIn0.eyJzdWIiOiIwMDAwMDAwMC0wMDAwLTQwMDAt\
+    ODAwMC0wMDAwMDAwMDAwMDEiLCJhdWQiOiJhdXRoZW50aWNhdGVkIiwicm9sZSI6ImF1dGhlbnRpY2F0ZWQiLCJpc3Mi\
+    OiJodHRwczovL3gvYXV0aC92MSIsImV4cCI6MjAwMDAwMDAwMH0.D-UH4jBUU9deoVoJr8t4UyP25Yw0jbOl8PMUoD5-\
+    LdzJ8MkaDGpxFbSrPj3mlokXS4kKbKlk1gb2ZGRtTVPI11ED2CNUsmoRAsRQPQl3E4Jlr1rICEdGbjlWrJJWaFNUzIsQ\
+    cs919-wt0btCL2BxLQiBcSiCXeTQb_Kh0jiOn8SJ4rxAKrle4020QFzSMmUq3VhRkbIGuis4i2Vp13Fu2eaLKSyMPEJt\
+    hZN5R7tLpcuPUhRZHehx1xPfkHFzbgqgNaXcCw1lE_xloBJGQpZBQFkgQ2oHLiXaTillFdRhKdSHWj5ronLErYMNXO38\
+    _DKaAdvQHqBA29INN0QIVBszDQ";
 
 fn encode(part: &Value) -> String {
     URL_SAFE_NO_PAD.encode(part.to_string())
@@ -48,7 +59,8 @@ fn es256(claims: &Value, kid: &str, seed: u8) -> String {
 fn ec_jwk(kid: &str, seed: u8) -> Value {
     let point = signing_key(seed).verifying_key().to_encoded_point(false);
     let part = |bytes: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(bytes.unwrap());
-    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": part(point.x()), "y": part(point.y())})
+    let (x, y) = (part(point.x()), part(point.y()));
+    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": x, "y": y})
 }
 
 fn rsa_jwk() -> Value {
@@ -65,7 +77,13 @@ fn key_of(jwk: Value) -> Key {
 }
 
 fn claims() -> Value {
-    json!({"sub": USER, "aud": "authenticated", "role": "authenticated", "exp": NOW_S + 100, "iss": "https://x/auth/v1"})
+    json!({
+        "sub": USER,
+        "aud": "authenticated",
+        "role": "authenticated",
+        "exp": NOW_S + 100,
+        "iss": "https://x/auth/v1",
+    })
 }
 
 fn with(name: &str, value: Value) -> Value {
@@ -195,7 +213,10 @@ fn a_configured_issuer_is_required() {
 
 #[test]
 fn service_and_anon_keys_are_tokens_without_a_user() {
-    let legacy = |role: &str| json!({"iss": "supabase", "ref": "abc", "role": role, "iat": 1, "exp": NOW_S + 9});
+    let legacy = |role: &str| {
+        let exp = NOW_S + 9;
+        json!({"iss": "supabase", "ref": "abc", "role": role, "iat": 1, "exp": exp})
+    };
     assert_eq!(check(&hs256(&legacy("service_role")), &secret_key()), Some(Identity::Service));
     assert_eq!(check(&hs256(&legacy("anon")), &secret_key()), Some(Identity::Nobody));
     let mut ended = legacy("service_role");

@@ -1,4 +1,4 @@
-//! A function that panics on demand. Only tests run it; no deployment holds it.
+//! A function that panics on demand. Only tests run it; it is never deployed.
 
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
