@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: runs the stories and prints their receipts; exits 0 only if all of them hold.
+//! `cargo xtask demo`: runs the stories and prints their receipts; exits 0 only if all of them
+//! hold.
 
 use std::process::ExitCode;
 

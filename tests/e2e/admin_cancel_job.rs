@@ -41,7 +41,8 @@ fn a_running_job_is_cancelled_refunded_and_stopped_at_the_provider() {
         assert_eq!(
             answer,
             json!({
-                "success": true, "table": TABLE, "jobId": job, "status": "cancelled", "refundedCredits": 60,
+                "success": true, "table": TABLE, "jobId": job, "status": "cancelled",
+                "refundedCredits": 60,
                 "message": "Job cancelled and 60 credits refunded",
             })
         );
@@ -76,7 +77,10 @@ fn a_running_job_is_cancelled_refunded_and_stopped_at_the_provider() {
         world.until("no cancel is owed any more", settled).await;
         let events = world
             .db()
-            .rows(&format!("select actor from unstuck.job_events where job_id = '{job}' and event = 'job_cancelled'"))
+            .rows(&format!(
+                "select actor from unstuck.job_events where job_id = '{job}'
+                and event = 'job_cancelled'"
+            ))
             .await;
         assert_eq!(events, [json!({ "actor": format!("admin:{}", admin.id) })]);
 

@@ -1,4 +1,5 @@
-//! An admin has another go: a stuck job starts over, a final one is done again, a double click makes one.
+//! An admin has another go: a stuck job starts over, a final one is done again, a double click
+//! makes one.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;

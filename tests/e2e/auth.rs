@@ -1,4 +1,5 @@
-//! Who may call: the contract's table, cell by cell, through the public origin; and whose keys are believed.
+//! Who may call: the contract's table, cell by cell, through the public origin; and whose keys are
+//! believed.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,8 @@ struct Presented {
     apikey: Option<String>,
 }
 
-/// One operation: what it is asked, and the answer to each kind of caller, from `Nobody` to `Scheduler`.
+/// One operation: what it is asked, and the answer to each kind of caller, from `Nobody` to
+/// `Scheduler`.
 struct Row {
     target: String,
     body: Value,
@@ -118,7 +120,8 @@ fn table(user: &User, job: Uuid) -> Vec<Row> {
             [NO, NOT_YOU, NOT_YOU, NOT_YOU, NOT_YOU, "200", "200"],
         ),
         row("admin-retry-job", unknown, [NO, NOT_YOU, NOT_YOU, NOT_YOU, NONE, NOT_YOU, NO]),
-        // Without a record to retry the service has nothing to order; the whole table of retries is in `generation_retry`.
+        // Without a record to retry the service has nothing to order; the whole table of retries is
+        // in `generation_retry`.
         row("generate-website", json!({}), [NO, BAD, BAD, NOT_YOU, BAD, BAD, NO]),
         // The token in the address decides, and nothing else.
         row(&webhook, json!({}), [NO; 7]),
@@ -636,8 +639,10 @@ fn rs256(kid: &str, claims: &Value) -> Value {
         const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
         const part = (value) => Buffer.from(value).toString('base64url');
         const head = part(JSON.stringify({ alg: 'RS256', typ: 'JWT', kid })) + '.' + part(claims);
-        const token = head + '.' + createSign('RSA-SHA256').update(head).sign(pair.privateKey, 'base64url');
-        console.log(JSON.stringify({ jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' }, token }));";
+        const token = head + '.' + createSign('RSA-SHA256').update(head).sign(pair.privateKey,
+        'base64url');
+        console.log(JSON.stringify({ jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid, alg:
+        'RS256', use: 'sig' }, token }));";
     let mut node = std::process::Command::new(xtask::paths::node_bin("node"));
     let output = node.args(["-e", script, kid, &claims.to_string()]).output();
     let output = output.expect("node runs");

@@ -1,4 +1,5 @@
-//! The pages as people use them, in a real browser: what they see, what they press, and what the database holds afterwards.
+//! The pages as people use them, in a real browser: what they see, what they press, and what the
+//! database holds afterwards.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,7 +18,8 @@ fn id(seen: &Value) -> Uuid {
     seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
 }
 
-/// One slot, taken by another user for as long as it is left to them; the provider needs `WORK_MS` for everybody else.
+/// One slot, taken by another user for as long as it is left to them; the provider needs `WORK_MS`
+/// for everybody else.
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
     world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
@@ -53,7 +55,8 @@ fn a_picture_is_uploaded_waits_runs_and_comes_back_twice_as_large() {
 #[test]
 fn every_tool_is_ordered_by_its_own_form() {
     e2e::run(async |world| {
-        // What the form says it costs; the sizes of the pictures that are shown in the end, or the names of the files.
+        // What the form says it costs; the sizes of the pictures that are shown in the end, or the
+        // names of the files.
         let tools = [
             ("runninghub-video-upscaler", 120, json!([[64, 32]])),
             ("runninghub-pose-changer", 60, json!([[24, 9]])),
@@ -192,7 +195,8 @@ async fn endless(world: &World, user: &User) -> Uuid {
 }
 
 async fn refunds(world: &World, job: Uuid) -> i64 {
-    let sum = "select coalesce(sum(amount), 0) from unstuck.credit_entries where kind = 'refund' and job_id";
+    let sum = "select coalesce(sum(amount), 0) from unstuck.credit_entries where kind = 'refund'
+        and job_id";
     world.db().int(&format!("{sum} = '{job}'")).await
 }
 
@@ -261,7 +265,8 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
     e2e::run(async |world| {
         world
             .script(
-                json!({ "llm": [{ "match": "again", "times": 1, "status": 401 }, { "match": "well", "hang": true }] }),
+                json!({ "llm": [{ "match": "again", "times": 1, "status": 401 }, { "match": "well",
+                    "hang": true }] }),
             )
             .await;
         let failed = Site::order(world, "again").await;
@@ -341,7 +346,8 @@ fn a_user_sees_nothing_on_the_admins_page() {
         assert!(!asked.iter().any(data), "the page asks for no data: {asked:?}");
         assert_eq!(seen["byHand"]["cancel"], 403, "{seen:#}");
         for (table, rows) in seen["byHand"]["rows"].as_object().unwrap() {
-            // Refused where asking alone is too much, and empty everywhere else, but for the user's own credits.
+            // Refused where asking alone is too much, and empty everywhere else, but for the user's
+            // own credits.
             let own = |row: &Value| row["user_id"] == json!(user.id);
             let nothing = rows.as_array().is_none_or(|rows| rows.iter().all(own));
             assert!(nothing, "{table}: {rows}");
@@ -392,28 +398,40 @@ const A_DAY: &str = "
     do $$
     declare
       v_people uuid[] := array(select gen_random_uuid() from generate_series(1, 12));
-      v_tools text[] := array['runninghub-upscaler', 'runninghub-upscaler', 'runninghub-veste-ai', 'runninghub-pose-changer',
+      v_tools text[] := array['runninghub-upscaler', 'runninghub-upscaler', 'runninghub-veste-ai',
+      'runninghub-pose-changer',
         'replicate-async-start', 'generate-website', 'runninghub-video-upscaler'];
       v_tool unstuck.tools; v_job uuid; v_user uuid; v_at timestamptz; v_status text;
     begin
-      insert into unstuck.credit_entries (user_id, kind, amount) select id, 'grant', 9000 from unnest(v_people) id;
+      insert into unstuck.credit_entries (user_id, kind, amount) select id, 'grant', 9000
+      from unnest(v_people) id;
       for i in 1..170 loop
         -- More by day than by night.
-        v_at := clock_timestamp() - interval '3 minutes' - interval '23 hours' * ((i / 170.0) + 0.05 * sin(i / 13.0));
+        v_at := clock_timestamp() - interval '3 minutes' - interval '23 hours' * ((i / 170.0) +
+        0.05 * sin(i / 13.0));
         v_user := v_people[1 + (i * 7) % 12];
         select * into v_tool from unstuck.tools where tool = v_tools[1 + (i * 5) % 7];
-        v_status := case when i % 19 = 3 then 'failed' when i % 27 = 4 then 'cancelled' else 'completed' end;
-        insert into unstuck.jobs (tool, user_id, status, credits_charged, credits_refunded, refund_rule, created_at, queued_at, started_at, completed_at,
+        v_status := case when i % 19 = 3 then 'failed' when i % 27 = 4 then 'cancelled'
+        else 'completed' end;
+        insert into unstuck.jobs (tool, user_id, status, credits_charged, credits_refunded,
+        refund_rule, created_at, queued_at, started_at, completed_at,
           error_code, error_message)
-        values (v_tool.tool, v_user, v_status, v_tool.credit_cost, case v_status when 'completed' then 0 else v_tool.credit_cost end, 'all', v_at, v_at,
-          v_at + interval '2 s', v_at + interval '55 s', case v_status when 'failed' then 'TIMEOUT' when 'cancelled' then 'CANCELLED' end,
-          case v_status when 'failed' then 'TIMEOUT: no result within 10 minutes.' when 'cancelled' then 'CANCELLED: cancelled by an admin.' end)
+        values (v_tool.tool, v_user, v_status, v_tool.credit_cost, case v_status when 'completed'
+        then 0 else v_tool.credit_cost end, 'all', v_at, v_at,
+          v_at + interval '2 s', v_at + interval '55 s', case v_status when 'failed'
+          then 'TIMEOUT' when 'cancelled' then 'CANCELLED' end,
+          case v_status when 'failed' then 'TIMEOUT: no result within 10 minutes.'
+          when 'cancelled' then 'CANCELLED: cancelled by an admin.' end)
         returning id into v_job;
-        insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share, completed_at, deadline_at)
-        values (v_job, 1, v_status, v_tool.provider, (1984000000000000000 + i * 7919)::text, v_tool.credit_cost, v_at + interval '55 s', v_at);
-        insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'debit', -v_tool.credit_cost, v_at);
+        insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share,
+        completed_at, deadline_at)
+        values (v_job, 1, v_status, v_tool.provider, (1984000000000000000 + i * 7919)::text,
+        v_tool.credit_cost, v_at + interval '55 s', v_at);
+        insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at)
+        values (v_user, v_job, 'debit', -v_tool.credit_cost, v_at);
         if v_status <> 'completed' then
-          insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at) values (v_user, v_job, 'refund', v_tool.credit_cost, v_at);
+          insert into unstuck.credit_entries (user_id, job_id, kind, amount, created_at)
+          values (v_user, v_job, 'refund', v_tool.credit_cost, v_at);
         end if;
       end loop;
     end $$";

@@ -1,4 +1,5 @@
-//! Websites whose worker died: retried with the service key over the binding, at most twice, paid once.
+//! Websites whose worker died: retried with the service key over the binding, at most twice, paid
+//! once.
 
 use std::collections::BTreeMap;
 
@@ -132,7 +133,10 @@ fn a_late_first_attempt_changes_nothing() {
     e2e::run(async |world| {
         // The first attempt writes slowly, and something else than the second.
         let slow = json!({ "files": [{ "path": "index.html", "content": "the first attempt" }] });
-        world.script(json!({ "llm": { "match": "overtaken", "times": 1, "work": "until_finished", "text": slow } })).await;
+        world
+            .script(json!({ "llm": { "match": "overtaken", "times": 1, "work": "until_finished",
+            "text": slow } }))
+            .await;
         let site = Site::order(world, "overtaken").await;
         site.until_running(world, 1).await;
         site.lease_is_over(world).await;

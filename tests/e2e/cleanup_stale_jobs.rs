@@ -1,4 +1,5 @@
-//! The healer, called over HTTP: what is past its time ends, what the provider finished is delivered, what may start starts.
+//! The healer, called over HTTP: what is past its time ends, what the provider finished is
+//! delivered, what may start starts.
 
 mod bound;
 mod copying;
@@ -298,7 +299,10 @@ fn every_pass_leaves_a_row_and_health_reads_it() {
 #[test]
 fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "times": 2, "status": 503 }, { "hang": true }] })).await;
+        world
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "times": 2,
+            "status": 503 }, { "hang": true }] }))
+            .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         let admin = world.admin(1).await;
@@ -345,7 +349,10 @@ fn one_bad_answer_stops_no_other() {
             until_at_provider(world, &order.task(world).await, "SUCCESS").await;
         }
         let task = orders[0].task(world).await;
-        world.script(json!({ "runninghub": { "match": format!("/query {{\"taskId\":\"{task}\"}}"), "status": 200, "body": "\u{0}nonsense" } })).await;
+        world
+            .script(json!({ "runninghub": { "match": format!("/query {{\"taskId\":\"{task}\"}}"),
+            "status": 200, "body": "\u{0}nonsense" } }))
+            .await;
         sweep_until(world, "the others are delivered", async |_| {
             orders[1].row(world).await["status"] == "completed"
                 && orders[2].row(world).await["status"] == "completed"

@@ -65,7 +65,8 @@ fn what_is_wrong_is_named_before_anything_is_charged() {
         world
             .db()
             .exec(&format!(
-                "insert into unstuck.credit_entries (user_id, kind, amount) values ('{}', 'adjustment', -995)",
+                "insert into unstuck.credit_entries (user_id, kind, amount)
+                    values ('{}', 'adjustment', -995)",
                 order.user.id
             ))
             .await;
@@ -109,7 +110,8 @@ fn the_cards_are_in_the_old_tables_too() {
         let jobs = rows("generation_jobs?select=id,status,total_cards,product_name").await;
         assert_eq!(
             jobs,
-            json!([{ "id": order.job, "status": "completed", "total_cards": 2, "product_name": "Steel bottle" }])
+            json!([{ "id": order.job, "status": "completed", "total_cards": 2,
+                "product_name": "Steel bottle" }])
         );
         let tasks =
             rows("generation_tasks?select=card_index,status,image_url&order=task_index").await;

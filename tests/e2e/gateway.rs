@@ -1,4 +1,5 @@
-//! The public origin: health, what holds for every function, and what becomes of faults of our own making.
+//! The public origin: health, what holds for every function, and what becomes of faults of our own
+//! making.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +37,8 @@ const TARGETS: [(&str, &str); 21] = [
 /// Functions that no caller of the contract names.
 const UNNAMED: [&str; 2] = ["gateway", "panicking"];
 
-const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-retry-count, x-region, idempotency-key, \
-    x-request-id, traceparent, tracestate, baggage";
+const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, \
+    x-retry-count, x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage";
 
 async fn health(world: &World) -> (u16, Value) {
     let answer = world.get("health").send().await;
@@ -94,7 +95,8 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
             .exec(
                 "create sequence unstuck.asked; grant usage on sequence unstuck.asked to public;
              alter function unstuck.health_v1() rename to health_before;
-             create function unstuck.health_v1() returns table (last_sweep_seconds int, stuck int, violations int)
+             create function unstuck.health_v1()
+             returns table (last_sweep_seconds int, stuck int, violations int)
              language sql security definer set search_path = '' as
              $$ select 1, nextval('unstuck.asked')::int, 0 from pg_sleep(0.3) $$;
              grant execute on function unstuck.health_v1() to service_role",
@@ -117,7 +119,8 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
         world
             .db()
             .exec(
-                "drop function unstuck.health_v1(); alter function unstuck.health_before() rename to health_v1;
+                "drop function unstuck.health_v1(); alter function unstuck.health_before() rename
+                    to health_v1;
              drop sequence unstuck.asked",
             )
             .await;
@@ -458,7 +461,8 @@ fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
     });
 }
 
-/// How many of these calls are let through before the first is refused, in one minute of the limiter.
+/// How many of these calls are let through before the first is refused, in one minute of the
+/// limiter.
 #[expect(clippy::disallowed_methods, reason = "the limiter counts by the clock's minutes")]
 async fn let_through<'w>(world: &'w World, call: impl Fn(User) -> Call<'w>) -> (User, usize) {
     let minute = || {
@@ -578,7 +582,8 @@ fn a_body_of_nothing_but_fields_costs_no_more_than_one_of_text() {
                     );
                     (took < std::time::Duration::from_millis(50)).then_some(())
                 };
-                // On a machine that does nothing else it is 10 ms; by the square of the fields it would be a minute.
+                // On a machine that does nothing else it is 10 ms; by the square of the fields it
+                // would be a minute.
                 world.until("it is refused within 50 ms", within).await;
             }
         }
@@ -603,7 +608,8 @@ fn the_contract_is_served_valid_and_names_every_function() {
             );
         }
         // Ours alone: an answer that only looks like the right one is told apart.
-        let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck", "creditsCharged": 60, "balance": 1 });
+        let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck",
+            "creditsCharged": 60, "balance": 1 });
         assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 200, &stuck).is_some());
         assert!(
             e2e::openapi::offence("POST", "runninghub-upscaler/run", 201, &json!({})).is_some()

@@ -1,4 +1,5 @@
-//! A website from a prompt: ordered, made, shown, and everything that a text model may answer instead.
+//! A website from a prompt: ordered, made, shown, and everything that a text model may answer
+//! instead.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -16,11 +17,13 @@ fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
         let id = Uuid::new_v4();
-        let body = json!({ "prompt": "a bakery with opening hours", "siteName": "Brot & Rosen", "language": "German", "jobId": id });
+        let body = json!({ "prompt": "a bakery with opening hours", "siteName": "Brot & Rosen",
+            "language": "German", "jobId": id });
         let answer = world.call(TOOL).by(&user).json(&body).send().await.expect(202);
         assert_eq!(
             answer,
-            json!({ "success": true, "historyId": id, "status": "pending", "creditsCharged": PRICE, "balance": CREDITS - PRICE })
+            json!({ "success": true, "historyId": id, "status": "pending", "creditsCharged": PRICE,
+                "balance": CREDITS - PRICE })
         );
         let site = Site { user, tool: TOOL, id };
         let seen = site.assert_completed(world, 0).await;
@@ -221,22 +224,26 @@ fn what_will_not_change_is_given_up_at_once() {
     e2e::run(async |world| {
         for (script, code, words) in [
             (
-                json!({ "status": 402, "body": { "type": "payment_required", "message": "Not enough credits", "details": "" } }),
+                json!({ "status": 402, "body": { "type": "payment_required", "message": "Not \
+                    enough credits", "details": "" } }),
                 "PROVIDER_REJECTED",
                 "cannot take this work",
             ),
             (
-                json!({ "status": 429, "body": refusal("insufficient_quota", "insufficient_quota") }),
+                json!({ "status": 429, "body": refusal("insufficient_quota",
+                    "insufficient_quota") }),
                 "PROVIDER_REJECTED",
                 "cannot take this work",
             ),
             (
-                json!({ "status": 401, "body": refusal("invalid_request_error", "invalid_api_key") }),
+                json!({ "status": 401, "body": refusal("invalid_request_error",
+                    "invalid_api_key") }),
                 "PROVIDER_REJECTED",
                 "cannot take this work",
             ),
             (
-                json!({ "status": 400, "body": refusal("invalid_request_error", "context_length_exceeded") }),
+                json!({ "status": 400, "body": refusal("invalid_request_error",
+                    "context_length_exceeded") }),
                 "PROVIDER_REJECTED",
                 "too long",
             ),
@@ -263,7 +270,10 @@ fn an_answer_that_is_of_no_use_is_a_failed_attempt() {
             .db()
             .exec("update unstuck.tools set attempt_max = 1 where tool = 'generate-website'")
             .await;
-        let file = |path: &str| json!({ "files": [{ "path": "index.html", "content": "x" }, { "path": path, "content": "y" }] });
+        let file = |path: &str| {
+            json!({ "files": [{ "path": "index.html", "content": "x" },
+            { "path": path, "content": "y" }] })
+        };
         for (script, words) in [
             (json!({ "finish_reason": "length" }), "cut off"),
             (json!({ "stop_after": 5 }), "ended early"),
@@ -278,7 +288,8 @@ fn an_answer_that_is_of_no_use_is_a_failed_attempt() {
             (json!({ "text": file("a\u{0}b") }), "path that is not allowed"),
             (json!({ "text": file("./index.html") }), "same path"),
             (
-                json!({ "text": { "files": [{ "path": "index.html", "content": "x".repeat(6 << 20) }] } }),
+                json!({ "text": { "files": [{ "path": "index.html",
+                    "content": "x".repeat(6 << 20) }] } }),
                 "more than 5 MB",
             ),
             (json!({ "status": 200, "body": "{half" }), "could not be read"),
@@ -295,7 +306,8 @@ fn a_named_delay_is_obeyed() {
     e2e::run(async |world| {
         let body = refusal("requests", "rate_limit_exceeded");
         world
-            .script(json!({ "llm": { "times": 1, "status": 429, "body": body, "headers": { "retry-after": "300" } } }))
+            .script(json!({ "llm": { "times": 1, "status": 429, "body": body,
+                "headers": { "retry-after": "300" } } }))
             .await;
         let site = Site::order(world, "patient").await;
         let waits = async || {
@@ -303,7 +315,15 @@ fn a_named_delay_is_obeyed() {
             (step["status"] == "queued" && !step["not_before"].is_null()).then_some(())
         };
         world.until("it waits", waits).await;
-        let seconds = world.db().int(&format!("select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}'", site.id)).await;
+        let seconds = world
+            .db()
+            .int(&format!(
+                "select extract(epoch
+            from not_before - clock_timestamp())::int from unstuck.job_steps
+            where job_id = '{}'",
+                site.id
+            ))
+            .await;
         assert!((280..=300).contains(&seconds), "{seconds}");
         assert_eq!(site.get(world).await["status"], "pending");
         world.db().exec("update unstuck.job_steps set not_before = clock_timestamp()").await;

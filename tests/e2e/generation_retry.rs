@@ -1,4 +1,5 @@
-//! Who may retry which website: the contract's table, every caller with every record; and what a refusal leaves untouched.
+//! Who may retry which website: the contract's table, every caller with every record; and what a
+//! refusal leaves untouched.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -122,9 +123,13 @@ impl Records {
             .db()
             .exec(&format!(
                 "update unstuck.jobs set retries = 0, status = 'running' where id in ('{0}', '{1}');
-                 update unstuck.job_steps set status = 'running', attempts = 1, not_before = null, deadline_at = clock_timestamp() + interval '5 minutes',
-                   lease_until = clock_timestamp() - interval '1 second' where job_id in ('{0}', '{1}');
-                 update unstuck.job_steps set lease_until = clock_timestamp() + interval '80 seconds' where job_id = '{2}'",
+                 update unstuck.job_steps
+                 set status = 'running', attempts = 1, not_before = null, deadline_at =
+                 clock_timestamp() + interval '5 minutes',
+                   lease_until = clock_timestamp() - interval '1 second'
+                   where job_id in ('{0}', '{1}');
+                 update unstuck.job_steps
+                 set lease_until = clock_timestamp() + interval '80 seconds' where job_id = '{2}'",
                 self.stale.id, self.others.id, self.live.id
             ))
             .await;
@@ -166,7 +171,8 @@ fn every_caller_with_every_record() {
                     Record::None => json!({}),
                     // Nothing else in the body counts.
                     _ => {
-                        json!({ "retryHistoryId": records.id(record), "userId": people.other.id, "prompt": 7, "jobId": "x" })
+                        json!({ "retryHistoryId": records.id(record), "userId": people.other.id,
+                            "prompt": 7, "jobId": "x" })
                     }
                 };
                 let mut call = world.call(TOOL).json(&body);

@@ -1,5 +1,5 @@
-//! SIGKILL of the functions' runtime at the moments that hurt. Nothing stays stuck, nothing is submitted twice, and every
-//! job ends delivered or returned.
+//! SIGKILL of the functions' runtime at the moments that hurt. Nothing stays stuck, nothing is
+//! submitted twice, and every job ends delivered or returned.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{Order, lease_is_over, overdue, sweep_until, until_at_provider};
 
-/// Sends the request, and kills the runtime once `moment` has come. Whoever asked sees the connection break.
+/// Sends the request, and kills the runtime once `moment` has come. Whoever asked sees the
+/// connection break.
 async fn kill_during_run(world: &World, order: &Order, moment: impl Future<Output = ()>) {
     let info = world.stack().info();
     let request = world.http().post(format!("{}/runninghub-upscaler/run", info.functions_url));
@@ -187,7 +188,8 @@ impl SlowFile {
                     let mut request = [0; 4096];
                     let _ = stream.read(&mut request).await;
                     let head = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: \
+                            {}\r\nconnection: close\r\n\r\n",
                         picture.len()
                     );
                     let (first, second) = picture.split_at(picture.len() / 2);
@@ -221,8 +223,10 @@ fn while_the_result_is_copied_it_is_copied_again() {
             .await;
         world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let order = Order::running(world).await;
-        let results = json!([{ "url": format!("http://127.0.0.1:{}/a.png", file.port), "outputType": "png" }]);
-        let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "", "errorMessage": "", "results": results });
+        let results = json!([{ "url": format!("http://127.0.0.1:{}/a.png", file.port),
+            "outputType": "png" }]);
+        let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "",
+            "errorMessage": "", "results": results });
         world
             .script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } }))
             .await;

@@ -1,4 +1,5 @@
-//! An app is killed or its page closed, at every moment of a job and with every tool: what its user finds afterwards.
+//! An app is killed or its page closed, at every moment of a job and with every tool: what its user
+//! finds afterwards.
 
 use futures::{StreamExt as _, stream};
 use reqwest::Body;
@@ -111,9 +112,8 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
         for tool in TOOLS {
             let order = order(world, tool).await;
             world
-                .script(
-                    json!({ "reset": true, "runninghub": { "delay_ms": 600, "work": "until_finished" } }),
-                )
+                .script(json!({ "reset": true, "runninghub": { "delay_ms": 600,
+                        "work": "until_finished" } }))
                 .await;
             let request = world.http().post(format!(
                 "{}/{}/run",

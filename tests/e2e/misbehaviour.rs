@@ -1,4 +1,5 @@
-//! Every way in which the provider misbehaves, with every tool: delivered, or returned with a reason. Nothing in between.
+//! Every way in which the provider misbehaves, with every tool: delivered, or returned with a
+//! reason. Nothing in between.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -56,8 +57,9 @@ fn behaviours() -> Vec<(Value, End)> {
     ]
 }
 
-/// Orders all of them, each by a user of its own: the refused ones alone, since who is handed over by another's request may
-/// see itself running before the refusal is recorded; then all others at once.
+/// Orders all of them, each by a user of its own: the refused ones alone, since who is handed over
+/// by another's request may see itself running before the refusal is recorded; then all others at
+/// once.
 async fn order_all(world: &World, tool: &'static Tool) -> Vec<(Order, Value, End)> {
     let cases = join_all(behaviours().into_iter().map(async |(mut rule, end)| {
         let order = Order::by(world, tool).await;
@@ -159,7 +161,10 @@ fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
             world.script(json!({ "reset": true, "runninghub": { "hang": true } })).await;
             let order = Order::by(world, tool).await;
             order.starts(world).await;
-            world.script(json!({ "reset": true, "runninghub": { "match": "/cancel", "code": 807, "shape": 1 } })).await;
+            world
+                .script(json!({ "reset": true, "runninghub": { "match": "/cancel", "code": 807,
+                "shape": 1 } }))
+                .await;
             let admin = world.admin(1).await;
             let named = json!({ "table": tool.table, "jobId": order.job });
             world.call("admin-cancel-job").by(&admin).json(&named).ok().await;

@@ -1,4 +1,5 @@
-//! Making cards: the story of five cards, refusals and retries as Gemini words them, and who may call.
+//! Making cards: the story of five cards, refusals and retries as Gemini words them, and who may
+//! call.
 
 mod crashes;
 mod incident;
@@ -49,7 +50,8 @@ fn five_cards_with_all_that_can_happen_to_them() {
         world
             .script(json!({ "gemini": [
                 // Both keys, twice.
-                only(1, json!({ "status": 503, "times": 4, "body": error(503, "UNAVAILABLE", json!([])) })),
+                only(1, json!({ "status": 503, "times": 4, "body": error(503, "UNAVAILABLE",
+                    json!([])) })),
                 only(2, json!({ "finish_reason": "IMAGE_SAFETY" })),
                 only(3, json!({ "finish_reason": "NO_IMAGE" })),
             ] }))
@@ -115,7 +117,8 @@ fn a_job_without_a_single_card_fails_and_returns_everything() {
         world
             .script(json!({ "gemini": [
                 only(0, json!({ "finish_reason": "blocked:PROHIBITED_CONTENT" })),
-                only(1, json!({ "status": 402, "body": error(402, "RESOURCE_EXHAUSTED", json!([])) })),
+                only(1, json!({ "status": 402, "body": error(402, "RESOURCE_EXHAUSTED",
+                    json!([])) })),
                 only(2, json!({ "status": 404, "body": [error(404, "NOT_FOUND", json!([]))] })),
             ] }))
             .await;
@@ -145,7 +148,8 @@ fn faults_that_pass_are_tried_again_as_often_as_they_are_worth() {
                 only(2, json!({ "status": 504 })),
                 only(3, json!({ "lost_answer": true, "times": 1 })),
                 only(4, json!({ "status": 200, "body": "<html>", "times": 2 })),
-                only(5, json!({ "status": 429, "times": 1, "body": error(429, "RESOURCE_EXHAUSTED", json!([])) })),
+                only(5, json!({ "status": 429, "times": 1, "body": error(429, "RESOURCE_EXHAUSTED",
+                    json!([])) })),
             ] }))
             .await;
         let order = Cards::ordered(world, &[0, 1, 2, 3, 4, 5]).await;
@@ -186,7 +190,8 @@ fn the_delay_that_gemini_names_is_kept_and_a_quota_of_the_day_is_not_waited_for(
         let steps = order.steps(world).await;
         assert_has!(steps[0], { "status": "queued", "lease_until": null }, "holds no slot");
         let waits = format!(
-            "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}' and step = 1",
+            "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps
+                where job_id = '{}' and step = 1",
             order.job
         );
         assert!((30..=48).contains(&world.db().int(&waits).await));
@@ -257,7 +262,8 @@ fn runs_and_redeliveries_at_once_make_each_card_once() {
     e2e::run(async |world| {
         world.script(json!({ "gemini": { "work_ms": 400 } })).await;
         let order = Cards::ordered(world, &[0, 1, 2, 3, 4, 5, 6]).await;
-        // Two runs over HTTP beside the queue's own, and the order once more, whose replay sends the hint again.
+        // Two runs over HTTP beside the queue's own, and the order once more, whose replay sends
+        // the hint again.
         let run = || world.call(PROCESS).by_service().json(&json!({ "jobId": order.job })).ok();
         let (one, other, again) = tokio::join!(run(), run(), order.create(world).send());
         assert!(again.status == 202 || again.status == 200, "{again:?}");

@@ -1,4 +1,5 @@
-//! Providers' calls: every authentic one is kept and answered at once, none is believed, and none moves a job twice.
+//! Providers' calls: every authentic one is kept and answered at once, none is believed, and none
+//! moves a job twice.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -41,7 +42,8 @@ async fn times(world: &World, order: &Order, event: &str) -> i64 {
 
 /// A provider's body about a task, as it might be or as somebody might forge it.
 fn body(task: &str, status: &str, results: &Value) -> Value {
-    let data = json!({ "taskId": task, "status": status, "errorCode": "", "errorMessage": "", "results": results });
+    let data = json!({ "taskId": task, "status": status, "errorCode": "", "errorMessage": "",
+        "results": results });
     json!({ "event": "TASK_END", "taskId": task, "eventData": data })
 }
 
@@ -91,9 +93,13 @@ fn one_about_another_s_task_keeps_nobody_from_the_deadline() {
 #[test]
 fn an_early_one_is_not_lost() {
     e2e::run(async |world| {
-        // The call comes before the answer to the submit; with the delay, so does what follows from it.
+        // The call comes before the answer to the submit; with the delay, so does what follows from
+        // it.
         for delay_ms in [0, 600] {
-            world.script(json!({ "reset": true, "runninghub": { "webhook": "early", "delay_ms": delay_ms } })).await;
+            world
+                .script(json!({ "reset": true, "runninghub": { "webhook": "early",
+                "delay_ms": delay_ms } }))
+                .await;
             let order = Order::new(world).await;
             let answer = order.run(world).ok().await;
             assert!(answer["status"] == "running" || answer["status"] == "completed", "{answer}");
@@ -289,7 +295,8 @@ fn a_body_is_never_believed() {
             body(&task, "SUCCESS", &picture),
             body(&task, "FAILED", &Value::Null),
             body("1", "SUCCESS", &picture),
-            json!({ "event": "TASK_END", "taskId": task, "eventData": "{\"code\":805,\"msg\":\"failed\"}" }),
+            json!({ "event": "TASK_END", "taskId": task,
+                "eventData": "{\"code\":805,\"msg\":\"failed\"}" }),
             json!({}),
         ];
         for lie in &lies {
@@ -327,7 +334,8 @@ fn odd_bodies_are_kept_and_answered() {
             assert_eq!(answer.json, json!({ "ok": true }));
         }
         world.call(&target).body("x".repeat(1_100_000)).refused(413, "payload_too_large").await;
-        // Whoever does not know the address is told so, however much is sent: nothing of it is kept.
+        // Whoever does not know the address is told so, however much is sent: nothing of it is
+        // kept.
         let token = target.rsplit('/').next().expect("a token").to_owned();
         for stranger in
             [target.replace(&token, &"0".repeat(32)), target.replace(&format!("/{token}"), "")]
@@ -345,7 +353,10 @@ fn odd_bodies_are_kept_and_answered() {
 fn repeats_are_answered_without_waiting_for_the_provider() {
     e2e::run(async |world| {
         // Whoever asks the provider waits for as long as this test looks.
-        world.script(json!({ "runninghub": [{ "match": "/query", "delay_ms": 8000 }, { "hang": true }] })).await;
+        world
+            .script(json!({ "runninghub": [{ "match": "/query", "delay_ms": 8000 },
+            { "hang": true }] }))
+            .await;
         let order = Order::running(world).await;
         let (url, said) =
             (order.webhook(world).await, body(&order.task(world).await, "SUCCESS", &json!([])));
@@ -381,7 +392,8 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         // The provider does not hear of the cancel and finishes.
         world
-            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work": "until_finished" }] }))
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 },
+                { "work": "until_finished" }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
@@ -531,7 +543,8 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
 fn a_success_after_the_deadline_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         world
-            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 }, { "work": "until_finished" }] }))
+            .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 },
+                { "work": "until_finished" }] }))
             .await;
         let order = Order::running(world).await;
         overdue(world, order.job).await;
@@ -556,7 +569,8 @@ fn it_settles_a_step_whose_answer_was_lost_even_if_its_hint_was_lost_too() {
         until_at_provider(world, &task, "SUCCESS").await;
         // Kept, as when the consumer died: nobody was given the hint.
         let args = json!({
-            "p_provider": "runninghub", "p_job_id": order.job, "p_step": 1, "p_run": 1, "p_task_id": task,
+            "p_provider": "runninghub", "p_job_id": order.job, "p_step": 1, "p_run": 1,
+            "p_task_id": task,
             "p_dedup_key": "lost hint", "p_body": body(&task, "SUCCESS", &Value::Null),
         });
         world.db().ask("webhook_record_v1", args).await;

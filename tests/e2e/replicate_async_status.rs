@@ -145,16 +145,20 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
         let (old, new) = (Chain::running(world, 2).await, Chain::running(world, 1).await);
-        // Rows touched now look as if nothing had happened for eleven minutes, but for their own clocks.
+        // Rows touched now look as if nothing had happened for eleven minutes, but for their own
+        // clocks.
         world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
         let unchanged = format!(
-            "update unstuck.jobs set updated_at = updated_at - interval '11 minutes' where id = '{}'",
+            "update unstuck.jobs set updated_at = updated_at - interval '11 minutes'
+                where id = '{}'",
             old.job
         );
         world.db().exec(&unchanged).await;
         world.db().exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
-        let open = "select id, status, current_step, total_steps, prediction_id, seconds_since_change
-            from unstuck.replicate_tasks where status in ('pending', 'processing') order by seconds_since_change desc";
+        let open = "select id, status, current_step, total_steps, prediction_id,
+            seconds_since_change
+            from unstuck.replicate_tasks where status in ('pending', 'processing')
+            order by seconds_since_change desc";
         let rows = world.db().rows(open).await;
         assert_eq!(rows.len(), 2, "{rows:?}");
         assert_eq!((&rows[0]["id"], &rows[1]["id"]), (&json!(old.job), &json!(new.job)));
@@ -166,7 +170,8 @@ fn the_monitoring_view_shows_what_is_open_and_since_when() {
             rows.iter().all(|row| row["prediction_id"].is_string() && row["current_step"] == 1),
             "{rows:?}"
         );
-        let stuck = "select count(*) from unstuck.replicate_tasks where status in ('pending', 'processing') and seconds_since_change > 600";
+        let stuck = "select count(*) from unstuck.replicate_tasks
+            where status in ('pending', 'processing') and seconds_since_change > 600";
         assert_eq!(world.db().int(stuck).await, 1);
         let health = world
             .db()

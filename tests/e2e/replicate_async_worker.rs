@@ -1,4 +1,5 @@
-//! Handing over steps: each once, whatever is lost, killed, refused or done twice at the same moment.
+//! Handing over steps: each once, whatever is lost, killed, refused or done twice at the same
+//! moment.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -78,9 +79,8 @@ fn killed_between_create_and_record_the_list_finds_the_prediction() {
     e2e::run(async |world| {
         let chain = Chain::waiting(world, 3).await;
         world
-            .script(
-                json!({ "replicate": [{ "times": 1, "delay_ms": 5000, "webhook": "lost" }, { "webhook": "lost" }] }),
-            )
+            .script(json!({ "replicate": [{ "times": 1, "delay_ms": 5000, "webhook": "lost" },
+                    { "webhook": "lost" }] }))
             .await;
         killed_during(world, WORKER, async {
             let look = async || (chain.creates(world).await.len() == 1).then_some(());
@@ -139,7 +139,10 @@ fn a_lost_answer_whose_webhook_comes_needs_no_list() {
 fn what_the_provider_never_took_is_sent_again_and_only_that() {
     e2e::run(async |world| {
         // The gateway in front of the provider fails: nothing was created, and nobody can know.
-        world.script(json!({ "replicate": { "times": 1, "match": "POST", "status": 502, "body": "<html>Bad gateway</html>" } })).await;
+        world
+            .script(json!({ "replicate": { "times": 1, "match": "POST", "status": 502,
+            "body": "<html>Bad gateway</html>" } }))
+            .await;
         let chain = Chain::new(world, 1).await;
         chain.start(world).ok().await;
         let look = async || (chain.creates(world).await.len() == 1).then_some(());
@@ -159,7 +162,10 @@ fn what_the_provider_never_took_is_sent_again_and_only_that() {
 #[test]
 fn an_unreadable_list_sends_nothing_again_and_the_deadline_returns_the_credits() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": [{ "match": "created_after", "status": 500 }, { "lost_answer": true, "hang": true }] })).await;
+        world
+            .script(json!({ "replicate": [{ "match": "created_after", "status": 500 },
+            { "lost_answer": true, "hang": true }] }))
+            .await;
         let chain = Chain::new(world, 2).await;
         chain.start(world).ok().await;
         let look = async || (chain.creates(world).await.len() == 1).then_some(());
@@ -178,8 +184,12 @@ fn an_unreadable_list_sends_nothing_again_and_the_deadline_returns_the_credits()
 #[test]
 fn a_throttled_create_waits_as_long_as_it_is_told_and_is_no_attempt() {
     e2e::run(async |world| {
-        let body = json!({ "detail": "Request was throttled. Your rate limit resets in ~40s.", "status": 429 });
-        world.script(json!({ "replicate": { "times": 1, "match": "POST", "status": 429, "body": body } })).await;
+        let body = json!({ "detail": "Request was throttled. Your rate limit resets in ~40s.",
+            "status": 429 });
+        world
+            .script(json!({ "replicate": { "times": 1, "match": "POST", "status": 429,
+            "body": body } }))
+            .await;
         let chain = Chain::new(world, 1).await;
         chain.start(world).ok().await;
         let look = async || {
@@ -189,7 +199,8 @@ fn a_throttled_create_waits_as_long_as_it_is_told_and_is_no_attempt() {
         let step = world.until("it is put back", look).await;
         assert_has!(step, { "status": "queued", "attempts": 0 });
         let waits = format!(
-            "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps where job_id = '{}'",
+            "select extract(epoch from not_before - clock_timestamp())::int from unstuck.job_steps
+                where job_id = '{}'",
             chain.job
         );
         let seconds = world.db().int(&waits).await;
@@ -212,7 +223,8 @@ fn a_refused_create_returns_the_credits_and_tells_the_operator_what_is_theirs() 
         ];
         for (status, body) in cases {
             world
-                .script(json!({ "reset": true, "replicate": { "match": "POST", "status": status, "body": body } }))
+                .script(json!({ "reset": true, "replicate": { "match": "POST", "status": status,
+                    "body": body } }))
                 .await;
             let chain = Chain::new(world, 2).await;
             chain.start(world).ok().await;
@@ -234,7 +246,8 @@ fn a_refused_create_returns_the_credits_and_tells_the_operator_what_is_theirs() 
 fn a_cancelled_chain_is_cancelled_at_the_provider_also_when_it_does_not_listen_at_first() {
     e2e::run(async |world| {
         world
-            .script(json!({ "replicate": [{ "match": "/cancel", "times": 1, "status": 503 }, { "hang": true }] }))
+            .script(json!({ "replicate": [{ "match": "/cancel", "times": 1, "status": 503 },
+                { "hang": true }] }))
             .await;
         let chain = Chain::running(world, 2).await;
         let prediction = chain.until_at_work(world, 1).await;

@@ -1,4 +1,5 @@
-//! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a chain to fail.
+//! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a
+//! chain to fail.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -142,7 +143,8 @@ fn one_bad_prediction_stops_none_of_the_others() {
         world
             .script(json!({ "reset": true, "replicate": [
                 { "match": bad[0], "status": 502, "body": "<html>Bad gateway</html>" },
-                { "match": bad[1], "status": 404, "body": { "detail": "The requested resource could not be found." } },
+                { "match": bad[1], "status": 404, "body": { "detail": "The requested resource \
+                    could not be found." } },
                 { "match": bad[2], "lost_answer": true },
             ] }))
             .await;
@@ -241,7 +243,8 @@ fn killed_between_two_steps_the_chain_goes_on() {
         let prediction = chain.until_at_work(world, 2).await;
         until_at_provider(world, &prediction, "succeeded").await;
         // While it asks, too.
-        let asks = json!({ "reset": true, "replicate": [{ "match": "GET", "times": 1, "delay_ms": 4000 }, { "webhook": "lost" }] });
+        let asks = json!({ "reset": true, "replicate": [{ "match": "GET", "times": 1,
+            "delay_ms": 4000 }, { "webhook": "lost" }] });
         world.script(asks).await;
         let before = world.provider_calls(&format!("/predictions/{prediction}")).await.len();
         killed_during(world, CHECKER, async {
@@ -269,13 +272,16 @@ async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
         "update unstuck.providers set max_concurrent = {count} where provider = 'replicate'"
     );
     world.db().exec(&limit).await;
-    let input = json!({ "human_img": chain.body["person_image"], "garm_img": chain.body["garments"][0]["image"],
+    let input = json!({ "human_img": chain.body["person_image"],
+        "garm_img": chain.body["garments"][0]["image"],
         "category": "dresses", "garment_des": "" });
     let mut jobs = Vec::new();
     for _ in 0..count {
         let job = Uuid::new_v4();
-        let args = json!({ "p_user_id": user.id, "p_job_id": job, "p_tool": "replicate-async-start", "p_session_id": null,
-            "p_input": {}, "p_request_hash": "x", "p_steps": [{ "version": "shop/all", "input": input }] });
+        let args = json!({ "p_user_id": user.id, "p_job_id": job, "p_tool": "replicate-async-start",
+            "p_session_id": null,
+            "p_input": {}, "p_request_hash": "x", "p_steps": [{ "version": "shop/all",
+            "input": input }] });
         world.db().ask("job_enqueue_v1", args).await;
         jobs.push(job);
     }
@@ -338,7 +344,8 @@ async fn stop_all(world: &World) {
     let admin = world.admin(1).await;
     let live = "select id from unstuck.jobs where completed_at is null";
     for row in world.db().rows(live).await {
-        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": id(&row["id"]), "p_reason": null });
+        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks",
+            "p_job_id": id(&row["id"]), "p_reason": null });
         world.db().ask("job_cancel_admin_v1", args).await;
     }
 }
@@ -346,7 +353,10 @@ async fn stop_all(world: &World) {
 #[test]
 fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": [{ "times": 1, "webhook": "lost" }, { "times": 1, "hang": true }, { "webhook": "lost" }] })).await;
+        world
+            .script(json!({ "replicate": [{ "times": 1, "webhook": "lost" }, { "times": 1,
+            "hang": true }, { "webhook": "lost" }] }))
+            .await;
         let chain = Chain::running(world, 2).await;
         let first = chain.until_at_work(world, 1).await;
         until_at_provider(world, &first, "succeeded").await;
@@ -354,7 +364,8 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
         let stuck = chain.until_at_work(world, 2).await;
         overdue(world, chain.job).await;
         let admin = world.admin(1).await;
-        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": chain.job, "p_charge": false, "p_new_job_id": Uuid::new_v4() });
+        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": chain.job,
+            "p_charge": false, "p_new_job_id": Uuid::new_v4() });
         let reset = world.db().ask("job_requeue_v1", args).await;
         assert_eq!(reset["retried"], true, "{reset}");
         check_until(world, "the chain ends", async || {

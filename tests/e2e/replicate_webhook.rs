@@ -98,7 +98,10 @@ fn a_call_is_not_good_for_another_body_address_or_secret() {
 #[test]
 fn one_sent_to_another_chain_s_address_moves_neither_wrongly() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": [{ "times": 1, "work": "until_finished" }, { "times": 1, "work": "until_finished", "webhook": "redirected" }] })).await;
+        world
+            .script(json!({ "replicate": [{ "times": 1, "work": "until_finished" }, { "times": 1,
+            "work": "until_finished", "webhook": "redirected" }] }))
+            .await;
         let slow = Chain::running(world, 1).await;
         let misled = Chain::running(world, 1).await;
         world.finish(misled.job).await;
@@ -118,7 +121,10 @@ fn one_sent_to_another_chain_s_address_moves_neither_wrongly() {
 #[test]
 fn a_success_after_a_cancel_is_kept_and_not_shown() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": [{ "match": "/cancel", "status": 503 }, { "work": "until_finished" }] })).await;
+        world
+            .script(json!({ "replicate": [{ "match": "/cancel", "status": 503 },
+            { "work": "until_finished" }] }))
+            .await;
         let chain = Chain::running(world, 2).await;
         let prediction = chain.until_at_work(world, 1).await;
         let admin = world.admin(1).await;
@@ -127,7 +133,8 @@ fn a_success_after_a_cancel_is_kept_and_not_shown() {
         world.finish(chain.job).await;
         until_at_provider(world, &prediction, "succeeded").await;
         let events = format!(
-            "select count(*) from unstuck.job_events where job_id = '{}' and event = 'late_success'",
+            "select count(*) from unstuck.job_events where job_id = '{}'
+                and event = 'late_success'",
             chain.job
         );
         let look = async || (world.db().int(&events).await == 1).then_some(());

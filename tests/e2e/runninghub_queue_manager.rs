@@ -55,7 +55,8 @@ fn check_and_status_count_what_runs_and_waits() {
         let status = async || world.call(&op("status")).by_service().ok().await;
         assert_eq!(
             check().await,
-            json!({ "available": true, "running": 0, "maxConcurrent": 3, "slotsAvailable": 3, "totalQueued": 0 })
+            json!({ "available": true, "running": 0, "maxConcurrent": 3, "slotsAvailable": 3,
+                "totalQueued": 0 })
         );
         let idle = status().await;
         assert_has!(idle, { "totalQueued": 0, "queuedByTool": {}, "oldestQueuedSeconds": null });
@@ -65,7 +66,8 @@ fn check_and_status_count_what_runs_and_waits() {
         world.order(&user).await;
         assert_eq!(
             check().await,
-            json!({ "available": false, "running": 3, "maxConcurrent": 3, "slotsAvailable": 0, "totalQueued": 1 })
+            json!({ "available": false, "running": 3, "maxConcurrent": 3, "slotsAvailable": 0,
+                "totalQueued": 1 })
         );
         assert_eq!(world.get(&op("check")).by(&user).ok().await, check().await);
         let busy = status().await;
@@ -150,14 +152,16 @@ fn check_user_active_sees_running_before_queued() {
         let idle = world.user(4).await;
         assert_eq!(
             active(world, &idle).await,
-            json!({ "hasActiveJob": false, "activeTool": null, "activeJobId": null, "activeStatus": null, "position": null })
+            json!({ "hasActiveJob": false, "activeTool": null, "activeJobId": null,
+                "activeStatus": null, "position": null })
         );
         let running = fill(world).await;
         let (user, job) = &running[0];
         let seen = active(world, user).await;
         assert_eq!(
             seen,
-            json!({ "hasActiveJob": true, "activeTool": "runninghub-upscaler", "activeJobId": job, "activeStatus": "running", "position": null })
+            json!({ "hasActiveJob": true, "activeTool": "runninghub-upscaler", "activeJobId": job,
+                "activeStatus": "running", "position": null })
         );
         let (waiting, _) = world.order(&idle).await;
         let seen = active(world, &idle).await;
@@ -194,7 +198,10 @@ fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing(
             .await;
         assert_eq!(refusal["field"], "jobIds", "{refusal}");
         assert_eq!(
-            close(json!({ "sessionId": "a page", "jobIds": ids(100) })).ok().await["cancelledCount"],
+            close(json!({ "sessionId": "a page",
+                "jobIds": ids(100) }))
+            .ok()
+            .await["cancelledCount"],
             0
         );
         let long = json!({ "sessionId": "x".repeat(201) });
@@ -281,7 +288,8 @@ async fn orphans(world: &World, user: &User) -> [(Uuid, &'static str); 3] {
 fn orphans_and_a_real_job_at_once_in_every_order() {
     e2e::run(async |world| {
         for real in ["none", "running", "queued"] {
-            // The provider itself takes three at once: only the two that must be seen running stay there.
+            // The provider itself takes three at once: only the two that must be seen running stay
+            // there.
             let fate = if real == "none" {
                 json!({ "reset": true })
             } else {
@@ -337,7 +345,8 @@ fn a_ghost_in_the_exclusive_place_is_healed_and_its_user_free() {
             .db()
             .exec(&format!(
                 "insert into unstuck.jobs (id, tool, user_id, status, exclusive_key, created_at)
-                 values ('{ghost}', 'runninghub-upscaler', '{0}', 'queued', 'runninghub:{0}', clock_timestamp() - interval '3 minutes')",
+                 values ('{ghost}', 'runninghub-upscaler', '{0}', 'queued', 'runninghub:{0}',
+                 clock_timestamp() - interval '3 minutes')",
                 user.id
             ))
             .await;
@@ -387,7 +396,13 @@ fn cancel_of_a_running_job_is_the_tools_choice() {
 
         let waiting = world.user(4).await;
         let (fourth, _) = world.order(&waiting).await;
-        world.db().exec("update unstuck.tools set user_cancel_running = true where tool = 'runninghub-upscaler'").await;
+        world
+            .db()
+            .exec(
+                "update unstuck.tools set user_cancel_running = true
+            where tool = 'runninghub-upscaler'",
+            )
+            .await;
         assert_eq!(cancel().ok().await["refundedCredits"], 60);
         assert_eq!(world.balance(user).await, 1000);
         let told =
@@ -463,14 +478,21 @@ fn a_closing_page_takes_its_waiting_jobs_with_it_and_the_queue_moves_up() {
             .await;
         assert_eq!(close(&user, json!({ "sessionId": "another" })).ok().await["cancelledCount"], 0);
         assert_eq!(
-            close(&user, json!({ "sessionId": "another", "jobIds": null })).ok().await["cancelledCount"],
+            close(
+                &user,
+                json!({ "sessionId": "another",
+                "jobIds": null })
+            )
+            .ok()
+            .await["cancelledCount"],
             0
         );
 
         let answer = close(&user, json!({ "sessionId": "page-1" })).ok().await;
         assert_eq!(
             answer,
-            json!({ "success": true, "cancelledCount": 1, "refundedCredits": 60, "cancelledJobs": [{ "table": TABLE, "id": job }] })
+            json!({ "success": true, "cancelledCount": 1, "refundedCredits": 60,
+                "cancelledJobs": [{ "table": TABLE, "id": job }] })
         );
         assert_eq!(world.balance(&user).await, 1000);
         world.db().assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
@@ -558,7 +580,10 @@ fn process_next_starts_what_may_start_and_says_why_not() {
 fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
     e2e::run(async |world| {
         for shape in 1..=3 {
-            world.script(json!({ "reset": true, "runninghub": { "times": 1, "code": 421, "shape": shape } })).await;
+            world
+                .script(json!({ "reset": true, "runninghub": { "times": 1, "code": 421,
+                "shape": shape } }))
+                .await;
             let user = world.new_user(60).await;
             let (job, answer) = world.order(&user).await;
             assert_has!(answer, { "queued": true, "status": "queued" }, "shape {shape}: {answer}");
@@ -599,9 +624,11 @@ fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
         assert_eq!(world.job(waiting).await["status"], "queued");
         let admin = world.admin(1).await;
         world.call("admin-cancel-job").by(&admin).json(&of(running)).ok().await;
-        // Nobody says when a place is free: the job asks again at its own time, here at once, until there is one.
+        // Nobody says when a place is free: the job asks again at its own time, here at once, until
+        // there is one.
         let now = format!(
-            "update unstuck.job_steps set not_before = clock_timestamp() where job_id = '{waiting}' and status = 'queued'"
+            "update unstuck.job_steps set not_before = clock_timestamp()
+                where job_id = '{waiting}' and status = 'queued'"
         );
         let look = async || {
             world.db().exec(&now).await;

@@ -41,7 +41,8 @@ fn a_picture_comes_out_twice_the_size() {
         assert_eq!(world.balance(&order.user).await, CREDITS - PRICE);
         assert_eq!(order.submits(world).await, 1);
         let states = format!(
-            "select to_status from unstuck.job_events where job_id = '{}' and step is null order by id",
+            "select to_status from unstuck.job_events where job_id = '{}' and step is null
+                order by id",
             order.job
         );
         let states: Vec<Value> =
@@ -96,8 +97,10 @@ fn a_repeated_request_is_replayed_and_charges_nothing() {
         let while_running = order.run(world).ok().await;
         assert_eq!(while_running["replayed"], true, "{while_running}");
         assert_has!(while_running, { "status": "running", "taskId": first["taskId"] });
-        // The same request in other words: the default spelt out, another session, another field order, a header for the id.
-        let words = json!({ "version": "standard", "resolution": 2048, "unknown": [1], "imageUrl": order.body["imageUrl"], "sessionId": "another page" });
+        // The same request in other words: the default spelt out, another session, another field
+        // order, a header for the id.
+        let words = json!({ "version": "standard", "resolution": 2048, "unknown": [1],
+            "imageUrl": order.body["imageUrl"], "sessionId": "another page" });
         let by_header = world
             .call(RUN)
             .by(&order.user)
@@ -297,7 +300,8 @@ fn an_own_result_is_an_input() {
 fn the_provider_gets_what_was_asked_for() {
     e2e::run(async |world| {
         let mut order = Order::new(world).await;
-        let more = json!({ "version": "pro", "resolution": 4096, "detailDenoise": 0.5, "prompt": "schärfer, bitte 🙂" });
+        let more = json!({ "version": "pro", "resolution": 4096, "detailDenoise": 0.5,
+            "prompt": "schärfer, bitte 🙂" });
         order
             .body
             .as_object_mut()

@@ -1,4 +1,5 @@
-//! A person in the clothing of another picture: both go to the right nodes, and both are in what comes back.
+//! A person in the clothing of another picture: both go to the right nodes, and both are in what
+//! comes back.
 
 use serde_json::json;
 use unstuck_tests::assert_has;

@@ -1,4 +1,5 @@
-//! Videos: what comes out, what a request may say, and that one which waits is known by its URL for as long as it waits.
+//! Videos: what comes out, what a request may say, and that one which waits is known by its URL for
+//! as long as it waits.
 
 use serde_json::json;
 use stand_ins::media::LONG_CLIP;
@@ -96,7 +97,8 @@ fn a_file_that_is_no_video_is_returned() {
 /// How many minutes from now a row's deadline is.
 async fn minutes_left(world: &e2e::World, table: &str, id: &str, job: Uuid) -> i64 {
     let sql = format!(
-        "select round(extract(epoch from deadline_at - clock_timestamp()) / 60)::int from unstuck.{table} where {id} = '{job}'"
+        "select round(extract(epoch from deadline_at - clock_timestamp()) / 60)::int
+            from unstuck.{table} where {id} = '{job}'"
     );
     world.db().int(&sql).await
 }
@@ -156,7 +158,8 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
             assert_eq!(row[column], json!(order.urls()[0]), "{column}");
         }
         assert_has!(row, { "status": "queued", "task_id": null, "position": 1 });
-        let audit = "select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'";
+        let audit = "select video_input_not_a_url from unstuck.job_health
+            where table_name = 'video_upscaler_jobs'";
         assert_eq!(world.db().int(audit).await, 0);
 
         let admin = world.admin(1).await;

@@ -1,4 +1,5 @@
-//! One queue over all four tools: three work at once, the others wait in order, and the limit may change at any time.
+//! One queue over all four tools: three work at once, the others wait in order, and the limit may
+//! change at any time.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;

@@ -206,8 +206,11 @@ impl Sources {
 async fn function(db: &Session, name: &str) -> [BTreeSet<String>; 3] {
     let row = db
         .row(&format!(
-            "select coalesce((select jsonb_agg(n) from unnest(p.proargnames, coalesce(p.proargmodes, array_fill('i'::\"char\", array[cardinality(p.proargnames)]))) as a (n, m) where m = 'i'), '[]') as arguments,
-               coalesce((select jsonb_agg(n) from unnest(p.proargnames, p.proargmodes) as a (n, m) where m = 't'), '[]') as columns, p.pronargs - p.pronargdefaults as required
+            "select coalesce((select jsonb_agg(n)
+                from unnest(p.proargnames, coalesce(p.proargmodes, array_fill('i'::\"char\",
+                array[cardinality(p.proargnames)]))) as a (n, m) where m = 'i'), '[]') as arguments,
+               coalesce((select jsonb_agg(n) from unnest(p.proargnames, p.proargmodes) as a (n, m)
+               where m = 't'), '[]') as columns, p.pronargs - p.pronargdefaults as required
              from pg_proc p where p.pronamespace = 'unstuck'::regnamespace and p.proname = '{name}'"
         ))
         .await;
@@ -237,7 +240,8 @@ async fn every_typed_call_agrees_with_its_function() {
         let name = &call.function;
         assert_eq!(
             db.int(&format!(
-                "select count(*) from pg_proc where pronamespace = 'unstuck'::regnamespace and proname = '{name}'"
+                "select count(*) from pg_proc where pronamespace = 'unstuck'::regnamespace
+                    and proname = '{name}'"
             ))
             .await,
             1,
@@ -300,7 +304,12 @@ async fn whatever_is_called_by_name_exists() {
     for folder in ["shared/src", "functions"] {
         for file in sources::rust_files(folder) {
             for text in sources::read(&file).split('"').filter(|text| is_function(text)) {
-                let known = db.int(&format!("select count(*) from pg_proc where pronamespace = 'unstuck'::regnamespace and proname = '{text}'")).await;
+                let known = db
+                    .int(&format!(
+                        "select count(*) from pg_proc
+                    where pronamespace = 'unstuck'::regnamespace and proname = '{text}'"
+                    ))
+                    .await;
                 assert_eq!(known, 1, "{}: {text}", file.display());
             }
         }

@@ -1,4 +1,5 @@
-//! The deployment file as `wrangler` reads it: every function's environment passes a dry run, a bare deploy fails.
+//! The deployment file as `wrangler` reads it: every function's environment passes a dry run, a
+//! bare deploy fails.
 
 use std::process::{Command, Output};
 

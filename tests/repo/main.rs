@@ -1,4 +1,5 @@
-//! The repository's own rules: what must agree agrees, and files are written as CONTRIBUTING.md says.
+//! The repository's own rules: what must agree agrees, and files are written as CONTRIBUTING.md
+//! says.
 
 mod contract;
 mod deploy;
@@ -7,4 +8,5 @@ mod generated;
 mod requirements;
 mod sql_text;
 mod tidy;
+mod width;
 mod words;

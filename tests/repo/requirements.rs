@@ -1,4 +1,5 @@
-//! docs/requirements.md: each requirement leads to files that exist and hold what they are named for.
+//! docs/requirements.md: each requirement leads to files that exist and hold what they are named
+//! for.
 
 use std::collections::BTreeSet;
 

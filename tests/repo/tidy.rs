@@ -1,4 +1,5 @@
-//! The repository's own rules: layers, sizes, names, and that what must agree agrees. No rule here needs a running part.
+//! The repository's own rules: layers, sizes, names, and that what must agree agrees. No rule here
+//! needs a running part.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -457,7 +458,7 @@ fn every_function_that_sends_hints_has_their_queues() {
 }
 
 /// Text files that somebody wrote.
-fn written() -> impl Iterator<Item = (PathBuf, String)> {
+pub(crate) fn written() -> impl Iterator<Item = (PathBuf, String)> {
     let lock = |file: &PathBuf| file.ends_with("Cargo.lock") || file.ends_with("package-lock.json");
     sources::committed().into_iter().filter(move |file| !lock(file)).filter_map(|file| {
         let text = std::fs::read_to_string(sources::root().join(&file)).ok()?;

@@ -1,4 +1,5 @@
-//! Does this user have a live job? One user, a real job in each of its states, and orphans beside it, in every order.
+//! Does this user have a live job? One user, a real job in each of its states, and orphans beside
+//! it, in every order.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -98,7 +99,8 @@ impl Real {
     }
 }
 
-/// (tool, word, age): how orphans are left behind. What is younger than two minutes may be on its way.
+/// (tool, word, age): how orphans are left behind. What is younger than two minutes may be on its
+/// way.
 type Orphan = (&'static str, &'static str, &'static str);
 const OLD: Orphan = (UPSCALER, "pending", "121 seconds");
 const OLD_VIDEO: Orphan = (VIDEO, "pending", "3 hours");
@@ -140,7 +142,11 @@ async fn leave(db: &Session, user: Uuid, orphans: &[Orphan]) -> Vec<(Uuid, Orpha
 #[tokio::test]
 async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
     let db = Database::fresh().await;
-    db.exec("update unstuck.tools set enabled = true; update unstuck.providers set max_concurrent = 10000").await;
+    db.exec(
+        "update unstuck.tools set enabled = true; update unstuck.providers
+        set max_concurrent = 10000",
+    )
+    .await;
     for real in Real::ALL {
         for orphans in ORPHANS {
             // All orphans first, all after, or some before and some after.
@@ -155,7 +161,8 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
 
                 for _ in 0..2 {
                     let answer = active(&db, user).await;
-                    // A row by hand that says `queued` is shown while it may be a real one, where nothing else is.
+                    // A row by hand that says `queued` is shown while it may be a real one, where
+                    // nothing else is.
                     let by_hand = left
                         .iter()
                         .find(|(_, orphan)| *orphan == YOUNG_BY_HAND)
@@ -191,7 +198,11 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                     "{case}"
                 );
                 // Out of the way of the next: positions and slots are everybody's.
-                db.exec(&format!("delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries where user_id = '{user}'")).await;
+                db.exec(&format!(
+                    "delete from unstuck.jobs where user_id = '{user}'; delete
+                    from unstuck.credit_entries where user_id = '{user}'"
+                ))
+                .await;
             }
         }
     }
@@ -200,7 +211,13 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
 
 async fn stored(db: &Session, job: Option<Uuid>) -> Value {
     match job {
-        Some(job) => db.row(&format!("select status, credits_charged, credits_refunded, completed_at, error_code from unstuck.jobs where id = '{job}'")).await,
+        Some(job) => {
+            db.row(&format!(
+                "select status, credits_charged, credits_refunded,
+            completed_at, error_code from unstuck.jobs where id = '{job}'"
+            ))
+            .await
+        }
         None => Value::Null,
     }
 }
@@ -209,10 +226,13 @@ async fn stored(db: &Session, job: Option<Uuid>) -> Value {
 async fn a_user_without_a_live_job_is_free() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
-    let none = json!({ "has_active_job": false, "active_tool": null, "active_table": null, "active_job_id": null, "active_status": null, "position": null });
+    let none = json!({ "has_active_job": false, "active_tool": null, "active_table": null,
+        "active_job_id": null, "active_status": null, "position": null });
     assert_eq!(active(&db, user).await, none);
     let job = db.order(user, UPSCALER, 1).await;
-    let expected = json!({ "has_active_job": true, "active_tool": UPSCALER, "active_table": "upscaler_jobs", "active_job_id": job, "active_status": "queued", "position": 1 });
+    let expected = json!({ "has_active_job": true, "active_tool": UPSCALER,
+        "active_table": "upscaler_jobs", "active_job_id": job, "active_status": "queued",
+        "position": 1 });
     assert_eq!(active(&db, user).await, expected);
     db.age(job, "11 minutes").await;
     assert_eq!(active(&db, user).await, none, "healed first");

@@ -1,5 +1,5 @@
-//! The audit: offences are found once, kept and shown until they are mended, at a price that depends
-//! on what has changed; and what reading a page of jobs costs.
+//! The audit: offences are found once, kept and shown until they are mended, at a price that
+//! depends on what has changed; and what reading a page of jobs costs.
 
 use serde_json::{Value, json};
 use unstuck_tests::shop::{CARDS, UPSCALER};
@@ -196,7 +196,8 @@ async fn a_row_that_cannot_be_audited_is_an_offence_and_hides_no_other() {
     let (bad, other) = (unpaid(&db, Uuid::new_v4()).await, unpaid(&db, Uuid::new_v4()).await);
     db.exec(&format!(
         "alter function unstuck_private.violations_of rename to offences_of_good;
-         create function unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries bigint[])
+         create function unstuck_private.violations_of(p_jobs uuid[], p_users uuid[], p_entries
+         bigint[])
          returns table (invariant text, subject text, detail text, job_id uuid, user_id uuid,
            entry_id bigint)
          language plpgsql stable as $$

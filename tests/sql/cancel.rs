@@ -118,7 +118,10 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
     let db = Database::fresh().await;
     let (user, admin) = (db.user(60).await, db.admin().await);
     let job = db.order(user, UPSCALER, 1).await;
-    let call = |actor: Value, table: &str, job: Uuid| json!({ "p_actor": actor, "p_table": table, "p_job_id": job, "p_reason": "test" });
+    let call = |actor: Value, table: &str, job: Uuid| {
+        json!({ "p_actor": actor, "p_table": table,
+        "p_job_id": job, "p_reason": "test" })
+    };
     for (actor, table, job, state) in [
         (json!(user), "upscaler_jobs", job, "PT403"),
         (json!(user), "no_such_table", Uuid::new_v4(), "PT403"),
@@ -143,7 +146,10 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
         "CANCELLED: cancelled by an admin: test. 60 credits were returned."
     );
     let actor = db
-        .value(&format!("select actor from unstuck.job_events where job_id = '{job}' and event = 'job_cancelled'"))
+        .value(&format!(
+            "select actor from unstuck.job_events where job_id = '{job}'
+            and event = 'job_cancelled'"
+        ))
         .await;
     assert_eq!(actor, json!(format!("admin:{admin}")));
 }
@@ -153,7 +159,8 @@ async fn an_unfinished_row_without_steps_or_account_is_cancelled_too() {
     let db = Database::fresh().await;
     let (user, admin, job) = (Uuid::new_v4(), db.admin().await, Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', 'running')"
+        "insert into unstuck.jobs (id, tool, user_id, status)
+            values ('{job}', '{UPSCALER}', '{user}', 'running')"
     ))
     .await;
     assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
@@ -177,7 +184,8 @@ async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
     .await;
     let strangers = db.order(other, UPSCALER, 1).await;
     let coming = Uuid::new_v4();
-    let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers, running, coming] });
+    let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers,
+        running, coming] });
     let rows = db.call("session_cancel_v1", args.clone()).await;
     let mut closed: Vec<Uuid> = rows.iter().map(|row| id(&row["job_id"])).collect();
     let mut expected = vec![waiting, chain, named];
@@ -216,7 +224,8 @@ async fn a_session_needs_a_name() {
 }
 
 fn requeue(actor: Uuid, table: &str, job: Uuid, charge: bool, new: Uuid) -> Value {
-    json!({ "p_actor": actor, "p_table": table, "p_job_id": job, "p_charge": charge, "p_new_job_id": new })
+    json!({ "p_actor": actor, "p_table": table, "p_job_id": job, "p_charge": charge,
+        "p_new_job_id": new })
 }
 
 #[tokio::test]
@@ -327,7 +336,10 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
     let (user, other) = (db.user(1000).await, db.user(60).await);
-    let leave = |user: Uuid, session: &str, ids: &[Uuid]| json!({ "p_user_id": user, "p_session_id": session, "p_job_ids": ids });
+    let leave = |user: Uuid, session: &str, ids: &[Uuid]| {
+        json!({ "p_user_id": user,
+        "p_session_id": session, "p_job_ids": ids })
+    };
     let kept = format!("select count(*) from unstuck.cancelled_requests where user_id = '{user}'");
     let ids: Vec<Uuid> = (0..1000).map(|_| Uuid::new_v4()).collect();
     for ids in ids.chunks(100) {

@@ -1,17 +1,20 @@
-//! Jobs of many parallel steps: exact shares for every price and every way to fail, and what their workers and owners read.
+//! Jobs of many parallel steps: exact shares for every price and every way to fail, and what their
+//! workers and owners read.
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::shop::CARDS;
 use uuid::Uuid;
 
-/// Every subset of 1 to 7 cards fails, at each price: shares add up, refunds are exactly those of what failed, the account
-/// agrees. One block, because it is a thousand jobs. Gives the first case that is wrong.
+/// Every subset of 1 to 7 cards fails, at each price: shares add up, refunds are exactly those of
+/// what failed, the account agrees. One block, because it is a thousand jobs. Gives the first case
+/// that is wrong.
 const EVERY_SUBSET: &str = "
 create temporary table wrong (what text);
 do $$
 declare
-  v_price int; v_cards int; v_failing int; v_job uuid; v_user uuid; v_step record; v_shares int; v_lost int; v_row record;
+  v_price int; v_cards int; v_failing int; v_job uuid; v_user uuid; v_step record; v_shares int;
+  v_lost int; v_row record;
 begin
   foreach v_price in array array[1, 7, 10, 100] loop
     update unstuck.tools set credit_cost = v_price where tool = 'create-generation-job-banana';
@@ -19,26 +22,37 @@ begin
       for v_failing in 0 .. (1 << v_cards) - 1 loop
         v_job := gen_random_uuid(); v_user := gen_random_uuid();
         perform unstuck.credit_grant_v1(v_user, 1000, 'bought', v_user::text);
-        perform unstuck.job_enqueue_v1(v_user, v_job, 'create-generation-job-banana', null, '{}', 'h',
+        perform unstuck.job_enqueue_v1(v_user, v_job, 'create-generation-job-banana', null, '{}',
+        'h',
           (select jsonb_agg('{}'::jsonb) from generate_series(1, v_cards)));
         for v_step in select * from unstuck.step_claim_v1('gemini', 7) loop
           if v_failing & (1 << (v_step.step - 1)) <> 0 then
             perform unstuck.step_fail_v1(v_job, v_step.step, v_step.run, 'PROVIDER_FAILED', 'no.');
           else
-            perform unstuck.step_complete_v1(v_job, v_step.step, v_step.run, null, 'https://p.invalid/a.png');
+            perform unstuck.step_complete_v1(v_job, v_step.step, v_step.run, null,
+            'https://p.invalid/a.png');
           end if;
         end loop;
-        select sum(s.share), coalesce(sum(s.share) filter (where s.status = 'failed'), 0) into v_shares, v_lost
+        select sum(s.share), coalesce(sum(s.share) filter (where s.status = 'failed'), 0) into
+        v_shares, v_lost
         from unstuck.job_steps s where s.job_id = v_job;
         select j.status, j.credits_charged, j.credits_refunded, a.balance,
-          (select coalesce(sum(e.amount), 0) from unstuck.credit_entries e where e.job_id = v_job and e.kind = 'refund') as returned
-        into v_row from unstuck.jobs j join unstuck.credit_accounts a using (user_id) where j.id = v_job;
-        if v_shares <> v_row.credits_charged or v_row.credits_refunded <> v_lost or v_row.returned <> v_lost
+          (select coalesce(sum(e.amount), 0) from unstuck.credit_entries e where e.job_id = v_job
+          and e.kind = 'refund') as returned
+        into v_row from unstuck.jobs j join unstuck.credit_accounts a using (user_id)
+        where j.id = v_job;
+        if v_shares <> v_row.credits_charged or v_row.credits_refunded <> v_lost
+        or v_row.returned <> v_lost
           or v_row.balance <> 1000 - v_row.credits_charged + v_lost
-          or v_row.credits_charged <> (v_price * case (select priced_per from unstuck.tools where tool = 'create-generation-job-banana') when 'step' then v_cards else 1 end)
-          or v_row.status <> (case when v_failing = (1 << v_cards) - 1 then 'failed' else 'completed' end)
-          or exists (select from unstuck.job_steps s where s.job_id = v_job and abs(s.share::numeric - v_shares::numeric / v_cards) >= 1) then
-          insert into wrong values (format('%s credits, %s cards, %s failing: %s of %s shares lost, %s', v_price, v_cards, v_failing::bit(7), v_lost, v_shares, v_row));
+          or v_row.credits_charged <> (v_price * case (select priced_per from unstuck.tools
+          where tool = 'create-generation-job-banana') when 'step' then v_cards else 1 end)
+          or v_row.status <> (case when v_failing = (1 << v_cards) - 1 then 'failed'
+          else 'completed' end)
+          or exists (select from unstuck.job_steps s where s.job_id = v_job
+          and abs(s.share::numeric - v_shares::numeric / v_cards) >= 1) then
+          insert into wrong values
+          (format('%s credits, %s cards, %s failing: %s of %s shares lost, %s', v_price, v_cards,
+          v_failing::bit(7), v_lost, v_shares, v_row));
         end if;
       end loop;
     end loop;

@@ -78,7 +78,8 @@ async fn a_step_may_work_no_longer_than_its_job_lives() {
     let user = db.user(200).await;
     let job = db.order(user, CHAIN, 2).await;
     db.exec(&format!(
-        "update unstuck.jobs set expires_at = clock_timestamp() + interval '90 seconds' where id = '{job}'"
+        "update unstuck.jobs set expires_at = clock_timestamp() + interval '90 seconds'
+            where id = '{job}'"
     ))
     .await;
     let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
@@ -123,7 +124,8 @@ async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first()
         "{row}"
     );
     let since = format!(
-        "select sent_at - interval '2 minutes' = '{}' from unstuck.job_steps where job_id = '{lost}'",
+        "select sent_at - interval '2 minutes' = '{}' from unstuck.job_steps
+            where job_id = '{lost}'",
         row["sent_since"].as_str().unwrap()
     );
     assert_eq!(db.value(&since).await, true);
@@ -200,7 +202,12 @@ async fn waiting_cards_keep_their_time_while_a_sibling_works() {
     let job = db.order(user, CARDS, 3).await;
     let first = db.claim_one("gemini").await;
     db.age(job, "11 minutes").await;
-    db.exec(&format!("update unstuck.job_steps set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}' and step = 1")).await;
+    db.exec(&format!(
+        "update unstuck.job_steps
+        set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}'
+        and step = 1"
+    ))
+    .await;
     assert_eq!(db.sweep().await["cleaned"], 0);
     assert_eq!(db.claim("gemini", 1).await.len(), 1, "the second card's time did not run");
     assert_eq!(db.complete(first).await["job_status"], "running");

@@ -1,4 +1,5 @@
-//! What happens when a clock runs out, state by state, as the SQL healer sees it (no provider is asked).
+//! What happens when a clock runs out, state by state, as the SQL healer sees it (no provider is
+//! asked).
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -76,8 +77,10 @@ async fn raw_job(db: &Session, user: Uuid, status: &str, more: &str) -> Uuid {
         (", deadline_at, expires_at", format!(", {more}, {more}"))
     };
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged{columns}) values ('{job}', '{UPSCALER}', '{user}', '{status}', 60{values});
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged{columns})
+            values ('{job}', '{UPSCALER}', '{user}', '{status}', 60{values});
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;
     job
@@ -90,8 +93,11 @@ async fn put(db: &Session, state: State) -> Uuid {
     match state {
         State::Pending => {
             let job = Uuid::new_v4();
-            db.exec(&format!("insert into unstuck.jobs (id, tool, user_id) values ('{job}', '{UPSCALER}', '{user}')"))
-                .await;
+            db.exec(&format!(
+                "insert into unstuck.jobs (id, tool, user_id)
+                values ('{job}', '{UPSCALER}', '{user}')"
+            ))
+            .await;
             job
         }
         State::Queued => db.order(user, UPSCALER, 1).await,
@@ -249,7 +255,12 @@ async fn a_dead_synchronous_attempt_is_repeated_and_its_siblings_go_on() {
         assert_eq!(db.step(job, 1).await["attempts"], attempts);
         db.age(job, "91 seconds").await;
         // The other card's worker lives.
-        db.exec(&format!("update unstuck.job_steps set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}' and step = 2")).await;
+        db.exec(&format!(
+            "update unstuck.job_steps
+            set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}'
+            and step = 2"
+        ))
+        .await;
         let swept = db.sweep().await;
         if attempts < 3 {
             assert_eq!(swept["requeued"], 1);
@@ -284,11 +295,16 @@ async fn a_row_with_steps_but_nothing_else_is_swept_whole() {
     for (tool, provider, refunded) in [(UPSCALER, "runninghub", 60), (CARDS, "gemini", 60)] {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
-            "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, created_at)
-             values ('{job}', '{tool}', '{user}', 'running', 60, 2, clock_timestamp() - interval '3 hours');
-             insert into unstuck.job_steps (job_id, step, status, provider) values ('{job}', 1, 'running', '{provider}');
-             insert into unstuck.job_steps (job_id, step, provider) values ('{job}', 2, '{provider}');
-             insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+            "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps,
+                created_at)
+             values ('{job}', '{tool}', '{user}', 'running', 60, 2, clock_timestamp() - interval
+             '3 hours');
+             insert into unstuck.job_steps (job_id, step, status, provider)
+             values ('{job}', 1, 'running', '{provider}');
+             insert into unstuck.job_steps (job_id, step, provider)
+             values ('{job}', 2, '{provider}');
+             insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+             values ('{user}', '{job}', 'debit', -60)"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], 1, "{tool}");
@@ -306,9 +322,11 @@ async fn a_step_by_hand_without_a_lease_does_not_outlive_its_time() {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
             "insert into unstuck.jobs (id, tool, user_id, status, created_at)
-             values ('{job}', '{tool}', '{user}', '{status}', clock_timestamp() - interval '11 minutes');
+             values ('{job}', '{tool}', '{user}', '{status}', clock_timestamp() - interval
+             '11 minutes');
              insert into unstuck.job_steps (job_id, step, status) values ('{job}', 1, '{status}');
-             insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+             insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+             values ('{user}', '{job}', 'debit', -60)"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], 1, "{tool} {status}");
@@ -323,7 +341,8 @@ async fn a_paid_row_that_is_called_pending_waits_like_a_queued_one() {
     for (steps, code) in [(0, "TIMEOUT"), (1, "QUEUE_TIMEOUT")] {
         let job = raw_job(&db, user, "pending", "").await;
         db.exec(&format!(
-            "insert into unstuck.job_steps (job_id, step) select '{job}', n from generate_series(1, {steps}) n"
+            "insert into unstuck.job_steps (job_id, step) select '{job}', n
+                from generate_series(1, {steps}) n"
         ))
         .await;
         db.age(job, "9 minutes").await;
@@ -342,7 +361,8 @@ async fn a_jobs_own_deadline_moved_back_counts() {
     let job = put(&db, State::Running).await;
     for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
         db.exec(&format!(
-            "update unstuck.jobs set deadline_at = clock_timestamp() - interval '{by}' where id = '{job}'"
+            "update unstuck.jobs set deadline_at = clock_timestamp() - interval '{by}'
+                where id = '{job}'"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], cleaned, "{by}");
@@ -357,7 +377,8 @@ async fn a_steps_own_deadline_moved_back_counts() {
     let job = put(&db, State::Running).await;
     for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
         db.exec(&format!(
-            "update unstuck.job_steps set deadline_at = clock_timestamp() - interval '{by}' where job_id = '{job}'"
+            "update unstuck.job_steps set deadline_at = clock_timestamp() - interval '{by}'
+                where job_id = '{job}'"
         ))
         .await;
         assert_eq!(db.sweep().await["cleaned"], cleaned, "{by}");
@@ -384,7 +405,8 @@ async fn the_hard_limit_counts_from_an_admins_requeue() {
     let job = db.order(user, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
     db.age(job, "12 minutes").await;
-    let args = json!({ "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false, "p_new_job_id": Uuid::new_v4() });
+    let args = json!({ "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job,
+        "p_charge": false, "p_new_job_id": Uuid::new_v4() });
     assert_eq!(db.ask("job_requeue_v1", args).await["retried"], true);
     db.age(job, "9 minutes").await;
     assert_eq!(db.sweep().await["cleaned"], 0, "its patience began anew");
@@ -443,8 +465,10 @@ async fn the_fixed_intervals_come_from_one_place() {
     let db = Database::fresh().await;
     db.exec(
         "create or replace function unstuck_private.intervals()
-         returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
-         language sql stable as $$ select interval '1 s', interval '1 s', interval '1 s', interval '1 s', interval '1 s' $$",
+         returns table (orphan interval, grace interval, sql_wait interval, lease interval,
+         check_every interval)
+         language sql stable as $$ select interval '1 s', interval '1 s', interval '1 s', interval
+         '1 s', interval '1 s' $$",
     )
     .await;
     let job = put(&db, State::Pending).await;

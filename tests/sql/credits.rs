@@ -87,7 +87,10 @@ async fn legacy_adjustments_never_go_below_zero() {
     let user = Uuid::new_v4();
     let args =
         |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
-    let refused = |balance: i64, why: &str| json!({ "success": false, "new_balance": balance, "error_message": why });
+    let refused = |balance: i64, why: &str| {
+        json!({ "success": false, "new_balance": balance,
+        "error_message": why })
+    };
     assert_eq!(
         db.ask("consume_upscaler_credits", args(1)).await,
         refused(0, "Insufficient credits")
@@ -174,7 +177,8 @@ async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
     let job = db.order(other, UPSCALER, 1).await;
     let entry = |amount: i64, at: &str| {
         format!(
-            "insert into unstuck.credit_entries (user_id, kind, amount, created_at) values ('{other}', 'adjustment', {amount}, clock_timestamp() + interval '{at}')"
+            "insert into unstuck.credit_entries (user_id, kind, amount, created_at)
+                values ('{other}', 'adjustment', {amount}, clock_timestamp() + interval '{at}')"
         )
     };
     db.cancel(other, job).await.unwrap();
@@ -199,7 +203,8 @@ async fn a_ledger_goes_whole_or_not_at_all() {
     assert_eq!((db.balance(user).await, db.balance(other).await), (40, 40));
     db.cancel(user, job).await.unwrap();
     db.exec(&format!(
-        "delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries where user_id = '{user}'"
+        "delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries
+            where user_id = '{user}'"
     ))
     .await;
     assert_eq!((db.balance(user).await, db.balance(other).await), (0, 40));
@@ -239,7 +244,8 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
     let job = db.order(user, UPSCALER, 1).await;
     let entry = |more: &str| {
         format!(
-            "insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', {more})"
+            "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+                values ('{user}', {more})"
         )
     };
     for (sql, state) in [
@@ -261,7 +267,8 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
             "update unstuck.jobs set status = 'queued', completed_at = null where id = '{job}'"
         ),
         format!(
-            "update unstuck.job_steps set status = 'queued', completed_at = null where job_id = '{job}'"
+            "update unstuck.job_steps set status = 'queued', completed_at = null
+                where job_id = '{job}'"
         ),
         entry(&format!("'{job}', 'refund', 60")),
     ] {

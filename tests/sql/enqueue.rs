@@ -50,7 +50,12 @@ async fn every_refusal_leaves_nothing_behind() {
     let job = db.order(user, UPSCALER, 1).await;
     let poor = db.user(59).await;
     db.exec(&format!("update unstuck.tools set enabled = false where tool = '{VIDEO}'")).await;
-    let before = db.row("select (select count(*) from unstuck.jobs) as jobs, (select count(*) from unstuck.credit_entries) as entries").await;
+    let before = db
+        .row(
+            "select (select count(*) from unstuck.jobs) as jobs, (select count(*)
+        from unstuck.credit_entries) as entries",
+        )
+        .await;
     let new = Uuid::new_v4;
     let with = |mut args: serde_json::Value, name: &str, value: serde_json::Value| {
         args[name] = value;
@@ -91,7 +96,12 @@ async fn every_refusal_leaves_nothing_behind() {
         assert_eq!((error.state.as_str(), error.message.as_str()), (state, message));
         assert_eq!(error.detail, detail);
     }
-    let after = db.row("select (select count(*) from unstuck.jobs) as jobs, (select count(*) from unstuck.credit_entries) as entries").await;
+    let after = db
+        .row(
+            "select (select count(*) from unstuck.jobs) as jobs, (select count(*)
+        from unstuck.credit_entries) as entries",
+        )
+        .await;
     assert_eq!(before, after);
     db.assert_healthy().await;
 }
@@ -157,13 +167,15 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
     let job = db.order(first, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
     db.exec(&format!(
-        "update unstuck.job_steps set started_at = started_at - interval '2 hours' where job_id = '{job}'"
+        "update unstuck.job_steps set started_at = started_at - interval '2 hours'
+            where job_id = '{job}'"
     ))
     .await;
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
     db.exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
-    // Two hours a job: whoever finds a slot free is taken, whoever must wait for one would wait longer than ten minutes.
+    // Two hours a job: whoever finds a slot free is taken, whoever must wait for one would wait
+    // longer than ten minutes.
     db.order(second, UPSCALER, 1).await;
     db.run("runninghub", "t2").await;
     let error = db.enqueue(third, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
@@ -191,7 +203,8 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
     for steps in 1..=7 {
         for price in [0, 1, 2, 6, 7, 10, 59, 100, 101] {
             db.exec(&format!(
-                "update unstuck.tools set credit_cost = {price}, priced_per = 'job' where tool = '{CARDS}'"
+                "update unstuck.tools set credit_cost = {price}, priced_per = 'job'
+                    where tool = '{CARDS}'"
             ))
             .await;
             let user = db.user(price.max(1)).await;

@@ -63,7 +63,8 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
 async fn traces(db: &Session, word: &str) -> Vec<String> {
     let tables = db
         .rows(
-            "select n.nspname || '.' || c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            "select n.nspname || '.' || c.relname as name from pg_class c
+                join pg_namespace n on n.oid = c.relnamespace
              where n.nspname in ('unstuck', 'unstuck_private') and c.relkind = 'r' order by 1",
         )
         .await;
@@ -124,7 +125,8 @@ async fn nothing_of_a_user_stays_and_the_books_are_right() {
     let log = db.row("select actor, act, subject, \"from\", reason from unstuck.admin_log").await;
     let from = json!({ "jobs": 7, "entries": entries, "balance": 1000 - 60 - 30 - 80 - 50 - 120 });
     let expected = json!({
-        "actor": admin, "act": "user_erase", "subject": user, "from": from, "reason": "asked to be forgotten",
+        "actor": admin, "act": "user_erase", "subject": user, "from": from, "reason": "asked to \
+            be forgotten",
     });
     assert_eq!(log, expected);
     let erasure = db.row("select user_id, files_left from unstuck.erasures").await;
@@ -235,12 +237,16 @@ async fn rows_that_nobody_can_close_are_removed_too() {
     let (user, admin, other) = (db.user(1000).await, db.admin().await, db.user(0).await);
     let good = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t1").await;
-    // Part of it came back by hand; a job without steps; another user's job that names one of these.
+    // Part of it came back by hand; a job without steps; another user's job that names one of
+    // these.
     let partly = db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{partly}', 'refund', 20);
-         insert into unstuck.jobs (tool, user_id, status, credits_charged) values ('{UPSCALER}', '{user}', 'running', 7);
-         insert into unstuck.jobs (tool, user_id, status, retry_of) values ('{UPSCALER}', '{other}', 'completed', '{good}')"
+        "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+            values ('{user}', '{partly}', 'refund', 20);
+         insert into unstuck.jobs (tool, user_id, status, credits_charged)
+         values ('{UPSCALER}', '{user}', 'running', 7);
+         insert into unstuck.jobs (tool, user_id, status, retry_of)
+         values ('{UPSCALER}', '{other}', 'completed', '{good}')"
     ))
     .await;
     assert_eq!(db.ask("user_erase_v1", args(admin, user)).await["jobs"], 3);
@@ -257,7 +263,8 @@ async fn rows_that_nobody_can_close_are_removed_too() {
     db.assert_healthy().await;
 }
 
-/// Ten connections at one user: orders, workers, webhooks, cancels, healers, and an admin who erases.
+/// Ten connections at one user: orders, workers, webhooks, cancels, healers, and an admin who
+/// erases.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
     let db = Database::fresh().await;

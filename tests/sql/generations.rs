@@ -1,4 +1,5 @@
-//! Websites whose attempt stopped: reserved once, retried once, given up once; and what a retry may never touch.
+//! Websites whose attempt stopped: reserved once, retried once, given up once; and what a retry may
+//! never touch.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -16,7 +17,8 @@ async fn stale(db: &Session, user: Uuid) -> Uuid {
 
 async fn lease_is_over(db: &Session, job: Uuid) {
     db.exec(&format!(
-        "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second' where job_id = '{job}'"
+        "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second'
+            where job_id = '{job}'"
     ))
     .await;
 }
@@ -166,9 +168,11 @@ async fn a_retry_takes_its_input_from_the_record() {
     let (user, job) = (db.user(50).await, Uuid::new_v4());
     db.exec(&format!(
         "insert into unstuck.jobs (id, tool, user_id, status, input, started_at)
-         values ('{job}', '{WEBSITE}', '{user}', 'running', '{{\"prompt\": \"a shop\"}}', clock_timestamp() - interval '11 minutes');
+         values ('{job}', '{WEBSITE}', '{user}', 'running', '{{\"prompt\": \"a shop\"}}',
+         clock_timestamp() - interval '11 minutes');
          insert into unstuck.job_steps (job_id, step, status) values ('{job}', 1, 'running');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -50)"
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         values ('{user}', '{job}', 'debit', -50)"
     ))
     .await;
     assert_eq!(stale_ones(&db, 10).await[0]["action"], "retry");

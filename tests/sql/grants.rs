@@ -1,4 +1,5 @@
-//! Who may do what: nobody but the service calls a queue or money function, nobody writes a table, a user reads own rows.
+//! Who may do what: nobody but the service calls a queue or money function, nobody writes a table,
+//! a user reads own rows.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -10,7 +11,8 @@ async fn names(db: &Session, sql: &str) -> Vec<String> {
     db.rows(sql).await.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
 }
 
-const PUBLIC_FUNCTIONS: &str = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'unstuck'::regnamespace order by 1";
+const PUBLIC_FUNCTIONS: &str = "select p.oid::regprocedure::text as name from pg_proc p
+    where p.pronamespace = 'unstuck'::regnamespace order by 1";
 
 #[tokio::test]
 async fn only_the_service_calls_a_function() {
@@ -38,7 +40,9 @@ async fn only_the_service_calls_a_function() {
             "{function}"
         );
     }
-    let private = "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'unstuck_private'::regnamespace and has_function_privilege('{role}', p.oid, 'execute') order by 1";
+    let private = "select p.oid::regprocedure::text as name from pg_proc p
+        where p.pronamespace = 'unstuck_private'::regnamespace
+        and has_function_privilege('{role}', p.oid, 'execute') order by 1";
     assert!(names(&db, &private.replace("{role}", "anon")).await.is_empty());
     let readers = names(&db, &private.replace("{role}", "authenticated")).await;
     let allowed = [
@@ -65,8 +69,11 @@ async fn only_the_service_calls_a_function() {
 #[tokio::test]
 async fn a_new_table_is_nobodys_by_default_and_a_stranger_reaches_no_function() {
     let db = Database::fresh().await;
-    db.exec("create function unstuck.oops() returns int language sql as 'select 1'; create table unstuck.oops (id int)")
-        .await;
+    db.exec(
+        "create function unstuck.oops() returns int
+        language sql as 'select 1'; create table unstuck.oops (id int)",
+    )
+    .await;
     for role in ["anon", "authenticated", "service_role"] {
         assert_eq!(
             db.value(&format!("select has_table_privilege('{role}', 'unstuck.oops', 'select')"))
@@ -75,7 +82,8 @@ async fn a_new_table_is_nobodys_by_default_and_a_stranger_reaches_no_function() 
             "{role}"
         );
     }
-    // Postgres lets everybody execute a new function: who may not use its schema does not get that far.
+    // Postgres lets everybody execute a new function: who may not use its schema does not get that
+    // far.
     for schema in ["unstuck", "unstuck_private"] {
         assert_eq!(
             db.value(&format!("select has_schema_privilege('anon', '{schema}', 'usage')")).await,
@@ -88,7 +96,8 @@ async fn a_new_table_is_nobodys_by_default_and_a_stranger_reaches_no_function() 
 #[tokio::test]
 async fn every_object_is_described_and_every_function_is_pinned_and_unique() {
     let db = Database::fresh().await;
-    let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('unstuck', 'unstuck_private')";
+    let ours = "from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in \
+        ('unstuck', 'unstuck_private')";
     let said = "coalesce(obj_description(p.oid, 'pg_proc'), '')";
     let undescribed = format!(
         "select p.proname as name {ours} and n.nspname = 'unstuck'
@@ -109,11 +118,13 @@ async fn every_object_is_described_and_every_function_is_pinned_and_unique() {
     assert_eq!(names(&db, &twice).await, [""; 0], "no overloads");
     // A definer's rights without a search path are everybody's.
     let open = format!(
-        "select p.oid::regprocedure::text as name {ours} and (n.nspname = 'unstuck' or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']"
+        "select p.oid::regprocedure::text as name {ours} and (n.nspname = 'unstuck'
+            or p.prosecdef) and not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']"
     );
     assert_eq!(names(&db, &open).await, [""; 0], "search_path = ''");
     let plain = format!(
-        "select p.oid::regprocedure::text as name {ours} and n.nspname = 'unstuck' and not p.prosecdef"
+        "select p.oid::regprocedure::text as name {ours} and n.nspname = 'unstuck'
+            and not p.prosecdef"
     );
     assert_eq!(names(&db, &plain).await, [""; 0], "every RPC runs with its owner's rights");
 }
@@ -121,7 +132,9 @@ async fn every_object_is_described_and_every_function_is_pinned_and_unique() {
 #[tokio::test]
 async fn nobody_writes_a_table() {
     let db = Database::fresh().await;
-    let relations = "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v', 'p', 'm') order by 1";
+    let relations = "select c.relname as name from pg_class c
+        where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v', 'p', 'm')
+        order by 1";
     let old_names = ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
     for relation in names(&db, relations).await {
         for role in ["anon", "authenticated", "service_role"] {
@@ -144,15 +157,19 @@ async fn nobody_writes_a_table() {
             }
         }
     }
-    let open = "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind = 'r' and not c.relrowsecurity";
+    let open = "select c.relname as name from pg_class c
+        where c.relnamespace = 'unstuck'::regnamespace and c.relkind = 'r'
+        and not c.relrowsecurity";
     assert_eq!(names(&db, open).await, [""; 0], "row level security everywhere");
     let plain =
-        "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind = 'v'
+        "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace
+            and c.relkind = 'v'
                  and not coalesce(c.reloptions, '{}') @> array['security_invoker=true']";
     assert_eq!(names(&db, plain).await, [""; 0], "a view sees what its reader may see");
 }
 
-/// Two users with a job each in every state that shows something, an admin, and a stranger without anything.
+/// Two users with a job each in every state that shows something, an admin, and a stranger without
+/// anything.
 async fn town(db: &Session) -> (Uuid, Uuid, Uuid) {
     db.open_all_tools().await;
     let (user, other, admin) = (db.user(1000).await, db.user(1000).await, db.admin().await);
@@ -178,7 +195,13 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
     let db = Database::fresh().await;
     let (user, other, admin) = town(&db).await;
     let caller = db.connect().await;
-    let relations = names(&db, "select c.relname as name from pg_class c where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v') order by 1").await;
+    let relations = names(
+        &db,
+        "select c.relname as name from pg_class c
+        where c.relnamespace = 'unstuck'::regnamespace and c.relkind in ('r', 'v')
+        order by 1",
+    )
+    .await;
     let mut with_owner = 0;
     for relation in relations {
         let readable = db
@@ -187,7 +210,12 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
             ))
             .await;
         caller.become_caller("authenticated", Some(user)).await;
-        let columns = db.rows(&format!("select column_name as name from information_schema.columns where table_schema = 'unstuck' and table_name = '{relation}'")).await;
+        let columns = db
+            .rows(&format!(
+                "select column_name as name from information_schema.columns
+            where table_schema = 'unstuck' and table_name = '{relation}'"
+            ))
+            .await;
         let has = |name: &str| columns.iter().any(|column| column["name"] == name);
         if readable == false {
             assert_eq!(
@@ -236,8 +264,11 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
 async fn what_is_for_admins_stays_with_them() {
     let db = Database::fresh().await;
     let (user, _, admin) = town(&db).await;
-    db.exec(&format!("update unstuck.jobs set credits_charged = 59 where user_id = '{user}' and status = 'completed'"))
-        .await;
+    db.exec(&format!(
+        "update unstuck.jobs set credits_charged = 59 where user_id = '{user}'
+        and status = 'completed'"
+    ))
+    .await;
     let caller = db.connect().await;
     for (who, role, violations, events) in [
         (Some(user), "authenticated", false, false),
@@ -298,7 +329,10 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     let second = db.run("replicate", "t2").await;
     db.fail(second, "PROVIDER_FAILED").await;
     let row = page
-        .row(&format!("select result_url, output_url, status from unstuck.replicate_tasks where id = '{chain}'"))
+        .row(&format!(
+            "select result_url, output_url, status from unstuck.replicate_tasks
+            where id = '{chain}'"
+        ))
         .await;
     assert_eq!(row, json!({ "result_url": null, "output_url": null, "status": "failed" }));
     let cards = db.order(user, CARDS, 2).await;
@@ -317,7 +351,10 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     db.cancel_as_admin(db.admin().await, late).await.unwrap();
     db.done(attempt, "t3").await;
     let receipt = page
-        .row(&format!("select status, output_url, credits_paid from unstuck.job_receipts where job_id = '{late}'"))
+        .row(&format!(
+            "select status, output_url, credits_paid from unstuck.job_receipts
+            where job_id = '{late}'"
+        ))
         .await;
     assert_eq!(receipt, json!({ "status": "cancelled", "output_url": null, "credits_paid": 0 }));
 }
@@ -409,7 +446,8 @@ async fn load_and_hours_are_for_admins() {
     for (role, who, rows) in [("authenticated", Some(user), 0), ("service_role", None, 28)] {
         page.become_owner().await;
         page.become_caller(role, who).await;
-        let seen = "select (select count(*) from unstuck.provider_load) + (select count(*) from unstuck.jobs_by_hour)";
+        let seen = "select (select count(*) from unstuck.provider_load) + (select count(*)
+            from unstuck.jobs_by_hour)";
         assert_eq!(page.int(seen).await, rows, "{role}");
     }
 }

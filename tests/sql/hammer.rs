@@ -1,4 +1,5 @@
-//! Many at once for a while: no overdraft, no slot too many, no slot idle, and the invariants hold throughout.
+//! Many at once for a while: no overdraft, no slot too many, no slot idle, and the invariants hold
+//! throughout.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -101,8 +102,8 @@ async fn work(session: &Session, attempt: Attempt, number: usize) {
     }
 }
 
-/// Fifty claimers at a limit of three for ten seconds. Between their steps nobody holds a slot that is not counted, and a
-/// claim that finds work and a free slot takes it.
+/// Fifty claimers at a limit of three for ten seconds. Between their steps nobody holds a slot that
+/// is not counted, and a claim that finds work and a free slot takes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
     let db = Database::fresh().await;
@@ -139,7 +140,8 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
         }
     };
     let live = format!(
-        "select count(*) from unstuck.job_steps where provider = '{PROVIDER}' and status in ('starting', 'running') and provider_done_at is null"
+        "select count(*) from unstuck.job_steps where provider = '{PROVIDER}'
+            and status in ('starting', 'running') and provider_done_at is null"
     );
     let watch = async {
         let (mut looks, mut full) = (0, 0);
@@ -170,8 +172,9 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
     assert_eq!(db.claim(PROVIDER, 10).await.len() as i64, limit - working);
 }
 
-/// Whenever a slot is freed, a claim in the same moment must not miss the waiting work for good: the one who frees asks
-/// again, as every function does, and with nobody else around the queue drains to the end.
+/// Whenever a slot is freed, a claim in the same moment must not miss the waiting work for good:
+/// the one who frees asks again, as every function does, and with nobody else around the queue
+/// drains to the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_ask_after_each_finish_drain_the_queue() {
     let db = Database::fresh().await;
@@ -199,7 +202,8 @@ async fn workers_that_ask_after_each_finish_drain_the_queue() {
             }
             if claimed.is_empty() {
                 let left = format!(
-                    "select count(*) from unstuck.job_steps where provider = '{provider}' and completed_at is null"
+                    "select count(*) from unstuck.job_steps where provider = '{provider}'
+                        and completed_at is null"
                 );
                 if session.int(&left).await == 0 {
                     return;
@@ -221,13 +225,17 @@ async fn sweeps_from_every_side_close_each_job_once() {
     db.exec(&format!(
         "with job as (
            insert into unstuck.jobs (tool, user_id, status, credits_charged, created_at)
-           select '{UPSCALER}', md5((n % 40)::text)::uuid, 'running', 60, now() - interval '3 hours' from generate_series(1, 1000) n
+           select '{UPSCALER}', md5((n % 40)::text)::uuid, 'running', 60, now() - interval
+           '3 hours' from generate_series(1, 1000) n
            returning id, user_id
          ), paid as (
-           insert into unstuck.credit_entries (user_id, kind, amount) select distinct on (user_id) user_id, 'grant', 100000 from job
+           insert into unstuck.credit_entries (user_id, kind, amount)
+           select distinct on (user_id) user_id, 'grant', 100000 from job
          )
-         insert into unstuck.job_steps (job_id, step, status, provider) select id, 1, 'running', '{PROVIDER}' from job;
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -60 from unstuck.jobs"
+         insert into unstuck.job_steps (job_id, step, status, provider)
+         select id, 1, 'running', '{PROVIDER}' from job;
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         select user_id, id, 'debit', -60 from unstuck.jobs"
     ))
     .await;
     let sessions = db.sessions(8).await;

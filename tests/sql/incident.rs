@@ -1,5 +1,6 @@
-//! The incident: 72 jobs stuck for ever, 33 of them with no `started_at`, and a cleanup that never ran. One sweep closes
-//! them all and returns to each user exactly what the ledger shows; a bad row among them stops nothing.
+//! The incident: 72 jobs stuck for ever, 33 of them with no `started_at`, and a cleanup that never
+//! ran. One sweep closes them all and returns to each user exactly what the ledger shows; a bad row
+//! among them stops nothing.
 
 use std::collections::BTreeMap;
 
@@ -43,15 +44,23 @@ async fn incident(db: &Session) -> Incident {
         };
         let status = ["running", "starting", "queued"][number % 3];
         db.exec(&format!(
-            "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 200);
-             insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, created_at, started_at)
-             values ('{job}', '{tool}', '{user}', '{status}', {price}, {steps}, now() - interval '{hours} hours', {started})"
+            "insert into unstuck.credit_entries (user_id, kind, amount)
+                values ('{user}', 'grant', 200);
+             insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps,
+             created_at, started_at)
+             values ('{job}', '{tool}', '{user}', '{status}', {price}, {steps}, now() - interval
+             '{hours} hours', {started})"
         ))
         .await;
         if price > 0 {
-            db.exec(&format!("insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -{price})")).await;
+            db.exec(&format!(
+                "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+                values ('{user}', '{job}', 'debit', -{price})"
+            ))
+            .await;
         }
-        // Some rows have no steps; the others' are as far as the job says, one of the cards delivered long ago.
+        // Some rows have no steps; the others' are as far as the job says, one of the cards
+        // delivered long ago.
         if number % 4 != 0 {
             for step in 1..=steps {
                 let delivered = tool.contains("banana") && step == 1;
@@ -63,8 +72,10 @@ async fn incident(db: &Session) -> Incident {
                     status
                 };
                 db.exec(&format!(
-                    "insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, sent_at)
-                     values ('{job}', {step}, '{status}', '{provider}', 'task-{number}-{step}', now() - interval '{hours} hours')"
+                    "insert into unstuck.job_steps (job_id, step, status, provider,
+                        provider_task_id, sent_at)
+                     values ('{job}', {step}, '{status}', '{provider}', 'task-{number}-{step}',
+                     now() - interval '{hours} hours')"
                 ))
                 .await;
             }
@@ -100,8 +111,11 @@ async fn one_sweep_closes_all_and_returns_exactly() {
     assert_eq!(swept["refunded_credits"], incident.owed.values().sum::<i64>());
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert_eq!(
-        db.int("select count(*) from unstuck.jobs where status not in ('completed', 'failed') or completed_at is null")
-            .await,
+        db.int(
+            "select count(*) from unstuck.jobs where status not in ('completed', 'failed')
+            or completed_at is null"
+        )
+        .await,
         0
     );
     assert_eq!(
@@ -149,11 +163,15 @@ async fn bad_row(db: &Session, user: Uuid, status: &str, age: &str) -> Uuid {
     let job = Uuid::new_v4();
     db.exec(&format!(
         "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 120);
-         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded, exclusive_key, created_at)
-         values ('{job}', '{UPSCALER}', '{user}', '{status}', 60, 60, 'runninghub:{user}', now() - interval '{age}');
-         insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share, sent_at)
+         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded,
+         exclusive_key, created_at)
+         values ('{job}', '{UPSCALER}', '{user}', '{status}', 60, 60, 'runninghub:{user}', now() -
+         interval '{age}');
+         insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share,
+         sent_at)
          values ('{job}', 1, '{status}', 'runninghub', 'task-{job}', 60, now() - interval '{age}');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;
     job
@@ -195,7 +213,8 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
         1
     );
 
-    // Its user is free and may order; an operator's cancel ends it and returns what the ledger shows.
+    // Its user is free and may order; an operator's cancel ends it and returns what the ledger
+    // shows.
     assert_eq!(
         db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"],
         false
@@ -248,13 +267,17 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
     let db = Database::fresh().await;
     // More than a page that the provider may still deliver, all of them older than what is due.
     db.exec(&format!(
-        "insert into unstuck.jobs (tool, user_id, status, started_at, created_at, deadline_at, expires_at)
-         select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '11 min', now() - interval '11 min', now() - interval '1 min', now() + interval '9 min'
+        "insert into unstuck.jobs (tool, user_id, status, started_at, created_at, deadline_at,
+            expires_at)
+         select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '11 min', now() -
+         interval '11 min', now() - interval '1 min', now() + interval '9 min'
          from generate_series(1, 150);
          insert into unstuck.job_steps (job_id, step, status, provider, run, sent_at, deadline_at)
-         select id, 1, 'running', 'runninghub', 1, now() - interval '11 min', deadline_at from unstuck.jobs;
+         select id, 1, 'running', 'runninghub', 1, now() - interval '11 min', deadline_at
+         from unstuck.jobs;
          insert into unstuck.jobs (tool, user_id, status, created_at, deadline_at)
-         select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '1 min', now() - interval '1 second' from generate_series(1, 250)"
+         select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '1 min', now() -
+         interval '1 second' from generate_series(1, 250)"
     ))
     .await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
@@ -273,10 +296,12 @@ async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     // A balance that no refund fits into any more.
     let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 9223372036854775807);
+        "insert into unstuck.credit_entries (user_id, kind, amount)
+            values ('{user}', 'grant', 9223372036854775807);
          insert into unstuck.jobs (id, tool, user_id, status, credits_charged, created_at)
          values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60);
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         values ('{user}', '{job}', 'debit', -60);
          insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 60)"
     ))
     .await;

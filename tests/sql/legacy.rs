@@ -1,5 +1,5 @@
-//! Older clients: they insert their own row through the old table's name, `/run` adopts it, and they may end it while it
-//! waits. Whatever else they write is not read.
+//! Older clients: they insert their own row through the old table's name, `/run` adopts it, and
+//! they may end it while it waits. Whatever else they write is not read.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -33,7 +33,8 @@ async fn insert(
     let columns: String = more.iter().map(|(name, _)| format!(", {name}")).collect();
     let values: String = more.iter().map(|(_, value)| format!(", {value}")).collect();
     let sql = format!(
-        "insert into unstuck.upscaler_jobs (id, user_id, status{columns}) values ('{job}', '{user}', 'queued'{values})"
+        "insert into unstuck.upscaler_jobs (id, user_id, status{columns})
+            values ('{job}', '{user}', 'queued'{values})"
     );
     page.try_exec(&sql).await?;
     Ok(page.row(&format!("select * from unstuck.upscaler_jobs where id = '{job}'")).await)
@@ -67,7 +68,12 @@ async fn an_old_clients_row_is_harmless_until_its_run() {
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
     assert_has!(answer, { "status": "queued", "replayed": false, "balance": 40 });
     let adopted = db.job(job).await;
-    let fresh = db.row(&format!("select clock_timestamp() - created_at < interval '10 seconds' as fresh, expires_at - queued_at as span from unstuck.jobs where id = '{job}'")).await;
+    let fresh = db
+        .row(&format!(
+            "select clock_timestamp() - created_at < interval '10 seconds' as
+        fresh, expires_at - queued_at as span from unstuck.jobs where id = '{job}'"
+        ))
+        .await;
     assert_has!(fresh, { "fresh": true, "span": "00:20:00" });
     assert_has!(adopted, { "credits_charged": 60, "total_steps": 1 });
     db.assert_healthy().await;
@@ -116,7 +122,12 @@ async fn forged_columns_are_not_read() {
         assert_eq!(db.job(other).await["status"], "pending", "{status}");
     }
     // An update of anything else is no update.
-    page.exec(&format!("update unstuck.upscaler_jobs set status = 'completed', output_url = 'x', user_credit_cost = 5 where id = '{job}'")).await;
+    page.exec(&format!(
+        "update unstuck.upscaler_jobs
+        set status = 'completed', output_url = 'x', user_credit_cost = 5
+        where id = '{job}'"
+    ))
+    .await;
     let after = db.job(job).await;
     assert_has!(after, { "status": "pending", "output_url": null, "credits_charged": 0 });
 }
@@ -126,8 +137,10 @@ async fn the_answer_shows_the_row_as_it_is() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(60).await, Uuid::new_v4());
     let page = as_user(&db, user).await;
-    let forged = "status = 'cancelled', user_credit_cost = 1000, output_url = 'https://evil.invalid/x', task_id = 't1',
-        started_at = now(), completed_at = now() - interval '1 year', created_at = now() - interval '1 year'";
+    let forged =
+        "status = 'cancelled', user_credit_cost = 1000, output_url = 'https://evil.invalid/x',
+        task_id = 't1', started_at = now(), completed_at = now() - interval '1 year',
+        created_at = now() - interval '1 year'";
     let (names, values): (Vec<&str>, Vec<&str>) =
         forged.split(',').map(|set| set.trim().split_once(" = ").unwrap()).unzip();
     let inserted = page
@@ -162,17 +175,23 @@ async fn a_file_name_is_repaired_before_the_video_is_queued() {
     let (user, job) = (db.user(1000).await, Uuid::new_v4());
     let page = as_user(&db, user).await;
     page.exec(&format!(
-        "insert into unstuck.video_upscaler_jobs (id, status, input_file_name, width) values ('{job}', 'queued', 'clip.mp4', 640)"
+        "insert into unstuck.video_upscaler_jobs (id, status, input_file_name, width)
+            values ('{job}', 'queued', 'clip.mp4', 640)"
     ))
     .await;
     let shown = async || {
         page.row(&format!(
-            "select input_file_name, input_url, video_url, width from unstuck.video_upscaler_jobs where id = '{job}'"
+            "select input_file_name, input_url, video_url, width from unstuck.video_upscaler_jobs
+                where id = '{job}'"
         ))
         .await
     };
     let audit = async || {
-        db.int("select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'").await
+        db.int(
+            "select video_input_not_a_url from unstuck.job_health
+            where table_name = 'video_upscaler_jobs'",
+        )
+        .await
     };
     assert_eq!(
         shown().await,
@@ -192,7 +211,8 @@ async fn a_file_name_is_repaired_before_the_video_is_queued() {
     // A client that names both is shown the address at once.
     let both = Uuid::new_v4();
     page.exec(&format!(
-        "insert into unstuck.video_upscaler_jobs (id, input_file_name, video_url) values ('{both}', 'clip.mp4', '{url}')"
+        "insert into unstuck.video_upscaler_jobs (id, input_file_name, video_url)
+            values ('{both}', 'clip.mp4', '{url}')"
     ))
     .await;
     assert_eq!(
@@ -378,7 +398,8 @@ async fn an_own_waiting_row_is_ended_and_returned() {
         insert(&page, user, unpaid, &[]).await.unwrap();
         let end = |job: Uuid| {
             format!(
-                "update unstuck.upscaler_jobs set status = '{status}', error_message = 'bye' where id = '{job}'"
+                "update unstuck.upscaler_jobs set status = '{status}', error_message = 'bye'
+                    where id = '{job}'"
             )
         };
         page.exec(&end(unpaid)).await;
@@ -401,22 +422,43 @@ async fn an_own_waiting_row_is_ended_and_returned() {
     }
 }
 
-/// Who may adopt a row after what happened to it: (what happened, SQL with {job} and {user}, refusal).
+/// Who may adopt a row after what happened to it: (what happened, SQL with {job} and {user},
+/// refusal).
 const ADOPTED: &[(&str, &str, Option<&str>)] = &[
     ("nothing", "select 1", None),
-    ("a sweep", "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes'; select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s')", None),
-    ("its user's session", "select unstuck.session_cancel_v1('{user}', 'session', '{{job}}')", Some("already_final")),
-    ("its user", "select unstuck.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')", Some("already_final")),
+    (
+        "a sweep",
+        "update unstuck.jobs set created_at = created_at - interval '3 minutes',
+        deadline_at = deadline_at - interval '3 minutes';
+        select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s')",
+        None,
+    ),
+    (
+        "its user's session",
+        "select unstuck.session_cancel_v1('{user}', 'session',
+        '{{job}}')",
+        Some("already_final"),
+    ),
+    (
+        "its user",
+        "select unstuck.job_cancel_v1('{user}', 'upscaler_jobs',
+        '{job}')",
+        Some("already_final"),
+    ),
     (
         "a sweep, then its user's cancel",
-        "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
-         select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s'); select unstuck.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')",
+        "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at =
+            deadline_at - interval '3 minutes';
+         select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s');
+         select unstuck.job_cancel_v1('{user}', 'upscaler_jobs', '{job}')",
         Some("already_final"),
     ),
     (
         "a sweep, then its user's session",
-        "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at = deadline_at - interval '3 minutes';
-         select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s'); select unstuck.session_cancel_v1('{user}', 'session', '{{job}}')",
+        "update unstuck.jobs set created_at = created_at - interval '3 minutes', deadline_at =
+            deadline_at - interval '3 minutes';
+         select unstuck_private.sweep(clock_timestamp(), null, 10, '5 s');
+         select unstuck.session_cancel_v1('{user}', 'session', '{{job}}')",
         Some("already_final"),
     ),
 ];
@@ -490,7 +532,8 @@ async fn an_unpaid_row_by_hand_is_adopted_like_any_other() {
     for word in ["pending", "queued"] {
         let (user, job) = (db.user(60).await, Uuid::new_v4());
         db.exec(&format!(
-            "insert into unstuck.jobs (id, tool, user_id, status) values ('{job}', '{UPSCALER}', '{user}', '{word}')"
+            "insert into unstuck.jobs (id, tool, user_id, status)
+                values ('{job}', '{UPSCALER}', '{user}', '{word}')"
         ))
         .await;
         assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["replayed"], false, "{word}");
@@ -539,12 +582,14 @@ async fn each_view_speaks_its_own_front_ends_words() {
     assert_eq!(words("upscaler_jobs", "id", job).await, "running");
     let row = page
         .row(&format!(
-            "select task_id, user_credit_cost, input_url, position from unstuck.upscaler_jobs where id = '{job}'"
+            "select task_id, user_credit_cost, input_url, position from unstuck.upscaler_jobs
+                where id = '{job}'"
         ))
         .await;
     assert_eq!(
         row,
-        json!({ "task_id": "t1", "user_credit_cost": 60, "input_url": "https://files.invalid/in.png", "position": null })
+        json!({ "task_id": "t1", "user_credit_cost": 60,
+            "input_url": "https://files.invalid/in.png", "position": null })
     );
     let cards = db.order(user, CARDS, 2).await;
     assert_eq!(
@@ -565,7 +610,8 @@ async fn each_view_speaks_its_own_front_ends_words() {
     db.requeue(attempt, "transient", 60_000).await;
     let task = page
         .row(&format!(
-            "select status, task_index from unstuck.generation_tasks where job_id = '{cards}' and step = {}",
+            "select status, task_index from unstuck.generation_tasks where job_id = '{cards}'
+                and step = {}",
             attempt.step
         ))
         .await;
@@ -586,8 +632,10 @@ async fn every_old_table_has_the_columns_its_queries_name() {
     let db = Database::fresh().await;
     for view in VIEWS {
         db.rows(&format!(
-            "select id, user_id, session_id, status, position, task_id, input_file_name, input_url, output_url, user_credit_cost,
-               error_message, created_at, queued_at, started_at, completed_at, updated_at, waited_in_queue from public.{view}"
+            "select id, user_id, session_id, status, position, task_id, input_file_name,
+                input_url, output_url, user_credit_cost,
+               error_message, created_at, queued_at, started_at, completed_at, updated_at,
+               waited_in_queue from public.{view}"
         ))
         .await;
     }
@@ -640,7 +688,8 @@ async fn an_odd_request_leaves_its_view_readable() {
         ),
     ] {
         db.exec(&format!(
-            "with job as (insert into unstuck.jobs (tool, user_id, input) values ('{tool}', '{user}', '{input}') returning id)
+            "with job as (insert into unstuck.jobs (tool, user_id, input)
+                values ('{tool}', '{user}', '{input}') returning id)
              insert into unstuck.job_steps (job_id, step) select id, 1 from job"
         ))
         .await;

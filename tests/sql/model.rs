@@ -1,7 +1,9 @@
-//! A small pure model of states and money, and Postgres, given the same random list of operations: they must agree after
-//! every one. A failing list is shrunk and printed; it reads as the story it is.
+//! A small pure model of states and money, and Postgres, given the same random list of operations:
+//! they must agree after every one. A failing list is shrunk and printed; it reads as the story it
+//! is.
 //!
-//! The model knows no order of admission: it takes Postgres's word for which step was claimed, and checks that it might be.
+//! The model knows no order of admission: it takes Postgres's word for which step was claimed, and
+//! checks that it might be.
 //! `UNSTUCK_MODEL_CASES` runs that many lists from a random seed instead of the fixed ones.
 
 use std::collections::BTreeMap;
@@ -77,7 +79,8 @@ impl Provider {
     }
 }
 
-/// `job` and `user` are small numbers; `claimed` counts claims from the first, modulo how many there are.
+/// `job` and `user` are small numbers; `claimed` counts claims from the first, modulo how many
+/// there are.
 #[derive(Debug, Clone, Copy)]
 enum Op {
     Buy {
@@ -599,7 +602,8 @@ impl Model {
                 let mut owed = step.owed.clone();
                 owed.sort_unstable();
                 lines.push(format!(
-                    "job {number}/{}: {} run {} attempts {} rescues {} task {:?} done {} owed {owed:?}",
+                    "job {number}/{}: {} run {} attempts {} rescues {} task {:?} done {} owed \
+                        {owed:?}",
                     at + 1,
                     step.status.word(),
                     step.run,
@@ -627,9 +631,12 @@ impl Real {
     async fn start(db: Database) -> Self {
         db.exec(
             "update unstuck.tools set enabled = true;
-             update unstuck.providers set max_concurrent = case provider when 'gemini' then 2 else 1 end;
-             delete from unstuck.cancelled_requests; delete from unstuck.job_events; delete from unstuck.job_steps; delete from unstuck.jobs;
-             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete from unstuck_private.queue_turns",
+             update unstuck.providers set max_concurrent = case provider when 'gemini' then 2
+             else 1 end;
+             delete from unstuck.cancelled_requests; delete from unstuck.job_events; delete
+             from unstuck.job_steps; delete from unstuck.jobs;
+             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete
+             from unstuck_private.queue_turns",
         )
         .await;
         let admin = db.admin().await;
@@ -667,7 +674,8 @@ impl Real {
                 self.db
                     .try_call(
                         "job_cancel_admin_v1",
-                        json!({ "p_actor": self.admin, "p_table": table, "p_job_id": job, "p_reason": null }),
+                        json!({ "p_actor": self.admin, "p_table": table, "p_job_id": job,
+                            "p_reason": null }),
                     )
                     .await
             }
@@ -679,7 +687,8 @@ impl Real {
         let rows = self
             .db
             .rows(&format!(
-                "select table_name from unstuck.jobs join unstuck.tools using (tool) where id = '{}'",
+                "select table_name from unstuck.jobs join unstuck.tools using (tool)
+                    where id = '{}'",
                 self.jobs[job]
             ))
             .await;
@@ -691,7 +700,8 @@ impl Real {
             .db
             .call(
                 "session_cancel_v1",
-                json!({ "p_user_id": self.users[user], "p_session_id": "session", "p_job_ids": null }),
+                json!({ "p_user_id": self.users[user], "p_session_id": "session",
+                    "p_job_ids": null }),
             )
             .await;
         let total: i64 = rows.iter().filter_map(|row| row["refunded_credits"].as_i64()).sum();
@@ -700,7 +710,9 @@ impl Real {
 
     async fn sweep(&self, later: &str) -> String {
         let sql = format!(
-            "select coalesce(sum(refunded), 0) from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')"
+            "select coalesce(sum(refunded), 0)
+                from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100,
+                '5 seconds')"
         );
         format!("returned {}", self.db.int(&sql).await)
     }
@@ -714,8 +726,13 @@ impl Real {
             .db
             .rows("select id, status, credits_charged, credits_refunded from unstuck.jobs")
             .await;
-        let steps =
-            self.db.rows("select *, provider_done_at is not null as done from unstuck.job_steps order by step").await;
+        let steps = self
+            .db
+            .rows(
+                "select *, provider_done_at is not null as done from unstuck.job_steps
+                order by step",
+            )
+            .await;
         for (number, id) in self.jobs.iter().enumerate() {
             let Some(job) = jobs.iter().find(|job| job["id"] == json!(id)) else { continue };
             lines.push(format!(
@@ -736,7 +753,8 @@ impl Real {
                     .collect();
                 owed.sort_unstable();
                 lines.push(format!(
-                    "job {number}/{}: {} run {} attempts {} rescues {} task {:?} done {} owed {owed:?}",
+                    "job {number}/{}: {} run {} attempts {} rescues {} task {:?} done {} owed \
+                        {owed:?}",
                     step["step"],
                     text(&step["status"]),
                     step["run"],

@@ -1,4 +1,5 @@
-//! `docs/operations.md` against a database in which everything it asks about has gone wrong: every query runs and finds it.
+//! `docs/operations.md` against a database in which everything it asks about has gone wrong: every
+//! query runs and finds it.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
@@ -9,7 +10,8 @@ use uuid::Uuid;
 struct Night {
     db: Database,
     admin: Uuid,
-    /// Whose chain stands still, who was given credits twice, and who has an upscale that should have ended.
+    /// Whose chain stands still, who was given credits twice, and who has an upscale that should
+    /// have ended.
     user: Uuid,
     chain: Uuid,
 }
@@ -21,7 +23,8 @@ async fn night() -> Night {
     let (admin, user) = (db.admin().await, db.user(1000).await);
     db.sweep().await;
 
-    // A provider that failed one job, answered nothing for another, and finished a third that was never stored.
+    // A provider that failed one job, answered nothing for another, and finished a third that was
+    // never stored.
     let failed = db.order(user, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
     assert_eq!(attempt.job, failed);
@@ -61,10 +64,13 @@ async fn night() -> Night {
     db.exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
     db.age_all("30 minutes").await;
     db.exec(&format!(
-        "update unstuck.jobs set updated_at = updated_at - interval '30 minutes', queued_at = clock_timestamp() where status = 'queued';
-         update unstuck.jobs set updated_at = updated_at - interval '30 minutes' where id in ('{chain}', '{stuck}');
+        "update unstuck.jobs set updated_at = updated_at - interval '30 minutes', queued_at =
+            clock_timestamp() where status = 'queued';
+         update unstuck.jobs set updated_at = updated_at - interval '30 minutes'
+         where id in ('{chain}', '{stuck}');
          update unstuck.jobs set completed_at = clock_timestamp() where completed_at is not null;
-         update unstuck.job_steps set deadline_at = clock_timestamp() + interval '10 minutes' where status = 'queued'"
+         update unstuck.job_steps set deadline_at = clock_timestamp() + interval '10 minutes'
+         where status = 'queued'"
     ))
     .await;
     db.exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
@@ -180,21 +186,30 @@ async fn the_audit_counts_what_is_there() {
 async fn the_audit_counts_old_waiting_rows_of_any_hand() {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "insert into unstuck.jobs (tool, user_id, status, created_at) select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
-         from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute', '3 minutes']) a"
+        "insert into unstuck.jobs (tool, user_id, status, created_at)
+            select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
+         from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute',
+         '3 minutes']) a"
     ))
     .await;
     let placed = db.order(db.user(60).await, UPSCALER, 1).await;
     db.age(placed, "3 minutes").await;
     let row = db
-        .row("select waiting, old_queued_without_task_or_position as old from unstuck.job_health where table_name = 'upscaler_jobs'")
+        .row(
+            "select waiting, old_queued_without_task_or_position as old from unstuck.job_health
+            where table_name = 'upscaler_jobs'",
+        )
         .await;
     assert_eq!(row, json!({ "waiting": 5, "old": 2 }));
     db.exec(&format!(
-        "insert into unstuck.jobs (tool, user_id, status, input) select '{VIDEO}', gen_random_uuid(), 'queued', i::jsonb
-         from unnest(array['{{}}', '{{\"videoUrl\": \"a.mp4\"}}', '{{\"input_file_name\": \"a.mp4\"}}', '{{\"videoUrl\": \"https://a.invalid/a.mp4\", \"input_file_name\": \"a.mp4\"}}']) i"
+        "insert into unstuck.jobs (tool, user_id, status, input)
+            select '{VIDEO}', gen_random_uuid(), 'queued', i::jsonb
+         from unnest(array['{{}}', '{{\"videoUrl\": \"a.mp4\"}}',
+         '{{\"input_file_name\": \"a.mp4\"}}',
+         '{{\"videoUrl\": \"https://a.invalid/a.mp4\", \"input_file_name\": \"a.mp4\"}}']) i"
     ))
     .await;
-    let names = "select video_input_not_a_url from unstuck.job_health where table_name = 'video_upscaler_jobs'";
+    let names = "select video_input_not_a_url from unstuck.job_health
+        where table_name = 'video_upscaler_jobs'";
     assert_eq!(db.int(names).await, 3);
 }

@@ -18,22 +18,30 @@ const POLL: Duration = Duration::from_millis(500);
 const STUCK: &str = "
 create table stuck as
 select gen_random_uuid() as id, md5('user ' || n % 20)::uuid as user_id, n % 2 = 0 as has_card,
-  case when n > 33 then now() - make_interval(hours => n) end as started_at, now() - make_interval(hours => n + 1) as created_at
+  case when n > 33 then now() - make_interval(hours => n) end as started_at, now() -
+  make_interval(hours => n + 1) as created_at
 from generate_series(1, 72) as n;
-insert into unstuck.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000 from stuck;
-insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at, created_at)
-select id, 'create-generation-job-banana', user_id, 'running', 51, 5, started_at, created_at from stuck;
-insert into unstuck.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -51 from stuck;
+insert into unstuck.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000
+from stuck;
+insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at,
+created_at)
+select id, 'create-generation-job-banana', user_id, 'running', 51, 5, started_at, created_at
+from stuck;
+insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+select user_id, id, 'debit', -51 from stuck;
 insert into unstuck.job_steps (job_id, step, status, provider, share, completed_at)
-select id, step, case when has_card and step = 1 then 'completed' else 'running' end, 'gemini', case step when 1 then 11 else 10 end,
+select id, step, case when has_card and step = 1 then 'completed' else 'running' end, 'gemini',
+case step when 1 then 11 else 10 end,
   case when has_card and step = 1 then created_at end
 from stuck cross join generate_series(1, 5) as step";
 
 const OPEN: &str = "select count(*) from unstuck.jobs where completed_at is null";
 
 async fn assert_returned(db: &Session) {
-    let wrong = "select s.id, j.status, j.credits_refunded from stuck s join unstuck.jobs j using (id)
-        where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 51 end)";
+    let wrong = "select s.id, j.status, j.credits_refunded from stuck s
+        join unstuck.jobs j using (id)
+        where (j.status, j.credits_refunded) <> (case when has_card then 'completed'
+        else 'failed' end, case when has_card then 40 else 51 end)";
     assert_eq!(db.rows(wrong).await, Vec::<serde_json::Value>::new());
     let owed = db.int("select sum(case when has_card then 40 else 51 end) from stuck").await;
     assert_eq!(
@@ -88,8 +96,11 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     );
 
     // Beside the edge's sweep and another run of itself, on a new incident.
-    db.exec("drop table stuck; truncate unstuck.jobs cascade; truncate unstuck.credit_entries, unstuck.credit_accounts")
-        .await;
+    db.exec(
+        "drop table stuck; truncate unstuck.jobs cascade; truncate unstuck.credit_entries,
+        unstuck.credit_accounts",
+    )
+    .await;
     db.exec(STUCK).await;
     let edge = async || {
         let session = Session::connect(&url).await;

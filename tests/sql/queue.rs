@@ -1,4 +1,5 @@
-//! The line at a provider: fair between users, and what it tells about places and times is what then happens.
+//! The line at a provider: fair between users, and what it tells about places and times is what
+//! then happens.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +29,12 @@ async fn limit(db: &Session, slots: i64) {
 /// So many jobs of a tool that took so long, finished at this moment.
 async fn measured(db: &Session, tool: &str, jobs: usize, seconds: usize) {
     db.exec(&format!(
-        "with job as (insert into unstuck.jobs (tool, user_id, status) select '{tool}', gen_random_uuid(), 'completed' from generate_series(1, {jobs}) returning id)
+        "with job as (insert into unstuck.jobs (tool, user_id, status)
+            select '{tool}', gen_random_uuid(), 'completed' from generate_series(1, {jobs})
+            returning id)
          insert into unstuck.job_steps (job_id, step, status, started_at, completed_at)
-         select id, 1, 'completed', clock_timestamp() - interval '{seconds} seconds', clock_timestamp() from job"
+         select id, 1, 'completed', clock_timestamp() - interval '{seconds} seconds',
+         clock_timestamp() from job"
     ))
     .await;
 }
@@ -38,7 +42,9 @@ async fn measured(db: &Session, tool: &str, jobs: usize, seconds: usize) {
 /// A row of waiting jobs that nobody ordered through the function.
 async fn many(db: &Session, user: Uuid, jobs: usize) {
     db.exec(&format!(
-        "with job as (insert into unstuck.jobs (tool, user_id, status, request_hash) select '{UPSCALER}', '{user}', 'queued', n::text from generate_series(1, {jobs}) n returning id)
+        "with job as (insert into unstuck.jobs (tool, user_id, status, request_hash)
+            select '{UPSCALER}', '{user}', 'queued', n::text from generate_series(1, {jobs}) n
+            returning id)
          insert into unstuck.job_steps (job_id, step, provider) select id, 1, '{PROVIDER}' from job"
     ))
     .await;
@@ -275,12 +281,14 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
     about(etas().await, [90, 180]);
     // It is half done, then late by as much as it was to take.
     db.exec(
-        "update unstuck.job_steps set claimed_at = clock_timestamp() - interval '45 seconds' where status = 'starting'",
+        "update unstuck.job_steps set claimed_at = clock_timestamp() - interval '45 seconds'
+            where status = 'starting'",
     )
     .await;
     about(etas().await, [45, 135]);
     db.exec(
-        "update unstuck.job_steps set claimed_at = clock_timestamp() - interval '180 seconds' where status = 'starting'",
+        "update unstuck.job_steps set claimed_at = clock_timestamp() - interval '180 seconds'
+            where status = 'starting'",
     )
     .await;
     about(etas().await, [90, 180]);
@@ -338,16 +346,20 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
 #[tokio::test]
 async fn a_claim_walks_a_long_line_once() {
     let db = open(3).await;
-    let finished = "insert into unstuck.jobs (tool, user_id, status, completed_at) select 'runninghub-upscaler', gen_random_uuid(), 'completed', clock_timestamp() from generate_series(1, 20000) returning id";
+    let finished = "insert into unstuck.jobs (tool, user_id, status, completed_at)
+        select 'runninghub-upscaler', gen_random_uuid(), 'completed', clock_timestamp()
+        from generate_series(1, 20000) returning id";
     db.exec(&format!(
-        "with job as ({finished}) insert into unstuck.job_steps (job_id, step, status, started_at) select id, 1, 'completed', clock_timestamp() from job"
+        "with job as ({finished}) insert into unstuck.job_steps (job_id, step, status, started_at)
+            select id, 1, 'completed', clock_timestamp() from job"
     ))
     .await;
     for _ in 0..10 {
         many(&db, Uuid::new_v4(), 1000).await;
     }
     db.exec("analyze").await;
-    // Some 50 ms on an idle machine; a line that is walked once for each of its members takes minutes.
+    // Some 50 ms on an idle machine; a line that is walked once for each of its members takes
+    // minutes.
     let claimed =
         tokio::time::timeout(std::time::Duration::from_secs(60), db.claim(PROVIDER, 3)).await;
     assert_eq!(claimed.expect("it does not walk the line for each").len(), 3);

@@ -1,10 +1,11 @@
 //! Everything that may meet on one job, in every order: generated, not written by hand.
 //!
-//! A case is a state, a list of operations and the end of the first one's transaction. The first operation runs and is held
-//! open after its writes; the others start, and each either ends at once or waits for it; then the first one commits or rolls
-//! back, and everybody ends. What must be true afterwards is not written down per case: answers and end state must be
-//! those of *some* order of the same operations one after the other (an operation that skips locked rows may also have
-//! seen nothing). The money and the invariants are checked on top.
+//! A case is a state, a list of operations and the end of the first one's transaction. The first
+//! operation runs and is held open after its writes; the others start, and each either ends at once
+//! or waits for it; then the first one commits or rolls back, and everybody ends. What must be true
+//! afterwards is not written down per case: answers and end state must be those of *some* order of
+//! the same operations one after the other (an operation that skips locked rows may also have seen
+//! nothing). The money and the invariants are checked on top.
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -116,37 +117,78 @@ impl Op {
         let second = Attempt { step: 2, ..now };
         let failure = json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." });
         match self {
-            Self::Claim => call_sql("step_claim_v1", &json!({ "p_provider": "runninghub", "p_limit": 5 })),
+            Self::Claim => call_sql(
+                "step_claim_v1",
+                &json!({ "p_provider": "runninghub",
+                "p_limit": 5 }),
+            ),
             Self::Sent => call_sql("step_sent_v1", &now.args()),
-            Self::Started => call_sql("step_started_v1", &now.with(json!({ "p_task_id": case.task() }))),
-            Self::Done => call_sql("step_done_v1", &now.with(json!({ "p_task_id": case.task(), "p_output": {} }))),
-            Self::Complete => call_sql("step_complete_v1", &now.with(json!({ "p_output": {}, "p_output_url": "u" }))),
+            Self::Started => {
+                call_sql("step_started_v1", &now.with(json!({ "p_task_id": case.task() })))
+            }
+            Self::Done => call_sql(
+                "step_done_v1",
+                &now.with(json!({ "p_task_id": case.task(),
+                "p_output": {} })),
+            ),
+            Self::Complete => call_sql(
+                "step_complete_v1",
+                &now.with(json!({ "p_output": {},
+                "p_output_url": "u" })),
+            ),
             Self::Fail => call_sql("step_fail_v1", &now.with(failure)),
             Self::FailSecond => call_sql("step_fail_v1", &second.with(failure)),
-            Self::Checked => call_sql("step_checked_v1", &now.with(json!({ "p_answer": "running" }))),
-            Self::CompleteSecond => call_sql("step_complete_v1", &second.with(json!({ "p_output": {}, "p_output_url": "u" }))),
-            Self::Cancel => call_sql("job_cancel_v1", &json!({ "p_user_id": case.user, "p_table": case.table, "p_job_id": case.job })),
-            Self::Stop => call_sql("job_cancel_admin_v1", &json!({ "p_actor": case.admin, "p_table": case.table, "p_job_id": case.job, "p_reason": null })),
+            Self::Checked => {
+                call_sql("step_checked_v1", &now.with(json!({ "p_answer": "running" })))
+            }
+            Self::CompleteSecond => call_sql(
+                "step_complete_v1",
+                &second.with(json!({ "p_output": {}, "p_output_url": "u" })),
+            ),
+            Self::Cancel => call_sql(
+                "job_cancel_v1",
+                &json!({ "p_user_id": case.user,
+                "p_table": case.table, "p_job_id": case.job }),
+            ),
+            Self::Stop => call_sql(
+                "job_cancel_admin_v1",
+                &json!({ "p_actor": case.admin,
+                "p_table": case.table, "p_job_id": case.job, "p_reason": null }),
+            ),
             Self::Sweep => sweep("1 hour"),
             Self::Rescue => sweep("95 seconds"),
             Self::Webhook => format!(
                 "with w as materialized ({}) select d.* from w, lateral ({}) d",
-                call_sql("webhook_record_v1", &first.with(json!({ "p_provider": "runninghub", "p_task_id": "first", "p_dedup_key": case.job, "p_body": {} }))),
-                call_sql("step_done_v1", &first.with(json!({ "p_task_id": case.first_task(), "p_output": {} }))),
+                call_sql(
+                    "webhook_record_v1",
+                    &first.with(json!({ "p_provider": "runninghub",
+                    "p_task_id": "first", "p_dedup_key": case.job, "p_body": {} }))
+                ),
+                call_sql(
+                    "step_done_v1",
+                    &first.with(json!({ "p_task_id": case.first_task(),
+                    "p_output": {} }))
+                ),
             ),
             Self::Requeue => call_sql(
                 "step_requeue_v1",
-                &now.with(json!({ "p_kind": "transient", "p_delay_ms": 0, "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." })),
+                &now.with(json!({ "p_kind": "transient", "p_delay_ms": 0,
+                    "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." })),
             ),
-            Self::Replay => call_sql("job_enqueue_v1", &enqueue_args(case.user, case.job, UPSCALER, 1)),
-            Self::Order => call_sql("job_enqueue_v1", &enqueue_args(case.user, Uuid::new_v4(), UPSCALER, 1)),
+            Self::Replay => {
+                call_sql("job_enqueue_v1", &enqueue_args(case.user, case.job, UPSCALER, 1))
+            }
+            Self::Order => {
+                call_sql("job_enqueue_v1", &enqueue_args(case.user, Uuid::new_v4(), UPSCALER, 1))
+            }
         }
     }
 }
 
 fn sweep(later: &str) -> String {
     format!(
-        "select * from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100, '5 seconds')"
+        "select * from unstuck_private.sweep(clock_timestamp() + interval '{later}', null, 100,
+            '5 seconds')"
     )
 }
 
@@ -198,7 +240,8 @@ impl Arena {
         let db = Database::fresh().await;
         // Nobody waits for ever, and a deadlock shows at once.
         db.exec(
-            "do $$ begin execute format('alter database %I set lock_timeout = ''20s''', current_database()); end $$",
+            "do $$ begin execute format('alter database %I set lock_timeout = ''20s''',
+                current_database()); end $$",
         )
         .await;
         let actors = db.sessions(3).await;
@@ -215,8 +258,10 @@ impl Arena {
     async fn prepare(&self, state: State) -> Case {
         let db = &self.db;
         db.exec(
-            "delete from unstuck.webhook_inbox; delete from unstuck.job_events; delete from unstuck.job_steps; delete from unstuck.jobs;
-             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete from unstuck_private.queue_turns",
+            "delete from unstuck.webhook_inbox; delete from unstuck.job_events; delete
+                from unstuck.job_steps; delete from unstuck.jobs;
+             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete
+             from unstuck_private.queue_turns",
         )
         .await;
         let user = db.user(200).await;
@@ -272,11 +317,16 @@ impl Arena {
         let rows = self
             .db
             .rows(&format!(
-                "select j.status, j.error_code, j.credits_charged, j.credits_refunded, j.output_url, j.quarantined_at is not null as aside, j.exclusive_key is not null as exclusive,
-                   s.status as step, s.run, s.attempts, s.rescues, s.provider_task_id, s.provider_done_at is not null as done, s.sent_at is not null as sent,
+                "select j.status, j.error_code, j.credits_charged, j.credits_refunded,
+                    j.output_url, j.quarantined_at is not null as aside, j.exclusive_key is not
+                    null as exclusive,
+                   s.status as step, s.run, s.attempts, s.rescues, s.provider_task_id,
+                   s.provider_done_at is not null as done, s.sent_at is not null as sent,
                    s.lease_until is not null as leased, s.provider_cancel_due, a.balance,
-                   (select jsonb_agg(e.amount order by e.id) from unstuck.credit_entries e where e.job_id = j.id) as entries
-                 from unstuck.jobs j join unstuck.job_steps s on s.job_id = j.id join unstuck.credit_accounts a using (user_id)
+                   (select jsonb_agg(e.amount order by e.id) from unstuck.credit_entries e
+                   where e.job_id = j.id) as entries
+                 from unstuck.jobs j join unstuck.job_steps s on s.job_id = j.id
+                 join unstuck.credit_accounts a using (user_id)
                  where j.user_id = '{}' order by j.created_at, j.id, s.step",
                 case.user
             ))
@@ -289,8 +339,10 @@ impl Arena {
         let row = self
             .db
             .row(&format!(
-                "select a.balance, (select sum(amount) from unstuck.credit_entries e where e.user_id = a.user_id) as entries,
-                   200 - (select sum(j.credits_charged - j.credits_refunded) from unstuck.jobs j where j.user_id = a.user_id) as due
+                "select a.balance, (select sum(amount) from unstuck.credit_entries e
+                    where e.user_id = a.user_id) as entries,
+                   200 - (select sum(j.credits_charged - j.credits_refunded) from unstuck.jobs j
+                   where j.user_id = a.user_id) as due
                  from unstuck.credit_accounts a where a.user_id = '{}'",
                 case.user
             ))
@@ -362,7 +414,8 @@ impl Arena {
     async fn wait_until_ended_or_waiting(&self, pids: &[i64], ended: &Cell<usize>, label: &str) {
         let list: Vec<String> = pids.iter().map(ToString::to_string).collect();
         let waiting = format!(
-            "select count(*) from pg_stat_activity where pid in ({}) and state = 'active' and wait_event_type = 'Lock'",
+            "select count(*) from pg_stat_activity where pid in ({}) and state = 'active'
+                and wait_event_type = 'Lock'",
             list.join(", ")
         );
         for _ in 0..20_000 {
@@ -437,7 +490,8 @@ fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> Answer {
         .into_iter()
         .map(|mut row| {
             if let Some(row) = row.as_object_mut() {
-                // A new order's own id is different in every case; a place depends on what else waits.
+                // A new order's own id is different in every case; a place depends on what else
+                // waits.
                 row.retain(|name, _| !["job_id", "eta_seconds", "input"].contains(&name.as_str()));
             }
             row
@@ -520,11 +574,13 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
     arena
         .db
         .exec(&format!(
-            "update unstuck.tools set exclusive_group = null, credit_cost = 70, queue_ttl = '2 hours' where tool = '{UPSCALER}';
+            "update unstuck.tools set exclusive_group = null, credit_cost = 70, queue_ttl =
+                '2 hours' where tool = '{UPSCALER}';
              update unstuck.providers set enabled = false where provider = 'runninghub'"
         ))
         .await;
-    // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be over already.
+    // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be
+    // over already.
     let ops = [Op::Order, Op::Replay, Op::Cancel, Op::Sweep];
     for first in ops {
         for second in ops {
@@ -585,17 +641,22 @@ async fn siblings_meet_each_other_and_what_ends_their_job() {
     }
 }
 
-/// What asks for the account of a user with two jobs: one goes back to the queue, the other is over.
+/// What asks for the account of a user with two jobs: one goes back to the queue, the other is
+/// over.
 const ON_ONE_ACCOUNT: [&str; 9] = [
-    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 100, '5 seconds')",
-    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', '{user}', 100, '5 seconds')",
-    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 1, '5 seconds')",
+    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 100,
+        '5 seconds')",
+    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', '{user}', 100,
+        '5 seconds')",
+    "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 1,
+        '5 seconds')",
     "select * from unstuck.user_active_v1('{user}')",
     "select * from unstuck.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{handed}', null)",
     "select * from unstuck.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{over}', null)",
     "select * from unstuck.session_cancel_v1('{user}', 'session', null)",
     "select * from unstuck.step_fail_v1('{handed}', 1, 1, 'PROVIDER_FAILED', 'no.')",
-    "select * from unstuck.step_requeue_v1('{handed}', 1, 1, 'capacity', 0, 'PROVIDER_FAILED', 'no.')",
+    "select * from unstuck.step_requeue_v1('{handed}', 1, 1, 'capacity', 0, 'PROVIDER_FAILED',
+        'no.')",
 ];
 
 #[tokio::test]
@@ -620,7 +681,8 @@ async fn nobody_waits_in_a_circle_for_an_account() {
                     .iter()
                     .fold(sql.to_owned(), |sql, (name, id)| sql.replace(name, &id.to_string()))
             };
-            // Both are let in one after the other, and then meet whatever the other one has locked meanwhile.
+            // Both are let in one after the other, and then meet whatever the other one has locked
+            // meanwhile.
             keeper
                 .exec(&format!(
                     "begin; select from unstuck.credit_accounts where user_id = '{}' for update",

@@ -1,4 +1,5 @@
-//! What callers and healers read: one job, the live job of a user, the queue, health; and what a read heals.
+//! What callers and healers read: one job, the live job of a user, the queue, health; and what a
+//! read heals.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -166,8 +167,8 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert!(due(PROVIDER).await.is_empty(), "the submit may still be on its way");
     db.age(unknown, "26 seconds").await;
     assert_eq!(due(PROVIDER).await, [("inbox".to_owned(), unknown, false)]);
-    let call = attempt
-        .with(json!({ "p_provider": PROVIDER, "p_task_id": "t2", "p_dedup_key": "k", "p_body": { "hello": 1 } }));
+    let call = attempt.with(json!({ "p_provider": PROVIDER, "p_task_id": "t2", "p_dedup_key": "k",
+            "p_body": { "hello": 1 } }));
     db.ask("webhook_record_v1", call).await;
     db.age(unknown, "31 seconds").await;
     let row = db.due(PROVIDER).await;
@@ -304,7 +305,9 @@ async fn offences(db: &Session) -> Vec<String> {
 async fn steps_by_hand_hold_slots_too() {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "with job as (insert into unstuck.jobs (tool, user_id, status) select '{UPSCALER}', gen_random_uuid(), 'running' from generate_series(1, 4) returning id)
+        "with job as (insert into unstuck.jobs (tool, user_id, status)
+            select '{UPSCALER}', gen_random_uuid(), 'running' from generate_series(1, 4)
+            returning id)
          insert into unstuck.job_steps (job_id, step, status) select id, 1, 'running' from job"
     ))
     .await;

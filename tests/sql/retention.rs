@@ -45,7 +45,8 @@ async fn traffic(db: &Database) {
     )
     .await;
     db.exec(&format!(
-        "update unstuck.jobs set deadline_at = clock_timestamp() where user_id = '{user}' and status = 'pending'"
+        "update unstuck.jobs set deadline_at = clock_timestamp() where user_id = '{user}'
+            and status = 'pending'"
     ))
     .await;
     let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
@@ -74,7 +75,8 @@ const KINDS: [(&str, i64, &str); 8] = [
     (
         "job_events",
         90,
-        "unstuck.job_events e join unstuck.jobs j on j.id = e.job_id where j.error_code is distinct from 'ORPHANED'",
+        "unstuck.job_events e join unstuck.jobs j on j.id = e.job_id where j.error_code is \
+            distinct from 'ORPHANED'",
     ),
 ];
 
@@ -131,7 +133,8 @@ async fn what_lives_stays_whatever_its_age() {
     let first = db.run("replicate", "t1").await;
     db.complete(first).await;
     record(&db, job, "open").await;
-    let rows = "select (select count(*) from unstuck.job_events) + (select count(*) from unstuck.webhook_inbox)
+    let rows = "select (select count(*) from unstuck.job_events) + (select count(*)
+        from unstuck.webhook_inbox)
         + (select count(*) from unstuck.job_steps where input <> '{}')
         + (select count(*) from unstuck_private.queue_turns)";
     let before = db.int(rows).await;
@@ -183,8 +186,10 @@ async fn an_operators_times_are_obeyed_and_kept() {
 async fn a_pass_is_bounded_and_the_next_goes_on() {
     let db = Database::fresh().await;
     db.exec(
-        "insert into unstuck.cancelled_requests (user_id, job_id) select gen_random_uuid(), gen_random_uuid() from generate_series(1, 12000);
-         insert into unstuck.job_events (job_id, event) select gen_random_uuid(), 'gone' from generate_series(1, 12000)",
+        "insert into unstuck.cancelled_requests (user_id, job_id)
+            select gen_random_uuid(), gen_random_uuid() from generate_series(1, 12000);
+         insert into unstuck.job_events (job_id, event) select gen_random_uuid(), 'gone'
+         from generate_series(1, 12000)",
     )
     .await;
     let mut left = 12000;
@@ -214,14 +219,18 @@ async fn what_cannot_go_holds_up_nothing_else() {
     let refused = Uuid::new_v4();
     db.exec(&format!(
         "insert into unstuck.jobs (id, tool, user_id, status, completed_at)
-         select md5(n::text)::uuid, '{UPSCALER}', gen_random_uuid(), 'cancelled', clock_timestamp() - n * interval '1 second'
+         select md5(n::text)::uuid, '{UPSCALER}', gen_random_uuid(), 'cancelled',
+         clock_timestamp() - n * interval '1 second'
          from generate_series(1, 700) n;
          -- A host's own table names some of our rows; a trigger of its own refuses others.
          create table public.favourites (job_id uuid references unstuck.jobs);
          insert into public.favourites select id from unstuck.jobs order by completed_at limit 3;
-         insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from generate_series(1, 5);
-         insert into unstuck.cancelled_requests values (gen_random_uuid(), '{refused}', clock_timestamp() - interval '2 days');
-         create function public.refuse() returns trigger language plpgsql as $$ begin raise exception 'mine'; end $$;
+         insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from \
+         generate_series(1, 5);
+         insert into unstuck.cancelled_requests values (gen_random_uuid(), '{refused}', \
+         clock_timestamp() - interval '2 days');
+         create function public.refuse() returns trigger language plpgsql as $$ begin raise \
+         exception 'mine'; end $$;
          create trigger mine before delete on unstuck.cancelled_requests
          for each row when (old.job_id = '{refused}') execute function public.refuse()"
     ))
@@ -236,7 +245,10 @@ async fn what_cannot_go_holds_up_nothing_else() {
         "the refused one"
     );
     let errors = db
-        .rows("select kind, error from unstuck_private.retention_progress where error is not null order by kind")
+        .rows(
+            "select kind, error from unstuck_private.retention_progress where error is not null
+            order by kind",
+        )
         .await;
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert_eq!(errors[0], json!({ "kind": "cancelled_requests", "error": "mine" }));
@@ -250,8 +262,11 @@ async fn what_cannot_go_holds_up_nothing_else() {
 #[tokio::test]
 async fn a_pass_waits_for_nobody() {
     let db = Database::fresh().await;
-    db.exec("insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from generate_series(1, 20)")
-        .await;
+    db.exec(
+        "insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid()
+        from generate_series(1, 20)",
+    )
+    .await;
     let holder = db.connect().await;
     holder
         .exec("begin; select * from unstuck.cancelled_requests order by job_id limit 5 for update")
@@ -290,7 +305,8 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
     let error = db.enqueue(user, job, UPSCALER, 2).await.unwrap_err();
     assert_eq!(error.message, "idempotency_conflict");
     let args = json!({
-        "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false, "p_new_job_id": Uuid::new_v4(),
+        "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false,
+        "p_new_job_id": Uuid::new_v4(),
     });
     let error = db.refusal("job_requeue_v1", args).await;
     assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "already_final"));
@@ -306,7 +322,8 @@ async fn an_orphan_that_is_gone_may_still_be_ordered() {
     page.become_caller("authenticated", Some(user)).await;
     let row = page
         .returned(
-            "insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png') returning id",
+            "insert into unstuck.upscaler_jobs (status, input_file_name)
+                values ('queued', 'in.png') returning id",
         )
         .await;
     let job = unstuck_tests::shop::id(&row["id"]);
@@ -326,11 +343,13 @@ async fn of_pg_crons_runs_only_ours_go() {
     db.exec(
         "create schema cron;
          create table cron.job (jobid bigint primary key, jobname text);
-         create table cron.job_run_details (jobid bigint, runid bigint primary key, start_time timestamptz, end_time timestamptz);
+         create table cron.job_run_details (jobid bigint, runid bigint primary key, start_time
+         timestamptz, end_time timestamptz);
          insert into cron.job values (1, 'the hosts own'), (7, 'unstuck-cleanup');
          insert into cron.job_run_details
          select case when n % 3 = 0 then 7 else 1 end, n, t, t
-         from generate_series(1, 3000) n, lateral (select clock_timestamp() - (3000 - n) * interval '10 minutes') m (t);
+         from generate_series(1, 3000) n, lateral (select clock_timestamp() - (3000 - n) *
+         interval '10 minutes') m (t);
          update cron.job_run_details set start_time = null, end_time = null where runid = 30",
     )
     .await;
@@ -349,7 +368,11 @@ async fn of_pg_crons_runs_only_ours_go() {
         (2000, 0)
     );
     // Made anew, its numbers begin anew.
-    db.exec("truncate cron.job_run_details; insert into cron.job_run_details values (7, 1, now(), now())").await;
+    db.exec(
+        "truncate cron.job_run_details; insert into cron.job_run_details
+        values (7, 1, now(), now())",
+    )
+    .await;
     assert_eq!(pruned(&db, "cron_runs", "8 days").await, 1);
     assert_eq!(db.int(&format!("{count} 7")).await, 0);
 }
@@ -366,22 +389,27 @@ begin
   perform unstuck.credit_grant_v1(v_user, 200, 'bought', gen_random_uuid()::text);
   for v_order in 1 .. 2 loop
     v_job := gen_random_uuid();
-    perform unstuck.job_enqueue_v1(v_user, v_job, 'runninghub-upscaler', 's', '{\"a\": 1}', 'h', '[{\"b\": 2}]');
+    perform unstuck.job_enqueue_v1(v_user, v_job, 'runninghub-upscaler', 's', '{\"a\": 1}', 'h',
+    '[{\"b\": 2}]');
     for v_claim in select * from unstuck.step_claim_v1('runninghub', 1) loop
       perform unstuck.step_sent_v1(v_job, 1, v_claim.run);
       perform unstuck.step_started_v1(v_job, 1, v_claim.run, v_job::text);
-      perform unstuck.webhook_record_v1('runninghub', v_job, 1, v_claim.run, v_job::text, v_job::text, '{}');
+      perform unstuck.webhook_record_v1('runninghub', v_job, 1, v_claim.run, v_job::text,
+      v_job::text, '{}');
       if v_order = 1 then
         perform unstuck.step_done_v1(v_job, 1, v_claim.run, v_job::text, '{}');
-        perform unstuck.step_complete_v1(v_job, 1, v_claim.run, '{}', 'https://files.invalid/out.png');
+        perform unstuck.step_complete_v1(v_job, 1, v_claim.run, '{}',
+        'https://files.invalid/out.png');
       else
         perform unstuck.step_fail_v1(v_job, 1, v_claim.run, 'PROVIDER_FAILED', 'no.');
       end if;
     end loop;
   end loop;
-  perform unstuck.session_cancel_v1(v_user, 's', array(select gen_random_uuid() from generate_series(1, 20)));
+  perform unstuck.session_cancel_v1(v_user, 's', array(select gen_random_uuid()
+  from generate_series(1, 20)));
   insert into unstuck.jobs (tool, user_id, status, created_at)
-  select 'runninghub-upscaler', v_user, 'pending', clock_timestamp() - interval '3 minutes' from generate_series(1, 3);
+  select 'runninghub-upscaler', v_user, 'pending', clock_timestamp() - interval '3 minutes'
+  from generate_series(1, 3);
   perform unstuck.jobs_sweep_v1(null, 100);
   perform unstuck.sweep_end_v1(b.sweep_id, 0, 0, 0) from unstuck.sweep_begin_v1('cron') b;
   perform unstuck.sweep_begin_v1('cron');
@@ -394,7 +422,8 @@ begin
   update unstuck.job_events set at = at - interval '1 day';
   update unstuck.cancelled_requests set at = at - interval '1 day';
   update unstuck.webhook_inbox set received_at = received_at - interval '1 day';
-  update unstuck.sweeps set started_at = started_at - interval '1 day', finished_at = finished_at - interval '1 day';
+  update unstuck.sweeps set started_at = started_at - interval '1 day', finished_at = finished_at
+  - interval '1 day';
   update unstuck_private.queue_turns set served_at = served_at - interval '1 day';
   set local session_replication_role = origin;
   perform count(*) from unstuck_private.prune_old_rows(clock_timestamp());
@@ -404,10 +433,15 @@ end $$";
 async fn after_many_days_only_what_was_sold_has_grown() {
     let db = Database::fresh().await;
     // A tenth of each age, so that twenty days are more than any.
-    db.exec("update unstuck.tools set exclusive_group = null; update unstuck.retention set keep = keep / 10").await;
+    db.exec(
+        "update unstuck.tools set exclusive_group = null; update unstuck.retention
+        set keep = keep / 10",
+    )
+    .await;
     let tables = db
         .rows(
-            "select n.nspname || '.' || c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            "select n.nspname || '.' || c.relname as name from pg_class c
+                join pg_namespace n on n.oid = c.relnamespace
              where n.nspname in ('unstuck', 'unstuck_private') and c.relkind = 'r' order by 1",
         )
         .await;
@@ -455,10 +489,12 @@ async fn every_healer_prunes_and_heals_also_where_pruning_fails() {
 
     db.exec(
         "create or replace function unstuck_private.prune_old_rows(p_now timestamptz)
-         returns table (kind text, pruned int, error text) language plpgsql as $$ begin raise exception 'broken'; end $$",
+         returns table (kind text, pruned int, error text)
+         language plpgsql as $$ begin raise exception 'broken'; end $$",
     )
     .await;
-    let finished = "select count(*) from unstuck.sweeps where finished_at is not null and stuck = 0 and violations = 0";
+    let finished = "select count(*) from unstuck.sweeps where finished_at is not null
+        and stuck = 0 and violations = 0";
     let before = db.int(finished).await;
     for by_edge in [true, false] {
         let job = db.order(db.user(60).await, UPSCALER, 1).await;

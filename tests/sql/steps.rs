@@ -131,7 +131,8 @@ async fn closed_before_its_answer(db: &Database) -> Attempt {
 /// What a call at a closed step's address may do about a task that is not that step's: nothing.
 async fn assert_cannot_touch(db: &Database, closed: Attempt, task: &str) {
     let (owes, events) = (
-        "select coalesce(jsonb_agg(provider_cancel_due order by job_id, step), '[]') from unstuck.job_steps",
+        "select coalesce(jsonb_agg(provider_cancel_due order by job_id, step), '[]')
+            from unstuck.job_steps",
         "select count(*) from unstuck.job_events",
     );
     let before = (db.value(owes).await, db.int(events).await);
@@ -202,7 +203,8 @@ async fn a_webhook_that_came_first_is_announced() {
     let attempt = db.claim_one(PROVIDER).await;
     assert!(db.sent(attempt).await);
     let call = attempt
-        .with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1", "p_body": { "taskId": "t1" } }));
+        .with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1",
+            "p_body": { "taskId": "t1" } }));
     let first = db.ask("webhook_record_v1", call.clone()).await;
     assert_eq!(first["recorded"], true);
     let again = db.ask("webhook_record_v1", call).await;
@@ -210,10 +212,8 @@ async fn a_webhook_that_came_first_is_announced() {
     let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
     assert_has!(answer, { "outcome": "running", "webhook_waiting": true });
     for _ in 0..2 {
-        assert_eq!(
-            db.ask("webhook_applied_v1", json!({ "p_inbox_id": first["inbox_id"] })).await["applied"],
-            true
-        );
+        let args = json!({ "p_inbox_id": first["inbox_id"] });
+        assert_eq!(db.ask("webhook_applied_v1", args).await["applied"], true);
     }
     let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
     assert_eq!(answer["webhook_waiting"], false);
@@ -280,7 +280,8 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
     );
 
     db.exec(&format!(
-        "update unstuck.job_steps set deadline_at = clock_timestamp() + interval '5 seconds' where job_id = '{job}'"
+        "update unstuck.job_steps set deadline_at = clock_timestamp() + interval '5 seconds'
+            where job_id = '{job}'"
     ))
     .await;
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;

@@ -1,8 +1,10 @@
-//! One real Postgres for the whole run, a template with our SQL in it, and a fresh copy of that for every test.
+//! One real Postgres for the whole run, a template with our SQL in it, and a fresh copy of that for
+//! every test.
 //!
-//! `UNSTUCK_TEST_DATABASE` (a superuser's URL without a database) names another server to use instead of the embedded one,
-//! with room for 150 connections; a template named `unstuck_template_…` stays behind there.
-//! The embedded server cannot outlive the run: its watcher stops it when this process ends, however it ends.
+//! `UNSTUCK_TEST_DATABASE` (a superuser's URL without a database) names another server to use
+//! instead of the embedded one, with room for 150 connections; a template named
+//! `unstuck_template_…` stays behind there. The embedded server cannot outlive the run: its watcher
+//! stops it when this process ends, however it ends.
 
 use std::net::TcpListener;
 use std::ops::Deref;
@@ -83,7 +85,8 @@ impl Deref for Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let sql = format!("drop database if exists {} with (force)", self.name);
-        // A failed drop must not hide the test's own failure, and the server goes away with the run.
+        // A failed drop must not hide the test's own failure, and the server goes away with the
+        // run.
         let _ = apart(async move { run(&url(&server().base, "postgres"), &sql).await });
     }
 }
@@ -96,7 +99,8 @@ fn server() -> &'static Server {
     SERVER.get_or_init(|| apart(start()).expect("the test server starts"))
 }
 
-/// Runs a future to its end on a thread and runtime of its own, so that it may be called from inside a test's runtime.
+/// Runs a future to its end on a thread and runtime of its own, so that it may be called from
+/// inside a test's runtime.
 pub(crate) fn apart<T: Send>(future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {

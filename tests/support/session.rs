@@ -1,5 +1,6 @@
-//! One database connection that speaks JSON: plain SQL, RPC with named arguments as PostgREST calls it, another caller's
-//! role and claims. Every answer is rows of JSON; every refusal keeps its SQLSTATE, message and details.
+//! One database connection that speaks JSON: plain SQL, RPC with named arguments as PostgREST calls
+//! it, another caller's role and claims. Every answer is rows of JSON; every refusal keeps its
+//! SQLSTATE, message and details.
 
 use serde_json::Value;
 use tokio_postgres::Client;

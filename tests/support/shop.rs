@@ -1,5 +1,5 @@
-//! What happens in the product, in its own words: users buy and order, workers claim and finish, time passes. And what
-//! must hold afterwards, whatever happened.
+//! What happens in the product, in its own words: users buy and order, workers claim and finish,
+//! time passes. And what must hold afterwards, whatever happened.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -67,7 +67,8 @@ impl Session {
 
     pub async fn grant(&self, user: Uuid, credits: i64) {
         let key = Uuid::new_v4();
-        let args = json!({ "p_user_id": user, "p_amount": credits, "p_reason": "bought", "p_idempotency_key": key });
+        let args = json!({ "p_user_id": user, "p_amount": credits, "p_reason": "bought",
+            "p_idempotency_key": key });
         self.ask("credit_grant_v1", args).await;
     }
 
@@ -157,7 +158,8 @@ impl Session {
     }
 
     pub async fn requeue(&self, attempt: Attempt, kind: &str, delay_ms: i64) -> Value {
-        let args = json!({ "p_kind": kind, "p_delay_ms": delay_ms, "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." });
+        let args = json!({ "p_kind": kind, "p_delay_ms": delay_ms,
+            "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." });
         self.ask("step_requeue_v1", attempt.with(args)).await
     }
 
@@ -190,7 +192,8 @@ impl Session {
         let swept = self
             .ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep["sweep_id"], "p_limit": 1000 }))
             .await;
-        let end = json!({ "p_sweep_id": sweep["sweep_id"], "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
+        let end = json!({ "p_sweep_id": sweep["sweep_id"], "p_delivered": 0, "p_cleaned": 0,
+            "p_refunded_credits": 0 });
         self.ask("sweep_end_v1", end).await;
         swept
     }
@@ -212,7 +215,8 @@ impl Session {
 
     pub async fn balance(&self, user: Uuid) -> i64 {
         self.int(&format!(
-            "select coalesce((select balance from unstuck.credit_accounts where user_id = '{user}'), 0) as b"
+            "select coalesce((select balance from unstuck.credit_accounts
+                where user_id = '{user}'), 0) as b"
         ))
         .await
     }
@@ -264,7 +268,8 @@ impl Session {
         assert!(violations.is_empty(), "invariants that no change told of: {violations:#?}");
     }
 
-    /// The job is final in that state, its money is exact, and it tells a reason that begins with its code.
+    /// The job is final in that state, its money is exact, and it tells a reason that begins with
+    /// its code.
     pub async fn assert_closed(&self, job: Uuid, status: &str, code: Option<&str>, refunded: i64) {
         let row = self.job(job).await;
         assert_eq!(row["status"], status, "{row:#}");
@@ -276,7 +281,8 @@ impl Session {
             assert!(message.starts_with(&format!("{code}: ")), "{message}");
         }
         let refunds = format!(
-            "select coalesce(sum(amount), 0) from unstuck.credit_entries where job_id = '{job}' and kind = 'refund'"
+            "select coalesce(sum(amount), 0) from unstuck.credit_entries where job_id = '{job}'
+                and kind = 'refund'"
         );
         assert_eq!(self.int(&refunds).await, refunded);
         let live = format!(
@@ -292,7 +298,8 @@ pub fn enqueue_args(user: Uuid, job: Uuid, tool: &str, steps: usize) -> Value {
         .map(|step| json!({ "url": "https://provider.invalid/run", "body": { "step": step } }))
         .collect();
     json!({
-        "p_user_id": user, "p_job_id": job, "p_tool": tool, "p_session_id": "session", "p_input": { "imageUrl": "https://files.invalid/in.png" },
+        "p_user_id": user, "p_job_id": job, "p_tool": tool, "p_session_id": "session",
+        "p_input": { "imageUrl": "https://files.invalid/in.png" },
         "p_request_hash": format!("{tool}/{steps}"), "p_steps": requests,
     })
 }

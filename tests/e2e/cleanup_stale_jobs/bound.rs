@@ -1,4 +1,5 @@
-//! How long after its deadline a job may stay unsettled, for each healer alone. Each test prints what it measured.
+//! How long after its deadline a job may stay unsettled, for each healer alone. Each test prints
+//! what it measured.
 
 use std::io::Write;
 use std::time::Duration;
@@ -31,7 +32,8 @@ async fn disable_provider(world: &World, disabled: bool) {
 /// Seconds from a job's deadline to its end.
 async fn seconds_after(world: &World, job: Uuid, deadline: &str) -> f64 {
     let sql = format!(
-        "select extract(epoch from completed_at - '{deadline}')::float8 from unstuck.jobs where id = '{job}'"
+        "select extract(epoch from completed_at - '{deadline}')::float8 from unstuck.jobs
+            where id = '{job}'"
     );
     world.db().value(&sql).await.as_f64().expect("it is over")
 }
@@ -47,9 +49,8 @@ fn with_the_edge_cron_alone_within_30_s() {
             let silent = Order::running(world).await;
             let unknown = Order::new(world).await;
             world
-                .script(
-                    json!({ "reset": true, "runninghub": { "match": unknown.job, "lost_answer": true, "hang": true } }),
-                )
+                .script(json!({ "reset": true, "runninghub": { "match": unknown.job,
+                        "lost_answer": true, "hang": true } }))
                 .await;
             unknown.run(world).ok().await;
             world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
@@ -62,7 +63,10 @@ fn with_the_edge_cron_alone_within_30_s() {
             let began = Instant::now();
             while world
                 .db()
-                .int("select count(*) from unstuck.sweeps where source = 'cron' and finished_at is not null")
+                .int(
+                    "select count(*) from unstuck.sweeps where source = 'cron'
+                    and finished_at is not null",
+                )
                 .await
                 == 0
             {
@@ -74,7 +78,15 @@ fn with_the_edge_cron_alone_within_30_s() {
             let deadline = deadline.as_str().expect("a time");
             for order in orders {
                 overdue(world, order.job).await;
-                world.db().exec(&format!("update unstuck.job_steps set lease_until = least(lease_until, '{deadline}') where job_id = '{}'", order.job)).await;
+                world
+                    .db()
+                    .exec(&format!(
+                        "update unstuck.job_steps
+                    set lease_until = least(lease_until, '{deadline}')
+                    where job_id = '{}'",
+                        order.job
+                    ))
+                    .await;
             }
             for order in orders {
                 let is_over = async || {
@@ -145,7 +157,8 @@ fn with_sql_alone_within_4_minutes() {
         world
             .db()
             .exec(&format!(
-                "update unstuck.jobs set queued_at = queued_at - interval '1 minute' where id = '{}'",
+                "update unstuck.jobs set queued_at = queued_at - interval '1 minute'
+                    where id = '{}'",
                 unsent.job
             ))
             .await;
@@ -177,7 +190,8 @@ fn with_sql_alone_within_4_minutes() {
             "what was never sent goes back at once"
         );
         measured(
-            "SQL alone, not started or not sent: settled by its first run after the deadline (it runs every minute)",
+            "SQL alone, not started or not sent: settled by its first run after the deadline (it \
+                runs every minute)",
         );
 
         world.db().age(asked.job, "178 seconds").await;
@@ -187,7 +201,8 @@ fn with_sql_alone_within_4_minutes() {
         assert_eq!(closed().await, 1);
         world.db().assert_closed(asked.job, "failed", Some("TIMEOUT"), PRICE).await;
         measured(
-            "SQL alone, at an asynchronous provider: settled by its first run 3 min after the deadline: within 4 min",
+            "SQL alone, at an asynchronous provider: settled by its first run 3 min after the \
+                deadline: within 4 min",
         );
 
         // What SQL cannot say to the provider is owed, and said by the next edge pass.

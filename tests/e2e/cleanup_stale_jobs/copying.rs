@@ -119,7 +119,8 @@ fn a_place_is_given_on_while_the_result_is_copied() {
         let task = next.task(world).await;
         let in_time = format!(
             "select count(*) from unstuck.job_steps a, unstuck.job_steps b
-             where a.job_id = '{}' and b.job_id = '{}' and b.sent_at < a.completed_at - interval '500 milliseconds'",
+             where a.job_id = '{}' and b.job_id = '{}'
+             and b.sent_at < a.completed_at - interval '500 milliseconds'",
             first.job, next.job
         );
         assert_eq!(world.db().int(&in_time).await, 1, "the next one did not wait for the copy");

@@ -1,4 +1,5 @@
-//! A job completes only with its result in the app's own storage. What cannot be copied is tried again, and returned in the end.
+//! A job completes only with its result in the app's own storage. What cannot be copied is tried
+//! again, and returned in the end.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub(super) async fn finished(world: &World) -> Order {
 /// The provider says that the order's result lies at this address.
 pub(super) async fn result_lies_at(world: &World, order: &Order, url: &str, kind: &str) {
     let results = json!([{ "url": url, "outputType": kind }]);
-    let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "", "errorMessage": "", "results": results });
+    let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "errorCode": "",
+        "errorMessage": "", "results": results });
     world.script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } })).await;
 }
 
@@ -128,7 +130,8 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
         }
         // A success without any result.
         let order = finished(world).await;
-        let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "results": [], "errorCode": "", "errorMessage": "" });
+        let body = json!({ "taskId": order.task(world).await, "status": "SUCCESS", "results": [],
+            "errorCode": "", "errorMessage": "" });
         world
             .script(json!({ "reset": true, "runninghub": { "match": "/query", "body": body } }))
             .await;

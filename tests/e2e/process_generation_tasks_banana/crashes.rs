@@ -1,4 +1,5 @@
-//! SIGKILL of the functions' runtime while cards are made. Nothing stays stuck, no picture is stored twice, nobody pays twice.
+//! SIGKILL of the functions' runtime while cards are made. Nothing stays stuck, no picture is
+//! stored twice, nobody pays twice.
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e;
@@ -67,7 +68,8 @@ fn killed_between_storing_and_recording_the_stored_picture_is_taken() {
             .await;
         world.kill_workerd().await;
         // What the dead worker's connection still waits for must not be done after all.
-        let waiting = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like '%step_complete_v1%' and pid <> pg_backend_pid()";
+        let waiting = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+            where query like '%step_complete_v1%' and pid <> pg_backend_pid()";
         world.db().exec(waiting).await;
         holder.batch_execute("rollback").await.expect("the row is free");
         assert_eq!(order.steps(world).await[0]["output_url"], Value::Null);

@@ -4,20 +4,28 @@ use serde_json::Value;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 
-/// Five cards at 10 credits each; every second job has one card delivered, every seventh has no steps at all.
+/// Five cards at 10 credits each; every second job has one card delivered, every seventh has no
+/// steps at all.
 const STUCK: &str = "
 drop table if exists pg_temp.stuck;
 create temporary table stuck as
-select gen_random_uuid() as id, md5('cards ' || n % 20)::uuid as user_id, n % 7 <> 0 and n % 2 = 0 as has_card, n % 7 <> 0 as has_steps,
-  case when n > 33 then now() - make_interval(hours => n) end as started_at, now() - make_interval(hours => n + 1) as created_at
+select gen_random_uuid() as id, md5('cards ' || n % 20)::uuid as user_id, n % 7 <> 0
+and n % 2 = 0 as has_card, n % 7 <> 0 as has_steps,
+  case when n > 33 then now() - make_interval(hours => n) end as started_at, now() -
+  make_interval(hours => n + 1) as created_at
 from generate_series(1, 72) as n;
-insert into unstuck.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000 from stuck;
-insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at, created_at)
-select id, 'create-generation-job-banana', user_id, 'running', 50, 5, started_at, created_at from stuck;
-insert into unstuck.credit_entries (user_id, job_id, kind, amount) select user_id, id, 'debit', -50 from stuck;
+insert into unstuck.credit_entries (user_id, kind, amount) select distinct user_id, 'grant', 5000
+from stuck;
+insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps, started_at,
+created_at)
+select id, 'create-generation-job-banana', user_id, 'running', 50, 5, started_at, created_at
+from stuck;
+insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+select user_id, id, 'debit', -50 from stuck;
 insert into unstuck.job_steps (job_id, step, status, provider, share, output_url, completed_at)
 select id, step, case when has_card and step = 1 then 'completed' else 'running' end, 'gemini', 10,
-  case when has_card and step = 1 then 'https://p.invalid/a.png' end, case when has_card and step = 1 then created_at end
+  case when has_card and step = 1 then 'https://p.invalid/a.png' end, case when has_card
+  and step = 1 then created_at end
 from stuck cross join generate_series(1, 5) as step where has_steps";
 
 #[test]
@@ -34,10 +42,13 @@ fn one_run_closes_all_of_them_and_returns_exactly() {
         let cards =
             tables.iter().find(|row| row["table_name"] == "generation_jobs").expect("its table");
         assert_has!(cards, { "cancelled_count": 72, "refunded_credits": owed });
-        let wrong = "select s.id, j.status, j.credits_refunded, j.error_message from stuck s join unstuck.jobs j using (id)
-            where (j.status, j.credits_refunded) <> (case when has_card then 'completed' else 'failed' end, case when has_card then 40 else 50 end)
+        let wrong = "select s.id, j.status, j.credits_refunded, j.error_message from stuck s
+            join unstuck.jobs j using (id)
+            where (j.status, j.credits_refunded) <> (case when has_card then 'completed'
+            else 'failed' end, case when has_card then 40 else 50 end)
               or (j.status = 'failed' and j.error_message is null)
-              or exists (select from unstuck.job_steps t where t.job_id = s.id and t.completed_at is null)";
+              or exists (select from unstuck.job_steps t where t.job_id = s.id
+              and t.completed_at is null)";
         assert_eq!(world.db().rows(wrong).await, Vec::<Value>::new());
         let again = world.sweep().await;
         assert_has!(again, { "cleaned": 0, "refundedCredits": 0 });

@@ -1,4 +1,5 @@
-//! Every code of the provider: what it means for the job, what its owner reads, what comes back, when it is tried again.
+//! Every code of the provider: what it means for the job, what its owner reads, what comes back,
+//! when it is tried again.
 
 use std::ops::RangeInclusive;
 
@@ -84,8 +85,8 @@ const CODES: &[(i64, Class, &str)] = &[
     (1520, Full, ""),
 ];
 
-/// As many orders as there are codes, each by a user of its own, of one small picture; the provider's limit and ours are
-/// out of the way. `rule` says what the provider does with each.
+/// As many orders as there are codes, each by a user of its own, of one small picture; the
+/// provider's limit and ours are out of the way. `rule` says what the provider does with each.
 async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
     world
         .db()
@@ -113,7 +114,8 @@ async fn assert_tried_again_in(
     assert_has!(row, { "status": "queued", "credits_refunded": 0 }, "{code}: {row:#}");
     // From when it was put back: what this test did in between does not count.
     let sql = format!(
-        "select ceil(extract(epoch from s.not_before - j.updated_at))::int from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
+        "select ceil(extract(epoch from s.not_before - j.updated_at))::int
+            from unstuck.job_steps s join unstuck.jobs j on j.id = s.job_id where s.job_id = '{}'",
         order.job
     );
     let wait = world.db().int(&sql).await;

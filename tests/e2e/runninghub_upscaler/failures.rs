@@ -1,4 +1,5 @@
-//! What becomes of a job when the provider refuses, is full, has a passing fault, or does not answer.
+//! What becomes of a job when the provider refuses, is full, has a passing fault, or does not
+//! answer.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +93,8 @@ async fn assert_put_back(world: &World, order: &Order, seconds: std::ops::RangeI
     let step = order.step(world).await;
     assert_has!(step, { "status": "queued", "sent_at": null, "lease_until": null });
     let sql = format!(
-        "select ceil(extract(epoch from not_before - clock_timestamp()))::int from unstuck.job_steps where job_id = '{}'",
+        "select ceil(extract(epoch from not_before - clock_timestamp()))::int
+            from unstuck.job_steps where job_id = '{}'",
         order.job
     );
     let wait = world.db().int(&sql).await;
@@ -217,7 +219,8 @@ fn an_answer_that_says_nothing_is_no_answer() {
 #[test]
 fn a_submit_that_times_out_is_never_repeated() {
     e2e::run(async |world| {
-        // Longer than the 20 s that a submit may take. The provider has it all the while, and finishes unheard.
+        // Longer than the 20 s that a submit may take. The provider has it all the while, and
+        // finishes unheard.
         let order = Order::new(world).await;
         world.script(json!({ "runninghub": { "delay_ms": 21_500, "webhook": "lost" } })).await;
         assert_unknown(world, &order).await;
@@ -298,13 +301,15 @@ fn work_that_fails_is_returned_with_the_reason() {
     });
 }
 
-/// What a provider says may quote what we sent, and with it the address that only the provider may know.
+/// What a provider says may quote what we sent, and with it the address that only the provider may
+/// know.
 #[test]
 fn what_a_provider_says_names_no_address() {
     e2e::run(async |world| {
         const SECRET: &str = "0123456789abcdef0123456789abcdef";
         let quoted = format!(
-            "cannot call https://gate.example/functions/v1/provider-webhook/runninghub/x/1/1/{SECRET}, \u{202e}see\u{0}\n\
+            "cannot call https://gate.example/functions/v1/provider-webhook/runninghub/x/1/1/\
+             {SECRET}, \u{202e}see\u{0}\n\
              www.a.example or gate.example/functions/v1/{SECRET}"
         );
         let told = |row: &Value, code: &str| {
@@ -359,7 +364,10 @@ fn content_found_out_later_is_refused_and_a_passing_fault_then_is_tried_again() 
         refused.assert_returned(world, "failed", "CONTENT_REFUSED").await;
 
         let passing = Order::new(world).await;
-        world.script(json!({ "runninghub": { "match": passing.job, "times": 1, "fail": "busy", "code": 1011 } })).await;
+        world
+            .script(json!({ "runninghub": { "match": passing.job, "times": 1, "fail": "busy",
+            "code": 1011 } }))
+            .await;
         passing.starts(world).await;
         world.until_status(passing.job, "queued").await;
         retry_now(world, passing.job).await;
@@ -389,7 +397,9 @@ fn a_task_the_provider_has_forgotten_is_returned() {
             world.script(json!({ "runninghub": [{ "match": order.job, "hang": true }] })).await;
             order.starts(world).await;
             let task = order.task(world).await;
-            world.script(json!({ "runninghub": { "match": format!("query {{\"taskId\":\"{task}\"}}"), "code": code, "shape": 2 } })).await;
+            let query = format!("query {{\"taskId\":\"{task}\"}}");
+            let refusal = json!({ "match": query, "code": code, "shape": 2 });
+            world.script(json!({ "runninghub": refusal })).await;
             sweep_until(world, "the job is over", async |_| {
                 order.row(world).await["status"] == "failed"
             })

@@ -1,4 +1,5 @@
-//! What a request may say. Everything else is refused before anything is taken, by a 400 that names the field.
+//! What a request may say. Everything else is refused before anything is taken, by a 400 that names
+//! the field.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +87,8 @@ fn the_limits_themselves_are_allowed() {
             json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }),
             json!({ "resolution": 8192, "detailDenoise": 1, "version": "pro" }),
             json!({ "prompt": "ü".repeat(2000), "category": "people", "framingMode": "fit" }),
-            json!({ "resolution": null, "detailDenoise": null, "prompt": null, "version": null, "sessionId": null, "jobId": null }),
+            json!({ "resolution": null, "detailDenoise": null, "prompt": null, "version": null,
+                "sessionId": null, "jobId": null }),
             json!({ "prompt": "", "creditCost": 0, "userId": Uuid::nil(), "priority": 1 }),
         ] {
             let order = Order::new(world).await;

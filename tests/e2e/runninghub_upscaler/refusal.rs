@@ -1,4 +1,5 @@
-//! What is refused before anything is taken: no credits, tool disabled, storage down. Nothing stays behind.
+//! What is refused before anything is taken: no credits, tool disabled, storage down. Nothing stays
+//! behind.
 
 use std::collections::BTreeMap;
 
@@ -63,12 +64,19 @@ fn storage_down_takes_nothing() {
 #[test]
 fn a_full_queue_takes_nothing() {
     e2e::run(async |world| {
-        // Nothing measured: accepted. Three seconds a picture measured, and patience for one round: whoever would wait for two is refused.
+        // Nothing measured: accepted. Three seconds a picture measured, and patience for one round:
+        // whoever would wait for two is refused.
         world
             .db()
             .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
             .await;
-        world.db().exec("update unstuck.tools set queue_ttl = '5 seconds' where tool = 'runninghub-upscaler'").await;
+        world
+            .db()
+            .exec(
+                "update unstuck.tools set queue_ttl = '5 seconds'
+            where tool = 'runninghub-upscaler'",
+            )
+            .await;
         world.script(json!({ "runninghub": { "work_ms": 3000, "times": 1 } })).await;
         let first = Order::running(world).await;
         first.assert_completed(world).await;

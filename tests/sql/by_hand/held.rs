@@ -1,5 +1,5 @@
-//! Rows that somebody holds: whoever is healed, nobody waits for them; and no two calls of one user wait
-//! for each other in a circle.
+//! Rows that somebody holds: whoever is healed, nobody waits for them; and no two calls of one user
+//! wait for each other in a circle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,12 +25,14 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
             let busy = stale(&db, user).await;
             // A user without an account, and one whose ledger by hand has none.
             db.exec(&format!(
-                "insert into unstuck.jobs (tool, user_id, created_at) values ('runninghub-upscaler', '{new}', now() - interval '1 hour')"
+                "insert into unstuck.jobs (tool, user_id, created_at)
+                    values ('runninghub-upscaler', '{new}', now() - interval '1 hour')"
             ))
             .await;
             if held == "new key" {
                 db.exec(&format!(
-                    "insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after)
+                    "insert into unstuck.credit_entries (user_id, job_id, kind, amount,
+                        balance_after)
                      select user_id, id, 'debit', -60, 0 from unstuck.jobs where user_id = '{new}'"
                 ))
                 .await;
@@ -74,7 +76,8 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
             holder.exec("rollback").await;
             cron(&db).await;
             assert_eq!(db.job(busy).await["status"], "failed", "{label}: the next pass");
-            let open = "select count(*) from unstuck.jobs where completed_at is null and quarantined_at is null";
+            let open = "select count(*) from unstuck.jobs where completed_at is null
+                and quarantined_at is null";
             assert_eq!(db.int(open).await, 0, "{label}: the next pass");
             db.exec("delete from unstuck.credit_entries; delete from unstuck.jobs").await;
         }
@@ -87,7 +90,8 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
 async fn no_two_calls_of_one_user_wait_in_a_circle() {
     let db = Database::fresh().await;
     db.exec(
-        "do $$ begin execute format('alter database %I set deadlock_timeout = ''100ms''', current_database()); end $$",
+        "do $$ begin execute format('alter database %I set deadlock_timeout = ''100ms''',
+            current_database()); end $$",
     )
     .await;
     db.exec(include_str!("calls.sql")).await;

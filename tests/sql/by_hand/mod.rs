@@ -1,5 +1,5 @@
-//! Rows that other hands wrote, and rows that other hands hold: whatever they look like, they stop no
-//! healer, break no read, and an admin can close them.
+//! Rows that other hands wrote, and rows that other hands hold: whatever they look like, they stop
+//! no healer, break no read, and an admin can close them.
 
 mod held;
 mod money;
@@ -15,11 +15,14 @@ async fn stale(db: &Session, user: Uuid) -> Uuid {
     let job = Uuid::new_v4();
     db.grant(user, 60).await;
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, started_at, created_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours', now() - interval '3 hours');
+        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, started_at,
+            created_at)
+         values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours', now()
+         - interval '3 hours');
          insert into unstuck.job_steps (job_id, step, status, share, run, sent_at)
          values ('{job}', 1, 'running', 60, 1, now() - interval '3 hours');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -60)"
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;
     job

@@ -8,19 +8,24 @@ use uuid::Uuid;
 
 use super::{cron, edge, stale};
 
-/// An import leaves out what a set of cards cost; its first card's workers die until no attempt is left.
+/// An import leaves out what a set of cards cost; its first card's workers die until no attempt is
+/// left.
 #[tokio::test]
 async fn a_set_without_its_price_stops_no_healer() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
     let (user, job) = (db.user(100).await, Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, total_steps) values ('{job}', '{CARDS}', '{user}', 'queued', 2);
-         insert into unstuck.job_steps (job_id, step, status, share) values ('{job}', 1, 'queued', 10), ('{job}', 2, 'queued', 10);
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount) values ('{user}', '{job}', 'debit', -20)"
+        "insert into unstuck.jobs (id, tool, user_id, status, total_steps)
+            values ('{job}', '{CARDS}', '{user}', 'queued', 2);
+         insert into unstuck.job_steps (job_id, step, status, share)
+         values ('{job}', 1, 'queued', 10), ('{job}', 2, 'queued', 10);
+         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         values ('{user}', '{job}', 'debit', -20)"
     ))
     .await;
-    let dead = "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second' where status = 'running' and step = 1";
+    let dead = "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second'
+        where status = 'running' and step = 1";
     for death in 0..3 {
         db.claim("gemini", 1).await;
         db.exec(dead).await;
@@ -65,15 +70,18 @@ const ODD: &[Odd] = &[
 async fn odd(db: &Session, user: Uuid, case: &Odd) -> Uuid {
     let job = Uuid::new_v4();
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded, exclusive_key, created_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'queued', {}, {}, 'runninghub:{user}', now() - interval '1 hour')",
+        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded,
+            exclusive_key, created_at)
+         values ('{job}', '{UPSCALER}', '{user}', 'queued', {}, {}, 'runninghub:{user}', now() -
+         interval '1 hour')",
         case.0, case.1
     ))
     .await;
     for (kind, amount, step) in case.2 {
         let step = step.map_or("null".into(), |step| step.to_string());
         db.exec(&format!(
-            "insert into unstuck.credit_entries (user_id, job_id, step, kind, amount) values ('{user}', '{job}', {step}, '{kind}', {amount})"
+            "insert into unstuck.credit_entries (user_id, job_id, step, kind, amount)
+                values ('{user}', '{job}', {step}, '{kind}', {amount})"
         ))
         .await;
     }
@@ -109,7 +117,8 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
                     "in_progress",
                     "{label}"
                 );
-                let args = json!({ "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false, "p_new_job_id": Uuid::new_v4() });
+                let args = json!({ "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job,
+                    "p_charge": false, "p_new_job_id": Uuid::new_v4() });
                 assert_eq!(
                     db.refusal("job_requeue_v1", args).await.message,
                     "in_progress",
@@ -127,7 +136,8 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
             assert_eq!(row["quarantined_at"].is_null(), case.4, "{label}: {row}");
             let sums = db
                 .value(&format!(
-                    "select detail from unstuck.job_events where job_id = '{job}' and event = 'admin_cancelled'"
+                    "select detail from unstuck.job_events where job_id = '{job}'
+                        and event = 'admin_cancelled'"
                 ))
                 .await;
             let ledger = |kind: &str| {
@@ -153,7 +163,8 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     let job = stale(&db, user).await;
     let other = stale(&db, db.user(0).await).await;
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 9223372036854775807)"
+        "insert into unstuck.credit_entries (user_id, kind, amount)
+            values ('{user}', 'grant', 9223372036854775807)"
     ))
     .await;
     db.exec("update unstuck.tools set user_cancel_running = true").await;
@@ -165,7 +176,10 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     let row = db.job(job).await;
     assert_has!(row, { "status": "cancelled", "credits_refunded": 0 });
     let reason = db
-        .value(&format!("select detail ->> 'not_returned' from unstuck.job_events where job_id = '{job}' and event = 'admin_cancelled'"))
+        .value(&format!(
+            "select detail ->> 'not_returned' from unstuck.job_events
+            where job_id = '{job}' and event = 'admin_cancelled'"
+        ))
         .await;
     assert!(reason.as_str().is_some_and(|reason| reason.contains("out of range")), "{reason}");
     // What could not be returned stays an offence.
@@ -180,9 +194,12 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     let db = Database::fresh().await;
     let job = stale(&db, db.user(0).await).await;
     db.exec(&format!(
-        "create function public.never() returns trigger language plpgsql as $$ begin raise exception 'never'; end $$;
-         create trigger never before update on unstuck.jobs for each row when (old.id = '{job}') execute function public.never();
-         create trigger never before update on unstuck.job_steps for each row when (old.job_id = '{job}') execute function public.never()"
+        "create function public.never() returns trigger
+            language plpgsql as $$ begin raise exception 'never'; end $$;
+         create trigger never before update on unstuck.jobs for each row when (old.id = '{job}')
+         execute function public.never();
+         create trigger never before update on unstuck.job_steps for each row
+         when (old.job_id = '{job}') execute function public.never()"
     ))
     .await;
     let other = stale(&db, db.user(0).await).await;
@@ -190,31 +207,41 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     assert_has!(swept, { "cleaned": 1, "remaining": 0 });
     assert_eq!(db.job(other).await["status"], "failed");
     let remembered = format!(
-        "select count(*) from unstuck_private.unhealed where job_id = '{job}' and reason like '%never%'"
+        "select count(*) from unstuck_private.unhealed where job_id = '{job}'
+            and reason like '%never%'"
     );
     assert_eq!(db.int(&remembered).await, 1);
     let tried = format!(
-        "select count(*) from unstuck.job_events where job_id = '{job}' and event = 'quarantine_failed'"
+        "select count(*) from unstuck.job_events where job_id = '{job}'
+            and event = 'quarantine_failed'"
     );
     cron(&db).await;
     assert_eq!(db.int(&tried).await, 1, "left alone for a while");
     db.due("runninghub").await;
 
-    db.exec("drop trigger never on unstuck.jobs; drop trigger never on unstuck.job_steps; update unstuck_private.unhealed set retry_at = now()").await;
+    db.exec(
+        "drop trigger never on unstuck.jobs; drop trigger never on unstuck.job_steps; update
+        unstuck_private.unhealed set retry_at = now()",
+    )
+    .await;
     assert_eq!(cron(&db).await, 1);
     db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
 }
 
-/// A row by hand that was pending with somebody's key is put back to work: the key is the other one's.
+/// A row by hand that was pending with somebody's key is put back to work: the key is the other
+/// one's.
 #[tokio::test]
 async fn a_pending_row_with_a_key_is_rescued_beside_the_keys_owner() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(120).await, Uuid::new_v4());
     db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, request_hash, exclusive_key, deadline_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'pending', 'hash', 'runninghub:{user}', now() - interval '1 second');
-         insert into unstuck.job_steps (job_id, step, status, run, lease_until) values ('{job}', 1, 'starting', 1, now() - interval '1 second')"
+        "insert into unstuck.jobs (id, tool, user_id, status, request_hash, exclusive_key,
+            deadline_at)
+         values ('{job}', '{UPSCALER}', '{user}', 'pending', 'hash', 'runninghub:{user}', now() -
+         interval '1 second');
+         insert into unstuck.job_steps (job_id, step, status, run, lease_until)
+         values ('{job}', 1, 'starting', 1, now() - interval '1 second')"
     ))
     .await;
     let other = stale(&db, db.user(0).await).await;

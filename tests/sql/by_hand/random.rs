@@ -1,4 +1,5 @@
-//! Rows drawn by lot, beside good ones. `UNSTUCK_BY_HAND_ROWS` and `UNSTUCK_BY_HAND_SEED` choose others.
+//! Rows drawn by lot, beside good ones. `UNSTUCK_BY_HAND_ROWS` and `UNSTUCK_BY_HAND_SEED` choose
+//! others.
 
 use serde_json::{Value, json};
 use unstuck_tests::{Database, Session};
@@ -34,7 +35,8 @@ async fn world(rows: usize) -> (Database, Vec<Uuid>) {
 async fn try_each(db: &Session, what: &str, of: &str) {
     db.exec("begin").await;
     db.exec(
-        "create function pg_temp.try_each(p_of text) returns table (tried int, raised int, first text) language plpgsql as $$
+        "create function pg_temp.try_each(p_of text)
+            returns table (tried int, raised int, first text) language plpgsql as $$
          declare v_sql text;
          begin
            tried := 0;
@@ -62,7 +64,8 @@ async fn try_each(db: &Session, what: &str, of: &str) {
 }
 
 async fn try_reads(db: &Session) {
-    let views = "select format('select * from unstuck.%I limit 100', viewname) from pg_views where schemaname = 'unstuck'";
+    let views = "select format('select * from unstuck.%I limit 100', viewname) from pg_views
+        where schemaname = 'unstuck'";
     try_each(db, "views, as owner", views).await;
     let user =
         db.row("select user_id from unstuck.jobs group by 1 order by count(*) desc limit 1").await;
@@ -85,23 +88,28 @@ async fn try_reads(db: &Session) {
     for (what, of) in [
         (
             "job_get_v1",
-            "select format('select * from unstuck.job_get_v1(%L)', id) from unstuck.jobs order by id limit 150",
+            "select format('select * from unstuck.job_get_v1(%L)', id) from unstuck.jobs
+                order by id limit 150",
         ),
         (
             "generation_get_v1",
-            "select format('select * from unstuck.generation_get_v1(%L, %L, %L)', user_id, tool, id) from unstuck.jobs where tool like 'generate%' limit 50",
+            "select format('select * from unstuck.generation_get_v1(%L, %L, %L)', user_id, tool,
+                id) from unstuck.jobs where tool like 'generate%' limit 50",
         ),
         (
             "queue_check_v1",
-            "select format('select * from unstuck.queue_check_v1(%L)', provider) from unstuck.providers",
+            "select format('select * from unstuck.queue_check_v1(%L)', provider)
+                from unstuck.providers",
         ),
         (
             "steps_waiting_v1",
-            "select format('select * from unstuck.steps_waiting_v1(%L)', provider) from unstuck.providers",
+            "select format('select * from unstuck.steps_waiting_v1(%L)', provider)
+                from unstuck.providers",
         ),
         (
             "places",
-            "select format('select * from unstuck_private.provider_positions(%L)', provider) from unstuck.providers",
+            "select format('select * from unstuck_private.provider_positions(%L)', provider)
+                from unstuck.providers",
         ),
         ("health_v1", "select 'select * from unstuck.health_v1()'"),
     ] {
@@ -133,8 +141,10 @@ async fn whatever_rows_look_like_the_first_pass_closes_every_good_job() {
     );
     try_reads(&db).await;
     // Money is where the ledger says, whatever was closed.
-    let wrong = "select a.user_id, a.balance, sum(e.amount) from unstuck.credit_accounts a join unstuck.credit_entries e using (user_id)
-         where not exists (select from unstuck.credit_entries x where x.user_id = a.user_id and x.kind in ('debit', 'refund') and x.balance_after = 0)
+    let wrong = "select a.user_id, a.balance, sum(e.amount) from unstuck.credit_accounts a
+        join unstuck.credit_entries e using (user_id)
+         where not exists (select from unstuck.credit_entries x where x.user_id = a.user_id
+         and x.kind in ('debit', 'refund') and x.balance_after = 0)
          group by 1, 2 having a.balance <> sum(e.amount)";
     assert_eq!(db.rows(wrong).await, Vec::<Value>::new());
     edge(&db).await;
@@ -149,17 +159,81 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
     let tables = "from unstuck.jobs join unstuck.tools using (tool)";
     let users = "from (select distinct user_id from unstuck.jobs) u";
     let calls: [(&str, String); 11] = [
-        ("user_active_v1", format!("select format('select * from unstuck.user_active_v1(%L)', user_id) {users}")),
-        ("user_heal_v1", format!("select format('select * from unstuck.user_heal_v1(%L)', user_id) {users}")),
-        ("session_cancel_v1", format!("select format('select * from unstuck.session_cancel_v1(%L, ''session'', ''{{}}'')', user_id) {users}")),
-        ("job_cancel_v1", format!("select format('select * from unstuck.job_cancel_v1(%L, %L, %L)', user_id, table_name, id) {tables}")),
-        ("generation_retry_v1", "select format('select * from unstuck.generation_retry_v1(%L, %L)', id, tool) from unstuck.jobs".into()),
-        ("generations_stale_v1", "select 'select * from unstuck.generations_stale_v1(1000)' from generate_series(1, 2)".into()),
-        ("steps_due_v1", "select format('select * from unstuck.steps_due_v1(%L, 1000, %L)', provider, p_all) from unstuck.providers, unnest(array[true, false]) p_all".into()),
-        ("step_claim_v1", "select format('select * from unstuck.step_claim_v1(%L, 1000)', provider) from unstuck.providers".into()),
-        ("jobs_sweep_v1", "select format('select * from unstuck.jobs_sweep_v1(0, %s)', n) from unnest(array[10, 100, 20000]) n".into()),
-        ("cleanup_all_stale_ai_jobs", "select 'select * from unstuck.cleanup_all_stale_ai_jobs()' from generate_series(1, 2)".into()),
-        ("job_requeue_v1", format!("select format('select * from unstuck.job_requeue_v1(''{admin}'', %L, %L, false, gen_random_uuid())', table_name, id) {tables}")),
+        (
+            "user_active_v1",
+            format!(
+                "select format('select * from unstuck.user_active_v1(%L)',
+            user_id) {users}"
+            ),
+        ),
+        (
+            "user_heal_v1",
+            format!(
+                "select format('select * from unstuck.user_heal_v1(%L)', user_id)
+            {users}"
+            ),
+        ),
+        (
+            "session_cancel_v1",
+            format!(
+                "select
+            format('select * from unstuck.session_cancel_v1(%L, ''session'', ''{{}}'')', user_id)
+            {users}"
+            ),
+        ),
+        (
+            "job_cancel_v1",
+            format!(
+                "select
+            format('select * from unstuck.job_cancel_v1(%L, %L, %L)', user_id, table_name, id)
+            {tables}"
+            ),
+        ),
+        (
+            "generation_retry_v1",
+            "select
+            format('select * from unstuck.generation_retry_v1(%L, %L)', id, tool)
+            from unstuck.jobs"
+                .into(),
+        ),
+        (
+            "generations_stale_v1",
+            "select 'select * from unstuck.generations_stale_v1(1000)'
+            from generate_series(1, 2)"
+                .into(),
+        ),
+        (
+            "steps_due_v1",
+            "select format('select * from unstuck.steps_due_v1(%L, 1000, %L)',
+            provider, p_all) from unstuck.providers, unnest(array[true, false]) p_all"
+                .into(),
+        ),
+        (
+            "step_claim_v1",
+            "select format('select * from unstuck.step_claim_v1(%L, 1000)',
+            provider) from unstuck.providers"
+                .into(),
+        ),
+        (
+            "jobs_sweep_v1",
+            "select format('select * from unstuck.jobs_sweep_v1(0, %s)', n)
+            from unnest(array[10, 100, 20000]) n"
+                .into(),
+        ),
+        (
+            "cleanup_all_stale_ai_jobs",
+            "select 'select * from unstuck.cleanup_all_stale_ai_jobs()'
+            from generate_series(1, 2)"
+                .into(),
+        ),
+        (
+            "job_requeue_v1",
+            format!(
+                "select
+            format('select * from unstuck.job_requeue_v1(''{admin}'', %L, %L, false, \
+            gen_random_uuid())', table_name, id) {tables}"
+            ),
+        ),
     ];
     for (what, of) in &calls {
         try_each(&db, what, of).await;
@@ -169,11 +243,14 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
             cron(&db).await;
         }
         let of = format!(
-            "select format('select * from unstuck.job_cancel_admin_v1(''{admin}'', %L, %L, ''by hand'')', table_name, id) {tables} where completed_at is null"
+            "select format('select * from unstuck.job_cancel_admin_v1(''{admin}'', %L, %L, ''by \
+                hand'')', table_name, id) {tables} where completed_at is null"
         );
         try_each(&db, "job_cancel_admin_v1", &of).await;
         let cancel = format!(
-            "select c.status {tables} cross join lateral unstuck.job_cancel_admin_v1('{admin}', table_name, id, 'by hand') c where completed_at is null"
+            "select c.status {tables} cross
+                join lateral unstuck.job_cancel_admin_v1('{admin}', table_name, id, 'by hand') c
+                where completed_at is null"
         );
         db.exec("begin").await;
         let live = db.int("select count(*) from unstuck.jobs where completed_at is null").await;

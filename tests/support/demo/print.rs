@@ -27,8 +27,8 @@ pub(super) fn opening(world: &World, took: Duration) {
     for line in [
         "runs     every function as release wasm in workerd, Postgres 17, a provider that really",
         "         enlarges pictures",
-        "sweeps   each is one HTTP call of cleanup-stale-jobs with the scheduler's secret; the cron",
-        "         is off, so that you see what one sweep does",
+        "sweeps   each is one HTTP call of cleanup-stale-jobs with the scheduler's secret; the",
+        "         cron is off, so that you see what one sweep does",
     ] {
         println!("  {line}");
     }

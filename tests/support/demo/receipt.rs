@@ -1,5 +1,5 @@
-//! What the demo shows of one job: its states with times, its credits, its result file. Read from the
-//! database and, for the result, from its public URL.
+//! What the demo shows of one job: its states with times, its credits, its result file. Read from
+//! the database and, for the result, from its public URL.
 
 use std::path::PathBuf;
 

@@ -242,7 +242,8 @@ async fn session(world: &World) -> Outcome {
         purchase.until_completed(world).await;
     }
     let notes = vec![format!(
-        "cancel-session answered cancelledCount {}, refundedCredits {}; user5 moved from 2 to {moved}",
+        "cancel-session answered cancelledCount {}, refundedCredits {}; user5 moved from 2 to \
+            {moved}",
         answer["cancelledCount"], answer["refundedCredits"]
     )];
     let mut receipts = returned(world, &[closed], "CANCELLED").await;

@@ -1,11 +1,13 @@
-//! One request to a function, and what the contract says of every answer: CORS, a request id, the shape of an error.
+//! One request to a function, and what the contract says of every answer: CORS, a request id, the
+//! shape of an error.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::{User, World, openapi};
 
-/// A request being written. Without a method it is a POST if it has a body or nothing else was said.
+/// A request being written. Without a method it is a POST if it has a body or nothing else was
+/// said.
 #[must_use]
 pub struct Call<'a> {
     world: &'a World,

@@ -24,7 +24,8 @@ impl Cards {
         let url = world.upload(&user, "product.png", "image/png", png(40, 30)).await;
         let job = Uuid::new_v4();
         let body = json!({
-            "jobId": job, "productName": "Steel bottle", "productImages": [{ "url": url, "type": "front" }],
+            "jobId": job, "productName": "Steel bottle", "productImages": [{ "url": url,
+            "type": "front" }],
             "selectedCards": cards, "aspectRatio": "4:5",
         });
         Self { user, job, body }

@@ -1,8 +1,8 @@
-//! Stops a worker at one exact point, between its claim and its submit or between its copy and the finish, so that it can
-//! be killed there.
+//! Stops a worker at one exact point, between its claim and its submit or between its copy and the
+//! finish, so that it can be killed there.
 //!
-//! The write of `sent_at` is the last thing before a submit leaves, that of `completed` the first after a copy. A trigger of
-//! the owner's makes that write wait for a lock that the owner holds.
+//! The write of `sent_at` is the last thing before a submit leaves, that of `completed` the first
+//! after a copy. A trigger of the owner's makes that write wait for a lock that the owner holds.
 
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
@@ -36,7 +36,8 @@ impl Hold {
 
     async fn set(owner: Client, point: &str) -> Result<Self> {
         let set_up = format!(
-            "create or replace function unstuck_private.hold_a_worker() returns trigger language plpgsql as
+            "create or replace function unstuck_private.hold_a_worker() returns trigger
+                language plpgsql as
              $$ begin perform pg_advisory_xact_lock_shared(54320); return new; end $$;
              create or replace trigger hold_a_worker before update on unstuck.job_steps
              for each row when ({point}) execute function unstuck_private.hold_a_worker();
@@ -51,7 +52,8 @@ impl Hold {
         Ok(!self.owner.query(WAITING, &[]).await?.is_empty())
     }
 
-    /// Ends the writes that wait: the worker that wanted them is dead. Then the point is open again.
+    /// Ends the writes that wait: the worker that wanted them is dead. Then the point is open
+    /// again.
     pub async fn release(self) -> Result<()> {
         let cancel = format!("select pg_terminate_backend(w.pid, 5000) from ({WAITING}) w");
         for row in self.owner.query(&cancel, &[]).await? {

@@ -1,4 +1,5 @@
-//! Tokens of every make, and a key set that changes while the functions run. Checks nothing: that is the functions' part.
+//! Tokens of every make, and a key set that changes while the functions run. Checks nothing: that
+//! is the functions' part.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -71,7 +72,8 @@ impl EcKey {
         let point = self.key.verifying_key().to_encoded_point(false);
         let part =
             |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
-        json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid, "x": part(point.x()), "y": part(point.y()) })
+        json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid,
+            "x": part(point.x()), "y": part(point.y()) })
     }
 
     /// The public key's bytes, which an attacker knows and may try as a secret.
@@ -151,7 +153,8 @@ async fn serve(
         };
         let length = body.len();
         let answer = format!(
-            "HTTP/1.1 {status} Answer\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            "HTTP/1.1 {status} Answer\r\ncontent-type: application/json\r\ncontent-length: \
+                {length}\r\nconnection: close\r\n\r\n{body}"
         );
         return stream.write_all(answer.as_bytes()).await;
     }

@@ -1,8 +1,9 @@
-//! Local stacks for tests: release wasm in workerd, Postgres, the stand-ins; and a client of its HTTP contract.
+//! Local stacks for tests: release wasm in workerd, Postgres, the stand-ins; and a client of its
+//! HTTP contract.
 //!
-//! A test has a world to itself, put back to its beginning, and after it no invariant may be broken. There are two worlds,
-//! because a test mostly waits.
-//! The stack's processes are watched through pipes that this process holds, so however it ends, they end too.
+//! A test has a world to itself, put back to its beginning, and after it no invariant may be
+//! broken. There are two worlds, because a test mostly waits. The stack's processes are watched
+//! through pipes that this process holds, so however it ends, they end too.
 //!
 //! * [`world`]: the stack, its reset, and what a test looks at
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
@@ -11,11 +12,13 @@
 //! * [`memory`]: what the functions' process holds
 //! * [`node`]: scripts with the official client, or in a browser
 //! * [`openapi`]: the committed contract, against which every answer is held
-//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they must lead to
+//! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they
+//!   must lead to
 //! * [`pages`]: files of a website, looked at by a browser or a compiler
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
-//! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the database.
+//! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the
+//! database.
 
 pub mod call;
 pub mod cards;
@@ -46,7 +49,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 /// The worlds that no test is in; empty places are filled by the first test that takes them.
 static FREE: LazyLock<Mutex<Vec<Option<World>>>> = LazyLock::new(|| Mutex::new(vec![None, None]));
 static FREED: Condvar = Condvar::new();
-/// Starting a stack takes too long to fail again for every test, and two that start at once may want the same ports.
+/// Starting a stack takes too long to fail again for every test, and two that start at once may
+/// want the same ports.
 static STARTING: Mutex<Result<(), String>> = Mutex::new(Ok(()));
 
 /// Room for a world that is this test's until it ends, however it ends.

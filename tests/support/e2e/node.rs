@@ -1,5 +1,5 @@
-//! Scripts that use the stack as an app does: with the official client library, or in a real browser. They print one JSON
-//! object and judge nothing; a test judges it.
+//! Scripts that use the stack as an app does: with the official client library, or in a real
+//! browser. They print one JSON object and judge nothing; a test judges it.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,8 @@ use xtask::{paths, tools};
 use super::World;
 
 impl World {
-    /// Runs a script of `tests/` with the stack's addresses and what it is given, and gives what it printed.
+    /// Runs a script of `tests/` with the stack's addresses and what it is given, and gives what it
+    /// printed.
     pub fn node(&self, script: &str, given: &Value) -> Value {
         let (info, keys) = (self.stack().info(), self.stack().keys());
         let stack = json!({
@@ -34,7 +35,8 @@ impl World {
             .unwrap_or_else(|error| panic!("{script}: {error}\n{stdout}"))
     }
 
-    /// Runs a script of `tests/browser`. No page may break its own policy, throw, or ask anybody else.
+    /// Runs a script of `tests/browser`. No page may break its own policy, throw, or ask anybody
+    /// else.
     pub fn browser(&self, script: &str, given: &Value) -> Value {
         assert!(
             tools::chromium().is_some(),

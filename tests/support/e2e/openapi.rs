@@ -1,5 +1,6 @@
-//! The committed contract, `openapi.yaml` as the gateway serves it. Every answer that a test gets from a function is held
-//! against it: an operation, a status or a shape that it does not describe fails the test that met it.
+//! The committed contract, `openapi.yaml` as the gateway serves it. Every answer that a test gets
+//! from a function is held against it: an operation, a status or a shape that it does not describe
+//! fails the test that met it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Orders of pictures and videos as a client places them, and what the tests of several functions look at afterwards.
+//! Orders of pictures and videos as a client places them, and what the tests of several functions
+//! look at afterwards.
 
 use super::world::png;
 use super::{Answer, Call, User, World};
@@ -43,7 +44,8 @@ pub const TABLE: &str = "upscaler_jobs";
 pub const PRICE: i64 = 60;
 pub const CREDITS: i64 = 1000;
 
-/// A request for a bigger picture unless another tool is named, by a user of its own unless said otherwise.
+/// A request for a bigger picture unless another tool is named, by a user of its own unless said
+/// otherwise.
 pub struct Order {
     pub tool: &'static Tool,
     pub user: User,
@@ -290,7 +292,8 @@ pub async fn intervals(world: &World, changes: &[(&str, &str)]) {
     let values: Vec<String> = usual.iter().map(|(name, usual)| value(name, usual)).collect();
     let sql = format!(
         "create or replace function unstuck_private.intervals()
-         returns table (orphan interval, grace interval, sql_wait interval, lease interval, check_every interval)
+         returns table (orphan interval, grace interval, sql_wait interval, lease interval,
+         check_every interval)
          language sql stable as $$ select {} $$",
         values.join(", ")
     );
@@ -302,7 +305,8 @@ pub async fn ask_at_every_sweep(world: &World) {
     intervals(world, &[("check_every", "0 seconds")]).await;
 }
 
-/// The time for what the job is doing now has just run out, and nobody has looked at it for a while.
+/// The time for what the job is doing now has just run out, and nobody has looked at it for a
+/// while.
 pub async fn overdue(world: &World, job: Uuid) {
     let now = "clock_timestamp() - interval '1 millisecond'";
     let step = format!("deadline_at = {now}, checked_at = checked_at - interval '6 seconds'");
@@ -393,8 +397,8 @@ pub fn nodes_of(submit: &Value) -> Vec<(&str, &str, &str)> {
     id.into_iter().zip(name).zip(value).map(|((id, name), value)| (id, name, value)).collect()
 }
 
-/// Each of these values in that field is refused by a 400 that names it, as is the field of a file where it is missing;
-/// nothing is taken.
+/// Each of these values in that field is refused by a 400 that names it, as is the field of a file
+/// where it is missing; nothing is taken.
 pub async fn assert_field_at_fault(world: &World, order: &Order, field: &str, values: &[Value]) {
     let mut bodies: Vec<Value> = values.iter().map(|_| order.body.clone()).collect();
     for (body, value) in bodies.iter_mut().zip(values) {

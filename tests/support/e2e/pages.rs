@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use xtask::paths;
 
-/// Opens `index.html` in a headless browser: its heading, what its script wrote, and every error it met.
+/// Opens `index.html` in a headless browser: its heading, what its script wrote, and every error it
+/// met.
 pub fn page(files: &Value) -> Value {
     node("page.mjs", files)
 }

@@ -41,7 +41,8 @@ impl Chain {
             worn.push(json!({ "image": image, "category": category }));
         }
         let job = Uuid::new_v4();
-        let body = json!({ "job_id": job, "person_image": person, "garments": worn, "prompt_hints": "plain" });
+        let body = json!({ "job_id": job, "person_image": person, "garments": worn,
+            "prompt_hints": "plain" });
         Self { user, job, body, steps: garments }
     }
 
@@ -49,14 +50,15 @@ impl Chain {
         world.call(START).by(&self.user).json(&self.body)
     }
 
-    /// Paid and waiting, as an order leaves it whose own first round was lost: nobody tries to start it.
+    /// Paid and waiting, as an order leaves it whose own first round was lost: nobody tries to
+    /// start it.
     pub async fn waiting(world: &World, garments: usize) -> Self {
         let chain = Self::new(world, garments).await;
         let steps: Vec<Value> = (0..garments)
             .map(|number| {
                 let worn = &chain.body["garments"][number];
-                let mut input =
-                    json!({ "garm_img": worn["image"], "category": worn["category"], "garment_des": "plain" });
+                let mut input = json!({ "garm_img": worn["image"], "category": worn["category"],
+                        "garment_des": "plain" });
                 if number == 0 {
                     input["human_img"] = chain.body["person_image"].clone();
                     return json!({ "version": "shop/all", "input": input });
@@ -64,7 +66,8 @@ impl Chain {
                 json!({ "version": "shop/all", "input": input, "previous_output_as": "human_img" })
             })
             .collect();
-        let args = json!({ "p_user_id": chain.user.id, "p_job_id": chain.job, "p_tool": START, "p_session_id": null,
+        let args = json!({ "p_user_id": chain.user.id, "p_job_id": chain.job, "p_tool": START,
+            "p_session_id": null,
             "p_input": chain.body, "p_request_hash": "waiting", "p_steps": steps });
         world.db().ask("job_enqueue_v1", args).await;
         chain
@@ -117,7 +120,8 @@ impl Chain {
         url.expect("a create with a webhook's address").to_owned()
     }
 
-    /// Its last picture is delivered and shows every garment; each was made once and all were paid once.
+    /// Its last picture is delivered and shows every garment; each was made once and all were paid
+    /// once.
     pub async fn assert_completed(&self, world: &World) -> Value {
         let row = world.until_status(self.job, "completed").await;
         world.db().assert_closed(self.job, "completed", None, 0).await;
@@ -169,7 +173,8 @@ fn plain(colour: [u8; 3]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Calls a function as a service, and kills the runtime once `moment` has come. Whoever asked is not answered well.
+/// Calls a function as a service, and kills the runtime once `moment` has come. Whoever asked is
+/// not answered well.
 pub async fn killed_during(world: &World, function: &str, moment: impl Future<Output = ()>) {
     let info = world.stack().info();
     let request = world

@@ -73,7 +73,8 @@ impl World {
 
 /// What a good token of that user says, valid for an hour.
 pub fn user_claims(id: Uuid) -> Value {
-    json!({ "sub": id, "aud": "authenticated", "role": "authenticated", "exp": now_s() + 3600, "iat": now_s(), "is_anonymous": false })
+    json!({ "sub": id, "aud": "authenticated", "role": "authenticated", "exp": now_s() + 3600,
+        "iat": now_s(), "is_anonymous": false })
 }
 
 pub fn now_s() -> i64 {

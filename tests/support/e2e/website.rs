@@ -68,7 +68,8 @@ impl Site {
 
     /// Whoever held it has not renewed its lease.
     pub async fn lease_is_over(&self, world: &World) {
-        let sql = "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second' where job_id =";
+        let sql = "update unstuck.job_steps
+            set lease_until = clock_timestamp() - interval '1 second' where job_id =";
         world.db().exec(&format!("{sql} '{}'", self.id)).await;
     }
 
@@ -76,7 +77,8 @@ impl Site {
         world.call(self.tool).json(&json!({ "retryHistoryId": self.id }))
     }
 
-    /// Delivered, paid once, after so many retries; its files are from the attempt that the row names.
+    /// Delivered, paid once, after so many retries; its files are from the attempt that the row
+    /// names.
     pub async fn assert_completed(&self, world: &World, retries: i64) -> Value {
         let seen = self.until(world, "completed").await;
         assert_has!(seen, { "retries": retries, "errorMessage": null });

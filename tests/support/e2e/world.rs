@@ -132,7 +132,8 @@ impl World {
         restarted.expect("the functions start again");
     }
 
-    /// The functions are gone, as when the platform is down; until `restart_workers` or the next test.
+    /// The functions are gone, as when the platform is down; until `restart_workers` or the next
+    /// test.
     pub fn stop_workers(&mut self) {
         self.overridden = true;
         self.stack.stop_workers();
@@ -165,8 +166,8 @@ impl World {
         assert!(status.is_success(), "script {script}: {status} {text}");
     }
 
-    /// Ends the provider's work on the running tasks whose submit contains `text`, such as the id of
-    /// a job, once there is one. When this returns, the provider has their results.
+    /// Ends the provider's work on the running tasks whose submit contains `text`, such as the id
+    /// of a job, once there is one. When this returns, the provider has their results.
     pub async fn finish(&self, text: impl std::fmt::Display) {
         let url = format!("{}/__finish", self.stack.info().providers_url);
         let request = json!({ "match": text.to_string() });
@@ -179,7 +180,8 @@ impl World {
         self.until(&format!("the provider works on {text}"), finish).await;
     }
 
-    /// From now on storage answers every request with this status; until the next test, or `storage_is_up`.
+    /// From now on storage answers every request with this status; until the next test, or
+    /// `storage_is_up`.
     pub async fn storage_is_down(&self, status: u16) {
         self.storage(&json!({ "down": true, "status": status })).await;
     }
@@ -268,7 +270,8 @@ impl World {
         format!("{storage}/object/public/{path}")
     }
 
-    /// A job of the upscaler for a small picture of that user: its id, and the answer, which must be good.
+    /// A job of the upscaler for a small picture of that user: its id, and the answer, which must
+    /// be good.
     pub async fn order(&self, user: &User) -> (Uuid, Value) {
         self.order_as(user, Uuid::new_v4(), json!({})).await
     }
@@ -291,7 +294,8 @@ impl World {
         body
     }
 
-    /// Polls until there is something; fails, naming what was awaited, when there is nothing for too long.
+    /// Polls until there is something; fails, naming what was awaited, when there is nothing for
+    /// too long.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         let looking = async {
             loop {
@@ -346,7 +350,8 @@ impl Beginning {
     /// Keeps what the migrations wrote; everything else is emptied each time.
     async fn of(db: &Session) -> Self {
         let tables = "select format('%I.%I', schemaname, tablename) as name from pg_tables
-            where schemaname in ('unstuck', 'unstuck_private') order by tablename <> 'providers', tablename <> 'tools'";
+            where schemaname in ('unstuck', 'unstuck_private')
+            order by tablename <> 'providers', tablename <> 'tools'";
         let tables = texts(db.rows(tables).await);
         let mut restore = Vec::new();
         db.exec("create schema beginning").await;
@@ -366,7 +371,8 @@ impl Beginning {
         );
         Self(format!(
             "truncate {}; {} {};
-             insert into unstuck.sweeps (source, finished_at, stuck, violations) values ('http', clock_timestamp(), 0, 0)",
+             insert into unstuck.sweeps (source, finished_at, stuck, violations)
+             values ('http', clock_timestamp(), 0, 0)",
             tables.join(", "),
             restore.concat(),
             intervals.concat(),
@@ -412,7 +418,8 @@ fn state_dir(port_base: u16) -> PathBuf {
     states().join(port_base.to_string())
 }
 
-/// Logs outlive a run, so that a failure can be looked into; a later run clears those of stacks that have ended.
+/// Logs outlive a run, so that a failure can be looked into; a later run clears those of stacks
+/// that have ended.
 fn forget_ended_stacks() {
     for entry in std::fs::read_dir(states()).into_iter().flatten().flatten() {
         // One that is just starting does not listen yet.
