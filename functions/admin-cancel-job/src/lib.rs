@@ -16,7 +16,6 @@ use shared::flow::submit::wake;
 
 shared::function! {
     name: "admin-cancel-job",
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
     ops: {
         POST "" for Admin => cancel,
     },

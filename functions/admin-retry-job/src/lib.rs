@@ -14,7 +14,6 @@ use shared::flow::invocation::Invocation;
 
 shared::function! {
     name: "admin-retry-job",
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
     ops: {
         POST "" for Admin => retry,
     },

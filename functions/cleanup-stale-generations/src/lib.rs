@@ -13,7 +13,6 @@ use shared::flow::invocation::Invocation;
 
 shared::function! {
     name: "cleanup-stale-generations",
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
     ops: {
         GET | POST "" for Scheduled => clean_up,
     },

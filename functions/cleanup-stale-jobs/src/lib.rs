@@ -13,7 +13,6 @@ use shared::flow::invocation::Invocation;
 
 shared::function! {
     name: "cleanup-stale-jobs",
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
     ops: {
         GET | POST "" for Scheduled => sweep_once,
     },

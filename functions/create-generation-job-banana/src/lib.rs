@@ -25,7 +25,6 @@ const NAME: &str = "create-generation-job-banana";
 
 shared::function! {
     name: "create-generation-job-banana",
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
     ops: {
         GET "" for User as Read => status,
         POST "" for User as Order => create,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use serde::Serialize;
 use shared::core::body::NoInput;
+use shared::core::config::required;
 use shared::core::error::ApiError;
 use shared::core::reply::Reply;
 use shared::core::transport::Transport;
@@ -24,7 +25,7 @@ const POLL_MS: u32 = 25;
 pub(crate) static HEALTH: Spec = Spec {
     name: "health",
     ops: &[shared::op!(GET | HEAD "" for Public => health)],
-    requires: &["SUPABASE_URL"],
+    requires: required(include_str!("../function.toml")),
 };
 
 thread_local! {

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use shared::core::body::NoInput;
+use shared::core::config::required;
 use shared::core::error::{ApiError, ErrorCode};
 use shared::edge::{self, Call, Spec};
 use worker::{Env, Fetcher, Headers, Request, RequestInit, Response, Url};
@@ -18,7 +19,7 @@ const CONTRACT_FILE: &str = "/build/openapi.json";
 pub(crate) static SETTINGS: Spec = Spec {
     name: "config.json",
     ops: &[shared::op!(GET | HEAD "" for Public => settings)],
-    requires: &["SUPABASE_URL", "SUPABASE_ANON_KEY"],
+    requires: required(include_str!("../function.toml")),
 };
 
 #[derive(Serialize)]

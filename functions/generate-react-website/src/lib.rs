@@ -6,7 +6,6 @@ use shared::core::website::WebsiteKind;
 
 shared::function! {
     name: "generate-react-website",
-    requires: website::REQUIRES,
     ops: {
         POST "" for UserOrService as Order =>
             |call, body| website::order_or_retry(call, body, WebsiteKind::React),

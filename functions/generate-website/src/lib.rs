@@ -10,7 +10,6 @@ use shared::edge::OwnedCx;
 
 shared::function! {
     name: "generate-website",
-    requires: website::REQUIRES,
     ops: {
         POST "" for UserOrService as Order =>
             |call, body| website::order_or_retry(call, body, WebsiteKind::Html),

@@ -16,13 +16,6 @@ use shared::flow::invocation::Invocation;
 
 shared::function! {
     name: "process-generation-tasks-banana",
-    requires: &[
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "GEMINI_BASE_URL",
-        "GEMINI_API_KEY",
-        "GEMINI_MODEL",
-    ],
     ops: {
         GET | POST "" for Scheduled => by_http,
     },

@@ -18,16 +18,6 @@ use shared::flow::submit::round::submit_waiting;
 
 shared::function! {
     name: "provider-webhook",
-    requires: &[
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "FUNCTIONS_URL",
-        "WEBHOOK_SECRET",
-        "RUNNINGHUB_BASE_URL",
-        "RUNNINGHUB_API_KEY",
-        "REPLICATE_BASE_URL",
-        "REPLICATE_API_TOKEN",
-    ],
     ops: {
         POST "" for Provider => receive,
     },

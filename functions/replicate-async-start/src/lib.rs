@@ -12,7 +12,7 @@ use shared::core::job::State;
 use shared::core::provider::replicate;
 use shared::core::transport::Transport;
 use shared::db::job::JobView;
-use shared::edge::{Call, REPLICATE_SETTINGS};
+use shared::edge::Call;
 use shared::flow::invocation::Invocation;
 use shared::flow::order::enqueue;
 use shared::flow::submit::round;
@@ -23,7 +23,6 @@ const STEP_SECONDS: usize = 30;
 
 shared::function! {
     name: "replicate-async-start",
-    requires: REPLICATE_SETTINGS,
     ops: {
         POST "" for User as Order => order,
     },

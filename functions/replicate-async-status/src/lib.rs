@@ -12,7 +12,6 @@ const TOOL: &str = "replicate-async-start";
 
 shared::function! {
     name: "replicate-async-status",
-    requires: &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"],
     ops: {
         GET "" for User as Read => status,
     },

@@ -6,7 +6,7 @@ use shared::core::body::NoInput;
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
 use shared::core::provider::replicate::NAME;
-use shared::edge::{Call, OwnedCx, REPLICATE_SETTINGS};
+use shared::edge::{Call, OwnedCx};
 use shared::flow::invocation::Invocation;
 use shared::flow::submit::round::{
     SubmitOutcome, SubmittedStep, submit_waiting, submit_waiting_within,
@@ -14,7 +14,6 @@ use shared::flow::submit::round::{
 
 shared::function! {
     name: "replicate-async-worker",
-    requires: REPLICATE_SETTINGS,
     ops: {
         GET | POST "" for Scheduled => by_http,
     },

@@ -7,13 +7,12 @@ use serde::Serialize;
 use shared::core::body::NoInput;
 use shared::core::error::ApiError;
 use shared::core::provider::replicate::NAME;
-use shared::edge::{Call, OwnedCx, REPLICATE_SETTINGS};
+use shared::edge::{Call, OwnedCx};
 use shared::flow::heal::checker::{self, CheckReport};
 use shared::flow::invocation::Invocation;
 
 shared::function! {
     name: "replicate-prediction-checker",
-    requires: REPLICATE_SETTINGS,
     ops: {
         GET | POST "" for Scheduled => check_once,
     },

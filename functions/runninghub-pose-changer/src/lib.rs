@@ -29,7 +29,6 @@ impl apps::ToolInput for PoseInput {
 
 shared::function! {
     name: "runninghub-pose-changer",
-    requires: runninghub::REQUIRES,
     ops: {
         POST "run" for User as Order => runninghub::run::<PoseInput>,
         GET | POST "queue-status" for User as Read =>

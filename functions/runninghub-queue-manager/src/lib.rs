@@ -9,14 +9,6 @@ mod queries;
 
 shared::function! {
     name: "runninghub-queue-manager",
-    requires: &[
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "FUNCTIONS_URL",
-        "WEBHOOK_SECRET",
-        "RUNNINGHUB_BASE_URL",
-        "RUNNINGHUB_API_KEY",
-    ],
     ops: {
         GET | POST "check" for User as Read => queries::check,
         // It heals the caller's stale jobs first, so it counts as more than a read.

@@ -12,7 +12,6 @@ use shared::core::provider::runninghub::apps::ToolInput as _;
 
 shared::function! {
     name: "runninghub-upscaler",
-    requires: runninghub::REQUIRES,
     ops: {
         POST "run" for User as Order => runninghub::run::<UpscalerInput>,
         GET | POST "queue-status" for User as Read =>

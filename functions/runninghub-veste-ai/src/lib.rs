@@ -29,7 +29,6 @@ impl apps::ToolInput for VesteInput {
 
 shared::function! {
     name: "runninghub-veste-ai",
-    requires: runninghub::REQUIRES,
     ops: {
         POST "run" for User as Order => runninghub::run::<VesteInput>,
         GET | POST "queue-status" for User as Read =>

@@ -59,7 +59,6 @@ impl apps::ToolInput for VideoInput {
 
 shared::function! {
     name: "runninghub-video-upscaler",
-    requires: runninghub::REQUIRES,
     ops: {
         POST "run" for User as Order => runninghub::run::<VideoInput>,
         GET | POST "queue-status" for User as Read =>

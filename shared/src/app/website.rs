@@ -27,9 +27,6 @@ use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
-/// The settings that every website function needs.
-pub const REQUIRES: &[&str] = &["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"];
-
 /// One consumer makes four websites side by side and claims new ones for four minutes, so that the
 /// last ends within the 15 minutes that the platform grants.
 const BOUNDS: Bounds = Bounds { parallel: 4, claim_for_ms: 4 * 60 * 1000 };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use crate::core::config::Config;
+use crate::core::config::{Config, RequiredGroups};
 use crate::core::error::ApiError;
 
 thread_local! {
@@ -15,12 +15,14 @@ thread_local! {
 
 /// Returns the configuration, or a 500 naming the setting that is missing or not valid. A failure
 /// is not cached.
-pub(crate) fn config(env: &Env, required: &[&str]) -> Result<Rc<Config>, ApiError> {
+pub(crate) fn config(env: &Env, required: RequiredGroups) -> Result<Rc<Config>, ApiError> {
     if let Some(known) = PARSED.with_borrow(Clone::clone) {
         return Ok(known);
     }
-    let config =
-        Rc::new(Config::parse(|name| env.var(name).ok().map(|value| value.to_string()), required)?);
+    let config = Rc::new(Config::parse(
+        |name| env.var(name).ok().map(|value| value.to_string()),
+        &required.variables(),
+    )?);
     PARSED.set(Some(Rc::clone(&config)));
     Ok(config)
 }

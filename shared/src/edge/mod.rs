@@ -28,13 +28,4 @@ pub use fetch::Fetch;
 pub use log::log_failure;
 pub use queue::{Batch, serve_queue};
 pub use serve::{answer, request_id, serve};
-/// The settings that every function which submits to Replicate needs.
-pub const REPLICATE_SETTINGS: &[&str] = &[
-    "SUPABASE_URL",
-    "SUPABASE_SERVICE_ROLE_KEY",
-    "FUNCTIONS_URL",
-    "WEBHOOK_SECRET",
-    "REPLICATE_BASE_URL",
-    "REPLICATE_API_TOKEN",
-];
 pub use spec::{Handler, Op, Route, Spec, route};

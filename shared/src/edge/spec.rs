@@ -3,6 +3,7 @@
 use futures_util::future::LocalBoxFuture;
 
 use crate::core::auth::{Policy, Quota};
+use crate::core::config::RequiredGroups;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::reply::Reply;
 use crate::edge::call::Call;
@@ -13,7 +14,7 @@ pub struct Spec {
     pub name: &'static str,
     pub ops: &'static [Op],
     /// The settings that every call needs. `serve` answers 500 without them.
-    pub requires: &'static [&'static str],
+    pub requires: RequiredGroups,
 }
 
 /// The handler of an operation.
@@ -125,7 +126,8 @@ macro_rules! op {
     };
 }
 
-/// Declares a function: its operations and its handlers of the platform's events.
+/// Declares a function: its operations and its handlers of the platform's events. The settings that
+/// it requires are those of the `function.toml` beside its `Cargo.toml`.
 ///
 /// `cron` takes an `async fn(OwnedCx) -> Result<(), ApiError>`. `queue` takes an `async fn(Value,
 /// OwnedCx) -> Result<(), ApiError>` and calls it once for each message.
@@ -133,7 +135,6 @@ macro_rules! op {
 macro_rules! function {
     (
         name: $name:literal,
-        requires: $requires:expr,
         ops: {
             $(
                 $($method:ident)|+ $path:literal for $policy:ident $(as $quota:ident)?
@@ -148,7 +149,7 @@ macro_rules! function {
             ops: &[$(
                 $crate::op!($($method)|+ $path for $policy $(as $quota)? => $handler)
             ),*],
-            requires: $requires,
+            requires: $crate::core::config::required(include_str!("../function.toml")),
         };
 
         #[worker::event(fetch)]
@@ -189,6 +190,7 @@ macro_rules! function {
 mod tests {
     use super::*;
     use crate::core::body::NoInput;
+    use crate::core::config::required;
 
     async fn ok(_: Call, _: NoInput) -> Result<(), ApiError> {
         Ok(())
@@ -197,9 +199,13 @@ mod tests {
     static QUEUE: Spec = Spec {
         name: "queue",
         ops: &[op!(GET | POST "check" for User as Read => ok), op!(POST "" for Provider => ok)],
-        requires: &[],
+        requires: required("\nsettings = []"),
     };
-    static ONE: Spec = Spec { name: "one", ops: &[op!(POST "" for Admin => ok)], requires: &[] };
+    static ONE: Spec = Spec {
+        name: "one",
+        ops: &[op!(POST "" for Admin => ok)],
+        requires: required("\nsettings = []"),
+    };
 
     #[test]
     fn a_path_leads_to_its_operation() {

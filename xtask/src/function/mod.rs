@@ -151,13 +151,11 @@ pub fn all() -> Result<Vec<Function>> {
     declared.iter().map(function).collect()
 }
 
-/// A test-only function: it needs no declaration, and reads what every function reads.
+/// A function that only tests run, outside of `functions/`.
 pub fn of_test(dir: &Path) -> Result<Function> {
     let dir = paths::root().join(dir);
     let name = dir.file_name().context("a function is a folder")?.to_string_lossy().into_owned();
-    let declaration: Declaration =
-        toml::from_str("summary = \"For tests.\"\nsettings = [\"supabase\", \"tokens\"]\n")?;
-    let ops = DeclaredOps::default();
+    let (declaration, ops) = read(&dir)?;
     Ok(Function { dir, ..assemble(&name, &declaration, &ops, &[], &BTreeMap::new())? })
 }
 

@@ -22,17 +22,6 @@ use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use reply::{RunReply, RunningHubStatus};
 
-/// The settings that every RunningHub tool needs.
-pub const REQUIRES: &[&str] = &[
-    "SUPABASE_URL",
-    "SUPABASE_SERVICE_ROLE_KEY",
-    "FUNCTIONS_URL",
-    "WEBHOOK_SECRET",
-    "RUNNINGHUB_BASE_URL",
-    "RUNNINGHUB_API_KEY",
-    "RUNNINGHUB_APPS",
-];
-
 /// The names that every order may carry beside its input.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,6 @@ use shared::edge::Call;
 
 shared::function! {
     name: "panicking",
-    requires: &[],
     ops: {
         POST "" for Public => panic_on_demand,
     },
