@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// Everything the stand-ins need to know about the stack they belong to.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Config {
+pub struct StandInConfig {
     /// Origin = base + 1, providers = base + 3, PostgREST = base + 4, functions = base + 5.
     pub port_base: u16,
     pub jwt_secret: String,
@@ -39,7 +39,7 @@ pub struct SeededUser {
     pub password: String,
 }
 
-impl Config {
+impl StandInConfig {
     /// The port of one process of the stack.
     pub fn port(&self, offset: u16) -> u16 {
         self.port_base.saturating_add(offset)

@@ -18,11 +18,11 @@ pub mod providers;
 pub mod serve;
 
 use anyhow::Context;
-use config::Config;
+use config::StandInConfig;
 use tokio::net::TcpListener;
 
 /// Listens on both ports, prints `ready`, and serves until the process ends.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: StandInConfig) -> anyhow::Result<()> {
     let origin = listen(config.port(1)).await?;
     let providers = listen(config.port(3)).await?;
     let front = front::router(&config)?;

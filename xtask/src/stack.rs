@@ -420,7 +420,7 @@ async fn start_workers(options: &StackOptions, keys: &Keys) -> Result<Process> {
 }
 
 fn script() -> PathBuf {
-    Path::new(&paths::root()).join("stand-ins/workers.mjs")
+    Path::new(&paths::root()).join("xtask/local/workers.mjs")
 }
 
 /// Prints what a user of the stack needs.

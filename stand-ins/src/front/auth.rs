@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use super::session::{Grant, RefreshError};
 use super::token::Claims;
-use super::{Front, Shared, caller};
+use super::{Front, SharedFront, caller};
 use crate::clock;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<SharedFront> {
     Router::new()
         .route("/token", post(token))
         .route("/signup", post(sign_up))
@@ -32,10 +32,10 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn token(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, AuthRefusal> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let field = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     let grant = match query.get("grant_type").map(String::as_str) {
@@ -48,12 +48,12 @@ async fn token(
     Ok(signed_in(&front, &grant))
 }
 
-fn by_password(front: &Front, email: &str, password: &str) -> Result<Grant, Refusal> {
+fn by_password(front: &Front, email: &str, password: &str) -> Result<Grant, AuthRefusal> {
     let grant = front.sessions.by_password(email, password);
     grant.ok_or_else(|| refused(400, "invalid_credentials", "Invalid login credentials"))
 }
 
-fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, Refusal> {
+fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, AuthRefusal> {
     front.sessions.refresh(token).map_err(|error| {
         let (error_code, message) = match error {
             RefreshError::NotFound => {
@@ -67,7 +67,7 @@ fn by_refresh_token(front: &Front, token: &str) -> Result<Grant, Refusal> {
     })
 }
 
-async fn sign_up(State(front): State<Shared>, body: Bytes) -> Result<Response, Refusal> {
+async fn sign_up(State(front): State<SharedFront>, body: Bytes) -> Result<Response, AuthRefusal> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let names_somebody =
         ["email", "phone"].iter().any(|name| body.get(name).is_some_and(|value| !value.is_null()));
@@ -78,7 +78,10 @@ async fn sign_up(State(front): State<Shared>, body: Bytes) -> Result<Response, R
     Ok(signed_in(&front, &front.sessions.anonymous()))
 }
 
-async fn user(State(front): State<Shared>, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn user(
+    State(front): State<SharedFront>,
+    headers: HeaderMap,
+) -> Result<Response, AuthRefusal> {
     let claims = signed_in_claims(&front, &headers)?;
     let message = "User from sub claim in JWT does not exist";
     let user = front.sessions.user(claim(&claims, "sub"));
@@ -87,10 +90,10 @@ async fn user(State(front): State<Shared>, headers: HeaderMap) -> Result<Respons
 }
 
 async fn sign_out(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, AuthRefusal> {
     let claims = signed_in_claims(&front, &headers)?;
     let scope = query.get("scope").map_or("global", String::as_str);
     let (user_id, session_id) = (claim(&claims, "sub"), claim(&claims, "session_id"));
@@ -98,7 +101,7 @@ async fn sign_out(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn jwks(State(front): State<Shared>) -> Response {
+async fn jwks(State(front): State<SharedFront>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=600")], Json(front.signer.jwks())).into_response()
 }
 
@@ -133,7 +136,7 @@ fn signed_in(front: &Front, grant: &Grant) -> Response {
     .into_response()
 }
 
-fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, Refusal> {
+fn signed_in_claims(front: &Front, headers: &HeaderMap) -> Result<Claims, AuthRefusal> {
     let Some(token) = caller::bearer(headers) else {
         return Err(refused(
             401,
@@ -160,17 +163,17 @@ fn claim<'a>(claims: &'a Claims, name: &str) -> &'a str {
 }
 
 /// An error answer in the auth API's shape.
-struct Refusal {
+struct AuthRefusal {
     status: u16,
     error_code: &'static str,
     message: &'static str,
 }
 
-fn refused(status: u16, error_code: &'static str, message: &'static str) -> Refusal {
-    Refusal { status, error_code, message }
+fn refused(status: u16, error_code: &'static str, message: &'static str) -> AuthRefusal {
+    AuthRefusal { status, error_code, message }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for AuthRefusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
         let body = json!({"code": self.status, "error_code": self.error_code, "msg": self.message});

@@ -3,10 +3,10 @@
 use axum::http::{HeaderMap, header};
 
 use super::token::{Claims, Signer};
-use crate::config::Config;
+use crate::config::StandInConfig;
 
 /// The project's keys, old form and new.
-pub(crate) struct Keys {
+pub(crate) struct ProjectKeys {
     pub(crate) anon: String,
     pub(crate) service: String,
     publishable: String,
@@ -19,8 +19,8 @@ pub(crate) enum KeyRole {
     Service,
 }
 
-impl Keys {
-    pub(crate) fn new(config: &Config) -> Self {
+impl ProjectKeys {
+    pub(crate) fn new(config: &StandInConfig) -> Self {
         Self {
             anon: config.anon_key.clone(),
             service: config.service_role_key.clone(),
@@ -51,7 +51,7 @@ impl Keys {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Caller {
+pub(crate) enum ProjectCaller {
     Nobody,
     Anon,
     Service,
@@ -63,15 +63,15 @@ pub(crate) enum Caller {
     Invalid,
 }
 
-impl Caller {
-    pub(crate) fn of(headers: &HeaderMap, keys: &Keys, signer: &Signer) -> Self {
+impl ProjectCaller {
+    pub(crate) fn of(headers: &HeaderMap, keys: &ProjectKeys, signer: &Signer) -> Self {
         match bearer(headers).or_else(|| text(headers, "apikey")) {
             None => Self::Nobody,
             Some(credential) => Self::by(credential, keys, signer),
         }
     }
 
-    fn by(credential: &str, keys: &Keys, signer: &Signer) -> Self {
+    fn by(credential: &str, keys: &ProjectKeys, signer: &Signer) -> Self {
         match keys.role(credential) {
             Some(KeyRole::Anon) => return Self::Anon,
             Some(KeyRole::Service) => return Self::Service,

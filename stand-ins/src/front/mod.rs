@@ -15,36 +15,35 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{any, post};
 
-use crate::client::Client;
-use crate::config::Config;
-use caller::Keys;
+use crate::config::StandInConfig;
+use caller::ProjectKeys;
 use session::Sessions;
 use storage::Storage;
 use token::Signer;
 
 /// What the routes share.
 pub(crate) struct Front {
-    keys: Keys,
+    keys: ProjectKeys,
     signer: Signer,
     sessions: Sessions,
     storage: Storage,
-    client: Client,
+    proxy: proxy::Proxy,
     issuer: String,
     token_lifetime_s: u64,
     rest_url: String,
     functions_url: String,
 }
 
-pub(crate) type Shared = Arc<Front>;
+pub(crate) type SharedFront = Arc<Front>;
 
 /// The routes of the origin.
-pub fn router(config: &Config) -> anyhow::Result<Router> {
+pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
     let front = Arc::new(Front {
-        keys: Keys::new(config),
+        keys: ProjectKeys::new(config),
         signer: Signer::new(config)?,
         sessions: Sessions::new(config),
         storage: Storage::new(config)?,
-        client: Client::new(),
+        proxy: proxy::client(),
         issuer: format!("{}/auth/v1", config.url(1)),
         token_lifetime_s: config.token_lifetime_s,
         rest_url: config.url(4),

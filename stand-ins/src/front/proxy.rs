@@ -7,10 +7,21 @@ use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
-use super::{Front, Shared, caller, cors};
+use super::{Front, SharedFront, caller, cors};
 use crate::clock;
+
+/// A client for this machine that leaves requests as they are.
+pub(super) type Proxy = Client<HttpConnector, Body>;
+
+/// Keeps no idle connection, so that a restarted service is never met on a dead one.
+pub(super) fn client() -> Proxy {
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+}
 
 const REST_PREFIX: &str = "/rest/v1";
 const HOP_HEADERS: [&str; 8] = [
@@ -25,7 +36,7 @@ const HOP_HEADERS: [&str; 8] = [
 ];
 
 /// `/rest/v1/<path>` is `/<path>` at PostgREST.
-pub(super) async fn rest(State(front): State<Shared>, mut request: Request) -> Response {
+pub(super) async fn rest(State(front): State<SharedFront>, mut request: Request) -> Response {
     match rest_credential(&front, request.headers()) {
         Err(message) => {
             let hint = "Double check your Supabase `anon` or `service_role` API key.";
@@ -46,7 +57,7 @@ pub(super) async fn rest(State(front): State<Shared>, mut request: Request) -> R
 }
 
 /// Everything that is not the front door's own belongs to the workers.
-pub(super) async fn functions(State(front): State<Shared>, request: Request) -> Response {
+pub(super) async fn functions(State(front): State<SharedFront>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
     pass(&front, &front.functions_url, path, request).await
 }
@@ -78,7 +89,7 @@ async fn pass(front: &Front, base: &str, path: String, request: Request) -> Resp
     };
     parts.uri = uri;
     remove_hop_headers(&mut parts.headers);
-    match front.client.send(Request::from_parts(parts, body)).await {
+    match front.proxy.request(Request::from_parts(parts, body)).await {
         Ok(mut response) => {
             remove_hop_headers(response.headers_mut());
             response.map(Body::new)

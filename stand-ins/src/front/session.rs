@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::StandInConfig;
 
 /// A used refresh token still works this long, for tabs that refresh at once.
 const REUSE_MS: u64 = 10_000;
 
 #[derive(Clone, Debug)]
-pub(super) struct User {
+pub(super) struct SessionUser {
     pub(super) id: String,
     pub(super) email: String,
     password: Option<String>,
     created_ms: u64,
 }
 
-impl User {
+impl SessionUser {
     pub(super) fn is_anonymous(&self) -> bool {
         self.password.is_none()
     }
@@ -65,7 +65,7 @@ struct Refresh {
 
 /// A signed-in user with a fresh refresh token.
 pub(super) struct Grant {
-    pub(super) user: User,
+    pub(super) user: SessionUser,
     pub(super) session_id: String,
     pub(super) refresh_token: String,
 }
@@ -77,29 +77,33 @@ pub(super) enum RefreshError {
 }
 
 #[derive(Default)]
-struct Inner {
-    users: HashMap<String, User>,
+struct SessionTables {
+    users: HashMap<String, SessionUser>,
     refreshes: HashMap<String, Refresh>,
     signed_out: HashSet<String>,
 }
 
-pub(super) struct Sessions(Mutex<Inner>);
+pub(super) struct Sessions(Mutex<SessionTables>);
 
 impl Sessions {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &StandInConfig) -> Self {
         let created_ms = clock::now_ms();
         let users = config.users.iter().map(|seeded| {
             let password = Some(seeded.password.clone());
-            let user =
-                User { id: seeded.id.clone(), email: seeded.email.clone(), password, created_ms };
+            let user = SessionUser {
+                id: seeded.id.clone(),
+                email: seeded.email.clone(),
+                password,
+                created_ms,
+            };
             (user.id.clone(), user)
         });
-        Self(Mutex::new(Inner { users: users.collect(), ..Inner::default() }))
+        Self(Mutex::new(SessionTables { users: users.collect(), ..SessionTables::default() }))
     }
 
     pub(super) fn by_password(&self, email: &str, password: &str) -> Option<Grant> {
         let mut inner = self.inner();
-        let is_meant = |user: &&User| {
+        let is_meant = |user: &&SessionUser| {
             user.email.eq_ignore_ascii_case(email) && user.password.as_deref() == Some(password)
         };
         let user = inner.users.values().find(is_meant).cloned()?;
@@ -108,7 +112,7 @@ impl Sessions {
 
     pub(super) fn anonymous(&self) -> Grant {
         let mut inner = self.inner();
-        let user = User {
+        let user = SessionUser {
             id: clock::new_uuid(),
             email: String::new(),
             password: None,
@@ -131,7 +135,7 @@ impl Sessions {
         Ok(inner.grant(user, session_id))
     }
 
-    pub(super) fn user(&self, id: &str) -> Option<User> {
+    pub(super) fn user(&self, id: &str) -> Option<SessionUser> {
         self.inner().users.get(id).cloned()
     }
 
@@ -157,13 +161,13 @@ impl Sessions {
         inner.signed_out.extend(ended);
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, SessionTables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    fn grant(&mut self, user: User, session_id: String) -> Grant {
+impl SessionTables {
+    fn grant(&mut self, user: SessionUser, session_id: String) -> Grant {
         let refresh_token = clock::random_hex();
         let refresh =
             Refresh { session_id: session_id.clone(), user_id: user.id.clone(), used_ms: None };

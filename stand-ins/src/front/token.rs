@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::StandInConfig;
 
 pub(crate) type Claims = Map<String, Value>;
 
@@ -60,14 +60,15 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &StandInConfig) -> anyhow::Result<Self> {
         let published = match &config.es256_private_pem {
             None => None,
             Some(pem) => {
                 let key = SigningKey::from_pkcs8_pem(pem)
                     .context("es256_private_pem is no PKCS#8 P-256 key")?;
-                let kid =
-                    clock::hex(&Sha256::digest(key.verifying_key().to_encoded_point(false))[..16]);
+                let kid = base16ct::lower::encode_string(
+                    &Sha256::digest(key.verifying_key().to_encoded_point(false))[..16],
+                );
                 Some(PublishedKey { kid, key })
             }
         };

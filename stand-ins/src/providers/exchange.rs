@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use super::Stand;
-use super::provider::{Answer, Arrival};
+use super::provider::{Arrival, ProviderAnswer};
 use super::script::{Behaviour, Subject};
 use crate::serve::DropConnection;
 
@@ -70,7 +70,7 @@ async fn arrive(request: Request) -> Option<Arrival> {
 
 /// A status or body of the script stands for the provider's own, which then does nothing. With a `code` the
 /// provider words the refusal, and the status belongs to its shape.
-fn scripted(behaviour: &Behaviour) -> Option<Answer> {
+fn scripted(behaviour: &Behaviour) -> Option<ProviderAnswer> {
     if behaviour.code.is_some() || (behaviour.status.is_none() && behaviour.body.is_none()) {
         return None;
     }
@@ -79,10 +79,10 @@ fn scripted(behaviour: &Behaviour) -> Option<Answer> {
         None => {
             let reason =
                 StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-            Answer::text(status, reason.unwrap_or("scripted").to_owned())
+            ProviderAnswer::text(status, reason.unwrap_or("scripted").to_owned())
         }
-        Some(Value::String(text)) => Answer::text(status, text.clone()),
-        Some(body) => Answer::json(status, body),
+        Some(Value::String(text)) => ProviderAnswer::text(status, text.clone()),
+        Some(body) => ProviderAnswer::json(status, body),
     };
     Some(answer)
 }

@@ -17,12 +17,12 @@ use super::Stand;
 use crate::clock;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Files {
+pub(crate) struct ProviderFiles {
     dir: PathBuf,
     base_url: String,
 }
 
-impl Files {
+impl ProviderFiles {
     pub(crate) fn new(dir: PathBuf, base_url: String) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         Ok(Self { dir, base_url })
@@ -59,7 +59,7 @@ pub(super) async fn read(State(stand): State<Stand>, UrlPath(name): UrlPath<Stri
 }
 
 fn content_type(name: &str) -> &'static str {
-    match Files::kind(name) {
+    match ProviderFiles::kind(name) {
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
         "mp4" => "video/mp4",
@@ -70,7 +70,7 @@ fn content_type(name: &str) -> &'static str {
 /// How a file is that is made while it is read.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Made {
+pub(super) struct GeneratedFile {
     bytes: u64,
     /// Whether the answer names its length.
     #[serde(default)]
@@ -84,7 +84,10 @@ pub(super) struct Made {
 }
 
 /// `GET /made/<name>?bytes=…`
-pub(super) async fn make(UrlPath(name): UrlPath<String>, Query(made): Query<Made>) -> Response {
+pub(super) async fn make(
+    UrlPath(name): UrlPath<String>,
+    Query(made): Query<GeneratedFile>,
+) -> Response {
     let mut response = Response::new(Body::from_stream(parts(made)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(&name)));
@@ -94,7 +97,7 @@ pub(super) async fn make(UrlPath(name): UrlPath<String>, Query(made): Query<Made
     response
 }
 
-fn parts(made: Made) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+fn parts(made: GeneratedFile) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     const PART: &[u8] = &[7; 64 * 1024];
     let half = made.bytes / 2;
     stream::unfold((0_u64, false), move |(sent, is_paused)| async move {

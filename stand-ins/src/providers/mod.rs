@@ -39,10 +39,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::config::Config;
-use files::Files;
+use crate::config::StandInConfig;
+use files::ProviderFiles;
 use log::Log;
-use provider::Provider;
+use provider::StandInProvider;
 use script::Script;
 use work_time::{FinishRequest, RunningTasks};
 
@@ -54,16 +54,16 @@ const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 struct Stand {
     script: Arc<Script>,
     log: Arc<Log>,
-    files: Files,
+    files: ProviderFiles,
     running: RunningTasks,
-    providers: Arc<Vec<Arc<dyn Provider>>>,
+    providers: Arc<Vec<Arc<dyn StandInProvider>>>,
 }
 
 /// What a provider works with.
 #[derive(Clone)]
 struct ProviderTools {
     client: Client,
-    files: Files,
+    files: ProviderFiles,
     log: Arc<Log>,
     running: RunningTasks,
 }
@@ -75,9 +75,9 @@ impl Stand {
 }
 
 /// The routes of the providers' port.
-pub fn router(config: &Config) -> anyhow::Result<Router> {
+pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
     let log = Arc::new(Log::default());
-    let files = Files::new(config.storage_dir.join(".providers"), config.url(3))?;
+    let files = ProviderFiles::new(config.storage_dir.join(".providers"), config.url(3))?;
     let running = RunningTasks::default();
     let tools = ProviderTools {
         client: Client::new(),
@@ -89,7 +89,7 @@ pub fn router(config: &Config) -> anyhow::Result<Router> {
     let replicate = replicate::Replicate::new(config, tools.clone());
     let gemini = gemini::Gemini::new(config, tools);
     let llm = llm::Llm::new(config, running.clone());
-    let providers: Vec<Arc<dyn Provider>> =
+    let providers: Vec<Arc<dyn StandInProvider>> =
         vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini), Arc::new(llm)];
     let stand =
         Stand { script: Arc::default(), log, files, running, providers: Arc::new(providers) };

@@ -65,7 +65,7 @@ pub(crate) struct Concern {
 
 /// An answer, before delays and losses.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ProviderAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
@@ -110,7 +110,7 @@ impl Chunks {
     }
 }
 
-impl Answer {
+impl ProviderAnswer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
@@ -153,10 +153,10 @@ impl Answer {
     }
 }
 
-pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+pub(crate) type Answering<'a> = Pin<Box<dyn Future<Output = ProviderAnswer> + Send + 'a>>;
 
 /// A provider, mounted at `/<name>/…`.
-pub(crate) trait Provider: Send + Sync {
+pub(crate) trait StandInProvider: Send + Sync {
     fn name(&self) -> &'static str;
     fn concern(&self, arrival: &Arrival) -> Concern;
     fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a>;

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use stand_ins::{config::Config, front, providers, serve};
+use stand_ins::{config::StandInConfig, front, providers, serve};
 use tokio::net::TcpListener;
 
 pub(crate) const USER: &str = "00000000-0000-4000-8000-000000000001";
@@ -43,7 +43,7 @@ pub(crate) async fn start(extra: Value) -> Running {
         "storage_dir": format!("{}/{}-{base}", env!("CARGO_TARGET_TMPDIR"), std::process::id()),
     });
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    let config: Config = serde_json::from_value(config).unwrap();
+    let config: StandInConfig = serde_json::from_value(config).unwrap();
     tokio::spawn(serve::serve(origin, front::router(&config).unwrap()));
     tokio::spawn(serve::serve(providers, providers::router(&config).unwrap()));
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();

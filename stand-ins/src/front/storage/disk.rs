@@ -245,7 +245,7 @@ async fn receive(
         file.write_all(&chunk).await?;
     }
     file.flush().await?;
-    Ok((size, format!("\"{}\"", clock::hex(&hash.finalize()[..16]))))
+    Ok((size, format!("\"{}\"", base16ct::lower::encode_string(&hash.finalize()[..16]))))
 }
 
 fn chunks(file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {

@@ -17,13 +17,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-use super::Shared;
-use super::caller::Caller;
+use super::SharedFront;
+use super::caller::ProjectCaller;
 use super::token::Secret;
 use crate::clock;
-use crate::config::Config;
+use crate::config::StandInConfig;
 use disk::{Disk, ObjectPath, Stored};
-use refusal::Refusal;
+use refusal::StorageRefusal;
 
 pub(super) const USER_BUCKET: &str = "uploads";
 
@@ -36,7 +36,7 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn new(config: &StandInConfig) -> anyhow::Result<Self> {
         let secret = Secret::new(format!("storage {}", config.jwt_secret).as_bytes());
         let disk = Disk::new(config.storage_dir.clone())?;
         Ok(Self { disk, buckets: config.buckets.clone(), secret, down: Mutex::default() })
@@ -47,19 +47,23 @@ impl Storage {
     }
 
     /// The object that a request reads; an impossible name is one that does not exist.
-    fn readable(&self, path: &str) -> Result<ObjectPath, Refusal> {
-        ObjectPath::of(path).ok_or_else(Refusal::no_object)?;
+    fn readable(&self, path: &str) -> Result<ObjectPath, StorageRefusal> {
+        ObjectPath::of(path).ok_or_else(StorageRefusal::no_object)?;
         self.object(path)
     }
 
     /// `<bucket>/<path>` of a URL.
-    fn object(&self, path: &str) -> Result<ObjectPath, Refusal> {
-        let object = ObjectPath::of(path).ok_or_else(|| Refusal::invalid_key(path))?;
-        if self.buckets.contains(&object.bucket) { Ok(object) } else { Err(Refusal::no_bucket()) }
+    fn object(&self, path: &str) -> Result<ObjectPath, StorageRefusal> {
+        let object = ObjectPath::of(path).ok_or_else(|| StorageRefusal::invalid_key(path))?;
+        if self.buckets.contains(&object.bucket) {
+            Ok(object)
+        } else {
+            Err(StorageRefusal::no_bucket())
+        }
     }
 }
 
-pub(super) fn routes(front: &Shared) -> Router<Shared> {
+pub(super) fn routes(front: &SharedFront) -> Router<SharedFront> {
     Router::new()
         .route("/object/upload/sign/{*path}", post(write::sign).put(write::upload_signed))
         .route("/object/info/public/{*path}", get(info_public))
@@ -84,7 +88,7 @@ pub(super) struct Misbehaviour {
 
 /// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until `{"down":false}`.
 pub(super) async fn misbehave(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Json(wanted): Json<Misbehaviour>,
 ) -> Json<Value> {
     let down = wanted.down.then(|| wanted.status.unwrap_or(503));
@@ -92,7 +96,7 @@ pub(super) async fn misbehave(
     Json(json!({"ok": true}))
 }
 
-async fn while_up(State(front): State<Shared>, request: Request, next: Next) -> Response {
+async fn while_up(State(front): State<SharedFront>, request: Request, next: Next) -> Response {
     match front.storage.down() {
         None => next.run(request).await,
         Some(status) => {
@@ -104,49 +108,53 @@ async fn while_up(State(front): State<Shared>, request: Request, next: Next) -> 
 }
 
 async fn info(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let object = front.storage.readable(&path)?;
     may_read(&front, &headers, &object)?;
     shown(&front, &object).await
 }
 
 async fn info_public(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     shown(&front, &front.storage.readable(&path)?).await
 }
 
 async fn read(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let object = front.storage.readable(&path)?;
     may_read(&front, &headers, &object)?;
     content(&front, &object, &query).await
 }
 
 async fn read_public(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     content(&front, &front.storage.readable(&path)?, &query).await
 }
 
 /// A service key reads everything, a user their own folder. What may not be read is not there.
-fn may_read(front: &Shared, headers: &HeaderMap, object: &ObjectPath) -> Result<(), Refusal> {
-    match Caller::of(headers, &front.keys, &front.signer) {
-        Caller::Service => Ok(()),
-        Caller::User { id, .. } if object.folder() == id => Ok(()),
-        Caller::Nobody => Err(Refusal::no_credential()),
-        Caller::Invalid => Err(Refusal::bad_token()),
-        Caller::Anon | Caller::User { .. } => Err(Refusal::no_object()),
+fn may_read(
+    front: &SharedFront,
+    headers: &HeaderMap,
+    object: &ObjectPath,
+) -> Result<(), StorageRefusal> {
+    match ProjectCaller::of(headers, &front.keys, &front.signer) {
+        ProjectCaller::Service => Ok(()),
+        ProjectCaller::User { id, .. } if object.folder() == id => Ok(()),
+        ProjectCaller::Nobody => Err(StorageRefusal::no_credential()),
+        ProjectCaller::Invalid => Err(StorageRefusal::bad_token()),
+        ProjectCaller::Anon | ProjectCaller::User { .. } => Err(StorageRefusal::no_object()),
     }
 }
 
@@ -160,15 +168,15 @@ pub(super) struct Listing {
 
 /// The objects of one folder whose names begin like that, to a service key.
 async fn list(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(bucket): Path<String>,
     headers: HeaderMap,
     Json(listing): Json<Listing>,
-) -> Result<Response, Refusal> {
-    match Caller::of(&headers, &front.keys, &front.signer) {
-        Caller::Service => {}
-        Caller::Invalid => return Err(Refusal::bad_token()),
-        _ => return Err(Refusal::no_credential()),
+) -> Result<Response, StorageRefusal> {
+    match ProjectCaller::of(&headers, &front.keys, &front.signer) {
+        ProjectCaller::Service => {}
+        ProjectCaller::Invalid => return Err(StorageRefusal::bad_token()),
+        _ => return Err(StorageRefusal::no_credential()),
     }
     // A name is needed only to ask for the folder it would lie in.
     let object =
@@ -179,8 +187,8 @@ async fn list(
     Ok(Json(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()).into_response())
 }
 
-async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal> {
-    let meta = front.storage.disk.meta(object).await.ok_or_else(Refusal::no_object)?;
+async fn shown(front: &SharedFront, object: &ObjectPath) -> Result<Response, StorageRefusal> {
+    let meta = front.storage.disk.meta(object).await.ok_or_else(StorageRefusal::no_object)?;
     let body = json!({
         "id": meta.id,
         "name": object.path,
@@ -198,12 +206,12 @@ async fn shown(front: &Shared, object: &ObjectPath) -> Result<Response, Refusal>
 }
 
 async fn content(
-    front: &Shared,
+    front: &SharedFront,
     object: &ObjectPath,
     query: &HashMap<String, String>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let Stored { meta, body } =
-        front.storage.disk.open(object).await.ok_or_else(Refusal::no_object)?;
+        front.storage.disk.open(object).await.ok_or_else(StorageRefusal::no_object)?;
     let mut response = Response::new(body);
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {

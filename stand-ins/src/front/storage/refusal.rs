@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct StorageRefusal {
     http: StatusCode,
     status: u16,
     code: &'static str,
@@ -15,7 +15,7 @@ pub(super) struct Refusal {
     message: String,
 }
 
-impl Refusal {
+impl StorageRefusal {
     fn new(status: u16, code: &'static str, error: &'static str, message: &str) -> Self {
         Self { http: StatusCode::BAD_REQUEST, status, code, error, message: message.to_owned() }
     }
@@ -84,7 +84,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for StorageRefusal {
     fn into_response(self) -> Response {
         let body = json!({
             "statusCode": self.status.to_string(),

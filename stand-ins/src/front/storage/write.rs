@@ -15,32 +15,32 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::disk::{Description, ObjectPath, WriteError};
-use super::{Refusal, Storage, USER_BUCKET};
+use super::{Storage, StorageRefusal, USER_BUCKET};
 use crate::clock;
-use crate::front::Shared;
-use crate::front::caller::{Caller, text};
+use crate::front::SharedFront;
+use crate::front::caller::{ProjectCaller, text};
 
 /// As long as hosted projects give.
 const UPLOAD_TOKEN_LIFETIME_S: u64 = 7200;
 
 /// The right to upload is checked now; the token stands for it later.
 pub(super) async fn sign(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let storage = &front.storage;
     let object = storage.object(&path)?;
-    let owner = match Caller::of(&headers, &front.keys, &front.signer) {
-        Caller::Service => None,
-        Caller::User { id, .. } if object.bucket == USER_BUCKET && object.folder() == id => {
+    let owner = match ProjectCaller::of(&headers, &front.keys, &front.signer) {
+        ProjectCaller::Service => None,
+        ProjectCaller::User { id, .. } if object.bucket == USER_BUCKET && object.folder() == id => {
             Some(id)
         }
         other => return Err(refusal(&other)),
     };
     let upsert = wants_upsert(&headers);
     if !upsert && storage.disk.meta(&object).await.is_some() {
-        return Err(Refusal::duplicate());
+        return Err(StorageRefusal::duplicate());
     }
     let (name, now) = (object.to_string(), clock::now_s());
     let claims = json!({"url": name, "owner": owner, "upsert": upsert, "iat": now, "exp": now + UPLOAD_TOKEN_LIFETIME_S});
@@ -51,18 +51,18 @@ pub(super) async fn sign(
 
 /// The token is the only credential, and good for this one object.
 pub(super) async fn upload_signed(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let object = front.storage.object(&path)?;
     let claims = query
         .get("token")
         .and_then(|token| front.storage.secret.claims(token))
-        .ok_or_else(Refusal::bad_upload_token)?;
+        .ok_or_else(StorageRefusal::bad_upload_token)?;
     if claims.get("url").and_then(Value::as_str) != Some(object.to_string().as_str()) {
-        return Err(Refusal::bad_upload_token());
+        return Err(StorageRefusal::bad_upload_token());
     }
     let upsert = claims.get("upsert").and_then(Value::as_bool).unwrap_or_default();
     store(&front.storage, &object, upsert, request).await?;
@@ -70,29 +70,29 @@ pub(super) async fn upload_signed(
 }
 
 pub(super) async fn upload(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let upsert = wants_upsert(request.headers());
     write(&front, &path, upsert, request).await
 }
 
 pub(super) async fn replace(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     write(&front, &path, true, request).await
 }
 
 /// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, which name whole paths.
 pub(super) async fn remove(
-    State(front): State<Shared>,
+    State(front): State<SharedFront>,
     Path(path): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     service_only(&front, &headers)?;
     if path.contains('/') {
         let object = front.storage.object(&path)?;
@@ -100,14 +100,14 @@ pub(super) async fn remove(
         return if removed {
             Ok(Json(json!({"message": "Successfully deleted"})).into_response())
         } else {
-            Err(Refusal::no_object())
+            Err(StorageRefusal::no_object())
         };
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let names = body
         .get("prefixes")
         .and_then(Value::as_array)
-        .ok_or_else(|| Refusal::bad_request("prefixes missing"))?;
+        .ok_or_else(|| StorageRefusal::bad_request("prefixes missing"))?;
     let mut removed = Vec::new();
     for name in names.iter().filter_map(Value::as_str) {
         let object = front.storage.object(&format!("{path}/{name}"))?;
@@ -119,29 +119,31 @@ pub(super) async fn remove(
 }
 
 async fn write(
-    front: &Shared,
+    front: &SharedFront,
     path: &str,
     upsert: bool,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, StorageRefusal> {
     let object = front.storage.object(path)?;
     service_only(front, request.headers())?;
     let id = store(&front.storage, &object, upsert, request).await?;
     Ok(Json(json!({"Key": object.to_string(), "Id": id})).into_response())
 }
 
-fn service_only(front: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
-    match Caller::of(headers, &front.keys, &front.signer) {
-        Caller::Service => Ok(()),
+fn service_only(front: &SharedFront, headers: &HeaderMap) -> Result<(), StorageRefusal> {
+    match ProjectCaller::of(headers, &front.keys, &front.signer) {
+        ProjectCaller::Service => Ok(()),
         other => Err(refusal(&other)),
     }
 }
 
-fn refusal(caller: &Caller) -> Refusal {
+fn refusal(caller: &ProjectCaller) -> StorageRefusal {
     match caller {
-        Caller::Nobody => Refusal::no_credential(),
-        Caller::Invalid => Refusal::bad_token(),
-        Caller::Anon | Caller::Service | Caller::User { .. } => Refusal::not_allowed(),
+        ProjectCaller::Nobody => StorageRefusal::no_credential(),
+        ProjectCaller::Invalid => StorageRefusal::bad_token(),
+        ProjectCaller::Anon | ProjectCaller::Service | ProjectCaller::User { .. } => {
+            StorageRefusal::not_allowed()
+        }
     }
 }
 
@@ -155,7 +157,7 @@ async fn store(
     object: &ObjectPath,
     upsert: bool,
     mut request: Request,
-) -> Result<String, Refusal> {
+) -> Result<String, StorageRefusal> {
     let headers = request.headers().clone();
     let is_form = text(&headers, CONTENT_TYPE.as_str())
         .is_some_and(|kind| kind.starts_with("multipart/form-data"));
@@ -171,10 +173,12 @@ async fn store(
     DefaultBodyLimit::disable().apply(&mut request);
     let mut fields = Multipart::from_request(request, &())
         .await
-        .map_err(|error| Refusal::bad_request(&error.body_text()))?;
+        .map_err(|error| StorageRefusal::bad_request(&error.body_text()))?;
     let mut description = Description::default();
-    while let Some(field) =
-        fields.next_field().await.map_err(|error| Refusal::bad_request(&error.body_text()))?
+    while let Some(field) = fields
+        .next_field()
+        .await
+        .map_err(|error| StorageRefusal::bad_request(&error.body_text()))?
     {
         let name = field.name().unwrap_or_default().to_owned();
         if name.is_empty() || field.file_name().is_some() {
@@ -188,14 +192,15 @@ async fn store(
             )
             .await;
         }
-        let value = field.text().await.map_err(|error| Refusal::bad_request(&error.body_text()))?;
+        let value =
+            field.text().await.map_err(|error| StorageRefusal::bad_request(&error.body_text()))?;
         match name.as_str() {
             "cacheControl" => description.cache_control = Some(format!("max-age={value}")),
             "metadata" => description.user_metadata = serde_json::from_str(&value).ok(),
             _ => {}
         }
     }
-    Err(Refusal::bad_request("The form has no file"))
+    Err(StorageRefusal::bad_request("The form has no file"))
 }
 
 fn data(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> {
@@ -209,12 +214,12 @@ async fn put(
     upsert: bool,
     description: Description,
     chunks: impl Stream<Item = std::io::Result<Bytes>>,
-) -> Result<String, Refusal> {
+) -> Result<String, StorageRefusal> {
     storage.disk.write(object, bytes_max(object), upsert, description, chunks).await.map_err(
         |error| match error {
-            WriteError::Exists => Refusal::duplicate(),
-            WriteError::TooLarge => Refusal::too_large(),
-            WriteError::Io(error) => Refusal::internal(&error.to_string()),
+            WriteError::Exists => StorageRefusal::duplicate(),
+            WriteError::TooLarge => StorageRefusal::too_large(),
+            WriteError::Io(error) => StorageRefusal::internal(&error.to_string()),
         },
     )
 }

@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::ProviderTools;
-use super::provider::{Answer, Answering, Arrival, Concern, Provider};
+use super::provider::{Answering, Arrival, Concern, ProviderAnswer, StandInProvider};
 use super::script::Behaviour;
 use super::work_time::RunningTasks;
 use crate::client::Client;
-use crate::config::Config;
-use request::{Refusal, Wanted};
+use crate::config::StandInConfig;
+use request::{GeminiRefusal, Wanted};
 
 const NAME: &str = "gemini";
 const LOCAL_KEYS: [&str; 2] = ["gemini-local-key", "gemini-local-key-2"];
@@ -40,13 +40,13 @@ pub(super) struct Gemini {
 }
 
 impl Gemini {
-    pub(super) fn new(config: &Config, tools: ProviderTools) -> Self {
+    pub(super) fn new(config: &StandInConfig, tools: ProviderTools) -> Self {
         let usual = || LOCAL_KEYS.map(str::to_owned).to_vec();
         let keys = config.provider_keys.get(NAME).cloned().unwrap_or_else(usual);
         Self { keys, client: tools.client, running: tools.running }
     }
 
-    async fn generate(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+    async fn generate(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let wanted = match request::read(arrival, arrival.route(NAME), &self.keys) {
             Ok(wanted) => wanted,
             Err(refusal) => return refused(&refusal),
@@ -63,7 +63,7 @@ impl Gemini {
         time.queued().await;
         time.worked().await;
         if let Some(reason) = &behaviour.fail {
-            return refused(&Refusal {
+            return refused(&GeminiRefusal {
                 status: 500,
                 word: "INTERNAL",
                 message: reason.clone(),
@@ -78,37 +78,38 @@ impl Gemini {
         let drawn = tokio::task::spawn_blocking(move || draw::card(&prompt, ratio, &images)).await;
         match drawn {
             Ok(Ok(picture)) => with_picture(&picture, wanted.with_text),
-            _ => refused(&Refusal::internal()),
+            _ => refused(&GeminiRefusal::internal()),
         }
     }
 
     /// The pictures that the request holds or names, as the model sees them.
-    async fn images(&self, wanted: &Wanted) -> Result<Vec<Vec<u8>>, Refusal> {
+    async fn images(&self, wanted: &Wanted) -> Result<Vec<Vec<u8>>, GeminiRefusal> {
         let mut images = wanted.inline.clone();
         for url in &wanted.urls {
             let fetched = self.client.download(url, IMAGE_BYTES_MAX, FETCH_LIMIT).await;
-            let (_, bytes) = fetched
-                .map_err(|_| Refusal::invalid("Cannot fetch content from the provided URL."))?;
-            images.push(bytes.to_vec());
+            let bytes = fetched.map_err(|_| {
+                GeminiRefusal::invalid("Cannot fetch content from the provided URL.")
+            })?;
+            images.push(bytes);
         }
         match images.iter().all(|bytes| image::guess_format(bytes).is_ok()) {
             true => Ok(images),
-            false => Err(Refusal::invalid("Unable to process input image.")),
+            false => Err(GeminiRefusal::invalid("Unable to process input image.")),
         }
     }
 }
 
-fn refused(refusal: &Refusal) -> Answer {
-    let Refusal { status, word, message, details } = refusal;
+fn refused(refusal: &GeminiRefusal) -> ProviderAnswer {
+    let GeminiRefusal { status, word, message, details } = refusal;
     let mut error = json!({"code": status, "message": message, "status": word});
     if details.as_array().is_some_and(|details| !details.is_empty()) {
         error["details"] = details.clone();
     }
-    Answer::json(*status, &json!({"error": error}))
+    ProviderAnswer::json(*status, &json!({"error": error}))
 }
 
 /// An interim picture first, marked as a thought, then words where they were asked for, then the picture.
-fn with_picture(picture: &[u8], with_text: bool) -> Answer {
+fn with_picture(picture: &[u8], with_text: bool) -> ProviderAnswer {
     let inline = json!({"mimeType": "image/png", "data": STANDARD.encode(picture)});
     let mut parts = vec![
         json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "dGhvdWdodA=="}}),
@@ -122,26 +123,26 @@ fn with_picture(picture: &[u8], with_text: bool) -> Answer {
     )
 }
 
-fn answered(candidates: &Value) -> Answer {
+fn answered(candidates: &Value) -> ProviderAnswer {
     let usage =
         json!({"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300});
-    Answer::json(
+    ProviderAnswer::json(
         200,
         &json!({"candidates": candidates, "usageMetadata": usage, "responseId": crate::clock::random_hex()}),
     )
 }
 
 /// A blocked prompt has no candidates at all; any other reason ends a candidate without a picture.
-fn without_picture(reason: &str) -> Answer {
+fn without_picture(reason: &str) -> ProviderAnswer {
     if let Some(blocked) = reason.strip_prefix("blocked:") {
-        return Answer::json(200, &json!({"promptFeedback": {"blockReason": blocked}}));
+        return ProviderAnswer::json(200, &json!({"promptFeedback": {"blockReason": blocked}}));
     }
     answered(
         &json!([{"content": {"role": "model", "parts": [{"text": "I could not."}]}, "finishReason": reason, "index": 0}]),
     )
 }
 
-impl Provider for Gemini {
+impl StandInProvider for Gemini {
     fn name(&self) -> &'static str {
         NAME
     }

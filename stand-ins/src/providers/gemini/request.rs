@@ -31,14 +31,14 @@ pub(super) struct Wanted {
 
 /// An error as Google words it.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct GeminiRefusal {
     pub(super) status: u16,
     pub(super) word: &'static str,
     pub(super) message: String,
     pub(super) details: Value,
 }
 
-impl Refusal {
+impl GeminiRefusal {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self { status: 400, word: "INVALID_ARGUMENT", message: message.into(), details: json!([]) }
     }
@@ -51,7 +51,7 @@ impl Refusal {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
+struct GeminiBody {
     contents: Vec<Content>,
     generation_config: GenerationConfig,
 }
@@ -60,12 +60,12 @@ struct Body {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Content {
     role: String,
-    parts: Vec<Part>,
+    parts: Vec<GeminiPart>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Part {
+struct GeminiPart {
     text: Option<String>,
     inline_data: Option<InlineData>,
     file_data: Option<FileData>,
@@ -99,85 +99,96 @@ struct ImageConfig {
     image_size: Option<String>,
 }
 
-pub(super) fn read(arrival: &Arrival, route: &str, keys: &[String]) -> Result<Wanted, Refusal> {
+pub(super) fn read(
+    arrival: &Arrival,
+    route: &str,
+    keys: &[String],
+) -> Result<Wanted, GeminiRefusal> {
     let model = route
         .strip_prefix("/v1beta/models/")
         .and_then(|rest| rest.strip_suffix(":generateContent"));
-    let not_found =
-        |message: String| Refusal { status: 404, word: "NOT_FOUND", message, details: json!([]) };
+    let not_found = |message: String| GeminiRefusal {
+        status: 404,
+        word: "NOT_FOUND",
+        message,
+        details: json!([]),
+    };
     let (Some(model), &Method::POST) = (model, &arrival.method) else {
         return Err(not_found("Requested entity was not found.".to_owned()));
     };
     if !arrival.header("x-goog-api-key").is_some_and(|key| keys.iter().any(|known| known == key)) {
         let info = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"});
         let message = "API key not valid. Please pass a valid API key.";
-        return Err(Refusal { details: json!([info]), ..Refusal::invalid(message) });
+        return Err(GeminiRefusal { details: json!([info]), ..GeminiRefusal::invalid(message) });
     }
     if !MODELS.contains(&model) {
         return Err(not_found(format!("models/{model} is not found for API version v1beta.")));
     }
-    let body: Body = serde_json::from_slice(&arrival.bytes)
-        .map_err(|error| Refusal::invalid(format!("Invalid JSON payload received. {error}")))?;
+    let body: GeminiBody = serde_json::from_slice(&arrival.bytes).map_err(|error| {
+        GeminiRefusal::invalid(format!("Invalid JSON payload received. {error}"))
+    })?;
     let mut wanted = configured(&body.generation_config)?;
     let [content] = body.contents.as_slice() else {
-        return Err(Refusal::invalid("Please use one content."));
+        return Err(GeminiRefusal::invalid("Please use one content."));
     };
     if content.role != "user" || content.parts.is_empty() {
-        return Err(Refusal::invalid("Please use a valid role and at least one part."));
+        return Err(GeminiRefusal::invalid("Please use a valid role and at least one part."));
     }
     for part in &content.parts {
         add(&mut wanted, part)?;
     }
     if wanted.prompt.trim().is_empty() {
-        return Err(Refusal::invalid("Please say what to draw."));
+        return Err(GeminiRefusal::invalid("Please say what to draw."));
     }
     Ok(wanted)
 }
 
-fn configured(config: &GenerationConfig) -> Result<Wanted, Refusal> {
+fn configured(config: &GenerationConfig) -> Result<Wanted, GeminiRefusal> {
     let modalities: Vec<&str> = config.response_modalities.iter().map(String::as_str).collect();
     if modalities != ["IMAGE"] && modalities != ["TEXT", "IMAGE"] {
-        return Err(Refusal::invalid(
+        return Err(GeminiRefusal::invalid(
             "The requested combination of response modalities is not supported.",
         ));
     }
     let image = config.image_config.as_ref();
     let ratio = image.and_then(|image| image.aspect_ratio.as_deref()).unwrap_or("1:1");
     if !RATIOS.contains(&ratio) {
-        return Err(Refusal::invalid("aspect_ratio must be one of the supported values"));
+        return Err(GeminiRefusal::invalid("aspect_ratio must be one of the supported values"));
     }
     if image
         .and_then(|image| image.image_size.as_deref())
         .is_some_and(|size| !["1K", "2K", "4K"].contains(&size))
     {
-        return Err(Refusal::invalid("image_size must be one of 1K, 2K, 4K"));
+        return Err(GeminiRefusal::invalid("image_size must be one of 1K, 2K, 4K"));
     }
     let (wide, high) = ratio.split_once(':').unwrap_or_default();
     let ratio = (wide.parse().unwrap_or(1), high.parse().unwrap_or(1));
     Ok(Wanted { ratio, with_text: modalities.len() == 2, ..Wanted::default() })
 }
 
-fn add(wanted: &mut Wanted, part: &Part) -> Result<(), Refusal> {
+fn add(wanted: &mut Wanted, part: &GeminiPart) -> Result<(), GeminiRefusal> {
     match part {
-        Part { text: Some(text), inline_data: None, file_data: None } => {
+        GeminiPart { text: Some(text), inline_data: None, file_data: None } => {
             wanted.prompt.push_str(text)
         }
-        Part { text: None, inline_data: Some(data), file_data: None }
+        GeminiPart { text: None, inline_data: Some(data), file_data: None }
             if data.mime_type.starts_with("image/") =>
         {
             let bytes = STANDARD.decode(&data.data);
-            wanted.inline.push(bytes.map_err(|_| Refusal::invalid("Base64 decoding failed."))?);
+            wanted
+                .inline
+                .push(bytes.map_err(|_| GeminiRefusal::invalid("Base64 decoding failed."))?);
         }
-        Part { text: None, inline_data: None, file_data: Some(file) }
+        GeminiPart { text: None, inline_data: None, file_data: Some(file) }
             if is_fetchable(&file.file_uri) =>
         {
             if file.mime_type.as_deref().is_some_and(|kind| !kind.starts_with("image/")) {
-                return Err(Refusal::invalid("Unsupported MIME type."));
+                return Err(GeminiRefusal::invalid("Unsupported MIME type."));
             }
             wanted.urls.push(file.file_uri.clone());
         }
         _ => {
-            return Err(Refusal::invalid(
+            return Err(GeminiRefusal::invalid(
                 "A part must have exactly one field of data that can be read.",
             ));
         }

@@ -17,10 +17,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::provider::{Answer, Answering, Arrival, Chunks, Concern, Provider};
+use super::provider::{Answering, Arrival, Chunks, Concern, ProviderAnswer, StandInProvider};
 use super::script::Behaviour;
 use super::work_time::{RunningTasks, WorkTime};
-use crate::config::Config;
+use crate::config::StandInConfig;
 use request::Asked;
 
 const NAME: &str = "llm";
@@ -32,7 +32,7 @@ const BEFORE_FAULT: usize = 6;
 
 /// The two APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Api {
+enum LlmApi {
     OpenAi,
     Anthropic,
 }
@@ -45,17 +45,17 @@ pub(super) struct Llm {
 }
 
 impl Llm {
-    pub(super) fn new(config: &Config, running: RunningTasks) -> Self {
+    pub(super) fn new(config: &StandInConfig, running: RunningTasks) -> Self {
         let keys =
             config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
         Self { keys, resets: watch::Sender::new(0), running }
     }
 
-    fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+    fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let api = match arrival.route(NAME) {
-            "/v1/chat/completions" => Api::OpenAi,
-            "/v1/messages" => Api::Anthropic,
-            _ => return Answer::text(404, "Not Found".to_owned()),
+            "/v1/chat/completions" => LlmApi::OpenAi,
+            "/v1/messages" => LlmApi::Anthropic,
+            _ => return ProviderAnswer::text(404, "Not Found".to_owned()),
         };
         let asked = match request::read(api, arrival, &self.keys) {
             Ok(asked) => asked,
@@ -68,7 +68,7 @@ impl Llm {
         };
         if !asked.stream {
             let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
-            return Answer::json(200, &wording::whole(api, &asked.model, &text, end));
+            return ProviderAnswer::json(200, &wording::whole(api, &asked.model, &text, end));
         }
         // `work_ms` is spread over the events; the clock only holds a stream until it is finished.
         let spread = Behaviour { work_ms: Some(0), ..behaviour.clone() };
@@ -78,12 +78,12 @@ impl Llm {
 
     fn stream(
         &self,
-        api: Api,
+        api: LlmApi,
         asked: &Asked,
         text: &str,
         behaviour: &Behaviour,
         time: WorkTime,
-    ) -> Answer {
+    ) -> ProviderAnswer {
         let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
         // An answer that is cut off ends in the middle.
         let text = if matches!(end, "length" | "max_tokens") {
@@ -102,7 +102,7 @@ impl Llm {
         let pause =
             Duration::from_millis(behaviour.work_ms.unwrap_or(0) / events.len().max(1) as u64);
         let hang = behaviour.hang.then(|| self.resets.subscribe());
-        Answer::stream(Chunks { list: events, pause, time, hang })
+        ProviderAnswer::stream(Chunks { list: events, pause, time, hang })
     }
 }
 
@@ -119,7 +119,7 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-impl Api {
+impl LlmApi {
     /// Its word for an answer that is whole.
     fn whole(self) -> &'static str {
         match self {
@@ -129,7 +129,7 @@ impl Api {
     }
 }
 
-impl Provider for Llm {
+impl StandInProvider for Llm {
     fn name(&self) -> &'static str {
         NAME
     }

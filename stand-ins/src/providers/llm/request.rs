@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Api, wording};
-use crate::providers::provider::{Answer, Arrival};
+use super::{LlmApi, wording};
+use crate::providers::provider::{Arrival, ProviderAnswer};
 
 /// A request that was taken.
 pub(super) struct Asked {
@@ -41,25 +41,29 @@ const MESSAGE_FIELDS: &[&str] = &[
 const VERSIONS: &[&str] = &["2023-06-01", "2026-10-21"];
 
 /// The request, or the refusal that the API gives.
-pub(super) fn read(api: Api, arrival: &Arrival, keys: &[String]) -> Result<Asked, Answer> {
+pub(super) fn read(
+    api: LlmApi,
+    arrival: &Arrival,
+    keys: &[String],
+) -> Result<Asked, ProviderAnswer> {
     if arrival.method != axum::http::Method::POST {
         return Err(wording::refusal(api, 405, "invalid_request_error", "method not allowed"));
     }
     let key = match api {
-        Api::OpenAi => {
+        LlmApi::OpenAi => {
             arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
         }
-        Api::Anthropic => arrival.header("x-api-key"),
+        LlmApi::Anthropic => arrival.header("x-api-key"),
     };
     if !key.is_some_and(|key| keys.iter().any(|known| known == key)) {
-        let word = if api == Api::OpenAi { "invalid_api_key" } else { "authentication_error" };
+        let word = if api == LlmApi::OpenAi { "invalid_api_key" } else { "authentication_error" };
         return Err(wording::refusal(api, 401, word, "the key is not known"));
     }
     let bad = |text: &str| wording::refusal(api, 400, "invalid_request_error", text);
     let Some(Value::Object(body)) = arrival.json() else {
         return Err(bad("the body is no JSON object"));
     };
-    let fields = if api == Api::OpenAi { CHAT_FIELDS } else { MESSAGE_FIELDS };
+    let fields = if api == LlmApi::OpenAi { CHAT_FIELDS } else { MESSAGE_FIELDS };
     if let Some(unknown) = body.keys().find(|name| !fields.contains(&name.as_str())) {
         return Err(bad(&format!("unknown parameter: {unknown}")));
     }
@@ -69,20 +73,22 @@ pub(super) fn read(api: Api, arrival: &Arrival, keys: &[String]) -> Result<Asked
         .filter(|model| !model.is_empty())
         .ok_or_else(|| bad("model"))?;
     if model.starts_with("retired") {
-        let word = if api == Api::OpenAi { "model_not_found" } else { "not_found_error" };
+        let word = if api == LlmApi::OpenAi { "model_not_found" } else { "not_found_error" };
         return Err(wording::refusal(api, 404, word, "the model does not exist"));
     }
     let problem = match api {
-        Api::OpenAi => chat_problem(&body),
-        Api::Anthropic => message_problem(arrival, &body),
+        LlmApi::OpenAi => chat_problem(&body),
+        LlmApi::Anthropic => message_problem(arrival, &body),
     };
     if let Some(problem) = problem {
         return Err(bad(problem));
     }
     let said = |role: &str| messages(&body, role).join("\n");
     let system = match api {
-        Api::OpenAi => said("system"),
-        Api::Anthropic => body.get("system").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        LlmApi::OpenAi => said("system"),
+        LlmApi::Anthropic => {
+            body.get("system").and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
     };
     let stream = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
     Ok(Asked { model: model.to_owned(), system, user: said("user"), stream })

@@ -29,11 +29,11 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-type Files = Vec<(&'static str, String)>;
+type WebsiteFiles = Vec<(&'static str, String)>;
 
 const STYLE: &str = "body { font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 40rem; }\nh1 { color: rgb(20, 80, 160); }\n";
 
-fn html(heading: &str) -> Files {
+fn html(heading: &str) -> WebsiteFiles {
     let title = escaped(heading);
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
@@ -47,7 +47,7 @@ fn html(heading: &str) -> Files {
     ]
 }
 
-fn react(heading: &str) -> Files {
+fn react(heading: &str) -> WebsiteFiles {
     let package = json!({
         "name": "site", "private": true, "version": "0.0.0", "type": "module",
         "scripts": {"dev": "vite", "build": "vite build"},
@@ -65,7 +65,7 @@ fn react(heading: &str) -> Files {
     ]
 }
 
-fn php(heading: &str) -> Files {
+fn php(heading: &str) -> WebsiteFiles {
     let literal = heading.replace('\\', "\\\\").replace('\'', "\\'");
     vec![
         ("index.php", format!("<?php\ndeclare(strict_types=1);\n\nrequire __DIR__ . '/inc/page.php';\n\n$heading = '{literal}';\necho page($heading);\n")),

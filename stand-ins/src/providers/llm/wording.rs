@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::Api;
-use crate::providers::provider::Answer;
+use super::LlmApi;
+use crate::providers::provider::ProviderAnswer;
 
 /// The events of an answer in these pieces.
-pub(super) fn events(api: Api, model: &str, pieces: &[&str], end: &str) -> Vec<String> {
+pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Vec<String> {
     match api {
-        Api::OpenAi => {
+        LlmApi::OpenAi => {
             let chunk = |delta: Value, finish: Option<&str>| {
                 data(&json!({
                     "id": "chatcmpl-local", "object": "chat.completion.chunk", "created": 1, "model": model,
@@ -27,7 +27,7 @@ pub(super) fn events(api: Api, model: &str, pieces: &[&str], end: &str) -> Vec<S
             events.push("data: [DONE]\n\n".to_owned());
             events
         }
-        Api::Anthropic => {
+        LlmApi::Anthropic => {
             let message = json!({"id": "msg_local", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": null});
             let mut events = vec![
                 event("message_start", json!({ "message": message })),
@@ -56,14 +56,14 @@ pub(super) fn events(api: Api, model: &str, pieces: &[&str], end: &str) -> Vec<S
 }
 
 /// An answer in one piece.
-pub(super) fn whole(api: Api, model: &str, text: &str, end: &str) -> Value {
+pub(super) fn whole(api: LlmApi, model: &str, text: &str, end: &str) -> Value {
     match api {
-        Api::OpenAi => json!({
+        LlmApi::OpenAi => json!({
             "id": "chatcmpl-local", "object": "chat.completion", "created": 1, "model": model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text, "refusal": null}, "finish_reason": end}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }),
-        Api::Anthropic => json!({
+        LlmApi::Anthropic => json!({
             "id": "msg_local", "type": "message", "role": "assistant", "model": model,
             "content": [{"type": "text", "text": text}], "stop_reason": end, "stop_sequence": null,
             "usage": {"input_tokens": 1, "output_tokens": 1},
@@ -72,9 +72,9 @@ pub(super) fn whole(api: Api, model: &str, text: &str, end: &str) -> Value {
 }
 
 /// An error after the stream has begun. A gateway puts a number where OpenAI has a word.
-pub(super) fn error_event(api: Api, code: Option<i64>, reason: &str) -> String {
+pub(super) fn error_event(api: LlmApi, code: Option<i64>, reason: &str) -> String {
     match api {
-        Api::OpenAi => {
+        LlmApi::OpenAi => {
             let code = code.map_or_else(|| json!("server_error"), |code| json!(code));
             data(&json!({
                 "id": "chatcmpl-local", "object": "chat.completion.chunk",
@@ -82,7 +82,7 @@ pub(super) fn error_event(api: Api, code: Option<i64>, reason: &str) -> String {
                 "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
             }))
         }
-        Api::Anthropic => {
+        LlmApi::Anthropic => {
             let kind = match code {
                 Some(400) => "invalid_request_error",
                 Some(402) => "billing_error",
@@ -96,16 +96,16 @@ pub(super) fn error_event(api: Api, code: Option<i64>, reason: &str) -> String {
 }
 
 /// A refusal before anything was written.
-pub(super) fn refusal(api: Api, status: u16, word: &str, text: &str) -> Answer {
+pub(super) fn refusal(api: LlmApi, status: u16, word: &str, text: &str) -> ProviderAnswer {
     let body = match api {
-        Api::OpenAi => {
+        LlmApi::OpenAi => {
             json!({"error": {"message": text, "type": "invalid_request_error", "param": null, "code": word}})
         }
-        Api::Anthropic => {
+        LlmApi::Anthropic => {
             json!({"type": "error", "error": {"type": word, "message": text}, "request_id": "req_local"})
         }
     };
-    Answer::json(status, &body)
+    ProviderAnswer::json(status, &body)
 }
 
 fn data(event: &Value) -> String {

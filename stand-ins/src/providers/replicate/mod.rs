@@ -21,14 +21,15 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::ProviderTools;
-use super::files::Files;
+use super::files::ProviderFiles;
 use super::log::Log;
-use super::provider::{Answer, Answering, Arrival, Concern, Provider};
+use super::provider::{Answering, Arrival, Concern, ProviderAnswer, StandInProvider};
 use super::script::{Behaviour, WebhookFault};
 use super::work_time::RunningTasks;
 use crate::client::Client;
-use crate::config::Config;
-use predictions::{Predictions, State};
+use crate::clock;
+use crate::config::StandInConfig;
+use predictions::{PredictionState, Predictions};
 
 const NAME: &str = "replicate";
 const LOCAL_KEY: &str = "r8_local_token";
@@ -37,11 +38,11 @@ const WEBHOOK_SECRET: &str = "whsec_cmVwbGljYXRlLWxvY2FsLXdlYmhvb2sta2V5";
 const PAGE: usize = 100;
 
 /// What the parts share.
-struct Hub {
+struct ReplicateShared {
     predictions: Predictions,
     keys: Vec<String>,
     client: Client,
-    files: Files,
+    files: ProviderFiles,
     log: Arc<Log>,
     running: RunningTasks,
     /// How many garments a picture made here has on, by the picture's digest: the next one goes beside them.
@@ -49,14 +50,14 @@ struct Hub {
 }
 
 #[derive(Clone)]
-pub(super) struct Replicate(Arc<Hub>);
+pub(super) struct Replicate(Arc<ReplicateShared>);
 
 impl Replicate {
-    pub(super) fn new(config: &Config, tools: ProviderTools) -> Self {
+    pub(super) fn new(config: &StandInConfig, tools: ProviderTools) -> Self {
         let ProviderTools { client, files, log, running } = tools;
         let keys =
             config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
-        let hub = Hub {
+        let hub = ReplicateShared {
             predictions: Predictions::default(),
             keys,
             client,
@@ -68,7 +69,7 @@ impl Replicate {
         Self(Arc::new(hub))
     }
 
-    async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+    async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let hub = &self.0;
         let token = arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         if !token.is_some_and(|token| hub.keys.iter().any(|key| key == token)) {
@@ -81,17 +82,17 @@ impl Replicate {
             (&Method::GET, ["predictions"]) => self.list(arrival),
             (&Method::GET, ["predictions", id]) => self.shown(id),
             (&Method::POST, ["predictions", id, "cancel"]) => {
-                hub.predictions.finish(id, State::Canceled);
+                hub.predictions.finish(id, PredictionState::Canceled);
                 self.shown(id)
             }
             (&Method::GET, ["webhooks", "default", "secret"]) => {
-                Answer::json(200, &json!({"key": WEBHOOK_SECRET}))
+                ProviderAnswer::json(200, &json!({"key": WEBHOOK_SECRET}))
             }
             _ => not_found(),
         }
     }
 
-    async fn create(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+    async fn create(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let hub = &self.0;
         let order = match request::read(arrival) {
             Ok(order) => order,
@@ -113,41 +114,41 @@ impl Replicate {
             if let Some(body) =
                 hub.predictions.get(&id).and_then(|over| over.in_block_mode(&hub.files))
             {
-                return Answer::json(201, &body).about(id);
+                return ProviderAnswer::json(201, &body).about(id);
             }
         }
-        Answer::json(201, &prediction.just_created()).about(id)
+        ProviderAnswer::json(201, &prediction.just_created()).about(id)
     }
 
-    fn shown(&self, id: &str) -> Answer {
+    fn shown(&self, id: &str) -> ProviderAnswer {
         match self.0.predictions.get(id) {
             Some(prediction) => {
-                Answer::json(200, &prediction.shown(&self.0.files)).about(id.to_owned())
+                ProviderAnswer::json(200, &prediction.shown(&self.0.files)).about(id.to_owned())
             }
             None => not_found(),
         }
     }
 
     /// Newest first, a hundred at a time, in links that are whole addresses.
-    fn list(&self, arrival: &Arrival) -> Answer {
-        let query = request::query(&arrival.path);
-        let text = |name: &str| {
-            query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-        };
+    fn list(&self, arrival: &Arrival) -> ProviderAnswer {
+        let query = arrival.path.split_once('?').map_or("", |(_, query)| query);
+        let query: HashMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
+        let text = |name: &str| query.get(name).map(AsRef::as_ref);
         let from = match text("cursor").map(str::parse::<usize>) {
             None => 0,
             Some(Ok(from)) => from,
             Some(Err(_)) => {
-                return Answer::problem(400, &json!({"detail": "Invalid cursor", "status": 400}));
+                return ProviderAnswer::problem(
+                    400,
+                    &json!({"detail": "Invalid cursor", "status": 400}),
+                );
             }
         };
-        let range = (
-            text("created_after").map(request::instant),
-            text("created_before").map(request::instant),
-        );
+        let range =
+            (text("created_after").map(clock::instant), text("created_before").map(clock::instant));
         let (after, before) = match range {
             (Some(None), _) | (_, Some(None)) => {
-                return Answer::problem(
+                return ProviderAnswer::problem(
                     400,
                     &json!({"detail": "not an ISO 8601 date", "status": 400}),
                 );
@@ -169,28 +170,31 @@ impl Replicate {
         };
         let next = (all.len() > from + PAGE).then(|| link(from + PAGE));
         let previous = (from > 0).then(|| link(from.saturating_sub(PAGE)));
-        Answer::json(200, &json!({"next": next, "previous": previous, "results": results}))
+        ProviderAnswer::json(200, &json!({"next": next, "previous": previous, "results": results}))
     }
 }
 
-fn unauthenticated() -> Answer {
+fn unauthenticated() -> ProviderAnswer {
     let detail = "You did not pass a valid authentication token";
-    Answer::problem(401, &json!({"title": "Unauthenticated", "detail": detail, "status": 401}))
+    ProviderAnswer::problem(
+        401,
+        &json!({"title": "Unauthenticated", "detail": detail, "status": 401}),
+    )
 }
 
-fn not_found() -> Answer {
-    Answer::problem(
+fn not_found() -> ProviderAnswer {
+    ProviderAnswer::problem(
         404,
         &json!({"detail": "The requested resource could not be found.", "status": 404}),
     )
 }
 
-fn throttled() -> Answer {
+fn throttled() -> ProviderAnswer {
     let detail = "Request was throttled. Your rate limit resets in ~30s.";
-    Answer::problem(429, &json!({"detail": detail}))
+    ProviderAnswer::problem(429, &json!({"detail": detail}))
 }
 
-impl Provider for Replicate {
+impl StandInProvider for Replicate {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -4,15 +4,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::request::Order;
+use super::request::PredictionRequest;
 use crate::clock;
-use crate::providers::files::Files;
+use crate::providers::files::ProviderFiles;
 use crate::providers::script::Behaviour;
 
 const KEPT_MAX: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum PredictionState {
     Starting,
     Processing,
     Succeeded {
@@ -27,7 +27,7 @@ pub(super) enum State {
     Other(String),
 }
 
-impl State {
+impl PredictionState {
     pub(super) fn is_over(&self) -> bool {
         matches!(
             self,
@@ -51,10 +51,10 @@ impl State {
 #[derive(Clone, Debug)]
 pub(super) struct Prediction {
     pub(super) id: String,
-    pub(super) order: Order,
+    pub(super) order: PredictionRequest,
     pub(super) submit_text: String,
     pub(super) behaviour: Behaviour,
-    pub(super) state: State,
+    pub(super) state: PredictionState,
     created_ms: u64,
     started_ms: Option<u64>,
     completed_ms: Option<u64>,
@@ -68,7 +68,7 @@ impl Prediction {
         Value::Object(self.common("starting"))
     }
 
-    pub(super) fn shown(&self, files: &Files) -> Value {
+    pub(super) fn shown(&self, files: &ProviderFiles) -> Value {
         let mut shown = self.common(self.state.word());
         let gone = self.behaviour.data_removed && self.state.is_over();
         shown.insert("data_removed".to_owned(), gone.into());
@@ -82,21 +82,21 @@ impl Prediction {
             shown.insert("metrics".to_owned(), json!({"total_time": took}));
         }
         match &self.state {
-            State::Succeeded { file } if !gone => {
+            PredictionState::Succeeded { file } if !gone => {
                 drop(shown.insert("output".to_owned(), files.url(file).into()))
             }
-            State::Failed { reason } => {
+            PredictionState::Failed { reason } => {
                 drop(shown.insert("error".to_owned(), reason.as_str().into()))
             }
-            State::Canceled => drop(shown.insert("logs".to_owned(), Value::Null)),
+            PredictionState::Canceled => drop(shown.insert("logs".to_owned(), Value::Null)),
             _ => {}
         }
         Value::Object(shown)
     }
 
     /// A create that was held open for its result shows it before it says so.
-    pub(super) fn in_block_mode(&self, files: &Files) -> Option<Value> {
-        let State::Succeeded { file } = &self.state else { return None };
+    pub(super) fn in_block_mode(&self, files: &ProviderFiles) -> Option<Value> {
+        let PredictionState::Succeeded { file } = &self.state else { return None };
         let mut shown = self.common("processing");
         shown.insert("output".to_owned(), files.url(file).into());
         Some(Value::Object(shown))
@@ -127,18 +127,18 @@ impl Prediction {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct PredictionList {
     capacity: usize,
     /// Oldest first.
     kept: Vec<Prediction>,
 }
 
 #[derive(Debug)]
-pub(super) struct Predictions(Mutex<Inner>);
+pub(super) struct Predictions(Mutex<PredictionList>);
 
 impl Default for Predictions {
     fn default() -> Self {
-        Self(Mutex::new(Inner { capacity: usize::MAX, kept: Vec::new() }))
+        Self(Mutex::new(PredictionList { capacity: usize::MAX, kept: Vec::new() }))
     }
 }
 
@@ -146,7 +146,7 @@ impl Predictions {
     /// Takes one on, unless too many live.
     pub(super) fn accept(
         &self,
-        order: Order,
+        order: PredictionRequest,
         submit_text: String,
         behaviour: Behaviour,
     ) -> Option<Prediction> {
@@ -160,7 +160,7 @@ impl Predictions {
             order,
             submit_text,
             behaviour,
-            state: State::Starting,
+            state: PredictionState::Starting,
             created_ms: clock::now_ms(),
             started_ms: None,
             completed_ms: None,
@@ -180,16 +180,18 @@ impl Predictions {
     /// One that starts works; any other state stays.
     pub(super) fn start(&self, id: &str) {
         let mut inner = self.inner();
-        if let Some(kept) =
-            inner.kept.iter_mut().find(|kept| kept.id == id && kept.state == State::Starting)
+        if let Some(kept) = inner
+            .kept
+            .iter_mut()
+            .find(|kept| kept.id == id && kept.state == PredictionState::Starting)
         {
-            kept.state = State::Processing;
+            kept.state = PredictionState::Processing;
             kept.started_ms = Some(clock::now_ms());
         }
     }
 
     /// Ends a live one; gives it as it then is, or nothing if it was over already.
-    pub(super) fn finish(&self, id: &str, state: State) -> Option<Prediction> {
+    pub(super) fn finish(&self, id: &str, state: PredictionState) -> Option<Prediction> {
         let mut inner = self.inner();
         let kept = inner.kept.iter_mut().find(|kept| kept.id == id && !kept.state.is_over())?;
         if state.is_over() {
@@ -226,7 +228,7 @@ impl Predictions {
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, PredictionList> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

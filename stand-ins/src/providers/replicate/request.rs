@@ -4,11 +4,11 @@ use axum::http::Uri;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::providers::provider::{Answer, Arrival};
+use crate::providers::provider::{Arrival, ProviderAnswer};
 
 /// A create that keeps the contract.
 #[derive(Clone, Debug)]
-pub(super) struct Order {
+pub(super) struct PredictionRequest {
     pub(super) version: String,
     pub(super) input: Input,
     pub(super) webhook: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Order {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
+struct PredictionBody {
     version: String,
     input: Value,
     webhook: Option<String>,
@@ -39,17 +39,18 @@ pub(super) struct Input {
     _garment_des: String,
 }
 
-pub(super) fn read(arrival: &Arrival) -> Result<Order, Answer> {
-    let invalid = |detail: String| Answer::problem(422, &json!({"detail": detail, "status": 422}));
+pub(super) fn read(arrival: &Arrival) -> Result<PredictionRequest, ProviderAnswer> {
+    let invalid =
+        |detail: String| ProviderAnswer::problem(422, &json!({"detail": detail, "status": 422}));
     if arrival.header("content-type") != Some("application/json") {
-        return Err(Answer::problem(400, &json!({"detail": "Unsupported media type"})));
+        return Err(ProviderAnswer::problem(400, &json!({"detail": "Unsupported media type"})));
     }
-    let body: Body =
+    let body: PredictionBody =
         serde_json::from_slice(&arrival.bytes).map_err(|error| invalid(format!("- {error}\n")))?;
     if !is_version(&body.version) {
         let title = "Invalid version or not permitted";
         let detail = "The specified version does not exist (or perhaps you don't have permission to use it?)";
-        return Err(Answer::problem(
+        return Err(ProviderAnswer::problem(
             422,
             &json!({"title": title, "detail": detail, "status": 422}),
         ));
@@ -95,7 +96,14 @@ pub(super) fn read(arrival: &Arrival) -> Result<Order, Answer> {
             _ => return Err(invalid("- Prefer: must be wait or wait=n\n".into())),
         },
     };
-    Ok(Order { version: body.version, input, webhook: body.webhook, events, cancel_after_s, wait })
+    Ok(PredictionRequest {
+        version: body.version,
+        input,
+        webhook: body.webhook,
+        events,
+        cancel_after_s,
+        wait,
+    })
 }
 
 /// 64 hexadecimal digits, an official model's name, or both.
@@ -146,66 +154,12 @@ fn is_fetchable(url: &str) -> bool {
     }
 }
 
-/// The query of a path, decoded.
-pub(super) fn query(path: &str) -> Vec<(String, String)> {
-    let text = path.split_once('?').map_or("", |(_, query)| query);
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), decoded(value))).collect()
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let hex = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let value =
-                    hex(rest.next()).zip(hex(rest.next())).map(|(high, low)| high * 16 + low);
-                bytes.extend(value.and_then(|value| u8::try_from(value).ok()));
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Milliseconds since 1970 of an ISO 8601 time with an offset.
-pub(super) fn instant(text: &str) -> Option<u64> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let zone = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let offset = match zone {
-        "Z" => 0,
-        _ => {
-            let sign = if zone.starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) = (
-                zone.get(1..3)?.parse::<i64>().ok()?,
-                zone.get(4..6).unwrap_or("0").parse::<i64>().ok()?,
-            );
-            sign * (hours * 60 + minutes)
-        }
-    };
-    // Howard Hinnant's day algorithm.
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let era = shifted.div_euclid(400);
-    let year_of_era = shifted - era * 400;
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100
-        + day_of_year
-        - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
-    u64::try_from(seconds * 1_000).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{duration, instant, is_version, query};
+    use super::{duration, is_version};
 
     #[test]
-    fn versions_durations_and_times_have_their_forms() {
+    fn versions_and_durations_have_their_forms() {
         let id = "0513734a452173b8173e907e3a59d19a36266e55b48528559432bd21c7d7e985";
         assert!(is_version(id) && is_version("o/n") && is_version(&format!("o/n:{id}")));
         assert!(
@@ -216,15 +170,5 @@ mod tests {
             [Some(30), Some(30), Some(300), Some(5_445)]
         );
         assert_eq!(["", "x", "5d", "5m3"].map(duration), [None; 4]);
-        assert_eq!(instant("2026-11-21T10:20:30.456Z"), Some(1_795_256_430_000));
-        assert_eq!(instant("2026-11-21T12:20:30.456789+02:00"), Some(1_795_256_430_000));
-        assert_eq!(instant("yesterday"), None);
-    }
-
-    #[test]
-    fn a_query_is_decoded() {
-        let pairs = query("/p?a=2026-11-21T10%3A20%3A30%2B00%3A00&cursor=1");
-        assert_eq!(pairs[0].1, "2026-11-21T10:20:30+00:00");
-        assert_eq!(pairs[1], ("cursor".to_owned(), "1".to_owned()));
     }
 }

@@ -7,15 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::predictions::{Prediction, State};
-use super::{Hub, NAME, WEBHOOK_SECRET};
+use super::predictions::{Prediction, PredictionState};
+use super::{NAME, ReplicateShared, WEBHOOK_SECRET};
 use crate::clock;
 use crate::providers::script::SignatureFault;
 use crate::providers::webhook_delivery::WebhookDelivery;
 
 /// Whether `aborted` is told is not documented: it is not, so that nobody relies on it.
-pub(super) async fn send(hub: Arc<Hub>, prediction: Prediction) {
-    let told = prediction.state.is_over() && prediction.state != State::Aborted;
+pub(super) async fn send(hub: Arc<ReplicateShared>, prediction: Prediction) {
+    let told = prediction.state.is_over() && prediction.state != PredictionState::Aborted;
     let Some(own) = prediction.order.webhook.clone().filter(|_| told) else {
         return;
     };

@@ -11,8 +11,8 @@ use image::{DynamicImage, ImageFormat, imageops};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::predictions::{Prediction, State};
-use super::{Hub, webhook};
+use super::predictions::{Prediction, PredictionState};
+use super::{ReplicateShared, webhook};
 use crate::providers::script::WebhookFault;
 use crate::providers::work_time::WorkTime;
 
@@ -26,7 +26,7 @@ const PLACES: u32 = 5;
 static IN_WORK: Semaphore = Semaphore::const_new(2);
 
 /// Runs one prediction to its end or to its time limit, and sends its webhook.
-pub(super) async fn run(hub: Arc<Hub>, prediction: Prediction) {
+pub(super) async fn run(hub: Arc<ReplicateShared>, prediction: Prediction) {
     let early = prediction.behaviour.webhook == Some(WebhookFault::Early);
     let usual = if early { 0 } else { WORK_MS };
     let (id, text) = (&prediction.id, &prediction.submit_text);
@@ -49,18 +49,22 @@ pub(super) async fn run(hub: Arc<Hub>, prediction: Prediction) {
 }
 
 /// The time limit before it ran aborts it, later cancels it.
-fn stopped(hub: &Hub, prediction: &Prediction) -> State {
+fn stopped(hub: &ReplicateShared, prediction: &Prediction) -> PredictionState {
     match hub.predictions.get(&prediction.id).map(|now| now.state) {
-        Some(State::Starting) => State::Aborted,
-        _ => State::Canceled,
+        Some(PredictionState::Starting) => PredictionState::Aborted,
+        _ => PredictionState::Canceled,
     }
 }
 
-async fn work(hub: &Hub, prediction: &Prediction, time: &mut WorkTime) -> State {
+async fn work(
+    hub: &ReplicateShared,
+    prediction: &Prediction,
+    time: &mut WorkTime,
+) -> PredictionState {
     let behaviour = &prediction.behaviour;
     time.queued().await;
     if behaviour.prediction_status.as_deref() == Some("aborted") {
-        return State::Aborted;
+        return PredictionState::Aborted;
     }
     hub.predictions.start(&prediction.id);
     if behaviour.hang {
@@ -68,28 +72,26 @@ async fn work(hub: &Hub, prediction: &Prediction, time: &mut WorkTime) -> State 
     }
     time.worked().await;
     if let Some(reason) = &behaviour.fail {
-        return State::Failed { reason: reason.clone() };
+        return PredictionState::Failed { reason: reason.clone() };
     }
     match behaviour.prediction_status.as_deref() {
         None | Some("succeeded") => make(hub, prediction).await,
-        Some("failed") => State::Failed { reason: "the model failed".to_owned() },
-        Some("canceled") => State::Canceled,
-        Some(word) => State::Other(word.to_owned()),
+        Some("failed") => PredictionState::Failed { reason: "the model failed".to_owned() },
+        Some("canceled") => PredictionState::Canceled,
+        Some(word) => PredictionState::Other(word.to_owned()),
     }
 }
 
-async fn make(hub: &Hub, prediction: &Prediction) -> State {
+async fn make(hub: &ReplicateShared, prediction: &Prediction) -> PredictionState {
     match composed(hub, prediction).await {
-        Ok(file) => State::Succeeded { file },
-        Err(error) => State::Failed { reason: format!("{error:#}") },
+        Ok(file) => PredictionState::Succeeded { file },
+        Err(error) => PredictionState::Failed { reason: format!("{error:#}") },
     }
 }
 
-async fn composed(hub: &Hub, prediction: &Prediction) -> anyhow::Result<String> {
+async fn composed(hub: &ReplicateShared, prediction: &Prediction) -> anyhow::Result<String> {
     let input = &prediction.order.input;
-    let fetch = async |url: &str| {
-        anyhow::Ok(hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await?.1)
-    };
+    let fetch = async |url: &str| hub.client.download(url, INPUT_BYTES_MAX, FETCH_LIMIT).await;
     let person = fetch(&input.human_img).await.context("human_img not readable")?;
     let garment = fetch(&input.garm_img).await.context("garm_img not readable")?;
     let worn = {

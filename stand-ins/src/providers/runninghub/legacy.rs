@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::files::Files;
-use super::super::provider::{Answer, Arrival};
-use super::Hub;
-use super::request::{self, Refusal};
-use super::tasks::{State, Task};
+use super::super::files::ProviderFiles;
+use super::super::provider::{Arrival, ProviderAnswer};
+use super::RunningHubShared;
+use super::request::{self, RunningHubRefusal};
+use super::tasks::{RunningHubState, RunningHubTask};
 
-pub(super) fn started(task: &Task) -> Answer {
+pub(super) fn started(task: &RunningHubTask) -> ProviderAnswer {
     good(&json!({
         "netWssUrl": null,
         "taskId": task.id_value(),
@@ -19,38 +19,38 @@ pub(super) fn started(task: &Task) -> Answer {
 }
 
 /// JSON within text. Node errors announce a failure although the code is 0.
-pub(super) fn prompt_tips(task: &Task) -> String {
+pub(super) fn prompt_tips(task: &RunningHubTask) -> String {
     let node_errors = task.behaviour.node_errors.clone().unwrap_or_else(|| json!({}));
     json!({"result": true, "error": null, "outputs_to_execute": ["9"], "node_errors": node_errors})
         .to_string()
 }
 
 /// The data is a bare word.
-pub(super) fn status(hub: &Hub, arrival: &Arrival) -> Answer {
+pub(super) fn status(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     about_task(hub, arrival, |task| {
         let word = match task.state {
-            State::Queued => "QUEUED",
-            State::Running => "RUNNING",
-            State::Success { .. } => "SUCCESS",
-            State::Failed { .. } | State::Cancelled => "FAILED",
+            RunningHubState::Queued => "QUEUED",
+            RunningHubState::Running => "RUNNING",
+            RunningHubState::Success { .. } => "SUCCESS",
+            RunningHubState::Failed { .. } | RunningHubState::Cancelled => "FAILED",
         };
         good(&Value::from(word))
     })
 }
 
-pub(super) fn outputs(hub: &Hub, arrival: &Arrival) -> Answer {
-    about_task(hub, arrival, |task| Answer::json(200, &outputs_envelope(hub, task, false)))
+pub(super) fn outputs(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
+    about_task(hub, arrival, |task| ProviderAnswer::json(200, &outputs_envelope(hub, task, false)))
 }
 
-pub(super) fn cancel(hub: &Hub, arrival: &Arrival) -> Answer {
+pub(super) fn cancel(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     about_task(hub, arrival, |task| {
         // Cancelling what is over is answered like any other cancel.
-        hub.tasks.finish(task.id, State::Cancelled);
+        hub.tasks.finish(task.id, RunningHubState::Cancelled);
         good(&Value::Null)
     })
 }
 
-pub(super) fn account(hub: &Hub, arrival: &Arrival) -> Answer {
+pub(super) fn account(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     // The one path that spells the key in lower case.
     match request::legacy_body(arrival, &hub.keys, "apikey") {
         Err(refusal) => refused(&refusal),
@@ -64,28 +64,33 @@ pub(super) fn account(hub: &Hub, arrival: &Arrival) -> Answer {
     }
 }
 
-pub(super) fn refused(refusal: &Refusal) -> Answer {
-    Answer::json(200, &envelope(refusal.code, &refusal.message, &Value::Null))
+pub(super) fn refused(refusal: &RunningHubRefusal) -> ProviderAnswer {
+    ProviderAnswer::json(200, &envelope(refusal.code, &refusal.message, &Value::Null))
 }
 
-pub(super) fn good(data: &Value) -> Answer {
-    Answer::json(200, &envelope(0, "success", data))
+pub(super) fn good(data: &Value) -> ProviderAnswer {
+    ProviderAnswer::json(200, &envelope(0, "success", data))
 }
 
 /// What `outputs` answers; inside a webhook the cost is a number, there it is text.
-pub(super) fn outputs_envelope(hub: &Hub, task: &Task, in_webhook: bool) -> Value {
+pub(super) fn outputs_envelope(
+    hub: &RunningHubShared,
+    task: &RunningHubTask,
+    in_webhook: bool,
+) -> Value {
     let cost =
         if in_webhook { Value::from(task.cost_s) } else { Value::from(task.cost_s.to_string()) };
-    let named = |code: i64, data: &Value| envelope(code, &Refusal::named(code).message, data);
+    let named =
+        |code: i64, data: &Value| envelope(code, &RunningHubRefusal::named(code).message, data);
     match &task.state {
-        State::Queued => named(813, &Value::Null),
-        State::Running => named(804, &json!({"netWssUrl": null})),
-        State::Success { file } => envelope(
+        RunningHubState::Queued => named(813, &Value::Null),
+        RunningHubState::Running => named(804, &json!({"netWssUrl": null})),
+        RunningHubState::Success { file } => envelope(
             0,
             "success",
             &json!([{
                 "fileUrl": hub.files.url(file),
-                "fileType": Files::kind(file),
+                "fileType": ProviderFiles::kind(file),
                 "taskCostTime": cost,
                 "nodeId": "9",
                 "consumeMoney": null,
@@ -93,8 +98,8 @@ pub(super) fn outputs_envelope(hub: &Hub, task: &Task, in_webhook: bool) -> Valu
                 "thirdPartyConsumeMoney": null,
             }]),
         ),
-        State::Failed { reason, .. } => named(805, &failed_reason(reason)),
-        State::Cancelled => named(805, &failed_reason("Task was cancelled")),
+        RunningHubState::Failed { reason, .. } => named(805, &failed_reason(reason)),
+        RunningHubState::Cancelled => named(805, &failed_reason("RunningHubTask was cancelled")),
     }
 }
 
@@ -110,16 +115,20 @@ fn failed_reason(reason: &str) -> Value {
     }})
 }
 
-fn about_task(hub: &Hub, arrival: &Arrival, answer: impl FnOnce(&Task) -> Answer) -> Answer {
+fn about_task(
+    hub: &RunningHubShared,
+    arrival: &Arrival,
+    answer: impl FnOnce(&RunningHubTask) -> ProviderAnswer,
+) -> ProviderAnswer {
     let (body, key) = match request::legacy_body(arrival, &hub.keys, "apiKey") {
         Ok(read) => read,
         Err(refusal) => return refused(&refusal),
     };
     match request::task_id(&Value::Object(body)) {
-        None | Some(0) => refused(&Refusal::named(301)),
+        None | Some(0) => refused(&RunningHubRefusal::named(301)),
         Some(id) => match hub.tasks.get(id).filter(|task| task.submit.key == key) {
             Some(task) => answer(&task).about(id.to_string()),
-            None => refused(&Refusal::named(807)),
+            None => refused(&RunningHubRefusal::named(807)),
         },
     }
 }

@@ -20,64 +20,71 @@ mod work;
 use std::sync::Arc;
 
 use super::ProviderTools;
-use super::files::Files;
+use super::files::ProviderFiles;
 use super::log::Log;
-use super::provider::{Answer, Answering, Arrival, Concern, Provider};
+use super::provider::{Answering, Arrival, Concern, ProviderAnswer, StandInProvider};
 use super::script::{Behaviour, WebhookFault};
 use super::work_time::RunningTasks;
 use crate::client::Client;
-use crate::config::Config;
-use request::Api;
+use crate::config::StandInConfig;
+use request::RunningHubApi;
 use tasks::Tasks;
 
 const NAME: &str = "runninghub";
 const LOCAL_KEY: &str = "rh-local-key";
 
 /// What the parts share.
-pub(super) struct Hub {
+pub(super) struct RunningHubShared {
     tasks: Tasks,
     keys: Vec<String>,
     client: Client,
-    files: Files,
+    files: ProviderFiles,
     log: Arc<Log>,
     running: RunningTasks,
 }
 
 #[derive(Clone)]
-pub(super) struct RunningHub(Arc<Hub>);
+pub(super) struct RunningHub(Arc<RunningHubShared>);
 
 impl RunningHub {
-    pub(super) fn new(config: &Config, tools: ProviderTools) -> Self {
+    pub(super) fn new(config: &StandInConfig, tools: ProviderTools) -> Self {
         let ProviderTools { client, files, log, running } = tools;
         let keys =
             config.provider_keys.get(NAME).cloned().unwrap_or_else(|| vec![LOCAL_KEY.to_owned()]);
-        Self(Arc::new(Hub { tasks: Tasks::default(), keys, client, files, log, running }))
+        Self(Arc::new(RunningHubShared {
+            tasks: Tasks::default(),
+            keys,
+            client,
+            files,
+            log,
+            running,
+        }))
     }
 
-    async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> Answer {
+    async fn route(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let hub = &self.0;
         if arrival.method != axum::http::Method::POST {
-            return Answer::text(405, "Method Not Allowed".to_owned());
+            return ProviderAnswer::text(405, "Method Not Allowed".to_owned());
         }
         let route = arrival.route(NAME);
-        if let (Some(api), Some(code)) = (Api::of(route), refusal_code(behaviour)) {
+        if let (Some(api), Some(code)) = (RunningHubApi::of(route), refusal_code(behaviour)) {
             return api.scripted_refusal(code, behaviour);
         }
         if let Some(app) = request::app_of(route) {
-            return self.submit(arrival, behaviour, Api::V2, Some(app)).await;
+            return self.submit(arrival, behaviour, RunningHubApi::V2, Some(app)).await;
         }
         match route {
             "/openapi/v2/query" => v2::query(hub, arrival),
             "/openapi/v2/media/upload/binary" => upload::v2(hub, arrival).await,
             "/task/openapi/create" | "/task/openapi/ai-app/run" => {
-                self.submit(arrival, behaviour, Api::Legacy, None).await
+                self.submit(arrival, behaviour, RunningHubApi::Legacy, None).await
             }
             "/task/openapi/status" => legacy::status(hub, arrival),
             "/task/openapi/outputs" => legacy::outputs(hub, arrival),
             "/task/openapi/cancel" => legacy::cancel(hub, arrival),
             "/task/openapi/upload" => upload::legacy(hub, arrival).await,
             "/uc/openapi/accountStatus" => legacy::account(hub, arrival),
-            _ => Answer::text(404, "Not Found".to_owned()),
+            _ => ProviderAnswer::text(404, "Not Found".to_owned()),
         }
     }
 
@@ -85,12 +92,12 @@ impl RunningHub {
         &self,
         arrival: &Arrival,
         behaviour: &Behaviour,
-        api: Api,
+        api: RunningHubApi,
         app: Option<&str>,
-    ) -> Answer {
+    ) -> ProviderAnswer {
         let read = match api {
-            Api::V2 => request::v2(arrival, &self.0.keys, app.unwrap_or_default()),
-            Api::Legacy => request::legacy(arrival, &self.0.keys),
+            RunningHubApi::V2 => request::v2(arrival, &self.0.keys, app.unwrap_or_default()),
+            RunningHubApi::Legacy => request::legacy(arrival, &self.0.keys),
         };
         let accepted = read
             .and_then(|submit| self.0.tasks.accept(submit, arrival.rule_text(), behaviour.clone()));
@@ -105,8 +112,8 @@ impl RunningHub {
         }
         let id = task.id.to_string();
         match api {
-            Api::V2 => v2::started(&task).about(id),
-            Api::Legacy => legacy::started(&task).about(id),
+            RunningHubApi::V2 => v2::started(&task).about(id),
+            RunningHubApi::Legacy => legacy::started(&task).about(id),
         }
     }
 }
@@ -116,7 +123,7 @@ fn refusal_code(behaviour: &Behaviour) -> Option<i64> {
     behaviour.code.filter(|_| behaviour.fail.is_none())
 }
 
-impl Provider for RunningHub {
+impl StandInProvider for RunningHub {
     fn name(&self) -> &'static str {
         NAME
     }

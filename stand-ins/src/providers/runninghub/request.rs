@@ -4,18 +4,18 @@ use axum::http::Uri;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::provider::{Answer, Arrival};
+use super::super::provider::{Arrival, ProviderAnswer};
 use super::super::script::Behaviour;
 use super::{legacy, v2};
 
 /// Which generation of the API is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Api {
+pub(super) enum RunningHubApi {
     V2,
     Legacy,
 }
 
-impl Api {
+impl RunningHubApi {
     pub(super) fn of(route: &str) -> Option<Self> {
         match route {
             _ if route.starts_with("/openapi/v2/") => Some(Self::V2),
@@ -26,7 +26,7 @@ impl Api {
         }
     }
 
-    pub(super) fn refuse(self, refusal: &Refusal) -> Answer {
+    pub(super) fn refuse(self, refusal: &RunningHubRefusal) -> ProviderAnswer {
         match self {
             Self::V2 => v2::refused(refusal),
             Self::Legacy => legacy::refused(refusal),
@@ -34,8 +34,8 @@ impl Api {
     }
 
     /// A scripted code in the shape the script asks for.
-    pub(super) fn scripted_refusal(self, code: i64, behaviour: &Behaviour) -> Answer {
-        let refusal = Refusal::named(code);
+    pub(super) fn scripted_refusal(self, code: i64, behaviour: &Behaviour) -> ProviderAnswer {
+        let refusal = RunningHubRefusal::named(code);
         match behaviour.shape {
             Some(1) => legacy::refused(&refusal),
             Some(2) => v2::refused_in_body(&refusal),
@@ -47,12 +47,12 @@ impl Api {
 
 /// A refusal by code, worded later by the API that is spoken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RunningHubRefusal {
     pub(super) code: i64,
     pub(super) message: String,
 }
 
-impl Refusal {
+impl RunningHubRefusal {
     pub(super) fn new(code: i64, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -78,7 +78,7 @@ impl Refusal {
             813 => "APIKEY_TASK_IS_QUEUED",
             901 => "WEBAPP_NOT_EXISTS",
             1003 => "Rate limit exceeded",
-            1004 => "Task not found",
+            1004 => "RunningHubWork not found",
             1501 => "Content did not pass moderation",
             1520 => "User concurrency limit reached",
             _ => "Refused",
@@ -101,7 +101,7 @@ fn http_status(code: i64) -> u16 {
 
 /// What an app does, as its file nodes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
+pub(super) enum RunningHubWork {
     EnlargePicture,
     EnlargeVideo,
     /// The first picture by node is the person, the second what the person is changed by.
@@ -110,7 +110,7 @@ pub(super) enum Task {
 
 /// Where a file comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum RunningHubSource {
     Url(String),
     Uploaded(String),
 }
@@ -118,10 +118,10 @@ pub(super) enum Source {
 /// A submit that keeps the contract.
 #[derive(Clone, Debug)]
 pub(super) struct Submit {
-    pub(super) api: Api,
+    pub(super) api: RunningHubApi,
     pub(super) key: String,
-    pub(super) task: Task,
-    pub(super) sources: Vec<Source>,
+    pub(super) task: RunningHubWork,
+    pub(super) sources: Vec<RunningHubSource>,
     pub(super) webhook_url: Option<String>,
 }
 
@@ -164,32 +164,36 @@ pub(super) fn legacy_body(
     arrival: &Arrival,
     keys: &[String],
     name: &str,
-) -> Result<(Map<String, Value>, String), Refusal> {
+) -> Result<(Map<String, Value>, String), RunningHubRefusal> {
     let Some(Value::Object(body)) = arrival.json() else {
-        return Err(Refusal::named(301));
+        return Err(RunningHubRefusal::named(301));
     };
     let sent = body.get(name).and_then(Value::as_str);
     let key = keys.iter().find(|key| Some(key.as_str()) == sent).cloned();
-    key.map(|key| (body, key)).ok_or_else(|| Refusal::named(802))
+    key.map(|key| (body, key)).ok_or_else(|| RunningHubRefusal::named(802))
 }
 
-pub(super) fn v2(arrival: &Arrival, keys: &[String], app: &str) -> Result<Submit, Refusal> {
-    let key =
-        bearer_is_known(arrival, keys).ok_or_else(|| Refusal::new(1002, "Invalid API key"))?;
+pub(super) fn v2(
+    arrival: &Arrival,
+    keys: &[String],
+    app: &str,
+) -> Result<Submit, RunningHubRefusal> {
+    let key = bearer_is_known(arrival, keys)
+        .ok_or_else(|| RunningHubRefusal::new(1002, "Invalid API key"))?;
     if !arrival.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
-        return Err(Refusal::new(1007, "Content-Type must be application/json"));
+        return Err(RunningHubRefusal::new(1007, "Content-Type must be application/json"));
     }
     let Some(Value::Object(body)) = arrival.json() else {
-        return Err(Refusal::new(1007, "The body is not a JSON object"));
+        return Err(RunningHubRefusal::new(1007, "The body is not a JSON object"));
     };
     only(&body, &["nodeInfoList", "instanceType", "usePersonalQueue", "webhookUrl"], 1007)?;
     if !is_number(app) {
-        return Err(Refusal::named(901));
+        return Err(RunningHubRefusal::named(901));
     }
-    submit(&body, Api::V2, key, 1101)
+    submit(&body, RunningHubApi::V2, key, 1101)
 }
 
-pub(super) fn legacy(arrival: &Arrival, keys: &[String]) -> Result<Submit, Refusal> {
+pub(super) fn legacy(arrival: &Arrival, keys: &[String]) -> Result<Submit, RunningHubRefusal> {
     let (body, key) = legacy_body(arrival, keys, "apiKey")?;
     let is_app = body.contains_key("webappId");
     let (id, missing, others): (_, _, &[&str]) = if is_app {
@@ -202,74 +206,74 @@ pub(super) fn legacy(arrival: &Arrival, keys: &[String]) -> Result<Submit, Refus
     let id =
         body.get(id).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     if !id.as_deref().is_some_and(is_number) {
-        return Err(Refusal::named(missing));
+        return Err(RunningHubRefusal::named(missing));
     }
-    submit(&body, Api::Legacy, key, 803)
+    submit(&body, RunningHubApi::Legacy, key, 803)
 }
 
 fn submit(
     body: &Map<String, Value>,
-    api: Api,
+    api: RunningHubApi,
     key: String,
     node_code: i64,
-) -> Result<Submit, Refusal> {
-    let wrong = if api == Api::V2 { 1007 } else { 301 };
+) -> Result<Submit, RunningHubRefusal> {
+    let wrong = if api == RunningHubApi::V2 { 1007 } else { 301 };
     if body.get("instanceType").is_some_and(|kind| kind != "default" && kind != "plus") {
-        return Err(Refusal::new(wrong, "instanceType is default or plus"));
+        return Err(RunningHubRefusal::new(wrong, "instanceType is default or plus"));
     }
     if body
         .get("usePersonalQueue")
         .is_some_and(|flag| !flag.is_boolean() && flag != "true" && flag != "false")
     {
-        return Err(Refusal::new(wrong, "usePersonalQueue is true or false"));
+        return Err(RunningHubRefusal::new(wrong, "usePersonalQueue is true or false"));
     }
     let webhook_url = match body.get("webhookUrl") {
         None => None,
         Some(Value::String(url)) if is_fetchable(url) => Some(url.clone()),
-        Some(_) => return Err(Refusal::new(wrong, "webhookUrl is not a URL")),
+        Some(_) => return Err(RunningHubRefusal::new(wrong, "webhookUrl is not a URL")),
     };
     let list = body.get("nodeInfoList").cloned().unwrap_or_default();
     let nodes: Vec<Node> = serde_json::from_value(list)
-        .map_err(|error| Refusal::new(node_code, format!("nodeInfoList: {error}")))?;
+        .map_err(|error| RunningHubRefusal::new(node_code, format!("nodeInfoList: {error}")))?;
     if let Some(node) =
         nodes.iter().find(|node| !is_number(&node.node_id) || node.field_name.is_empty())
     {
-        return Err(Refusal::new(
+        return Err(RunningHubRefusal::new(
             node_code,
             format!("node {} is not one of this app", node.node_id),
         ));
     }
-    let (task, sources) =
-        files(nodes).ok_or_else(|| Refusal::new(node_code, "no node with a readable file"))?;
+    let (task, sources) = files(nodes)
+        .ok_or_else(|| RunningHubRefusal::new(node_code, "no node with a readable file"))?;
     Ok(Submit { api, key, task, sources, webhook_url })
 }
 
 /// One picture, one video, or two pictures in the order of their nodes.
-fn files(mut nodes: Vec<Node>) -> Option<(Task, Vec<Source>)> {
+fn files(mut nodes: Vec<Node>) -> Option<(RunningHubWork, Vec<RunningHubSource>)> {
     nodes.retain(|node| matches!(node.field_name.as_str(), "image" | "video"));
     nodes.sort_by_key(|node| node.node_id.parse::<u128>().unwrap_or_default());
     let names: Vec<&str> = nodes.iter().map(|node| node.field_name.as_str()).collect();
     let task = match *names {
-        ["image"] => Task::EnlargePicture,
-        ["video"] => Task::EnlargeVideo,
-        ["image", "image"] => Task::Compose,
+        ["image"] => RunningHubWork::EnlargePicture,
+        ["video"] => RunningHubWork::EnlargeVideo,
+        ["image", "image"] => RunningHubWork::Compose,
         _ => return None,
     };
     Some((task, nodes.iter().map(|node| source(&node.field_value)).collect::<Option<_>>()?))
 }
 
-fn only(body: &Map<String, Value>, known: &[&str], code: i64) -> Result<(), Refusal> {
+fn only(body: &Map<String, Value>, known: &[&str], code: i64) -> Result<(), RunningHubRefusal> {
     match body.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(Refusal::new(code, format!("unknown field {name}"))),
+        Some(name) => Err(RunningHubRefusal::new(code, format!("unknown field {name}"))),
         None => Ok(()),
     }
 }
 
-fn source(value: &str) -> Option<Source> {
+fn source(value: &str) -> Option<RunningHubSource> {
     if let Some(name) = value.strip_prefix("api/") {
-        return Some(Source::Uploaded(name.to_owned()));
+        return Some(RunningHubSource::Uploaded(name.to_owned()));
     }
-    is_fetchable(value).then(|| Source::Url(value.to_owned()))
+    is_fetchable(value).then(|| RunningHubSource::Url(value.to_owned()))
 }
 
 /// `https`, or `http` to this machine.
@@ -291,7 +295,7 @@ fn is_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, Source, Task, files, is_fetchable, is_number, source};
+    use super::{Node, RunningHubSource, RunningHubWork, files, is_fetchable, is_number, source};
 
     #[test]
     fn the_file_nodes_say_what_the_app_does() {
@@ -303,16 +307,21 @@ mod tests {
             serde_json::from_value(list.iter().map(node).collect()).unwrap()
         };
         let urls = |ids: &[&str]| {
-            ids.iter().map(|id| Source::Url(format!("https://example.com/{id}"))).collect()
+            ids.iter()
+                .map(|id| RunningHubSource::Url(format!("https://example.com/{id}")))
+                .collect()
         };
         assert_eq!(
             files(nodes(&[("2", "value"), ("1", "image")])),
-            Some((Task::EnlargePicture, urls(&["1"])))
+            Some((RunningHubWork::EnlargePicture, urls(&["1"])))
         );
-        assert_eq!(files(nodes(&[("1", "video")])), Some((Task::EnlargeVideo, urls(&["1"]))));
+        assert_eq!(
+            files(nodes(&[("1", "video")])),
+            Some((RunningHubWork::EnlargeVideo, urls(&["1"])))
+        );
         assert_eq!(
             files(nodes(&[("10", "image"), ("9", "image")])),
-            Some((Task::Compose, urls(&["9", "10"])))
+            Some((RunningHubWork::Compose, urls(&["9", "10"])))
         );
         assert_eq!(files(nodes(&[("1", "image"), ("2", "video")])), None);
         assert_eq!(files(nodes(&[("1", "value")])), None);
@@ -331,7 +340,7 @@ mod tests {
         ] {
             assert!(!is_fetchable(bad), "{bad}");
         }
-        assert_eq!(source("api/ab12.png"), Some(Source::Uploaded("ab12.png".to_owned())));
+        assert_eq!(source("api/ab12.png"), Some(RunningHubSource::Uploaded("ab12.png".to_owned())));
     }
 
     #[test]

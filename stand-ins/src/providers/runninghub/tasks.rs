@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::super::script::{Behaviour, IdForm};
-use super::request::{Refusal, Submit};
+use super::request::{RunningHubRefusal, Submit};
 use crate::clock;
 
 /// What public clients assume of an ordinary key.
@@ -16,7 +16,7 @@ const TASKS_MAX: usize = 5_000;
 const ID_BASE: u64 = 1_900_000_000_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum RunningHubState {
     Queued,
     Running,
     Success { file: String },
@@ -24,26 +24,26 @@ pub(super) enum State {
     Cancelled,
 }
 
-impl State {
+impl RunningHubState {
     pub(super) fn is_live(&self) -> bool {
         matches!(self, Self::Queued | Self::Running)
     }
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Task {
+pub(super) struct RunningHubTask {
     pub(super) id: u64,
     pub(super) submit: Submit,
     pub(super) submit_text: String,
     pub(super) behaviour: Behaviour,
-    pub(super) state: State,
+    pub(super) state: RunningHubState,
     pub(super) cost_s: u64,
     /// Whether it takes one of the key's places while it lives.
     counts: bool,
     created_ms: u64,
 }
 
-impl Task {
+impl RunningHubTask {
     /// The id as the script wants it spelt. A double rounds it: ids are odd.
     pub(super) fn id_value(&self) -> Value {
         match self.behaviour.id_as {
@@ -54,18 +54,22 @@ impl Task {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct RunningHubTaskList {
     capacity: usize,
     last_id: u64,
-    tasks: BTreeMap<u64, Task>,
+    tasks: BTreeMap<u64, RunningHubTask>,
 }
 
 #[derive(Debug)]
-pub(super) struct Tasks(Mutex<Inner>);
+pub(super) struct Tasks(Mutex<RunningHubTaskList>);
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self(Mutex::new(Inner { capacity: CAPACITY, last_id: 0, tasks: BTreeMap::new() }))
+        Self(Mutex::new(RunningHubTaskList {
+            capacity: CAPACITY,
+            last_id: 0,
+            tasks: BTreeMap::new(),
+        }))
     }
 }
 
@@ -76,20 +80,20 @@ impl Tasks {
         submit: Submit,
         submit_text: String,
         behaviour: Behaviour,
-    ) -> Result<Task, Refusal> {
+    ) -> Result<RunningHubTask, RunningHubRefusal> {
         let mut inner = self.inner();
         if inner.live(&submit.key) >= inner.capacity {
-            return Err(Refusal::named(421));
+            return Err(RunningHubRefusal::named(421));
         }
         let created_ms = clock::now_ms();
         let id = (ID_BASE + created_ms * 1000).max(inner.last_id + 1) | 1;
         inner.last_id = id;
-        let task = Task {
+        let task = RunningHubTask {
             id,
             submit,
             submit_text,
             behaviour,
-            state: State::Queued,
+            state: RunningHubState::Queued,
             cost_s: 0,
             counts: true,
             created_ms,
@@ -99,21 +103,21 @@ impl Tasks {
         Ok(task)
     }
 
-    pub(super) fn get(&self, id: u64) -> Option<Task> {
+    pub(super) fn get(&self, id: u64) -> Option<RunningHubTask> {
         self.inner().tasks.get(&id).cloned()
     }
 
     /// Queued tasks run; any other state stays.
     pub(super) fn start(&self, id: u64) {
         if let Some(task) =
-            self.inner().tasks.get_mut(&id).filter(|task| task.state == State::Queued)
+            self.inner().tasks.get_mut(&id).filter(|task| task.state == RunningHubState::Queued)
         {
-            task.state = State::Running;
+            task.state = RunningHubState::Running;
         }
     }
 
     /// Makes a live task final; gives it as it then is, or nothing if it was final already.
-    pub(super) fn finish(&self, id: u64, state: State) -> Option<Task> {
+    pub(super) fn finish(&self, id: u64, state: RunningHubState) -> Option<RunningHubTask> {
         let mut inner = self.inner();
         let task = inner.tasks.get_mut(&id).filter(|task| task.state.is_live())?;
         task.state = state;
@@ -122,9 +126,9 @@ impl Tasks {
     }
 
     /// Another live task that waits for a webhook.
-    pub(super) fn other_open(&self, id: u64) -> Option<Task> {
+    pub(super) fn other_open(&self, id: u64) -> Option<RunningHubTask> {
         let inner = self.inner();
-        let open = |task: &&Task| {
+        let open = |task: &&RunningHubTask| {
             task.id != id && task.state.is_live() && task.submit.webhook_url.is_some()
         };
         inner.tasks.values().rev().find(open).cloned()
@@ -147,12 +151,12 @@ impl Tasks {
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, RunningHubTaskList> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl RunningHubTaskList {
     fn live(&self, key: &str) -> usize {
         self.tasks
             .values()

@@ -6,21 +6,21 @@ use axum::http::{Request, header};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::super::provider::{Answer, Arrival};
-use super::request::{self, Refusal};
-use super::{Hub, legacy, v2};
+use super::super::provider::{Arrival, ProviderAnswer};
+use super::request::{self, RunningHubRefusal};
+use super::{RunningHubShared, legacy, v2};
 
 const UPLOAD_BYTES_MAX: usize = 30 * 1024 * 1024;
 
-struct Form {
+struct UploadForm {
     key: String,
     extension: String,
     file: Bytes,
 }
 
-pub(super) async fn v2(hub: &Hub, arrival: &Arrival) -> Answer {
+pub(super) async fn v2(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     if request::bearer_is_known(arrival, &hub.keys).is_none() {
-        return v2::refused(&Refusal::new(1002, "Invalid API key"));
+        return v2::refused(&RunningHubRefusal::new(1002, "Invalid API key"));
     }
     match store(hub, arrival).await {
         Err(refusal) => v2::refused(&refusal),
@@ -33,28 +33,33 @@ pub(super) async fn v2(hub: &Hub, arrival: &Arrival) -> Answer {
     }
 }
 
-pub(super) async fn legacy(hub: &Hub, arrival: &Arrival) -> Answer {
+pub(super) async fn legacy(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     match store(hub, arrival).await {
         Err(refusal) => legacy::refused(&refusal),
-        Ok((key, _, _)) if !hub.keys.contains(&key) => legacy::refused(&Refusal::named(802)),
+        Ok((key, _, _)) if !hub.keys.contains(&key) => {
+            legacy::refused(&RunningHubRefusal::named(802))
+        }
         Ok((_, name, _)) => {
             legacy::good(&json!({"fileName": format!("api/{name}"), "fileType": "image"}))
         }
     }
 }
 
-async fn store(hub: &Hub, arrival: &Arrival) -> Result<(String, String, usize), Refusal> {
-    let form = read(arrival).await.ok_or_else(|| Refusal::named(301))?;
+async fn store(
+    hub: &RunningHubShared,
+    arrival: &Arrival,
+) -> Result<(String, String, usize), RunningHubRefusal> {
+    let form = read(arrival).await.ok_or_else(|| RunningHubRefusal::named(301))?;
     let size = form.file.len();
     if size > UPLOAD_BYTES_MAX {
-        return Err(Refusal::named(809));
+        return Err(RunningHubRefusal::named(809));
     }
     let saved = hub.files.save(&form.extension, form.file.to_vec()).await;
-    let name = saved.map_err(|error| Refusal::new(808, error.to_string()))?;
+    let name = saved.map_err(|error| RunningHubRefusal::new(808, error.to_string()))?;
     Ok((form.key, name, size))
 }
 
-async fn read(arrival: &Arrival) -> Option<Form> {
+async fn read(arrival: &Arrival) -> Option<UploadForm> {
     let mut request = Request::builder()
         .header(header::CONTENT_TYPE, arrival.header("content-type")?)
         .body(Body::from(arrival.bytes.clone()))
@@ -76,5 +81,5 @@ async fn read(arrival: &Arrival) -> Option<Form> {
             _ => {}
         }
     }
-    file.map(|(extension, file)| Form { key, extension, file })
+    file.map(|(extension, file)| UploadForm { key, extension, file })
 }

@@ -3,71 +3,71 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::files::Files;
-use super::super::provider::{Answer, Arrival};
-use super::request::{self, Refusal};
-use super::tasks::{State, Task};
-use super::{Hub, legacy};
+use super::super::files::ProviderFiles;
+use super::super::provider::{Arrival, ProviderAnswer};
+use super::request::{self, RunningHubRefusal};
+use super::tasks::{RunningHubState, RunningHubTask};
+use super::{RunningHubShared, legacy};
 
-pub(super) fn started(task: &Task) -> Answer {
-    Answer::json(200, &object(task, "RUNNING", "", "", Value::Null))
+pub(super) fn started(task: &RunningHubTask) -> ProviderAnswer {
+    ProviderAnswer::json(200, &object(task, "RUNNING", "", "", Value::Null))
 }
 
-pub(super) fn query(hub: &Hub, arrival: &Arrival) -> Answer {
+pub(super) fn query(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     if request::bearer_is_known(arrival, &hub.keys).is_none() {
-        return refused(&Refusal::new(1002, "Invalid API key"));
+        return refused(&RunningHubRefusal::new(1002, "Invalid API key"));
     }
     let id = arrival.json().and_then(|body| request::task_id(&body));
     match id.and_then(|id| hub.tasks.get(id)) {
-        Some(task) => Answer::json(200, &task_object(hub, &task)),
-        None => refused_in_body(&Refusal::named(1004)),
+        Some(task) => ProviderAnswer::json(200, &task_object(hub, &task)),
+        None => refused_in_body(&RunningHubRefusal::named(1004)),
     }
 }
 
 /// A wrong key is a plain 401, everything else is inside a 200.
-pub(super) fn refused(refusal: &Refusal) -> Answer {
+pub(super) fn refused(refusal: &RunningHubRefusal) -> ProviderAnswer {
     let status = if refusal.code == 1002 { 401 } else { 200 };
-    Answer { status, ..refused_in_body(refusal) }
+    ProviderAnswer { status, ..refused_in_body(refusal) }
 }
 
-pub(super) fn refused_in_body(refusal: &Refusal) -> Answer {
+pub(super) fn refused_in_body(refusal: &RunningHubRefusal) -> ProviderAnswer {
     // The code is text in this API.
-    Answer::json(
+    ProviderAnswer::json(
         200,
         &json!({"errorCode": refusal.code.to_string(), "errorMessage": refusal.message}),
     )
 }
 
-pub(super) fn refused_by_status(status: u16) -> Answer {
+pub(super) fn refused_by_status(status: u16) -> ProviderAnswer {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    Answer::json(status, &json!({"status": status, "error": reason.unwrap_or("Error")}))
+    ProviderAnswer::json(status, &json!({"status": status, "error": reason.unwrap_or("Error")}))
 }
 
 /// The task as it is now: the answer to a query, and a webhook's `eventData` in object form.
-pub(super) fn task_object(hub: &Hub, task: &Task) -> Value {
+pub(super) fn task_object(hub: &RunningHubShared, task: &RunningHubTask) -> Value {
     match &task.state {
-        State::Queued => object(task, "QUEUED", "", "", Value::Null),
-        State::Running => object(task, "RUNNING", "", "", Value::Null),
-        State::Cancelled => object(task, "CANCEL", "", "", Value::Null),
-        State::Success { file } => {
-            let results = json!([{"url": hub.files.url(file), "outputType": Files::kind(file), "nodeId": "9", "text": null}]);
+        RunningHubState::Queued => object(task, "QUEUED", "", "", Value::Null),
+        RunningHubState::Running => object(task, "RUNNING", "", "", Value::Null),
+        RunningHubState::Cancelled => object(task, "CANCEL", "", "", Value::Null),
+        RunningHubState::Success { file } => {
+            let results = json!([{"url": hub.files.url(file), "outputType": ProviderFiles::kind(file), "nodeId": "9", "text": null}]);
             object(task, "SUCCESS", "", "", results)
         }
-        State::Failed { code, reason } => {
+        RunningHubState::Failed { code, reason } => {
             object(task, "FAILED", &code.to_string(), reason, Value::Null)
         }
     }
 }
 
 fn object(
-    task: &Task,
+    task: &RunningHubTask,
     status: &str,
     error_code: &str,
     error_message: &str,
     results: Value,
 ) -> Value {
     let failed_reason = match &task.state {
-        State::Failed { reason, .. } => {
+        RunningHubState::Failed { reason, .. } => {
             json!({"node_id": "3", "node_name": "Upscale", "exception_message": reason})
         }
         _ => json!({}),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::request::Api;
-use super::tasks::Task;
-use super::{Hub, NAME, legacy, v2};
+use super::request::RunningHubApi;
+use super::tasks::RunningHubTask;
+use super::{NAME, RunningHubShared, legacy, v2};
 use crate::providers::script::WebhookForm;
 use crate::providers::webhook_delivery::WebhookDelivery;
 
 /// Delivers the webhook of a finished task, if it asked for one.
-pub(super) async fn send(hub: Arc<Hub>, task: Task) {
+pub(super) async fn send(hub: Arc<RunningHubShared>, task: RunningHubTask) {
     let Some(own) = task.submit.webhook_url.clone() else {
         return;
     };
@@ -27,10 +27,10 @@ pub(super) async fn send(hub: Arc<Hub>, task: Task) {
     delivery.send(task.behaviour.webhook, &own, other).await;
 }
 
-fn body(hub: &Hub, task: &Task) -> Value {
+fn body(hub: &RunningHubShared, task: &RunningHubTask) -> Value {
     let form = task.behaviour.webhook_form.unwrap_or(match task.submit.api {
-        Api::V2 => WebhookForm::Object,
-        Api::Legacy => WebhookForm::String,
+        RunningHubApi::V2 => WebhookForm::Object,
+        RunningHubApi::Legacy => WebhookForm::String,
     });
     let data = match form {
         WebhookForm::Object => v2::task_object(hub, task),

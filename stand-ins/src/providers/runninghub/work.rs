@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::Semaphore;
 
-use super::request::{self, Source, Submit};
-use super::tasks::{State, Task};
-use super::{Hub, webhook};
+use super::request::{RunningHubSource, RunningHubWork, Submit};
+use super::tasks::{RunningHubState, RunningHubTask};
+use super::{RunningHubShared, webhook};
 use crate::media::{picture, video};
 use crate::providers::script::WebhookFault;
 
@@ -21,7 +21,7 @@ const FETCH_LIMIT: Duration = Duration::from_secs(20);
 static IN_WORK: Semaphore = Semaphore::const_new(2);
 
 /// Runs one task to its end, and sends its webhook.
-pub(super) async fn run(hub: Arc<Hub>, task: Task) {
+pub(super) async fn run(hub: Arc<RunningHubShared>, task: RunningHubTask) {
     if task.behaviour.hang {
         hub.tasks.start(task.id);
         return;
@@ -44,21 +44,24 @@ pub(super) async fn run(hub: Arc<Hub>, task: Task) {
     }
 }
 
-async fn outcome(hub: &Hub, task: &Task) -> State {
+async fn outcome(hub: &RunningHubShared, task: &RunningHubTask) -> RunningHubState {
     let code = task.behaviour.code.unwrap_or(805);
     if let Some(reason) = &task.behaviour.fail {
-        return State::Failed { code, reason: reason.clone() };
+        return RunningHubState::Failed { code, reason: reason.clone() };
     }
     if task.behaviour.node_errors.is_some() {
-        return State::Failed { code, reason: "Prompt outputs failed validation".to_owned() };
+        return RunningHubState::Failed {
+            code,
+            reason: "Prompt outputs failed validation".to_owned(),
+        };
     }
     match make(hub, &task.submit).await {
-        Ok(file) => State::Success { file },
-        Err(error) => State::Failed { code: 805, reason: format!("{error:#}") },
+        Ok(file) => RunningHubState::Success { file },
+        Err(error) => RunningHubState::Failed { code: 805, reason: format!("{error:#}") },
     }
 }
 
-async fn make(hub: &Hub, submit: &Submit) -> anyhow::Result<String> {
+async fn make(hub: &RunningHubShared, submit: &Submit) -> anyhow::Result<String> {
     let mut inputs = Vec::new();
     for source in &submit.sources {
         inputs.push(input(hub, source).await?);
@@ -69,25 +72,27 @@ async fn make(hub: &Hub, submit: &Submit) -> anyhow::Result<String> {
     hub.files.save(extension, output).await
 }
 
-async fn input(hub: &Hub, source: &Source) -> anyhow::Result<Vec<u8>> {
+async fn input(hub: &RunningHubShared, source: &RunningHubSource) -> anyhow::Result<Vec<u8>> {
     match source {
-        Source::Url(url) => {
-            let (_, bytes) = hub
+        RunningHubSource::Url(url) => {
+            let bytes = hub
                 .client
                 .download(url, INPUT_BYTES_MAX, FETCH_LIMIT)
                 .await
                 .context("file not readable")?;
-            Ok(bytes.to_vec())
+            Ok(bytes)
         }
-        Source::Uploaded(name) => hub.files.load(name).await.context("no such uploaded file"),
+        RunningHubSource::Uploaded(name) => {
+            hub.files.load(name).await.context("no such uploaded file")
+        }
     }
 }
 
-fn output(task: request::Task, inputs: &[Vec<u8>]) -> anyhow::Result<(&'static str, Vec<u8>)> {
+fn output(task: RunningHubWork, inputs: &[Vec<u8>]) -> anyhow::Result<(&'static str, Vec<u8>)> {
     match (task, inputs) {
-        (request::Task::EnlargePicture, [input]) => Ok(("png", picture::enlarged(input)?)),
-        (request::Task::EnlargeVideo, [input]) => Ok(("mp4", video::enlarged(input)?)),
-        (request::Task::Compose, [person, other]) => {
+        (RunningHubWork::EnlargePicture, [input]) => Ok(("png", picture::enlarged(input)?)),
+        (RunningHubWork::EnlargeVideo, [input]) => Ok(("mp4", video::enlarged(input)?)),
+        (RunningHubWork::Compose, [person, other]) => {
             Ok(("png", picture::side_by_side(person, other)?))
         }
         _ => bail!("wrong number of files"),

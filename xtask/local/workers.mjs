@@ -1,7 +1,7 @@
 // Runs every function in one local workerd (Miniflare), fires their crons, and offers controls that
 // exist only locally.
 //
-//   node stand-ins/workers.mjs <config.json>   (`cargo xtask` writes it: xtask/src/workers.rs)
+//   node xtask/local/workers.mjs <config.json>   (`cargo xtask` writes it: xtask/src/workers.rs)
 //
 // It listens twice on 127.0.0.1: at `port`, the public one (an entry worker in front of the
 // gateway, as the platform's edge is), and at `controlPort`, plain Node, which survives a killed
