@@ -71,8 +71,7 @@ impl GeminiFault {
 /// The fault of a successful answer without an image.
 pub(super) fn without_image(body: &Value) -> GeminiFault {
     let blocked = body.pointer("/promptFeedback/blockReason").and_then(Value::as_str);
-    let finished =
-        super::candidates(body).find_map(|candidate| candidate.get("finishReason")?.as_str());
+    let finished = candidates(body).find_map(|candidate| candidate.get("finishReason")?.as_str());
     match (blocked, finished) {
         (Some(reason), _) if reason != "OTHER" => {
             GeminiFault::rejected(FailureCode::ContentRefused, REFUSED)
@@ -167,4 +166,8 @@ fn refusal_text(error: &Value) -> String {
         Some(text) => format!("the provider refused the request ({})", text.trim_end_matches('.')),
         None => "the provider refused the request".to_owned(),
     }
+}
+
+pub(super) fn candidates(body: &Value) -> impl Iterator<Item = &Value> {
+    body.get("candidates").and_then(Value::as_array).into_iter().flatten()
 }

@@ -12,7 +12,7 @@ use crate::core::job::{Failure, FailureCode};
 use crate::core::transport::{FileInMemory, HttpRequest, HttpResult};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fault::GeminiFault;
+use fault::{GeminiFault, candidates};
 use serde_json::{Value, json};
 
 /// The provider's name in rows.
@@ -122,10 +122,6 @@ pub fn parse_call(answer: &HttpResult) -> Result<CardImage, GeminiFault> {
         Some(image) => Ok(image),
         None => Err(fault::without_image(body)),
     }
-}
-
-fn candidates(body: &Value) -> impl Iterator<Item = &Value> {
-    body.get("candidates").and_then(Value::as_array).into_iter().flatten()
 }
 
 fn parts_of(content: Option<&Value>) -> impl Iterator<Item = &Value> {
