@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::command::{cargo, run, run_quiet, say};
+use xtask::scaffold::NewTool;
 use xtask::stack::{self, Stack, StackOptions, announce};
 use xtask::{bench, build, generate, migration, scaffold, schema, size, tools};
 
@@ -62,8 +63,19 @@ enum Task {
     },
     /// Write wrangler.toml and the tables of the docs from the functions' declarations
     Generate,
-    /// Start a new function: its folder, its environment, the gateway's binding
-    NewFunction { name: String },
+    /// Start a new function, or a tool with its row, words and tests
+    NewFunction {
+        name: String,
+        /// It is sold: also its row and price, its words and its part of the studio
+        #[arg(long, requires = "price")]
+        tool: bool,
+        /// Credits that an order costs
+        #[arg(long, requires = "tool")]
+        price: Option<u32>,
+        /// A provider of a tool that is there: runninghub, replicate, gemini, llm
+        #[arg(long, default_value = "runninghub")]
+        provider: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -97,6 +109,7 @@ async fn perform(task: Task) -> Result<()> {
         Task::Test { args } => test(&args),
         Task::Ci => {
             run("formatting", &mut cargo(&["fmt", "--all", "--check"]), "run `cargo fmt --all`")?;
+            generate::check()?;
             let lints =
                 ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
             run("lints", &mut cargo(&lints), "fix the warnings above")?;
@@ -119,7 +132,10 @@ async fn perform(task: Task) -> Result<()> {
         },
         Task::Migrate { url } => migration::apply::task(&url).await,
         Task::Generate => generate::write(),
-        Task::NewFunction { name } => scaffold::new_function(&name),
+        Task::NewFunction { name, tool, price, provider } => {
+            let tool = price.filter(|_| tool).map(|price| NewTool { provider, price });
+            scaffold::new_function(&name, tool.as_ref())
+        }
     }
 }
 

@@ -1,14 +1,38 @@
-//! `cargo xtask new-function <name>`: the folder, the environment and the gateway's binding. Overwrites nothing.
+//! `cargo xtask new-function <name>`: everything that a new function or tool needs, as far as a
+//! program can write it. Overwrites nothing.
 
-use anyhow::{Result, bail};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
 
 use crate::command::say;
-use crate::paths;
+use crate::migration::Project;
+use crate::{function, generate, paths};
 
-const MANIFEST: &str = include_str!("../templates/function.toml");
-const SOURCE: &str = include_str!("../templates/function.rs.txt");
+const MANIFEST: &str = include_str!("../templates/Cargo.toml.txt");
+const FUNCTION: &str = include_str!("../templates/function.rs.txt");
+const FUNCTION_TOML: &str = include_str!("../templates/function.toml.txt");
+const TOOL_TOML: &str = include_str!("../templates/tool.toml.txt");
+const RUNNINGHUB: &str = include_str!("../templates/runninghub.rs.txt");
+const RUNNINGHUB_TOML: &str = include_str!("../templates/runninghub.toml.txt");
+const STUDIO: &str = include_str!("../templates/studio.js.txt");
+const E2E: &str = include_str!("../templates/e2e.rs.txt");
+const OPENAPI: &str = include_str!("../templates/openapi.yaml.txt");
 
-pub fn new_function(name: &str) -> Result<()> {
+const LANGUAGES: [&str; 4] = ["en", "pt", "ru", "uk"];
+const ROWS: &str = "supabase/schemas/tool/known_tools.sql";
+
+/// What makes a function a tool.
+#[derive(Clone, Debug)]
+pub struct NewTool {
+    /// A provider in `providers`.
+    pub provider: String,
+    /// Credits.
+    pub price: u32,
+}
+
+pub fn new_function(name: &str, tool: Option<&NewTool>) -> Result<()> {
     if !is_name(name) {
         bail!("{name} is no function name: lower-case letters, digits and hyphens, a letter first");
     }
@@ -16,13 +40,126 @@ pub fn new_function(name: &str) -> Result<()> {
     if dir.exists() {
         bail!("functions/{name} exists");
     }
+    let of_runninghub = tool.is_some_and(|tool| tool.provider == "runninghub");
+    let (source, declaration) = match tool {
+        None => (FUNCTION, FUNCTION_TOML.to_owned()),
+        Some(_) if of_runninghub => (RUNNINGHUB, RUNNINGHUB_TOML.to_owned()),
+        Some(tool) => (FUNCTION, tool_declaration(tool)?),
+    };
+    // Fails before anything is written where the provider is not known.
+    let rows = tool.map(|tool| edited(ROWS, |text| with_row(text, name, tool))).transpose()?;
+    let quota = if tool.is_some() { " as Order" } else { "" };
+    let source = source.replace("{quota}", quota).replace("{Type}", &type_name(name));
     std::fs::create_dir_all(dir.join("src"))?;
-    std::fs::write(dir.join("Cargo.toml"), MANIFEST.replace("{name}", name))?;
-    std::fs::write(dir.join("src/lib.rs"), SOURCE.replace("{name}", name))?;
-    say(format_args!(
-        "functions/{name} and its environment are there; next: its input and mapping, a row in `tools`"
-    ));
+    write(&dir.join("Cargo.toml"), &MANIFEST.replace("{name}", name))?;
+    write(&dir.join("src/lib.rs"), &source.replace("{name}", name))?;
+    write(&dir.join("function.toml"), &declaration.replace("{name}", name))?;
+    e2e_module(name, of_runninghub)?;
+    if let Some(rows) = rows {
+        write(&paths::root().join(ROWS), &rows)?;
+        write(&dir.join("studio.js"), STUDIO)?;
+        words(name)?;
+        let migration = Project::here().make_next(&format!("tool_{}", name.replace('-', "_")))?;
+        say(format_args!("supabase/migrations/{migration}"));
+    }
+    if of_runninghub {
+        let last = ": *queueStatus\n";
+        let openapi = edited("openapi.yaml", |text| {
+            let end = text.rfind(last)? + last.len();
+            Some(format!("{}{}{}", &text[..end], OPENAPI.replace("{name}", name), &text[end..]))
+        })?;
+        write(&paths::root().join("openapi.yaml"), &openapi)?;
+    }
+    generate::write()?;
+    say(format_args!("functions/{name} is there; next: its code, and its answer in openapi.yaml"));
+    if tool.is_some() {
+        say("its words in web/words, a name and two short sentences in each of four languages");
+    }
     Ok(())
+}
+
+/// The declaration of a tool whose orders are counted alone.
+fn tool_declaration(tool: &NewTool) -> Result<String> {
+    let functions = function::all()?;
+    let limiters = functions.iter().flat_map(|function| &function.ratelimits);
+    let orders = limiters.filter(|limit| limit.binding == function::ORDER_LIMITER.1);
+    let limiter = orders.map(|limit| limit.namespace).max().unwrap_or(1000) + 1;
+    Ok(TOOL_TOML.replace("{provider}", &tool.provider).replace("{limiter}", &limiter.to_string()))
+}
+
+/// Adds a row like that of the provider's last tool, with another name and price.
+fn with_row(text: &str, name: &str, tool: &NewTool) -> Option<String> {
+    let provider = format!("'{}', ", tool.provider);
+    // The price follows the provider; a limit that has its name is followed by an interval.
+    let is_priced = |at: &usize| text[at + provider.len()..].starts_with(|c: char| c.is_numeric());
+    let at = text.match_indices(&provider).map(|(at, _)| at).filter(is_priced).last()?;
+    let price = at + provider.len();
+    let start = text[..at].rfind("\n  (\n")? + 1;
+    let end = price + text[price..].find("\n  )")? + "\n  )".len();
+    let table = text[start..at].lines().last()?;
+    let after_price = price + text[price..].find(',')?;
+    let row = format!(
+        "  (\n    '{name}',\n{table}{provider}{}{}",
+        tool.price,
+        text.get(after_price..end)?
+    );
+    let (rows, rest) = text.split_once("\n  )\non conflict")?;
+    Some(format!("{rows}\n  ),\n{row}\non conflict{rest}"))
+}
+
+/// A module of the end-to-end tests, with a first test.
+fn e2e_module(name: &str, of_runninghub: bool) -> Result<()> {
+    let module = name.replace('-', "_");
+    let folder = paths::root().join("tests/e2e");
+    let target = if of_runninghub { format!("{name}/run") } else { name.to_owned() };
+    let text = E2E.replace("{name}", name).replace("{target}", &target);
+    write(&folder.join(format!("{module}.rs")), &text)?;
+    let main = edited("tests/e2e/main.rs", |text| {
+        let line = format!("mod {module};\n");
+        let later = |at: &usize| text[*at..].starts_with("mod ") && text[*at..] > *line.as_str();
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let at = lines.into_iter().find(later).unwrap_or(text.len());
+        Some(format!("{}{line}{}", &text[..at], &text[at..]))
+    })?;
+    write(&folder.join("main.rs"), &main)
+}
+
+/// Three words after those of the last tool, in every language; a person translates them.
+fn words(name: &str) -> Result<()> {
+    for language in LANGUAGES {
+        let path = format!("web/words/{language}.js");
+        let text = edited(&path, |text| {
+            let last = text.rfind("\n  \"do_")? + 1;
+            let end = last + text[last..].find('\n')? + 1;
+            let mut words = String::new();
+            for kind in ["tool", "about", "do"] {
+                let _ = writeln!(words, "  \"{kind}_{name}\": \"{name}\",");
+            }
+            Some(format!("{}{words}{}", &text[..end], &text[end..]))
+        })?;
+        write(&paths::root().join(&path), &text)?;
+    }
+    Ok(())
+}
+
+/// The text of a file of the checkout after a change.
+fn edited(path: &str, change: impl FnOnce(&str) -> Option<String>) -> Result<String> {
+    let text = std::fs::read_to_string(paths::root().join(path))
+        .with_context(|| format!("cannot read {path}"))?;
+    change(&text).with_context(|| format!("{path} has no place for it"))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// `paint-cats` → `PaintCats`.
+fn type_name(name: &str) -> String {
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    };
+    name.split('-').map(capital).collect()
 }
 
 fn is_name(name: &str) -> bool {
@@ -35,10 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_urls_and_bindings_can_hold() {
+    fn a_name_is_what_urls_and_bindings_can_hold() {
         assert!(is_name("generate-website2"));
+        assert_eq!(type_name("generate-website2"), "GenerateWebsite2");
         for bad in ["", "2d", "Paint", "paint_cats", "../x"] {
             assert!(!is_name(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_tool_of_an_unknown_provider_is_refused() {
+        let rows = std::fs::read_to_string(paths::root().join(ROWS)).unwrap();
+        let tool = |provider: &str| NewTool { provider: provider.to_owned(), price: 7 };
+        assert_eq!(with_row(&rows, "paint-cats", &tool("nobody")), None);
+        let edited = with_row(&rows, "paint-cats", &tool("llm")).unwrap();
+        let row = "  ),\n  (\n    'paint-cats',\n    'generation_history', 'llm', 7, 'job', ";
+        assert!(edited.contains(row), "{edited}");
     }
 }

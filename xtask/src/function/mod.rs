@@ -24,7 +24,7 @@ const OUTPUT_HOSTS: &str = "PROVIDER_OUTPUT_HOSTS";
 const SHARED_LIMITERS: [(&str, &str, u32, u32); 2] =
     [("Read", "READ_LIMIT", 1101, 600), ("Other", "OTHER_LIMIT", 1102, 240)];
 /// The limiter of orders: quota, binding, calls a minute of one user.
-const ORDER_LIMITER: (&str, &str, u32) = ("Order", "RATE_LIMIT", 60);
+pub(crate) const ORDER_LIMITER: (&str, &str, u32) = ("Order", "RATE_LIMIT", 60);
 
 /// One function with everything that is derived from its declaration.
 #[derive(Clone, Debug)]

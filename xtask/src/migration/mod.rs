@@ -115,7 +115,14 @@ impl Project {
         Ok(file)
     }
 
-    /// The same without writing it.
+    /// Writes the newest migration again where it is not released, else the next one named `name`.
+    pub fn make_next(&self, name: &str) -> Result<String> {
+        let (frozen, migrations) = (self.frozen()?, self.migrations()?);
+        let open = migrations.last().filter(|(newest, _)| !frozen.contains_key(&newest.file()));
+        self.make(open.map_or(name, |(newest, _)| &newest.name), None)
+    }
+
+    /// The same as `make` without writing it.
     pub fn made(&self, name: &str, by_hand: Option<String>) -> Result<(Name, String)> {
         let frozen = self.frozen()?;
         let mut earlier = self.migrations()?;
