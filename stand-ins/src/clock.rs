@@ -1,4 +1,4 @@
-//! The time and fresh random ids. The only place that reads the clock or randomness.
+//! The time and random ids. Nothing else here reads the clock or randomness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

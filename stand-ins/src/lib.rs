@@ -1,5 +1,6 @@
-//! Stand-ins for the outside world of a local stack: the front door of a Supabase project (auth, storage, proxy)
-//! and the providers. Nothing here runs in production, and nothing here knows the application's own rules.
+//! Stand-ins for the outside world of a local stack: the front door of a Supabase project (auth,
+//! storage, proxy) and the providers. Nothing here runs in production or knows the application's
+//! own rules.
 //!
 //! | module | for |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The binary: reads one configuration file, listens on both ports, says `ready`. It decides nothing itself.
+//! The binary: reads one configuration file, listens on both ports and prints `ready`.
 
 use anyhow::{Context, bail};
 

@@ -1,5 +1,5 @@
-//! The accept loop. Unlike axum's own it can drop a connection without an answer, which is how a lost answer is
-//! played. It knows nothing of routes.
+//! The accept loop. Unlike axum's own it can drop a connection without an answer, which plays a
+//! lost answer. It knows no routes.
 
 use axum::Router;
 use axum::body::Body;

@@ -1,5 +1,6 @@
-//! `/auth/v1` as far as a client of this application uses it: password and anonymous sign-in, refresh, the signed-in
-//! user, sign-out, the public keys. No sign-up with an address, no mail, no administration.
+//! `/auth/v1` as far as a client of this application uses it: sign-in by password and without one,
+//! refresh, the signed-in user, sign-out, the public keys. It knows no sign-up with an address, no
+//! mail and no administration.
 
 use std::collections::HashMap;
 

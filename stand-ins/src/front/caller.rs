@@ -1,4 +1,5 @@
-//! Who is calling, as the project's gateway sees it: by `Authorization`, else by `apikey`. It decides no rights.
+//! Decides who calls, as the project's gateway does: by `Authorization`, else by `apikey`. It
+//! grants no rights.
 
 use axum::http::{HeaderMap, header};
 

@@ -1,12 +1,13 @@
-//! CORS for what the front door answers itself. The functions set their own headers and are left alone.
+//! CORS headers for what the front door answers itself. The functions set their own.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-const HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-upsert, x-metadata, x-retry-count, \
-    x-region, x-request-id, x-supabase-api-version, prefer, range, accept, accept-profile, content-profile, \
+const HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-upsert, x-metadata, \
+    x-retry-count, x-region, x-request-id, x-supabase-api-version, prefer, range, accept, \
+    accept-profile, content-profile, \
     cache-control, if-none-match, idempotency-key, traceparent, tracestate, baggage";
 
 /// Answers a preflight; adds the headers to every other answer.

@@ -1,5 +1,5 @@
-//! The front door of a Supabase project on one origin: auth and storage are played here, everything else is passed
-//! on: `/rest/v1` to PostgREST, `/functions/v1` and the pages to the workers.
+//! The front door of a Supabase project on one origin. It plays auth and storage itself and passes
+//! everything else on: `/rest/v1` to PostgREST, `/functions/v1` and the pages to the workers.
 
 mod auth;
 mod caller;

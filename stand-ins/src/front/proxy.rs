@@ -1,5 +1,6 @@
-//! Passing requests on. Bodies stream both ways; method, query and headers stay, but for the headers of one hop and,
-//! towards PostgREST, the credential, which the project's gateway exchanges for one that PostgREST can verify.
+//! Passes requests on. Bodies stream both ways; method, query and headers stay as they are, except
+//! the headers of one hop. Towards PostgREST the credential is exchanged, as the project's gateway
+//! does, for one that PostgREST can verify.
 
 use axum::Json;
 use axum::body::Body;
@@ -118,7 +119,10 @@ fn unreachable_peer(base: &str, error: &str) -> Response {
     eprintln!("front door: {base} does not answer: {error}");
     let message = "The service behind this address does not answer";
     let body = json!({
-        "error": message, "message": message, "code": "upstream_unavailable", "request_id": clock::new_uuid(),
+        "error": message,
+        "message": message,
+        "code": "upstream_unavailable",
+        "request_id": clock::new_uuid(),
     });
     let mut response = (StatusCode::BAD_GATEWAY, Json(body)).into_response();
     cors::add(response.headers_mut());

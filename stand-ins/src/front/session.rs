@@ -1,4 +1,4 @@
-//! Users and their sessions, in memory: a restart signs everybody out. It checks no request.
+//! Keeps users and their sessions in memory: a restart signs everybody out. It checks no request.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! Signing and verifying tokens: HS256 with the project's secret, or ES256 with a published key. It knows no users.
+//! Signs and verifies tokens: HS256 with the project's secret, or ES256 with a published key. It
+//! knows no users.
 
 use anyhow::Context;
 use base64::Engine;
@@ -103,7 +104,8 @@ impl Signer {
         is_good.then_some(parts.claims)
     }
 
-    /// The same user for a service that only knows the project's secret, if the token is a good ES256 one.
+    /// The same user for a service that only knows the project's secret, if the token is a good
+    /// ES256 one.
     pub(crate) fn for_secret(&self, token: &str) -> Option<String> {
         self.published.as_ref()?;
         if self.secret.claims(token).is_some() {
@@ -124,7 +126,12 @@ fn jwk(published: &PublishedKey) -> Value {
     let coordinate =
         |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
     json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "ext": true,
+        "kty": "EC",
+        "crv": "P-256",
+        "alg": "ES256",
+        "use": "sig",
+        "key_ops": ["verify"],
+        "ext": true,
         "kid": published.kid, "x": coordinate(point.x()), "y": coordinate(point.y()),
     })
 }

@@ -14,7 +14,8 @@ pub(crate) fn enlarged(input: &[u8]) -> anyhow::Result<Vec<u8>> {
     write(&picture.resize_exact(picture.width() * 2, picture.height() * 2, FilterType::Lanczos3))
 }
 
-/// The first picture on the left, pixel by pixel; on the right the second one, brought to the first one's size.
+/// The first picture on the left, pixel by pixel; on the right the second one, brought to the first
+/// one's size.
 pub(crate) fn side_by_side(first: &[u8], second: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (first, second) = (read(first)?.into_rgb8(), read(second)?.into_rgb8());
     let (width, height) = first.dimensions();

@@ -1,5 +1,5 @@
-//! One exchange with a provider: what is the same for all of them. Scripted statuses, delays and lost answers
-//! happen here; a provider only ever sees requests it is to answer itself.
+//! One exchange with a provider, as far as all providers share it: scripted statuses, delays and
+//! lost answers. A provider only sees the requests that it answers itself.
 
 use std::time::Duration;
 
@@ -68,8 +68,8 @@ async fn arrive(request: Request) -> Option<Arrival> {
     Some(Arrival { method: parts.method, path, headers: parts.headers, bytes })
 }
 
-/// A status or body of the script stands for the provider's own, which then does nothing. With a `code` the
-/// provider words the refusal, and the status belongs to its shape.
+/// A status or body of the script stands for the provider's own, which then does nothing. With a
+/// `code` the provider words the refusal, and the status belongs to its shape.
 fn scripted(behaviour: &Behaviour) -> Option<ProviderAnswer> {
     if behaviour.code.is_some() || (behaviour.status.is_none() && behaviour.body.is_none()) {
         return None;

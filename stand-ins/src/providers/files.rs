@@ -1,5 +1,5 @@
-//! The files that providers make, on disk and readable by URL, and files of any size that are made while they are
-//! read. It never lists them.
+//! The files that providers make, on disk and readable by URL, and files of any size that are
+//! generated while they are read.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What arrived, newest last, in bounded memory. It never holds a header, and keys in bodies are masked.
+//! The requests that arrived, newest last, in bounded memory. The log holds no header and masks
+//! keys in bodies.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

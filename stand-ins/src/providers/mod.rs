@@ -1,19 +1,19 @@
-//! The provider stand-ins: one script and one log over all of them, each provider in its own module. A provider
-//! is mounted at `/<name>/…`; what it makes is read at `/files/…`.
+//! The providers' stand-ins: one script and one log for all, each provider in its own module. A
+//! provider is mounted at `/<name>/…`; its results are read at `/files/…`.
 //!
 //! | path | for |
 //! |---|---|
 //! | `POST /__script` | add rules; `{"reset":true}` clears all of them |
-//! | `POST /__finish` | end the work of running tasks: `{"task_id":…}` or `{"match":…}`, see below |
+//! | `POST /__finish` | ends the work of running tasks: `{"task_id":…}` or `{"match":…}` |
 //! | `GET /__log` | requests, newest last |
 //! | `GET /__deliveries` | webhooks sent, newest last, with what the receiver answered |
 //! | `/files/<name>` | what the providers made |
-//! | `/made/<name>?bytes=…` | a file of that size, made while it is read; `unnamed`, `broken`, `pause_ms` |
+//! | `/made/<name>?bytes=…` | a file of that size; also `unnamed`, `broken`, `pause_ms` |
 //! | `/moved?to=…` | a redirect |
 //!
-//! A rule with `"work": "until_finished"` keeps a task working until `POST /__finish` names it by the
-//! provider's id or by a text of its submit. The task then ends as its script says, and the answer
-//! `{"finished": n}` comes once all of them have ended: 404 if no running task was named.
+//! A rule with `"work": "until_finished"` keeps a task working until `POST /__finish` names it by
+//! the provider's id or by a text of its submit. The task then ends as its script says, and the
+//! answer `{"finished": n}` comes once all of them have ended: 404 if no running task was named.
 
 mod exchange;
 mod files;

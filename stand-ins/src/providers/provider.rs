@@ -1,4 +1,4 @@
-//! What every provider stand-in is to the rest: a name, a way to tell what a request is about, and an answer.
+//! What every provider stand-in offers: a name, what a request is about, and an answer.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Scripted behaviour: rules by provider, where the first rule that matches a request decides. It knows nothing
-//! about what a provider does with the behaviour it is given.
+//! Scripted behaviour: rules by provider, of which the first that matches a request decides. The
+//! script does not know what a provider does with a behaviour.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a provider was told to do with one request. Every field is a rule's own; absent means as usual.
+/// What a provider was told to do with one request. Every field is a rule's own; absent means as
+/// usual.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Behaviour {
@@ -44,7 +45,8 @@ pub(crate) struct Behaviour {
     pub(crate) data_removed: bool,
     /// Of a webhook.
     pub(crate) signature: Option<SignatureFault>,
-    /// The provider's word for how its answer ended; Gemini: `blocked:<reason>` where the prompt itself is blocked.
+    /// The provider's word for how its answer ended; Gemini: `blocked:<reason>` where the prompt
+    /// itself is blocked.
     pub(crate) finish_reason: Option<String>,
     /// Accepted with code 0, yet announcing a failure in `promptTips`.
     pub(crate) node_errors: Option<Value>,

@@ -1,5 +1,5 @@
-//! Sends the webhook of a finished task, with every scripted fault. Each provider makes the body and
-//! the signature itself.
+//! Sends the webhook of a finished task, with every scripted fault. Each provider makes the body
+//! and the signature itself.
 
 use std::time::Duration;
 

@@ -31,7 +31,9 @@ pub(crate) fn pem() -> String {
 #[tokio::test]
 async fn a_password_gives_a_session_with_the_usual_claims() {
     let running = start(json!({})).await;
-    let body = json!({"email": "USER1@example.com", "password": "password-1234", "gotrue_meta_security": {}});
+    let body = json!({
+        "email": "USER1@example.com", "password": "password-1234", "gotrue_meta_security": {},
+    });
     let (status, session) = post(&running, "/token?grant_type=password", body).await;
     assert_eq!(
         (status.as_u16(), &session["token_type"], &session["user"]["id"]),

@@ -1,4 +1,4 @@
-//! Work that ends when a test says so.
+//! Tasks that work until `POST /__finish` ends them.
 
 use crate::running::{Receiver, Running, start, until};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! The text models' contract: what each API takes and refuses, and the streams it answers with, broken ones included.
+//! The text models' contract: what each API takes and refuses, and the streams it answers with,
+//! broken ones included.
 
 use std::time::Duration;
 
@@ -9,14 +10,25 @@ const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 
 fn schema() -> Value {
-    json!({"type": "object", "required": ["files"], "additionalProperties": false, "properties": {"files": {"type": "array", "items": {"type": "string"}}}})
+    json!({
+        "type": "object",
+        "required": ["files"],
+        "additionalProperties": false,
+        "properties": {"files": {"type": "array", "items": {"type": "string"}}},
+    })
 }
 
 fn chat() -> Value {
     json!({
         "model": "m", "stream": true, "max_completion_tokens": 100,
-        "messages": [{"role": "system", "content": "`index.html`"}, {"role": "user", "content": "The website:\na shop"}],
-        "response_format": {"type": "json_schema", "json_schema": {"name": "files", "strict": true, "schema": schema()}},
+        "messages": [
+            {"role": "system", "content": "`index.html`"},
+            {"role": "user", "content": "The website:\na shop"},
+        ],
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "files", "strict": true, "schema": schema()},
+        },
     })
 }
 
@@ -91,7 +103,11 @@ async fn what_the_contract_does_not_name_is_refused() {
         body
     };
     let (chat, message) = (chat(), message());
-    let loose = json!({"type": "json_schema", "json_schema": {"name": "a", "strict": true, "schema": {"type": "object", "properties": {}}}});
+    let schema = json!({"type": "object", "properties": {}});
+    let loose = json!({
+        "type": "json_schema",
+        "json_schema": {"name": "a", "strict": true, "schema": schema},
+    });
     for (path, body, status) in [
         (CHAT, changed(&chat, "prompt", json!("x")), 400),
         (CHAT, changed(&chat, "model", Value::Null), 400),

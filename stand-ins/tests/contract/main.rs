@@ -1,4 +1,5 @@
-//! The stand-ins over HTTP: what the real services promise, and every scripted way of breaking the promise.
+//! The stand-ins over HTTP: what the real services promise, and every scripted way to break the
+//! promise.
 
 mod auth;
 mod finish;

@@ -1,4 +1,4 @@
-//! Passing on: what arrives at PostgREST and at the workers, and what the caller sees when they are absent.
+//! What arrives at PostgREST and at the workers, and what the caller sees when they are absent.
 
 use crate::running::{Running, start};
 use axum::extract::Request;
@@ -20,7 +20,10 @@ async fn echo(request: Request) -> Response {
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     let seen = json!({
-        "method": parts.method.as_str(), "uri": parts.uri.to_string(), "headers": headers, "length": body.len(),
+        "method": parts.method.as_str(),
+        "uri": parts.uri.to_string(),
+        "headers": headers,
+        "length": body.len(),
     });
     ([("x-seen", "1"), ("keep-alive", "timeout=5")], Json(seen)).into_response()
 }

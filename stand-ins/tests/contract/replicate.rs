@@ -31,7 +31,9 @@ async fn get(running: &Running, path: &str) -> Value {
 }
 
 fn body(picture: &str) -> Value {
-    let input = json!({"human_img": picture, "garm_img": picture, "category": "dresses", "garment_des": ""});
+    let input = json!({
+        "human_img": picture, "garm_img": picture, "category": "dresses", "garment_des": "",
+    });
     json!({"version": VERSION, "input": input, "webhook_events_filter": ["completed"]})
 }
 

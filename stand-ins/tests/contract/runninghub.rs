@@ -1,4 +1,5 @@
-//! RunningHub's contract: submits, queries, refusals in their three shapes, the limit, the older envelopes.
+//! RunningHub's contract: submits, queries, refusals in their three shapes, the limit, the older
+//! envelopes.
 
 use crate::running::{Receiver, Running, png, start, submission, until};
 use reqwest::multipart::{Form, Part};
@@ -154,7 +155,9 @@ async fn queries_are_scripted_by_path() {
 async fn ids_may_be_numbers_and_failures_may_be_announced() {
     let running = start(json!({})).await;
     running
-        .script(json!({"runninghub": {"id_as": "number", "fail": "face not found", "code": 1501, "work_ms": 1}}))
+        .script(json!({"runninghub": {
+            "id_as": "number", "fail": "face not found", "code": 1501, "work_ms": 1,
+        }}))
         .await;
     let answer = running.hub_json(RUN, &submission(IMAGE, None)).await;
     let id = answer["taskId"].as_u64().unwrap();
@@ -213,10 +216,8 @@ async fn the_older_api_speaks_in_envelopes() {
     let account =
         running.hub_json("/uc/openapi/accountStatus", &json!({"apikey": "rh-local-key"})).await;
     assert_eq!(account["data"]["currentTaskCounts"], "0");
-    assert_eq!(
-        running.hub_json("/uc/openapi/accountStatus", &json!({"apiKey": "rh-local-key"})).await["code"],
-        802
-    );
+    let misspelt = json!({"apiKey": "rh-local-key"});
+    assert_eq!(running.hub_json("/uc/openapi/accountStatus", &misspelt).await["code"], 802);
 }
 
 #[tokio::test]

@@ -44,7 +44,12 @@ async fn a_signed_upload_is_bound_to_its_object_and_done_once() {
         (status, again),
         (
             400,
-            json!({"statusCode": "409", "code": "KeyAlreadyExists", "error": "Duplicate", "message": "The resource already exists"})
+            json!({
+                "statusCode": "409",
+                "code": "KeyAlreadyExists",
+                "error": "Duplicate",
+                "message": "The resource already exists",
+            })
         )
     );
     let (_, info) = send(
@@ -149,14 +154,17 @@ async fn service_keys_write_replace_and_remove() {
     let hidden = running.client.get(at(&running, &format!("info/{name}"))).bearer_auth(other);
     let missing = (
         400,
-        json!({"statusCode": "404", "code": "NoSuchKey", "error": "not_found", "message": "Object not found"}),
+        json!({
+            "statusCode": "404",
+            "code": "NoSuchKey",
+            "error": "not_found",
+            "message": "Object not found",
+        }),
     );
     assert_eq!(send(hidden).await, missing);
     let remove = running.client.delete(at(&running, "results")).bearer_auth("service-key");
-    assert_eq!(
-        send(remove.json(&json!({"prefixes": [format!("{USER}/job/0.png")]}))).await.1[0]["bucket_id"],
-        "results"
-    );
+    let named = json!({"prefixes": [format!("{USER}/job/0.png")]});
+    assert_eq!(send(remove.json(&named)).await.1[0]["bucket_id"], "results");
     assert_eq!(send(running.client.get(at(&running, &format!("public/{name}")))).await, missing);
 }
 

@@ -1,5 +1,5 @@
-//! Objects on disk: the bytes under their own path, what is known of them beside, in `.meta`. An object appears
-//! whole or not at all. It knows no callers.
+//! Keeps objects on disk: the bytes under their own path, their description in `.meta`. An object
+//! appears whole or not at all. It knows no callers.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! `/storage/v1`: signed uploads, object info, reading by URL. A user writes only through a signed upload into their
-//! own folder of `uploads`; everything else is written with a service key, and a folder is listed to one only.
+//! `/storage/v1`: signed uploads, object info, reading by URL. A user writes only through a signed
+//! upload into their own folder of `uploads`. Only a service key writes anything else or lists a
+//! folder.
 
 mod disk;
 mod refusal;
@@ -86,7 +87,8 @@ pub(super) struct Misbehaviour {
     status: Option<u16>,
 }
 
-/// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until `{"down":false}`.
+/// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until
+/// `{"down":false}`.
 pub(super) async fn misbehave(
     State(front): State<SharedFront>,
     Json(wanted): Json<Misbehaviour>,
@@ -100,7 +102,11 @@ async fn while_up(State(front): State<SharedFront>, request: Request, next: Next
     match front.storage.down() {
         None => next.run(request).await,
         Some(status) => {
-            let body = json!({"statusCode": status.to_string(), "error": "Unavailable", "message": "Storage is down"});
+            let body = json!({
+                "statusCode": status.to_string(),
+                "error": "Unavailable",
+                "message": "Storage is down",
+            });
             (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Json(body))
                 .into_response()
         }

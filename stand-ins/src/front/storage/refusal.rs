@@ -1,5 +1,5 @@
-//! Storage's error answers: HTTP 400 for nearly all, with the status that is meant inside the body as text, beside
-//! the error's name in its old (`error`) and new (`code`) form.
+//! Storage's error answers. Nearly all are HTTP 400; the body holds the status that is meant, as
+//! text, and the error's name in its old (`error`) and new (`code`) form.
 
 use axum::Json;
 use axum::http::StatusCode;

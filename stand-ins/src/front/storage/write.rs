@@ -1,5 +1,5 @@
-//! Everything that writes to storage: signing an upload, the upload itself, replacing and removing. Who may is
-//! decided here, as the project's row security would.
+//! Everything that writes to storage: signs an upload, takes it, replaces and removes objects. It
+//! decides who may do so, as the project's row security would.
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -43,7 +43,13 @@ pub(super) async fn sign(
         return Err(StorageRefusal::duplicate());
     }
     let (name, now) = (object.to_string(), clock::now_s());
-    let claims = json!({"url": name, "owner": owner, "upsert": upsert, "iat": now, "exp": now + UPLOAD_TOKEN_LIFETIME_S});
+    let claims = json!({
+        "url": name,
+        "owner": owner,
+        "upsert": upsert,
+        "iat": now,
+        "exp": now + UPLOAD_TOKEN_LIFETIME_S,
+    });
     let token = storage.secret.sign(&claims);
     let url = format!("/object/upload/sign/{}?token={token}", object.url_path());
     Ok(Json(json!({"url": url, "token": token})).into_response())
@@ -86,7 +92,8 @@ pub(super) async fn replace(
     write(&front, &path, true, request).await
 }
 
-/// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, which name whole paths.
+/// `DELETE /object/<bucket>/<path>`, or `/object/<bucket>` with `{"prefixes":[…]}`, which name
+/// whole paths.
 pub(super) async fn remove(
     State(front): State<SharedFront>,
     Path(path): Path<String>,

@@ -1,4 +1,5 @@
-//! A card from a prompt: its colours come from the words, the words stand on it, and the product image lies in the middle.
+//! Draws a card from a prompt: its colours come from the words, the words stand on it, and the
+//! product image lies in the middle.
 
 use std::io::Cursor;
 

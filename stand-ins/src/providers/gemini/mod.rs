@@ -1,5 +1,6 @@
-//! Gemini's `generateContent` for pictures: strict about the request, and it really draws: a card of the asked shape with
-//! the prompt's words and colours, and the product image on it. It keeps nothing between calls.
+//! Gemini's `generateContent` for pictures. It is strict about the request and really draws: a card
+//! of the requested shape with the prompt's words and colours, and the product image on it. It
+//! keeps nothing between calls.
 //!
 //! | module | for |
 //! |---|---|
@@ -108,7 +109,8 @@ fn refused(refusal: &GeminiRefusal) -> ProviderAnswer {
     ProviderAnswer::json(*status, &json!({"error": error}))
 }
 
-/// An interim picture first, marked as a thought, then words where they were asked for, then the picture.
+/// An interim picture first, marked as a thought, then words where they were asked for, then the
+/// picture.
 fn with_picture(picture: &[u8], with_text: bool) -> ProviderAnswer {
     let inline = json!({"mimeType": "image/png", "data": STANDARD.encode(picture)});
     let mut parts = vec![
@@ -118,9 +120,11 @@ fn with_picture(picture: &[u8], with_text: bool) -> ProviderAnswer {
         parts.push(json!({"text": "Here is your card."}));
     }
     parts.push(json!({"inlineData": inline}));
-    answered(
-        &json!([{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}]),
-    )
+    answered(&json!([{
+        "content": {"role": "model", "parts": parts},
+        "finishReason": "STOP",
+        "index": 0,
+    }]))
 }
 
 fn answered(candidates: &Value) -> ProviderAnswer {
@@ -128,7 +132,11 @@ fn answered(candidates: &Value) -> ProviderAnswer {
         json!({"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300});
     ProviderAnswer::json(
         200,
-        &json!({"candidates": candidates, "usageMetadata": usage, "responseId": crate::clock::random_hex()}),
+        &json!({
+            "candidates": candidates,
+            "usageMetadata": usage,
+            "responseId": crate::clock::random_hex(),
+        }),
     )
 }
 
@@ -137,9 +145,11 @@ fn without_picture(reason: &str) -> ProviderAnswer {
     if let Some(blocked) = reason.strip_prefix("blocked:") {
         return ProviderAnswer::json(200, &json!({"promptFeedback": {"blockReason": blocked}}));
     }
-    answered(
-        &json!([{"content": {"role": "model", "parts": [{"text": "I could not."}]}, "finishReason": reason, "index": 0}]),
-    )
+    answered(&json!([{
+        "content": {"role": "model", "parts": [{"text": "I could not."}]},
+        "finishReason": reason,
+        "index": 0,
+    }]))
 }
 
 impl StandInProvider for Gemini {

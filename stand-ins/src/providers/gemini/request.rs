@@ -1,4 +1,4 @@
-//! Reading what is sent to Gemini, strictly: key, model, every field. It neither fetches nor draws.
+//! Reads what is sent to Gemini, strictly: key, model, every field. It neither fetches nor draws.
 
 use axum::http::{Method, Uri};
 use base64::Engine;
@@ -117,7 +117,11 @@ pub(super) fn read(
         return Err(not_found("Requested entity was not found.".to_owned()));
     };
     if !arrival.header("x-goog-api-key").is_some_and(|key| keys.iter().any(|known| known == key)) {
-        let info = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"});
+        let info = json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "API_KEY_INVALID",
+            "domain": "googleapis.com",
+        });
         let message = "API key not valid. Please pass a valid API key.";
         return Err(GeminiRefusal { details: json!([info]), ..GeminiRefusal::invalid(message) });
     }

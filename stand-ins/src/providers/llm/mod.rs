@@ -1,15 +1,15 @@
-//! Text models as the application meets them: the OpenAI-compatible API (`/v1/chat/completions`) and Anthropic's
-//! (`/v1/messages`). It writes a real small site of the kind that it is asked for, token by token, and is strict: what
-//! the contract does not name is refused, so that a mistake shows here first.
+//! Text models as the application meets them: the OpenAI-compatible API (`/v1/chat/completions`)
+//! and Anthropic's (`/v1/messages`). They write a real small website of the requested kind, token
+//! by token, and refuse what the contract does not name, so that a mistake shows here first.
 //!
 //! | module | for |
 //! |---|---|
 //! | `request` | reading and refusing what is asked, for each API |
 //! | `wording` | the events and errors of each API |
-//! | `sites` | the sites |
+//! | `websites` | the websites |
 
 mod request;
-mod sites;
+mod websites;
 mod wording;
 
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Llm {
         let text = match &behaviour.text {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
-            None => sites::write(&asked.system, &asked.user),
+            None => websites::write(&asked.system, &asked.user),
         };
         if !asked.stream {
             let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());

@@ -1,4 +1,4 @@
-//! What is asked of a text model, read as strictly as the API reads it.
+//! Reads a request to a text model as strictly as the API does.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! How each API words its answers: events of a stream, whole answers, errors.
+//! Words the answers of each API: events of a stream, whole answers, errors.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,10 @@ pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Ve
         LlmApi::OpenAi => {
             let chunk = |delta: Value, finish: Option<&str>| {
                 data(&json!({
-                    "id": "chatcmpl-local", "object": "chat.completion.chunk", "created": 1, "model": model,
+                    "id": "chatcmpl-local",
+                    "object": "chat.completion.chunk",
+                    "created": 1,
+                    "model": model,
                     "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
                 }))
             };
@@ -28,7 +31,14 @@ pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Ve
             events
         }
         LlmApi::Anthropic => {
-            let message = json!({"id": "msg_local", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": null});
+            let message = json!({
+                "id": "msg_local",
+                "type": "message",
+                "role": "assistant",
+                "model": model,
+                "content": [],
+                "stop_reason": null,
+            });
             let mut events = vec![
                 event("message_start", json!({ "message": message })),
                 event(
@@ -47,7 +57,10 @@ pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Ve
             events.push(event("content_block_stop", json!({"index": 0})));
             events.push(event(
                 "message_delta",
-                json!({"delta": {"stop_reason": end, "stop_sequence": null}, "usage": {"output_tokens": 9}}),
+                json!({
+                    "delta": {"stop_reason": end, "stop_sequence": null},
+                    "usage": {"output_tokens": 9},
+                }),
             ));
             events.push(event("message_stop", json!({})));
             events
@@ -60,7 +73,11 @@ pub(super) fn whole(api: LlmApi, model: &str, text: &str, end: &str) -> Value {
     match api {
         LlmApi::OpenAi => json!({
             "id": "chatcmpl-local", "object": "chat.completion", "created": 1, "model": model,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text, "refusal": null}, "finish_reason": end}],
+            "choices": [{
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": null},
+                "finish_reason": end,
+            }],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }),
         LlmApi::Anthropic => json!({
@@ -99,10 +116,12 @@ pub(super) fn error_event(api: LlmApi, code: Option<i64>, reason: &str) -> Strin
 pub(super) fn refusal(api: LlmApi, status: u16, word: &str, text: &str) -> ProviderAnswer {
     let body = match api {
         LlmApi::OpenAi => {
-            json!({"error": {"message": text, "type": "invalid_request_error", "param": null, "code": word}})
+            let kind = "invalid_request_error";
+            json!({"error": {"message": text, "type": kind, "param": null, "code": word}})
         }
         LlmApi::Anthropic => {
-            json!({"type": "error", "error": {"type": word, "message": text}, "request_id": "req_local"})
+            let error = json!({"type": word, "message": text});
+            json!({"type": "error", "error": error, "request_id": "req_local"})
         }
     };
     ProviderAnswer::json(status, &body)

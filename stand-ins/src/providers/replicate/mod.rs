@@ -1,5 +1,5 @@
-//! Replicate as the application meets it: predictions that really put a garment on a picture. It is strict: what the
-//! contract does not name is refused, so that a mistake shows here first.
+//! Replicate as the application meets it: predictions that really put a garment on a picture. It
+//! refuses what the contract does not name, so that a mistake shows here first.
 //!
 //! | module | for |
 //! |---|---|
@@ -45,7 +45,8 @@ struct ReplicateShared {
     files: ProviderFiles,
     log: Arc<Log>,
     running: RunningTasks,
-    /// How many garments a picture made here has on, by the picture's digest: the next one goes beside them.
+    /// How many garments a picture made here has on, by the picture's digest: the next one goes
+    /// beside them.
     worn: Mutex<HashMap<Vec<u8>, u32>>,
 }
 

@@ -1,4 +1,5 @@
-//! The predictions: their states, and what an answer shows of them. A state that ends one never changes.
+//! The predictions: their states, and what an answer shows of them. A state that ends one never
+//! changes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,5 @@
-//! Reading a create, strictly: the body's keys, the version's form, the model's input, the headers. It stores nothing.
+//! Reads a request for a prediction, strictly: the body's keys, the version's form, the model's
+//! input, the headers. It stores nothing.
 
 use axum::http::Uri;
 use serde::Deserialize;
@@ -49,7 +50,8 @@ pub(super) fn read(arrival: &Arrival) -> Result<PredictionRequest, ProviderAnswe
         serde_json::from_slice(&arrival.bytes).map_err(|error| invalid(format!("- {error}\n")))?;
     if !is_version(&body.version) {
         let title = "Invalid version or not permitted";
-        let detail = "The specified version does not exist (or perhaps you don't have permission to use it?)";
+        let detail = "The specified version does not exist \
+            (or perhaps you don't have permission to use it?)";
         return Err(ProviderAnswer::problem(
             422,
             &json!({"title": title, "detail": detail, "status": 422}),

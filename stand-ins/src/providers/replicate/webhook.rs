@@ -1,4 +1,5 @@
-//! The call when a prediction is over: its body is the prediction, signed by the Standard Webhooks scheme.
+//! Sends the webhook of a finished prediction. Its body is the prediction, signed by the Standard
+//! Webhooks scheme.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The work: fetch both pictures, paste the garment on the person, store the result, tell the caller. Garments lie
-//! beside each other, so that the result of a chain shows all of them.
+//! The work of a prediction: fetches both pictures, pastes the garment on the person, stores the
+//! result and sends the webhook. Garments lie beside each other, so that the result of a try-on
+//! shows all of them.
 
 use std::io::Cursor;
 use std::sync::{Arc, PoisonError};

@@ -1,4 +1,4 @@
-//! The older API's wording: HTTP 200 with `{code, msg, data}`, whatever happened. The v2 objects are elsewhere.
+//! Words the answers of the older API: HTTP 200 with `{code, msg, data}`, whatever happened.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,6 @@
-//! RunningHub as the application meets it: the v2 API and the older envelopes, over one set of tasks that really
-//! enlarge a picture or a video, or compose two pictures. Which of these an app does shows in its nodes. It is strict: what the contract does not name is refused, so that a mistake shows here first.
+//! RunningHub as the application meets it: the v2 API and the older envelopes over one set of
+//! tasks, which really enlarge a picture or a video, or compose two pictures. The nodes of an app
+//! decide which. It refuses what the contract does not name, so that a mistake shows here first.
 //!
 //! | module | for |
 //! |---|---|
@@ -7,7 +8,7 @@
 //! | `tasks` | the tasks, their states and the limit per key |
 //! | `v2`, `legacy` | the wording of answers |
 //! | `work` | the work itself |
-//! | `webhook` | telling the caller, with all the ways in which that goes wrong |
+//! | `webhook` | the webhook of a finished task |
 
 mod legacy;
 mod request;

@@ -1,4 +1,5 @@
-//! Reading what is sent to RunningHub, strictly: keys, bodies, node lists. It neither stores nor answers.
+//! Reads what is sent to RunningHub, strictly: keys, bodies, node lists. It neither stores nor
+//! answers.
 
 use axum::http::Uri;
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! Uploads to RunningHub: a file becomes a name that a node can hold. The 30 MB limit is the provider's.
+//! Uploads to RunningHub: a file becomes a name that a node can hold. The limit of 30 MB is the
+//! provider's.
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};

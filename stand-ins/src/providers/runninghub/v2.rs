@@ -1,4 +1,4 @@
-//! The v2 API's wording: flat task objects, and refusals in two of the three shapes. Legacy envelopes are elsewhere.
+//! Words the answers of the v2 API: flat task objects, and refusals in two of the three shapes.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -50,7 +50,12 @@ pub(super) fn task_object(hub: &RunningHubShared, task: &RunningHubTask) -> Valu
         RunningHubState::Running => object(task, "RUNNING", "", "", Value::Null),
         RunningHubState::Cancelled => object(task, "CANCEL", "", "", Value::Null),
         RunningHubState::Success { file } => {
-            let results = json!([{"url": hub.files.url(file), "outputType": ProviderFiles::kind(file), "nodeId": "9", "text": null}]);
+            let results = json!([{
+                "url": hub.files.url(file),
+                "outputType": ProviderFiles::kind(file),
+                "nodeId": "9",
+                "text": null,
+            }]);
             object(task, "SUCCESS", "", "", results)
         }
         RunningHubState::Failed { code, reason } => {

@@ -1,4 +1,4 @@
-//! What RunningHub says when a task is over: unsigned, in one of two forms.
+//! Sends the webhook of a finished task: unsigned, in one of two forms.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The work: fetch the files, make something of them, store it, tell the caller. A picture or a video becomes exactly
-//! twice its size; of two pictures the person comes out on the left and the other one, as large, on the right.
+//! The work of a task: fetches the files, makes the result, stores it and sends the webhook. A
+//! picture or a video becomes exactly twice its size. Of two pictures the person comes out on the
+//! left and the other one, as large, on the right.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,8 @@ pub(super) async fn run(hub: Arc<RunningHubShared>, task: RunningHubTask) {
         hub.tasks.start(task.id);
         return;
     }
-    // An early webhook overtakes the submit's answer, so there is nothing to wait for unless the script says so.
+    // An early webhook overtakes the submit's answer, so there is nothing to wait for unless the
+    // script says so.
     let usual = if task.behaviour.webhook == Some(WebhookFault::Early) { 0 } else { WORK_MS };
     let id = task.id.to_string();
     let mut time = hub.running.begin(&id, &task.submit_text, &task.behaviour, usual);
