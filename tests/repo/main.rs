@@ -10,4 +10,5 @@ mod requirements;
 mod sql_text;
 mod tidy;
 mod width;
+mod vocabulary;
 mod words;
