@@ -9,6 +9,6 @@ mod generated;
 mod requirements;
 mod sql_text;
 mod tidy;
-mod width;
 mod vocabulary;
+mod width;
 mod words;

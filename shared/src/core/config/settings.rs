@@ -89,6 +89,7 @@ macro_rules! accessor {
     ($field:ident $form:ident $name:literal $presence:ident) => {};
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 macro_rules! text_or_none {
     () => {
         None
