@@ -3,7 +3,8 @@
 //! `row job_cancel_v1(user_id: UserId, table: &str, job_id: JobId) -> CancelledJob;` declares a
 //! method that sends `p_user_id`, `p_table` and `p_job_id` and reads one row. An argument of
 //! another name is written `user: UserId as "_user_id"`; `order: &Enqueue as ..` sends the fields
-//! of a struct under the names that it serialises to. The word before the name says what the
+//! of a struct under the names that it serialises to; `user_id: Option<UserId> as ?` is left out
+//! without a value (the local PostgREST reads null as an empty text, which is no uuid). The word before the name says what the
 //! function returns: `rows`, one `row`, a `maybe_row`, a `value` or `void`.
 
 use serde::Serialize;
@@ -33,6 +34,9 @@ macro_rules! rpc {
     (@returns) => { () };
     (@add $args:ident $arg:ident) => { $args.with(concat!("p_", stringify!($arg)), &$arg) };
     (@add $args:ident $arg:ident ..) => { $args.with_fields_of(&$arg) };
+    (@add $args:ident $arg:ident ?) => {
+        $args.with_optional(concat!("p_", stringify!($arg)), $arg.as_ref())
+    };
     (@add $args:ident $arg:ident $parameter:literal) => { $args.with($parameter, &$arg) };
 }
 
@@ -48,6 +52,14 @@ impl Default for Args {
 impl Args {
     pub(super) fn with(self, name: &str, value: &impl Serialize) -> Self {
         self.joined(serde_json::to_string(value).map(|value| format!("\"{name}\":{value}")))
+    }
+
+    /// Leaves the argument out without a value, so that the function takes its default.
+    pub(super) fn with_optional(self, name: &str, value: Option<&impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
     }
 
     /// `value` serialises to an object.
@@ -86,6 +98,7 @@ mod tests {
         assert_eq!(Args::default().into_json().unwrap(), "{}");
         let args = Args::default().with("p_a", &None::<u8>);
         let args = args.with_fields_of(&Pair { p_b: 1, p_c: "}" });
-        assert_eq!(args.into_json().unwrap(), r#"{"p_a":null,"p_b":1,"p_c":"}"}"#);
+        let args = args.with_optional("p_d", None::<&u8>).with_optional("p_e", Some(&2));
+        assert_eq!(args.into_json().unwrap(), r#"{"p_a":null,"p_b":1,"p_c":"}","p_e":2}"#);
     }
 }

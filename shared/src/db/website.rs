@@ -63,7 +63,7 @@ rpc! {
     row generation_retry_v1(
         job_id: JobId,
         tool: &str,
-        user_id: Option<UserId>,
+        user_id: Option<UserId> as ?,
     ) -> WebsiteRetry;
     rows generations_stale_v1(limit: u32) -> Vec<StaleWebsite>;
     /// Gives a reservation of `generations_stale_v1` back.
