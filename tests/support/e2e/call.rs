@@ -89,6 +89,11 @@ impl<'a> Call<'a> {
         Some(answer)
     }
 
+    /// Sends it to functions that are killed meanwhile: whatever answers is not theirs.
+    pub async fn send_and_forget(self) {
+        let _ = self.exchange().await;
+    }
+
     async fn exchange(self) -> reqwest::Result<Answer> {
         let Self { method, target, request, .. } = self;
         let response = request.send().await?;
