@@ -64,6 +64,9 @@ impl<'ast> Visit<'ast> for Mentions {
         syn::visit::visit_path(self, path);
     }
 
+    // The `super` of `pub(super)` is no import.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
         if !is_for_tests(&item.attrs) {
             syn::visit::visit_item_mod(self, item);

@@ -28,7 +28,7 @@ impl Config {
         };
         match required.iter().find(|name| read(name).is_none()) {
             Some(missing) => Err(ApiError::misconfigured(missing)),
-            None => Config::parse_all(read),
+            None => Config::parse_all(&read),
         }
     }
 

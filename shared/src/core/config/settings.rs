@@ -123,7 +123,7 @@ macro_rules! settings {
         impl Config {
             /// Parses every variable that `read` finds; it is given trimmed text, never empty.
             pub(super) fn parse_all(
-                read: impl Fn(&str) -> Option<String>,
+                read: &dyn Fn(&str) -> Option<String>,
             ) -> Result<Config, ApiError> {
                 // One field after the other: half the code of a struct made at once, which must
                 // drop what it has at each error.
