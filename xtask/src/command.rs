@@ -1,4 +1,5 @@
-//! Runs one step of a task in the foreground. A failure names the step, the command and what to do about it.
+//! Runs one step of a task in the foreground. A failure names the step, the command and what to do
+//! about it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,7 +50,8 @@ pub fn run_quiet(step: &str, command: &mut Command, advice: &str) -> Result<Stri
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::paths::root()).args(args);
-    // What the `cargo` that runs us says of this package is nobody else's; build scripts that look at it would run again, and
+    // What the `cargo` that runs us says of this package is nobody else's; build scripts that look
+    // at it would run again, and
     // with them half of the dependencies be compiled anew.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"]

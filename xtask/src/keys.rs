@@ -1,4 +1,5 @@
-//! The local project's secrets and users: made at the first start, kept in `.local/keys.json`. Never used outside it.
+//! The local project's secrets and users: made at the first start, kept in `.local/keys.json`.
+//! Never used outside it.
 
 use std::path::Path;
 
@@ -58,7 +59,8 @@ impl Keys {
         }
     }
 
-    /// A key set of the project's secret and the ES256 public key: what Supabase gives PostgREST after the move to
+    /// A key set of the project's secret and the ES256 public key: what Supabase gives PostgREST
+    /// after the move to
     /// asymmetric keys, so that old keys stay good.
     pub fn jwks_with_secret(&self) -> Result<String> {
         let key = p256::SecretKey::from_pkcs8_pem(&self.es256_private_pem)?;

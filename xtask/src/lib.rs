@@ -1,9 +1,12 @@
-//! The project's tasks, and the local stack as a library: tests and the demo start from [`stack::Stack`].
+//! The project's tasks, and the local stack as a library: tests and the demo start from
+//! [`stack::Stack`].
 //!
-//! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (running a step so that a failure says what to do)
+//! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (running a step so that a
+//! failure says what to do)
 //! * build: [`wrangler`] (the only reader of wrangler.toml), [`build`], [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
-//! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump), [`fingerprint`] (what is not ours)
+//! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump),
+//! [`fingerprint`] (what is not ours)
 //! * tasks on a running stack: [`bench`]
 //!
 //! Nothing here ships: no function and no part of `shared` depends on this crate.

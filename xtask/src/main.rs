@@ -49,7 +49,8 @@ enum Task {
         /// Small letters, digits and _
         #[arg(required_unless_present = "freeze")]
         name: Option<String>,
-        /// Statements written by hand, for what cannot be made from a source alone, such as a changed table
+        /// Statements written by hand, for what cannot be made from a source alone, such as a
+        /// changed table
         #[arg(long)]
         alter: Option<std::path::PathBuf>,
         /// Mark all that are there as released: none of them changes any more
@@ -168,7 +169,8 @@ fn test(args: &[String]) -> Result<()> {
     let test_only = test_functions()?;
     build::functions(&build::all_with(&test_only)?)?;
     build::stand_ins()?;
-    // Libraries and integration tests; there are no doc tests, and the programs have none of their own.
+    // Libraries and integration tests; there are no doc tests, and the programs have none of their
+    // own.
     let mut command: Command =
         cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
     // Just built; nothing that a test starts needs to look again.

@@ -1,8 +1,10 @@
-//! Where things lie: the checkout, the user's cache, Cargo's target folders. Never creates anything.
+//! Where things lie: the checkout, the user's cache, Cargo's target folders. Never creates
+//! anything.
 
 use std::path::PathBuf;
 
-/// The checkout that Cargo runs this for, else the one it was built from: two checkouts that share a target folder share
+/// The checkout that Cargo runs this for, else the one it was built from: two checkouts that share
+/// a target folder share
 /// this program too.
 pub fn root() -> PathBuf {
     let built_from = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));

@@ -1,6 +1,7 @@
 //! A throw-away Postgres 17 from npm's embedded build, and how our SQL gets into it.
 //!
-//! Its data lives in a temporary folder that goes with the process. Never touches a Postgres that it did not start.
+//! Its data lives in a temporary folder that goes with the process. Never touches a Postgres that
+//! it did not start.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -161,7 +162,8 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
     format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
 }
 
-/// Makes the data folder and becomes the server: one watched process, so that nothing stays behind if we are killed.
+/// Makes the data folder and becomes the server: one watched process, so that nothing stays behind
+/// if we are killed.
 const INIT_AND_SERVE: &str = r#"
 data=$1 init=$2 serve=$3 locale=$4
 shift 4
@@ -212,7 +214,8 @@ fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
         .context("Postgres does not run as root, and there is no user `nobody` to run it as")
 }
 
-/// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home folder), so for that
+/// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home
+/// folder), so for that
 /// one the files are copied once to the temporary folder.
 fn native(for_other_user: bool) -> Result<PathBuf> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);

@@ -1,7 +1,9 @@
 //! Background processes that cannot outlive their owner.
 //!
-//! Each runs in its own process group with a watcher beside it that reads from a pipe whose other end we hold: however we
-//! end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher stops the whole group. Never restarts anything.
+//! Each runs in its own process group with a watcher beside it that reads from a pipe whose other
+//! end we hold: however we
+//! end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher stops the whole group. Never
+//! restarts anything.
 
 use std::ffi::OsString;
 use std::fs::File;

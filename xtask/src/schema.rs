@@ -1,6 +1,8 @@
-//! `cargo xtask dump-schema`: supabase/schema.sql, the golden dump that a test compares with the migrations.
+//! `cargo xtask dump-schema`: supabase/schema.sql, the golden dump that a test compares with the
+//! migrations.
 //!
-//! Read from the catalogs in an order that depends on names alone (npm's embedded Postgres has no pg_dump). It is for
+//! Read from the catalogs in an order that depends on names alone (npm's embedded Postgres has no
+//! pg_dump). It is for
 //! reading and comparing, not for restoring.
 
 use anyhow::{Context, Result};

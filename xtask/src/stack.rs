@@ -1,6 +1,8 @@
-//! The local stack: Postgres, PostgREST's protocol, Supabase's front door, the providers' stand-ins, and every function.
+//! The local stack: Postgres, PostgREST's protocol, Supabase's front door, the providers'
+//! stand-ins, and every function.
 //!
-//! Dropping a [`Stack`] stops all of it. Two stacks live side by side on different port bases and state folders. It
+//! Dropping a [`Stack`] stops all of it. Two stacks live side by side on different port bases and
+//! state folders. It
 //! never talks to anything outside this machine.
 
 use std::collections::BTreeMap;
@@ -49,7 +51,8 @@ pub struct StackOptions {
 }
 
 impl StackOptions {
-    /// What `cargo xtask dev` runs: `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`, `UNSTUCK_SIGNING`, `UNSTUCK_EXTRA_FUNCTIONS`.
+    /// What `cargo xtask dev` runs: `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`, `UNSTUCK_SIGNING`,
+    /// `UNSTUCK_EXTRA_FUNCTIONS`.
     pub fn from_env() -> Result<Self> {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let port_base = match var("UNSTUCK_PORT_BASE") {

@@ -1,5 +1,7 @@
-//! `cargo xtask setup`: everything that building and the local stack need and Cargo.toml cannot say. Idempotent; what it
-//! installs beside `node_modules` goes to the user's cache, keyed by version, so that a fresh clone finds it.
+//! `cargo xtask setup`: everything that building and the local stack need and Cargo.toml cannot
+//! say. Idempotent; what it
+//! installs beside `node_modules` goes to the user's cache, keyed by version, so that a fresh clone
+//! finds it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,7 +50,8 @@ pub fn lock(name: &str) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// The browser that the pages are tested in. Where it cannot be had the tests say so; nothing else needs it.
+/// The browser that the pages are tested in. Where it cannot be had the tests say so; nothing else
+/// needs it.
 pub fn browser() -> Result<()> {
     let _one_at_a_time = lock("setup")?;
     if let Some(found) = chromium() {
@@ -241,7 +244,8 @@ fn debian_marker() -> PathBuf {
     paths::cache().join(DEBIAN_TOOLCHAIN)
 }
 
-/// Debian ships the compiler and the library's source, but no compiled library for the target: build that once.
+/// Debian ships the compiler and the library's source, but no compiled library for the target:
+/// build that once.
 fn debian_toolchain() -> Result<()> {
     if !Path::new("/etc/debian_version").exists() {
         bail!("this is not Debian");

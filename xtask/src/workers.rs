@@ -1,4 +1,5 @@
-//! The configuration that xtask/local/workers.mjs runs: every function with its bindings, its vars set to local values.
+//! The configuration that xtask/local/workers.mjs runs: every function with its bindings, its vars
+//! set to local values.
 //!
 //! A function gets exactly what its function.toml declares, so that a missing declaration fails
 //! locally.

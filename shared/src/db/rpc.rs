@@ -4,7 +4,8 @@
 //! method that sends `p_user_id`, `p_table` and `p_job_id` and reads one row. An argument of
 //! another name is written `user: UserId as "_user_id"`; `order: &Enqueue as ..` sends the fields
 //! of a struct under the names that it serialises to; `user_id: Option<UserId> as ?` is left out
-//! without a value (the local PostgREST reads null as an empty text, which is no uuid). The word before the name says what the
+//! without a value (the local PostgREST reads null as an empty text, which is no uuid). The word
+//! before the name says what the
 //! function returns: `rows`, one `row`, a `maybe_row`, a `value` or `void`.
 
 use serde::Serialize;

@@ -1,4 +1,5 @@
-//! What the audit of a pass, the admin's list of offences and a user's page cost beside 500,000 jobs
+//! What the audit of a pass, the admin's list of offences and a user's page cost beside 500,000
+//! jobs
 //! and a ledger of 600,000 entries.
 
 use std::time::Instant;

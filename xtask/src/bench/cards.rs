@@ -1,4 +1,5 @@
-//! 100 jobs of 5 cards through the whole local stack, crons off: the time they take beside the ideal, which is tasks × the
+//! 100 jobs of 5 cards through the whole local stack, crons off: the time they take beside the
+//! ideal, which is tasks × the
 //! provider's time ÷ its limit.
 
 use std::time::{Duration, Instant};

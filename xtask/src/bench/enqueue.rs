@@ -1,4 +1,5 @@
-//! Paid jobs per second through `job_enqueue_v1` with 1, 10 and 50 callers, beside plain single-row inserts by as many.
+//! Paid jobs per second through `job_enqueue_v1` with 1, 10 and 50 callers, beside plain single-row
+//! inserts by as many.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
-//! `cargo xtask bench <name>`: measurements on a Postgres of their own. Every figure stands beside a plain transaction that
-//! writes the same rows in the same run, because this hardware is shared and only ratios hold. Never asserts a time.
+//! `cargo xtask bench <name>`: measurements on a Postgres of their own. Every figure stands beside
+//! a plain transaction that
+//! writes the same rows in the same run, because this hardware is shared and only ratios hold.
+//! Never asserts a time.
 
 mod audit;
 mod cards;
@@ -46,7 +48,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// A fresh database with our schema; its URL. The template must have no connection left while it is copied.
+    /// A fresh database with our schema; its URL. The template must have no connection left while
+    /// it is copied.
     async fn database(&self, name: &str) -> Result<String> {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'template_unstuck'";
         self.admin.batch_execute(end).await?;

@@ -1,4 +1,5 @@
-//! How long one sweep takes for 1,000, 10,000 and 100,000 stale jobs with refunds, and beside it one plain transaction that
+//! How long one sweep takes for 1,000, 10,000 and 100,000 stale jobs with refunds, and beside it
+//! one plain transaction that
 //! writes the same rows to the same tables, triggers included.
 
 use std::time::Instant;

@@ -1,6 +1,7 @@
 //! `cargo xtask migration <name>`: the next numbered migration, made from the SQL that people edit.
 //!
-//! [`text`] knows quoting and words, [`source`] the files of supabase/schemas and their order, [`file`] what a migration
+//! [`text`] knows quoting and words, [`source`] the files of supabase/schemas and their order,
+//! [`file`] what a migration
 //! looks like, [`plan`] what goes into the next one. Those four work on text alone; this file reads
 //! and writes, [`apply`] brings a database up to date.
 

@@ -1,4 +1,5 @@
-//! SQL as text: what of it is code, its words, its statements, the names in it. Knows no grammar beyond quoting.
+//! SQL as text: what of it is code, its words, its statements, the names in it. Knows no grammar
+//! beyond quoting.
 
 use std::collections::BTreeSet;
 
@@ -167,7 +168,8 @@ pub fn words(code: &str) -> Vec<String> {
     words
 }
 
-/// Each statement with what precedes it, without its semicolon; whatever follows the last one is dropped when blank.
+/// Each statement with what precedes it, without its semicolon; whatever follows the last one is
+/// dropped when blank.
 pub fn statements(sql: &str) -> Vec<&str> {
     let code = blanked(sql, Blank::AllButCode);
     let mut statements = Vec::new();
@@ -182,7 +184,8 @@ pub fn statements(sql: &str) -> Vec<&str> {
     statements
 }
 
-/// The qualified names of our schemas that the code mentions; what stands in comments, strings and bodies is not code.
+/// The qualified names of our schemas that the code mentions; what stands in comments, strings and
+/// bodies is not code.
 pub fn mentions(sql: &str) -> BTreeSet<String> {
     let words = words(&blanked(sql, Blank::AllButCode));
     words.iter().filter_map(|word| ours(word)).collect()

@@ -1,5 +1,6 @@
 //! Every setting, written once: from a row come the field of [`Config`], its parsing, its accessor,
-//! the entry in [`GROUPS`] that the run time, wrangler.toml and docs/configuration.md are made from.
+//! the entry in [`GROUPS`] that the run time, wrangler.toml and docs/configuration.md are made
+//! from.
 //!
 //! A row reads `field: Form = "VARIABLE", kind, presence;` under the words for the documentation.
 //!
