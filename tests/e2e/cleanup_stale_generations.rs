@@ -149,7 +149,7 @@ fn a_late_first_attempt_changes_nothing() {
             let line = format!("\"job_id\":\"{}\"", site.id);
             let log = world.functions_log();
             log.lines()
-                .any(|text| text.contains(&line) && text.contains("\"outcome\":\"left\""))
+                .any(|text| text.contains(&line) && text.contains("\"outcome\":\"superseded\""))
                 .then_some(())
         };
         world.until("the first attempt has come to its end", ended).await;
