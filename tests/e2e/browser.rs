@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use stand_ins::media::SHORT_CLIP;
+use stand_ins::media::Clip;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, User, World};
 use uuid::Uuid;
@@ -78,8 +78,7 @@ fn every_tool_is_ordered_by_its_own_form() {
             ),
             ("generate-php-website", 80, json!(["index.php", "inc/page.php", "style.css"])),
         ];
-        let given =
-            json!({ "clip": BASE64.encode(SHORT_CLIP), "tools": tools.each_ref().map(|t| t.0) });
+        let given = json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
         let seen = &world.browser("tools.mjs", &given)["seen"];
         let (mut left, none) = (1000, json!([]));
         for (tool, price, shown) in tools {

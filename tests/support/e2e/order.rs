@@ -4,7 +4,7 @@
 use super::world::png;
 use super::{Answer, Call, User, World};
 use serde_json::{Value, json};
-use stand_ins::media::{SHORT_CLIP, VideoContent};
+use stand_ins::media::Clip;
 use uuid::Uuid;
 
 /// What differs between the four tools, as far as a client sees it.
@@ -200,12 +200,14 @@ impl Order {
             let bytes =
                 download_as(world, row["output_url"].as_str().expect("a result"), "video/mp4")
                     .await;
-            let uploaded = download_as(world, self.urls()[0], "video/mp4").await;
-            let before = VideoContent::read(&uploaded).expect("the uploaded clip");
-            let after = VideoContent::read(&bytes).expect("a video");
-            let (width, height) = before.size;
-            assert_eq!(after.size, (width * 2, height * 2));
-            assert_eq!(after.frames, before.frames);
+            let before = Clip::read(&download_as(world, self.urls()[0], "video/mp4").await)
+                .expect("our clip");
+            let after = Clip::read(&bytes).expect("a clip");
+            let (width, height) = before.size();
+            assert_eq!(
+                (after.size(), after.frames().len()),
+                ((width * 2, height * 2), before.frames().len())
+            );
             return;
         }
         let result = self.picture(world).await.into_rgb8();
@@ -238,7 +240,9 @@ impl Order {
 /// Uploads what that field may name: a video, or a picture unlike those of other fields.
 pub async fn upload(world: &World, user: &User, field: &str) -> String {
     match field {
-        "videoUrl" => world.upload(user, "in.mp4", "video/mp4", SHORT_CLIP.to_vec()).await,
+        "videoUrl" => {
+            world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await
+        }
         "imageUrl" | "personImageUrl" => world.upload_png(user, 16, 12).await,
         _ => world.upload(user, "other.png", "image/png", png(9, 30)).await,
     }
