@@ -1,4 +1,5 @@
-//! A short video as frames. It holds what the container and the codec need to know, and knows neither.
+//! A short video as frames. It holds what the container and the codec need to know, and knows
+//! neither.
 
 use image::GrayImage;
 use image::imageops::{self, FilterType};
@@ -49,7 +50,8 @@ impl Clip {
         (fits && alike).then_some(Self { frames })
     }
 
-    /// A light bar that moves over a ground of changing colour; sides are rounded up to whole blocks.
+    /// A light bar that moves over a ground of changing colour; sides are rounded up to whole
+    /// blocks.
     pub fn moving(width: u32, height: u32, frames: u32) -> Self {
         let (width, height) =
             (width.max(1).next_multiple_of(BLOCK), height.max(1).next_multiple_of(BLOCK));

@@ -1,4 +1,5 @@
-//! H.264 at its plainest: every picture stands alone and every block is raw samples (`I_PCM`). Any player shows it; a
+//! H.264 at its plainest: every picture stands alone and every block is raw samples (`I_PCM`). Any
+//! player shows it; a
 //! stream that compresses is not read.
 
 use super::clip::{BLOCK, Frame};
@@ -18,7 +19,8 @@ pub(super) fn parameters((width, height): (u32, u32)) -> [Vec<u8>; 2] {
     // Frames only, direct inference; no cropping, no display hints.
     sequence.put(0b1100, 4);
     let mut picture = Bits::default();
-    // Both sets 0, plain codes, one slice group, one reference each way, no weights, usual quantisers.
+    // Both sets 0, plain codes, one slice group, one reference each way, no weights, usual
+    // quantisers.
     [0, 0].iter().for_each(|value| picture.ue(*value));
     picture.put(0, 2);
     [0, 0, 0].iter().for_each(|value| picture.ue(*value));
@@ -79,7 +81,8 @@ pub(super) fn read_picture(unit: &[u8], (width, height): (u32, u32)) -> Option<F
 
 /// A slice's head: values, of a fixed width or as codes.
 fn head(number: usize) -> [(u32, Option<u32>); 7] {
-    // First block 0, only intra, set 0, frame 0, an id unlike the last one's, no marking, usual quantiser.
+    // First block 0, only intra, set 0, frame 0, an id unlike the last one's, no marking, usual
+    // quantiser.
     [
         (0, None),
         (7, None),

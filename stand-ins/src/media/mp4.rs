@@ -1,4 +1,5 @@
-//! MP4 with one track of H.264, all of whose samples lie in one piece. It does not look into the samples.
+//! MP4 with one track of H.264, all of whose samples lie in one piece. It does not look into the
+//! samples.
 
 use super::clip::FRAME_MS;
 

@@ -1,5 +1,7 @@
-//! Work on videos. A clip of ours is read, each of its frames enlarged, and written again. No other video can be
-//! decoded here: it keeps its frames, and its track is presented at twice the size, which every player shows so.
+//! Work on videos. A clip of ours is read, each of its frames enlarged, and written again. No other
+//! video can be
+//! decoded here: it keeps its frames, and its track is presented at twice the size, which every
+//! player shows so.
 
 use anyhow::{Result, bail};
 
