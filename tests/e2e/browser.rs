@@ -78,7 +78,8 @@ fn every_tool_is_ordered_by_its_own_form() {
             ),
             ("generate-php-website", 80, json!(["index.php", "inc/page.php", "style.css"])),
         ];
-        let given = json!({ "clip": BASE64.encode(Clip::moving(32, 16, 3).write()), "tools": tools.each_ref().map(|t| t.0) });
+        let clip = BASE64.encode(Clip::moving(32, 16, 3).write());
+        let given = json!({ "clip": clip, "tools": tools.each_ref().map(|t| t.0) });
         let seen = &world.browser("tools.mjs", &given)["seen"];
         let (mut left, none) = (1000, json!([]));
         for (tool, price, shown) in tools {

@@ -5,6 +5,7 @@
 //! changes a job: `job::decide` says what an answer means.
 
 mod asynchronous;
+mod parsed;
 mod synchronous;
 
 pub mod gemini;
@@ -15,11 +16,12 @@ pub mod runninghub;
 pub use asynchronous::{
     Accepted, Asynchronous, ListedTask, Output, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
 };
+pub use parsed::Parsed;
+pub(crate) use parsed::task_id;
 pub use synchronous::CallError;
 
 use crate::core::config::Config;
 use crate::core::error::ApiError;
-use serde_json::Value;
 
 /// A provider that works on its own after a submit, so that sweeps query it.
 pub struct AsynchronousProvider {
@@ -69,32 +71,4 @@ pub fn is_asynchronous(name: &str) -> bool {
 /// `None`: the provider is not a synchronous one.
 pub fn hint_queue(name: &str) -> Option<&'static str> {
     SYNCHRONOUS.iter().find(|provider| provider.name == name).map(|provider| provider.hint_queue)
-}
-
-/// A parsed answer, and the cause in the provider's words if only the operator can mend it (a dead
-/// key, an empty account, a missing app).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parsed<T> {
-    pub value: T,
-    pub alarm: Option<String>,
-}
-
-impl<T> Parsed<T> {
-    /// An answer that concerns no operator.
-    pub fn ok(value: T) -> Self {
-        Self { value, alarm: None }
-    }
-}
-
-/// A task's id as text, from text or from an integer. `None` for anything that could leave its
-/// place in a URL path.
-fn task_id(id: &Value) -> Option<String> {
-    let text = match id {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) if number.is_u64() => number.to_string(),
-        _ => return None,
-    };
-    let plain =
-        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    (plain && text != "0" && (1..=128).contains(&text.len())).then_some(text)
 }
