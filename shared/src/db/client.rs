@@ -247,8 +247,8 @@ fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall
 
 /// PostgREST serves a schema only if its configuration lists the schema.
 fn not_exposed(detail: String) -> ApiError {
-    let message = "The database's API does not expose the schema `unstuck`. In Supabase's dashboard \
-        add it under Settings, API, Exposed schemas; elsewhere run: \
+    let message = "The database's API does not expose the schema `unstuck`. \
+        In Supabase's dashboard add it under Settings, API, Exposed schemas; elsewhere run: \
         alter role authenticator set pgrst.db_schemas = \
         'public, unstuck'; notify pgrst, 'reload config'; (keep what that list names today).";
     ApiError::new(ErrorCode::Misconfigured, message).with_internal(detail)

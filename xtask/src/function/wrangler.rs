@@ -7,21 +7,23 @@ use crate::function::Function;
 /// The newest date that the local workerd accepts.
 pub const COMPATIBILITY_DATE: &str = "2026-07-30";
 
-const HEAD: &str = r#"# Made by `cargo xtask generate` from functions/*/function.toml, the functions' operations and the
+const HEAD: &str = "\
+# Made by `cargo xtask generate` from functions/*/function.toml, the functions' operations and the
 # settings in shared/src/core/config/settings.rs. Do not edit: a test compares it.
 #
 # One Worker an environment. Nothing above the environments names a Worker, so that
 # `wrangler deploy` without `-e <function>` fails instead of publishing something by accident.
 # Vars start with examples; write your own values into deployment.toml, one line each:
-# `SUPABASE_URL = "https://…"`. Set secrets by `wrangler secret put <NAME> -e <function>`; a deploy
-# fails while one of `required` is missing.
-"#;
+# `SUPABASE_URL = \"https://…\"`. Set secrets by `wrangler secret put <NAME> -e <function>`; a
+# deploy fails while one of `required` is missing.
+";
 
 /// The file's text. `own` are an operator's values by variable, in place of the examples.
 pub fn render(functions: &[Function], own: &toml::Table) -> String {
     let mut text = format!(
         "{HEAD}\ncompatibility_date = \"{COMPATIBILITY_DATE}\"\nsend_metrics = false\n\n[build]\n\
-         command = \"echo 'Name the function to deploy: wrangler deploy -e <function>' >&2; exit 1\"\n"
+         command = \"echo 'Name the function to deploy: wrangler deploy -e <function>' >&2; \
+         exit 1\"\n"
     );
     for function in functions {
         environment(&mut text, function, own);
@@ -66,7 +68,8 @@ fn environment(text: &mut String, function: &Function, own: &toml::Table) {
         "ratelimits",
         function.ratelimits.iter().map(|limit| {
             format!(
-                "{{ name = \"{}\", namespace_id = \"{}\", simple = {{ limit = {}, period = 60 }} }}",
+                "{{ name = \"{}\", namespace_id = \"{}\", \
+                 simple = {{ limit = {}, period = 60 }} }}",
                 limit.binding, limit.namespace, limit.limit
             )
         }),

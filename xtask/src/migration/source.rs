@@ -39,7 +39,8 @@ impl Source {
         let text = format!("{}\n", text.trim_end());
         if text.lines().any(|line| line.starts_with(MARKER)) {
             bail!(
-                "supabase/schemas/{path}: a line that begins with `{MARKER}` is read as a part's head"
+                "supabase/schemas/{path}: a line that begins with `{MARKER}` \
+                 is read as a part's head"
             );
         }
         let statements: Vec<Vec<String>> =
@@ -50,10 +51,12 @@ impl Source {
             Some("platform") => Some(Kind::Platform),
             _ => None,
         };
-        let kind = statements.iter().find_map(|words| kind_of(words)).or_else(by_folder).with_context(|| {
+        let of_statement = statements.iter().find_map(|words| kind_of(words));
+        let kind = of_statement.or_else(by_folder).with_context(|| {
             format!(
-                "supabase/schemas/{path} creates nothing that has a place in a migration: begin with create schema, type, \
-                 table, function, view or policy, or with insert into"
+                "supabase/schemas/{path} creates nothing that has a place in a migration: \
+                 begin with create schema, type, table, function, view or policy, \
+                 or with insert into"
             )
         })?;
         let creates = match kind {

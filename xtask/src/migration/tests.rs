@@ -11,7 +11,8 @@ const HISTORY: (&str, &str) =
 const TABLE: (&str, &str) = (
     "a/jobs.sql",
     "-- What was paid for. Words of a comment are no heads of parts:\n-- source of truth\n\
-     -- removed together\n-- history\ncreate table unstuck.jobs (tool text references unstuck.tools);",
+     -- removed together\n-- history\n\
+     create table unstuck.jobs (tool text references unstuck.tools);",
 );
 const TOOLS: (&str, &str) = ("z/tools.sql", "create table unstuck.tools (tool text primary key);");
 const FUNCTION: (&str, &str) = (
