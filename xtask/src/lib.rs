@@ -2,11 +2,12 @@
 //! [`stack::Stack`].
 //!
 //! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (running a step so that a
-//! failure says what to do)
-//! * build: [`wrangler`] (the only reader of wrangler.toml), [`build`], [`size`], [`scaffold`]
+//!   failure says what to do)
+//! * build: [`function`] (what functions declare), [`generate`] (what is made from it), [`build`],
+//!   [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
 //! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump),
-//! [`fingerprint`] (what is not ours)
+//!   [`fingerprint`] (what is not ours)
 //! * tasks on a running stack: [`bench`]
 //!
 //! Nothing here ships: no function and no part of `shared` depends on this crate.
