@@ -90,6 +90,12 @@ fn environment(text: &mut String, function: &Function, own: &toml::Table) {
         line(format!("max_batch_timeout = {}", consumer.max_batch_timeout));
         line(format!("max_retries = {}", consumer.max_retries));
     }
+    settings(&mut line, function, own);
+}
+
+/// The variables with the operator's values or the examples, and the names of the secrets.
+fn settings(line: &mut impl FnMut(String), function: &Function, own: &toml::Table) {
+    let name = &function.name;
     line(format!("\n[env.{name}.vars]"));
     for (name, example) in &function.vars {
         let value = own.get(name).and_then(toml::Value::as_str).unwrap_or(example);
@@ -97,7 +103,7 @@ fn environment(text: &mut String, function: &Function, own: &toml::Table) {
     }
     line(format!("\n[env.{name}.secrets]"));
     let secrets = function.secrets_required.iter().map(|secret| format!("\"{secret}\""));
-    line_list(&mut line, "required", secrets);
+    line_list(line, "required", secrets);
     if !function.secrets_optional.is_empty() {
         line(format!("# optional: {}", function.secrets_optional.join(", ")));
     }
