@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::{self, User, World};
+use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
 const TABLE: &str = "upscaler_jobs";
@@ -11,7 +11,7 @@ fn of(job: Uuid) -> Value {
     json!({ "table": TABLE, "jobId": job })
 }
 
-async fn hanging_job(world: &World, user: &User) -> (Uuid, String) {
+async fn hanging_job(world: &World, user: &TestUser) -> (Uuid, String) {
     world.script(json!({ "runninghub": { "hang": true } })).await;
     let (job, answer) = world.order(user).await;
     assert_has!(answer, { "status": "running", "creditsCharged": 60 });
@@ -111,7 +111,7 @@ fn two_admins_at_once_refund_once() {
             let user = world.new_user(60).await;
             let (job, _) = hanging_job(world, &user).await;
             let cancel =
-                |admin: &User| world.call("admin-cancel-job").by(admin).json(&of(job)).send();
+                |admin: &TestUser| world.call("admin-cancel-job").by(admin).json(&of(job)).send();
             let (first, second) = tokio::join!(cancel(&one), cancel(&two));
             let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
             assert_eq!(won.expect(200)["refundedCredits"], 60);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e::keys::{EcKey, KeyServer, hs256_token, unsigned_token, with_claims};
 use unstuck_tests::e2e::user::{now_s, user_claims};
 use unstuck_tests::e2e::world::Overrides;
-use unstuck_tests::e2e::{self, User, World};
+use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 use xtask::stack::Signing;
 
@@ -34,15 +34,19 @@ struct Presented {
 
 /// One operation: what it is asked, and the answer to each kind of caller, from `Nobody` to
 /// `Scheduler`.
-struct Row {
+struct AccessCase {
     target: String,
     body: Value,
     answers: [&'static str; 7],
 }
 
 /// The job belongs to `Who::User` and runs.
-fn table(user: &User, job: Uuid) -> Vec<Row> {
-    let row = |target: &str, body: Value, answers| Row { target: target.to_owned(), body, answers };
+fn table(user: &TestUser, job: Uuid) -> Vec<AccessCase> {
+    let row = |target: &str, body: Value, answers| AccessCase {
+        target: target.to_owned(),
+        body,
+        answers,
+    };
     let named = json!({ "table": "upscaler_jobs", "jobId": job });
     let unknown = json!({ "table": "upscaler_jobs", "jobId": Uuid::new_v4() });
     let queue = |op: &str| format!("runninghub-queue-manager/{op}");
@@ -144,14 +148,14 @@ impl Presented {
 }
 
 /// The people of a test.
-struct People {
-    user: User,
-    other: User,
-    anonymous: User,
-    admin: User,
+struct AccessPeople {
+    user: TestUser,
+    other: TestUser,
+    anonymous: TestUser,
+    admin: TestUser,
 }
 
-impl People {
+impl AccessPeople {
     async fn of(world: &World) -> Self {
         Self {
             user: world.user(1).await,
@@ -162,7 +166,7 @@ impl People {
     }
 }
 
-fn good(world: &World, people: &People) -> Vec<Presented> {
+fn good(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let token = &people.user.token;
     let claims = |change: Value| {
@@ -216,7 +220,7 @@ fn good(world: &World, people: &People) -> Vec<Presented> {
 }
 
 /// What proves nothing by itself.
-fn nobody(world: &World, people: &People) -> Vec<Presented> {
+fn nobody(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let credentials = [
         ("anon key", info.anon_key.clone()),
@@ -247,7 +251,7 @@ fn nobody(world: &World, people: &People) -> Vec<Presented> {
 }
 
 /// Bad credentials; each is presented alone, and beside a good `apikey` that must not help it.
-fn bad(world: &World, people: &People) -> Vec<Presented> {
+fn bad(world: &World, people: &AccessPeople) -> Vec<Presented> {
     let info = world.stack().info();
     let secret = info.jwt_secret.as_bytes();
     let claims = user_claims(people.user.id);
@@ -342,7 +346,7 @@ fn merge(claims: &mut Value, change: Value) {
 }
 
 /// One cell.
-async fn check(world: &World, row: &Row, presented: &Presented) {
+async fn check(world: &World, row: &AccessCase, presented: &Presented) {
     let mut call = world.call(&row.target).json(&row.body);
     if let Some(authorization) = &presented.authorization {
         call = call.header("authorization", authorization);
@@ -376,14 +380,14 @@ async fn check(world: &World, row: &Row, presented: &Presented) {
     }
 }
 
-async fn check_all(world: &World, rows: &[Row], all: &[Presented]) {
+async fn check_all(world: &World, rows: &[AccessCase], all: &[Presented]) {
     for presented in all {
         join_all(rows.iter().map(|row| check(world, row, presented))).await;
     }
 }
 
 /// A job that runs and does not end.
-async fn running_job(world: &World, user: &User) -> Uuid {
+async fn running_job(world: &World, user: &TestUser) -> Uuid {
     world.script(json!({ "runninghub": { "hang": true } })).await;
     let (job, _) = world.order(user).await;
     world.until_status(job, "running").await;
@@ -391,7 +395,7 @@ async fn running_job(world: &World, user: &User) -> Uuid {
 }
 
 /// Nobody's call has moved anything.
-async fn assert_untouched(world: &World, people: &People, job: Uuid) {
+async fn assert_untouched(world: &World, people: &AccessPeople, job: Uuid) {
     assert_eq!(world.job(job).await["status"], "running");
     assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
     assert_eq!(world.db().int("select count(*) from unstuck.webhook_inbox").await, 0);
@@ -405,7 +409,7 @@ async fn assert_untouched(world: &World, people: &People, job: Uuid) {
 #[test]
 fn good_credentials_cell_by_cell() {
     e2e::run(async |world| {
-        let people = People::of(world).await;
+        let people = AccessPeople::of(world).await;
         let job = running_job(world, &people.user).await;
         check_all(world, &table(&people.user, job), &good(world, &people)).await;
         assert_untouched(world, &people, job).await;
@@ -415,7 +419,7 @@ fn good_credentials_cell_by_cell() {
 #[test]
 fn what_proves_nobody_cell_by_cell() {
     e2e::run(async |world| {
-        let people = People::of(world).await;
+        let people = AccessPeople::of(world).await;
         let job = running_job(world, &people.user).await;
         check_all(world, &table(&people.user, job), &nobody(world, &people)).await;
         assert_untouched(world, &people, job).await;
@@ -425,7 +429,7 @@ fn what_proves_nobody_cell_by_cell() {
 #[test]
 fn bad_credentials_cell_by_cell_and_no_good_apikey_helps() {
     e2e::run(async |world| {
-        let people = People::of(world).await;
+        let people = AccessPeople::of(world).await;
         let job = running_job(world, &people.user).await;
         let rows = table(&people.user, job);
         let service_key = world.stack().info().service_role_key.clone();
@@ -444,7 +448,7 @@ fn bad_credentials_cell_by_cell_and_no_good_apikey_helps() {
 #[test]
 fn health_and_preflight_look_at_no_credential() {
     e2e::run(async |world| {
-        let people = People::of(world).await;
+        let people = AccessPeople::of(world).await;
         for presented in good(world, &people).into_iter().chain(bad(world, &people)) {
             let Some(authorization) = presented.authorization else { continue };
             // What an earlier test broke may be told for some seconds more.
@@ -492,7 +496,7 @@ fn anonymous_users_are_charged_only_where_allowed_and_an_issuer_is_demanded_wher
         let signed = |change: Value| {
             let mut claims = user_claims(id);
             merge(&mut claims, change);
-            User { id, token: world.token(&claims) }
+            TestUser { id, token: world.token(&claims) }
         };
         let anonymous = signed(json!({ "is_anonymous": true, "iss": issuer }));
         let (job, answer) = world.order(&anonymous).await;
@@ -677,7 +681,7 @@ fn an_inline_key_set_is_used_without_asking_anybody() {
 fn a_project_with_asymmetric_keys() {
     let es256 = |options: &mut xtask::stack::StackOptions| options.signing = Signing::Es256;
     e2e::run_apart(es256, async |world| {
-        let people = People::of(world).await;
+        let people = AccessPeople::of(world).await;
         let url = format!("{}/auth/v1/.well-known/jwks.json", world.stack().info().url);
         let keys: Value = world
             .http()

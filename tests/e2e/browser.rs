@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use stand_ins::media::Clip;
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::{self, User, World};
+use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
-use unstuck_tests::e2e::website::{self, Site};
+use unstuck_tests::e2e::website::{self, Website};
 
 /// How long a job at the provider takes, so that a page can be seen waiting and running.
 const WORK_MS: u64 = 4000;
@@ -188,7 +188,7 @@ fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
 }
 
 /// A job that runs for as long as the provider likes.
-async fn endless(world: &World, user: &User) -> Uuid {
+async fn endless(world: &World, user: &TestUser) -> Uuid {
     let (job, _) = world.order(user).await;
     world.until_status(job, "running").await;
     job
@@ -269,9 +269,9 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
                     "hang": true }] }),
             )
             .await;
-        let failed = Site::order(world, "again").await;
+        let failed = Website::order(world, "again").await;
         failed.assert_returned(world, "PROVIDER_REJECTED").await;
-        let well = Site::order(world, "well").await;
+        let well = Website::order(world, "well").await;
         well.until_running(world, 1).await;
         let seen = world.browser("retry.mjs", &json!({ "failed": failed.id, "well": well.id }));
         assert_has!(seen, { "toast": "A new job has been made, free of charge", "well": 0 });

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::{self, Call, User, World};
+use unstuck_tests::e2e::{self, FunctionCall, TestUser, World};
 use uuid::Uuid;
 
 /// Every function and operation, with the methods it takes.
@@ -464,7 +464,10 @@ fn one_user_too_fast_is_told_when_to_come_back_and_no_other_is() {
 /// How many of these calls are let through before the first is refused, in one minute of the
 /// limiter.
 #[expect(clippy::disallowed_methods, reason = "the limiter counts by the clock's minutes")]
-async fn let_through<'w>(world: &'w World, call: impl Fn(User) -> Call<'w>) -> (User, usize) {
+async fn let_through<'w>(
+    world: &'w World,
+    call: impl Fn(TestUser) -> FunctionCall<'w>,
+) -> (TestUser, usize) {
     let minute = || {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60
     };
@@ -492,7 +495,7 @@ async fn let_through<'w>(world: &'w World, call: impl Fn(User) -> Call<'w>) -> (
 fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
     e2e::run(async |world| {
         let close = json!({ "sessionId": "a page" });
-        let cancel = |user: User| {
+        let cancel = |user: TestUser| {
             world.call("runninghub-queue-manager/cancel-session").by(&user).json(&close)
         };
         let (user, passed) = let_through(world, cancel).await;
@@ -534,7 +537,7 @@ fn what_costs_nothing_is_limited_too_and_looking_is_counted_apart() {
 #[test]
 fn looks_are_limited_over_all_functions() {
     e2e::run(async |world| {
-        let look = |user: User| world.get("runninghub-queue-manager/check").by(&user);
+        let look = |user: TestUser| world.get("runninghub-queue-manager/check").by(&user);
         let (user, passed) = let_through(world, look).await;
         assert_eq!(passed, 600);
         let job = json!({ "jobId": Uuid::new_v4() });

@@ -1,19 +1,19 @@
-//! A PHP site from a prompt: its files are there and, where PHP is, without a fault.
+//! A PHP website from a prompt: its files are there and, where PHP is, without a fault.
 
 use std::process::Command;
 
 use unstuck_tests::e2e;
 
-use unstuck_tests::e2e::website::{CREDITS, Site, content};
+use unstuck_tests::e2e::website::{CREDITS, Website, content};
 
 const TOOL: &str = "generate-php-website";
 
 #[test]
 fn a_prompt_becomes_a_php_site() {
     e2e::run(async |world| {
-        let site =
-            Site::of(world, world.new_user(CREDITS).await, TOOL, "it's a guest \\ book").await;
-        let seen = site.assert_completed(world, 0).await;
+        let website =
+            Website::of(world, world.new_user(CREDITS).await, TOOL, "it's a guest \\ book").await;
+        let seen = website.assert_completed(world, 0).await;
         assert!(content(&seen, "index.php").starts_with("<?php"));
         let dir = tempfile::tempdir().expect("a folder");
         for file in seen["files"].as_array().expect("files") {
@@ -26,6 +26,6 @@ fn a_prompt_becomes_a_php_site() {
                 assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stdout));
             }
         }
-        assert_eq!(world.balance(&site.user).await, CREDITS - 80);
+        assert_eq!(world.balance(&website.user).await, CREDITS - 80);
     });
 }

@@ -10,7 +10,7 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 use unstuck_tests::e2e::pages::page;
-use unstuck_tests::e2e::website::{CREDITS, PRICE, Site, TOOL, content};
+use unstuck_tests::e2e::website::{CREDITS, PRICE, TOOL, Website, content};
 
 #[test]
 fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
@@ -25,10 +25,10 @@ fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
             json!({ "success": true, "historyId": id, "status": "pending", "creditsCharged": PRICE,
                 "balance": CREDITS - PRICE })
         );
-        let site = Site { user, tool: TOOL, id };
-        let seen = site.assert_completed(world, 0).await;
+        let website = Website { user, tool: TOOL, id };
+        let seen = website.assert_completed(world, 0).await;
         assert!(content(&seen, "index.html").contains("Brot &amp; Rosen"));
-        let asked = Site::asked(world, "a bakery with opening hours").await;
+        let asked = Website::asked(world, "a bakery with opening hours").await;
         assert_eq!(asked.len(), 1, "{asked:#?}");
         assert!(asked[0]["body"].to_string().contains("German"), "{asked:#?}");
         let shown = page(&seen["files"]);
@@ -43,14 +43,14 @@ fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
 #[test]
 fn the_site_comes_as_one_archive_too() {
     e2e::run(async |world| {
-        let site = Site::order(world, "grüße an alle 😀").await;
-        let query = format!("{TOOL}?id={}&format=zip", site.id);
-        let seen = site.assert_completed(world, 0).await;
+        let website = Website::order(world, "grüße an alle 😀").await;
+        let query = format!("{TOOL}?id={}&format=zip", website.id);
+        let seen = website.assert_completed(world, 0).await;
         let info = world.stack().info();
         let request = world
             .http()
             .get(format!("{}/{query}", info.functions_url))
-            .bearer_auth(&site.user.token);
+            .bearer_auth(&website.user.token);
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "application/zip");
@@ -67,8 +67,8 @@ fn the_site_comes_as_one_archive_too() {
             assert_eq!(text, file["content"]);
         }
         world
-            .get(&format!("{TOOL}?id={}&format=rar", site.id))
-            .by(&site.user)
+            .get(&format!("{TOOL}?id={}&format=rar", website.id))
+            .by(&website.user)
             .refused(400, "bad_request")
             .await;
     });
@@ -78,13 +78,13 @@ fn the_site_comes_as_one_archive_too() {
 fn an_unfinished_site_has_no_archive() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "hang": true } })).await;
-        let site = Site::order(world, "never ends").await;
-        site.until_running(world, 1).await;
-        let seen = site.get(world).await;
+        let website = Website::order(world, "never ends").await;
+        website.until_running(world, 1).await;
+        let seen = website.get(world).await;
         assert_has!(seen, { "status": "generating", "files": [], "retries": 0 });
         world
-            .get(&format!("{TOOL}?id={}&format=zip", site.id))
-            .by(&site.user)
+            .get(&format!("{TOOL}?id={}&format=zip", website.id))
+            .by(&website.user)
             .refused(409, "in_progress")
             .await;
     });
@@ -93,40 +93,48 @@ fn an_unfinished_site_has_no_archive() {
 #[test]
 fn the_same_id_is_the_same_order() {
     e2e::run(async |world| {
-        let site = Site::order(world, "twice").await;
+        let website = Website::order(world, "twice").await;
         let again = |prompt: &str| {
-            world.call(TOOL).by(&site.user).json(&json!({ "prompt": prompt, "jobId": site.id }))
+            world
+                .call(TOOL)
+                .by(&website.user)
+                .json(&json!({ "prompt": prompt, "jobId": website.id }))
         };
         let live = again("twice").send().await;
         assert!(live.status == 202 || live.status == 200, "{}", live.text);
         assert_eq!(live.json["replayed"], true);
-        site.assert_completed(world, 0).await;
+        website.assert_completed(world, 0).await;
         let replay = again("twice").ok().await;
         assert_has!(replay, { "status": "completed", "replayed": true });
         again("something else").refused(409, "idempotency_conflict").await;
-        assert_eq!(world.balance(&site.user).await, CREDITS - PRICE);
-        let keyed =
-            world.call(TOOL).by(&site.user).header("idempotency-key", &Uuid::new_v4().to_string());
-        keyed.json(&json!({ "prompt": "x", "jobId": site.id })).refused(400, "bad_request").await;
+        assert_eq!(world.balance(&website.user).await, CREDITS - PRICE);
+        let keyed = world
+            .call(TOOL)
+            .by(&website.user)
+            .header("idempotency-key", &Uuid::new_v4().to_string());
+        keyed
+            .json(&json!({ "prompt": "x", "jobId": website.id }))
+            .refused(400, "bad_request")
+            .await;
     });
 }
 
 #[test]
 fn only_its_owner_sees_it() {
     e2e::run(async |world| {
-        let site = Site::order(world, "mine").await;
-        site.assert_completed(world, 0).await;
-        let path = format!("{TOOL}?id={}", site.id);
+        let website = Website::order(world, "mine").await;
+        website.assert_completed(world, 0).await;
+        let path = format!("{TOOL}?id={}", website.id);
         world.get(&path).by(&world.new_user(0).await).refused(404, "not_found").await;
         world.get(&path).by(&world.admin(1).await).refused(404, "not_found").await;
         world.get(&path).by_service().refused(403, "forbidden").await;
         world.get(&path).refused(401, "unauthorized").await;
-        let other_tool = format!("generate-php-website?id={}", site.id);
-        world.get(&other_tool).by(&site.user).refused(404, "not_found").await;
+        let other_tool = format!("generate-php-website?id={}", website.id);
+        world.get(&other_tool).by(&website.user).refused(404, "not_found").await;
         for bad in [TOOL.to_owned(), format!("{TOOL}?id=7")] {
-            world.get(&bad).by(&site.user).refused(400, "bad_request").await;
+            world.get(&bad).by(&website.user).refused(400, "bad_request").await;
         }
-        world.call_with("DELETE", TOOL).by(&site.user).refused(405, "method_not_allowed").await;
+        world.call_with("DELETE", TOOL).by(&website.user).refused(405, "method_not_allowed").await;
     });
 }
 
@@ -190,9 +198,9 @@ fn odd_prompts_survive_or_are_refused_cleanly() {
             "\u{fffd}\u{200d}𝒳 \"quoted\" \\ back\r\n\t<script>".to_owned(),
             "{}".to_owned(),
         ] {
-            let site = Site::of(world, user.clone(), TOOL, &good).await;
-            site.assert_completed(world, 0).await;
-            let kept = world.job(site.id).await["input"]["prompt"].clone();
+            let website = Website::of(world, user.clone(), TOOL, &good).await;
+            website.assert_completed(world, 0).await;
+            let kept = world.job(website.id).await["input"]["prompt"].clone();
             assert_eq!(kept, json!(good));
         }
         world.sweep().await;
@@ -209,10 +217,10 @@ async fn only_for(world: &World, prompt: &str, mut rule: Value) {
 async fn given_up(world: &World, script: Value, code: &str) -> (String, usize) {
     let prompt = format!("given up {}", Uuid::new_v4());
     only_for(world, &prompt, script).await;
-    let site = Site::order(world, &prompt).await;
-    let message = site.assert_returned(world, code).await;
-    assert_eq!(world.balance(&site.user).await, CREDITS);
-    (message, Site::asked(world, &prompt).await.len())
+    let website = Website::order(world, &prompt).await;
+    let message = website.assert_returned(world, code).await;
+    assert_eq!(world.balance(&website.user).await, CREDITS);
+    (message, Website::asked(world, &prompt).await.len())
 }
 
 fn refusal(kind: &str, code: &str) -> Value {
@@ -309,9 +317,9 @@ fn a_named_delay_is_obeyed() {
             .script(json!({ "llm": { "times": 1, "status": 429, "body": body,
                 "headers": { "retry-after": "300" } } }))
             .await;
-        let site = Site::order(world, "patient").await;
+        let website = Website::order(world, "patient").await;
         let waits = async || {
-            let step = site.step(world).await;
+            let step = website.step(world).await;
             (step["status"] == "queued" && !step["not_before"].is_null()).then_some(())
         };
         world.until("it waits", waits).await;
@@ -321,14 +329,14 @@ fn a_named_delay_is_obeyed() {
                 "select extract(epoch
             from not_before - clock_timestamp())::int from unstuck.job_steps
             where job_id = '{}'",
-                site.id
+                website.id
             ))
             .await;
         assert!((280..=300).contains(&seconds), "{seconds}");
-        assert_eq!(site.get(world).await["status"], "pending");
+        assert_eq!(website.get(world).await["status"], "pending");
         world.db().exec("update unstuck.job_steps set not_before = clock_timestamp()").await;
         world.sweep().await;
-        site.assert_completed(world, 0).await;
+        website.assert_completed(world, 0).await;
     });
 }
 
@@ -337,9 +345,9 @@ fn anthropic_writes_sites_too() {
     e2e::run(async |world| {
         let anthropic = BTreeMap::from([("LLM_KIND".to_owned(), Some("anthropic".to_owned()))]);
         world.restart_workers([(TOOL.to_owned(), anthropic)].into()).await;
-        let site = Site::order(world, "by another model").await;
-        site.assert_completed(world, 0).await;
-        let asked = Site::asked(world, "by another model").await;
+        let website = Website::order(world, "by another model").await;
+        website.assert_completed(world, 0).await;
+        let asked = Website::asked(world, "by another model").await;
         assert_eq!(asked[0]["path"], "/llm/v1/messages");
         for (script, code) in [
             (json!({ "finish_reason": "refusal" }), "CONTENT_REFUSED"),
@@ -349,13 +357,13 @@ fn anthropic_writes_sites_too() {
         }
         only_for(world, "after an overload", json!({ "times": 1, "fail": "busy", "code": 529 }))
             .await;
-        let site = Site::order(world, "after an overload").await;
-        site.assert_completed(world, 0).await;
-        assert_eq!(site.step(world).await["attempts"], 2);
+        let website = Website::order(world, "after an overload").await;
+        website.assert_completed(world, 0).await;
+        assert_eq!(website.step(world).await["attempts"], 2);
         only_for(world, "after a cut", json!({ "times": 1, "finish_reason": "max_tokens" })).await;
-        let site = Site::order(world, "after a cut").await;
-        site.assert_completed(world, 0).await;
-        assert_eq!(site.step(world).await["attempts"], 2);
+        let website = Website::order(world, "after a cut").await;
+        website.assert_completed(world, 0).await;
+        assert_eq!(website.step(world).await["attempts"], 2);
     });
 }
 
@@ -363,22 +371,22 @@ fn anthropic_writes_sites_too() {
 fn storage_that_is_down_fails_the_attempt_and_not_the_site() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "times": 1, "work": "until_finished" } })).await;
-        let site = Site::order(world, "nowhere to put it").await;
-        site.until_running(world, 1).await;
+        let website = Website::order(world, "nowhere to put it").await;
+        website.until_running(world, 1).await;
         world.storage_is_down(503).await;
         world.finish("nowhere to put it").await;
         let back = async || {
-            (site.step(world).await["attempts"] == 1
-                && site.step(world).await["status"] == "queued")
+            (website.step(world).await["attempts"] == 1
+                && website.step(world).await["status"] == "queued")
                 .then_some(())
         };
         world.until("the attempt failed", back).await;
         world.storage_is_up().await;
-        site.assert_completed(world, 0).await;
+        website.assert_completed(world, 0).await;
         world.storage_is_down(503).await;
         world
-            .get(&format!("{TOOL}?id={}", site.id))
-            .by(&site.user)
+            .get(&format!("{TOOL}?id={}", website.id))
+            .by(&website.user)
             .refused(503, "upstream_unavailable")
             .await;
     });
@@ -388,9 +396,9 @@ fn storage_that_is_down_fails_the_attempt_and_not_the_site() {
 fn one_that_hangs_holds_up_no_other() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "match": "hangs", "hang": true } })).await;
-        let hanging = Site::order(world, "hangs").await;
+        let hanging = Website::order(world, "hangs").await;
         hanging.until_running(world, 1).await;
-        let other = Site::order(world, "goes on").await;
+        let other = Website::order(world, "goes on").await;
         other.assert_completed(world, 0).await;
         assert_eq!(hanging.get(world).await["status"], "generating");
     });
@@ -403,17 +411,17 @@ fn a_stream_that_stops_is_given_up_after_the_silence_that_is_allowed() {
         world.restart_workers([(TOOL.to_owned(), stall)].into()).await;
         only_for(world, "stops in the middle", json!({ "times": 1, "hang": true })).await;
         let began = tokio::time::Instant::now();
-        let site = Site::order(world, "stops in the middle").await;
-        site.until_running(world, 1).await;
-        let ended = async || (site.step(world).await["run"] == 2).then_some(());
+        let website = Website::order(world, "stops in the middle").await;
+        website.until_running(world, 1).await;
+        let ended = async || (website.step(world).await["run"] == 2).then_some(());
         world.until("the silent attempt is given up", ended).await;
         let took = began.elapsed().as_millis();
         assert!(
             (3_000..20_000).contains(&took),
             "{took} ms: neither before its time nor by its lease"
         );
-        site.assert_completed(world, 0).await;
-        assert_eq!(site.step(world).await["attempts"], 2);
+        website.assert_completed(world, 0).await;
+        assert_eq!(website.step(world).await["attempts"], 2);
     });
 }
 
@@ -434,9 +442,9 @@ fn passing_faults_are_tried_again_and_paid_once() {
             let mut once = script.clone();
             once["times"] = 1.into();
             only_for(world, &prompt, once).await;
-            let site = Site::order(world, &prompt).await;
-            site.assert_completed(world, 0).await;
-            assert_eq!(site.step(world).await["attempts"], 2, "{script}");
+            let website = Website::order(world, &prompt).await;
+            website.assert_completed(world, 0).await;
+            assert_eq!(website.step(world).await["attempts"], 2, "{script}");
         }
         let (message, asked) =
             given_up(world, json!({ "finish_reason": "length" }), "PROVIDER_FAILED").await;

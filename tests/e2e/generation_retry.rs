@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::user::now_s;
-use unstuck_tests::e2e::{self, User, World};
+use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
-use unstuck_tests::e2e::website::{CREDITS, PRICE, Site, TOOL};
+use unstuck_tests::e2e::website::{CREDITS, PRICE, TOOL, Website};
 
 /// What the body names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,10 @@ const NONE: &str = "404 not_found";
 const BAD: &str = "400 bad_request";
 
 /// A caller: its name, its headers, the answer for each record.
-type Row = (&'static str, Vec<(&'static str, String)>, [&'static str; 7]);
+type RetryCase = (&'static str, Vec<(&'static str, String)>, [&'static str; 7]);
 
 /// The callers. "Others" is a stale website of a user that is none of them.
-fn table(world: &World, people: &People) -> Vec<Row> {
+fn table(world: &World, people: &RetryPeople) -> Vec<RetryCase> {
     let (info, keys) = (world.stack().info(), world.stack().keys());
     let bearer = |credential: &str| vec![("authorization", format!("Bearer {credential}"))];
     let apikey = |key: &str| vec![("apikey", key.to_owned())];
@@ -77,30 +77,30 @@ fn table(world: &World, people: &People) -> Vec<Row> {
     ]
 }
 
-struct People {
-    owner: User,
-    other: User,
-    admin: User,
+struct RetryPeople {
+    owner: TestUser,
+    other: TestUser,
+    admin: TestUser,
 }
 
 /// The records of one row of the table.
 struct Records {
-    live: Site,
-    stale: Site,
-    others: Site,
-    done: Site,
+    live: Website,
+    stale: Website,
+    others: Website,
+    done: Website,
 }
 
 impl Records {
-    async fn of(world: &World, owner: &User) -> Self {
+    async fn of(world: &World, owner: &TestUser) -> Self {
         let stranger = world.new_user(CREDITS).await;
-        let running = async |user: &User| {
-            let site = Site::of(world, user.clone(), TOOL, "hangs").await;
-            site.until_running(world, 1).await;
-            site
+        let running = async |user: &TestUser| {
+            let website = Website::of(world, user.clone(), TOOL, "hangs").await;
+            website.until_running(world, 1).await;
+            website
         };
         let records = Self {
-            done: Site::of(world, owner.clone(), TOOL, "done").await,
+            done: Website::of(world, owner.clone(), TOOL, "done").await,
             live: running(owner).await,
             stale: running(owner).await,
             others: running(&stranger).await,
@@ -151,7 +151,7 @@ impl Records {
 #[test]
 fn every_caller_with_every_record() {
     e2e::run(async |world| {
-        let people = People {
+        let people = RetryPeople {
             owner: world.new_user(CREDITS).await,
             other: world.new_user(CREDITS).await,
             admin: world.admin(1).await,
@@ -204,8 +204,8 @@ fn every_caller_with_every_record() {
         );
         assert_eq!(world.balance(&people.owner).await, spent, "no retry is charged");
         assert_eq!(spent, CREDITS - 3 * PRICE);
-        for site in [&records.live, &records.stale, &records.others] {
-            assert_eq!(world.db().entries(site.id).await, [-PRICE]);
+        for website in [&records.live, &records.stale, &records.others] {
+            assert_eq!(world.db().entries(website.id).await, [-PRICE]);
         }
         world.db().exec("update unstuck.providers set enabled = true where provider = 'llm'").await;
     });
@@ -215,21 +215,21 @@ fn every_caller_with_every_record() {
 fn an_owner_retries_a_stale_one_for_free_and_another_tool_does_not_know_it() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "times": 1, "hang": true } })).await;
-        let site = Site::order(world, "mine to retry").await;
-        site.until_running(world, 1).await;
+        let website = Website::order(world, "mine to retry").await;
+        website.until_running(world, 1).await;
         world.kill_workerd().await;
-        site.lease_is_over(world).await;
-        let body = json!({ "retryHistoryId": site.id });
+        website.lease_is_over(world).await;
+        let body = json!({ "retryHistoryId": website.id });
         world
             .call("generate-php-website")
-            .by(&site.user)
+            .by(&website.user)
             .json(&body)
             .refused(404, "not_found")
             .await;
-        let answer = site.retry(world).by(&site.user).send().await.expect(202);
-        assert_has!(answer, { "historyId": site.id, "balance": CREDITS - PRICE });
-        site.assert_completed(world, 1).await;
-        let refused = site.retry(world).by(&site.user).refused(409, "already_final").await;
+        let answer = website.retry(world).by(&website.user).send().await.expect(202);
+        assert_has!(answer, { "historyId": website.id, "balance": CREDITS - PRICE });
+        website.assert_completed(world, 1).await;
+        let refused = website.retry(world).by(&website.user).refused(409, "already_final").await;
         assert_has!(refused, { "status": "completed", "refundedCredits": 0 });
     });
 }
@@ -238,14 +238,14 @@ fn an_owner_retries_a_stale_one_for_free_and_another_tool_does_not_know_it() {
 fn a_stale_one_without_retries_left_is_closed() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "hang": true } })).await;
-        let site = Site::order(world, "used up").await;
-        site.until_running(world, 1).await;
+        let website = Website::order(world, "used up").await;
+        website.until_running(world, 1).await;
         world.kill_workerd().await;
         world.db().exec("update unstuck.job_steps set attempts = 3").await;
-        site.lease_is_over(world).await;
-        let refused = site.retry(world).by_service().refused(409, "already_final").await;
+        website.lease_is_over(world).await;
+        let refused = website.retry(world).by_service().refused(409, "already_final").await;
         assert_has!(refused, { "status": "failed", "refundedCredits": PRICE });
-        site.assert_returned(world, "TIMEOUT").await;
-        assert_eq!(world.balance(&site.user).await, CREDITS);
+        website.assert_returned(world, "TIMEOUT").await;
+        assert_eq!(world.balance(&website.user).await, CREDITS);
     });
 }

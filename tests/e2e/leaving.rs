@@ -9,7 +9,7 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 use unstuck_tests::e2e::order::{
-    CREDITS, Order, TOOLS, Tool, assert_nothing_happened, sweep_until,
+    CREDITS, MediaTool, Order, TOOLS, assert_nothing_happened, sweep_until,
 };
 
 const SESSION: &str = "the page that goes away";
@@ -40,7 +40,7 @@ async fn close(world: &World, order: &Order) -> Value {
 }
 
 /// An order whose page has a session.
-async fn order(world: &World, tool: &'static Tool) -> Order {
+async fn order(world: &World, tool: &'static MediaTool) -> Order {
     let mut order = Order::by(world, tool).await;
     order.body["sessionId"] = json!(SESSION);
     order

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{
-    CREDITS, Order, TOOLS, Tool, ask_at_every_sweep, lease_is_over, overdue, retry_now,
+    CREDITS, MediaTool, Order, TOOLS, ask_at_every_sweep, lease_is_over, overdue, retry_now,
     sweep_until, until_cancelled_at_provider,
 };
 
 /// What an order comes to in the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+enum ExpectedEnd {
     Delivered,
     /// Delivered by another submit, after one that started nothing.
     Retried,
@@ -23,8 +23,8 @@ enum End {
 }
 
 /// What the provider does, and what must become of it.
-fn behaviours() -> Vec<(Value, End)> {
-    use End::{Delivered, Retried, Returned, TimedOut};
+fn behaviours() -> Vec<(Value, ExpectedEnd)> {
+    use ExpectedEnd::{Delivered, Retried, Returned, TimedOut};
     vec![
         (json!({ "webhook": "lost" }), Delivered),
         (json!({ "webhook": "twice" }), Delivered),
@@ -60,7 +60,7 @@ fn behaviours() -> Vec<(Value, End)> {
 /// Orders all of them, each by a user of its own: the refused ones alone, since who is handed over
 /// by another's request may see itself running before the refusal is recorded; then all others at
 /// once.
-async fn order_all(world: &World, tool: &'static Tool) -> Vec<(Order, Value, End)> {
+async fn order_all(world: &World, tool: &'static MediaTool) -> Vec<(Order, Value, ExpectedEnd)> {
     let cases = join_all(behaviours().into_iter().map(async |(mut rule, end)| {
         let order = Order::by(world, tool).await;
         rule["match"] = json!(order.job);
@@ -70,8 +70,8 @@ async fn order_all(world: &World, tool: &'static Tool) -> Vec<(Order, Value, End
     world
         .script(json!({ "runninghub": cases.iter().map(|(_, rule, _)| rule).collect::<Vec<_>>() }))
         .await;
-    let is_refused = |(_, rule, end): &&(Order, Value, End)| {
-        matches!(end, End::Returned(_)) && rule.get("fail").is_none()
+    let is_refused = |(_, rule, end): &&(Order, Value, ExpectedEnd)| {
+        matches!(end, ExpectedEnd::Returned(_)) && rule.get("fail").is_none()
     };
     let (refused, accepted): (Vec<_>, Vec<_>) = cases.iter().partition(is_refused);
     for (order, rule, _) in refused {
@@ -86,20 +86,20 @@ async fn order_all(world: &World, tool: &'static Tool) -> Vec<(Order, Value, End
     cases
 }
 
-async fn assert_ended(world: &World, order: &Order, rule: &Value, end: End) {
+async fn assert_ended(world: &World, order: &Order, rule: &Value, end: ExpectedEnd) {
     eprintln!("{}: {rule}", order.tool.name);
     match end {
-        End::Delivered | End::Retried => {
+        ExpectedEnd::Delivered | ExpectedEnd::Retried => {
             order.assert_completed(world).await;
             order.assert_real(world).await;
             assert_eq!(world.balance(&order.user).await, CREDITS - order.tool.price);
         }
-        End::Returned(code) => drop(order.assert_returned(world, "failed", code).await),
-        End::TimedOut => drop(order.assert_returned(world, "failed", "TIMEOUT").await),
+        ExpectedEnd::Returned(code) => drop(order.assert_returned(world, "failed", code).await),
+        ExpectedEnd::TimedOut => drop(order.assert_returned(world, "failed", "TIMEOUT").await),
     }
-    let submits = if end == End::Retried { 2 } else { 1 };
+    let submits = if end == ExpectedEnd::Retried { 2 } else { 1 };
     assert_eq!(order.submits(world).await, submits, "{rule}");
-    if !matches!(end, End::Delivered | End::Retried) {
+    if !matches!(end, ExpectedEnd::Delivered | ExpectedEnd::Retried) {
         assert_eq!(world.balance(&order.user).await, CREDITS);
     }
     let replay = order.run(world).ok().await;
@@ -118,7 +118,8 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
         for tool in TOOLS {
             world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
             let cases = order_all(world, tool).await;
-            for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == End::TimedOut) {
+            for (order, rule, _) in cases.iter().filter(|(_, _, end)| *end == ExpectedEnd::TimedOut)
+            {
                 // Its time counts from there.
                 world
                     .until("it is sent", async || (order.submits(world).await == 1).then_some(()))

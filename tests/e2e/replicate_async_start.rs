@@ -1,4 +1,4 @@
-//! Ordering a try-on: paid once, answered at once, whatever the provider does; and the chain to its
+//! Ordering a try-on: paid once, answered at once, whatever the provider does; and the try-on to its
 //! end.
 
 use serde_json::json;
@@ -7,28 +7,28 @@ use unstuck_tests::e2e;
 use uuid::Uuid;
 
 use unstuck_tests::e2e::try_on::{
-    CHECKER, CREDITS, Chain, PRICE, START, WORKER, check, until_at_provider,
+    CHECKER, CREDITS, PRICE, START, TryOn, WORKER, check, until_at_provider,
 };
 
 #[test]
 fn three_garments_by_webhooks_alone() {
     e2e::run(async |world| {
-        let chain = Chain::new(world, 3).await;
-        let answer = chain.start(world).ok().await;
-        assert_eq!(answer["task_id"], json!(chain.job));
+        let try_on = TryOn::new(world, 3).await;
+        let answer = try_on.start(world).ok().await;
+        assert_eq!(answer["task_id"], json!(try_on.job));
         assert_has!(answer, { "status": "pending", "total_steps": 3 });
         assert!(
             answer["estimated_time_seconds"].as_u64().is_some_and(|seconds| seconds > 0),
             "{answer}"
         );
-        assert_eq!(world.balance(&chain.user).await, CREDITS - 3 * PRICE);
-        chain.assert_completed(world).await;
-        let creates = chain.creates(world).await;
+        assert_eq!(world.balance(&try_on.user).await, CREDITS - 3 * PRICE);
+        try_on.assert_completed(world).await;
+        let creates = try_on.creates(world).await;
         for (number, create) in (1..).zip(&creates) {
             let body = &create["body"];
             assert_eq!(body["webhook_events_filter"], json!(["completed"]));
             let person = body["input"]["human_img"].as_str().expect("a person");
-            let previous = format!("/results/{}/{}/{}-1-", chain.user.id, chain.job, number - 1);
+            let previous = format!("/results/{}/{}/{}-1-", try_on.user.id, try_on.job, number - 1);
             assert_eq!(
                 person.contains(&previous),
                 number > 1,
@@ -42,10 +42,10 @@ fn three_garments_by_webhooks_alone() {
 fn three_garments_by_the_checker_alone() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
-        let chain = Chain::running(world, 3).await;
+        let try_on = TryOn::running(world, 3).await;
         for step in 1..=3 {
-            let prediction = chain.until_at_work(world, step).await;
-            let status = chain.status(world).await;
+            let prediction = try_on.until_at_work(world, step).await;
+            let status = try_on.status(world).await;
             assert_has!(status, { "status": "processing", "current_step": step });
             until_at_provider(world, &prediction, "succeeded").await;
             let report = check(world).await;
@@ -58,20 +58,20 @@ fn three_garments_by_the_checker_alone() {
                 "remaining": 0,
             });
         }
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
     });
 }
 
 #[test]
 fn three_garments_by_webhooks_and_checkers_at_once() {
     e2e::run(async |world| {
-        let chain = Chain::running(world, 3).await;
+        let try_on = TryOn::running(world, 3).await;
         let look = async || {
             futures::join!(check(world), check(world), world.call(WORKER).by_service().ok());
-            (chain.row(world).await["status"] == "completed").then_some(())
+            (try_on.row(world).await["status"] == "completed").then_some(())
         };
-        world.until("the chain ends", look).await;
-        chain.assert_completed(world).await;
+        world.until("the try-on ends", look).await;
+        try_on.assert_completed(world).await;
     });
 }
 
@@ -79,45 +79,45 @@ fn three_garments_by_webhooks_and_checkers_at_once() {
 fn a_replay_is_the_same_task_and_charges_nothing() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "work_ms": 600 } })).await;
-        let chain = Chain::new(world, 2).await;
-        let (first, second) = futures::join!(chain.start(world).ok(), chain.start(world).ok());
+        let try_on = TryOn::new(world, 2).await;
+        let (first, second) = futures::join!(try_on.start(world).ok(), try_on.start(world).ok());
         assert_eq!(first["task_id"], second["task_id"]);
-        chain.assert_completed(world).await;
-        let again = chain.start(world).ok().await;
+        try_on.assert_completed(world).await;
+        let again = try_on.start(world).ok().await;
         assert_has!(again, { "replayed": true, "status": "completed" });
-        let mut other = chain.body.clone();
+        let mut other = try_on.body.clone();
         other["prompt_hints"] = json!("striped");
-        world.call(START).by(&chain.user).json(&other).refused(409, "idempotency_conflict").await;
+        world.call(START).by(&try_on.user).json(&other).refused(409, "idempotency_conflict").await;
         let stranger = world.new_user(CREDITS).await;
-        world.call(START).by(&stranger).json(&chain.body).send().await;
+        world.call(START).by(&stranger).json(&try_on.body).send().await;
         assert_eq!(world.balance(&stranger).await, CREDITS);
         // Named in the header instead.
-        let mut body = chain.body.clone();
+        let mut body = try_on.body.clone();
         body.as_object_mut().expect("fields").remove("job_id");
         let named = world
             .call(START)
-            .by(&chain.user)
-            .header("idempotency-key", &chain.job.to_string())
+            .by(&try_on.user)
+            .header("idempotency-key", &try_on.job.to_string())
             .json(&body);
         assert_eq!(named.ok().await["replayed"], true);
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
     });
 }
 
 #[test]
 fn what_cannot_be_made_is_refused_before_the_debit() {
     e2e::run(async |world| {
-        let chain = Chain::new(world, 2).await;
+        let try_on = TryOn::new(world, 2).await;
         let own = world.stack().info().url.clone();
         let stranger = world.new_user(CREDITS).await;
         let strangers = world.upload_png(&stranger, 4, 4).await;
         let missing = format!(
             "{own}/storage/v1/object/public/uploads/{}/{}/a.png",
-            chain.user.id,
+            try_on.user.id,
             Uuid::new_v4()
         );
         let garment = |image: &str, category: &str| json!({ "image": image, "category": category });
-        let good = chain.body["person_image"].as_str().expect("a picture").to_owned();
+        let good = try_on.body["person_image"].as_str().expect("a picture").to_owned();
         let cases = [
             ("person_image", json!(missing), "person_image"),
             ("person_image", json!("https://evil.example/a.png"), "person_image"),
@@ -136,26 +136,26 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
             ("prompt_hints", json!("x".repeat(2_001)), "prompt_hints"),
         ];
         for (field, value, named) in cases {
-            let mut body = chain.body.clone();
+            let mut body = try_on.body.clone();
             body[field] = value;
             let refusal =
-                world.call(START).by(&chain.user).json(&body).refused(400, "bad_request").await;
+                world.call(START).by(&try_on.user).json(&body).refused(400, "bad_request").await;
             assert_eq!(refusal["field"], named, "{refusal}");
         }
         world.storage_is_down(503).await;
-        chain.start(world).refused(503, "upstream_unavailable").await;
+        try_on.start(world).refused(503, "upstream_unavailable").await;
         world.storage_is_up().await;
         world
             .db()
             .exec(&format!("update unstuck.tools set enabled = false where tool = '{START}'"))
             .await;
-        chain.start(world).refused(503, "tool_disabled").await;
+        try_on.start(world).refused(503, "tool_disabled").await;
         world
             .db()
             .exec(&format!("update unstuck.tools set enabled = true where tool = '{START}'"))
             .await;
         let poor = world.new_user(2 * PRICE - 1).await;
-        let mut body = chain.body.clone();
+        let mut body = try_on.body.clone();
         for (pointer, name) in [
             ("/person_image", "p.png"),
             ("/garments/0/image", "a.png"),
@@ -169,8 +169,8 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         assert_has!(refusal, { "balance": 2 * PRICE - 1, "required": 2 * PRICE });
         let jobs = "select count(*) from unstuck.jobs";
         assert_eq!(world.db().int(jobs).await, 0);
-        assert!(chain.creates(world).await.is_empty());
-        assert_eq!(world.balance(&chain.user).await, CREDITS);
+        assert!(try_on.creates(world).await.is_empty());
+        assert_eq!(world.balance(&try_on.user).await, CREDITS);
     });
 }
 
@@ -188,28 +188,28 @@ fn calls_end_soon_while_the_provider_takes_two_seconds() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "delay_ms": 2000, "webhook": "lost" } })).await;
         let mut took = Vec::new();
-        let mut timed = async |name: &str, call: e2e::Call<'_>| {
+        let mut timed = async |name: &str, call: e2e::FunctionCall<'_>| {
             let began = tokio::time::Instant::now();
             let answer = call.ok().await;
             took.push((name.to_owned(), began.elapsed().as_millis()));
             answer
         };
-        let chain = Chain::new(world, 2).await;
-        timed("start", chain.start(world)).await;
+        let try_on = TryOn::new(world, 2).await;
+        timed("start", try_on.start(world)).await;
         timed(
             "status, pending",
-            world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user),
+            world.get(&format!("replicate-async-status?task_id={}", try_on.job)).by(&try_on.user),
         )
         .await;
-        chain.until_at_work(world, 1).await;
-        let waiting = Chain::waiting(world, 1).await;
+        try_on.until_at_work(world, 1).await;
+        let waiting = TryOn::waiting(world, 1).await;
         let worked = timed("worker", world.call(WORKER).by_service()).await;
         assert_has!(worked, { "task_id": waiting.job, "step": "1/1" });
-        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         timed("checker", world.call(CHECKER).by_service()).await;
         timed(
             "status",
-            world.get(&format!("replicate-async-status?task_id={}", chain.job)).by(&chain.user),
+            world.get(&format!("replicate-async-status?task_id={}", try_on.job)).by(&try_on.user),
         )
         .await;
         eprintln!("wall times in ms with a provider that takes 2 s to answer: {took:?}");
@@ -218,13 +218,13 @@ fn calls_end_soon_while_the_provider_takes_two_seconds() {
             assert!(*ms < most, "{name} took {ms} ms");
         }
         world.script(json!({ "reset": true })).await;
-        for chain in [&waiting, &chain] {
+        for try_on in [&waiting, &try_on] {
             let look = async || {
                 check(world).await;
-                (chain.row(world).await["status"] == "completed").then_some(())
+                (try_on.row(world).await["status"] == "completed").then_some(())
             };
             world.until("it ends", look).await;
-            chain.assert_completed(world).await;
+            try_on.assert_completed(world).await;
         }
     });
 }

@@ -11,7 +11,7 @@ use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
 use unstuck_tests::e2e::order::Order;
-use unstuck_tests::e2e::try_on::{CREDITS, Chain, PRICE, STATUS, TABLE, until_at_provider};
+use unstuck_tests::e2e::try_on::{CREDITS, PRICE, STATUS, TABLE, TryOn, until_at_provider};
 
 #[test]
 fn every_stage_has_its_word_and_all_fields() {
@@ -20,11 +20,11 @@ fn every_stage_has_its_word_and_all_fields() {
             .db()
             .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
             .await;
-        let chain = Chain::new(world, 2).await;
-        chain.start(world).ok().await;
-        let pending = chain.status(world).await;
+        let try_on = TryOn::new(world, 2).await;
+        try_on.start(world).ok().await;
+        let pending = try_on.status(world).await;
         assert_has!(pending, {
-            "task_id": chain.job,
+            "task_id": try_on.job,
             "status": "pending",
             "current_step": 0,
             "total_steps": 2,
@@ -39,52 +39,56 @@ fn every_stage_has_its_word_and_all_fields() {
             .script(json!({ "replicate": [{ "times": 1 , "work_ms": 100 }, { "hang": true }] }))
             .await;
         world.call("replicate-async-worker").by_service().ok().await;
-        chain.until_at_work(world, 2).await;
-        let second = chain.status(world).await;
+        try_on.until_at_work(world, 2).await;
+        let second = try_on.status(world).await;
         assert_has!(second, { "status": "processing", "current_step": 2 });
         assert_eq!(second["result_url"], Value::Null, "what is in between is not shown");
 
         let admin = world.admin(1).await;
-        let body = json!({ "table": TABLE, "jobId": chain.job });
+        let body = json!({ "table": TABLE, "jobId": try_on.job });
         let answer = world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
         assert_eq!(answer["refundedCredits"], 2 * PRICE);
-        let cancelled = chain.status(world).await;
+        let cancelled = try_on.status(world).await;
         assert_eq!(cancelled["status"], "cancelled");
         assert!(
             cancelled["error_message"].as_str().is_some_and(|text| text.starts_with("CANCELLED:")),
             "{cancelled}"
         );
         // It is cancelled at the provider too.
-        until_at_provider(world, &chain.until_at_work(world, 2).await, "canceled").await;
-        chain.assert_returned(world, "cancelled", "CANCELLED").await;
+        until_at_provider(world, &try_on.until_at_work(world, 2).await, "canceled").await;
+        try_on.assert_returned(world, "cancelled", "CANCELLED").await;
     });
 }
 
 #[test]
 fn only_the_owner_reads_it() {
     e2e::run(async |world| {
-        let chain = Chain::running(world, 1).await;
-        let target = format!("{STATUS}?task_id={}", chain.job);
+        let try_on = TryOn::running(world, 1).await;
+        let target = format!("{STATUS}?task_id={}", try_on.job);
         let other = world.new_user(CREDITS).await;
         world.get(&target).by(&other).refused(404, "not_found").await;
         world.get(&target).by(&world.admin(1).await).refused(404, "not_found").await;
         world.get(&target).refused(401, "unauthorized").await;
         world.get(&target).by_service().refused(403, "forbidden").await;
-        world.get(STATUS).by(&chain.user).refused(400, "bad_request").await;
-        world.get(&format!("{STATUS}?task_id=x")).by(&chain.user).refused(400, "bad_request").await;
+        world.get(STATUS).by(&try_on.user).refused(400, "bad_request").await;
+        world
+            .get(&format!("{STATUS}?task_id=x"))
+            .by(&try_on.user)
+            .refused(400, "bad_request")
+            .await;
         world
             .get(&format!("{STATUS}?task_id={}", Uuid::new_v4()))
-            .by(&chain.user)
+            .by(&try_on.user)
             .refused(404, "not_found")
             .await;
-        world.call(&target).by(&chain.user).refused(405, "method_not_allowed").await;
+        world.call(&target).by(&try_on.user).refused(405, "method_not_allowed").await;
         let upscale = Order::running(world).await;
         world
             .get(&format!("{STATUS}?task_id={}", upscale.job))
             .by(&upscale.user)
             .refused(404, "not_found")
             .await;
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
         upscale.assert_completed(world).await;
     });
 }
@@ -130,10 +134,10 @@ fn a_poll_asks_the_database_once_and_the_provider_never() {
         let vars = [("SUPABASE_URL".to_owned(), Some(url))];
         world.restart_workers([(STATUS.to_owned(), vars.into())].into()).await;
         world.script(json!({ "replicate": { "hang": true } })).await;
-        let chain = Chain::running(world, 1).await;
+        let try_on = TryOn::running(world, 1).await;
         let before = world.provider_log().await.len();
         for _ in 0..5 {
-            assert_eq!(chain.status(world).await["status"], "processing");
+            assert_eq!(try_on.status(world).await["status"], "processing");
         }
         assert_eq!(calls.load(Ordering::SeqCst), 5);
         assert_eq!(world.provider_log().await.len(), before);
@@ -144,7 +148,7 @@ fn a_poll_asks_the_database_once_and_the_provider_never() {
 fn the_monitoring_view_shows_what_is_open_and_since_when() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
-        let (old, new) = (Chain::running(world, 2).await, Chain::running(world, 1).await);
+        let (old, new) = (TryOn::running(world, 2).await, TryOn::running(world, 1).await);
         // Rows touched now look as if nothing had happened for eleven minutes, but for their own
         // clocks.
         world.db().exec("alter table unstuck.jobs disable trigger jobs_before_update").await;

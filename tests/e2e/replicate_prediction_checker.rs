@@ -1,5 +1,5 @@
 //! Asking about open predictions: in pages, oldest first, whatever they answer; and every way for a
-//! chain to fail.
+//! try-on to fail.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use unstuck_tests::e2e::order::{lease_is_over, overdue};
 use unstuck_tests::e2e::try_on::{
-    CHECKER, Chain, WORKER, at_provider, check, killed_during, until_at_provider,
+    CHECKER, TryOn, WORKER, at_provider, check, killed_during, until_at_provider,
 };
 
 async fn check_until(world: &World, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
@@ -50,18 +50,18 @@ fn a_step_that_ends_without_a_picture_returns_all_of_it() {
                 first["webhook"] = json!(webhook);
                 second["webhook"] = json!(webhook);
                 world.script(json!({ "reset": true, "replicate": [first, second] })).await;
-                let chain = Chain::running(world, 3).await;
-                check_until(world, "the chain fails", async || {
-                    chain.row(world).await["status"] == "failed"
+                let try_on = TryOn::running(world, 3).await;
+                check_until(world, "the try-on fails", async || {
+                    try_on.row(world).await["status"] == "failed"
                 })
                 .await;
-                let row = chain.assert_returned(world, "failed", code).await;
+                let row = try_on.assert_returned(world, "failed", code).await;
                 assert!(
                     row["error_message"].as_str().is_some_and(|text| text.contains(words)),
                     "{row:#}"
                 );
-                assert_eq!(chain.creates(world).await.len(), 2);
-                let (done, last) = (chain.step(world, 1).await, chain.step(world, 3).await);
+                assert_eq!(try_on.creates(world).await.len(), 2);
+                let (done, last) = (try_on.step(world, 1).await, try_on.step(world, 3).await);
                 assert_eq!(
                     (&done["status"], &last["status"]),
                     (&json!("completed"), &json!("failed"))
@@ -79,17 +79,17 @@ fn one_that_never_ends_is_stopped_at_its_deadline() {
             world
                 .script(json!({ "reset": true, "replicate": { "prediction_status": status } }))
                 .await;
-            let chain = Chain::running(world, 2).await;
-            let prediction = chain.until_at_work(world, 1).await;
+            let try_on = TryOn::running(world, 2).await;
+            let prediction = try_on.until_at_work(world, 1).await;
             until_at_provider(world, &prediction, status).await;
             let report = check(world).await;
             assert_has!(report, { "checked": 1, "failed": 0 });
-            overdue(world, chain.job).await;
+            overdue(world, try_on.job).await;
             check_until(world, "the deadline ends it", async || {
-                chain.row(world).await["status"] == "failed"
+                try_on.row(world).await["status"] == "failed"
             })
             .await;
-            chain.assert_returned(world, "failed", "TIMEOUT").await;
+            try_on.assert_returned(world, "failed", "TIMEOUT").await;
             until_at_provider(world, &prediction, "canceled").await;
         }
     });
@@ -99,9 +99,9 @@ fn one_that_never_ends_is_stopped_at_its_deadline() {
 fn the_sweep_alone_stops_it_too() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
-        let chain = Chain::running(world, 2).await;
-        let prediction = chain.until_at_work(world, 1).await;
-        overdue(world, chain.job).await;
+        let try_on = TryOn::running(world, 2).await;
+        let prediction = try_on.until_at_work(world, 1).await;
+        overdue(world, try_on.job).await;
         let report = world.sweep().await;
         assert_has!(report, { "cleaned": 1, "refundedCredits": 80 });
         assert!(report["tables"].as_array().is_some_and(|tables| {
@@ -109,7 +109,7 @@ fn the_sweep_alone_stops_it_too() {
                 table["table_name"] == "replicate_tasks" && table["cancelled_count"] == 1
             })
         }));
-        chain.assert_returned(world, "failed", "TIMEOUT").await;
+        try_on.assert_returned(world, "failed", "TIMEOUT").await;
         until_at_provider(world, &prediction, "canceled").await;
     });
 }
@@ -118,12 +118,12 @@ fn the_sweep_alone_stops_it_too() {
 fn a_finished_one_past_its_deadline_is_delivered_by_the_sweep_not_refunded() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
-        let chain = Chain::running(world, 1).await;
-        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
-        overdue(world, chain.job).await;
+        let try_on = TryOn::running(world, 1).await;
+        until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
+        overdue(world, try_on.job).await;
         let report = world.sweep().await;
         assert_has!(report, { "delivered": 1, "cleaned": 0 });
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
     });
 }
 
@@ -131,15 +131,15 @@ fn a_finished_one_past_its_deadline_is_delivered_by_the_sweep_not_refunded() {
 fn one_bad_prediction_stops_none_of_the_others() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
-        let mut chains = Vec::new();
+        let mut try_ons = Vec::new();
         for _ in 0..4 {
-            chains.push(Chain::running(world, 1).await);
+            try_ons.push(TryOn::running(world, 1).await);
         }
         let mut bad = Vec::new();
-        for chain in &chains[..3] {
-            bad.push(chain.until_at_work(world, 1).await);
+        for try_on in &try_ons[..3] {
+            bad.push(try_on.until_at_work(world, 1).await);
         }
-        until_at_provider(world, &chains[3].until_at_work(world, 1).await, "succeeded").await;
+        until_at_provider(world, &try_ons[3].until_at_work(world, 1).await, "succeeded").await;
         world
             .script(json!({ "reset": true, "replicate": [
                 { "match": bad[0], "status": 502, "body": "<html>Bad gateway</html>" },
@@ -150,19 +150,19 @@ fn one_bad_prediction_stops_none_of_the_others() {
             .await;
         let report = check(world).await;
         assert_has!(report, { "checked": 4, "completed": 1, "skipped": 3, "failed": 0 });
-        chains[3].assert_completed(world).await;
+        try_ons[3].assert_completed(world).await;
         let log = std::fs::read_to_string(world.stack().workers_log()).expect("the log");
-        for chain in &chains[..3] {
+        for try_on in &try_ons[..3] {
             let logged = log
                 .lines()
-                .any(|line| line.contains("no_answer") && line.contains(&chain.job.to_string()));
+                .any(|line| line.contains("no_answer") && line.contains(&try_on.job.to_string()));
             assert!(logged, "what was skipped is logged");
         }
         world.script(json!({ "reset": true })).await;
         check_until(world, "they end", async || {
             let mut over = true;
-            for chain in &chains {
-                over &= chain.row(world).await["status"] == "completed";
+            for try_on in &try_ons {
+                over &= try_on.row(world).await["status"] == "completed";
             }
             over
         })
@@ -174,23 +174,23 @@ fn one_bad_prediction_stops_none_of_the_others() {
 fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
-        let chain = Chain::running(world, 2).await;
-        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        let try_on = TryOn::running(world, 2).await;
+        until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         world.storage_is_down(503).await;
         let report = check(world).await;
         assert_has!(report, { "advanced": 0, "failed": 0 });
         assert!(
-            !chain.step(world, 1).await["provider_done_at"].is_null(),
+            !try_on.step(world, 1).await["provider_done_at"].is_null(),
             "it holds no place at the provider"
         );
         world.storage_is_up().await;
-        lease_is_over(world, chain.job).await;
-        check_until(world, "the chain ends", async || {
-            lease_is_over(world, chain.job).await;
-            chain.row(world).await["status"] == "completed"
+        lease_is_over(world, try_on.job).await;
+        check_until(world, "the try-on ends", async || {
+            lease_is_over(world, try_on.job).await;
+            try_on.row(world).await["status"] == "completed"
         })
         .await;
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
     });
 }
 
@@ -198,8 +198,8 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
 fn killed_between_copy_and_finish_it_is_copied_again() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
-        let chain = Chain::running(world, 2).await;
-        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        let try_on = TryOn::running(world, 2).await;
+        until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         let hold = Hold::before_finish(world.stack().db().await.expect("a connection"))
             .await
             .expect("a trigger");
@@ -209,14 +209,14 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
         })
         .await;
         hold.release().await.expect("the trigger goes");
-        let step = chain.step(world, 1).await;
+        let step = try_on.step(world, 1).await;
         assert_has!(step, { "status": "running", "output_url": null });
-        check_until(world, "the chain ends", async || {
-            lease_is_over(world, chain.job).await;
-            chain.row(world).await["status"] == "completed"
+        check_until(world, "the try-on ends", async || {
+            lease_is_over(world, try_on.job).await;
+            try_on.row(world).await["status"] == "completed"
         })
         .await;
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
     });
 }
 
@@ -224,23 +224,23 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
 fn killed_between_two_steps_the_chain_goes_on() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
-        let chain = Chain::running(world, 3).await;
-        until_at_provider(world, &chain.until_at_work(world, 1).await, "succeeded").await;
+        let try_on = TryOn::running(world, 3).await;
+        until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         // The checker completes the step and then starts nothing: that is what a kill there leaves.
         world
             .db()
             .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
             .await;
         check(world).await;
-        chain.until_completed_step(world, 1).await;
-        assert_eq!(chain.row(world).await["status"], "running");
+        try_on.until_completed_step(world, 1).await;
+        assert_eq!(try_on.row(world).await["status"], "running");
         world.kill_workerd().await;
         world
             .db()
             .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
             .await;
         world.fire(WORKER).await;
-        let prediction = chain.until_at_work(world, 2).await;
+        let prediction = try_on.until_at_work(world, 2).await;
         until_at_provider(world, &prediction, "succeeded").await;
         // While it asks, too.
         let asks = json!({ "reset": true, "replicate": [{ "match": "GET", "times": 1,
@@ -255,25 +255,25 @@ fn killed_between_two_steps_the_chain_goes_on() {
             world.until("it asks", look).await;
         })
         .await;
-        check_until(world, "the chain ends", async || {
-            lease_is_over(world, chain.job).await;
-            chain.row(world).await["status"] == "completed"
+        check_until(world, "the try-on ends", async || {
+            lease_is_over(world, try_on.job).await;
+            try_on.row(world).await["status"] == "completed"
         })
         .await;
-        chain.assert_completed(world).await;
+        try_on.assert_completed(world).await;
     });
 }
 
 /// A running step of a job of its own, its prediction really at the provider.
 async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
-    let chain = Chain::new(world, 1).await;
+    let try_on = TryOn::new(world, 1).await;
     let user = world.new_user(40 * 1_000).await;
     let limit = format!(
         "update unstuck.providers set max_concurrent = {count} where provider = 'replicate'"
     );
     world.db().exec(&limit).await;
-    let input = json!({ "human_img": chain.body["person_image"],
-        "garm_img": chain.body["garments"][0]["image"],
+    let input = json!({ "human_img": try_on.body["person_image"],
+        "garm_img": try_on.body["garments"][0]["image"],
         "category": "dresses", "garment_des": "" });
     let mut jobs = Vec::new();
     for _ in 0..count {
@@ -357,25 +357,25 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
             .script(json!({ "replicate": [{ "times": 1, "webhook": "lost" }, { "times": 1,
             "hang": true }, { "webhook": "lost" }] }))
             .await;
-        let chain = Chain::running(world, 2).await;
-        let first = chain.until_at_work(world, 1).await;
+        let try_on = TryOn::running(world, 2).await;
+        let first = try_on.until_at_work(world, 1).await;
         until_at_provider(world, &first, "succeeded").await;
         check(world).await;
-        let stuck = chain.until_at_work(world, 2).await;
-        overdue(world, chain.job).await;
+        let stuck = try_on.until_at_work(world, 2).await;
+        overdue(world, try_on.job).await;
         let admin = world.admin(1).await;
-        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": chain.job,
+        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": try_on.job,
             "p_charge": false, "p_new_job_id": Uuid::new_v4() });
         let reset = world.db().ask("job_requeue_v1", args).await;
         assert_eq!(reset["retried"], true, "{reset}");
-        check_until(world, "the chain ends", async || {
-            lease_is_over(world, chain.job).await;
-            chain.row(world).await["status"] == "completed"
+        check_until(world, "the try-on ends", async || {
+            lease_is_over(world, try_on.job).await;
+            try_on.row(world).await["status"] == "completed"
         })
         .await;
-        assert_eq!(chain.creates(world).await.len(), 3, "the first step was not made again");
-        assert_eq!(world.db().entries(chain.job).await.len(), 1, "nor paid again");
-        world.db().age(chain.job, "16 seconds").await;
+        assert_eq!(try_on.creates(world).await.len(), 3, "the first step was not made again");
+        assert_eq!(world.db().entries(try_on.job).await.len(), 1, "nor paid again");
+        world.db().age(try_on.job, "16 seconds").await;
         world.sweep().await;
         assert_eq!(
             at_provider(world, &stuck).await["status"],
@@ -389,14 +389,14 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
 fn a_cron_run_makes_two_passes() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
-        let chain = Chain::running(world, 1).await;
-        let prediction = chain.until_at_work(world, 1).await;
+        let try_on = TryOn::running(world, 1).await;
+        let prediction = try_on.until_at_work(world, 1).await;
         world.fire(CHECKER).await;
         let asked = world.provider_calls(&format!("/predictions/{prediction}")).await;
         assert_eq!(asked.len(), 2, "{asked:?}");
         let times: Vec<_> =
             asked.iter().map(|call| call["at"].as_str().expect("a time").to_owned()).collect();
         assert_ne!(times[0], times[1]);
-        assert_eq!(chain.row(world).await["error_message"], Value::Null);
+        assert_eq!(try_on.row(world).await["error_message"], Value::Null);
     });
 }

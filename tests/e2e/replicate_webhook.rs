@@ -1,24 +1,24 @@
-//! Replicate's calls: only signed ones count, none is believed, and none moves a chain twice.
+//! Replicate's calls: only signed ones count, none is believed, and none moves a try-on twice.
 
 use serde_json::json;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 
-use unstuck_tests::e2e::try_on::{Chain, at_provider, check, until_at_provider};
+use unstuck_tests::e2e::try_on::{TryOn, at_provider, check, until_at_provider};
 
-/// What the receiver answered to the provider's calls about this chain.
-async fn answers(world: &World, chain: &Chain) -> Vec<i64> {
+/// What the receiver answered to the provider's calls about this try-on.
+async fn answers(world: &World, try_on: &TryOn) -> Vec<i64> {
     let mut deliveries = world.deliveries().await;
     deliveries.retain(|delivery| {
-        delivery["url"].as_str().is_some_and(|url| url.contains(&chain.job.to_string()))
+        delivery["url"].as_str().is_some_and(|url| url.contains(&try_on.job.to_string()))
     });
     deliveries.iter().filter_map(|delivery| delivery["status"].as_i64()).collect()
 }
 
-async fn inbox(world: &World, chain: &Chain) -> i64 {
+async fn inbox(world: &World, try_on: &TryOn) -> i64 {
     world
         .db()
-        .int(&format!("select count(*) from unstuck.webhook_inbox where job_id = '{}'", chain.job))
+        .int(&format!("select count(*) from unstuck.webhook_inbox where job_id = '{}'", try_on.job))
         .await
 }
 
@@ -32,16 +32,16 @@ fn a_signature_that_is_not_the_provider_s_changes_nothing() {
             json!({ "webhook": "forged" }),
         ] {
             world.script(json!({ "reset": true, "replicate": fault })).await;
-            let chain = Chain::running(world, 1).await;
-            let refused = async || (answers(world, &chain).await.len() >= 3).then_some(());
-            let prediction = chain.until_at_work(world, 1).await;
+            let try_on = TryOn::running(world, 1).await;
+            let refused = async || (answers(world, &try_on).await.len() >= 3).then_some(());
+            let prediction = try_on.until_at_work(world, 1).await;
             until_at_provider(world, &prediction, "succeeded").await;
             world.until("the provider gives up calling", refused).await;
-            assert!(answers(world, &chain).await.iter().all(|status| *status == 401), "{fault}");
-            assert_eq!(inbox(world, &chain).await, 0);
-            assert_eq!(chain.row(world).await["status"], "running");
+            assert!(answers(world, &try_on).await.iter().all(|status| *status == 401), "{fault}");
+            assert_eq!(inbox(world, &try_on).await, 0);
+            assert_eq!(try_on.row(world).await["status"], "running");
             check(world).await;
-            chain.assert_completed(world).await;
+            try_on.assert_completed(world).await;
         }
     });
 }
@@ -55,11 +55,11 @@ fn two_signatures_repeats_and_early_calls_are_good() {
             json!({ "webhook": "early" }),
         ] {
             world.script(json!({ "reset": true, "replicate": fate })).await;
-            let chain = Chain::new(world, 2).await;
-            chain.start(world).ok().await;
-            chain.assert_completed(world).await;
-            assert!(answers(world, &chain).await.iter().all(|status| *status == 200), "{fate}");
-            assert_eq!(inbox(world, &chain).await, 2, "a repeated id is one call: {fate}");
+            let try_on = TryOn::new(world, 2).await;
+            try_on.start(world).ok().await;
+            try_on.assert_completed(world).await;
+            assert!(answers(world, &try_on).await.iter().all(|status| *status == 200), "{fate}");
+            assert_eq!(inbox(world, &try_on).await, 2, "a repeated id is one call: {fate}");
         }
     });
 }
@@ -68,14 +68,14 @@ fn two_signatures_repeats_and_early_calls_are_good() {
 fn a_call_is_not_good_for_another_body_address_or_secret() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
-        let chain = Chain::running(world, 1).await;
-        let url = chain.webhook(world).await;
+        let try_on = TryOn::running(world, 1).await;
+        let url = try_on.webhook(world).await;
         let target = url
             .strip_prefix(&world.stack().info().functions_url)
             .expect("ours")
             .trim_start_matches('/')
             .to_owned();
-        let prediction = at_provider(world, &chain.until_at_work(world, 1).await).await;
+        let prediction = at_provider(world, &try_on.until_at_work(world, 1).await).await;
         let mut lie = prediction.clone();
         lie["status"] = json!("succeeded");
         lie["output"] = json!("https://replicate.delivery/evil.png");
@@ -89,8 +89,8 @@ fn a_call_is_not_good_for_another_body_address_or_secret() {
         let signed =
             signed.header("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         signed.refused(401, "unauthorized").await;
-        assert_eq!(inbox(world, &chain).await, 0);
-        let row = chain.row(world).await;
+        assert_eq!(inbox(world, &try_on).await, 0);
+        let row = try_on.row(world).await;
         assert_has!(row, { "status": "running", "output_url": null });
     });
 }
@@ -102,8 +102,8 @@ fn one_sent_to_another_chain_s_address_moves_neither_wrongly() {
             .script(json!({ "replicate": [{ "times": 1, "work": "until_finished" }, { "times": 1,
             "work": "until_finished", "webhook": "redirected" }] }))
             .await;
-        let slow = Chain::running(world, 1).await;
-        let misled = Chain::running(world, 1).await;
+        let slow = TryOn::running(world, 1).await;
+        let misled = TryOn::running(world, 1).await;
         world.finish(misled.job).await;
         let redirected = async || (!answers(world, &slow).await.is_empty()).then_some(());
         world.until("the redirected call", redirected).await;
@@ -125,21 +125,21 @@ fn a_success_after_a_cancel_is_kept_and_not_shown() {
             .script(json!({ "replicate": [{ "match": "/cancel", "status": 503 },
             { "work": "until_finished" }] }))
             .await;
-        let chain = Chain::running(world, 2).await;
-        let prediction = chain.until_at_work(world, 1).await;
+        let try_on = TryOn::running(world, 2).await;
+        let prediction = try_on.until_at_work(world, 1).await;
         let admin = world.admin(1).await;
-        let body = json!({ "table": "replicate_tasks", "jobId": chain.job });
+        let body = json!({ "table": "replicate_tasks", "jobId": try_on.job });
         world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
-        world.finish(chain.job).await;
+        world.finish(try_on.job).await;
         until_at_provider(world, &prediction, "succeeded").await;
         let events = format!(
             "select count(*) from unstuck.job_events where job_id = '{}'
                 and event = 'late_success'",
-            chain.job
+            try_on.job
         );
         let look = async || (world.db().int(&events).await == 1).then_some(());
         world.until("the late success is recorded", look).await;
-        chain.assert_returned(world, "cancelled", "CANCELLED").await;
-        assert_eq!(chain.creates(world).await.len(), 1);
+        try_on.assert_returned(world, "cancelled", "CANCELLED").await;
+        assert_eq!(try_on.creates(world).await.len(), 1);
     });
 }

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::{self, User, World};
+use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
 const TABLE: &str = "upscaler_jobs";
@@ -13,7 +13,7 @@ fn op(name: &str) -> String {
 }
 
 /// As many users as the provider takes at once, each with a job that never ends there.
-async fn fill(world: &World) -> Vec<(User, Uuid)> {
+async fn fill(world: &World) -> Vec<(TestUser, Uuid)> {
     world.script(json!({ "runninghub": { "hang": true } })).await;
     let mut running = Vec::new();
     for number in 1..=3 {
@@ -26,11 +26,11 @@ async fn fill(world: &World) -> Vec<(User, Uuid)> {
     running
 }
 
-async fn active(world: &World, user: &User) -> Value {
+async fn active(world: &World, user: &TestUser) -> Value {
     world.call(&op("check-user-active")).by(user).ok().await
 }
 
-async fn status_of(world: &World, user: &User, job: Uuid) -> Value {
+async fn status_of(world: &World, user: &TestUser, job: Uuid) -> Value {
     world
         .call("runninghub-upscaler/queue-status")
         .by(user)
@@ -228,7 +228,7 @@ fn a_call_names_a_hundred_jobs_at_most_and_one_that_ends_nothing_starts_nothing(
 }
 
 /// What an older client does: it writes its own row before it uploads.
-async fn old_row(world: &World, user: &User) -> Uuid {
+async fn old_row(world: &World, user: &TestUser) -> Uuid {
     let id = Uuid::new_v4();
     let info = world.stack().info();
     let request =
@@ -275,7 +275,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
 }
 
 /// Two that were left behind, and one that may be on its way.
-async fn orphans(world: &World, user: &User) -> [(Uuid, &'static str); 3] {
+async fn orphans(world: &World, user: &TestUser) -> [(Uuid, &'static str); 3] {
     let [first, young, second] =
         [old_row(world, user).await, old_row(world, user).await, old_row(world, user).await];
     for old in [first, second] {
@@ -418,7 +418,7 @@ fn cancel_names_a_job_of_ones_own_or_nothing() {
         fill(world).await;
         let (user, other) = (world.user(4).await, world.user(5).await);
         let (job, _) = world.order(&user).await;
-        let cancel = |user: &User| world.call(&op("cancel")).by(user);
+        let cancel = |user: &TestUser| world.call(&op("cancel")).by(user);
         cancel(&other).json(&of(job)).refused(404, "not_found").await;
         cancel(&user).json(&of(Uuid::new_v4())).refused(404, "not_found").await;
         cancel(&user)
@@ -464,7 +464,7 @@ fn a_closing_page_takes_its_waiting_jobs_with_it_and_the_queue_moves_up() {
             world.order_as(&next, Uuid::new_v4(), json!({ "sessionId": "page-1" })).await;
         assert_eq!(answer["position"], 2, "{answer}");
         let close =
-            |user: &User, body: Value| world.call(&op("cancel-session")).by(user).json(&body);
+            |user: &TestUser, body: Value| world.call(&op("cancel-session")).by(user).json(&body);
         for body in [
             json!({}),
             json!({ "sessionId": "" }),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::receipt::{PictureSize, Receipt};
 use crate::e2e::hold::Hold;
 use crate::e2e::order::{CREDITS, Order, PRICE, TABLE, sweep_until};
-use crate::e2e::{Call, World};
+use crate::e2e::{FunctionCall, World};
 
 /// The clocks that a story may shorten, as they are otherwise.
 pub(super) const USUAL_CLOCKS: &str = "
@@ -56,7 +56,7 @@ impl Purchase {
         purchase
     }
 
-    fn run<'a>(&self, world: &'a World) -> Call<'a> {
+    fn run<'a>(&self, world: &'a World) -> FunctionCall<'a> {
         self.order.run(world)
     }
 

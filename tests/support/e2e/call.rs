@@ -4,12 +4,12 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::{User, World, openapi};
+use super::{TestUser, World, openapi};
 
 /// A request being written. Without a method it is a POST if it has a body or nothing else was
 /// said.
 #[must_use]
-pub struct Call<'a> {
+pub struct FunctionCall<'a> {
     world: &'a World,
     method: String,
     target: String,
@@ -18,18 +18,18 @@ pub struct Call<'a> {
 
 impl World {
     /// A POST to `<function>[/<op>]`.
-    pub fn call(&self, target: &str) -> Call<'_> {
+    pub fn call(&self, target: &str) -> FunctionCall<'_> {
         self.call_with("POST", target)
     }
 
-    pub fn get(&self, target: &str) -> Call<'_> {
+    pub fn get(&self, target: &str) -> FunctionCall<'_> {
         self.call_with("GET", target)
     }
 
-    pub fn call_with(&self, method: &str, target: &str) -> Call<'_> {
+    pub fn call_with(&self, method: &str, target: &str) -> FunctionCall<'_> {
         let url = format!("{}/{target}", self.stack().info().functions_url);
         let verb = method.parse().expect("a method");
-        Call {
+        FunctionCall {
             world: self,
             method: method.to_owned(),
             target: target.to_owned(),
@@ -38,9 +38,9 @@ impl World {
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a> FunctionCall<'a> {
     /// Signed in as that user.
-    pub fn by(self, user: &User) -> Self {
+    pub fn by(self, user: &TestUser) -> Self {
         self.bearer(&user.token)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it, and checks what holds for every answer.
-    pub async fn send(self) -> Answer {
+    pub async fn send(self) -> FunctionAnswer {
         let target = self.target.clone();
         let answer = self.exchange().await;
         let answer = answer.unwrap_or_else(|error| panic!("{target}: {error:?}"));
@@ -83,7 +83,7 @@ impl<'a> Call<'a> {
     }
 
     /// `None` where the connection ended without an answer.
-    pub async fn try_send(self) -> Option<Answer> {
+    pub async fn try_send(self) -> Option<FunctionAnswer> {
         let answer = self.exchange().await.ok()?;
         answer.assert_contract();
         Some(answer)
@@ -94,13 +94,13 @@ impl<'a> Call<'a> {
         let _ = self.exchange().await;
     }
 
-    async fn exchange(self) -> reqwest::Result<Answer> {
+    async fn exchange(self) -> reqwest::Result<FunctionAnswer> {
         let Self { method, target, request, .. } = self;
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { method, target, status, headers, json, text })
+        Ok(FunctionAnswer { method, target, status, headers, json, text })
     }
 
     /// The body of a 200.
@@ -115,7 +115,7 @@ impl<'a> Call<'a> {
 }
 
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct FunctionAnswer {
     pub method: String,
     pub target: String,
     pub status: u16,
@@ -125,7 +125,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl FunctionAnswer {
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default()

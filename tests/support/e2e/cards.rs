@@ -1,7 +1,7 @@
 //! What the tests of cards share: an order, its answer, and what must hold when it is over.
 
 use super::world::png;
-use super::{Call, User, World};
+use super::{FunctionCall, TestUser, World};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ pub const PRICE: i64 = 10;
 
 /// One order of cards by a user of its own.
 pub struct Cards {
-    pub user: User,
+    pub user: TestUser,
     pub job: Uuid,
     pub body: Value,
 }
@@ -38,7 +38,7 @@ impl Cards {
         order
     }
 
-    pub fn create<'a>(&self, world: &'a World) -> Call<'a> {
+    pub fn create<'a>(&self, world: &'a World) -> FunctionCall<'a> {
         world.call(CREATE).by(&self.user).json(&self.body)
     }
 

@@ -41,8 +41,8 @@ use futures::FutureExt;
 use tokio::runtime::Runtime;
 use xtask::stack::StackOptions;
 
-pub use call::{Answer, Call};
-pub use user::User;
+pub use call::{FunctionAnswer, FunctionCall};
+pub use user::TestUser;
 pub use world::World;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -54,9 +54,9 @@ static FREED: Condvar = Condvar::new();
 static STARTING: Mutex<Result<(), String>> = Mutex::new(Ok(()));
 
 /// Room for a world that is this test's until it ends, however it ends.
-struct Place(Option<World>);
+struct WorldPermit(Option<World>);
 
-impl Place {
+impl WorldPermit {
     fn take() -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -72,7 +72,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WorldPermit {
     fn drop(&mut self) {
         FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0.take());
         FREED.notify_one();
@@ -81,12 +81,12 @@ impl Drop for Place {
 
 /// Runs a test in a world that others use before and after it.
 pub fn run(test: impl AsyncFnOnce(&mut World)) {
-    perform(Place::take().world(), test);
+    perform(WorldPermit::take().world(), test);
 }
 
 /// Runs a test in a world of its own, whose options differ. It is gone afterwards.
 pub fn run_apart(change: impl FnOnce(&mut StackOptions), test: impl AsyncFnOnce(&mut World)) {
-    let _turn = Place::take();
+    let _turn = WorldPermit::take();
     let mut world = start(change);
     perform(&mut world, test);
     // Its connections are served by the runtime, so they end inside it.

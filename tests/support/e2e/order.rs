@@ -2,14 +2,14 @@
 //! look at afterwards.
 
 use super::world::png;
-use super::{Answer, Call, User, World};
+use super::{FunctionAnswer, FunctionCall, TestUser, World};
 use serde_json::{Value, json};
 use stand_ins::media::Clip;
 use uuid::Uuid;
 
 /// What differs between the four tools, as far as a client sees it.
 #[derive(Debug, PartialEq)]
-pub struct Tool {
+pub struct MediaTool {
     pub name: &'static str,
     pub table: &'static str,
     pub price: i64,
@@ -17,27 +17,27 @@ pub struct Tool {
     pub files: &'static [&'static str],
 }
 
-pub const UPSCALER: Tool =
-    Tool { name: "runninghub-upscaler", table: TABLE, price: PRICE, files: &["imageUrl"] };
-pub const VIDEO: Tool = Tool {
+pub const UPSCALER: MediaTool =
+    MediaTool { name: "runninghub-upscaler", table: TABLE, price: PRICE, files: &["imageUrl"] };
+pub const VIDEO: MediaTool = MediaTool {
     name: "runninghub-video-upscaler",
     table: "video_upscaler_jobs",
     price: 120,
     files: &["videoUrl"],
 };
-pub const POSE: Tool = Tool {
+pub const POSE: MediaTool = MediaTool {
     name: "runninghub-pose-changer",
     table: "pose_changer_jobs",
     price: 60,
     files: &["personImageUrl", "referenceImageUrl"],
 };
-pub const VESTE: Tool = Tool {
+pub const VESTE: MediaTool = MediaTool {
     name: "runninghub-veste-ai",
     table: "veste_ai_jobs",
     price: 60,
     files: &["personImageUrl", "clothingImageUrl"],
 };
-pub const TOOLS: [&Tool; 4] = [&UPSCALER, &VIDEO, &POSE, &VESTE];
+pub const TOOLS: [&MediaTool; 4] = [&UPSCALER, &VIDEO, &POSE, &VESTE];
 
 pub const RUN: &str = "runninghub-upscaler/run";
 pub const TABLE: &str = "upscaler_jobs";
@@ -47,8 +47,8 @@ pub const CREDITS: i64 = 1000;
 /// A request for a bigger picture unless another tool is named, by a user of its own unless said
 /// otherwise.
 pub struct Order {
-    pub tool: &'static Tool,
-    pub user: User,
+    pub tool: &'static MediaTool,
+    pub user: TestUser,
     pub job: Uuid,
     pub body: Value,
 }
@@ -65,12 +65,12 @@ impl Order {
         Self::of(user, &image_url)
     }
 
-    pub fn of(user: User, image_url: &str) -> Self {
+    pub fn of(user: TestUser, image_url: &str) -> Self {
         Self::with(&UPSCALER, user, &[image_url])
     }
 
     /// Of any tool: its files as small as they may be, uploaded.
-    pub async fn by(world: &World, tool: &'static Tool) -> Self {
+    pub async fn by(world: &World, tool: &'static MediaTool) -> Self {
         let user = world.new_user(CREDITS).await;
         let mut urls = Vec::new();
         for field in tool.files {
@@ -81,7 +81,7 @@ impl Order {
     }
 
     /// Of any tool, for files that lie somewhere.
-    pub fn with(tool: &'static Tool, user: User, urls: &[&str]) -> Self {
+    pub fn with(tool: &'static MediaTool, user: TestUser, urls: &[&str]) -> Self {
         let job = Uuid::new_v4();
         let mut body = json!({ "jobId": job, "sessionId": "a page" });
         for (field, url) in tool.files.iter().zip(urls) {
@@ -108,7 +108,7 @@ impl Order {
     }
 
     /// The request; more may be said about it.
-    pub fn run<'a>(&self, world: &'a World) -> Call<'a> {
+    pub fn run<'a>(&self, world: &'a World) -> FunctionCall<'a> {
         world.call(&format!("{}/run", self.tool.name)).by(&self.user).json(&self.body)
     }
 
@@ -238,7 +238,7 @@ impl Order {
 }
 
 /// Uploads what that field may name: a video, or a picture unlike those of other fields.
-pub async fn upload(world: &World, user: &User, field: &str) -> String {
+pub async fn upload(world: &World, user: &TestUser, field: &str) -> String {
     match field {
         "videoUrl" => {
             world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await
@@ -382,7 +382,7 @@ pub async fn until_cancelled_at_provider(world: &World, task: &str) {
 }
 
 /// Calls a webhook's address as the provider would.
-pub async fn deliver(world: &World, url: &str, body: &Value) -> Answer {
+pub async fn deliver(world: &World, url: &str, body: &Value) -> FunctionAnswer {
     let target = url
         .strip_prefix(&world.stack().info().functions_url)
         .expect("an address of ours")

@@ -1,4 +1,4 @@
-//! Files of a site, looked at with the tools of whoever would use them: a browser, a compiler.
+//! Files of a website, looked at with the tools of whoever would use them: a browser, a compiler.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::Cursor;
 
-use super::{Call, User, World};
+use super::{FunctionCall, TestUser, World};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,14 +23,14 @@ pub const COLOURS: [[u8; 3]; 5] =
 const CATEGORIES: [&str; 5] = ["upper_body", "lower_body", "dresses", "upper_body", "upper_body"];
 
 /// A request for garments on a person, by a user of its own.
-pub struct Chain {
-    pub user: User,
+pub struct TryOn {
+    pub user: TestUser,
     pub job: Uuid,
     pub body: Value,
     steps: usize,
 }
 
-impl Chain {
+impl TryOn {
     /// Uploaded, not asked for yet; garment n has colour n.
     pub async fn new(world: &World, garments: usize) -> Self {
         let user = world.new_user(CREDITS).await;
@@ -46,39 +46,39 @@ impl Chain {
         Self { user, job, body, steps: garments }
     }
 
-    pub fn start<'a>(&self, world: &'a World) -> Call<'a> {
+    pub fn start<'a>(&self, world: &'a World) -> FunctionCall<'a> {
         world.call(START).by(&self.user).json(&self.body)
     }
 
     /// Paid and waiting, as an order leaves it whose own first round was lost: nobody tries to
     /// start it.
     pub async fn waiting(world: &World, garments: usize) -> Self {
-        let chain = Self::new(world, garments).await;
+        let try_on = Self::new(world, garments).await;
         let steps: Vec<Value> = (0..garments)
             .map(|number| {
-                let worn = &chain.body["garments"][number];
+                let worn = &try_on.body["garments"][number];
                 let mut input = json!({ "garm_img": worn["image"], "category": worn["category"],
                         "garment_des": "plain" });
                 if number == 0 {
-                    input["human_img"] = chain.body["person_image"].clone();
+                    input["human_img"] = try_on.body["person_image"].clone();
                     return json!({ "version": "shop/all", "input": input });
                 }
                 json!({ "version": "shop/all", "input": input, "previous_output_as": "human_img" })
             })
             .collect();
-        let args = json!({ "p_user_id": chain.user.id, "p_job_id": chain.job, "p_tool": START,
+        let args = json!({ "p_user_id": try_on.user.id, "p_job_id": try_on.job, "p_tool": START,
             "p_session_id": null,
-            "p_input": chain.body, "p_request_hash": "waiting", "p_steps": steps });
+            "p_input": try_on.body, "p_request_hash": "waiting", "p_steps": steps });
         world.db().ask("job_enqueue_v1", args).await;
-        chain
+        try_on
     }
 
     /// Asked for, and its first step known to the provider.
     pub async fn running(world: &World, garments: usize) -> Self {
-        let chain = Self::new(world, garments).await;
-        chain.start(world).ok().await;
-        chain.until_at_work(world, 1).await;
-        chain
+        let try_on = Self::new(world, garments).await;
+        try_on.start(world).ok().await;
+        try_on.until_at_work(world, 1).await;
+        try_on
     }
 
     pub async fn status(&self, world: &World) -> Value {

@@ -8,34 +8,34 @@ use super::World;
 
 /// A signed-in user.
 #[derive(Clone, Debug)]
-pub struct User {
+pub struct TestUser {
     pub id: Uuid,
     pub token: String,
 }
 
 impl World {
     /// Seeded user 1 to 5, with 1,000 credits at the beginning of each test.
-    pub async fn user(&self, number: usize) -> User {
+    pub async fn user(&self, number: usize) -> TestUser {
         self.signed_in(&format!("user{number}@example.com")).await
     }
 
     /// Seeded admin 1 or 2.
-    pub async fn admin(&self, number: usize) -> User {
+    pub async fn admin(&self, number: usize) -> TestUser {
         self.signed_in(&format!("admin{number}@example.com")).await
     }
 
     /// A user nobody has seen before: no rate limit reached, no job, that many credits.
-    pub async fn new_user(&self, credits: i64) -> User {
+    pub async fn new_user(&self, credits: i64) -> TestUser {
         let id = self.db().user(credits).await;
-        User { id, token: self.token(&user_claims(id)) }
+        TestUser { id, token: self.token(&user_claims(id)) }
     }
 
     /// Anonymous, by the front door.
-    pub async fn anonymous(&self) -> User {
+    pub async fn anonymous(&self) -> TestUser {
         self.sign("signup", &json!({})).await
     }
 
-    async fn signed_in(&self, email: &str) -> User {
+    async fn signed_in(&self, email: &str) -> TestUser {
         if let Some(known) = self.known_user(email) {
             return known;
         }
@@ -50,7 +50,7 @@ impl World {
         user
     }
 
-    async fn sign(&self, path: &str, body: &Value) -> User {
+    async fn sign(&self, path: &str, body: &Value) -> TestUser {
         let info = self.stack().info();
         let request = self
             .http()
@@ -59,7 +59,7 @@ impl World {
         let answer = request.json(body).send().await.expect("the front door answers");
         assert_eq!(answer.status(), 200, "sign-in");
         let session: Value = answer.json().await.expect("a session");
-        User {
+        TestUser {
             id: crate::shop::id(&session["user"]["id"]),
             token: session["access_token"].as_str().expect("a token").to_owned(),
         }

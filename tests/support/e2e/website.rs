@@ -1,6 +1,6 @@
 //! Websites as a client orders them, and what the tests of several functions look at afterwards.
 
-use super::{Call, User, World};
+use super::{FunctionCall, TestUser, World};
 use crate::assert_has;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,20 +11,20 @@ pub const PRICE: i64 = 50;
 pub const CREDITS: i64 = 1000;
 
 /// A website that was asked for.
-pub struct Site {
-    pub user: User,
+pub struct Website {
+    pub user: TestUser,
     pub tool: &'static str,
     pub id: Uuid,
 }
 
-impl Site {
+impl Website {
     /// Ordered by a user of its own.
     pub async fn order(world: &World, prompt: &str) -> Self {
         let user = world.new_user(CREDITS).await;
         Self::of(world, user, TOOL, prompt).await
     }
 
-    pub async fn of(world: &World, user: User, tool: &'static str, prompt: &str) -> Self {
+    pub async fn of(world: &World, user: TestUser, tool: &'static str, prompt: &str) -> Self {
         let id = Uuid::new_v4();
         let body = json!({ "prompt": prompt, "jobId": id });
         let answer = world.call(tool).by(&user).json(&body).send().await.expect(202);
@@ -50,7 +50,7 @@ impl Site {
         world.db().step(self.id, 1).await
     }
 
-    /// What the model was asked for this site: its prompt is in it.
+    /// What the model was asked for this website: its prompt is in it.
     pub async fn asked(world: &World, prompt: &str) -> Vec<Value> {
         let mut log = world.provider_calls("/llm/").await;
         log.retain(|entry| entry["body"].to_string().contains(prompt));
@@ -73,7 +73,7 @@ impl Site {
         world.db().exec(&format!("{sql} '{}'", self.id)).await;
     }
 
-    pub fn retry<'a>(&self, world: &'a World) -> Call<'a> {
+    pub fn retry<'a>(&self, world: &'a World) -> FunctionCall<'a> {
         world.call(self.tool).json(&json!({ "retryHistoryId": self.id }))
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use xtask::paths;
 use xtask::stack::{Stack, StackOptions};
 
-use super::User;
+use super::TestUser;
 use crate::session::Session;
 
 /// How long anything may take that a test waits for. Generous: only a failure waits this long.
@@ -29,7 +29,7 @@ pub struct World {
     stack: Stack,
     http: reqwest::Client,
     db: Session,
-    users: Mutex<HashMap<String, User>>,
+    users: Mutex<HashMap<String, TestUser>>,
     beginning: Beginning,
     /// Entries of the providers' log, and bytes of the functions' log, that earlier tests wrote.
     log_seen: usize,
@@ -238,7 +238,7 @@ impl World {
         self.db.job(id).await
     }
 
-    pub async fn balance(&self, user: &User) -> i64 {
+    pub async fn balance(&self, user: &TestUser) -> i64 {
         self.db.balance(user.id).await
     }
 
@@ -247,14 +247,14 @@ impl World {
     }
 
     /// Uploads a picture of that size the way a client does, and tells its URL.
-    pub async fn upload_png(&self, user: &User, width: u32, height: u32) -> String {
+    pub async fn upload_png(&self, user: &TestUser, width: u32, height: u32) -> String {
         self.upload(user, "in.png", "image/png", png(width, height)).await
     }
 
     /// Uploads bytes through a signed upload under the user's own folder, and tells their URL.
     pub async fn upload(
         &self,
-        user: &User,
+        user: &TestUser,
         name: &str,
         content_type: &str,
         bytes: Vec<u8>,
@@ -272,12 +272,12 @@ impl World {
 
     /// A job of the upscaler for a small picture of that user: its id, and the answer, which must
     /// be good.
-    pub async fn order(&self, user: &User) -> (Uuid, Value) {
+    pub async fn order(&self, user: &TestUser) -> (Uuid, Value) {
         self.order_as(user, Uuid::new_v4(), json!({})).await
     }
 
     /// The same with a known id and more fields.
-    pub async fn order_as(&self, user: &User, job: Uuid, more: Value) -> (Uuid, Value) {
+    pub async fn order_as(&self, user: &TestUser, job: Uuid, more: Value) -> (Uuid, Value) {
         let body = self.order_body(user, job, more).await;
         let answer = self.call("runninghub-upscaler/run").by(user).json(&body).ok().await;
         assert_eq!(answer["jobId"], json!(job), "{answer}");
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// The body of such an order, its picture uploaded.
-    pub async fn order_body(&self, user: &User, job: Uuid, more: Value) -> Value {
+    pub async fn order_body(&self, user: &TestUser, job: Uuid, more: Value) -> Value {
         let mut body = json!({ "jobId": job, "imageUrl": self.upload_png(user, 8, 6).await });
         let (Some(fields), Value::Object(more)) = (body.as_object_mut(), more) else {
             panic!("fields are an object")
@@ -335,12 +335,12 @@ impl World {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    pub(super) fn known_user(&self, email: &str) -> Option<User> {
+    pub(super) fn known_user(&self, email: &str) -> Option<TestUser> {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.get(email).cloned()
     }
 
-    pub(super) fn know_user(&self, email: &str, user: &User) {
+    pub(super) fn know_user(&self, email: &str, user: &TestUser) {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.insert(email.to_owned(), user.clone());
     }

@@ -52,13 +52,13 @@ impl GeminiRefusal {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct GeminiBody {
-    contents: Vec<Content>,
+    contents: Vec<GeminiContent>,
     generation_config: GenerationConfig,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Content {
+struct GeminiContent {
     role: String,
     parts: Vec<GeminiPart>,
 }

@@ -32,7 +32,7 @@ const BEFORE_FAULT: usize = 6;
 
 /// The two APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LlmApi {
+enum LlmDialect {
     OpenAi,
     Anthropic,
 }
@@ -53,8 +53,8 @@ impl Llm {
 
     fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let api = match arrival.route(NAME) {
-            "/v1/chat/completions" => LlmApi::OpenAi,
-            "/v1/messages" => LlmApi::Anthropic,
+            "/v1/chat/completions" => LlmDialect::OpenAi,
+            "/v1/messages" => LlmDialect::Anthropic,
             _ => return ProviderAnswer::text(404, "Not Found".to_owned()),
         };
         let asked = match request::read(api, arrival, &self.keys) {
@@ -78,7 +78,7 @@ impl Llm {
 
     fn stream(
         &self,
-        api: LlmApi,
+        api: LlmDialect,
         asked: &Asked,
         text: &str,
         behaviour: &Behaviour,
@@ -119,7 +119,7 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-impl LlmApi {
+impl LlmDialect {
     /// Its word for an answer that is whole.
     fn whole(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{LlmApi, wording};
+use super::{LlmDialect, wording};
 use crate::providers::provider::{Arrival, ProviderAnswer};
 
 /// A request that was taken.
@@ -42,7 +42,7 @@ const VERSIONS: &[&str] = &["2023-06-01", "2026-10-21"];
 
 /// The request, or the refusal that the API gives.
 pub(super) fn read(
-    api: LlmApi,
+    api: LlmDialect,
     arrival: &Arrival,
     keys: &[String],
 ) -> Result<Asked, ProviderAnswer> {
@@ -50,20 +50,21 @@ pub(super) fn read(
         return Err(wording::refusal(api, 405, "invalid_request_error", "method not allowed"));
     }
     let key = match api {
-        LlmApi::OpenAi => {
+        LlmDialect::OpenAi => {
             arrival.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
         }
-        LlmApi::Anthropic => arrival.header("x-api-key"),
+        LlmDialect::Anthropic => arrival.header("x-api-key"),
     };
     if !key.is_some_and(|key| keys.iter().any(|known| known == key)) {
-        let word = if api == LlmApi::OpenAi { "invalid_api_key" } else { "authentication_error" };
+        let word =
+            if api == LlmDialect::OpenAi { "invalid_api_key" } else { "authentication_error" };
         return Err(wording::refusal(api, 401, word, "the key is not known"));
     }
     let bad = |text: &str| wording::refusal(api, 400, "invalid_request_error", text);
     let Some(Value::Object(body)) = arrival.json() else {
         return Err(bad("the body is no JSON object"));
     };
-    let fields = if api == LlmApi::OpenAi { CHAT_FIELDS } else { MESSAGE_FIELDS };
+    let fields = if api == LlmDialect::OpenAi { CHAT_FIELDS } else { MESSAGE_FIELDS };
     if let Some(unknown) = body.keys().find(|name| !fields.contains(&name.as_str())) {
         return Err(bad(&format!("unknown parameter: {unknown}")));
     }
@@ -73,20 +74,20 @@ pub(super) fn read(
         .filter(|model| !model.is_empty())
         .ok_or_else(|| bad("model"))?;
     if model.starts_with("retired") {
-        let word = if api == LlmApi::OpenAi { "model_not_found" } else { "not_found_error" };
+        let word = if api == LlmDialect::OpenAi { "model_not_found" } else { "not_found_error" };
         return Err(wording::refusal(api, 404, word, "the model does not exist"));
     }
     let problem = match api {
-        LlmApi::OpenAi => chat_problem(&body),
-        LlmApi::Anthropic => message_problem(arrival, &body),
+        LlmDialect::OpenAi => chat_problem(&body),
+        LlmDialect::Anthropic => message_problem(arrival, &body),
     };
     if let Some(problem) = problem {
         return Err(bad(problem));
     }
     let said = |role: &str| messages(&body, role).join("\n");
     let system = match api {
-        LlmApi::OpenAi => said("system"),
-        LlmApi::Anthropic => {
+        LlmDialect::OpenAi => said("system"),
+        LlmDialect::Anthropic => {
             body.get("system").and_then(Value::as_str).unwrap_or_default().to_owned()
         }
     };

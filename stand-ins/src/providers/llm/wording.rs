@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::LlmApi;
+use super::LlmDialect;
 use crate::providers::provider::ProviderAnswer;
 
 /// The events of an answer in these pieces.
-pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Vec<String> {
+pub(super) fn events(api: LlmDialect, model: &str, pieces: &[&str], end: &str) -> Vec<String> {
     match api {
-        LlmApi::OpenAi => {
+        LlmDialect::OpenAi => {
             let chunk = |delta: Value, finish: Option<&str>| {
                 data(&json!({
                     "id": "chatcmpl-local",
@@ -30,7 +30,7 @@ pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Ve
             events.push("data: [DONE]\n\n".to_owned());
             events
         }
-        LlmApi::Anthropic => {
+        LlmDialect::Anthropic => {
             let message = json!({
                 "id": "msg_local",
                 "type": "message",
@@ -69,9 +69,9 @@ pub(super) fn events(api: LlmApi, model: &str, pieces: &[&str], end: &str) -> Ve
 }
 
 /// An answer in one piece.
-pub(super) fn whole(api: LlmApi, model: &str, text: &str, end: &str) -> Value {
+pub(super) fn whole(api: LlmDialect, model: &str, text: &str, end: &str) -> Value {
     match api {
-        LlmApi::OpenAi => json!({
+        LlmDialect::OpenAi => json!({
             "id": "chatcmpl-local", "object": "chat.completion", "created": 1, "model": model,
             "choices": [{
                 "index": 0,
@@ -80,7 +80,7 @@ pub(super) fn whole(api: LlmApi, model: &str, text: &str, end: &str) -> Value {
             }],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }),
-        LlmApi::Anthropic => json!({
+        LlmDialect::Anthropic => json!({
             "id": "msg_local", "type": "message", "role": "assistant", "model": model,
             "content": [{"type": "text", "text": text}], "stop_reason": end, "stop_sequence": null,
             "usage": {"input_tokens": 1, "output_tokens": 1},
@@ -89,9 +89,9 @@ pub(super) fn whole(api: LlmApi, model: &str, text: &str, end: &str) -> Value {
 }
 
 /// An error after the stream has begun. A gateway puts a number where OpenAI has a word.
-pub(super) fn error_event(api: LlmApi, code: Option<i64>, reason: &str) -> String {
+pub(super) fn error_event(api: LlmDialect, code: Option<i64>, reason: &str) -> String {
     match api {
-        LlmApi::OpenAi => {
+        LlmDialect::OpenAi => {
             let code = code.map_or_else(|| json!("server_error"), |code| json!(code));
             data(&json!({
                 "id": "chatcmpl-local", "object": "chat.completion.chunk",
@@ -99,7 +99,7 @@ pub(super) fn error_event(api: LlmApi, code: Option<i64>, reason: &str) -> Strin
                 "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
             }))
         }
-        LlmApi::Anthropic => {
+        LlmDialect::Anthropic => {
             let kind = match code {
                 Some(400) => "invalid_request_error",
                 Some(402) => "billing_error",
@@ -113,13 +113,13 @@ pub(super) fn error_event(api: LlmApi, code: Option<i64>, reason: &str) -> Strin
 }
 
 /// A refusal before anything was written.
-pub(super) fn refusal(api: LlmApi, status: u16, word: &str, text: &str) -> ProviderAnswer {
+pub(super) fn refusal(api: LlmDialect, status: u16, word: &str, text: &str) -> ProviderAnswer {
     let body = match api {
-        LlmApi::OpenAi => {
+        LlmDialect::OpenAi => {
             let kind = "invalid_request_error";
             json!({"error": {"message": text, "type": kind, "param": null, "code": word}})
         }
-        LlmApi::Anthropic => {
+        LlmDialect::Anthropic => {
             let error = json!({"type": word, "message": text});
             json!({"type": "error", "error": error, "request_id": "req_local"})
         }
