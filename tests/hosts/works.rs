@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::Session;
-use unstuck_tests::hosts::{self, App, Host, Rights, State};
+use unstuck_tests::hosts::{self, App, Host, HostState, Rights};
 use unstuck_tests::shop::UPSCALER;
 use uuid::{Uuid, uuid};
 
@@ -66,7 +66,7 @@ async fn orders_are_carried_out_cancelled_and_healed_in_every_host() {
     }
 }
 
-async fn leaves_no_trace(host: &Host, before: &State, at: &str) {
+async fn leaves_no_trace(host: &Host, before: &HostState, at: &str) {
     let take_over = "insert into unstuck.credit_entries (user_id, kind, amount)
         select user_id, 'adjustment', -balance from unstuck.credit_accounts where balance <> 0";
     host.exec(take_over).await;

@@ -7,15 +7,15 @@ use syn::visit::Visit;
 use syn::{Attribute, ItemMod, ItemUse, Path as SynPath, UseTree, Visibility};
 use unstuck_tests::sources;
 
-type Name = Vec<String>;
+type ModulePath = Vec<String>;
 
 /// What one file says about other modules.
 #[derive(Default)]
 struct Mentions {
     /// Paths of imports and of code, as they are written.
-    paths: Vec<Name>,
+    paths: Vec<ModulePath>,
     /// `pub use child::Name`: who imports the name means the child.
-    reexports: Vec<(String, Name)>,
+    reexports: Vec<(String, ModulePath)>,
 }
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {
@@ -25,8 +25,8 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-fn leaves(tree: &UseTree, before: &mut Name, found: &mut Vec<(String, Name)>) {
-    let mut leaf = |name: &syn::Ident, shown: &syn::Ident, before: &Name| {
+fn leaves(tree: &UseTree, before: &mut ModulePath, found: &mut Vec<(String, ModulePath)>) {
+    let mut leaf = |name: &syn::Ident, shown: &syn::Ident, before: &ModulePath| {
         let path = before.iter().cloned().chain([name.to_string()]).collect();
         found.push((shown.to_string(), path));
     };
@@ -75,9 +75,9 @@ impl<'ast> Visit<'ast> for Mentions {
 }
 
 /// The module that a file is: `core/auth/mod.rs` is `core::auth`.
-fn module(file: &Path) -> Name {
+fn module(file: &Path) -> ModulePath {
     let below = file.strip_prefix("shared/src").unwrap_or(file).with_extension("");
-    let mut name: Name =
+    let mut name: ModulePath =
         below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     if name.last().is_some_and(|last| last == "mod") {
         name.pop();
@@ -86,7 +86,11 @@ fn module(file: &Path) -> Name {
 }
 
 /// The path of a mention from the crate's root, where it is one into this crate.
-fn absolute(path: &Name, from: &Name, modules: &BTreeMap<Name, Mentions>) -> Option<Name> {
+fn absolute(
+    path: &ModulePath,
+    from: &ModulePath,
+    modules: &BTreeMap<ModulePath, Mentions>,
+) -> Option<ModulePath> {
     let mut base = from.clone();
     let mut rest = path.as_slice();
     match rest.first().map(String::as_str) {
@@ -102,7 +106,7 @@ fn absolute(path: &Name, from: &Name, modules: &BTreeMap<Name, Mentions>) -> Opt
             }
         }
         Some(child) => {
-            let child: Name = base.iter().cloned().chain([child.to_owned()]).collect();
+            let child: ModulePath = base.iter().cloned().chain([child.to_owned()]).collect();
             modules.contains_key(&child).then_some(())?;
         }
         None => return None,
@@ -112,7 +116,7 @@ fn absolute(path: &Name, from: &Name, modules: &BTreeMap<Name, Mentions>) -> Opt
 }
 
 /// The module that a path leads to: through re-exports, to where the name is written.
-fn target(path: &Name, modules: &BTreeMap<Name, Mentions>) -> Option<Name> {
+fn target(path: &ModulePath, modules: &BTreeMap<ModulePath, Mentions>) -> Option<ModulePath> {
     let length = (1..=path.len()).rev().find(|length| modules.contains_key(&path[..*length]))?;
     let (module, rest) = (path[..length].to_vec(), &path[length..]);
     let through = rest.first().and_then(|name| {
@@ -125,7 +129,7 @@ fn target(path: &Name, modules: &BTreeMap<Name, Mentions>) -> Option<Name> {
     }
 }
 
-fn modules() -> BTreeMap<Name, Mentions> {
+fn modules() -> BTreeMap<ModulePath, Mentions> {
     let files = sources::rust_files("shared/src").into_iter().filter(|file| {
         let name = file.to_string_lossy();
         !name.ends_with("tests.rs") && !name.contains("/testing/") && !name.ends_with("/lib.rs")
@@ -141,7 +145,7 @@ fn modules() -> BTreeMap<Name, Mentions> {
 }
 
 /// Who imports whom.
-fn imports() -> BTreeMap<Name, BTreeSet<Name>> {
+fn imports() -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
     let modules = modules();
     let imports = modules.iter().map(|(name, mentions)| {
         let paths = mentions.paths.iter().filter_map(|path| absolute(path, name, &modules));
@@ -153,11 +157,11 @@ fn imports() -> BTreeMap<Name, BTreeSet<Name>> {
 
 /// A way from a module back to itself, if there is one.
 fn circle(
-    at: &Name,
-    way: &mut Vec<Name>,
-    clean: &mut BTreeSet<Name>,
-    imports: &BTreeMap<Name, BTreeSet<Name>>,
-) -> Option<Vec<Name>> {
+    at: &ModulePath,
+    way: &mut Vec<ModulePath>,
+    clean: &mut BTreeSet<ModulePath>,
+    imports: &BTreeMap<ModulePath, BTreeSet<ModulePath>>,
+) -> Option<Vec<ModulePath>> {
     if let Some(begin) = way.iter().position(|passed| passed == at) {
         return Some(way[begin..].to_vec());
     }
@@ -196,7 +200,7 @@ const FLOW: [(&str, &[&str]); 5] = [
 
 #[test]
 fn the_folders_of_flow_depend_one_way() {
-    let folder = |name: &Name| {
+    let folder = |name: &ModulePath| {
         let [flow, folder, ..] = name.as_slice() else { return None };
         (flow == "flow").then_some(())?;
         FLOW.into_iter().find(|(known, _)| known == folder)

@@ -9,6 +9,7 @@ mod generated;
 mod requirements;
 mod sql_text;
 mod tidy;
+mod type_names;
 mod vocabulary;
 mod width;
 mod words;

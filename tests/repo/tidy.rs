@@ -237,12 +237,26 @@ fn every_module_says_what_it_is_for() {
     }
 }
 
+/// Whether a name has a word that would suit anything.
+fn says_nothing(name: &str) -> bool {
+    const EMPTY: [&str; 7] = ["util", "utils", "common", "helper", "helpers", "misc", "manager"];
+    // The name of a function, which is public.
+    let name = name.to_lowercase().replace('-', "_").replace("runninghub_queue_manager", "");
+    name.split(|letter: char| !letter.is_alphanumeric()).any(|word| EMPTY.contains(&word))
+}
+
 #[test]
 fn names_say_what_a_thing_is() {
     for file in sources::committed() {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-        for empty in ["util", "utils", "common", "helper", "helpers", "misc", "manager"] {
-            assert!(name != empty, "{}: a name that says nothing", file.display());
+        for part in file.components().map(|part| part.as_os_str().to_string_lossy()) {
+            assert!(!says_nothing(&part), "{}: a name that says nothing", file.display());
+        }
+    }
+    for file in sources::rust_files("") {
+        for line in sources::read(&file).lines() {
+            let declared = line.trim_start().trim_start_matches("pub ").strip_prefix("mod ");
+            let name = declared.unwrap_or_default();
+            assert!(!says_nothing(name), "{}: {line}", file.display());
         }
     }
 }
@@ -328,20 +342,20 @@ fn whole_code(function: &str) -> String {
 }
 
 /// One operation as `function!` and `op!` declare it: who may call it, and what its calls count as.
-struct DeclaredOp {
+struct OpDeclaration {
     policy: String,
     quota: String,
 }
 
 /// The operations that a function declares. `POST "run" for User as Order => …` is one.
-fn declared_ops(code: &str) -> Vec<DeclaredOp> {
+fn declared_ops(code: &str) -> Vec<OpDeclaration> {
     let declared = code.match_indices("\" for ").map(|(at, mark)| &code[at + mark.len()..]);
     let words = declared.map(|rest| rest.split("=>").next().unwrap_or_default().split_whitespace());
     words
         .map(|mut words| {
             let policy = words.next().unwrap_or_default().to_owned();
             let quota = words.nth(1).unwrap_or("Other").to_owned();
-            DeclaredOp { policy, quota }
+            OpDeclaration { policy, quota }
         })
         .collect()
 }

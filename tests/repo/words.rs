@@ -8,10 +8,10 @@ use unstuck_tests::{Database, sources};
 use xtask::paths;
 
 /// Keys by the language that has them, or by the tool that needs them.
-type Keys = BTreeMap<String, BTreeSet<String>>;
+type WordKeys = BTreeMap<String, BTreeSet<String>>;
 
 /// The keys of every language, and those that each tool of the studio needs.
-fn words() -> (Keys, Keys) {
+fn words() -> (WordKeys, WordKeys) {
     let mut node = Command::new(paths::node_bin("node"));
     let output = node
         .arg(paths::root().join("tests/client/words.mjs"))

@@ -14,7 +14,7 @@ async fn active(db: &Session, user: Uuid) -> Value {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Real {
+enum RealJob {
     None,
     Queued,
     /// Refused for capacity, to be tried again later.
@@ -32,7 +32,7 @@ enum Real {
     Cancelled,
 }
 
-impl Real {
+impl RealJob {
     const ALL: [Self; 11] = [
         Self::None,
         Self::Queued,
@@ -147,7 +147,7 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
         set max_concurrent = 10000",
     )
     .await;
-    for real in Real::ALL {
+    for real in RealJob::ALL {
         for orphans in ORPHANS {
             // All orphans first, all after, or some before and some after.
             for before in [orphans.len(), 0, orphans.len() / 2] {
@@ -182,7 +182,7 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                         json!(shown.map(|(_, status)| status)),
                         "{case}"
                     );
-                    let placed = matches!(real, Real::Queued | Real::PutBack);
+                    let placed = matches!(real, RealJob::Queued | RealJob::PutBack);
                     assert_eq!(answer["position"].is_i64(), placed, "{case}: {answer}");
                 }
                 for (ghost, (_, word, age)) in left {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ async fn a_chain_goes_on_with_the_previous_picture() {
         };
         assert_eq!(rows[0]["previous_output_url"], previous);
         assert_eq!(rows[0]["run_ms"], 600_000);
-        let attempt = Attempt { job, step, run: 1 };
+        let attempt = StepRun { job, step, run: 1 };
         let task = format!("t{step}");
         assert!(db.sent(attempt).await);
         db.started(attempt, &task).await;

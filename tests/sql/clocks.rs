@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, VIDEO, WEBSITE};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, VIDEO, WEBSITE};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
+enum StaleState {
     /// An older client's own row, unpaid.
     Pending,
     Queued,
@@ -38,28 +38,43 @@ enum State {
 }
 
 /// (state, still left alone at this age, closed at this age, status, code, what comes back)
-type Row = (State, &'static str, &'static str, &'static str, Option<&'static str>, i64);
+type DeadlineCase =
+    (StaleState, &'static str, &'static str, &'static str, Option<&'static str>, i64);
 
-const TABLE: &[Row] = &[
-    (State::Pending, "110 seconds", "121 seconds", "cancelled", Some("ORPHANED"), 0),
-    (State::Queued, "595 seconds", "601 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
-    (State::VideoQueued, "3595 seconds", "3601 seconds", "failed", Some("QUEUE_TIMEOUT"), 120),
-    (State::QueuedForLater, "650 seconds", "661 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
-    (State::ChainWaiting, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 80),
-    (State::StartingRescued, "20 seconds", "26 seconds", "failed", Some("TIMEOUT"), 60),
-    (State::Unknown, "775 seconds", "781 seconds", "failed", Some("TIMEOUT"), 60),
-    (State::Running, "775 seconds", "781 seconds", "failed", Some("TIMEOUT"), 60),
-    (State::Undelivered, "1195 seconds", "1201 seconds", "failed", Some("DELIVERY_FAILED"), 60),
-    (State::Exhausted, "85 seconds", "91 seconds", "failed", Some("TIMEOUT"), 10),
-    // Its own cleanup has three minutes past the deadline to call the function again.
-    (State::Website, "775 seconds", "781 seconds", "failed", Some("TIMEOUT"), 50),
-    (State::CardsPartly, "595 seconds", "601 seconds", "completed", None, 20),
-    (State::CardsNone, "595 seconds", "601 seconds", "failed", Some("QUEUE_TIMEOUT"), 30),
-    (State::RunningWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
-    (State::QueuedWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
-    (State::DeadlineForged, "1195 seconds", "1201 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
+const TABLE: &[DeadlineCase] = &[
+    (StaleState::Pending, "110 seconds", "121 seconds", "cancelled", Some("ORPHANED"), 0),
+    (StaleState::Queued, "595 seconds", "601 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
+    (StaleState::VideoQueued, "3595 seconds", "3601 seconds", "failed", Some("QUEUE_TIMEOUT"), 120),
+    (StaleState::QueuedForLater, "650 seconds", "661 seconds", "failed", Some("QUEUE_TIMEOUT"), 60),
+    (StaleState::ChainWaiting, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 80),
+    (StaleState::StartingRescued, "20 seconds", "26 seconds", "failed", Some("TIMEOUT"), 60),
+    (StaleState::Unknown, "775 seconds", "781 seconds", "failed", Some("TIMEOUT"), 60),
+    (StaleState::Running, "775 seconds", "781 seconds", "failed", Some("TIMEOUT"), 60),
     (
-        State::DeadlineForgedWithoutSteps,
+        StaleState::Undelivered,
+        "1195 seconds",
+        "1201 seconds",
+        "failed",
+        Some("DELIVERY_FAILED"),
+        60,
+    ),
+    (StaleState::Exhausted, "85 seconds", "91 seconds", "failed", Some("TIMEOUT"), 10),
+    // Its own cleanup has three minutes past the deadline to call the function again.
+    (StaleState::Website, "775 seconds", "781 seconds", "failed", Some("TIMEOUT"), 50),
+    (StaleState::CardsPartly, "595 seconds", "601 seconds", "completed", None, 20),
+    (StaleState::CardsNone, "595 seconds", "601 seconds", "failed", Some("QUEUE_TIMEOUT"), 30),
+    (StaleState::RunningWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
+    (StaleState::QueuedWithoutSteps, "595 seconds", "601 seconds", "failed", Some("TIMEOUT"), 60),
+    (
+        StaleState::DeadlineForged,
+        "1195 seconds",
+        "1201 seconds",
+        "failed",
+        Some("QUEUE_TIMEOUT"),
+        60,
+    ),
+    (
+        StaleState::DeadlineForgedWithoutSteps,
         "595 seconds",
         "601 seconds",
         "failed",
@@ -86,12 +101,12 @@ async fn raw_job(db: &Session, user: Uuid, status: &str, more: &str) -> Uuid {
     job
 }
 
-async fn put(db: &Session, state: State) -> Uuid {
+async fn put(db: &Session, state: StaleState) -> Uuid {
     let user = db.user(1000).await;
     let task = &format!("{state:?}");
     let far = "clock_timestamp() + interval '1 year'";
     match state {
-        State::Pending => {
+        StaleState::Pending => {
             let job = Uuid::new_v4();
             db.exec(&format!(
                 "insert into unstuck.jobs (id, tool, user_id)
@@ -100,68 +115,68 @@ async fn put(db: &Session, state: State) -> Uuid {
             .await;
             job
         }
-        State::Queued => db.order(user, UPSCALER, 1).await,
-        State::VideoQueued => db.order(user, VIDEO, 1).await,
-        State::QueuedForLater => {
+        StaleState::Queued => db.order(user, UPSCALER, 1).await,
+        StaleState::VideoQueued => db.order(user, VIDEO, 1).await,
+        StaleState::QueuedForLater => {
             let job = db.order(user, UPSCALER, 1).await;
             let attempt = db.claim_one("runninghub").await;
             db.requeue(attempt, "capacity", 60_000).await;
             job
         }
-        State::ChainWaiting => {
+        StaleState::ChainWaiting => {
             let job = db.order(user, CHAIN, 2).await;
             let attempt = db.run("replicate", task).await;
             db.done(attempt, task).await;
             db.complete(attempt).await;
             job
         }
-        State::StartingRescued => {
+        StaleState::StartingRescued => {
             let job = db.order(user, UPSCALER, 1).await;
             db.claim_one("runninghub").await;
             db.exec("update unstuck.job_steps set rescues = 3").await;
             job
         }
-        State::Unknown => {
+        StaleState::Unknown => {
             let job = db.order(user, UPSCALER, 1).await;
             let attempt = db.claim_one("runninghub").await;
             assert!(db.sent(attempt).await);
             job
         }
-        State::Running | State::Undelivered => {
+        StaleState::Running | StaleState::Undelivered => {
             let job = db.order(user, UPSCALER, 1).await;
             let attempt = db.run("runninghub", task).await;
-            if state == State::Undelivered {
+            if state == StaleState::Undelivered {
                 db.done(attempt, task).await;
             }
             job
         }
-        State::Exhausted => {
+        StaleState::Exhausted => {
             let job = db.order(user, CARDS, 1).await;
             db.claim_one("gemini").await;
             db.exec("update unstuck.job_steps set attempts = 3").await;
             job
         }
-        State::Website => {
+        StaleState::Website => {
             let job = db.order(user, WEBSITE, 1).await;
             db.claim_one("llm").await;
             job
         }
-        State::CardsPartly => {
+        StaleState::CardsPartly => {
             let job = db.order(user, CARDS, 3).await;
             let attempt = db.claim_one("gemini").await;
             db.complete(attempt).await;
             job
         }
-        State::CardsNone => db.order(user, CARDS, 3).await,
-        State::RunningWithoutSteps => raw_job(db, user, "running", "").await,
-        State::QueuedWithoutSteps => raw_job(db, user, "queued", "").await,
-        State::DeadlineForged => {
+        StaleState::CardsNone => db.order(user, CARDS, 3).await,
+        StaleState::RunningWithoutSteps => raw_job(db, user, "running", "").await,
+        StaleState::QueuedWithoutSteps => raw_job(db, user, "queued", "").await,
+        StaleState::DeadlineForged => {
             let job = db.order(user, UPSCALER, 1).await;
             // What is moved back later must not move these: they are set anew by `forge`.
             forge(db, job, far).await;
             job
         }
-        State::DeadlineForgedWithoutSteps => raw_job(db, user, "queued", far).await,
+        StaleState::DeadlineForgedWithoutSteps => raw_job(db, user, "queued", far).await,
     }
 }
 
@@ -187,7 +202,7 @@ async fn each_state_is_left_alone_before_its_time_and_closed_after_it() {
         db.age(job, before).await;
         let swept = db.sweep().await;
         assert_eq!(swept["cleaned"], 0, "{state:?} at {before}: {swept}");
-        if state == State::DeadlineForged || state == State::DeadlineForgedWithoutSteps {
+        if state == StaleState::DeadlineForged || state == StaleState::DeadlineForgedWithoutSteps {
             forge(&db, job, "clock_timestamp() + interval '1 day'").await;
         }
 
@@ -208,7 +223,7 @@ async fn each_state_is_left_alone_before_its_time_and_closed_after_it() {
 #[tokio::test]
 async fn the_message_names_the_minutes_and_the_credits() {
     let db = Database::fresh().await;
-    let job = put(&db, State::Running).await;
+    let job = put(&db, StaleState::Running).await;
     db.age(job, "14 minutes").await;
     db.sweep().await;
     assert_eq!(
@@ -264,7 +279,7 @@ async fn a_dead_synchronous_attempt_is_repeated_and_its_siblings_go_on() {
         let swept = db.sweep().await;
         if attempts < 3 {
             assert_eq!(swept["requeued"], 1);
-            assert_eq!(db.claim("gemini", 5).await, [Attempt { job, step: 1, run: attempts + 1 }]);
+            assert_eq!(db.claim("gemini", 5).await, [StepRun { job, step: 1, run: attempts + 1 }]);
         } else {
             assert_has!(swept, { "requeued": 0, "refunded_credits": 10 });
         }
@@ -280,7 +295,7 @@ async fn a_website_whose_worker_died_is_left_for_its_own_cleanup() {
     let db = Database::fresh().await;
     let job = {
         db.open_all_tools().await;
-        put(&db, State::Website).await
+        put(&db, StaleState::Website).await
     };
     db.age(job, "5 minutes").await;
     let swept = db.sweep().await;
@@ -358,7 +373,7 @@ async fn a_paid_row_that_is_called_pending_waits_like_a_queued_one() {
 #[tokio::test]
 async fn a_jobs_own_deadline_moved_back_counts() {
     let db = Database::fresh().await;
-    let job = put(&db, State::Running).await;
+    let job = put(&db, StaleState::Running).await;
     for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
         db.exec(&format!(
             "update unstuck.jobs set deadline_at = clock_timestamp() - interval '{by}'
@@ -374,7 +389,7 @@ async fn a_jobs_own_deadline_moved_back_counts() {
 #[tokio::test]
 async fn a_steps_own_deadline_moved_back_counts() {
     let db = Database::fresh().await;
-    let job = put(&db, State::Running).await;
+    let job = put(&db, StaleState::Running).await;
     for (by, cleaned) in [("2 minutes", 0), ("4 minutes", 1)] {
         db.exec(&format!(
             "update unstuck.job_steps set deadline_at = clock_timestamp() - interval '{by}'
@@ -417,7 +432,7 @@ async fn the_hard_limit_counts_from_an_admins_requeue() {
 async fn the_legacy_healer_answers_for_every_table() {
     let db = Database::fresh().await;
     db.open_all_tools().await;
-    for state in [State::Running, State::Running, State::CardsPartly] {
+    for state in [StaleState::Running, StaleState::Running, StaleState::CardsPartly] {
         let job = put(&db, state).await;
         db.exec(&format!(
             "update unstuck.job_steps set provider_task_id = null where job_id = '{job}'"
@@ -471,9 +486,9 @@ async fn the_fixed_intervals_come_from_one_place() {
          '1 s', interval '1 s' $$",
     )
     .await;
-    let job = put(&db, State::Pending).await;
+    let job = put(&db, StaleState::Pending).await;
     db.age(job, "2 seconds").await;
-    let unknown = put(&db, State::Unknown).await;
+    let unknown = put(&db, StaleState::Unknown).await;
     db.age(unknown, "602 seconds").await;
     assert_eq!(db.sweep().await["cleaned"], 2);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use unstuck_tests::shop::{Attempt, CARDS, UPSCALER, id};
+use unstuck_tests::shop::{CARDS, StepRun, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -80,7 +80,7 @@ async fn fifty_cancels_return_the_credits_once() {
 }
 
 /// What a worker does with a step it got; sometimes it dies.
-async fn work(session: &Session, attempt: Attempt, number: usize) {
+async fn work(session: &Session, attempt: StepRun, number: usize) {
     let task = format!("{}-{}", attempt.job, attempt.run);
     if number.is_multiple_of(11) || !session.sent(attempt).await {
         session.requeue(attempt, "capacity", 0).await;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use serde_json::{Value, json};
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER};
 use unstuck_tests::{Database, SqlError};
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ const USERS: usize = 2;
 const JOBS: usize = 6;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tool {
+enum ModelTool {
     /// One step, one live job per user.
     Upscaler,
     /// Three steps at once at a synchronous provider; each is paid for itself.
@@ -28,7 +28,7 @@ enum Tool {
     Chain,
 }
 
-impl Tool {
+impl ModelTool {
     fn name(self) -> &'static str {
         match self {
             Self::Upscaler => UPSCALER,
@@ -82,7 +82,7 @@ impl Provider {
 /// `job` and `user` are small numbers; `claimed` counts claims from the first, modulo how many
 /// there are.
 #[derive(Debug, Clone, Copy)]
-enum Op {
+enum ModelOp {
     Buy {
         user: usize,
         credits: i64,
@@ -90,7 +90,7 @@ enum Op {
     Order {
         user: usize,
         job: usize,
-        tool: Tool,
+        tool: ModelTool,
     },
     Claim {
         provider: Provider,
@@ -133,27 +133,29 @@ enum Op {
     TimeRunsOut,
 }
 
-fn ops() -> impl Strategy<Value = Op> {
-    let tool = prop_oneof![Just(Tool::Upscaler), Just(Tool::Cards), Just(Tool::Chain)];
+fn ops() -> impl Strategy<Value = ModelOp> {
+    let tool =
+        prop_oneof![Just(ModelTool::Upscaler), Just(ModelTool::Cards), Just(ModelTool::Chain)];
     let provider =
         prop_oneof![Just(Provider::Runninghub), Just(Provider::Gemini), Just(Provider::Replicate)];
     let claimed = || 0..8usize;
     prop_oneof![
-        1 => (0..USERS, 1..200i64).prop_map(|(user, credits)| Op::Buy { user, credits }),
-        6 => (0..USERS, 0..JOBS, tool).prop_map(|(user, job, tool)| Op::Order { user, job, tool }),
-        6 => (provider, 1..4usize).prop_map(|(provider, limit)| Op::Claim { provider, limit }),
-        4 => claimed().prop_map(|claimed| Op::Send { claimed }),
-        4 => claimed().prop_map(|claimed| Op::Accepted { claimed }),
-        4 => claimed().prop_map(|claimed| Op::Finished { claimed }),
-        5 => claimed().prop_map(|claimed| Op::Stored { claimed }),
-        2 => claimed().prop_map(|claimed| Op::Failed { claimed }),
-        2 => claimed().prop_map(|claimed| Op::RefusedForCapacity { claimed }),
-        2 => claimed().prop_map(|claimed| Op::FailedInPassing { claimed }),
-        1 => (0..USERS, 0..JOBS).prop_map(|(user, job)| Op::CancelByUser { user, job }),
-        1 => (0..JOBS).prop_map(|job| Op::CancelByAdmin { job }),
-        1 => (0..USERS).prop_map(|user| Op::CloseSession { user }),
-        2 => Just(Op::LeasesRunOut),
-        1 => Just(Op::TimeRunsOut),
+        1 => (0..USERS, 1..200i64).prop_map(|(user, credits)| ModelOp::Buy { user, credits }),
+        6 => (0..USERS, 0..JOBS, tool)
+            .prop_map(|(user, job, tool)| ModelOp::Order { user, job, tool }),
+        6 => (provider, 1..4usize).prop_map(|(provider, limit)| ModelOp::Claim { provider, limit }),
+        4 => claimed().prop_map(|claimed| ModelOp::Send { claimed }),
+        4 => claimed().prop_map(|claimed| ModelOp::Accepted { claimed }),
+        4 => claimed().prop_map(|claimed| ModelOp::Finished { claimed }),
+        5 => claimed().prop_map(|claimed| ModelOp::Stored { claimed }),
+        2 => claimed().prop_map(|claimed| ModelOp::Failed { claimed }),
+        2 => claimed().prop_map(|claimed| ModelOp::RefusedForCapacity { claimed }),
+        2 => claimed().prop_map(|claimed| ModelOp::FailedInPassing { claimed }),
+        1 => (0..USERS, 0..JOBS).prop_map(|(user, job)| ModelOp::CancelByUser { user, job }),
+        1 => (0..JOBS).prop_map(|job| ModelOp::CancelByAdmin { job }),
+        1 => (0..USERS).prop_map(|user| ModelOp::CloseSession { user }),
+        2 => Just(ModelOp::LeasesRunOut),
+        1 => Just(ModelOp::TimeRunsOut),
     ]
 }
 
@@ -207,7 +209,7 @@ struct Step {
 #[derive(Debug, Clone)]
 struct Job {
     user: usize,
-    tool: Tool,
+    tool: ModelTool,
     status: Status,
     refunded: i64,
     steps: Vec<Step>,
@@ -237,7 +239,7 @@ impl Job {
     }
 
     fn per_step(&self) -> bool {
-        self.tool == Tool::Cards
+        self.tool == ModelTool::Cards
     }
 
     fn follow(&mut self) {
@@ -332,7 +334,7 @@ impl Model {
         self.balances[user] += back;
     }
 
-    fn order(&mut self, user: usize, job: usize, tool: Tool) -> String {
+    fn order(&mut self, user: usize, job: usize, tool: ModelTool) -> String {
         if let Some(known) = self.jobs.get(&job) {
             if known.user != user || known.tool != tool {
                 return "idempotency_conflict".into();
@@ -342,9 +344,10 @@ impl Model {
         if self.cancelled.contains(&(user, job)) {
             return "already_final".into();
         }
-        let busy =
-            |job: &Job| job.user == user && job.tool == Tool::Upscaler && !job.status.is_final();
-        if tool == Tool::Upscaler && self.jobs.values().any(busy) {
+        let busy = |job: &Job| {
+            job.user == user && job.tool == ModelTool::Upscaler && !job.status.is_final()
+        };
+        if tool == ModelTool::Upscaler && self.jobs.values().any(busy) {
             return "active_job_exists".into();
         }
         let price: i64 = tool.shares().iter().sum();
@@ -353,7 +356,11 @@ impl Model {
         }
         self.balances[user] -= price;
         let steps = (0..tool.shares().len()).map(|at| {
-            Step::new(if at > 0 && tool == Tool::Chain { Status::Blocked } else { Status::Queued })
+            Step::new(if at > 0 && tool == ModelTool::Chain {
+                Status::Blocked
+            } else {
+                Status::Queued
+            })
         });
         self.jobs.insert(
             job,
@@ -558,7 +565,7 @@ impl Model {
                 let step = &job.steps[at];
                 let (starting, running) = (
                     step.status == Status::Starting && !step.sent,
-                    step.status == Status::Running && job.tool == Tool::Cards,
+                    step.status == Status::Running && job.tool == ModelTool::Cards,
                 );
                 if starting && step.rescues >= 3 || running && step.attempts >= 3 {
                     back += if running { job.give_up(at) } else { job.close(Status::Failed) };
@@ -619,15 +626,15 @@ impl Model {
 }
 
 /// Postgres under the same operations.
-struct Real {
+struct RealDatabase {
     db: Database,
     admin: Uuid,
     users: Vec<Uuid>,
     jobs: Vec<Uuid>,
-    claimed: Vec<Attempt>,
+    claimed: Vec<StepRun>,
 }
 
-impl Real {
+impl RealDatabase {
     async fn start(db: Database) -> Self {
         db.exec(
             "update unstuck.tools set enabled = true;
@@ -645,7 +652,7 @@ impl Real {
         Self { db, admin, users, jobs, claimed: Vec::new() }
     }
 
-    async fn order(&self, user: usize, job: usize, tool: Tool) -> String {
+    async fn order(&self, user: usize, job: usize, tool: ModelTool) -> String {
         match self
             .db
             .enqueue(self.users[user], self.jobs[job], tool.name(), tool.shares().len())
@@ -785,23 +792,23 @@ fn word(answer: Result<Vec<Value>, SqlError>, say: impl Fn(&Value) -> String) ->
 }
 
 /// Does one operation on both; `None` where there is nothing to do it to.
-async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, String)> {
+async fn both(model: &mut Model, real: &mut RealDatabase, op: ModelOp) -> Option<(String, String)> {
     let hand = |claimed: usize, asynchronous: bool| {
         let number = claimed % model.hands.len().max(1);
         let hand = model.hands.get(number)?;
-        let cards = model.jobs.get(&hand.job).is_some_and(|job| job.tool == Tool::Cards);
+        let cards = model.jobs.get(&hand.job).is_some_and(|job| job.tool == ModelTool::Cards);
         (!(asynchronous && cards)).then_some(number)
     };
     Some(match op {
-        Op::Buy { user, credits } => {
+        ModelOp::Buy { user, credits } => {
             model.balances[user] += credits;
             real.db.grant(real.users[user], credits).await;
             Default::default()
         }
-        Op::Order { user, job, tool } => {
+        ModelOp::Order { user, job, tool } => {
             (model.order(user, job, tool), real.order(user, job, tool).await)
         }
-        Op::Claim { provider, limit } => {
+        ModelOp::Claim { provider, limit } => {
             let expected = model.claimable(provider, limit);
             let claimed = real.db.claim(provider.name(), limit as i64).await;
             let mut runs = Vec::new();
@@ -813,15 +820,15 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
             let real_runs: Vec<_> = claimed.iter().map(|attempt| Some(attempt.run)).collect();
             (format!("{expected} {runs:?}"), format!("{} {real_runs:?}", claimed.len()))
         }
-        Op::Send { claimed } => {
+        ModelOp::Send { claimed } => {
             let number = hand(claimed, true)?;
             (model.send(number), real.db.sent(real.claimed[number]).await.to_string())
         }
-        Op::Accepted { claimed } | Op::Finished { claimed } => {
+        ModelOp::Accepted { claimed } | ModelOp::Finished { claimed } => {
             // Only what was submitted can be accepted, and only what the provider has can finish.
             let number = hand(claimed, true).filter(|number| model.hands[*number].submitted)?;
             let task = real.task(number);
-            if matches!(op, Op::Accepted { .. }) {
+            if matches!(op, ModelOp::Accepted { .. }) {
                 (model.accepted(number), real.db.started(real.claimed[number], &task).await)
             } else {
                 let answer = real.db.done(real.claimed[number], &task).await;
@@ -832,11 +839,11 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
                 (model.finished(number), text(&answer["outcome"]))
             }
         }
-        Op::Stored { claimed } => {
+        ModelOp::Stored { claimed } => {
             let number = hand(claimed, false)?;
             (model.stored(number), text(&real.db.complete(real.claimed[number]).await["outcome"]))
         }
-        Op::Failed { claimed } => {
+        ModelOp::Failed { claimed } => {
             let number = hand(claimed, false)?;
             let answer = real.db.fail(real.claimed[number], "PROVIDER_FAILED").await;
             let answer = if answer["outcome"] == "stale" {
@@ -846,9 +853,9 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
             };
             (model.failed(number), answer)
         }
-        Op::RefusedForCapacity { claimed } | Op::FailedInPassing { claimed } => {
+        ModelOp::RefusedForCapacity { claimed } | ModelOp::FailedInPassing { claimed } => {
             let number = hand(claimed, false)?;
-            let counts = matches!(op, Op::FailedInPassing { .. });
+            let counts = matches!(op, ModelOp::FailedInPassing { .. });
             let answer = real
                 .db
                 .requeue(real.claimed[number], if counts { "transient" } else { "capacity" }, 0)
@@ -860,17 +867,19 @@ async fn both(model: &mut Model, real: &mut Real, op: Op) -> Option<(String, Str
             };
             (model.put_back(number, counts), answer)
         }
-        Op::CancelByUser { user, job } => {
+        ModelOp::CancelByUser { user, job } => {
             (model.cancel(Some(user), job), real.cancel(Some(user), job).await)
         }
-        Op::CancelByAdmin { job } => (model.cancel(None, job), real.cancel(None, job).await),
-        Op::CloseSession { user } => (model.close_session(user), real.close_session(user).await),
-        Op::LeasesRunOut => (model.leases_run_out(), real.sweep("95 seconds").await),
-        Op::TimeRunsOut => (model.time_runs_out(), real.sweep("10 days").await),
+        ModelOp::CancelByAdmin { job } => (model.cancel(None, job), real.cancel(None, job).await),
+        ModelOp::CloseSession { user } => {
+            (model.close_session(user), real.close_session(user).await)
+        }
+        ModelOp::LeasesRunOut => (model.leases_run_out(), real.sweep("95 seconds").await),
+        ModelOp::TimeRunsOut => (model.time_runs_out(), real.sweep("10 days").await),
     })
 }
 
-async fn agree(real: &mut Real, ops: &[Op]) -> Result<(), TestCaseError> {
+async fn agree(real: &mut RealDatabase, ops: &[ModelOp]) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     for (number, op) in ops.iter().enumerate() {
         let Some((expected, answered)) = both(&mut model, real, *op).await else { continue };
@@ -922,7 +931,7 @@ fn the_model_and_postgres_agree() {
                 Some(fresh) => fresh,
                 None => Database::fresh().await,
             };
-            let mut real = Real::start(fresh).await;
+            let mut real = RealDatabase::start(fresh).await;
             let agreed = agree(&mut real, &ops).await;
             db.borrow_mut().replace(real.db);
             agreed

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use unstuck_tests::shop::{Attempt, CARDS, UPSCALER, VIDEO, id};
+use unstuck_tests::shop::{CARDS, StepRun, UPSCALER, VIDEO, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -51,17 +51,17 @@ async fn many(db: &Session, user: Uuid, jobs: usize) {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Place {
+struct QueuePosition {
     job: Uuid,
     position: i64,
     eta: i64,
 }
 
-async fn places(db: &Session) -> Vec<Place> {
+async fn places(db: &Session) -> Vec<QueuePosition> {
     let sql = format!(
         "select * from unstuck.queue_positions where provider = '{PROVIDER}' order by position"
     );
-    let place = |row: &Value| Place {
+    let place = |row: &Value| QueuePosition {
         job: id(&row["job_id"]),
         position: row["position"].as_i64().unwrap(),
         eta: row["eta_seconds"].as_i64().expect("an integer, and never null"),
@@ -73,7 +73,7 @@ async fn line(db: &Session) -> Vec<Uuid> {
     places(db).await.into_iter().map(|place| place.job).collect()
 }
 
-async fn finish(db: &Session, attempt: Attempt) {
+async fn finish(db: &Session, attempt: StepRun) {
     assert!(db.sent(attempt).await);
     assert_eq!(db.started(attempt, &format!("task of {}", attempt.job)).await, "running");
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
@@ -115,7 +115,7 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
         let seconds = |job: Uuid| if jobs[&job] == VIDEO { 200 } else { 60 };
 
         // Some are at work already, for twenty seconds.
-        let mut working: Vec<(Attempt, i64)> = db
+        let mut working: Vec<(StepRun, i64)> = db
             .claim(PROVIDER, slots)
             .await
             .into_iter()

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use unstuck_tests::session::call_sql;
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, enqueue_args};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, enqueue_args};
 use unstuck_tests::{Database, Session, SqlError};
 use uuid::Uuid;
 
 /// Where the job is when the operations meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum State {
+enum RaceState {
     Queued,
     /// For longer than what is ordered now will have waited at the next sweep.
     QueuedLongAgo,
@@ -39,7 +39,7 @@ enum State {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Op {
+enum RaceOp {
     Claim,
     Sent,
     Started,
@@ -68,41 +68,57 @@ enum Op {
     Checked,
 }
 
-const STATES: [State; 6] =
-    [State::Queued, State::Starting, State::Sent, State::Running, State::Copying, State::SecondRun];
+const STATES: [RaceState; 6] = [
+    RaceState::Queued,
+    RaceState::Starting,
+    RaceState::Sent,
+    RaceState::Running,
+    RaceState::Copying,
+    RaceState::SecondRun,
+];
 
 /// Every pair meets in every state.
-const PAIRS: [Op; 13] = [
-    Op::Claim,
-    Op::Sent,
-    Op::Started,
-    Op::Done,
-    Op::Complete,
-    Op::Fail,
-    Op::Cancel,
-    Op::Stop,
-    Op::Sweep,
-    Op::Rescue,
-    Op::Webhook,
-    Op::Requeue,
-    Op::Replay,
+const PAIRS: [RaceOp; 13] = [
+    RaceOp::Claim,
+    RaceOp::Sent,
+    RaceOp::Started,
+    RaceOp::Done,
+    RaceOp::Complete,
+    RaceOp::Fail,
+    RaceOp::Cancel,
+    RaceOp::Stop,
+    RaceOp::Sweep,
+    RaceOp::Rescue,
+    RaceOp::Webhook,
+    RaceOp::Requeue,
+    RaceOp::Replay,
 ];
 
 /// Every triple meets in the state that suits its first.
-const TRIPLES: [Op; 8] =
-    [Op::Claim, Op::Started, Op::Done, Op::Complete, Op::Stop, Op::Sweep, Op::Webhook, Op::Requeue];
+const TRIPLES: [RaceOp; 8] = [
+    RaceOp::Claim,
+    RaceOp::Started,
+    RaceOp::Done,
+    RaceOp::Complete,
+    RaceOp::Stop,
+    RaceOp::Sweep,
+    RaceOp::Webhook,
+    RaceOp::Requeue,
+];
 
-impl Op {
-    fn suitable(self) -> State {
+impl RaceOp {
+    fn suitable(self) -> RaceState {
         match self {
-            Self::Claim | Self::Cancel | Self::Replay | Self::Order => State::Queued,
-            Self::Sent | Self::Rescue => State::Starting,
-            Self::Started => State::Sent,
-            Self::Done | Self::Fail | Self::Stop | Self::Sweep | Self::Requeue => State::Running,
-            Self::Complete => State::Copying,
-            Self::CompleteSecond | Self::FailSecond => State::Cards,
-            Self::Checked => State::Overdue,
-            Self::Webhook => State::SecondRun,
+            Self::Claim | Self::Cancel | Self::Replay | Self::Order => RaceState::Queued,
+            Self::Sent | Self::Rescue => RaceState::Starting,
+            Self::Started => RaceState::Sent,
+            Self::Done | Self::Fail | Self::Stop | Self::Sweep | Self::Requeue => {
+                RaceState::Running
+            }
+            Self::Complete => RaceState::Copying,
+            Self::CompleteSecond | Self::FailSecond => RaceState::Cards,
+            Self::Checked => RaceState::Overdue,
+            Self::Webhook => RaceState::SecondRun,
         }
     }
 
@@ -112,9 +128,9 @@ impl Op {
     }
 
     fn sql(self, case: &Case) -> String {
-        let now = Attempt { job: case.job, step: 1, run: case.run };
-        let first = Attempt { run: 1, ..now };
-        let second = Attempt { step: 2, ..now };
+        let now = StepRun { job: case.job, step: 1, run: case.run };
+        let first = StepRun { run: 1, ..now };
+        let second = StepRun { step: 2, ..now };
         let failure = json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." });
         match self {
             Self::Claim => call_sql(
@@ -218,11 +234,11 @@ impl Case {
 }
 
 /// What somebody saw: the answer's rows or its refusal, without ids and times.
-type Answer = String;
+type RaceAnswer = String;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct End {
-    answers: Vec<Answer>,
+struct RaceEnd {
+    answers: Vec<RaceAnswer>,
     state: String,
 }
 
@@ -232,7 +248,7 @@ struct Arena {
     pids: Vec<i64>,
     admin: Uuid,
     /// Ends of operations one after the other, by what was done.
-    serial: HashMap<(State, Vec<Op>), End>,
+    serial: HashMap<(RaceState, Vec<RaceOp>), RaceEnd>,
 }
 
 impl Arena {
@@ -255,7 +271,7 @@ impl Arena {
         Self { db, actors, pids, admin, serial: HashMap::new() }
     }
 
-    async fn prepare(&self, state: State) -> Case {
+    async fn prepare(&self, state: RaceState) -> Case {
         let db = &self.db;
         db.exec(
             "delete from unstuck.webhook_inbox; delete from unstuck.job_events; delete
@@ -266,24 +282,24 @@ impl Arena {
         .await;
         let user = db.user(200).await;
         let (tool, table, steps) = match state {
-            State::Cards => (CARDS, "generation_jobs", 2),
-            State::Chain => (CHAIN, "replicate_tasks", 2),
+            RaceState::Cards => (CARDS, "generation_jobs", 2),
+            RaceState::Chain => (CHAIN, "replicate_tasks", 2),
             _ => (UPSCALER, "upscaler_jobs", 1),
         };
         let job = db.order(user, tool, steps).await;
         // In `Queued` this is the run that a late worker would name.
         let mut case = Case { user, admin: self.admin, job, table, run: 1 };
         match state {
-            State::Queued => return case,
-            State::QueuedLongAgo => {
+            RaceState::Queued => return case,
+            RaceState::QueuedLongAgo => {
                 db.age(job, "90 minutes").await;
                 return case;
             }
-            State::Cards => {
+            RaceState::Cards => {
                 assert_eq!(db.claim("gemini", 5).await.len(), 2);
                 return case;
             }
-            State::Chain => {
+            RaceState::Chain => {
                 let attempt = db.run("replicate", &case.task()).await;
                 db.done(attempt, &case.task()).await;
                 return case;
@@ -291,22 +307,22 @@ impl Arena {
             _ => {}
         }
         let mut attempt = db.claim_one("runninghub").await;
-        if state >= State::Sent {
+        if state >= RaceState::Sent {
             assert!(db.sent(attempt).await);
         }
-        if state == State::SecondRun {
+        if state == RaceState::SecondRun {
             db.requeue(attempt, "transient", 0).await;
             attempt = db.claim_one("runninghub").await;
             case.run = 2;
             assert!(db.sent(attempt).await);
         }
-        if state >= State::Running {
+        if state >= RaceState::Running {
             assert_eq!(db.started(attempt, &case.task()).await, "running");
         }
-        if state == State::Overdue {
+        if state == RaceState::Overdue {
             db.age(job, "11 minutes").await;
         }
-        if state == State::Copying {
+        if state == RaceState::Copying {
             assert_eq!(db.done(attempt, &case.task()).await["outcome"], "copy");
         }
         case
@@ -350,7 +366,7 @@ impl Arena {
         assert!(row["balance"] == row["entries"] && row["balance"] == row["due"], "{label}: {row}");
     }
 
-    async fn one_after_the_other(&mut self, state: State, ops: &[Op]) -> End {
+    async fn one_after_the_other(&mut self, state: RaceState, ops: &[RaceOp]) -> RaceEnd {
         if let Some(end) = self.serial.get(&(state, ops.to_vec())) {
             return end.clone();
         }
@@ -359,7 +375,7 @@ impl Arena {
         for op in ops {
             answers.push(answer(&case, self.actors[0].try_rows(&op.sql(&case)).await));
         }
-        let end = End { answers, state: self.state(&case).await };
+        let end = RaceEnd { answers, state: self.state(&case).await };
         // Whatever meets must end in one of these states, so the invariants need no look each time.
         let violations = self.db.violations().await;
         assert!(violations.is_empty(), "{state:?}: {ops:?} one after the other: {violations:?}");
@@ -368,7 +384,7 @@ impl Arena {
     }
 
     /// Runs the case with the first operation's transaction held open.
-    async fn meet(&self, state: State, ops: &[Op], commit: bool, label: &str) -> End {
+    async fn meet(&self, state: RaceState, ops: &[RaceOp], commit: bool, label: &str) -> RaceEnd {
         let case = self.prepare(state).await;
         let first = &self.actors[0];
         first.exec("begin").await;
@@ -407,7 +423,7 @@ impl Arena {
             answers.remove(0);
         }
         self.check_money(&case, label).await;
-        End { answers, state: self.state(&case).await }
+        RaceEnd { answers, state: self.state(&case).await }
     }
 
     /// Polls until each of those sessions has ended its statement or waits for a lock.
@@ -428,7 +444,14 @@ impl Arena {
     }
 
     /// Looks for an order that explains this end; the failure shows all that were possible.
-    async fn explain(&mut self, state: State, ops: &[Op], commit: bool, end: &End, label: &str) {
+    async fn explain(
+        &mut self,
+        state: RaceState,
+        ops: &[RaceOp],
+        commit: bool,
+        end: &RaceEnd,
+        label: &str,
+    ) {
         let takes_part: Vec<usize> = (usize::from(!commit)..ops.len()).collect();
         let may_skip: Vec<usize> =
             takes_part.iter().copied().filter(|at| *at > 0 && ops[*at].skips_locked()).collect();
@@ -437,14 +460,14 @@ impl Arena {
             let acting: Vec<usize> =
                 takes_part.iter().copied().filter(|at| !skipped.contains(at)).collect();
             for order in orders(&acting) {
-                let sequence: Vec<Op> = order.iter().map(|at| ops[*at]).collect();
+                let sequence: Vec<RaceOp> = order.iter().map(|at| ops[*at]).collect();
                 let serial = self.one_after_the_other(state, &sequence).await;
                 let answers =
                     takes_part.iter().map(|at| match order.iter().position(|other| other == at) {
                         Some(position) => serial.answers[position].clone(),
                         None => nothing(ops[*at]),
                     });
-                let explained = End { answers: answers.collect(), state: serial.state };
+                let explained = RaceEnd { answers: answers.collect(), state: serial.state };
                 if explained == *end {
                     return;
                 }
@@ -454,7 +477,7 @@ impl Arena {
         panic!("{label}: no order explains\n{end:#?}\npossible:\n{possible:#?}");
     }
 
-    async fn case(&mut self, state: State, ops: &[Op]) {
+    async fn case(&mut self, state: RaceState, ops: &[RaceOp]) {
         for commit in [true, false] {
             let label = format!(
                 "{state:?}: {ops:?}, the first {}",
@@ -467,14 +490,14 @@ impl Arena {
 }
 
 /// What an operation answers that found everything locked.
-fn nothing(op: Op) -> Answer {
+fn nothing(op: RaceOp) -> RaceAnswer {
     match op {
-        Op::Sweep | Op::Rescue => "swept 0 closed 0 requeued 0".into(),
+        RaceOp::Sweep | RaceOp::Rescue => "swept 0 closed 0 requeued 0".into(),
         _ => "[]".into(),
     }
 }
 
-fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> Answer {
+fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> RaceAnswer {
     let rows = match rows {
         Ok(rows) => rows,
         Err(error) => return case.plain(format!("error {error}")),
@@ -526,7 +549,7 @@ fn subsets(of: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-async fn pairs(states: &[State]) {
+async fn pairs(states: &[RaceState]) {
     let mut arena = Arena::open().await;
     for &state in states {
         for first in PAIRS {
@@ -537,7 +560,7 @@ async fn pairs(states: &[State]) {
     }
 }
 
-async fn triples(firsts: &[Op]) {
+async fn triples(firsts: &[RaceOp]) {
     let mut arena = Arena::open().await;
     for &first in firsts {
         for second in TRIPLES {
@@ -581,12 +604,12 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
         .await;
     // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be
     // over already.
-    let ops = [Op::Order, Op::Replay, Op::Cancel, Op::Sweep];
+    let ops = [RaceOp::Order, RaceOp::Replay, RaceOp::Cancel, RaceOp::Sweep];
     for first in ops {
         for second in ops {
-            arena.case(State::QueuedLongAgo, &[first, second]).await;
+            arena.case(RaceState::QueuedLongAgo, &[first, second]).await;
             for third in ops {
-                arena.case(State::QueuedLongAgo, &[first, second, third]).await;
+                arena.case(RaceState::QueuedLongAgo, &[first, second, third]).await;
             }
         }
     }
@@ -597,18 +620,18 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
 async fn a_verdict_meets_what_it_is_about() {
     let mut arena = Arena::open().await;
     let ops = [
-        Op::Checked,
-        Op::Done,
-        Op::Complete,
-        Op::Fail,
-        Op::Stop,
-        Op::Sweep,
-        Op::Webhook,
-        Op::Requeue,
+        RaceOp::Checked,
+        RaceOp::Done,
+        RaceOp::Complete,
+        RaceOp::Fail,
+        RaceOp::Stop,
+        RaceOp::Sweep,
+        RaceOp::Webhook,
+        RaceOp::Requeue,
     ];
     for first in ops {
         for second in ops {
-            arena.case(State::Overdue, &[first, second]).await;
+            arena.case(RaceState::Overdue, &[first, second]).await;
         }
     }
 }
@@ -618,25 +641,25 @@ async fn a_verdict_meets_what_it_is_about() {
 async fn siblings_meet_each_other_and_what_ends_their_job() {
     let mut arena = Arena::open().await;
     let cards = [
-        Op::Complete,
-        Op::CompleteSecond,
-        Op::Fail,
-        Op::FailSecond,
-        Op::Stop,
-        Op::Sweep,
-        Op::Rescue,
+        RaceOp::Complete,
+        RaceOp::CompleteSecond,
+        RaceOp::Fail,
+        RaceOp::FailSecond,
+        RaceOp::Stop,
+        RaceOp::Sweep,
+        RaceOp::Rescue,
     ];
     for first in cards {
         for second in cards {
             for third in cards {
-                arena.case(State::Cards, &[first, second, third]).await;
+                arena.case(RaceState::Cards, &[first, second, third]).await;
             }
         }
     }
-    let chain = [Op::Complete, Op::Fail, Op::Stop, Op::Sweep, Op::Done];
+    let chain = [RaceOp::Complete, RaceOp::Fail, RaceOp::Stop, RaceOp::Sweep, RaceOp::Done];
     for first in chain {
         for second in chain {
-            arena.case(State::Chain, &[first, second]).await;
+            arena.case(RaceState::Chain, &[first, second]).await;
         }
     }
 }
@@ -667,7 +690,7 @@ async fn nobody_waits_in_a_circle_for_an_account() {
     for first in ON_ONE_ACCOUNT {
         for second in ON_ONE_ACCOUNT {
             let label = format!("{first}\n  {second}");
-            let case = arena.prepare(State::Starting).await;
+            let case = arena.prepare(RaceState::Starting).await;
             let over = arena.db.order(case.user, UPSCALER, 1).await;
             arena.db.age(over, "11 minutes").await;
             let fill = |sql: &str| {

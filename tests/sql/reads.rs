@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, id};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -269,7 +269,7 @@ async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
     let checked = async |answer: &str, run: i64| {
         db.try_call(
             "step_checked_v1",
-            Attempt { run, ..attempt }.with(json!({ "p_answer": answer })),
+            StepRun { run, ..attempt }.with(json!({ "p_answer": answer })),
         )
         .await
     };

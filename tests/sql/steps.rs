@@ -3,7 +3,7 @@
 use serde_json::json;
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -41,7 +41,7 @@ async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
     assert_eq!(db.requeue(attempt, "capacity", 60_000).await["outcome"], "queued");
     assert!(db.claim(PROVIDER, 3).await.is_empty(), "its time has not come");
     db.age(job, "61 seconds").await;
-    assert_eq!(db.claim_one(PROVIDER).await, Attempt { run: 2, ..attempt });
+    assert_eq!(db.claim_one(PROVIDER).await, StepRun { run: 2, ..attempt });
 }
 
 #[tokio::test]
@@ -66,14 +66,14 @@ async fn sent_applies_once_and_only_to_the_present_run() {
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     let attempt = db.claim_one(PROVIDER).await;
-    assert!(!db.sent(Attempt { run: 0, ..attempt }).await);
-    assert!(!db.sent(Attempt { run: 2, ..attempt }).await);
+    assert!(!db.sent(StepRun { run: 0, ..attempt }).await);
+    assert!(!db.sent(StepRun { run: 2, ..attempt }).await);
     assert!(db.sent(attempt).await);
     assert!(!db.sent(attempt).await, "sent already: do not submit");
     let step = db.step(job, 1).await;
     assert_eq!(step["attempts"], 1);
     assert!(!db.job(job).await["started_at"].is_null());
-    assert!(!db.sent(Attempt { job: Uuid::new_v4(), ..attempt }).await);
+    assert!(!db.sent(StepRun { job: Uuid::new_v4(), ..attempt }).await);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn started_keeps_the_task_and_owes_a_cancel_where_it_comes_too_late() {
         db.step(second, 1).await["provider_cancel_due"],
         json!([{ "task_id": "t2", "run": 1 }])
     );
-    assert_eq!(db.started(Attempt { job: Uuid::new_v4(), ..attempt }, "t3").await, "stale");
+    assert_eq!(db.started(StepRun { job: Uuid::new_v4(), ..attempt }, "t3").await, "stale");
     assert_eq!(db.started(attempt, "").await, "stale");
     db.assert_closed(second, "cancelled", Some("CANCELLED"), 60).await;
 }
@@ -119,7 +119,7 @@ async fn another_steps_task_is_not_taken() {
 }
 
 /// A job whose submit has had no answer when its user's admin cancels it.
-async fn closed_before_its_answer(db: &Database) -> Attempt {
+async fn closed_before_its_answer(db: &Database) -> StepRun {
     let (user, admin) = (db.user(60).await, db.admin().await);
     let job = db.order(user, UPSCALER, 1).await;
     let attempt = db.claim_one(PROVIDER).await;
@@ -129,7 +129,7 @@ async fn closed_before_its_answer(db: &Database) -> Attempt {
 }
 
 /// What a call at a closed step's address may do about a task that is not that step's: nothing.
-async fn assert_cannot_touch(db: &Database, closed: Attempt, task: &str) {
+async fn assert_cannot_touch(db: &Database, closed: StepRun, task: &str) {
     let (owes, events) = (
         "select coalesce(jsonb_agg(provider_cancel_due order by job_id, step), '[]')
             from unstuck.job_steps",
@@ -275,7 +275,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
     assert_eq!(beat["applied"], true);
     assert!((80_000..=90_000).contains(&beat["lease_ms"].as_i64().unwrap()), "{beat}");
     assert_eq!(
-        db.ask("step_heartbeat_v1", Attempt { run: 9, ..attempt }.args()).await["applied"],
+        db.ask("step_heartbeat_v1", StepRun { run: 9, ..attempt }.args()).await["applied"],
         false
     );
 
@@ -322,7 +322,7 @@ async fn done_of_what_is_not_at_work_is_stale() {
     db.open_all_tools().await;
     let user = db.user(1000).await;
     let job = db.order(user, CHAIN, 2).await;
-    let step = |step, run| Attempt { job, step, run };
+    let step = |step, run| StepRun { job, step, run };
     assert_eq!(db.done(step(1, 0), "t1").await["outcome"], "stale", "never claimed");
     assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that never was");
     assert_eq!(db.done(step(2, 0), "t1").await["outcome"], "stale", "its turn has not come");
@@ -358,7 +358,7 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
     let step = db.step(job, 1).await;
     assert_eq!(step["provider_task_id"], "t1");
     assert_eq!(step["provider_cancel_due"], json!([{ "task_id": "t2", "run": 2 }]));
-    assert_eq!(db.complete(Attempt { run: 3, ..first }).await["outcome"], "completed");
+    assert_eq!(db.complete(StepRun { run: 3, ..first }).await["outcome"], "completed");
     db.assert_closed(job, "completed", None, 0).await;
     db.age(job, "1 minute").await;
     assert_eq!(db.due(PROVIDER).await.len(), 1, "the newer task's cancel is still owed");
@@ -376,7 +376,7 @@ async fn a_success_of_a_run_that_was_put_back_is_taken() {
     let taken = db.done(attempt, "t1").await;
     assert_eq!(taken["outcome"], "copy");
     let run = taken["run"].as_i64().unwrap();
-    assert_eq!(db.complete(Attempt { run, ..attempt }).await["outcome"], "completed");
+    assert_eq!(db.complete(StepRun { run, ..attempt }).await["outcome"], "completed");
     db.assert_closed(job, "completed", None, 0).await;
 }
 
@@ -414,7 +414,7 @@ async fn a_failure_returns_the_credits_once_and_owes_no_cancel() {
     let user = db.user(60).await;
     let job = db.order(user, UPSCALER, 1).await;
     let attempt = db.run(PROVIDER, "t1").await;
-    assert_eq!(db.fail(Attempt { run: 2, ..attempt }, "TIMEOUT").await["outcome"], "stale");
+    assert_eq!(db.fail(StepRun { run: 2, ..attempt }, "TIMEOUT").await["outcome"], "stale");
     let answer = db.fail(attempt, "PROVIDER_REJECTED").await;
     assert_eq!(answer, json!({ "outcome": "failed", "job_status": "failed", "refunded": 60 }));
     assert_eq!(db.fail(attempt, "PROVIDER_REJECTED").await["outcome"], "stale");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{Attempt, CARDS, CHAIN, UPSCALER, WEBSITE};
+use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, WEBSITE};
 use unstuck_tests::{Database, Session, SqlError, sources};
 use uuid::Uuid;
 use xtask::migration::Project;
@@ -205,7 +205,7 @@ impl Work {
     }
 
     async fn finish(&self, db: &Session, step: &Value) {
-        let attempt = Attempt {
+        let attempt = StepRun {
             job: unstuck_tests::shop::id(&step["job_id"]),
             step: step["step"].as_i64().unwrap(),
             run: step["run"].as_i64().unwrap(),

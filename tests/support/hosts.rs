@@ -100,8 +100,8 @@ impl Host {
     }
 
     /// What the app has now.
-    pub async fn state(&self) -> State {
-        State::of(&self.name).await.expect("a host's catalog and tables can be read")
+    pub async fn state(&self) -> HostState {
+        HostState::of(&self.name).await.expect("a host's catalog and tables can be read")
     }
 
     /// `uninstall.sql` as the owner, on a connection of its own.
@@ -150,14 +150,14 @@ impl Drop for Host {
 /// The superuser, whom the app never is.
 const PLATFORM: &str = "supabase_admin";
 
-struct Server {
+struct HostServer {
     port: u16,
     _postgres: Postgres,
 }
 
-static SERVER: OnceLock<Server> = OnceLock::new();
+static SERVER: OnceLock<HostServer> = OnceLock::new();
 
-fn server() -> &'static Server {
+fn server() -> &'static HostServer {
     SERVER.get_or_init(|| apart(start()).expect("the hosts' server starts"))
 }
 
@@ -167,7 +167,7 @@ fn url(role: &str, database: &str) -> String {
 
 /// The embedded server's first superuser is called `postgres`: another one renames it, and the name
 /// is the app's.
-async fn start() -> Result<Server> {
+async fn start() -> Result<HostServer> {
     let (port, postgres) = embedded().await?;
     let at = |role: &str| format!("postgres://{role}:{role}@127.0.0.1:{port}/postgres");
     run(&at("postgres"), "create role namer superuser login").await?;
@@ -175,7 +175,7 @@ async fn start() -> Result<Server> {
     run(&at(PLATFORM), "drop role namer").await?;
     let client = postgres::connect(&at(PLATFORM)).await?;
     postgres::apply(&client, &[fixture("roles.sql")]).await?;
-    Ok(Server { port, _postgres: postgres })
+    Ok(HostServer { port, _postgres: postgres })
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -184,13 +184,13 @@ fn fixture(name: &str) -> PathBuf {
 
 /// What the app has: all of its database that is not ours.
 #[derive(Debug, PartialEq, Eq)]
-pub struct State {
+pub struct HostState {
     pub catalog: Fingerprint,
     /// For each table how many rows and their hash, for each sequence its value.
     pub contents: Vec<String>,
 }
 
-impl State {
+impl HostState {
     async fn of(database: &str) -> Result<Self> {
         let client = postgres::connect(&url(PLATFORM, database)).await?;
         let contents = contents(&client).await?;
@@ -199,19 +199,19 @@ impl State {
 }
 
 /// What the app had before we came.
-pub fn before(app: App, rights: Rights) -> &'static State {
+pub fn before(app: App, rights: Rights) -> &'static HostState {
     &template(app, rights, false).state
 }
 
 /// What it had once we were installed.
-pub fn after(app: App, rights: Rights) -> &'static State {
+pub fn after(app: App, rights: Rights) -> &'static HostState {
     &template(app, rights, true).state
 }
 
 /// A database that copies are made of.
 struct Template {
     name: String,
-    state: State,
+    state: HostState,
 }
 
 type Templates = Mutex<HashMap<(App, Rights, bool), &'static OnceLock<Template>>>;
@@ -245,7 +245,7 @@ async fn make(
     } else {
         build(name, app, rights).await?;
     }
-    let template = Template { name: name.to_owned(), state: State::of(name).await? };
+    let template = Template { name: name.to_owned(), state: HostState::of(name).await? };
     run(&server, &format!("alter database {name} with allow_connections false")).await?;
     run(
         &server,

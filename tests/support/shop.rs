@@ -17,13 +17,13 @@ pub const WEBSITE: &str = "generate-website";
 
 /// One attempt of one step, as its worker knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
+pub struct StepRun {
     pub job: Uuid,
     pub step: i64,
     pub run: i64,
 }
 
-impl Attempt {
+impl StepRun {
     pub fn args(self) -> Value {
         json!({ "p_job_id": self.job, "p_step": self.step, "p_run": self.run })
     }
@@ -102,36 +102,36 @@ impl Session {
         job
     }
 
-    pub async fn claim(&self, provider: &str, limit: i64) -> Vec<Attempt> {
+    pub async fn claim(&self, provider: &str, limit: i64) -> Vec<StepRun> {
         let rows =
             self.call("step_claim_v1", json!({ "p_provider": provider, "p_limit": limit })).await;
         rows.iter().map(attempt).collect()
     }
 
     /// Claims exactly one step.
-    pub async fn claim_one(&self, provider: &str) -> Attempt {
+    pub async fn claim_one(&self, provider: &str) -> StepRun {
         let claimed = self.claim(provider, 1).await;
         assert_eq!(claimed.len(), 1, "something to claim at {provider}");
         claimed[0]
     }
 
-    pub async fn sent(&self, attempt: Attempt) -> bool {
+    pub async fn sent(&self, attempt: StepRun) -> bool {
         self.ask("step_sent_v1", attempt.args()).await["applied"] == true
     }
 
-    pub async fn started(&self, attempt: Attempt, task: &str) -> String {
+    pub async fn started(&self, attempt: StepRun, task: &str) -> String {
         self.outcome("step_started_v1", attempt.with(json!({ "p_task_id": task }))).await
     }
 
     /// Claimed, sent, accepted: an asynchronous step at work as `task`.
-    pub async fn run(&self, provider: &str, task: &str) -> Attempt {
+    pub async fn run(&self, provider: &str, task: &str) -> StepRun {
         let attempt = self.claim_one(provider).await;
         assert!(self.sent(attempt).await);
         assert_eq!(self.started(attempt, task).await, "running");
         attempt
     }
 
-    pub async fn done(&self, attempt: Attempt, task: &str) -> Value {
+    pub async fn done(&self, attempt: StepRun, task: &str) -> Value {
         self.ask(
             "step_done_v1",
             attempt.with(json!({ "p_task_id": task, "p_output": { "files": [task] } })),
@@ -139,7 +139,7 @@ impl Session {
         .await
     }
 
-    pub async fn complete(&self, attempt: Attempt) -> Value {
+    pub async fn complete(&self, attempt: StepRun) -> Value {
         let url =
             format!("https://files.invalid/{}/{}-{}.png", attempt.job, attempt.step, attempt.run);
         self.ask(
@@ -149,7 +149,7 @@ impl Session {
         .await
     }
 
-    pub async fn fail(&self, attempt: Attempt, code: &str) -> Value {
+    pub async fn fail(&self, attempt: StepRun, code: &str) -> Value {
         self.ask(
             "step_fail_v1",
             attempt.with(json!({ "p_error_code": code, "p_error_message": "it did not work." })),
@@ -157,7 +157,7 @@ impl Session {
         .await
     }
 
-    pub async fn requeue(&self, attempt: Attempt, kind: &str, delay_ms: i64) -> Value {
+    pub async fn requeue(&self, attempt: StepRun, kind: &str, delay_ms: i64) -> Value {
         let args = json!({ "p_kind": kind, "p_delay_ms": delay_ms,
             "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." });
         self.ask("step_requeue_v1", attempt.with(args)).await
@@ -304,9 +304,9 @@ pub fn enqueue_args(user: Uuid, job: Uuid, tool: &str, steps: usize) -> Value {
     })
 }
 
-fn attempt(row: &Value) -> Attempt {
+fn attempt(row: &Value) -> StepRun {
     let number = |name: &str| row[name].as_i64().unwrap_or_else(|| panic!("no {name} in {row}"));
-    Attempt { job: id(&row["job_id"]), step: number("step"), run: number("run") }
+    StepRun { job: id(&row["job_id"]), step: number("step"), run: number("run") }
 }
 
 fn aged(table: &str, by: &str, of: &str) -> String {

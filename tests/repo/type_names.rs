@@ -1,0 +1,45 @@
+//! A type's name says which type is meant, wherever in the workspace a reader meets it.
+
+use std::collections::BTreeMap;
+
+use syn::Item;
+use unstuck_tests::sources;
+
+/// The types, traits and type aliases that these items declare, also those in modules inside.
+fn declared_types(items: &[Item], names: &mut Vec<String>) {
+    for item in items {
+        match item {
+            Item::Struct(item) => names.push(item.ident.to_string()),
+            Item::Enum(item) => names.push(item.ident.to_string()),
+            Item::Union(item) => names.push(item.ident.to_string()),
+            Item::Trait(item) => names.push(item.ident.to_string()),
+            Item::Type(item) => names.push(item.ident.to_string()),
+            Item::Mod(module) => {
+                let inside = module.content.as_ref().map_or(&[][..], |(_, items)| items);
+                declared_types(inside, names);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Names that are still declared more than once. Remove a name when it is; add none.
+const STILL_SHARED: [&str; 13] = [
+    "Call", "Change", "Content", "End", "Keys", "LlmApi", "Name", "People", "Presence", "Row",
+    "Spec", "Tool", "User",
+];
+
+#[test]
+fn every_type_has_a_name_of_its_own() {
+    let mut files = BTreeMap::<String, Vec<String>>::new();
+    for file in sources::rust_files("") {
+        let mut names = Vec::new();
+        declared_types(&syn::parse_file(&sources::read(&file)).unwrap().items, &mut names);
+        for name in names {
+            files.entry(name).or_default().push(file.display().to_string());
+        }
+    }
+    assert!(files.len() > 400, "{} types", files.len());
+    files.retain(|name, files| files.len() > 1 && !STILL_SHARED.contains(&name.as_str()));
+    assert!(files.is_empty(), "these names are declared more than once: {files:#?}");
+}
