@@ -42,7 +42,7 @@ struct AdminCancelled {
     message: String,
 }
 
-async fn cancel(call: Call, body: AdminCancel) -> Result<AdminCancelled, ApiError> {
+async fn cancel(call: &Call, body: AdminCancel) -> Result<AdminCancelled, ApiError> {
     let AdminCancel { table, job_id, reason } = body;
     call.log_job(job_id);
     at_most("reason", reason.as_deref(), REASON_CHARS_MAX)?;

@@ -44,7 +44,7 @@ enum RetryOrigin {
     NewJob { retry_of: JobId },
 }
 
-async fn retry(call: Call, body: AdminRetry) -> Result<AdminRetried, ApiError> {
+async fn retry(call: &Call, body: AdminRetry) -> Result<AdminRetried, ApiError> {
     let AdminRetry { table, job_id, charge } = body;
     call.log_job(job_id);
     let actor = call.user()?;

@@ -33,7 +33,7 @@ async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
     website_retry::clean_up(&cx.cx(), LIMIT).await.map(drop)
 }
 
-async fn clean_up(call: Call, _: NoInput) -> Result<CleanedWebsites, ApiError> {
+async fn clean_up(call: &Call, _: NoInput) -> Result<CleanedWebsites, ApiError> {
     let report = website_retry::clean_up(&call.cx(), LIMIT).await?;
     Ok(CleanedWebsites { success: Success, report })
 }

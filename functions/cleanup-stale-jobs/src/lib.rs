@@ -51,7 +51,7 @@ async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
     sweep::passes(&cx.cx(), SweepSource::Cron, PASSES, EVERY_MS, LIMIT).await
 }
 
-async fn sweep_once(call: Call, body: SweepLimit) -> Result<Cleaned, ApiError> {
+async fn sweep_once(call: &Call, body: SweepLimit) -> Result<Cleaned, ApiError> {
     let limit = body.value()?;
     let report = sweep::pass(&call.cx(), SweepSource::Http, 1, limit).await?;
     Ok(Cleaned { success: Success, report })

@@ -31,7 +31,7 @@ shared::function! {
     },
 }
 
-async fn create(call: Call, body: CardsBody) -> Result<Reply, ApiError> {
+async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
     let input = CardsInput::check(&body)?;
     let cx = call.cx();
     let random = cx.transport.random();
@@ -58,7 +58,7 @@ struct NamedCards {
     job_id: JobId,
 }
 
-async fn status(call: Call, named: NamedCards) -> Result<CardsStatus, ApiError> {
+async fn status(call: &Call, named: NamedCards) -> Result<CardsStatus, ApiError> {
     call.log_job(named.job_id);
     let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), named.job_id).await?;
     Ok(CardsStatus::of(row))

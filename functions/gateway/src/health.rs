@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// Answers the cached result, good or bad, or a fresh one.
-pub(crate) async fn health(call: Call, _: NoInput) -> Result<Reply, ApiError> {
+pub(crate) async fn health(call: &Call, _: NoInput) -> Result<Reply, ApiError> {
     let transport = &call.cx.fetch;
     loop {
         let now_ms = transport.now_ms();

@@ -30,7 +30,7 @@ pub(crate) struct PageSettings {
 }
 
 /// Replies the project's URL and its public key.
-pub(crate) async fn settings(call: Call, _: NoInput) -> Result<PageSettings, ApiError> {
+pub(crate) async fn settings(call: &Call, _: NoInput) -> Result<PageSettings, ApiError> {
     let config = &call.cx.config;
     Ok(PageSettings {
         supabase_url: config.supabase_url()?.to_owned(),

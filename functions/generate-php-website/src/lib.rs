@@ -8,7 +8,7 @@ shared::function! {
     name: "generate-php-website",
     ops: {
         POST "" for UserOrService as Order =>
-            |call, body| website::order_or_retry(call, body, WebsiteKind::Php),
-        GET "" for User as Read => |call, body| website::show(call, body, WebsiteKind::Php),
+            async |call, body| website::order_or_retry(call, body, WebsiteKind::Php).await,
+        GET "" for User as Read => async |call, body| website::show(call, body, WebsiteKind::Php).await,
     },
 }

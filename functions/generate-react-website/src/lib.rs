@@ -8,7 +8,7 @@ shared::function! {
     name: "generate-react-website",
     ops: {
         POST "" for UserOrService as Order =>
-            |call, body| website::order_or_retry(call, body, WebsiteKind::React),
-        GET "" for User as Read => |call, body| website::show(call, body, WebsiteKind::React),
+            async |call, body| website::order_or_retry(call, body, WebsiteKind::React).await,
+        GET "" for User as Read => async |call, body| website::show(call, body, WebsiteKind::React).await,
     },
 }

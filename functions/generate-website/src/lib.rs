@@ -12,8 +12,8 @@ shared::function! {
     name: "generate-website",
     ops: {
         POST "" for UserOrService as Order =>
-            |call, body| website::order_or_retry(call, body, WebsiteKind::Html),
-        GET "" for User as Read => |call, body| website::show(call, body, WebsiteKind::Html),
+            async |call, body| website::order_or_retry(call, body, WebsiteKind::Html).await,
+        GET "" for User as Read => async |call, body| website::show(call, body, WebsiteKind::Html).await,
     },
     queue: make_waiting,
 }

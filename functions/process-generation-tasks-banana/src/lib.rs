@@ -53,7 +53,7 @@ async fn by_queue(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
     make_waiting(&cx, BY_QUEUE_MS).await.map(drop)
 }
 
-async fn by_http(call: Call, body: MakeCards) -> Result<MadeCards, ApiError> {
+async fn by_http(call: &Call, body: MakeCards) -> Result<MadeCards, ApiError> {
     if let Some(job) = body.job_id {
         call.log_job(job);
     }

@@ -14,7 +14,7 @@ use shared::db::step::Attempt;
 use shared::edge::{Call, OwnedCx};
 use shared::flow::invocation::Invocation;
 use shared::flow::settle::webhook::{WebhookHint, consume, record};
-use shared::flow::submit::round::submit_waiting;
+use shared::flow::submit::round::starter;
 
 shared::function! {
     name: "provider-webhook",
@@ -29,7 +29,7 @@ struct WebhookStored {
     ok: bool,
 }
 
-async fn receive(call: Call, _: NoInput) -> Result<WebhookStored, ApiError> {
+async fn receive(call: &Call, _: NoInput) -> Result<WebhookStored, ApiError> {
     let (address, _) = WebhookAddress::of_path(&call.path).ok_or_else(ApiError::unauthorized)?;
     let WebhookAddress { provider, job, step, run } = address;
     call.log_job(job);
@@ -42,6 +42,5 @@ async fn settle(message: Value, cx: OwnedCx) -> Result<(), ApiError> {
     // Drops a malformed message: it never becomes readable, and the sweep does without it.
     let Ok(hint) = serde_json::from_value::<WebhookHint>(message) else { return Ok(()) };
     let cx = cx.cx();
-    let start_waiting = async || submit_waiting(&cx, &hint.provider, |_| {}).await.map(drop);
-    consume(&cx, &hint, &start_waiting).await
+    consume(&cx, &hint, &starter(&cx, &hint.provider)).await
 }

@@ -40,7 +40,7 @@ struct TryOnAccepted {
     replayed: bool,
 }
 
-async fn order(call: Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> {
+async fn order(call: &Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> {
     let input = TryOnInput::check(&body)?;
     let cx = call.cx();
     let random = cx.transport.random();
@@ -52,7 +52,7 @@ async fn order(call: Call, body: TryOnBody) -> Result<TryOnAccepted, ApiError> {
     let view = enqueue::enqueue(&cx, &order).await?;
     if view.status == State::Queued {
         call.background(async |cx| {
-            round::submit_waiting_logged(&cx, replicate::NAME, |_| {}).await
+            round::submit_waiting_logged(&cx, replicate::NAME, &|_| {}).await
         });
     }
     Ok(TryOnAccepted::of(&view, order.steps.len()))

@@ -35,7 +35,7 @@ struct TryOnStatus {
     credits_refunded: i64,
 }
 
-async fn status(call: Call, named: NamedTryOn) -> Result<TryOnStatus, ApiError> {
+async fn status(call: &Call, named: NamedTryOn) -> Result<TryOnStatus, ApiError> {
     let task_id = named.task_id;
     call.log_job(task_id);
     let row = call.cx().db().job_get_v1(Some(call.user()?), Some(TOOL), task_id).await?;

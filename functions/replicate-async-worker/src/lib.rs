@@ -43,11 +43,11 @@ enum SubmitReply {
 }
 
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
-    submit_waiting(&cx.cx(), NAME, |_| {}).await.map(drop)
+    submit_waiting(&cx.cx(), NAME).await.map(drop)
 }
 
-async fn by_http(call: Call, _: NoInput) -> Result<SubmitReply, ApiError> {
-    let claimed = submit_waiting_within(&call.cx(), NAME, BUDGET_MS, |_| {}).await?;
+async fn by_http(call: &Call, _: NoInput) -> Result<SubmitReply, ApiError> {
+    let claimed = submit_waiting_within(&call.cx(), NAME, BUDGET_MS, &|_| {}).await?;
     let started = claimed.iter().filter_map(|step| match step {
         SubmittedStep { attempt, outcome: SubmitOutcome::Started { task_id, .. }, .. } => {
             Some((attempt, task_id))

@@ -33,7 +33,7 @@ async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
     checker::passes(&cx.cx(), NAME, PASSES, EVERY_MS).await
 }
 
-async fn check_once(call: Call, _: NoInput) -> Result<CheckedPredictions, ApiError> {
+async fn check_once(call: &Call, _: NoInput) -> Result<CheckedPredictions, ApiError> {
     let report = checker::pass(&call.cx(), NAME, 1).await?;
     let message = format!("Checked {} predictions", report.checked);
     Ok(CheckedPredictions { message, report })

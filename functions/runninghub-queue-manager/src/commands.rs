@@ -33,7 +33,7 @@ pub(crate) struct JobCancelled {
     refunded_credits: i64,
 }
 
-pub(crate) async fn cancel(call: Call, named: JobInTable) -> Result<JobCancelled, ApiError> {
+pub(crate) async fn cancel(call: &Call, named: JobInTable) -> Result<JobCancelled, ApiError> {
     let JobInTable { table, job_id } = named;
     call.log_job(job_id);
     let cancelled = finalise::cancel_by_user(&call.cx(), call.user()?, &table, job_id).await?;
@@ -69,7 +69,7 @@ struct TableJob {
 }
 
 pub(crate) async fn cancel_session(
-    call: Call,
+    call: &Call,
     named: SessionJobs,
 ) -> Result<SessionCancelled, ApiError> {
     let session = named.session_id;
@@ -112,9 +112,9 @@ struct StartedJob {
     task_id: String,
 }
 
-pub(crate) async fn process_next(call: Call, _: NoInput) -> Result<ProcessedNext, ApiError> {
+pub(crate) async fn process_next(call: &Call, _: NoInput) -> Result<ProcessedNext, ApiError> {
     let cx = call.cx();
-    let dispatched = submit_waiting(&cx, NAME, |_| {}).await?;
+    let dispatched = submit_waiting(&cx, NAME).await?;
     let reason = match dispatched.is_empty() {
         true => Some(why_nothing_started(&call).await?),
         false => None,
@@ -149,7 +149,7 @@ pub(crate) struct Reconciled {
     reason: Option<&'static str>,
 }
 
-pub(crate) async fn reconcile(call: Call, named: JobInTable) -> Result<Reconciled, ApiError> {
+pub(crate) async fn reconcile(call: &Call, named: JobInTable) -> Result<Reconciled, ApiError> {
     let JobInTable { table, job_id } = named;
     call.log_job(job_id);
     let found = settle_now::reconcile(&call.cx(), &table, job_id).await?;

@@ -20,7 +20,7 @@ pub(crate) struct QueueOpenings {
     total_queued: i32,
 }
 
-pub(crate) async fn check(call: Call, _: NoInput) -> Result<QueueOpenings, ApiError> {
+pub(crate) async fn check(call: &Call, _: NoInput) -> Result<QueueOpenings, ApiError> {
     let queue = call.cx().db().queue_check_v1(NAME).await?;
     Ok(QueueOpenings {
         available: queue.enabled && queue.slots_available > 0,
@@ -49,7 +49,7 @@ pub(crate) struct UserActive {
 }
 
 pub(crate) async fn check_user_active(
-    call: Call,
+    call: &Call,
     named: NamedUser,
 ) -> Result<UserActive, ApiError> {
     let user = match call.caller().user_id() {
@@ -86,7 +86,7 @@ pub(crate) struct QueueStatus {
     last_sweep_at: Option<String>,
 }
 
-pub(crate) async fn status(call: Call, _: NoInput) -> Result<QueueStatus, ApiError> {
+pub(crate) async fn status(call: &Call, _: NoInput) -> Result<QueueStatus, ApiError> {
     let queue = call.cx().db().queue_check_v1(NAME).await?;
     Ok(QueueStatus {
         max_concurrent: queue.max_concurrent,

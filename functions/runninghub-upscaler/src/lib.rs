@@ -15,6 +15,6 @@ shared::function! {
     ops: {
         POST "run" for User as Order => runninghub::run::<UpscalerInput>,
         GET | POST "queue-status" for User as Read =>
-            |call, named| runninghub::queue_status(call, named, UpscalerInput::TOOL),
+            async |call, named| runninghub::queue_status(call, named, UpscalerInput::TOOL).await,
     },
 }

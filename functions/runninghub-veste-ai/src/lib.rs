@@ -32,6 +32,6 @@ shared::function! {
     ops: {
         POST "run" for User as Order => runninghub::run::<VesteInput>,
         GET | POST "queue-status" for User as Read =>
-            |call, named| runninghub::queue_status(call, named, VesteInput::TOOL),
+            async |call, named| runninghub::queue_status(call, named, VesteInput::TOOL).await,
     },
 }

@@ -62,7 +62,7 @@ shared::function! {
     ops: {
         POST "run" for User as Order => runninghub::run::<VideoInput>,
         GET | POST "queue-status" for User as Read =>
-            |call, named| runninghub::queue_status(call, named, VideoInput::TOOL),
+            async |call, named| runninghub::queue_status(call, named, VideoInput::TOOL).await,
     },
 }
 

@@ -80,13 +80,13 @@ struct WebsiteRetried {
 /// Orders or retries a website of `kind`, by the body's `retryHistoryId`. Replies 202, or 200 if
 /// the ordered website has already ended.
 pub async fn order_or_retry(
-    call: impl Invocation,
+    call: &impl Invocation,
     fields: Value,
     kind: WebsiteKind,
 ) -> Result<Reply, ApiError> {
     match Intent::of(call.caller(), body::typed::<RetryTarget>(&fields)?)? {
-        Intent::Order(user) => order(&call, body::typed(&fields)?, kind, user).await,
-        Intent::Retry { website, owner } => retry(&call, kind, website, owner).await,
+        Intent::Order(user) => order(call, body::typed(&fields)?, kind, user).await,
+        Intent::Retry { website, owner } => retry(call, kind, website, owner).await,
     }
 }
 
@@ -183,7 +183,7 @@ struct WebsiteShown {
 /// Shows a website of `kind` to its owner, as JSON or as a ZIP archive. Without a completed website
 /// the archive answers `already_final` or `in_progress`.
 pub async fn show(
-    call: impl Invocation,
+    call: &impl Invocation,
     shown: ShowWebsite,
     kind: WebsiteKind,
 ) -> Result<Reply, ApiError> {

@@ -1,6 +1,5 @@
 //! The input of a handler. It never holds a raw header or a credential.
 
-use std::future::Future;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
@@ -84,15 +83,10 @@ impl Invocation for Call {
 }
 
 /// Deserialises the body and calls `handler`. Answers 400 naming the field at fault.
-pub async fn handle<B, Answer, R>(
+pub async fn handle<B: DeserializeOwned, R: IntoReply>(
     call: Call,
-    handler: impl FnOnce(Call, B) -> Answer,
-) -> Result<Reply, ApiError>
-where
-    B: DeserializeOwned,
-    Answer: Future<Output = Result<R, ApiError>>,
-    R: IntoReply,
-{
+    handler: impl AsyncFnOnce(&Call, B) -> Result<R, ApiError>,
+) -> Result<Reply, ApiError> {
     let input = body::typed(&call.body)?;
-    handler(call, input).await?.into_reply()
+    handler(&call, input).await?.into_reply()
 }

@@ -101,7 +101,7 @@ fn find<'s>(
 }
 
 /// Declares one operation: its methods, its path, the callers whom it admits, the limit it counts
-/// against (`Other` by default) and its handler, an `async fn(Call, Body) -> Result<impl IntoReply,
+/// against (`Other` by default) and its handler, an `async fn(&Call, Body) -> Result<impl IntoReply,
 /// ApiError>`.
 ///
 /// `op!(POST "run" for User as Order => run)`
@@ -192,7 +192,7 @@ mod tests {
     use crate::core::body::NoInput;
     use crate::core::config::required;
 
-    async fn ok(_: Call, _: NoInput) -> Result<(), ApiError> {
+    async fn ok(_: &Call, _: NoInput) -> Result<(), ApiError> {
         Ok(())
     }
 

@@ -4,8 +4,7 @@
 use super::Cx;
 use super::heal::sweep::pass;
 use super::settle::webhook::{WebhookHint, consume};
-use super::submit::round::submit_waiting;
-use super::submit::wake::start_waiting;
+use super::submit::round::{starter, submit_waiting};
 use crate::core::id::{JobId, Run, Step};
 use crate::core::provider::runninghub::NAME;
 use crate::db::sweep::SweepSource;
@@ -68,7 +67,7 @@ fn submit_once(world: &SingleStepWorld) {
     let config = SingleStepWorld::config();
     let cx = Cx { transport: world, config: &config, request_id: "run" };
     // Dropping the future at the cut is the crash.
-    let _ = submit_waiting(&cx, NAME, |_| {}).now_or_never();
+    let _ = submit_waiting(&cx, NAME).now_or_never();
 }
 
 fn settle_once(world: &SingleStepWorld) {
@@ -82,7 +81,7 @@ fn settle_once(world: &SingleStepWorld) {
         run: Run(1),
         task_id: Some("7".to_owned()),
     };
-    let _ = consume(&cx, &hint, &async || start_waiting(&cx, &hint.provider).await).now_or_never();
+    let _ = consume(&cx, &hint, &starter(&cx, &hint.provider)).now_or_never();
 }
 
 #[test]

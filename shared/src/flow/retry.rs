@@ -19,13 +19,16 @@ pub(super) async fn with_retries<T: Transport, R, E>(
     is_transient: impl Fn(&E) -> bool,
     op: impl AsyncFn() -> Result<R, E>,
 ) -> Result<R, E> {
-    for _ in 1..tries.most {
+    let mut tries_left = tries.most;
+    loop {
+        tries_left = tries_left.saturating_sub(1);
         match op().await {
-            Err(error) if is_transient(&error) => cx.transport.sleep(tries.pause_ms).await,
+            Err(error) if tries_left > 0 && is_transient(&error) => {
+                cx.transport.sleep(tries.pause_ms).await;
+            }
             result => return result,
         }
     }
-    op().await
 }
 
 /// Repeats a call once if its answer was lost. Only for a call that has no second effect: one that
@@ -33,9 +36,12 @@ pub(super) async fn with_retries<T: Transport, R, E>(
 pub(super) async fn once_if_lost<R>(
     op: impl AsyncFn() -> Result<R, DbError>,
 ) -> Result<R, DbError> {
-    match op().await {
-        Err(DbError::Unknown(_)) => op().await,
-        result => result,
+    let mut may_repeat = true;
+    loop {
+        match op().await {
+            Err(DbError::Unknown(_)) if may_repeat => may_repeat = false,
+            result => return result,
+        }
     }
 }
 

@@ -39,7 +39,10 @@ pub struct NamedJob {
 
 /// Charges the user, enqueues the job and submits its step. The body holds the fields of `I` beside
 /// those of [`OrderNames`]. Answers an error, without a charge, if the input is not valid.
-pub async fn run<I: ToolInput>(call: impl Invocation, fields: Value) -> Result<RunReply, ApiError> {
+pub async fn run<I: ToolInput>(
+    call: &impl Invocation,
+    fields: Value,
+) -> Result<RunReply, ApiError> {
     let names: OrderNames = body::typed(&fields)?;
     input::session_id("sessionId", names.session_id.as_deref())?;
     let ordered = body::typed::<I>(&fields)?.checked()?;
@@ -63,7 +66,7 @@ pub async fn run<I: ToolInput>(call: impl Invocation, fields: Value) -> Result<R
     let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields);
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     let view = enqueue::enqueue(&cx, &order).await?;
-    let view = if view.status == State::Queued { submit(&call, &order, view).await } else { view };
+    let view = if view.status == State::Queued { submit(call, &order, view).await } else { view };
     RunReply::of(&view)
 }
 
@@ -81,7 +84,7 @@ async fn submit(call: &impl Invocation, order: &Enqueue, view: JobView) -> JobVi
 
 /// Shows one job of `tool` to its owner. Answers 404 for the jobs of others.
 pub async fn queue_status(
-    call: impl Invocation,
+    call: &impl Invocation,
     named: NamedJob,
     tool: &'static str,
 ) -> Result<RunningHubStatus, ApiError> {

@@ -39,14 +39,19 @@ pub trait Asynchronous {
     fn parse_list(&self, _answer: &HttpResult) -> Parsed<Option<TaskPage>> {
         Parsed::ok(None)
     }
+}
 
+/// How the same account reads the provider's webhooks. Apart from [`Asynchronous`], so that only
+/// the function that receives webhooks carries the code.
+pub trait WebhookReader {
     /// Whether a webhook is the provider's own, beyond what the token in its address proves. Fails
     /// if the configured secret is malformed.
     fn is_authentic(&self, _: &Signature, _raw: &str, _now_s: u64) -> Result<bool, ApiError> {
         Ok(true)
     }
+
     /// The task that a webhook names.
-    fn webhook_task_id(&self, body: &Value) -> Option<String>;
+    fn task_id(&self, body: &Value) -> Option<String>;
 }
 
 /// The parts of a request that are known only at the submit.

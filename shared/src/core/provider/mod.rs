@@ -1,6 +1,6 @@
 //! What providers say, in one vocabulary: one folder per provider, and the registry of them all.
 //!
-//! A new provider is one folder here, its `mod` line and its row in [`ASYNCHRONOUS`] or
+//! A new provider is one folder here, its `mod` line and its row in `asynchronous!` or
 //! [`SYNCHRONOUS`], and one row of the SQL table `providers`. No I/O and no clock. Nothing here
 //! changes a job: `job::decide` says what an answer means.
 
@@ -15,6 +15,7 @@ pub mod runninghub;
 
 pub use asynchronous::{
     Accepted, Asynchronous, ListedTask, Output, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
+    WebhookReader,
 };
 pub use parsed::Parsed;
 pub(crate) use parsed::task_id;
@@ -23,12 +24,6 @@ pub use synchronous::CallError;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 
-/// A provider that works on its own after a submit, so that sweeps query it.
-pub struct AsynchronousProvider {
-    pub name: &'static str,
-    account: for<'a> fn(&'a Config) -> Result<Box<dyn Asynchronous + 'a>, ApiError>,
-}
-
 /// A provider that answers with the result while a worker waits.
 pub struct SynchronousProvider {
     pub name: &'static str,
@@ -36,36 +31,55 @@ pub struct SynchronousProvider {
     pub hint_queue: &'static str,
 }
 
-pub const ASYNCHRONOUS: &[AsynchronousProvider] = &[
-    AsynchronousProvider {
-        name: runninghub::NAME,
-        account: |config| Ok(Box::new(runninghub::RunningHubAccount::from_config(config)?)),
-    },
-    AsynchronousProvider {
-        name: replicate::NAME,
-        account: |config| Ok(Box::new(replicate::ReplicateAccount::from_config(config)?)),
-    },
-];
+/// Makes the list of the asynchronous providers and, for each trait, the choice of our account by
+/// the provider's name. A choice is code, not a table: a function then carries only what it calls.
+macro_rules! asynchronous {
+    ($($provider:ident::$Account:ident),+ $(,)?) => {
+        /// The names of the providers that work on their own after a submit, so that sweeps query
+        /// them.
+        pub const ASYNCHRONOUS: &[&str] = &[$($provider::NAME),+];
+
+        /// Our account at the asynchronous provider of that name. Fails where a setting of it is
+        /// missing, so that nothing is claimed or charged without one.
+        pub fn asynchronous<'a>(
+            name: &str,
+            config: &'a Config,
+        ) -> Result<Box<dyn Asynchronous + 'a>, ApiError> {
+            match name {
+                $($provider::NAME => Ok(Box::new($provider::$Account::from_config(config)?)),)+
+                _ => Err(unknown(name)),
+            }
+        }
+
+        /// Reads the webhooks of the asynchronous provider of that name.
+        pub fn webhook_reader<'a>(
+            name: &str,
+            config: &'a Config,
+        ) -> Result<Box<dyn WebhookReader + 'a>, ApiError> {
+            match name {
+                $($provider::NAME => Ok(Box::new($provider::$Account::from_config(config)?)),)+
+                _ => Err(unknown(name)),
+            }
+        }
+    };
+}
+
+asynchronous! {
+    runninghub::RunningHubAccount,
+    replicate::ReplicateAccount,
+}
 
 pub const SYNCHRONOUS: &[SynchronousProvider] = &[
     SynchronousProvider { name: gemini::NAME, hint_queue: "GEMINI_HINTS" },
     SynchronousProvider { name: llm::NAME, hint_queue: "LLM_HINTS" },
 ];
 
-/// Our account at the asynchronous provider of that name. Fails where a setting of it is missing,
-/// so that nothing is claimed or charged without one.
-pub fn asynchronous<'a>(
-    name: &str,
-    config: &'a Config,
-) -> Result<Box<dyn Asynchronous + 'a>, ApiError> {
-    match ASYNCHRONOUS.iter().find(|provider| provider.name == name) {
-        Some(provider) => (provider.account)(config),
-        None => Err(ApiError::internal(format!("no asynchronous provider is called {name}"))),
-    }
+fn unknown(name: &str) -> ApiError {
+    ApiError::internal(format!("no asynchronous provider is called {name}"))
 }
 
 pub fn is_asynchronous(name: &str) -> bool {
-    ASYNCHRONOUS.iter().any(|provider| provider.name == name)
+    ASYNCHRONOUS.contains(&name)
 }
 
 /// `None`: the provider is not a synchronous one.

@@ -9,7 +9,7 @@ use crate::db::sweep::{Due, DueStep};
 use crate::flow::Cx;
 use crate::flow::settle::batch;
 use crate::flow::settle::task::Settled;
-use crate::flow::submit::round::submit_waiting;
+use crate::flow::submit::round::{starter, submit_waiting};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -52,6 +52,7 @@ pub async fn pass<T: Transport>(
         calls: cx.config.subrequest_budget.unwrap_or(SUBREQUESTS) / passes.max(1),
         ..CheckPass::default()
     };
+    let start = starter(cx, provider);
     let began = cx.transport.now_ms();
     let is_late = || cx.transport.now_ms().saturating_sub(began) > QUERY_FOR_MS;
     while let Some(limit) = pass.page().filter(|_| !is_late()) {
@@ -61,7 +62,6 @@ pub async fn pass<T: Transport>(
         if due.is_empty() {
             break;
         }
-        let start = async || submit_waiting(cx, provider, |_| {}).await.map(drop);
         let settled = batch::settle_all(cx, &*account, &due, PARALLEL, is_late, &start).await;
         for (step, settled) in settled {
             pass.count(step, settled);
@@ -70,7 +70,7 @@ pub async fn pass<T: Transport>(
             break;
         }
     }
-    submit_waiting(cx, provider, |_| {}).await?;
+    submit_waiting(cx, provider).await?;
     Ok(pass.report())
 }
 

@@ -8,6 +8,7 @@ use crate::core::transport::Transport;
 use crate::db::step::StepRow;
 use crate::flow::Cx;
 use crate::flow::settle::task::{self, Settled, SubmittedTask, Witness};
+use crate::flow::submit::round::starter;
 use crate::flow::submit::wake;
 
 /// The state of a job after a reconcile.
@@ -85,6 +86,6 @@ async fn settle<T: Transport>(cx: &Cx<'_, T>, step: &StepRow) -> Result<Option<S
         witness: Witness::Recorded,
         is_current: true,
     };
-    let start = async || wake::start_waiting(cx, &step.provider).await;
+    let start = starter(cx, &step.provider);
     Ok(Some(task::settle(cx, &*account, &task, &start).await?))
 }

@@ -8,6 +8,7 @@ use crate::core::transport::Transport;
 use crate::db::sweep::{DueStep, SweepSource, Swept, TableCount};
 use crate::flow::settle::batch::settle_all;
 use crate::flow::settle::task::Settled;
+use crate::flow::submit::round::starter;
 use crate::flow::submit::wake;
 use crate::flow::{Cx, finalise};
 use futures_util::future::join_all;
@@ -58,8 +59,8 @@ pub async fn pass<T: Transport>(
         report.add(swept);
     }
     let providers = join_all(ASYNCHRONOUS.iter().map(async |provider| {
-        let settled = settle(cx, provider.name, passes, began).await;
-        (settled, wake::start_waiting(cx, provider.name).await)
+        let settled = settle(cx, provider, passes, began).await;
+        (settled, wake::start_waiting(cx, provider).await)
     }));
     let mut all = SettledSteps::default();
     for (settled, started) in providers.await {
@@ -163,7 +164,7 @@ async fn settle<T: Transport>(
     let due = cx.db().steps_due_v1(provider, limit, false).await?;
     let mut all = SettledSteps::default();
     let is_late = || cx.transport.now_ms().saturating_sub(began) > QUERY_FOR_MS;
-    let start = async || wake::start_waiting(cx, provider).await;
+    let start = starter(cx, provider);
     for (step, settled) in settle_all(cx, &*account, &due, PARALLEL, is_late, &start).await {
         match settled {
             None => all.skipped += 1,

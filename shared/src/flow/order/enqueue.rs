@@ -16,6 +16,7 @@ use crate::flow::{Cx, finalise};
 use futures_channel::oneshot::Sender;
 use futures_util::future::join_all;
 use serde::Serialize;
+use std::cell::Cell;
 
 /// The first and the longest pause between two reads; three seconds in all.
 const READ_PAUSE_MS: u32 = 100;
@@ -124,7 +125,7 @@ pub async fn submit_and_report<T: Transport>(
     job: JobId,
     outcome_tx: Sender<Option<SubmitOutcome>>,
 ) {
-    let mut outcome_tx = Some(outcome_tx);
+    let outcome_tx = Cell::new(Some(outcome_tx));
     let report = |progress: Progress<'_>| {
         let outcome = match progress {
             Progress::Claimed(claimed) if claimed.iter().any(|step| step.attempt.job == job) => {
@@ -140,7 +141,7 @@ pub async fn submit_and_report<T: Transport>(
             let _ = outcome_tx.send(outcome);
         }
     };
-    round::submit_waiting_logged(cx, provider, report).await;
+    round::submit_waiting_logged(cx, provider, &report).await;
 }
 
 /// The job after its round: by the outcome, else as the database has it.

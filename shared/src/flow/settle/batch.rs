@@ -1,7 +1,7 @@
 //! Settles the steps that the database reports as due, several in parallel.
 
 use super::lost;
-use super::task::{self, Settled, SubmittedTask, Witness};
+use super::task::{self, OnSlotFreed, Settled, SubmittedTask, Witness};
 use crate::core::error::ApiError;
 use crate::core::provider::Asynchronous;
 use crate::core::transport::Transport;
@@ -20,7 +20,7 @@ pub async fn settle_all<'s, T: Transport>(
     due: &'s [DueStep],
     parallel: usize,
     is_late: impl Fn() -> bool,
-    on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) -> Vec<(&'s DueStep, Option<Settled>)> {
     let settled = stream::iter(due).map(async |step| {
         if is_late() {
@@ -40,7 +40,7 @@ async fn settle<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
     step: &DueStep,
-    on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
     let witness = if step.due == Due::Inbox { Witness::Webhook } else { Witness::Recorded };
     match (step.due, &step.task_id, &step.output) {

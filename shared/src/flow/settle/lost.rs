@@ -2,8 +2,7 @@
 //! submitted twice. If the provider has no such list, only a webhook or the deadline settles the
 //! step.
 
-use super::task::{self, Settled, SubmittedTask, Witness};
-use crate::core::error::ApiError;
+use super::task::{self, OnSlotFreed, Settled, SubmittedTask, Witness};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::Asynchronous;
 use crate::core::transport::Transport;
@@ -32,7 +31,7 @@ pub async fn find_and_settle<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
     step: &DueStep,
-    on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
     let detail = json!({"job_id": step.attempt.job, "provider": account.name()});
     match search(cx, account, step).await {

@@ -17,7 +17,7 @@ use crate::db::step::{
     RequeueOutcome, StartedOutcome,
 };
 use crate::flow::{Cx, finalise, lease, provider_cancel, store};
-use futures_util::future::join;
+use futures_util::future::{LocalBoxFuture, join};
 use serde_json::{Value, json};
 
 /// A task to settle.
@@ -70,13 +70,17 @@ impl Settled {
     }
 }
 
+/// Starts waiting steps when a step gives its slot back. A trait object, so that a function carries
+/// the code of a settle once.
+pub type OnSlotFreed<'a> = dyn Fn() -> LocalBoxFuture<'a, Result<(), ApiError>> + 'a;
+
 /// Queries `task` and acts on the answer. Calls `on_slot_freed` when the step gives its slot back
 /// while its result is still being copied.
 pub async fn settle<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
     task: &SubmittedTask<'_>,
-    on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
     let answer = cx.transport.send(account.build_query(task.task_id)).await;
     let parsed = account.parse_query(&answer);
@@ -180,7 +184,7 @@ async fn deliver<T: Transport>(
     account: &dyn Asynchronous,
     task: &SubmittedTask<'_>,
     outputs: &[Output],
-    on_slot_freed: &impl AsyncFn() -> Result<(), ApiError>,
+    on_slot_freed: &OnSlotFreed<'_>,
 ) -> Result<Settled, DbError> {
     let output = json!({"files": outputs});
     let done = finalise::done(cx, task.attempt, task.task_id, &output).await?;

@@ -3,7 +3,7 @@
 //! Recording changes no job. The queue message is a hint that may be lost, doubled or late; the
 //! sweep finds the same work in the database.
 
-use super::task::{Settled, SubmittedTask, Witness, settle};
+use super::task::{OnSlotFreed, Settled, SubmittedTask, Witness, settle};
 use crate::core::digest::sha256_hex;
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Run, Step};
@@ -41,12 +41,12 @@ pub async fn record<T: Transport>(
     signature: &Signature,
     raw: &str,
 ) -> Result<(), ApiError> {
-    let account = provider::asynchronous(provider, cx.config)?;
-    if !account.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
+    let reader = provider::webhook_reader(provider, cx.config)?;
+    if !reader.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
         return Err(ApiError::unauthorized());
     }
     let body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
-    let task_id = account.webhook_task_id(&body);
+    let task_id = reader.task_id(&body);
     let Attempt { job, step, run } = attempt;
     // The key includes the address: the same body at another step's address is another webhook. A
     // signed webhook keeps its id over all deliveries.
@@ -80,7 +80,7 @@ pub async fn record<T: Transport>(
 pub async fn consume<T: Transport>(
     cx: &Cx<'_, T>,
     hint: &WebhookHint,
-    start_waiting: &impl AsyncFn() -> Result<(), ApiError>,
+    start_waiting: &OnSlotFreed<'_>,
 ) -> Result<(), ApiError> {
     let account = provider::asynchronous(&hint.provider, cx.config)?;
     let Some(step) = cx.db().step_get_v1(hint.job, hint.step).await? else {

@@ -18,7 +18,6 @@ use crate::flow::settle::task::{self, SubmittedTask, Witness};
 use crate::flow::{Cx, finalise, provider_cancel};
 use futures_util::future::{LocalBoxFuture, join_all};
 use serde_json::json;
-use std::cell::RefCell;
 
 /// Steps per round, claimed and submitted in parallel; the platform allows six open connections.
 const ROUND: u32 = 5;
@@ -79,33 +78,40 @@ pub enum Progress<'a> {
 pub async fn submit_waiting<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
-    progress: impl FnMut(Progress<'_>),
 ) -> Result<Vec<SubmittedStep>, ApiError> {
-    submit_waiting_within(cx, provider, BUDGET_MS, progress).await
+    submit_waiting_within(cx, provider, BUDGET_MS, &|_| {}).await
 }
 
 /// Does the same for a caller to whom an error means nothing: logs it.
 pub async fn submit_waiting_logged<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
-    progress: impl FnMut(Progress<'_>),
+    report: &dyn Fn(Progress<'_>),
 ) {
-    if let Err(error) = submit_waiting(cx, provider, progress).await {
+    if let Err(error) = submit_waiting_within(cx, provider, BUDGET_MS, report).await {
         cx.log_error("submit_error", &error, json!({"provider": provider}));
     }
 }
 
-/// Does the same for a caller that must answer soon: no round begins after `budget_ms`.
+/// Returns what [`crate::flow::settle`] calls when a step gives its slot back: it submits the
+/// provider's waiting steps.
+pub fn starter<'a, T: Transport>(
+    cx: &'a Cx<'_, T>,
+    provider: &'a str,
+) -> impl Fn() -> LocalBoxFuture<'a, Result<(), ApiError>> {
+    move || Box::pin(async move { submit_waiting(cx, provider).await.map(drop) })
+}
+
+/// Does the same for a caller that must answer soon: no round begins after `budget_ms`. The
+/// `report` is a trait object, so that a function carries this code once.
 pub async fn submit_waiting_within<T: Transport>(
     cx: &Cx<'_, T>,
     provider: &str,
     budget_ms: u64,
-    progress: impl FnMut(Progress<'_>),
+    report: &dyn Fn(Progress<'_>),
 ) -> Result<Vec<SubmittedStep>, ApiError> {
     let context = SubmitContext::new(cx, provider)?;
     let began = cx.transport.now_ms();
-    let progress = RefCell::new(progress);
-    let report = |what: Progress<'_>| (progress.borrow_mut())(what);
     let mut all = Vec::new();
     loop {
         let claimed = cx.db().step_claim_v1(provider, ROUND).await?;
@@ -268,14 +274,6 @@ async fn requeue<T: Transport>(
     })
 }
 
-/// Boxed, because a submitted step may be settled at once, which submits more steps.
-fn boxed<'a, T: Transport>(
-    cx: &'a Cx<'_, T>,
-    provider: &'a str,
-) -> LocalBoxFuture<'a, Result<(), ApiError>> {
-    Box::pin(async move { submit_waiting(cx, provider, |_| {}).await.map(drop) })
-}
-
 /// Settles the tasks whose webhook came before they were recorded. Returns whether any was settled.
 async fn settle_early<T: Transport>(
     cx: &Cx<'_, T>,
@@ -295,7 +293,7 @@ async fn settle_early<T: Transport>(
             witness: Witness::Recorded,
             is_current: true,
         };
-        match task::settle(cx, account, &task, &|| boxed(cx, account.name())).await {
+        match task::settle(cx, account, &task, &starter(cx, account.name())).await {
             Ok(settled) => has_settled |= !settled.is_open(),
             Err(error) => {
                 let detail = json!({"job_id": step.attempt.job});

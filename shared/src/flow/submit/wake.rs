@@ -23,7 +23,7 @@ pub async fn send_hint<T: Transport>(cx: &Cx<'_, T>, provider: &str, delay_ms: u
 /// Starts the waiting steps of a provider, for instance after a slot became free.
 pub async fn start_waiting<T: Transport>(cx: &Cx<'_, T>, provider: &str) -> Result<(), ApiError> {
     if provider::hint_queue(provider).is_none() {
-        return round::submit_waiting(cx, provider, |_| {}).await.map(drop);
+        return round::submit_waiting(cx, provider).await.map(drop);
     }
     if cx.db().steps_waiting_v1(provider).await?.may_start > 0 {
         send_hint(cx, provider, 0).await;

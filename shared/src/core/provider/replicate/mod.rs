@@ -10,7 +10,7 @@ pub mod try_on;
 
 use super::{
     Accepted, Asynchronous, ListedTask, Output, Parsed, SubmitDetails, SubmitError, TaskAnswer,
-    TaskPage,
+    TaskPage, WebhookReader,
 };
 use crate::core::config::Config;
 use crate::core::error::ApiError;
@@ -167,14 +167,16 @@ impl Asynchronous for ReplicateAccount<'_> {
         };
         Parsed::ok(Some(TaskPage { tasks, next }))
     }
+}
 
+impl WebhookReader for ReplicateAccount<'_> {
     fn is_authentic(&self, signature: &Signature, raw: &str, now_s: u64) -> Result<bool, ApiError> {
         let Some(secret) = self.webhook_secret else { return Ok(true) };
         let verified = signature::verify(secret, signature, raw, now_s);
         verified.ok_or_else(|| ApiError::misconfigured("REPLICATE_WEBHOOK_SECRET"))
     }
 
-    fn webhook_task_id(&self, body: &Value) -> Option<String> {
+    fn task_id(&self, body: &Value) -> Option<String> {
         id_of(body)
     }
 }

@@ -325,11 +325,8 @@ fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
 
 #[test]
 fn a_webhook_names_its_prediction() {
-    assert_eq!(
-        ACCOUNT.webhook_task_id(&json!({"id": "p1", "status": "succeeded"})).as_deref(),
-        Some("p1")
-    );
+    assert_eq!(ACCOUNT.task_id(&json!({"id": "p1", "status": "succeeded"})).as_deref(), Some("p1"));
     for odd in [json!(null), json!({}), json!({"id": 7}), json!({"id": "a/b"})] {
-        assert_eq!(ACCOUNT.webhook_task_id(&odd), None, "{odd}");
+        assert_eq!(ACCOUNT.task_id(&odd), None, "{odd}");
     }
 }

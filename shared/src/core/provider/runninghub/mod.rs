@@ -6,7 +6,9 @@
 pub mod apps;
 pub mod codes;
 
-use super::{Accepted, Asynchronous, Output, Parsed, SubmitDetails, SubmitError, TaskAnswer};
+use super::{
+    Accepted, Asynchronous, Output, Parsed, SubmitDetails, SubmitError, TaskAnswer, WebhookReader,
+};
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
@@ -120,9 +122,11 @@ impl Asynchronous for RunningHubAccount<'_> {
             },
         }
     }
+}
 
+impl WebhookReader for RunningHubAccount<'_> {
     /// `eventData` is an object, or the same as JSON text.
-    fn webhook_task_id(&self, body: &Value) -> Option<String> {
+    fn task_id(&self, body: &Value) -> Option<String> {
         let inner = match body.get("eventData") {
             Some(Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
             Some(data) => data.clone(),

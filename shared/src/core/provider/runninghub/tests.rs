@@ -3,7 +3,7 @@
 use super::{RunningHubAccount, codes};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::{
-    Accepted, Asynchronous as _, Output, SubmitDetails, SubmitError, TaskAnswer,
+    Accepted, Asynchronous as _, Output, SubmitDetails, SubmitError, TaskAnswer, WebhookReader as _,
 };
 use crate::core::transport::{HttpResponse, HttpResult, TransportError};
 use serde_json::{Value, json};
@@ -295,11 +295,7 @@ fn a_webhook_names_its_task_in_either_form() {
         json!({"event": "TASK_END", "eventData": "{\"taskId\":\"1990123456789012345\"}"}),
     ];
     for body in bodies {
-        assert_eq!(
-            ACCOUNT.webhook_task_id(&body).as_deref(),
-            Some("1990123456789012345"),
-            "{body}"
-        );
+        assert_eq!(ACCOUNT.task_id(&body).as_deref(), Some("1990123456789012345"), "{body}");
     }
-    assert_eq!(ACCOUNT.webhook_task_id(&json!({"eventData": "not json"})), None);
+    assert_eq!(ACCOUNT.task_id(&json!({"eventData": "not json"})), None);
 }
