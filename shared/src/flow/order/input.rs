@@ -54,14 +54,14 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
         timeout_ms: INFO_MS,
     };
     match cx.transport.send(request).await {
-        Ok(response) => match presence(&response) {
-            Presence::Yes => Ok(()),
-            Presence::No => {
+        Ok(response) => match input_lookup(&response) {
+            InputLookup::Found => Ok(()),
+            InputLookup::Missing => {
                 Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
             }
-            Presence::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
+            InputLookup::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
                 .with_internal(format!("storage answered {}", response.status))),
-            Presence::Inconclusive => {
+            InputLookup::Inconclusive => {
                 Err(ApiError::upstream(format!("storage answered {}", response.status)))
             }
         },
@@ -73,16 +73,16 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
 
 /// What storage answers about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    Yes,
+enum InputLookup {
+    Found,
     /// No object has this name: a retry changes nothing.
-    No,
+    Missing,
     KeyRefused,
     Inconclusive,
 }
 
 /// Storage answers nearly everything with 400; the body holds the status that it means.
-fn presence(response: &HttpResponse) -> Presence {
+fn input_lookup(response: &HttpResponse) -> InputLookup {
     let body = response.json();
     let inner = match body.get("statusCode") {
         Some(Value::String(text)) => text.parse().ok(),
@@ -94,26 +94,26 @@ fn presence(response: &HttpResponse) -> Presence {
     let code =
         body.get("code").or_else(|| body.get("error")).and_then(Value::as_str).unwrap_or_default();
     match meant {
-        200..=299 => Presence::Yes,
-        401 => Presence::KeyRefused,
+        200..=299 => InputLookup::Found,
+        401 => InputLookup::KeyRefused,
         400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => {
-            Presence::KeyRefused
+            InputLookup::KeyRefused
         }
-        408 | 425 | 429 => Presence::Inconclusive,
-        400..=499 => Presence::No,
-        _ => Presence::Inconclusive,
+        408 | 425 | 429 => InputLookup::Inconclusive,
+        400..=499 => InputLookup::Missing,
+        _ => InputLookup::Inconclusive,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Presence, presence};
+    use super::{InputLookup, input_lookup};
     use crate::core::transport::HttpResponse;
 
     #[test]
     fn only_an_outage_is_inconclusive() {
-        let presence = |status, body: &str| {
-            presence(&HttpResponse { status, headers: Vec::new(), body: body.into() })
+        let input_lookup = |status, body: &str| {
+            input_lookup(&HttpResponse { status, headers: Vec::new(), body: body.into() })
         };
         let says = |status: &str, code: &str| {
             format!(r#"{{"statusCode":"{status}","code":"{code}","message":"404"}}"#)
@@ -135,7 +135,7 @@ mod tests {
             (414, String::new()),
             (422, String::new()),
         ] {
-            assert_eq!(presence(status, &body), Presence::No, "{status} {body}");
+            assert_eq!(input_lookup(status, &body), InputLookup::Missing, "{status} {body}");
         }
         for (status, body) in [
             (500, String::new()),
@@ -149,15 +149,15 @@ mod tests {
             (400, says("429", "TooManyRequests")),
             (302, String::new()),
         ] {
-            assert_eq!(presence(status, &body), Presence::Inconclusive, "{status} {body}");
+            assert_eq!(input_lookup(status, &body), InputLookup::Inconclusive, "{status} {body}");
         }
         for (status, body) in [
             (401, String::new()),
             (403, says("403", "InvalidJWT")),
             (400, says("403", "InvalidJWT")),
         ] {
-            assert_eq!(presence(status, &body), Presence::KeyRefused, "{status} {body}");
+            assert_eq!(input_lookup(status, &body), InputLookup::KeyRefused, "{status} {body}");
         }
-        assert_eq!(presence(200, "{}"), Presence::Yes);
+        assert_eq!(input_lookup(200, "{}"), InputLookup::Found);
     }
 }
