@@ -1,11 +1,11 @@
 /** @param {string} tool @param {string} [family] @returns {Endpoints} */
 export function endpoints(tool: string, family?: string): Endpoints;
 /**
- * @param {import("@supabase/supabase-js").SupabaseClient<any, any, any>} supabase
+ * @param {SupabaseClient} supabase
  * @param {Options} [options]
  * @returns {Jobs}
  */
-export function createJobs(supabase: import("@supabase/supabase-js").SupabaseClient<any, any, any>, options?: Options): Jobs;
+export function createJobs(supabase: SupabaseClient, options?: Options): Jobs;
 /** What went wrong: the `code` of the API (or of the failed job) and every field of its answer. */
 export class JobError extends Error {
     /**
@@ -19,6 +19,7 @@ export class JobError extends Error {
     status: number;
     details: Record<string, any>;
 }
+export type SupabaseClient = import("@supabase/supabase-js").SupabaseClient<any, any, any>;
 export type State = "uploading" | "waiting" | "running" | "done" | "failed" | "cancelled";
 /**
  * What is known of a job.

@@ -9,6 +9,8 @@
 //
 // It never charges, counts or decides anything: the functions do.
 
+/** @typedef {import("@supabase/supabase-js").SupabaseClient<any, any, any>} SupabaseClient */
+
 /** @typedef {"uploading" | "waiting" | "running" | "done" | "failed" | "cancelled"} State */
 
 /**
@@ -139,7 +141,7 @@ export class JobError extends Error {
 
 /** Calls the functions, the database and the storage as the signed-in user. */
 class Connection {
-  /** @param {import("@supabase/supabase-js").SupabaseClient<any, any, any>} supabase */
+  /** @param {SupabaseClient} supabase */
   constructor(supabase, /** @type {Options} */ options) {
     this.supabase = supabase;
     this.project = /** @type {any} */ (supabase);
@@ -468,7 +470,7 @@ class Follower {
 }
 
 /**
- * @param {import("@supabase/supabase-js").SupabaseClient<any, any, any>} supabase
+ * @param {SupabaseClient} supabase
  * @param {Options} [options]
  * @returns {Jobs}
  */
