@@ -16,9 +16,8 @@ const PARALLEL: usize = 2;
 const PROFILE: &str = "release";
 
 /// What worker-build would pass, but without the names of all functions: they are a tenth of the
-/// upload, and a panic says
-/// its file and line without them. The features are those that the compiler uses; workerd knows
-/// them all.
+/// upload, and a panic says its file and line without them. The features are those that the
+/// compiler uses; workerd knows them all.
 const WASM_OPT: [&str; 9] = [
     "-Os",
     "--strip-debug",
@@ -103,8 +102,8 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
 }
 
 /// Cargo tells the members of two checkouts apart by nothing but their files' times: what the other
-/// one compiled may pass for
-/// ours. Without the shared crate, all that needs it is compiled anew; the dependencies stay.
+/// one compiled may pass for ours. Without the shared crate, all that needs it is compiled anew;
+/// the dependencies stay.
 fn forget_another_checkout(profile: &str) -> Result<()> {
     let owner = paths::target_wasm().join("checkout");
     let root = paths::root().to_string_lossy().into_owned();

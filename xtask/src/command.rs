@@ -51,8 +51,7 @@ pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::paths::root()).args(args);
     // What the `cargo` that runs us says of this package is nobody else's; build scripts that look
-    // at it would run again, and
-    // with them half of the dependencies be compiled anew.
+    // at it would run again, and with them half of the dependencies be compiled anew.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"]
             .iter()

@@ -1,5 +1,5 @@
-//! The local project's secrets and users: made at the first start, kept in `.local/keys.json`.
-//! Never used outside it.
+//! The local project's secrets and users. The first start makes them and keeps them in
+//! `.local/keys.json`; nothing outside the local project uses them.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 /// Everything that a Supabase project and our own configuration would keep secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Keys {
+pub struct LocalKeys {
     pub jwt_secret: String,
     pub anon_key: String,
     pub service_role_key: String,
@@ -29,7 +29,7 @@ pub struct Keys {
 
 /// A user that the local front door lets sign in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct User {
+pub struct LocalUser {
     pub email: String,
     pub password: String,
     pub id: String,
@@ -37,13 +37,16 @@ pub struct User {
     pub role: String,
 }
 
-impl Keys {
+impl LocalKeys {
     /// Reads `<dir>/keys.json`, making it first where it is missing.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("keys.json");
         if let Ok(text) = std::fs::read_to_string(&path) {
             return serde_json::from_str(&text).with_context(|| {
-                format!("{} is damaged; delete it, a new one is made", path.display())
+                format!(
+                    "{} is damaged: delete it, and the next start makes a new one",
+                    path.display()
+                )
             });
         }
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -59,9 +62,8 @@ impl Keys {
         }
     }
 
-    /// A key set of the project's secret and the ES256 public key: what Supabase gives PostgREST
-    /// after the move to
-    /// asymmetric keys, so that old keys stay good.
+    /// The key set that Supabase gives PostgREST after the move to asymmetric keys: the project's
+    /// secret, so that old keys stay valid, and the ES256 public key.
     pub fn jwks_with_secret(&self) -> Result<String> {
         let key = p256::SecretKey::from_pkcs8_pem(&self.es256_private_pem)?;
         let mut public: Value = serde_json::from_str(&key.public_key().to_jwk_string())?;
@@ -96,7 +98,7 @@ impl Keys {
     }
 }
 
-/// An HS256 token; tests forge theirs with this too.
+/// Makes an HS256 token; tests forge theirs with this too.
 pub fn sign_hs256(secret: &str, claims: &Value) -> String {
     let head = URL_SAFE_NO_PAD.encode(json!({ "alg": "HS256", "typ": "JWT" }).to_string());
     let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
@@ -106,18 +108,24 @@ pub fn sign_hs256(secret: &str, claims: &Value) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-/// As Supabase makes its two legacy keys: ten years, no `sub`, no `aud`.
+/// Makes a key as Supabase makes its two legacy ones: valid for ten years, no `sub`, no `aud`.
 fn project_jwt(secret: &str, role: &str) -> String {
     let issued = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |age| age.as_secs());
-    let claims = json!({ "iss": "supabase", "ref": "local", "role": role, "iat": issued, "exp": issued + 315_360_000 });
+    let claims = json!({
+        "iss": "supabase",
+        "ref": "local",
+        "role": role,
+        "iat": issued,
+        "exp": issued + 315_360_000,
+    });
     sign_hs256(secret, &claims)
 }
 
 /// Five users and two admins.
-pub fn users() -> Vec<User> {
-    let user = |kind: &str, n: u32, suffix: String| User {
+pub fn users() -> Vec<LocalUser> {
+    let user = |kind: &str, n: u32, suffix: String| LocalUser {
         email: format!("{kind}{n}@example.com"),
         password: "password-1234".into(),
         id: format!("00000000-0000-4000-8000-{suffix:0>12}"),

@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 
 /// The checkout that Cargo runs this for, else the one it was built from: two checkouts that share
-/// a target folder share
-/// this program too.
+/// a target folder share this program too.
 pub fn root() -> PathBuf {
     let built_from = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut path = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(built_from, PathBuf::from);

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::command::run_quiet;
-use crate::process::{Process, Spec};
+use crate::process::{Process, ProcessSpec};
 use crate::{keys, migration, paths};
 
 /// How to start it.
@@ -71,7 +71,7 @@ impl Postgres {
             std::os::unix::fs::chown(&home, Some(user), Some(group))?;
         }
         let data = home.join("data");
-        let mut process = Process::spawn(Spec {
+        let mut process = Process::spawn(ProcessSpec {
             name: "postgres",
             program: "/bin/sh".into(),
             args: command_line(&bin, &data, &options),
@@ -215,8 +215,7 @@ fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
 }
 
 /// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home
-/// folder), so for that
-/// one the files are copied once to the temporary folder.
+/// folder), so for that one the files are copied once to the temporary folder.
 fn native(for_other_user: bool) -> Result<PathBuf> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let platform = match (os, arch) {

@@ -1,9 +1,8 @@
 //! Background processes that cannot outlive their owner.
 //!
 //! Each runs in its own process group with a watcher beside it that reads from a pipe whose other
-//! end we hold: however we
-//! end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher stops the whole group. Never
-//! restarts anything.
+//! end we hold: however we end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher
+//! stops the whole group. Never restarts anything.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -30,7 +29,7 @@ exec "$@" </dev/null
 "#;
 
 /// What to run and how to stop it.
-pub struct Spec {
+pub struct ProcessSpec {
     pub name: &'static str,
     pub program: PathBuf,
     pub args: Vec<OsString>,
@@ -52,7 +51,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn spawn(spec: Spec) -> Result<Self> {
+    pub fn spawn(spec: ProcessSpec) -> Result<Self> {
         let log = File::create(&spec.log)
             .with_context(|| format!("{}: cannot write {}", spec.name, spec.log.display()))?;
         let mut command = Command::new("/bin/sh");

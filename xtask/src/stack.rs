@@ -2,8 +2,7 @@
 //! stand-ins, and every function.
 //!
 //! Dropping a [`Stack`] stops all of it. Two stacks live side by side on different port bases and
-//! state folders. It
-//! never talks to anything outside this machine.
+//! state folders. It never talks to anything outside this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::command::say;
-use crate::keys::{Keys, User};
+use crate::keys::{LocalKeys, LocalUser};
 use crate::postgres::{self, Postgres};
-use crate::process::{Process, Spec};
+use crate::process::{Process, ProcessSpec};
 use crate::workers::{self, PORT_CONTROL, PORT_WORKERS};
 use crate::{build, keys, paths, tools};
 
@@ -132,14 +131,14 @@ pub struct StackInfo {
     pub providers_url: String,
     /// The schema of our tables and RPCs, which PostgREST exposes beside `public`.
     pub schema: String,
-    pub users: Vec<User>,
+    pub users: Vec<LocalUser>,
 }
 
 /// A running stack.
 pub struct Stack {
     options: StackOptions,
     info: StackInfo,
-    keys: Keys,
+    keys: LocalKeys,
     // Stopped in this order.
     workers: Process,
     front: Process,
@@ -158,7 +157,7 @@ impl Stack {
             build::stand_ins()?;
             build::functions(&build::all_with(&options.extra_functions)?)?;
         }
-        let keys = Keys::load(&paths::local())?;
+        let keys = LocalKeys::load(&paths::local())?;
         let base = options.port_base;
         let postgres = Postgres::start(postgres::Options {
             port: base + PORT_POSTGRES,
@@ -184,7 +183,7 @@ impl Stack {
     }
 
     /// All keys, also those that no client needs (webhook secrets, publishable and secret key).
-    pub fn keys(&self) -> &Keys {
+    pub fn keys(&self) -> &LocalKeys {
         &self.keys
     }
 
@@ -278,7 +277,7 @@ pub fn write_info(dir: &Path, info: &StackInfo) -> Result<()> {
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn info(base: u16, keys: &Keys, db_url: String) -> StackInfo {
+fn info(base: u16, keys: &LocalKeys, db_url: String) -> StackInfo {
     let url = format!("http://127.0.0.1:{}", base + PORT_ORIGIN);
     StackInfo {
         functions_url: format!("{url}/functions/v1"),
@@ -310,7 +309,7 @@ async fn listens(port: u16) -> bool {
     tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
 }
 
-async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
+async fn start_rest(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
     let base = options.port_base;
     let env = [
         (
@@ -332,7 +331,7 @@ async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
         ("RUST_BACKTRACE", "0".into()),
         ("NO_COLOR", "1".into()),
     ];
-    let mut process = Process::spawn(Spec {
+    let mut process = Process::spawn(ProcessSpec {
         name: "postrust",
         program: tools::postrust(),
         args: Vec::new(),
@@ -347,14 +346,14 @@ async fn start_rest(options: &StackOptions, keys: &Keys) -> Result<Process> {
 }
 
 /// The project's secret; with ES256 a key set that also holds the front door's public key.
-fn rest_jwt_secret(options: &StackOptions, keys: &Keys) -> Result<String> {
+fn rest_jwt_secret(options: &StackOptions, keys: &LocalKeys) -> Result<String> {
     match options.signing {
         Signing::Hs256 => Ok(keys.jwt_secret.clone()),
         Signing::Es256 => keys.jwks_with_secret(),
     }
 }
 
-async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
+async fn start_front(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
     let base = options.port_base;
     let storage = options.state_dir.join("storage");
     // The database is new, so what it knows of stored objects is nothing.
@@ -378,7 +377,7 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
     }
     let path = options.state_dir.join("stand-ins.json");
     std::fs::write(&path, config.to_string())?;
-    let mut process = Process::spawn(Spec {
+    let mut process = Process::spawn(ProcessSpec {
         name: "stand-ins",
         program: build::stand_ins_binary(),
         args: vec!["--config".into(), path.into()],
@@ -394,7 +393,7 @@ async fn start_front(options: &StackOptions, keys: &Keys) -> Result<Process> {
     Ok(process)
 }
 
-async fn start_workers(options: &StackOptions, keys: &Keys) -> Result<Process> {
+async fn start_workers(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
     let base = options.port_base;
     let config = workers::config(&workers::Local {
         port_base: base,
@@ -406,7 +405,7 @@ async fn start_workers(options: &StackOptions, keys: &Keys) -> Result<Process> {
     })?;
     let path = options.state_dir.join("workers.json");
     std::fs::write(&path, config.to_string())?;
-    let mut process = Process::spawn(Spec {
+    let mut process = Process::spawn(ProcessSpec {
         name: "workers",
         program: paths::node_bin("node"),
         args: vec![script().into(), path.into()],

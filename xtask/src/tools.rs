@@ -1,7 +1,6 @@
 //! `cargo xtask setup`: everything that building and the local stack need and Cargo.toml cannot
-//! say. Idempotent; what it
-//! installs beside `node_modules` goes to the user's cache, keyed by version, so that a fresh clone
-//! finds it.
+//! say. Idempotent; what it installs beside `node_modules` goes to the user's cache, keyed by
+//! version, so that a fresh clone finds it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -192,7 +191,8 @@ fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
     };
     say(format_args!("{error}"));
     let step = format!(
-        "{name} {version}: again with the newest compatible dependencies, as its own lock file did not install"
+        "{name} {version}: retry with the newest compatible dependencies, \
+         as its own lock file did not install"
     );
     run(&step, &mut install(&[]), advice)
 }
@@ -217,7 +217,8 @@ fn wasm_target() -> Result<()> {
     say(format_args!("{error}"));
     debian_toolchain().with_context(|| {
         format!(
-            "no {WASM_TARGET}: neither rustup nor Debian could provide it; install it and run `cargo xtask setup` again"
+            "no {WASM_TARGET}: neither rustup nor Debian could provide it; \
+             install it and rerun `cargo xtask setup`"
         )
     })
 }

@@ -11,12 +11,12 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::function::{self, Assets, Function};
-use crate::keys::Keys;
+use crate::keys::LocalKeys;
 
 /// What the local values are made from.
 pub struct Local<'a> {
     pub port_base: u16,
-    pub keys: &'a Keys,
+    pub keys: &'a LocalKeys,
     pub state_dir: &'a Path,
     pub cron: bool,
     /// Folders of test-only functions, beside those of `functions/`.
@@ -114,7 +114,10 @@ fn assets(assets: &Assets) -> Value {
     json!({
         "directory": crate::paths::root().join(&assets.directory),
         "binding": assets.binding,
-        "routerConfig": { "has_user_worker": true, "invoke_user_worker_ahead_of_assets": assets.run_worker_first },
+        "routerConfig": {
+            "has_user_worker": true,
+            "invoke_user_worker_ahead_of_assets": assets.run_worker_first,
+        },
     })
 }
 

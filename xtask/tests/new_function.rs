@@ -1,6 +1,5 @@
 //! Adding a tool to a copy of the checkout: what `cargo xtask new-function` writes, and what a
-//! person
-//! still has to.
+//! person still has to.
 
 use std::collections::BTreeSet;
 use std::path::Path;

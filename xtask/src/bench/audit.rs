@@ -1,6 +1,5 @@
-//! What the audit of a pass, the admin's list of offences and a user's page cost beside 500,000
-//! jobs
-//! and a ledger of 600,000 entries.
+//! Measures the audit of a sweep, the admin's list of violations and a user's page beside 500,000
+//! jobs and a ledger of 600,000 entries.
 
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use tokio_postgres::Client;
 use super::Bench;
 use crate::postgres;
 
-/// Triggers off: the rows agree, and what nobody changed is nobody's to audit.
+/// Written with the triggers off: the rows agree, and none of them waits for an audit.
 const TOWN: &str = "
 set session_replication_role = replica;
 insert into credit_entries (user_id, kind, amount, balance_after, created_at)
@@ -45,13 +44,13 @@ on conflict (user_id) do update set balance = excluded.balance;
 set session_replication_role = origin;
 ";
 
-const OFFENCES: &str = "
+const VIOLATIONS: &str = "
 update jobs
 set credits_charged = credits_charged - 1
 where id in (select md5('job ' || n)::uuid from generate_series(1, 100) n);
 ";
 
-/// Steps 1 to 7 of 150 sets of cards: what the shown user waits for.
+/// The measured user waits for 150 sets of seven cards.
 const CARDS: &str = "
 insert into jobs (tool, user_id, status, total_steps, deadline_at, expires_at, request_hash)
 select 'create-generation-job-banana', md5('user 1')::uuid, 'queued', 7,
@@ -97,13 +96,16 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         let name = format!("a pass's report, {jobs} jobs changed since the last");
         timed(&client, &name, END, &touched(jobs)).await?;
     }
-    // Until nothing is left.
+    // Audits until nothing is listed.
     client.batch_execute("select unstuck_private.audit('1 minute')").await?;
-    client.batch_execute(OFFENCES).await?;
+    client.batch_execute(VIOLATIONS).await?;
     client.batch_execute(END).await?;
-    ensure!(count(&client, "select count(*) from violations_found").await? == 100, "100 offences");
+    ensure!(
+        count(&client, "select count(*) from violations_found").await? == 100,
+        "100 violations"
+    );
     client.batch_execute(AS_ADMIN).await?;
-    timed(&client, "the admin's list, 100 offences", LIST, "").await?;
+    timed(&client, "the admin's list, 100 violations", LIST, "").await?;
     let hundred = format!("reset role; {} {AS_ADMIN}", touched(100));
     timed(&client, "the same, 100 jobs changed since the last audit", LIST, &hundred).await?;
     client.batch_execute("reset role").await?;
@@ -120,7 +122,7 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A change of that many jobs all over the table.
+/// Changes that many jobs all over the table and changes them back.
 fn touched(jobs: i32) -> String {
     format!(
         "update jobs set credits_refunded = 1 - credits_refunded, credits_charged = 60

@@ -1,6 +1,5 @@
-//! 100 jobs of 5 cards through the whole local stack, crons off: the time they take beside the
-//! ideal, which is tasks × the
-//! provider's time ÷ its limit.
+//! Runs 100 jobs of 5 cards through the whole local stack, without crons, and compares the time
+//! with the ideal: cards × the provider's time ÷ its limit.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::keys::User;
+use crate::keys::LocalUser;
 use crate::stack::{Stack, StackOptions};
 use crate::tools;
 
@@ -44,7 +43,8 @@ pub(super) async fn run() -> Result<()> {
     let limit = u32::try_from(limit)?;
     let ideal = Duration::from_millis(WORK_MS) * u32::try_from(JOBS * CARDS)? / limit;
     println!(
-        "{JOBS} jobs of {CARDS} cards, {WORK_MS} ms each at the provider, {limit} at a time: {ideal:.0?} at best"
+        "{JOBS} jobs of {CARDS} cards, {WORK_MS} ms each at the provider, {limit} at a time: \
+         {ideal:.0?} at best"
     );
 
     let began = Instant::now();
@@ -72,8 +72,8 @@ pub(super) async fn run() -> Result<()> {
     Ok(())
 }
 
-/// Signed in, with credits and a product image; the token and the image's URL.
-async fn buyer(stack: &Stack, http: &Client, user: &User) -> Result<(String, String)> {
+/// Signs a user in, grants credits and uploads a product image; the token and the image's URL.
+async fn buyer(stack: &Stack, http: &Client, user: &LocalUser) -> Result<(String, String)> {
     let info = stack.info();
     let credentials = json!({ "email": user.email, "password": user.password });
     let request = http
@@ -83,7 +83,9 @@ async fn buyer(stack: &Stack, http: &Client, user: &User) -> Result<(String, Str
         request.json(&credentials).send().await?.error_for_status()?.json().await?;
     let token = session["access_token"].as_str().context("a token")?.to_owned();
     let id = Uuid::parse_str(&user.id)?;
-    let grant = "select 1 from unstuck.credit_grant_v1($1::uuid, 100000, 'bench', 'bench ' || $1::uuid::text)";
+    let grant = "
+        select 1
+        from unstuck.credit_grant_v1($1::uuid, 100000, 'bench', 'bench ' || $1::uuid::text)";
     stack.db().await?.query(grant, &[&id]).await?;
     let storage = format!("{}/storage/v1", info.url);
     let path = format!("uploads/{}/bench/product.png", user.id);
@@ -97,7 +99,9 @@ async fn buyer(stack: &Stack, http: &Client, user: &User) -> Result<(String, Str
 
 async fn order(http: &Client, functions_url: &str, token: &str, image_url: &str) -> Result<()> {
     let body = json!({
-        "productName": "Steel bottle", "productImages": [{ "url": image_url }], "selectedCards": [0, 1, 2, 3, 4],
+        "productName": "Steel bottle",
+        "productImages": [{ "url": image_url }],
+        "selectedCards": [0, 1, 2, 3, 4],
     });
     let request = http
         .post(format!("{functions_url}/create-generation-job-banana"))

@@ -1,7 +1,6 @@
-//! `cargo xtask bench <name>`: measurements on a Postgres of their own. Every figure stands beside
-//! a plain transaction that
-//! writes the same rows in the same run, because this hardware is shared and only ratios hold.
-//! Never asserts a time.
+//! `cargo xtask bench <name>` measures on a Postgres of its own. It compares each figure with a
+//! transaction that writes the same rows in the same run: hardware is shared, so only ratios hold.
+//! It never asserts a time.
 
 mod audit;
 mod cards;
@@ -16,7 +15,7 @@ use crate::postgres::{self, Options, Postgres};
 use crate::{paths, stack, tools};
 
 pub async fn run(name: &str) -> Result<()> {
-    // The one that runs everything, workers too.
+    // This one starts the whole stack, workers too.
     if name == "cards" {
         return cards::run().await;
     }
@@ -48,10 +47,13 @@ struct Bench {
 }
 
 impl Bench {
-    /// A fresh database with our schema; its URL. The template must have no connection left while
-    /// it is copied.
+    /// Makes a fresh database with our schema; its URL. Ends the connections to the template, which
+    /// must have none while it is copied.
     async fn database(&self, name: &str) -> Result<String> {
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'template_unstuck'";
+        let end = "
+            select pg_terminate_backend(pid)
+            from pg_stat_activity
+            where datname = 'template_unstuck'";
         self.admin.batch_execute(end).await?;
         self.admin.batch_execute(&format!("drop database if exists {name} with (force)")).await?;
         self.admin

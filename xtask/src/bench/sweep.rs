@@ -1,6 +1,5 @@
-//! How long one sweep takes for 1,000, 10,000 and 100,000 stale jobs with refunds, and beside it
-//! one plain transaction that
-//! writes the same rows to the same tables, triggers included.
+//! Measures one sweep of 1,000, 10,000 and 100,000 stale jobs with refunds beside one plain
+//! transaction that writes the same rows to the same tables, triggers included.
 
 use std::time::Instant;
 
@@ -11,26 +10,49 @@ use super::{Bench, median};
 use crate::postgres;
 
 const STALE: &str = "
-insert into credit_accounts (user_id) select ('00000000-0000-4000-9000-' || lpad(to_hex(g), 12, '0'))::uuid from generate_series(0, $USERS - 1) g;
+insert into credit_accounts (user_id)
+select ('00000000-0000-4000-9000-' || lpad(to_hex(n), 12, '0'))::uuid
+from generate_series(0, 499) n;
 insert into credit_entries (user_id, kind, amount, balance_after)
-  select user_id, 'grant', 100000000, 100000000 from credit_accounts where user_id::text like '00000000-0000-4000-9000-%';
-insert into jobs (tool, user_id, status, credits_charged, request_hash, queued_at, started_at, created_at, deadline_at, expires_at)
-  select 'runninghub-upscaler', ('00000000-0000-4000-9000-' || lpad(to_hex(g % $USERS), 12, '0'))::uuid, 'running', 60, 'h', g.at, g.at + interval '1 min', g.at,
-    g.at + interval '11 min', g.at + interval '20 min'
-  from (select i, now() - interval '40 min' + i * interval '1 ms' from generate_series(1, $JOBS) i) g (g, at);
-insert into job_steps (job_id, step, status, provider, run, share, sent_at, started_at, deadline_at)
-  select id, 1, 'running', 'runninghub', 1, 60, started_at, started_at, deadline_at from jobs;
-insert into credit_entries (user_id, job_id, kind, amount, balance_after) select user_id, id, 'debit', -60, 0 from jobs;
-update credit_accounts a set balance = (select sum(amount) from credit_entries e where e.user_id = a.user_id);
+select user_id, 'grant', 100000000, 100000000
+from credit_accounts
+where user_id::text like '00000000-0000-4000-9000-%';
+insert into jobs
+  (tool, user_id, status, credits_charged, request_hash, queued_at, started_at, created_at,
+   deadline_at, expires_at)
+select 'runninghub-upscaler',
+  ('00000000-0000-4000-9000-' || lpad(to_hex(n % 500), 12, '0'))::uuid,
+  'running', 60, 'h', at, at + interval '1 min', at, at + interval '11 min', at + interval '20 min'
+from (
+  select n, now() - interval '40 min' + n * interval '1 ms' as at
+  from generate_series(1, $JOBS) n
+) o;
+insert into job_steps
+  (job_id, step, status, provider, run, share, sent_at, started_at, deadline_at)
+select id, 1, 'running', 'runninghub', 1, 60, started_at, started_at, deadline_at
+from jobs;
+insert into credit_entries (user_id, job_id, kind, amount, balance_after)
+select user_id, id, 'debit', -60, 0
+from jobs;
+update credit_accounts a
+set balance = (select sum(amount) from credit_entries e where e.user_id = a.user_id);
 ";
 
 const PLAIN: &str = "
 begin;
-update job_steps set status = 'failed', error_code = 'TIMEOUT', error_message = 'no result after 29 minutes.', completed_at = now(), lease_until = null, checked_at = null;
-insert into credit_entries (user_id, job_id, kind, amount, balance_after, reason) select user_id, id, 'refund', 60, 1, 'TIMEOUT' from jobs;
-update credit_accounts a set balance = a.balance + t.total from (select user_id, sum(60) as total from jobs group by 1) t where t.user_id = a.user_id;
-update jobs set status = 'failed', error_code = 'TIMEOUT', error_message = 'TIMEOUT: no result after 29 minutes. 60 credits were returned.',
-  credits_refunded = 60, completed_at = now();
+update job_steps
+set status = 'failed', error_code = 'TIMEOUT', error_message = 'no result after 29 minutes.',
+  completed_at = now(), lease_until = null, checked_at = null;
+insert into credit_entries (user_id, job_id, kind, amount, balance_after, reason)
+select user_id, id, 'refund', 60, 1, 'TIMEOUT'
+from jobs;
+update credit_accounts a
+set balance = a.balance + t.total
+from (select user_id, sum(60) as total from jobs group by 1) t
+where t.user_id = a.user_id;
+update jobs
+set status = 'failed', error_code = 'TIMEOUT', credits_refunded = 60, completed_at = now(),
+  error_message = 'TIMEOUT: no result after 29 minutes. 60 credits were returned.';
 commit;
 ";
 
@@ -60,23 +82,22 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
         );
     }
     println!(
-        "medians of three interleaved runs; plain = one transaction that writes the same rows to the same tables"
+        "medians of three interleaved runs; \
+         plain = one transaction that writes the same rows to the same tables"
     );
     Ok(())
 }
 
 async fn stale(bench: &Bench, jobs: i32) -> Result<Client> {
     let client = postgres::connect(&bench.database("bench_sweep").await?).await?;
-    client
-        .batch_execute(&STALE.replace("$USERS", "500").replace("$JOBS", &jobs.to_string()))
-        .await?;
-    // Apart: a vacuum refuses to share a transaction, which is what one batch is.
+    client.batch_execute(&STALE.replace("$JOBS", &jobs.to_string())).await?;
+    // One batch is one transaction, and a vacuum refuses to run in one.
     client.batch_execute("vacuum analyze").await?;
     client.batch_execute("checkpoint").await?;
     Ok(client)
 }
 
-/// One call, or as many as its time budget needs.
+/// Calls `jobs_sweep_v1` until it has cleaned all `jobs`; how many calls, and how many jobs.
 async fn sweep(client: &Client, jobs: i32) -> Result<(u32, i32)> {
     let id: i64 =
         client.query_one("select sweep_id from sweep_begin_v1('bench')", &[]).await?.get(0);

@@ -1,6 +1,6 @@
-//! How large each table is after a year of traffic, with the passes that prune it. A simulated day
-//! writes what a day writes, dated as it would be; then passes run until nothing is left to prune.
-//! The database has the triggers off while a day is written: what is measured is what stays.
+//! Measures how large each table is after a year of traffic and of the passes that prune it. Each
+//! day's rows are written with that day's dates and with the triggers off; then passes run until
+//! nothing is left to prune.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ const JOBS_PER_DAY: i32 = 200;
 const DAYS: i32 = 365;
 const SHOWN: [i32; 5] = [30, 95, 185, 275, 365];
 
-/// One day: `$DAY` of the year, `$JOBS` orders, and what comes with them.
+/// The traffic of day `$DAY` of the year with `$JOBS` orders.
 const TRAFFIC: &str = "
 set session_replication_role = replica;
 create temp table today as
@@ -22,56 +22,95 @@ select gen_random_uuid() as id, md5((n % 2000)::text)::uuid as user_id,
   timestamptz '2030-01-01' + ($DAY + n::float8 / $JOBS) * interval '1 day' as at,
   case when n % 20 = 0 then 'cancelled' when n % 7 = 0 then 'failed' else 'completed' end as status
 from generate_series(0, $JOBS - 1) n;
-insert into unstuck.credit_accounts (user_id) select distinct user_id from today on conflict do nothing;
-insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded, refund_rule, input, request_hash,
-  output_url, queued_at, started_at, created_at, updated_at, deadline_at, expires_at, completed_at)
-select id, 'runninghub-upscaler', user_id, status, 60, case status when 'completed' then 0 else 60 end, 'all',
-  jsonb_build_object('imageUrl', 'https://files.invalid/' || id, 'prompt', repeat('a word ', 40)), md5(id::text),
-  'https://files.invalid/results/' || id, at, at, at, at + interval '5 min', at, at + interval '1 hour', at + interval '5 min'
+insert into unstuck.credit_accounts (user_id)
+select distinct user_id
+from today
+on conflict do nothing;
+insert into unstuck.jobs
+  (id, tool, user_id, status, credits_charged, credits_refunded, refund_rule, input, request_hash,
+   output_url, queued_at, started_at, created_at, updated_at, deadline_at, expires_at,
+   completed_at)
+select id, 'runninghub-upscaler', user_id, status, 60,
+  case status when 'completed' then 0 else 60 end, 'all',
+  jsonb_build_object(
+    'imageUrl', 'https://files.invalid/' || id, 'prompt', repeat('a word ', 40)
+  ),
+  md5(id::text), 'https://files.invalid/results/' || id, at, at, at, at + interval '5 min', at,
+  at + interval '1 hour', at + interval '5 min'
 from today;
-insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, run, share, sent_at, started_at, deadline_at,
-  input, output, output_url, completed_at)
+insert into unstuck.job_steps
+  (job_id, step, status, provider, provider_task_id, run, share, sent_at, started_at, deadline_at,
+   input, output, output_url, completed_at)
 select id, 1, status, 'runninghub', id::text, 1, 60, at, at, at + interval '10 min',
-  jsonb_build_object('body', repeat('a request ', 60)), '{\"files\": 1}', 'https://files.invalid/results/' || id,
-  at + interval '5 min'
+  jsonb_build_object('body', repeat('a request ', 60)), '{\"files\": 1}',
+  'https://files.invalid/results/' || id, at + interval '5 min'
 from today;
 insert into unstuck.job_events (job_id, step, run, at, event, to_status, actor)
-select id, 1, 1, at + e * interval '1 min', 'step_running', 'running', 'worker' from today, generate_series(0, 5) e;
-insert into unstuck.credit_entries (user_id, job_id, kind, amount, balance_after, reason, created_at)
-select user_id, id, 'debit', -60, 1000, 'runninghub-upscaler', at from today
+select id, 1, 1, at + n * interval '1 min', 'step_running', 'running', 'worker'
+from today, generate_series(0, 5) n;
+insert into unstuck.credit_entries
+  (user_id, job_id, kind, amount, balance_after, reason, created_at)
+select user_id, id, 'debit', -60, 1000, 'runninghub-upscaler', at
+from today
 union all
-select user_id, id, 'refund', 60, 1000, 'PROVIDER_FAILED', at from today where status <> 'completed';
-insert into unstuck.webhook_inbox (provider, job_id, step, run, task_id, dedup_key, body, received_at, applied_at)
-select 'runninghub', id, 1, 1, id::text, id || '/' || c, jsonb_build_object('said', repeat('a result ', 60)), at,
-  case when c = 1 then at end
-from today, generate_series(1, 2) c;
+select user_id, id, 'refund', 60, 1000, 'PROVIDER_FAILED', at
+from today
+where status <> 'completed';
+insert into unstuck.webhook_inbox
+  (provider, job_id, step, run, task_id, dedup_key, body, received_at, applied_at)
+select 'runninghub', id, 1, 1, id::text, id || '/' || n,
+  jsonb_build_object('said', repeat('a result ', 60)), at, case when n = 1 then at end
+from today, generate_series(1, 2) n;
 -- Four passes a minute, and a tab that somebody closes.
 insert into unstuck.sweeps (source, started_at, finished_at, stuck, violations)
-select 'cron', t, t, 0, 0
-from generate_series(0, 5759) n, lateral (select timestamptz '2030-01-01' + ($DAY + n / 5760.0) * interval '1 day') m (t);
-insert into unstuck.cancelled_requests (user_id, job_id, at) select user_id, gen_random_uuid(), at from today;
+select 'cron', at, at, 0, 0
+from (
+  select timestamptz '2030-01-01' + ($DAY + n / 5760.0) * interval '1 day' as at
+  from generate_series(0, 5759) n
+) p;
+insert into unstuck.cancelled_requests (user_id, job_id, at)
+select user_id, gen_random_uuid(), at
+from today;
 -- Rows of older clients that were never ordered.
-insert into unstuck.jobs (tool, user_id, status, refund_rule, input, error_code, error_message, created_at, updated_at, deadline_at,
-  expires_at, completed_at)
-select 'runninghub-upscaler', user_id, 'cancelled', 'all', jsonb_build_object('prompt', repeat('a word ', 40)), 'ORPHANED',
-  'ORPHANED: never started.', at, at, at, at, at from today;
+insert into unstuck.jobs
+  (tool, user_id, status, refund_rule, input, error_code, error_message, created_at, updated_at,
+   deadline_at, expires_at, completed_at)
+select 'runninghub-upscaler', user_id, 'cancelled', 'all',
+  jsonb_build_object('prompt', repeat('a word ', 40)), 'ORPHANED', 'ORPHANED: never started.',
+  at, at, at, at, at
+from today;
 insert into unstuck.job_events (job_id, at, event, to_status, actor)
-select id, created_at, 'job_cancelled', 'cancelled', 'sweep' from unstuck.jobs
-where request_hash is null and created_at >= timestamptz '2030-01-01' + $DAY * interval '1 day';
+select id, created_at, 'job_cancelled', 'cancelled', 'sweep'
+from unstuck.jobs
+where request_hash is null
+  and created_at >= timestamptz '2030-01-01' + $DAY * interval '1 day';
 insert into unstuck_private.queue_turns (provider, user_id, served_at)
-select 'runninghub', user_id, max(at) from today group by user_id
+select 'runninghub', user_id, max(at)
+from today
+group by user_id
 on conflict (provider, user_id) do update set served_at = excluded.served_at;
 drop table today;
 set session_replication_role = origin";
 
-const PASS: &str = "select coalesce(sum(pruned), 0)::bigint, string_agg(error, '; ')
+const PASS: &str = "
+select coalesce(sum(pruned), 0)::bigint, string_agg(error, '; ')
 from unstuck_private.prune_old_rows(timestamptz '2030-01-02' + $1 * interval '1 day')";
 
 const SIZES: &str = "
 select n.nspname || '.' || c.relname as name, pg_total_relation_size(c.oid) / 1024 / 1024 as mb,
-  (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I.%I', n.nspname, c.relname), false, true, '')))[1]::text::bigint
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('unstuck', 'unstuck_private') and c.relkind = 'r' order by 1";
+  (
+    xpath(
+      '/row/n/text()',
+      query_to_xml(
+        format('select count(*) as n from %I.%I', n.nspname, c.relname), false, true, ''
+      )
+    )
+  )[1]::text::bigint
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('unstuck', 'unstuck_private')
+  and c.relkind = 'r'
+order by 1";
 
 pub(super) async fn run(bench: &Bench) -> Result<()> {
     let client = postgres::connect(&bench.database("bench_year").await?).await?;
@@ -105,7 +144,8 @@ pub(super) async fn run(bench: &Bench) -> Result<()> {
     }
     print(&shown);
     println!(
-        "{JOBS_PER_DAY} jobs a day; {pruned} rows pruned by {passes} passes, {:.1} ms a pass, the longest {longest_ms:.0} ms",
+        "{JOBS_PER_DAY} jobs a day; {pruned} rows pruned by {passes} passes, {:.1} ms a pass, \
+         the longest {longest_ms:.0} ms",
         pruning_ms / f64::from(passes)
     );
     Ok(())

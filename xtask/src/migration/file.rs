@@ -55,7 +55,8 @@ impl Name {
             || !name.chars().all(letters)
         {
             bail!(
-                "`{name}` is no name for a migration: small letters, digits and _, such as add_retry_delay"
+                "`{name}` is no name for a migration: small letters, digits and _, \
+                 such as add_retry_delay"
             );
         }
         Ok(Self { number, name: name.into() })
@@ -255,7 +256,8 @@ fn whole(file: &str, (path, hash, text): (String, String, String)) -> Result<Par
         Source::new(&path, &text).with_context(|| format!("supabase/migrations/{file}"))?;
     if source.hash() != hash {
         bail!(
-            "supabase/migrations/{file} was edited by hand: its part {path} is not what the command wrote"
+            "supabase/migrations/{file} was edited by hand: \
+             its part {path} is not what the command wrote"
         );
     }
     Ok(Part::Whole(source))

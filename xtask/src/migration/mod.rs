@@ -1,9 +1,8 @@
 //! `cargo xtask migration <name>`: the next numbered migration, made from the SQL that people edit.
 //!
 //! [`text`] knows quoting and words, [`source`] the files of supabase/schemas and their order,
-//! [`file`] what a migration
-//! looks like, [`plan`] what goes into the next one. Those four work on text alone; this file reads
-//! and writes, [`apply`] brings a database up to date.
+//! [`file`] what a migration looks like, [`plan`] what goes into the next one. Those four work on
+//! text alone; this file reads and writes, [`apply`] brings a database up to date.
 
 pub mod apply;
 pub mod file;
@@ -97,8 +96,8 @@ impl Project {
             match migrations.iter().find(|(name, _)| name.file() == *file) {
                 None => bail!("supabase/migrations/{file} is released and is gone: bring it back"),
                 Some((_, text)) if sha256(text) != *hash => bail!(
-                    "supabase/migrations/{file} is released and was changed: bring it back as it was, \
-                     and put the change into a new migration"
+                    "supabase/migrations/{file} is released and was changed: \
+                     bring it back as it was, and put the change into a new migration"
                 ),
                 Some(_) => {}
             }
@@ -133,7 +132,8 @@ impl Project {
             if newest.name != name {
                 bail!(
                     "supabase/migrations/{} is not released yet, so what changed belongs into it: \
-                     `cargo xtask migration {}` makes it again; `cargo xtask migration --freeze` once it is released",
+                     `cargo xtask migration {}` makes it again; \
+                     run `cargo xtask migration --freeze` once it is released",
                     newest.file(),
                     newest.name
                 );

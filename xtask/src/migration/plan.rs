@@ -25,7 +25,7 @@ pub fn migration(
         let parts = sources.iter().cloned().map(Part::Whole).collect();
         Body { parts, ..Body::default() }
     } else {
-        Change::new(known(earlier)?, sources, by_hand).body()?
+        MigrationPlan::new(known(earlier)?, sources, by_hand).body()?
     };
     body.by_hand = by_hand.unwrap_or_default().into();
     if body == Body::default() {
@@ -74,7 +74,7 @@ fn known(earlier: &[(Name, String)]) -> Result<BTreeMap<String, Known>> {
     Ok(known)
 }
 
-struct Change<'a> {
+struct MigrationPlan<'a> {
     known: BTreeMap<String, Known>,
     /// In the order in which they can be created.
     sources: &'a [Source],
@@ -85,18 +85,18 @@ struct Change<'a> {
     again: BTreeSet<String>,
 }
 
-impl<'a> Change<'a> {
+impl<'a> MigrationPlan<'a> {
     fn new(
         known: BTreeMap<String, Known>,
         sources: &'a [Source],
         by_hand: Option<&'a str>,
     ) -> Self {
         let (dropped, again) = (BTreeSet::new(), BTreeSet::new());
-        let mut change = Self { known, sources, by_hand, dropped, again };
-        change.dropped = change.dropped_by_hand();
-        change.dropped.extend(change.dropped_first());
-        while change.hang_on_dropped() {}
-        change
+        let mut plan = Self { known, sources, by_hand, dropped, again };
+        plan.dropped = plan.dropped_by_hand();
+        plan.dropped.extend(plan.dropped_first());
+        while plan.hang_on_dropped() {}
+        plan
     }
 
     /// The source as it was before; under its old path where it moved.

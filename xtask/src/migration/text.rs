@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_body_is_code_and_a_comment_is_prose() {
-        let sql = "create f as $$ a; 'b;' -- c;\n d; $$;\ncomment on f is $c$ It's; so. $c$;\ndo $x$ e; $x$;";
+        let sql = "create f as $$ a; 'b;' -- c;\n d; $$;\n\
+                   comment on f is $c$ It's; so. $c$;\ndo $x$ e; $x$;";
         let code = with_bodies(sql);
         assert_eq!(code.len(), sql.len());
         let lines: Vec<_> = code.lines().map(|line| words(line).join(" ")).collect();
@@ -240,7 +241,8 @@ mod tests {
 
     #[test]
     fn mentions_are_of_our_schemas_and_of_code() {
-        let sql = "create view unstuck.a as select unstuck_private.f(x.b), '' from \"unstuck\".\"c\" x -- unstuck.d
+        let sql = "create view unstuck.a as select unstuck_private.f(x.b), ''
+            from \"unstuck\".\"c\" x -- unstuck.d
             where 'unstuck.e' = $$ unstuck.f $$ and unstuck.jobs.id = auth.uid()";
         let names: Vec<String> = mentions(sql).into_iter().collect();
         assert_eq!(names, ["unstuck.a", "unstuck.c", "unstuck.jobs", "unstuck_private.f"]);
