@@ -1,5 +1,5 @@
-//! Ordering a try-on: paid once, answered at once, whatever the provider does; and the try-on to its
-//! end.
+//! Ordering a try-on: paid once, answered at once, whatever the provider does; and the try-on to
+//! its end.
 
 use serde_json::json;
 use unstuck_tests::assert_has;

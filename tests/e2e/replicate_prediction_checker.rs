@@ -364,8 +364,10 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
         let stuck = try_on.until_at_work(world, 2).await;
         overdue(world, try_on.job).await;
         let admin = world.admin(1).await;
-        let args = json!({ "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": try_on.job,
-            "p_charge": false, "p_new_job_id": Uuid::new_v4() });
+        let args = json!({
+            "p_actor": admin.id, "p_table": "replicate_tasks", "p_job_id": try_on.job,
+            "p_charge": false, "p_new_job_id": Uuid::new_v4(),
+        });
         let reset = world.db().ask("job_requeue_v1", args).await;
         assert_eq!(reset["retried"], true, "{reset}");
         check_until(world, "the try-on ends", async || {

@@ -9,6 +9,7 @@ shared::function! {
     ops: {
         POST "" for UserOrService as Order =>
             async |call, body| website::order_or_retry(call, body, WebsiteKind::Php).await,
-        GET "" for User as Read => async |call, body| website::show(call, body, WebsiteKind::Php).await,
+        GET "" for User as Read =>
+            async |call, body| website::show(call, body, WebsiteKind::Php).await,
     },
 }

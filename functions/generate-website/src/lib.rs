@@ -13,7 +13,8 @@ shared::function! {
     ops: {
         POST "" for UserOrService as Order =>
             async |call, body| website::order_or_retry(call, body, WebsiteKind::Html).await,
-        GET "" for User as Read => async |call, body| website::show(call, body, WebsiteKind::Html).await,
+        GET "" for User as Read =>
+            async |call, body| website::show(call, body, WebsiteKind::Html).await,
     },
     queue: make_waiting,
 }

@@ -101,8 +101,8 @@ fn find<'s>(
 }
 
 /// Declares one operation: its methods, its path, the callers whom it admits, the limit it counts
-/// against (`Other` by default) and its handler, an `async fn(&Call, Body) -> Result<impl IntoReply,
-/// ApiError>`.
+/// against (`Other` by default) and its handler, an
+/// `async fn(&Call, Body) -> Result<impl IntoReply, ApiError>`.
 ///
 /// `op!(POST "run" for User as Order => run)`
 #[macro_export]
