@@ -1386,7 +1386,7 @@ begin
   from unstuck_private.job_state(p_job_id, false, false);
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION unstuck.job_get_v1(p_job_id uuid, p_user_id uuid DEFAULT NULL::uuid, p_tool text DEFAULT NULL::text, p_table text DEFAULT NULL::text)
  RETURNS TABLE(job_id uuid, tool text, table_name text, status text, "position" integer, eta_seconds integer, task_id text, output_url text, error_code text, error_message text, credits_charged bigint, credits_refunded bigint, balance bigint, total_steps integer, current_step integer, tasks jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1400,7 +1400,10 @@ begin
   into v_job
   from unstuck.jobs j
   where j.id = p_job_id;
-  if not found
+  if p_table is not null then
+    perform unstuck_private.refuse_other_table(v_job, p_table);
+  end if;
+  if v_job.id is null
     or (p_user_id is not null and v_job.user_id <> p_user_id)
     or (p_tool is not null and v_job.tool <> p_tool)
   then
@@ -2147,7 +2150,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_due_v1(p_provider text, p_limit integer, p_all boolean DEFAULT false)
- RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, inbox jsonb, sent_since timestamp with time zone, sent_seconds integer, open integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, sent_since timestamp with time zone, sent_seconds integer, open integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2176,7 +2179,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, w.body,
+    r.overdue, r.output,
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -2185,7 +2188,7 @@ begin
   join unstuck.jobs j on j.id = r.job_id
   -- The newest webhook of this run, unless it names the task of another step.
   left join lateral (
-    select i.task_id, i.body
+    select i.task_id
     from unstuck.webhook_inbox i
     where i.job_id = r.job_id
       and i.step = r.step
@@ -2204,7 +2207,7 @@ begin
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
-    false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
+    false, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
   cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
@@ -5213,7 +5216,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.refuse_other_table(p_job unstuck.jobs
 AS $function$
 begin
   if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then
-    perform unstuck_private.refuse(400, 'bad_request');
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "table"}');
   end if;
   if p_job.id is null or not exists (
     select from unstuck.tools t
@@ -7104,15 +7107,16 @@ insufficient_credits, queue_full. A refusal leaves nothing behind.
 
 Replay: the same id, user, tool and hash get the job''s present state and no charge: replayed = true.
 ';
-comment on function unstuck.job_get_v1(uuid,uuid,text) is
+comment on function unstuck.job_get_v1(uuid,uuid,text,text) is
 '
-Caller: the status endpoints, for the verified user (p_user_id null: for the service) and one tool
-(p_tool null: any).
+Caller: the status endpoints, for the verified user (p_user_id null: for the service), one tool
+(p_tool null: any) and one table (p_table null: any).
 
 Effect: heals the user''s jobs when this one is past its deadline, then answers with the job''s
 present state. tasks: the parallel steps, each with its output once the owner may see it.
 
-Refuses: not_found, also for a job of another user or another tool.
+Refuses: bad_request (no tool has the table); not_found, also for a job of another user, tool or
+table.
 
 Replay: reads again.
 ';
@@ -7630,7 +7634,7 @@ grant execute on function unstuck.health_v1() to service_role;
 grant execute on function unstuck.job_cancel_admin_v1(uuid,text,uuid,text) to service_role;
 grant execute on function unstuck.job_cancel_v1(uuid,text,uuid) to service_role;
 grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,jsonb) to service_role;
-grant execute on function unstuck.job_get_v1(uuid,uuid,text) to service_role;
+grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
 grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;

@@ -3229,11 +3229,12 @@ $$;
 revoke all on function unstuck_private.is_live from public, anon, authenticated, service_role;
 grant execute on function unstuck_private.is_live to authenticated, service_role;
 
---: source job/job_get_v1.sql 583496179c51
+--: source job/job_get_v1.sql 3c60e5f5dd54
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
-  p_tool text default null
+  p_tool text default null,
+  p_table text default null
 )
 returns table (
   job_id uuid,
@@ -3266,7 +3267,10 @@ begin
   into v_job
   from unstuck.jobs j
   where j.id = p_job_id;
-  if not found
+  if p_table is not null then
+    perform unstuck_private.refuse_other_table(v_job, p_table);
+  end if;
+  if v_job.id is null
     or (p_user_id is not null and v_job.user_id <> p_user_id)
     or (p_tool is not null and v_job.tool <> p_tool)
   then
@@ -3322,13 +3326,14 @@ begin
 end $$;
 
 comment on function unstuck.job_get_v1 is $c$
-Caller: the status endpoints, for the verified user (p_user_id null: for the service) and one tool
-(p_tool null: any).
+Caller: the status endpoints, for the verified user (p_user_id null: for the service), one tool
+(p_tool null: any) and one table (p_table null: any).
 
 Effect: heals the user's jobs when this one is past its deadline, then answers with the job's
 present state. tasks: the parallel steps, each with its output once the owner may see it.
 
-Refuses: not_found, also for a job of another user or another tool.
+Refuses: bad_request (no tool has the table); not_found, also for a job of another user, tool or
+table.
 
 Replay: reads again.
 $c$;
@@ -3933,7 +3938,7 @@ end $$;
 
 revoke all on function unstuck_private.refuse_final from public, anon, authenticated, service_role;
 
---: source job/refuse_other_table.sql 6bb490f76b71
+--: source job/refuse_other_table.sql 514d46406091
 -- Refuses a table name that no tool has, then a job that is not in that table.
 create or replace function unstuck_private.refuse_other_table(p_job unstuck.jobs, p_table text)
 returns void
@@ -3943,7 +3948,7 @@ as
 $$
 begin
   if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then
-    perform unstuck_private.refuse(400, 'bad_request');
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "table"}');
   end if;
   if p_job.id is null or not exists (
     select from unstuck.tools t
@@ -7021,7 +7026,7 @@ end $$;
 revoke all on function unstuck_private.steps_due_at_provider
 from public, anon, authenticated, service_role;
 
---: source step/steps_due_v1.sql e088b38d2b54
+--: source step/steps_due_v1.sql 5e08f401fa75
 create or replace function unstuck.steps_due_v1(
   p_provider text,
   p_limit int,
@@ -7037,7 +7042,6 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  inbox jsonb,
   sent_since timestamptz,
   sent_seconds int,
   open int
@@ -7071,7 +7075,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, w.body,
+    r.overdue, r.output,
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -7080,7 +7084,7 @@ begin
   join unstuck.jobs j on j.id = r.job_id
   -- The newest webhook of this run, unless it names the task of another step.
   left join lateral (
-    select i.task_id, i.body
+    select i.task_id
     from unstuck.webhook_inbox i
     where i.job_id = r.job_id
       and i.step = r.step
@@ -7099,7 +7103,7 @@ begin
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
-    false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
+    false, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
   cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
@@ -10071,7 +10075,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '508e247178eb1c0257b42baa1667a3c64aade64e22881d18ec7d401b4f21da2c'
+  '67db1d96b3b57c9c0e6706d259c8dc007537c423220e4e6361dbd8af014002a2'
 );
 
 notify pgrst, 'reload schema';

@@ -60,6 +60,6 @@ struct NamedCards {
 
 async fn status(call: &Call, named: NamedCards) -> Result<CardsStatus, ApiError> {
     call.log_job(named.job_id);
-    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), named.job_id).await?;
+    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(NAME), None, named.job_id).await?;
     Ok(CardsStatus::of(row))
 }

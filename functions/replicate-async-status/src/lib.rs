@@ -38,7 +38,7 @@ struct TryOnStatus {
 async fn status(call: &Call, named: NamedTryOn) -> Result<TryOnStatus, ApiError> {
     let task_id = named.task_id;
     call.log_job(task_id);
-    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(TOOL), task_id).await?;
+    let row = call.cx().db().job_get_v1(Some(call.user()?), Some(TOOL), None, task_id).await?;
     Ok(TryOnStatus {
         task_id,
         status: row.view.status.processing_word(),

@@ -62,7 +62,7 @@ async fn by_http(call: &Call, _: NoInput) -> Result<SubmitReply, ApiError> {
         });
     };
     call.log_job(attempt.job);
-    let steps = call.cx().db().job_get_v1(None, None, attempt.job).await?.total_steps;
+    let steps = call.cx().db().job_get_v1(None, None, None, attempt.job).await?.total_steps;
     Ok(SubmitReply::Started {
         task_id: attempt.job,
         prediction_id: (*prediction_id).clone(),

@@ -124,7 +124,7 @@ pub(crate) async fn process_next(call: &Call, _: NoInput) -> Result<ProcessedNex
     for step in dispatched {
         if let SubmittedStep { attempt, outcome: SubmitOutcome::Started { task_id, .. }, .. } = step
         {
-            let table = cx.db().job_get_v1(None, None, attempt.job).await?.table_name;
+            let table = cx.db().job_get_v1(None, None, None, attempt.job).await?.table_name;
             started.push(StartedJob { table, job_id: attempt.job, task_id });
         }
     }

@@ -93,10 +93,11 @@ pub struct RequeuedJob {
 
 rpc! {
     row job_enqueue_v1(order: &Enqueue as ..) -> JobView;
-    /// With `user_id`, only that user's job; with `tool`, only a job of that tool.
+    /// Only that user's job, a job of that tool, or a job in that table, where they are given.
     row job_get_v1(
         user_id: Option<UserId> as ?,
         tool: Option<&str> as ?,
+        table: Option<&str> as ?,
         job_id: JobId,
     ) -> JobRow;
     row job_cancel_v1(user_id: UserId, table: &str, job_id: JobId) -> CancelledJob;

@@ -37,7 +37,7 @@ pub async fn cancel_tasks_of<T: Transport>(
     provider: &dyn Asynchronous,
     job: JobId,
 ) -> Result<(), DbError> {
-    let steps = cx.db().job_get_v1(None, None, job).await?.total_steps;
+    let steps = cx.db().job_get_v1(None, None, None, job).await?.total_steps;
     for number in 1..=steps {
         let Some(step) = cx.db().step_get_v1(job, Step(number)).await? else {
             continue;

@@ -267,7 +267,7 @@ impl SingleStepState {
         }
         let task = self.task.clone().or_else(|| self.inbox.clone());
         json!([{"job_id": JOB, "step": 1, "run": self.run, "tool": "t", "user_id": USER, "due": due,
-            "task_id": task, "output": self.output, "inbox": null, "sent_since": null,
+            "task_id": task, "output": self.output, "sent_since": null,
                 "sent_seconds": null, "open": 1}])
     }
 

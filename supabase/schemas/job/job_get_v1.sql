@@ -1,7 +1,8 @@
 create or replace function unstuck.job_get_v1(
   p_job_id uuid,
   p_user_id uuid default null,
-  p_tool text default null
+  p_tool text default null,
+  p_table text default null
 )
 returns table (
   job_id uuid,
@@ -34,7 +35,10 @@ begin
   into v_job
   from unstuck.jobs j
   where j.id = p_job_id;
-  if not found
+  if p_table is not null then
+    perform unstuck_private.refuse_other_table(v_job, p_table);
+  end if;
+  if v_job.id is null
     or (p_user_id is not null and v_job.user_id <> p_user_id)
     or (p_tool is not null and v_job.tool <> p_tool)
   then
@@ -90,13 +94,14 @@ begin
 end $$;
 
 comment on function unstuck.job_get_v1 is $c$
-Caller: the status endpoints, for the verified user (p_user_id null: for the service) and one tool
-(p_tool null: any).
+Caller: the status endpoints, for the verified user (p_user_id null: for the service), one tool
+(p_tool null: any) and one table (p_table null: any).
 
 Effect: heals the user's jobs when this one is past its deadline, then answers with the job's
 present state. tasks: the parallel steps, each with its output once the owner may see it.
 
-Refuses: not_found, also for a job of another user or another tool.
+Refuses: bad_request (no tool has the table); not_found, also for a job of another user, tool or
+table.
 
 Replay: reads again.
 $c$;

@@ -7,7 +7,7 @@ as
 $$
 begin
   if p_table is null or p_table not in (select t.table_name from unstuck.tools t) then
-    perform unstuck_private.refuse(400, 'bad_request');
+    perform unstuck_private.refuse(400, 'bad_request', '{"field": "table"}');
   end if;
   if p_job.id is null or not exists (
     select from unstuck.tools t

@@ -13,7 +13,6 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  inbox jsonb,
   sent_since timestamptz,
   sent_seconds int,
   open int
@@ -47,7 +46,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, w.body,
+    r.overdue, r.output,
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -56,7 +55,7 @@ begin
   join unstuck.jobs j on j.id = r.job_id
   -- The newest webhook of this run, unless it names the task of another step.
   left join lateral (
-    select i.task_id, i.body
+    select i.task_id
     from unstuck.webhook_inbox i
     where i.job_id = r.job_id
       and i.step = r.step
@@ -75,7 +74,7 @@ begin
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
-    false, null::jsonb, null::jsonb, null::timestamptz, null::int, v_open
+    false, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
   cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;

@@ -90,6 +90,6 @@ pub async fn queue_status(
 ) -> Result<RunningHubStatus, ApiError> {
     call.log_job(named.job_id);
     let user = Some(call.user()?);
-    let row = call.cx().db().job_get_v1(user, Some(tool), named.job_id).await?;
+    let row = call.cx().db().job_get_v1(user, Some(tool), None, named.job_id).await?;
     Ok(RunningHubStatus::of(&row.view))
 }

@@ -1,6 +1,6 @@
 //! Settles one job now, by querying its provider, instead of waiting for a webhook or a sweep.
 
-use crate::core::error::{ApiError, ErrorCode};
+use crate::core::error::ApiError;
 use crate::core::id::{JobId, Step};
 use crate::core::job::State;
 use crate::core::provider;
@@ -20,29 +20,13 @@ pub struct ReconciledJob {
     pub reason: Option<&'static str>,
 }
 
-const TABLES: [&str; 7] = [
-    "upscaler_jobs",
-    "video_upscaler_jobs",
-    "pose_changer_jobs",
-    "veste_ai_jobs",
-    "generation_jobs",
-    "replicate_tasks",
-    "generation_history",
-];
-
 /// Settles every step of the job that the provider has.
 pub async fn reconcile<T: Transport>(
     cx: &Cx<'_, T>,
     table: &str,
     job: JobId,
 ) -> Result<ReconciledJob, ApiError> {
-    if !TABLES.contains(&table) {
-        return Err(ApiError::of(ErrorCode::BadRequest).with_field("field", "table"));
-    }
-    let row = cx.db().job_get_v1(None, None, job).await?;
-    if row.table_name != table {
-        return Err(ApiError::not_found());
-    }
+    let row = cx.db().job_get_v1(None, None, Some(table), job).await?;
     if row.view.status.is_final() {
         return Ok(ReconciledJob {
             resolved: true,
@@ -68,7 +52,7 @@ pub async fn reconcile<T: Transport>(
     if let Some(provider) = freed {
         wake::start_waiting(cx, &provider).await?;
     }
-    let status = cx.db().job_get_v1(None, None, job).await?.view.status;
+    let status = cx.db().job_get_v1(None, None, None, job).await?.view.status;
     let resolved = status.is_final();
     Ok(ReconciledJob { resolved, status, reason: (!resolved).then_some(reason) })
 }

@@ -181,7 +181,7 @@ async fn settle<T: Transport>(
 
 /// The job's table, for the report; the tool's name if the job cannot be read.
 async fn table_of<T: Transport>(cx: &Cx<'_, T>, step: &DueStep) -> String {
-    match cx.db().job_get_v1(None, None, step.attempt.job).await {
+    match cx.db().job_get_v1(None, None, None, step.attempt.job).await {
         Ok(job) => job.table_name,
         Err(_) => step.tool.clone(),
     }

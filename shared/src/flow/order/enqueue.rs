@@ -108,7 +108,7 @@ pub fn job_id(
 /// Whether an earlier request with this id was enqueued, so that this one is its replay or
 /// conflicts with it, whatever has become of its files since.
 pub async fn was_taken<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue) -> bool {
-    match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
+    match cx.db().job_get_v1(Some(order.user), Some(order.tool), None, order.job).await {
         // Such a row of an older client was never paid; this request would adopt it.
         Ok(job) => {
             job.view.status != State::Pending && job.view.error_code.as_deref() != Some("ORPHANED")
@@ -165,7 +165,7 @@ pub async fn after_submit<T: Transport>(
 async fn as_recorded<T: Transport>(cx: &Cx<'_, T>, order: &Enqueue, view: JobView) -> JobView {
     let mut pause_ms = READ_PAUSE_MS;
     loop {
-        match cx.db().job_get_v1(Some(order.user), Some(order.tool), order.job).await {
+        match cx.db().job_get_v1(Some(order.user), Some(order.tool), None, order.job).await {
             Ok(job) if job.view.status == State::Starting && pause_ms <= READ_PAUSE_MS_MAX => {
                 cx.transport.sleep(pause_ms).await;
                 pause_ms *= 2;
