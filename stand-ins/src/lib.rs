@@ -9,6 +9,7 @@
 //! | [`media`] | what the providers make, and clips to feed them |
 //! | [`providers`] | what listens on the providers' port (base + 3) |
 //! | [`serve`] | the accept loop, able to drop a connection without an answer |
+//! | [`tokens`] | signs tokens with a secret or a published key |
 
 mod client;
 mod clock;
@@ -17,6 +18,7 @@ pub mod front;
 pub mod media;
 pub mod providers;
 pub mod serve;
+pub mod tokens;
 
 use anyhow::Context;
 use config::StandInConfig;

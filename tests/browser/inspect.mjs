@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import { picture } from "../client/picture.mjs";
-import { given, open, order, reached, signIn, tell } from "./tab.mjs";
+import { finish, given, open, order, reached, signIn, tell } from "./tab.mjs";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const findings = [];
@@ -32,9 +32,10 @@ for (const colorScheme of ["light", "dark"]) {
   await signIn(studio, given[colorScheme]);
   await studio.locator(".history-list li").first().waitFor();
   await look(studio, `studio, ${colorScheme}`);
-  await order(studio, picture());
+  const id = await order(studio, picture());
   await reached(studio, "running");
   await look(studio, `running, ${colorScheme}`);
+  await finish(id);
   await reached(studio, "done");
   await studio.locator(".history-row summary").first().click();
   await look(studio, `done, ${colorScheme}`);

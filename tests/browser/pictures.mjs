@@ -4,7 +4,7 @@
 import { createJobs } from "../../web/client.js";
 import { client, signIn as signInClient } from "../client/stack.mjs";
 import { png } from "../client/picture.mjs";
-import { given, open, order, reached, stack, tell } from "./tab.mjs";
+import { given, open, order, reached, script, tell } from "./tab.mjs";
 
 const mix = (from, to, share) =>
   from.map((value, index) =>
@@ -56,12 +56,6 @@ const morning = landscape({
   at: [300, 250],
 });
 
-const script = (body) =>
-  fetch(`${stack.providersUrl}/__script`, {
-    method: "POST",
-    body: JSON.stringify(body),
-    headers: { "content-type": "application/json" },
-  });
 const save = (tab, name, options) =>
   tab.screenshot({ path: `${given.folder}/${name}.png`, animations: "disabled", ...options });
 

@@ -2,11 +2,10 @@
 // that goes wrong in it. A scenario acts as a person would and prints one JSON object; a test
 // judges it.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
+import { stack } from "../client/stack.mjs";
 
-export const stack = JSON.parse(process.env.STACK);
-export const given = JSON.parse(process.env.GIVEN ?? "{}");
+export { finish, given, script, stack, until } from "../client/stack.mjs";
 
 // As root there is no sandbox; the rest keeps the browser from calling home.
 const FLAGS = [
@@ -18,7 +17,6 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 30_000;
 
 export const browser = await chromium.launch({ executablePath: stack.chromium, args: FLAGS });
 /** What no page may do: break its policy, throw, or ask anybody else. */
@@ -32,7 +30,7 @@ export async function open(path, { email, ...options } = {}) {
     baseURL: stack.url,
     ...options,
   });
-  context.setDefaultTimeout(PATIENCE_MS);
+  context.setDefaultTimeout(stack.patienceMs);
   const tab = await context.newPage();
   const note = (kind, text) => problems.push(`${path}: ${kind}: ${text}`);
   tab.on("pageerror", (error) => note("error", error.message));
@@ -69,15 +67,6 @@ export async function order(tab, picture) {
 }
 
 export const reached = (tab, state) => tab.locator(`.stage-job[data-state=${state}]`).waitFor();
-
-/** Asks until there is something. */
-export async function until(what, look) {
-  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await pause(50)) {
-    const found = await look();
-    if (found) return found;
-  }
-  throw new Error(`not within ${PATIENCE_MS} ms: ${what}`);
-}
 
 /** Rows as the service sees them. */
 export async function rows(query) {

@@ -2,7 +2,7 @@
 
 import { picture } from "../client/picture.mjs";
 import { endAsAdmin } from "../client/stack.mjs";
-import { given, open, order, reached, tell } from "./tab.mjs";
+import { finish, given, open, order, reached, tell } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com" });
 const before = await tab.locator("[data-balance]").textContent();
@@ -12,6 +12,7 @@ const position = await tab.locator("[data-position]").getAttribute("data-positio
 const charged = await tab.locator("[data-balance]").filter({ hasText: "940" }).textContent();
 await endAsAdmin(given.before);
 await reached(tab, "running");
+await finish(id);
 await reached(tab, "done");
 const pixels = await tab.evaluate(async () => {
   const image = async (name) => {

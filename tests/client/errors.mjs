@@ -3,7 +3,7 @@
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "./picture.mjs";
-import { client, signIn, stack } from "./stack.mjs";
+import { client, script, signIn, stack } from "./stack.mjs";
 
 const supabase = client();
 const jobs = createJobs(supabase, {
@@ -38,12 +38,6 @@ const given = jobs.run("runninghub-upscaler", { file: file() });
 await given.cancel();
 const cancelled = await ended(given);
 
-const script = (body) =>
-  fetch(`${stack.providersUrl}/__script`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
 await script({ reset: true });
 await script({ runninghub: { hang: true } });
 const hanging = jobs.run("runninghub-upscaler", { file: file() });

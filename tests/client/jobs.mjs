@@ -2,7 +2,7 @@
 
 import { createJobs } from "../../web/client.js";
 import { picture } from "./picture.mjs";
-import { client, endAsAdmin, given, signIn, size } from "./stack.mjs";
+import { client, endAsAdmin, finish, given, signIn, size } from "./stack.mjs";
 
 const supabase = client();
 await signIn(supabase, "user1@example.com");
@@ -14,6 +14,7 @@ const job = jobs.run("runninghub-upscaler", {
 const states = new Set();
 let position = null;
 job.subscribe((update) => {
+  if (update.state === "running" && !states.has("running")) finish(job.id);
   states.add(update.state);
   if (position === null && update.position) endAsAdmin(given.before);
   position ??= update.position;

@@ -1,9 +1,8 @@
 // Acts as an older page: writes its own row, uploads, then orders the job; and tries everything
 // that such a page may not do.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { picture } from "./picture.mjs";
-import { client, good, signIn, stack, upload } from "./stack.mjs";
+import { client, ended, good, signIn, stack, upload } from "./stack.mjs";
 
 const TABLES = ["upscaler_jobs", "video_upscaler_jobs", "pose_changer_jobs", "veste_ai_jobs"];
 const ALL = [
@@ -85,7 +84,7 @@ const thousand = { status: answer.status, ...(await answer.json()) };
 let onebyone = 0;
 while (!(await supabase.from("veste_ai_jobs").insert({ status: "queued" })).error && onebyone < 100)
   onebyone += 1;
-const ended = good(
+const closed = good(
   await supabase
     .from("veste_ai_jobs")
     .update({ status: "failed" })
@@ -114,12 +113,7 @@ const run = good(
   await supabase.functions.invoke("runninghub-upscaler/run", { body: { jobId: id, imageUrl } }),
   "run",
 );
-let last;
-const until = Date.now() + 30_000;
-do {
-  if (last) await pause(100);
-  last = good(await supabase.from("upscaler_jobs").select("*").eq("id", id).single(), "its row");
-} while (["queued", "running"].includes(last.status) && Date.now() < until);
+const last = await ended(() => supabase.from("upscaler_jobs").select("*").eq("id", id).single());
 
 console.log(
   JSON.stringify({
@@ -129,7 +123,7 @@ console.log(
     intoAnyTable,
     thousand,
     onebyone,
-    ended,
+    ended: closed,
     removed,
     taken,
     seenByAnother,

@@ -4,8 +4,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@supabase/supabase-js";
 
-const POLL_MS = 100;
-const PATIENCE_MS = 30_000;
+const POLL_MS = 50;
 
 export const stack = JSON.parse(process.env.STACK);
 export const given = JSON.parse(process.env.GIVEN ?? "{}");
@@ -36,18 +35,42 @@ export async function upload(supabase, user, jobId, bytes, name = "in.png", type
   return bucket.getPublicUrl(path).data.publicUrl;
 }
 
-/** What `queue-status` says of a job once it neither waits nor runs, or when patience ends. */
-export async function finished(supabase, tool, jobId) {
-  const until = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const last = good(
-      await supabase.functions.invoke(`${tool}/queue-status`, { body: { jobId } }),
-      "queue-status",
-    );
-    if (!["queued", "running"].includes(last.status) || Date.now() > until) return last;
-    await pause(POLL_MS);
+/** Polls until there is something. */
+export async function until(what, look) {
+  for (const end = Date.now() + stack.patienceMs; Date.now() < end; await pause(POLL_MS)) {
+    const found = await look();
+    if (found) return found;
   }
+  throw new Error(`not within ${stack.patienceMs} ms: ${what}`);
 }
+
+/** What `look` says of a job once it neither waits nor runs. */
+export const ended = (look) =>
+  until("the job ends", async () => {
+    const job = good(await look(), "a job's status");
+    return !["queued", "running"].includes(job.status) && job;
+  });
+
+/** What `queue-status` says of a job once it has ended. */
+export const finished = (supabase, tool, jobId) =>
+  ended(() => supabase.functions.invoke(`${tool}/queue-status`, { body: { jobId } }));
+
+const tellProviders = (path, body) =>
+  fetch(`${stack.providersUrl}/${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+/** Tells the providers how to behave. */
+export const script = (body) => tellProviders("__script", body);
+
+/** Ends the provider's work on a job, once it has begun. */
+export const finish = (jobId) =>
+  until(
+    `the provider works on ${jobId}`,
+    async () => (await tellProviders("__finish", { match: jobId })).ok,
+  );
 
 /** The name, status and body of a refused call. */
 export async function refusal({ data, error }) {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use unstuck_tests::e2e::keys::{EcKey, KeyServer, hs256_token, unsigned_token, with_claims};
+use unstuck_tests::e2e::keys::{Es256Key, hs256_token, new_key, unsigned_token, with_claims};
+use unstuck_tests::e2e::proxy::FrontDoorProxy;
 use unstuck_tests::e2e::user::{now_s, user_claims};
 use unstuck_tests::e2e::world::Overrides;
 use unstuck_tests::e2e::{self, TestUser, World};
@@ -541,8 +542,8 @@ fn an_empty_secret_lets_nobody_in() {
 }
 
 /// The functions with a key set of ours, not fetched yet.
-async fn with_key_server(world: &mut World) -> KeyServer {
-    let server = KeyServer::start(&world.stack().info().url).await;
+async fn with_key_server(world: &mut World) -> FrontDoorProxy {
+    let server = FrontDoorProxy::start(world).await;
     let overrides = vars(&["runninghub-queue-manager"], &[("SUPABASE_URL", Some(&server.url))]);
     world.restart_workers(overrides).await;
     server
@@ -562,7 +563,7 @@ fn is(status: u16, code: &str) -> (u16, String) {
 fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
     e2e::run(async |world| {
         let server = with_key_server(world).await;
-        let (key, rotated) = (EcKey::new("one"), EcKey::new("two"));
+        let (key, rotated) = (new_key("one"), new_key("two"));
         server.publish(&[&key]);
         let tokens: Vec<String> =
             (0..20).map(|_| key.token(&user_claims(Uuid::new_v4()))).collect();
@@ -573,7 +574,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
 
         let claims = user_claims(Uuid::new_v4());
         let forged = [
-            EcKey::new("one").token(&claims),
+            new_key("one").token(&claims),
             hs256_token(&key.public_bytes(), &json!({ "alg": "HS256", "kid": "one" }), &claims),
             hs256_token(&key.public_bytes(), &json!({ "alg": "ES256", "kid": "one" }), &claims),
             with_claims(&tokens[0], &claims),
@@ -582,7 +583,7 @@ fn a_published_key_is_fetched_once_and_a_new_one_found_after_a_while() {
             assert_eq!(asked_with(world, token).await, is(401, "unauthorized"));
         }
         for number in 0..20 {
-            let unknown = EcKey::new(&format!("unknown-{number}")).token(&claims);
+            let unknown = new_key(&format!("unknown-{number}")).token(&claims);
             assert_eq!(asked_with(world, &unknown).await, is(401, "unauthorized"));
         }
         assert_eq!(server.fetches(), 1, "garbage does not make us hammer the server");
@@ -611,7 +612,7 @@ fn a_key_set_that_cannot_be_had_is_nobodys_fault() {
     e2e::run(async |world| {
         let server = with_key_server(world).await;
         server.fail();
-        let token = EcKey::new("one").token(&user_claims(Uuid::new_v4()));
+        let token = new_key("one").token(&user_claims(Uuid::new_v4()));
         assert_eq!(asked_with(world, &token).await, is(503, "upstream_unavailable"));
         let user = world.user(1).await;
         assert_eq!(asked_with(world, &user.token).await, is(200, ""));
@@ -624,7 +625,7 @@ fn a_key_set_that_cannot_be_had_is_nobodys_fault() {
 fn a_project_that_publishes_no_key_is_not_asked_again() {
     e2e::run(async |world| {
         let server = with_key_server(world).await;
-        let key = EcKey::new("one");
+        let key = new_key("one");
         for _ in 0..5 {
             assert_eq!(
                 asked_with(world, &key.token(&user_claims(Uuid::new_v4()))).await,
@@ -657,11 +658,11 @@ fn rs256(kid: &str, claims: &Value) -> Value {
 #[test]
 fn an_inline_key_set_is_used_without_asking_anybody() {
     e2e::run(async |world| {
-        let (key, other) = (EcKey::new("ec"), EcKey::new("other"));
+        let (key, other) = (new_key("ec"), new_key("other"));
         let claims = user_claims(Uuid::new_v4());
         let rsa = rs256("rsa", &claims);
         let set = json!({ "keys": [key.jwk(), rsa["jwk"]] }).to_string();
-        let server = KeyServer::start(&world.stack().info().url).await;
+        let server = FrontDoorProxy::start(world).await;
         let set =
             [("SUPABASE_JWKS", Some(set.as_str())), ("SUPABASE_URL", Some(server.url.as_str()))];
         world.restart_workers(vars(&["runninghub-queue-manager"], &set)).await;
@@ -701,7 +702,8 @@ fn a_project_with_asymmetric_keys() {
         check_all(world, &rows, &good(world, &people)).await;
 
         let claims = user_claims(people.user.id);
-        let own = EcKey::from_pem(&kid, &world.stack().keys().es256_private_pem);
+        let own = Es256Key::from_pem(&kid, &world.stack().keys().es256_private_pem)
+            .expect("the stack's key");
         check_all(
             world,
             &rows,
@@ -712,8 +714,8 @@ fn a_project_with_asymmetric_keys() {
         let mut expired = claims.clone();
         expired["exp"] = (now_s() - 120).into();
         let forged = [
-            ("another key under its name", EcKey::new(&kid).token(&claims)),
-            ("an unknown key", EcKey::new("unknown").token(&claims)),
+            ("another key under its name", new_key(&kid).token(&claims)),
+            ("an unknown key", new_key("unknown").token(&claims)),
             (
                 "the public key as a secret",
                 hs256_token(&own.public_bytes(), &header("HS256"), &claims),

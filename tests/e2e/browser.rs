@@ -4,25 +4,22 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use stand_ins::media::Clip;
+use stand_ins::media::SHORT_CLIP;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, TestUser, World};
 use uuid::Uuid;
 
 use unstuck_tests::e2e::website::{self, Website};
 
-/// How long a job at the provider takes, so that a page can be seen waiting and running.
-const WORK_MS: u64 = 4000;
-
 fn id(seen: &Value) -> Uuid {
     seen["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no job: {seen:#}"))
 }
 
-/// One slot, taken by another user for as long as it is left to them; the provider needs `WORK_MS`
-/// for everybody else.
+/// One slot, taken by another user for as long as it is left to them; everybody else's task works
+/// until the scenario finishes it.
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
-    world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
+    world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
     world
         .db()
         .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
@@ -78,7 +75,7 @@ fn every_tool_is_ordered_by_its_own_form() {
             ),
             ("generate-php-website", 80, json!(["index.php", "inc/page.php", "style.css"])),
         ];
-        let clip = BASE64.encode(Clip::moving(32, 16, 3).write());
+        let clip = BASE64.encode(SHORT_CLIP.original);
         let given = json!({ "clip": clip, "tools": tools.each_ref().map(|t| t.0) });
         let seen = &world.browser("tools.mjs", &given)["seen"];
         let (mut left, none) = (1000, json!([]));
@@ -144,8 +141,9 @@ fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
 #[test]
 fn a_tab_closed_while_running_loses_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let seen = world.browser("leave.mjs", &json!({ "state": "running" }));
+        world.finish(id(&seen)).await;
         let job = world.until_status(id(&seen), "completed").await;
         assert!(job["output_url"].is_string(), "{job}");
         assert_eq!(world.balance(&world.user(1).await).await, 940);
@@ -155,7 +153,7 @@ fn a_tab_closed_while_running_loses_nothing() {
 #[test]
 fn a_reload_finds_the_running_job() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work_ms": WORK_MS } })).await;
+        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let seen = world.browser("reload.mjs", &json!({}));
         assert_has!(seen, { "found": seen["id"], "done": seen["id"] });
         assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
@@ -362,7 +360,7 @@ fn axe_finds_nothing_serious_on_any_page() {
         let given = json!({ "light": "user1@example.com", "dark": "user3@example.com" });
         // Something live for the admins to look at.
         let held = json!({ "match": "hold-this-one", "hang": true });
-        world.script(json!({ "runninghub": [held, { "work_ms": WORK_MS }] })).await;
+        world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
         let other = world.user(2).await;
         let (job, _) =
             world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "hold-this-one" })).await;

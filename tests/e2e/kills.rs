@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::hold::Hold;
-use unstuck_tests::e2e::world::png;
+use unstuck_tests::e2e::world::{PATIENCE, png};
 use unstuck_tests::e2e::{self, World};
 
 use unstuck_tests::e2e::order::{Order, lease_is_over, overdue, sweep_until, until_at_provider};
@@ -232,8 +232,7 @@ fn while_the_result_is_copied_it_is_copied_again() {
             .await;
         world.finish(order.job).await;
 
-        let half =
-            tokio::time::timeout(std::time::Duration::from_secs(20), file.asked.acquire()).await;
+        let half = tokio::time::timeout(PATIENCE, file.asked.acquire()).await;
         half.expect("the copy begins").expect("a permit").forget();
         let step = order.step(world).await;
         assert!(!step["provider_done_at"].is_null() && step["status"] == "running", "{step:#}");

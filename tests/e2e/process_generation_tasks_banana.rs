@@ -260,13 +260,21 @@ fn with_the_queue_down_the_cron_does_everything() {
 #[test]
 fn runs_and_redeliveries_at_once_make_each_card_once() {
     e2e::run(async |world| {
-        world.script(json!({ "gemini": { "work_ms": 400 } })).await;
+        world.script(json!({ "gemini": { "work": "until_finished" } })).await;
         let order = Cards::ordered(world, &[0, 1, 2, 3, 4, 5, 6]).await;
         // Two runs over HTTP beside the queue's own, and the order once more, whose replay sends
-        // the hint again.
+        // the hint again. No card is drawn before the replay has been answered.
         let run = || world.call(PROCESS).by_service().json(&json!({ "jobId": order.job })).ok();
-        let (one, other, again) = tokio::join!(run(), run(), order.create(world).send());
-        assert!(again.status == 202 || again.status == 200, "{again:?}");
+        let replay = async {
+            let again = order.create(world).send().await;
+            assert!(again.status == 202 || again.status == 200, "{again:?}");
+            let drawn = async || {
+                world.finish_now(order.user.id).await;
+                (order.seen(world).await["status"] == "completed").then_some(())
+            };
+            world.until("all cards are drawn", drawn).await;
+        };
+        let (one, other, ()) = tokio::join!(run(), run(), replay);
         order.until_over(world, "completed", 7).await;
         for card in 0..7 {
             assert_eq!(order.calls_of(world, card).await, 1, "card {card}; {one} {other}");
@@ -282,24 +290,22 @@ fn never_more_calls_at_once_than_the_provider_takes() {
             .db()
             .exec("update unstuck.providers set max_concurrent = 2 where provider = 'gemini'")
             .await;
-        world.script(json!({ "gemini": { "work_ms": 300 } })).await;
+        world.script(json!({ "gemini": { "work": "until_finished" } })).await;
         let orders =
             [Cards::ordered(world, &[0, 1, 2]).await, Cards::ordered(world, &[4, 5]).await];
-        let over = async |world: &World| {
-            for order in &orders {
-                if order.seen(world).await["status"] != "completed" {
-                    return false;
-                }
-            }
-            true
+        let live = "select count(*) from unstuck.job_steps where status = 'running'";
+        let full = async || (world.db().int(live).await == 2).then_some(());
+        world.until("both slots are taken", full).await;
+        let open = "select count(*) from unstuck.jobs where completed_at is null";
+        let all_done = async || {
+            assert!(world.db().int(live).await <= 2);
+            world.finish_now(":generateContent").await;
+            (world.db().int(open).await == 0).then_some(())
         };
-        world
-            .until("all are done", async || {
-                let live = "select count(*) from unstuck.job_steps where status = 'running'";
-                assert!(world.db().int(live).await <= 2);
-                over(world).await.then_some(())
-            })
-            .await;
+        world.until("all are done", all_done).await;
+        for order in &orders {
+            assert_eq!(order.seen(world).await["status"], "completed");
+        }
     });
 }
 

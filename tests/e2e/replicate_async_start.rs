@@ -78,10 +78,13 @@ fn three_garments_by_webhooks_and_checkers_at_once() {
 #[test]
 fn a_replay_is_the_same_task_and_charges_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "work_ms": 600 } })).await;
+        world.script(json!({ "replicate": { "work": "until_finished" } })).await;
         let try_on = TryOn::new(world, 2).await;
         let (first, second) = futures::join!(try_on.start(world).ok(), try_on.start(world).ok());
         assert_eq!(first["task_id"], second["task_id"]);
+        for _ in 0..2 {
+            world.finish(try_on.job).await;
+        }
         try_on.assert_completed(world).await;
         let again = try_on.start(world).ok().await;
         assert_has!(again, { "replayed": true, "status": "completed" });

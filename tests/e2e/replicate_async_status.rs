@@ -1,13 +1,8 @@
 //! How a try-on goes, as its owner sees it at every stage, and nobody else.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use unstuck_tests::assert_has;
-use unstuck_tests::e2e::{self, World};
+use unstuck_tests::e2e::{self, proxy::FrontDoorProxy};
 use uuid::Uuid;
 
 use unstuck_tests::e2e::order::Order;
@@ -36,9 +31,11 @@ fn every_stage_has_its_word_and_all_fields() {
             .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
             .await;
         world
-            .script(json!({ "replicate": [{ "times": 1 , "work_ms": 100 }, { "hang": true }] }))
+            .script(json!({ "replicate": [{ "times": 1 , "work": "until_finished" },
+                { "hang": true }] }))
             .await;
         world.call("replicate-async-worker").by_service().ok().await;
+        world.finish(try_on.job).await;
         try_on.until_at_work(world, 2).await;
         let second = try_on.status(world).await;
         assert_has!(second, { "status": "processing", "current_step": 2 });
@@ -93,45 +90,11 @@ fn only_the_owner_reads_it() {
     });
 }
 
-/// Passes everything on to the front door, and counts calls of the database.
-async fn counting_front_door(world: &World) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let upstream = world.stack().info().url.trim_start_matches("http://").to_owned();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (upstream, counted) = (upstream.clone(), Arc::clone(&counted));
-            tokio::spawn(async move {
-                let server = TcpStream::connect(upstream).await?;
-                let ((mut asks, mut hears), (mut answers, mut takes)) =
-                    (client.into_split(), server.into_split());
-                let back =
-                    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut hears).await });
-                let mut buffer = [0; 16_384];
-                loop {
-                    let length = asks.read(&mut buffer).await?;
-                    if length == 0 {
-                        break;
-                    }
-                    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                    counted.fetch_add(text.matches(" /rest/v1/").count(), Ordering::SeqCst);
-                    takes.write_all(&buffer[..length]).await?;
-                }
-                back.abort();
-                std::io::Result::Ok(())
-            });
-        }
-    });
-    (url, calls)
-}
-
 #[test]
 fn a_poll_asks_the_database_once_and_the_provider_never() {
     e2e::run(async |world| {
-        let (url, calls) = counting_front_door(world).await;
-        let vars = [("SUPABASE_URL".to_owned(), Some(url))];
+        let proxy = FrontDoorProxy::start(world).await;
+        let vars = [("SUPABASE_URL".to_owned(), Some(proxy.url.clone()))];
         world.restart_workers([(STATUS.to_owned(), vars.into())].into()).await;
         world.script(json!({ "replicate": { "hang": true } })).await;
         let try_on = TryOn::running(world, 1).await;
@@ -139,7 +102,7 @@ fn a_poll_asks_the_database_once_and_the_provider_never() {
         for _ in 0..5 {
             assert_eq!(try_on.status(world).await["status"], "processing");
         }
-        assert_eq!(calls.load(Ordering::SeqCst), 5);
+        assert_eq!(proxy.count(" /rest/v1/"), 5);
         assert_eq!(world.provider_log().await.len(), before);
     });
 }

@@ -44,13 +44,14 @@ fn a_step_that_ends_without_a_picture_returns_all_of_it() {
         ];
         for (fate, code, words) in cases {
             // The first garment is put on, the second is not.
-            let mut first = json!({ "times": 1, "work_ms": 50 });
+            let mut first = json!({ "times": 1, "work": "until_finished" });
             let mut second = fate.clone();
             for webhook in ["lost", "twice"] {
                 first["webhook"] = json!(webhook);
                 second["webhook"] = json!(webhook);
                 world.script(json!({ "reset": true, "replicate": [first, second] })).await;
                 let try_on = TryOn::running(world, 3).await;
+                world.finish(try_on.job).await;
                 check_until(world, "the try-on fails", async || {
                     try_on.row(world).await["status"] == "failed"
                 })

@@ -2,7 +2,7 @@
 //! as long as it waits.
 
 use serde_json::json;
-use stand_ins::media::Clip;
+use stand_ins::media::LONG_CLIP;
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e;
 use uuid::Uuid;
@@ -177,8 +177,8 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
 fn a_longer_video_keeps_all_its_frames() {
     e2e::run(async |world| {
         let user = world.new_user(CREDITS).await;
-        let url =
-            world.upload(&user, "in.mp4", "video/mp4", Clip::moving(160, 96, 30).write()).await;
+        let clip = LONG_CLIP.original.to_vec();
+        let url = world.upload(&user, "in.mp4", "video/mp4", clip).await;
         let order = Order::with(&VIDEO, user, &[&url]);
         order.starts(world).await;
         order.assert_completed(world).await;

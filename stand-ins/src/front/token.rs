@@ -1,18 +1,16 @@
-//! Signs and verifies tokens: HS256 with the project's secret, or ES256 with a published key. It
-//! knows no users.
+//! The project's tokens: signed HS256 with its secret or ES256 with its published key, and verified.
+//! It knows no users.
 
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
-use p256::ecdsa::signature::{Signer as _, Verifier as _};
-use p256::ecdsa::{Signature, SigningKey};
-use p256::pkcs8::DecodePrivateKey;
+use hmac::Mac;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::StandInConfig;
+use crate::tokens::{Es256Key, hs256_token, mac};
 
 pub(crate) type Claims = Map<String, Value>;
 
@@ -25,39 +23,21 @@ impl Secret {
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let head =
-            format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(claims));
-        let signature = URL_SAFE_NO_PAD.encode(self.mac(&head).finalize().into_bytes());
-        format!("{head}.{signature}")
-    }
-
-    fn is_of(&self, head: &str, signature: &[u8]) -> bool {
-        self.mac(head).verify_slice(signature).is_ok()
+        hs256_token(&self.0, &json!({"alg": "HS256", "typ": "JWT"}), claims)
     }
 
     /// The claims of an unexpired HS256 token.
     pub(crate) fn claims(&self, token: &str) -> Option<Claims> {
         let parts = Parts::of(token)?;
-        (parts.alg == "HS256" && self.is_of(parts.head, &parts.signature)).then_some(parts.claims)
+        let is_ours = mac(&self.0, parts.head).verify_slice(&parts.signature).is_ok();
+        (parts.alg == "HS256" && is_ours).then_some(parts.claims)
     }
-
-    fn mac(&self, text: &str) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        mac.update(text.as_bytes());
-        mac
-    }
-}
-
-struct PublishedKey {
-    kid: String,
-    key: SigningKey,
 }
 
 /// The project's signing: one way for new tokens, and all valid ways for old ones.
 pub(crate) struct Signer {
     secret: Secret,
-    published: Option<PublishedKey>,
+    published: Option<Es256Key>,
 }
 
 impl Signer {
@@ -65,12 +45,11 @@ impl Signer {
         let published = match &config.es256_private_pem {
             None => None,
             Some(pem) => {
-                let key = SigningKey::from_pkcs8_pem(pem)
-                    .context("es256_private_pem is no PKCS#8 P-256 key")?;
-                let kid = base16ct::lower::encode_string(
-                    &Sha256::digest(key.verifying_key().to_encoded_point(false))[..16],
-                );
-                Some(PublishedKey { kid, key })
+                let key = |kid: &str| {
+                    Es256Key::from_pem(kid, pem).context("es256_private_pem is no PKCS#8 P-256 key")
+                };
+                let digest = Sha256::digest(key("")?.public_bytes());
+                Some(key(&base16ct::lower::encode_string(&digest[..16]))?)
             }
         };
         Ok(Self { secret: Secret::new(config.jwt_secret.as_bytes()), published })
@@ -78,16 +57,10 @@ impl Signer {
 
     /// A user's token.
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let Some(PublishedKey { kid, key }) = &self.published else {
-            return self.secret.sign(claims);
-        };
-        let head = format!(
-            "{}.{}",
-            encoded(&json!({"alg": "ES256", "typ": "JWT", "kid": kid})),
-            encoded(claims)
-        );
-        let signature: Signature = key.sign(head.as_bytes());
-        format!("{head}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+        match &self.published {
+            None => self.secret.sign(claims),
+            Some(key) => key.token(claims),
+        }
     }
 
     /// The claims of an unexpired token of this project.
@@ -95,13 +68,11 @@ impl Signer {
         if let Some(claims) = self.secret.claims(token) {
             return Some(claims);
         }
-        let PublishedKey { kid, key } = self.published.as_ref()?;
+        let key = self.published.as_ref()?;
         let parts = Parts::of(token)?;
-        let signature = Signature::from_slice(&parts.signature).ok()?;
-        let is_ours = parts.alg == "ES256" && parts.kid.as_ref() == Some(kid);
-        let is_good =
-            is_ours && key.verifying_key().verify(parts.head.as_bytes(), &signature).is_ok();
-        is_good.then_some(parts.claims)
+        let is_ours = parts.alg == "ES256"
+            && key.has_signed(parts.head, parts.kid.as_deref(), &parts.signature);
+        is_ours.then_some(parts.claims)
     }
 
     /// The same user for a service that only knows the project's secret, if the token is a good
@@ -116,24 +87,9 @@ impl Signer {
 
     /// The public keys: none in an HS256 project.
     pub(crate) fn jwks(&self) -> Value {
-        let keys: Vec<Value> = self.published.iter().map(jwk).collect();
+        let keys: Vec<Value> = self.published.iter().map(Es256Key::jwk).collect();
         json!({ "keys": keys })
     }
-}
-
-fn jwk(published: &PublishedKey) -> Value {
-    let point = published.key.verifying_key().to_encoded_point(false);
-    let coordinate =
-        |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
-    json!({
-        "kty": "EC",
-        "crv": "P-256",
-        "alg": "ES256",
-        "use": "sig",
-        "key_ops": ["verify"],
-        "ext": true,
-        "kid": published.kid, "x": coordinate(point.x()), "y": coordinate(point.y()),
-    })
 }
 
 struct Parts<'a> {
@@ -167,10 +123,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn encoded(value: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(value.to_string())
-}
-
 fn decoded(part: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
@@ -178,6 +130,7 @@ fn decoded(part: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::encoded;
 
     #[test]
     fn a_token_of_another_secret_or_time_is_nothing() {

@@ -1,15 +1,15 @@
-//! The media the providers' stand-ins really make, and the clips that tests feed them.
+//! The media that the providers' stand-ins really make, and the clips that tests upload.
 //!
 //! | module | for |
 //! |---|---|
-//! | `picture` | pictures: one enlarged, two set side by side |
-//! | `video` | a video enlarged |
-//! | `clip`, `h264`, `mp4` | short videos without compression, written and read by ourselves |
+//! | `picture` | pictures: one made, one enlarged, two set side by side |
+//! | `video` | sample clips, and a video enlarged |
+//! | `mp4` | what the tables of an MP4 file say, without its frames |
 
-mod clip;
-mod h264;
 mod mp4;
 pub(crate) mod picture;
 pub(crate) mod video;
 
-pub use clip::{Clip, Frame};
+pub use mp4::Mp4Tables;
+pub use picture::png;
+pub use video::{LONG_CLIP, SHORT_CLIP, SampleClip};

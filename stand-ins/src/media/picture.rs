@@ -8,6 +8,12 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 const INPUT_SIDE_MAX: u32 = 8192;
 
+/// A PNG whose colour at (x, y) is `[red, green, blue]`.
+pub fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(colour(x, y)));
+    write(&DynamicImage::ImageRgb8(picture)).expect("a PNG in memory")
+}
+
 /// Exactly twice the width and the height.
 pub(crate) fn enlarged(input: &[u8]) -> anyhow::Result<Vec<u8>> {
     let picture = read(input)?;
@@ -38,7 +44,7 @@ fn read(input: &[u8]) -> anyhow::Result<DynamicImage> {
     reader.decode().context("picture not readable")
 }
 
-fn write(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn write(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
     let mut output = Cursor::new(Vec::new());
     picture.write_to(&mut output, ImageFormat::Png)?;
     Ok(output.into_inner())
@@ -47,19 +53,23 @@ fn write(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgb, RgbImage};
+    use image::Rgb;
 
-    fn plain(width: u32, height: u32, colour: [u8; 3], format: ImageFormat) -> Vec<u8> {
+    fn plain(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
+        png(width, height, |_, _| colour)
+    }
+
+    fn as_jpeg(png: &[u8]) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        let picture = DynamicImage::ImageRgb8(RgbImage::from_pixel(width, height, Rgb(colour)));
-        picture.write_to(&mut bytes, format).unwrap();
+        read(png).unwrap().write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
         bytes.into_inner()
     }
 
     #[test]
     fn the_output_is_a_png_of_exactly_twice_the_size() {
-        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-            let output = enlarged(&plain(7, 3, [200, 10, 10], format)).unwrap();
+        let input = plain(7, 3, [200, 10, 10]);
+        for input in [as_jpeg(&input), input] {
+            let output = enlarged(&input).unwrap();
             assert_eq!(image::guess_format(&output).unwrap(), ImageFormat::Png);
             let picture = image::load_from_memory(&output).unwrap();
             assert_eq!((picture.width(), picture.height()), (14, 6));
@@ -68,8 +78,8 @@ mod tests {
 
     #[test]
     fn two_pictures_stand_side_by_side_in_the_first_one_s_size() {
-        let first = plain(5, 4, [200, 10, 10], ImageFormat::Png);
-        let second = plain(9, 9, [10, 10, 200], ImageFormat::Png);
+        let first = plain(5, 4, [200, 10, 10]);
+        let second = plain(9, 9, [10, 10, 200]);
         let both =
             image::load_from_memory(&side_by_side(&first, &second).unwrap()).unwrap().into_rgb8();
         assert_eq!(both.dimensions(), (10, 4));
@@ -81,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_refused() {
-        let picture = plain(2, 2, [0; 3], ImageFormat::Png);
+        let picture = plain(2, 2, [0; 3]);
         assert!(enlarged(b"hello").is_err());
         assert!(enlarged(b"\x89PNG\r\n\x1a\n----").is_err());
         assert!(side_by_side(&picture, b"hello").is_err());

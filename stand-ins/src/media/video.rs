@@ -1,16 +1,41 @@
-//! Work on videos. A clip of ours is read, each of its frames enlarged, and written again. No other
-//! video can be
-//! decoded here: it keeps its frames, and its track is presented at twice the size, which every
-//! player shows so.
+//! Work on videos. A sample clip is answered by its enlarged form, frame by frame, which lies beside
+//! it. No other video can be decoded here: it keeps its frames, and its track is presented at twice
+//! the size, which every player shows so.
 
 use anyhow::{Result, bail};
 
-use super::{Clip, mp4};
+use super::mp4;
+
+/// A clip that tests upload, and the same clip with each frame enlarged. Both are H.264 of raw
+/// blocks, which any player shows.
+#[derive(Debug)]
+pub struct SampleClip {
+    pub original: &'static [u8],
+    pub enlarged: &'static [u8],
+}
+
+/// Three frames of 32 × 16 pixels.
+pub static SHORT_CLIP: SampleClip = SampleClip {
+    original: include_bytes!("clips/short.mp4"),
+    enlarged: include_bytes!("clips/short-enlarged.mp4"),
+};
+/// Thirty frames of 16 × 16 pixels.
+pub static LONG_CLIP: SampleClip = SampleClip {
+    original: include_bytes!("clips/long.mp4"),
+    enlarged: include_bytes!("clips/long-enlarged.mp4"),
+};
+
+impl SampleClip {
+    /// The sample clip with these bytes.
+    pub fn of(original: &[u8]) -> Option<&'static Self> {
+        [&SHORT_CLIP, &LONG_CLIP].into_iter().find(|clip| clip.original == original)
+    }
+}
 
 /// An MP4 of exactly twice the width and the height.
 pub(crate) fn enlarged(input: &[u8]) -> Result<Vec<u8>> {
-    if let Some(clip) = Clip::read(input) {
-        return Ok(clip.enlarged().write());
+    if let Some(clip) = SampleClip::of(input) {
+        return Ok(clip.enlarged.to_vec());
     }
     let mut output = input.to_vec();
     if !mp4::present_twice_as_large(&mut output) {
@@ -22,34 +47,38 @@ pub(crate) fn enlarged(input: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Frame;
+    use crate::media::Mp4Tables;
 
     #[test]
     fn every_frame_is_enlarged() {
-        let clip = Clip::moving(32, 16, 3);
-        let output = Clip::read(&enlarged(&clip.write()).unwrap()).unwrap();
-        assert_eq!((output.size(), output.frames().len()), ((64, 32), 3));
-        for (before, after) in clip.frames().iter().zip(output.frames()) {
-            let mean = |frame: &Frame| {
-                let shades = frame.shades();
-                shades.iter().map(|shade| u64::from(*shade)).sum::<u64>() / shades.len() as u64
+        for (clip, size, frames) in [(&SHORT_CLIP, (32, 16), 3), (&LONG_CLIP, (16, 16), 30)] {
+            let output = enlarged(clip.original).unwrap();
+            let of = |bytes: &[u8]| Mp4Tables::read(bytes).unwrap();
+            assert_eq!(of(clip.original), Mp4Tables { size, frames });
+            assert_eq!(of(&output), Mp4Tables { size: (size.0 * 2, size.1 * 2), frames });
+            // The raw blocks are the end of the file.
+            let mean = |bytes: &[u8], pixels: u32| {
+                let samples = &bytes[bytes.len() - (pixels * 3 / 2) as usize..];
+                samples.iter().map(|sample| u64::from(*sample)).sum::<u64>() / samples.len() as u64
             };
-            assert!(mean(before).abs_diff(mean(after)) <= 2, "the same picture");
+            let pixels = size.0 * size.1 * frames;
+            let (before, after) = (mean(clip.original, pixels), mean(&output, pixels * 4));
+            assert!(before.abs_diff(after) <= 2, "the same pictures: {before} and {after}");
         }
     }
 
     #[test]
     fn another_encoder_s_video_keeps_its_frames_and_is_presented_larger() {
-        // As if its pictures were compressed: another macroblock type than ours.
-        let input = Clip::moving(32, 16, 1).write();
-        let mut foreign = input.clone();
+        // As if its frames were of another codec.
+        let input = SHORT_CLIP.original;
+        let mut foreign = input.to_vec();
         let name = foreign.windows(4).position(|four| four == b"avcC").unwrap();
         foreign[name..name + 4].copy_from_slice(b"hvcC");
-        assert!(Clip::read(&foreign).is_none());
+        assert_eq!(Mp4Tables::read(&foreign), None);
         let output = enlarged(&foreign).unwrap();
         assert_eq!(output.len(), foreign.len());
         assert_eq!(
-            (mp4::presented_size(&input), mp4::presented_size(&output)),
+            (mp4::presented_size(input), mp4::presented_size(&output)),
             (Some((32, 16)), Some((64, 32)))
         );
     }

@@ -1,6 +1,5 @@
 //! A running pair of stand-ins on free ports, and the requests that most tests make.
 
-use std::io::Cursor;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +8,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
-use image::{DynamicImage, ImageFormat, RgbImage};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use stand_ins::{config::StandInConfig, front, providers, serve};
@@ -154,12 +152,7 @@ pub(crate) async fn until<T>(mut poll: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    let picture = RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([(x * 9 % 256) as u8, (y * 5 % 256) as u8, 90])
-    });
-    DynamicImage::ImageRgb8(picture).write_to(&mut bytes, ImageFormat::Png).unwrap();
-    bytes.into_inner()
+    stand_ins::media::png(width, height, |x, y| [(x * 9 % 256) as u8, (y * 5 % 256) as u8, 90])
 }
 
 /// A receiver of anything, which answers GET with a picture.

@@ -199,7 +199,7 @@ async fn hang(world: &World) -> Outcome {
 }
 
 async fn queue(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "work_ms": 1500 } })).await;
+    world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
     let mut purchases = Vec::new();
     for number in 1..=3 {
         purchases.push(Purchase::order(world, number, "running").await);
@@ -210,6 +210,7 @@ async fn queue(world: &World) -> Outcome {
     assert!(answer["etaSeconds"].is_u64(), "{answer}");
     purchases.push(fourth);
     for purchase in &purchases {
+        world.finish(purchase.order.job).await;
         purchase.until_completed(world).await;
     }
     let notes = vec![format!(
@@ -220,7 +221,7 @@ async fn queue(world: &World) -> Outcome {
 }
 
 async fn session(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "work_ms": 2500 } })).await;
+    world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
     let mut delivered = Vec::new();
     for number in 1..=3 {
         delivered.push(Purchase::order(world, number, "running").await);
@@ -239,6 +240,7 @@ async fn session(world: &World) -> Outcome {
     assert_eq!(moved, 1, "user5 should have moved up");
     delivered.push(next);
     for purchase in &delivered {
+        world.finish(purchase.order.job).await;
         purchase.until_completed(world).await;
     }
     let notes = vec![format!(

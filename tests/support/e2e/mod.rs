@@ -8,13 +8,14 @@
 //! * [`world`]: the stack, its reset, and what a test looks at
 //! * [`call`]: one HTTP request, and the part of the contract that holds for every answer
 //! * [`hold`]: stops a worker at one exact point, so that it can be killed there
-//! * [`keys`]: tokens and key sets that no front door would give
+//! * [`keys`]: tokens that no front door would give
 //! * [`memory`]: what the functions' process holds
 //! * [`node`]: scripts with the official client, or in a browser
 //! * [`openapi`]: the committed contract, against which every answer is held
 //! * [`order`], [`try_on`], [`cards`], [`website`]: orders as a client places them, and what they
 //!   must lead to
 //! * [`pages`]: files of a website, looked at by a browser or a compiler
+//! * [`proxy`]: stands before the front door, counts requests and publishes other key sets
 //! * [`user`]: who calls: signed in at the front door, or with a token made for the purpose
 //!
 //! Nothing here reaches into a function: what a test knows, it knows over HTTP or from the
@@ -29,6 +30,7 @@ pub mod node;
 pub mod openapi;
 pub mod order;
 pub mod pages;
+pub mod proxy;
 pub mod try_on;
 pub mod user;
 pub mod website;

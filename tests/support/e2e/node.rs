@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use xtask::{paths, tools};
 
 use super::World;
+use super::world::PATIENCE;
 
 impl World {
     /// Runs a script of `tests/` with the stack's addresses and what it is given, and gives what it
@@ -21,6 +22,7 @@ impl World {
             "providersUrl": info.providers_url,
             "users": info.users,
             "chromium": tools::chromium(),
+            "patienceMs": PATIENCE.as_millis(),
         });
         let mut node = Command::new(paths::node_bin("node"));
         node.arg(paths::root().join("tests").join(script)).stdin(Stdio::null());

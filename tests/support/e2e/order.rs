@@ -4,7 +4,7 @@
 use super::world::png;
 use super::{FunctionAnswer, FunctionCall, TestUser, World};
 use serde_json::{Value, json};
-use stand_ins::media::Clip;
+use stand_ins::media::{Mp4Tables, SHORT_CLIP, SampleClip};
 use uuid::Uuid;
 
 /// What differs between the four tools, as far as a client sees it.
@@ -197,17 +197,14 @@ impl Order {
     pub async fn assert_real(&self, world: &World) {
         if *self.tool == VIDEO {
             let row = self.row(world).await;
-            let bytes =
-                download_as(world, row["output_url"].as_str().expect("a result"), "video/mp4")
-                    .await;
-            let before = Clip::read(&download_as(world, self.urls()[0], "video/mp4").await)
-                .expect("our clip");
-            let after = Clip::read(&bytes).expect("a clip");
-            let (width, height) = before.size();
-            assert_eq!(
-                (after.size(), after.frames().len()),
-                ((width * 2, height * 2), before.frames().len())
-            );
+            let output = row["output_url"].as_str().expect("a result");
+            let after = download_as(world, output, "video/mp4").await;
+            let before = download_as(world, self.urls()[0], "video/mp4").await;
+            let clip = SampleClip::of(&before).expect("a sample clip");
+            assert!(after == clip.enlarged, "another video than the enlarged clip");
+            let tables = |bytes: &[u8]| Mp4Tables::read(bytes).expect("a video");
+            let Mp4Tables { size: (width, height), frames } = tables(&before);
+            assert_eq!(tables(&after), Mp4Tables { size: (width * 2, height * 2), frames });
             return;
         }
         let result = self.picture(world).await.into_rgb8();
@@ -240,9 +237,7 @@ impl Order {
 /// Uploads what that field may name: a video, or a picture unlike those of other fields.
 pub async fn upload(world: &World, user: &TestUser, field: &str) -> String {
     match field {
-        "videoUrl" => {
-            world.upload(user, "in.mp4", "video/mp4", Clip::moving(32, 16, 3).write()).await
-        }
+        "videoUrl" => world.upload(user, "in.mp4", "video/mp4", SHORT_CLIP.original.to_vec()).await,
         "imageUrl" | "personImageUrl" => world.upload_png(user, 16, 12).await,
         _ => world.upload(user, "other.png", "image/png", png(9, 30)).await,
     }

@@ -1,7 +1,6 @@
 //! Try-ons as a client orders them, and what the tests of several functions look at afterwards.
 
 use std::future::Future;
-use std::io::Cursor;
 
 use super::{FunctionCall, TestUser, World};
 use serde_json::{Value, json};
@@ -167,10 +166,7 @@ impl TryOn {
 
 /// A small picture of one colour.
 fn plain(colour: [u8; 3]) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    let picture = image::RgbImage::from_pixel(20, 16, image::Rgb(colour));
-    picture.write_to(&mut bytes, image::ImageFormat::Png).expect("a PNG in memory");
-    bytes.into_inner()
+    stand_ins::media::png(20, 16, |_, _| colour)
 }
 
 /// Calls a function as a service, and kills the runtime once `moment` has come. Whoever asked is

@@ -1,7 +1,6 @@
 //! The stack, how it is put back to its beginning, and what a test looks at and waits for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,8 +14,8 @@ use xtask::stack::{Stack, StackOptions};
 use super::TestUser;
 use crate::session::Session;
 
-/// How long anything may take that a test waits for. Generous: only a failure waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The limit of every poll. Generous: only a failure waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// How long a stack may take to listen.
 const STARTING: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(20);
@@ -51,7 +50,7 @@ impl World {
         change(&mut options);
         forget_ended_stacks();
         let stack = Stack::start(options).await?;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
+        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
         let db = Session::connect(&stack.info().db_url).await;
         let beginning = Beginning::of(&db).await;
         Ok(Self {
@@ -169,15 +168,18 @@ impl World {
     /// Ends the provider's work on the running tasks whose submit contains `text`, such as the id
     /// of a job, once there is one. When this returns, the provider has their results.
     pub async fn finish(&self, text: impl std::fmt::Display) {
+        let what = format!("the provider works on {text}");
+        self.until(&what, async || self.finish_now(&text).await.then_some(())).await;
+    }
+
+    /// The same for what runs at this moment. Returns whether anything did.
+    pub async fn finish_now(&self, text: impl std::fmt::Display) -> bool {
         let url = format!("{}/__finish", self.stack.info().providers_url);
         let request = json!({ "match": text.to_string() });
-        let finish = async || {
-            let answer = self.http.post(&url).json(&request).send().await;
-            let status = answer.expect("the providers' stand-ins answer").status();
-            assert!(status.is_success() || status == 404, "finish {request}: {status}");
-            status.is_success().then_some(())
-        };
-        self.until(&format!("the provider works on {text}"), finish).await;
+        let answer = self.http.post(url).json(&request).send().await;
+        let status = answer.expect("the providers' stand-ins answer").status();
+        assert!(status.is_success() || status == 404, "finish {request}: {status}");
+        status.is_success()
     }
 
     /// From now on storage answers every request with this status; until the next test, or
@@ -401,13 +403,7 @@ async fn body_of(request: reqwest::RequestBuilder) -> Value {
 /// A picture that is not all one colour.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let shade = |value: u32, of: u32| u8::try_from(value * 255 / of.max(1)).unwrap_or(255);
-    let picture = image::RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([shade(x, width), shade(y, height), 128])
-    });
-    let mut bytes = Cursor::new(Vec::new());
-    let written = picture.write_to(&mut bytes, image::ImageFormat::Png);
-    written.expect("a PNG in memory");
-    bytes.into_inner()
+    stand_ins::media::png(width, height, |x, y| [shade(x, width), shade(y, height), 128])
 }
 
 fn states() -> PathBuf {

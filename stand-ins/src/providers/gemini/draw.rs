@@ -1,13 +1,13 @@
 //! Draws a card from a prompt: its colours come from the words, the words stand on it, and the
 //! product image lies in the middle.
 
-use std::io::Cursor;
-
 use anyhow::Context;
 use font8x8::UnicodeFonts;
 use image::imageops::{self, FilterType};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use sha2::{Digest, Sha256};
+
+use crate::media::picture;
 
 /// The longer side. Small, because tests draw hundreds.
 const SIDE: u32 = 320;
@@ -40,9 +40,7 @@ pub(super) fn card(prompt: &str, ratio: (u32, u32), images: &[Vec<u8>]) -> anyho
         imageops::replace(&mut card, &product, i64::from(x), i64::from(y));
     }
     write(&mut card, prompt);
-    let mut output = Cursor::new(Vec::new());
-    card.write_to(&mut output, ImageFormat::Png)?;
-    Ok(output.into_inner())
+    picture::write(&card.into())
 }
 
 /// The prompt's words, wrapped, from the top.

@@ -2,18 +2,18 @@
 //! result and sends the webhook. Garments lie beside each other, so that the result of a try-on
 //! shows all of them.
 
-use std::io::Cursor;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageFormat, imageops};
+use image::{DynamicImage, imageops};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::predictions::{Prediction, PredictionState};
 use super::{ReplicateShared, webhook};
+use crate::media::picture;
 use crate::providers::script::WebhookFault;
 use crate::providers::work_time::WorkTime;
 
@@ -133,9 +133,7 @@ fn put_on(
     let (across, down) = ((right - left).max(1), (bottom - top).max(1));
     let garment = garment.resize_exact(across, down, FilterType::Nearest);
     imageops::overlay(&mut person, &garment, i64::from(left), i64::from(top));
-    let mut output = Cursor::new(Vec::new());
-    person.write_to(&mut output, ImageFormat::Png)?;
-    Ok(output.into_inner())
+    picture::write(&person)
 }
 
 #[cfg(test)]

@@ -1,0 +1,102 @@
+//! The front door with a proxy before it, which counts requests and may publish another key set.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use stand_ins::tokens::Es256Key;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::World;
+
+const KEY_SET: &str = "GET /auth/v1/.well-known/jwks.json ";
+
+/// Passes every request on to the front door, but for the key set where a test publishes one.
+pub struct FrontDoorProxy {
+    pub url: String,
+    shared: Arc<Mutex<ProxyState>>,
+}
+
+#[derive(Default)]
+struct ProxyState {
+    /// The status and the body that stand for the front door's own key set.
+    key_set: Option<(u16, Value)>,
+    /// The first line of every request.
+    requests: Vec<String>,
+}
+
+impl FrontDoorProxy {
+    /// Serves until this process ends.
+    pub async fn start(world: &World) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let shared = Arc::<Mutex<ProxyState>>::default();
+        let upstream = world.stack().info().url.trim_start_matches("http://").to_owned();
+        let served = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A caller that goes away in the middle is its own business.
+                tokio::spawn(serve(stream, upstream.clone(), Arc::clone(&served)));
+            }
+        });
+        Self { url, shared }
+    }
+
+    pub fn publish(&self, keys: &[&Es256Key]) {
+        let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
+        lock(&self.shared).key_set = Some((200, json!({ "keys": keys })));
+    }
+
+    /// From now on the key set cannot be had.
+    pub fn fail(&self) {
+        lock(&self.shared).key_set = Some((500, json!({})));
+    }
+
+    /// How often the key set was asked for.
+    pub fn fetches(&self) -> usize {
+        self.count(KEY_SET)
+    }
+
+    /// How many requests had this text in their first line.
+    pub fn count(&self, text: &str) -> usize {
+        lock(&self.shared).requests.iter().filter(|line| line.contains(text)).count()
+    }
+}
+
+fn lock(shared: &Mutex<ProxyState>) -> MutexGuard<'_, ProxyState> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    upstream: String,
+    shared: Arc<Mutex<ProxyState>>,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let line = head.windows(2).position(|two| two == b"\r\n").unwrap_or_default();
+    let key_set = {
+        let mut shared = lock(&shared);
+        shared.requests.push(String::from_utf8_lossy(&head[..line]).into_owned());
+        shared.key_set.clone().filter(|_| head.starts_with(KEY_SET.as_bytes()))
+    };
+    if let Some((status, body)) = key_set {
+        let body = body.to_string();
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status} Answer\r\ncontent-type: application/json\r\ncontent-length: \
+                {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        return stream.write_all(answer.as_bytes()).await;
+    }
+    // One request per connection, so that each is counted here.
+    let mut front_door = TcpStream::connect(upstream).await?;
+    front_door
+        .write_all(&[&head[..line], b"\r\nconnection: close", &head[line..]].concat())
+        .await?;
+    copy_bidirectional(&mut stream, &mut front_door).await.map(drop)
+}
