@@ -102,6 +102,8 @@ async fn while_up(State(front): State<SharedFront>, request: Request, next: Next
     match front.storage.down() {
         None => next.run(request).await,
         Some(status) => {
+            // A connection with an unread body is closed, and the caller's next request with it.
+            let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
             let body = json!({
                 "statusCode": status.to_string(),
                 "error": "Unavailable",
