@@ -1,7 +1,7 @@
 -- 0001_unstuck.sql
 -- Made by `cargo xtask migration unstuck`
--- from supabase/schemas, in the order in which things can be created. Never edited: whoever wants
--- something else in it changes the sources. It is applied once, all of it or nothing.
+-- from supabase/schemas, in the order in which things can be created. Do not edit it: change the
+-- sources. It is applied once, whole or not at all.
 
 begin;
 
@@ -15,7 +15,7 @@ begin
 end
 $applied$;
 
--- A function may name what stands below it.
+-- A function may name an object that is created below it.
 set local check_function_bodies = off;
 
 --: source schema/unstuck.sql 147f2036aadb
@@ -10075,14 +10075,14 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '67db1d96b3b57c9c0e6706d259c8dc007537c423220e4e6361dbd8af014002a2'
+  'd6030c54525a9aff93e81210bfa4025019bb07d99aa4ed50fd8d83772b219576'
 );
 
 notify pgrst, 'reload schema';
 
 commit;
 
--- pg_cron overlooks a schedule among so many changes: it is told once more, by itself.
+-- pg_cron overlooks a schedule among so many changes: change it once more, alone.
 do $scheduled$
 declare
   v_job bigint;

@@ -1,5 +1,5 @@
-//! Builds the functions to wasm: one `cargo build` for all, then bindings, optimiser and JS shim
-//! per changed function.
+//! Builds the functions to wasm: one `cargo build` for all, then bindings, JavaScript shim and
+//! optimiser for each changed function.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use crate::command::{cargo, run, run_quiet, say};
 use crate::{function, paths, tools};
 
-/// The shim step of one function is one process; this many run at a time.
+/// How many functions get their shim at a time.
 const PARALLEL: usize = 2;
 const PROFILE: &str = "release";
 
-/// What worker-build would pass, but without the names of all functions: they are a tenth of the
-/// upload, and a panic says its file and line without them. The features are those that the
+/// The options of worker-build, and `--strip-debug`: the names of all functions are a tenth of the
+/// upload, and a panic names its file and line without them. The features are those that the
 /// compiler uses; workerd knows them all.
 const WASM_OPT: [&str; 9] = [
     "-Os",
@@ -35,14 +35,14 @@ pub fn all() -> Result<Vec<PathBuf>> {
     Ok(function::all()?.into_iter().map(|function| function.dir).collect())
 }
 
-/// The same and some test-only ones.
+/// The folders of all functions and of these that only tests run.
 pub fn all_with(extra: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut dirs = all()?;
     dirs.extend(extra.iter().map(|dir| paths::root().join(dir)));
     Ok(dirs)
 }
 
-/// The folder of a function given by its name, or by its folder for test-only ones.
+/// The folder of a function, by its name; by its folder where only tests run it.
 pub fn find(name: &str) -> Result<PathBuf> {
     let candidates = [paths::root().join("functions").join(name), paths::root().join(name)];
     let found = candidates.into_iter().find(|dir| dir.join("Cargo.toml").exists());
@@ -58,7 +58,7 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     if dirs.iter().any(|dir| dir.ends_with("gateway")) {
         pages()?;
     }
-    // Another checkout's build writes files of the same names.
+    // Builds of two checkouts write files of the same names.
     let _one_checkout = tools::lock("target-wasm")?;
     forget_another_checkout(profile)?;
     let args =
@@ -101,9 +101,8 @@ pub fn with_profile(dirs: &[PathBuf], profile: &str) -> Result<()> {
     })
 }
 
-/// Cargo tells the members of two checkouts apart by nothing but their files' times: what the other
-/// one compiled may pass for ours. Without the shared crate, all that needs it is compiled anew;
-/// the dependencies stay.
+/// Removes the shared crate that another checkout compiled, and with it everything that needs it:
+/// Cargo tells two checkouts apart by their files' times alone and may take its work for ours.
 fn forget_another_checkout(profile: &str) -> Result<()> {
     let owner = paths::target_wasm().join("checkout");
     let root = paths::root().to_string_lossy().into_owned();
@@ -120,10 +119,10 @@ fn forget_another_checkout(profile: &str) -> Result<()> {
         "--package",
         "unstuck-shared",
     ];
-    let advice = "remove the folder target-wasm in the cache";
+    let advice = "delete the folder target-wasm in the cache";
     run_quiet("forget what another checkout compiled", &mut tools::wasm_cargo(&args), advice)?;
     std::fs::create_dir_all(paths::target_wasm())?;
-    std::fs::write(&owner, root).context("cannot note whose the compiled functions are")
+    std::fs::write(&owner, root).context("cannot write which checkout was compiled")
 }
 
 fn shim(dir: &Path, profile: &str) -> Result<()> {
@@ -173,7 +172,7 @@ fn wasm_hash(dir: &Path, profile: &str) -> Result<String> {
     Ok(format!("{:x} {profile}", Sha256::digest(wasm)))
 }
 
-/// What the pages load and nobody writes by hand: the bundled client library, the contract as JSON.
+/// Bundles what the pages load: the client library, the contract as JSON, the tools' forms.
 fn pages() -> Result<()> {
     let mut node = Command::new(paths::node_bin("node"));
     node.arg(paths::root().join("xtask/pages.mjs")).current_dir(paths::root());
@@ -183,12 +182,8 @@ fn pages() -> Result<()> {
 
 /// Builds the program that stands for Supabase and the providers.
 pub fn stand_ins() -> Result<()> {
-    let advice = "fix the error above";
-    run_quiet(
-        "compile the stand-ins",
-        &mut cargo(&["build", "--quiet", "--package", "stand-ins"]),
-        advice,
-    )?;
+    let mut build = cargo(&["build", "--quiet", "--package", "stand-ins"]);
+    run_quiet("compile the stand-ins", &mut build, "fix the error below")?;
     if !stand_ins_binary().exists() {
         bail!("{} is missing after its build", stand_ins_binary().display());
     }

@@ -1,5 +1,4 @@
-//! Runs one step of a task in the foreground. A failure names the step, the command and what to do
-//! about it.
+//! Runs one step of a task in the foreground. A failure names the step, the command and what to do.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// Prints a line that says what is being done, so that minutes of compiling are not silence.
+/// Prints what the task does now, so that minutes of compiling are not silent.
 pub fn say(message: impl std::fmt::Display) {
     eprintln!("xtask: {message}");
 }
 
-/// Runs `command` with its output shown; `advice` is what a reader should try when it fails.
+/// Runs `command` and shows its output; `advice` says what to do when it fails.
 pub fn run(step: &str, command: &mut Command, advice: &str) -> Result<()> {
     let start = Instant::now();
     say(step);
@@ -28,7 +27,7 @@ pub fn run(step: &str, command: &mut Command, advice: &str) -> Result<()> {
     Ok(())
 }
 
-/// Like [`run`], but silent unless it fails: for steps that are usually instant.
+/// Runs a quick `command`, returns its output and shows it only when the command fails.
 pub fn run_quiet(step: &str, command: &mut Command, advice: &str) -> Result<String> {
     let shown = shown(command);
     let output = command
@@ -46,12 +45,12 @@ pub fn run_quiet(step: &str, command: &mut Command, advice: &str) -> Result<Stri
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A `cargo` command in the checkout.
+/// A `cargo` command that runs in the checkout.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::paths::root()).args(args);
-    // What the `cargo` that runs us says of this package is nobody else's; build scripts that look
-    // at it would run again, and with them half of the dependencies be compiled anew.
+    // The `cargo` that runs us describes this package in variables. Build scripts that read them
+    // would rerun, and half of the dependencies would be recompiled.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"]
             .iter()

@@ -1,5 +1,5 @@
-//! What is in a database beside us, as lines of text: `supabase/fingerprint.sql` read and compared,
-//! and the list of what an installation may add (`supabase/exceptions.txt`).
+//! Reads what a database holds beside our schemas, by `supabase/fingerprint.sql`, and compares it
+//! with what an installation may add, `supabase/exceptions.txt`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::paths;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(BTreeSet<String>);
 
-/// One line more or one line less.
+/// A line that was added or removed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     pub added: bool,
@@ -44,7 +44,7 @@ impl Fingerprint {
         self.0.iter().map(String::as_str)
     }
 
-    /// What is different in `later`, lost lines before new ones.
+    /// The lines that `later` lacks, then those that it adds.
     pub fn changes(&self, later: &Self) -> Vec<Change> {
         let only = |here: &Self, there: &Self, added| -> Vec<Change> {
             here.0.difference(&there.0).map(|line| Change { added, line: line.clone() }).collect()
@@ -61,7 +61,7 @@ pub struct Exception {
     pub kind: String,
     /// `*` is any name.
     pub name: String,
-    /// Whether `uninstall.sql` takes it away.
+    /// Whether `uninstall.sql` removes the object.
     pub removed: bool,
 }
 
@@ -73,7 +73,7 @@ impl Exception {
     }
 }
 
-/// `supabase/exceptions.txt`.
+/// Reads `supabase/exceptions.txt`.
 pub fn exceptions() -> Result<Vec<Exception>> {
     let file = paths::root().join("supabase/exceptions.txt");
     let text = std::fs::read_to_string(&file)

@@ -1,4 +1,4 @@
-//! `cargo xtask generate`: writes every file that is made from the functions' declarations.
+//! `cargo xtask generate` writes every file that is made from the functions' declarations.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::command::say;
 use crate::function::{self, docs, wrangler};
 use crate::paths;
 
-/// An operator's values of vars, if there are any; not part of the repository.
+/// An operator's values of variables; the file is not part of the repository.
 const OWN_VALUES: &str = "deployment.toml";
 
-/// A file with the text that it should have.
+/// A generated file with its right text.
 #[derive(Debug)]
 pub struct Generated {
     /// Below the checkout.
@@ -24,13 +24,13 @@ impl Generated {
         paths::root().join(self.path)
     }
 
-    /// Whether the file has another text, or is not there.
+    /// Whether the file is missing or has another text.
     pub fn is_stale(&self) -> bool {
         std::fs::read_to_string(self.file()).ok().as_ref() != Some(&self.text)
     }
 }
 
-/// Every generated file with its text.
+/// Every generated file.
 pub fn files() -> Result<Vec<Generated>> {
     let functions = function::all()?;
     let own = match std::fs::read_to_string(paths::root().join(OWN_VALUES)) {
@@ -46,7 +46,7 @@ pub fn files() -> Result<Vec<Generated>> {
     ])
 }
 
-/// Writes those that are stale.
+/// Writes every stale file.
 pub fn write() -> Result<()> {
     for generated in files()?.iter().filter(|generated| generated.is_stale()) {
         let file = generated.file();
@@ -57,7 +57,7 @@ pub fn write() -> Result<()> {
     Ok(())
 }
 
-/// Fails and names what `write` would change.
+/// Fails if a file is stale and names it.
 pub fn check() -> Result<()> {
     let stale: Vec<&str> = files()?
         .iter()
@@ -67,10 +67,10 @@ pub fn check() -> Result<()> {
     if stale.is_empty() {
         return Ok(());
     }
-    bail!("{} would change: run `cargo xtask generate`", stale.join(", "))
+    bail!("stale: {}; run `cargo xtask generate`", stale.join(", "))
 }
 
-/// A file that is generated between `<!-- name -->` and `<!-- /name -->` only.
+/// A file of which only the part between `<!-- name -->` and `<!-- /name -->` is generated.
 fn between(path: &'static str, name: &str, part: &str) -> Result<Generated> {
     let text = std::fs::read_to_string(paths::root().join(Path::new(path)))
         .with_context(|| format!("cannot read {path}"))?;

@@ -1,16 +1,15 @@
 //! The project's tasks, and the local stack as a library: tests and the demo start from
 //! [`stack::Stack`].
 //!
-//! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (running a step so that a
-//!   failure says what to do)
-//! * build: [`function`] (what functions declare), [`generate`] (what is made from it), [`build`],
-//!   [`size`], [`scaffold`]
+//! * tools: [`paths`], [`tools`] (what `setup` provides), [`command`] (runs a step)
+//! * build: [`function`] (reads what functions declare), [`generate`] (writes what follows from
+//!   it), [`build`], [`size`], [`scaffold`]
 //! * local stack: [`process`], [`postgres`], [`keys`], [`workers`], [`stack`]
-//! * SQL: [`migration`] (numbered files made from sources), [`schema`] (the golden dump),
-//!   [`fingerprint`] (what is not ours)
-//! * tasks on a running stack: [`bench`]
+//! * SQL: [`migration`] (makes numbered files from sources), [`schema`] (the golden dump),
+//!   [`fingerprint`] (a database's other objects)
+//! * measurements: [`bench`]
 //!
-//! Nothing here ships: no function and no part of `shared` depends on this crate.
+//! No function and no part of `shared` depends on this crate.
 
 pub mod bench;
 pub mod build;

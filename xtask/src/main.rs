@@ -1,4 +1,4 @@
-//! The command line of the project's tasks; `cargo xtask <task>`. Holds no logic of its own.
+//! The command line of the project's tasks, `cargo xtask <task>`.
 
 use std::process::{Command, ExitCode};
 
@@ -29,7 +29,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Formatting, lints, then everything that `test` does
+    /// Check formatting and lints, then do everything that `test` does
     Ci,
     /// Build functions to wasm: all, or those named
     Build {
@@ -38,26 +38,26 @@ enum Task {
         #[arg(long, default_value = "release")]
         profile: String,
     },
-    /// The functions' sizes against their budget
+    /// Compare the functions' sizes with their budget
     Size,
-    /// Measure: sweep, enqueue, year
+    /// Measure: audit, cards, enqueue, sweep or year
     Bench { name: String },
     /// Write supabase/schema.sql from the migrations
     DumpSchema,
-    /// Make the next migration from supabase/schemas, or the newest again while it is not released
+    /// Make the next migration from supabase/schemas, or remake the newest until it is released
     Migration {
         /// Small letters, digits and _
         #[arg(required_unless_present = "freeze")]
         name: Option<String>,
-        /// Statements written by hand, for what cannot be made from a source alone, such as a
-        /// changed table
+        /// A file of statements, for what cannot be made from a source alone, such as a changed
+        /// table
         #[arg(long)]
         alter: Option<std::path::PathBuf>,
-        /// Mark all that are there as released: none of them changes any more
+        /// Mark all migrations as released: none of them changes any more
         #[arg(long, exclusive = true)]
         freeze: bool,
     },
-    /// Apply to a database what it lacks of supabase/migrations
+    /// Apply to a database the migrations that it lacks
     Migrate {
         /// postgres://…, as the database's owner
         url: String,
@@ -67,13 +67,13 @@ enum Task {
     /// Start a new function, or a tool with its row, words and tests
     NewFunction {
         name: String,
-        /// It is sold: also its row and price, its words and its part of the studio
+        /// Also write its row and price, its words and its form in the studio
         #[arg(long, requires = "price")]
         tool: bool,
         /// Credits that an order costs
         #[arg(long, requires = "tool")]
         price: Option<u32>,
-        /// A provider of a tool that is there: runninghub, replicate, gemini, llm
+        /// The provider of an existing tool: runninghub, replicate, gemini, llm
         #[arg(long, default_value = "runninghub")]
         provider: String,
     },
@@ -105,7 +105,7 @@ async fn perform(task: Task) -> Result<()> {
         Task::Demo => {
             tools::setup()?;
             let mut demo = cargo(&["run", "-p", "unstuck-tests", "--bin", "demo"]);
-            run("the demo", &mut demo, "a story that failed says above what it expected")
+            run("the demo", &mut demo, "a failed story says above what it expected")
         }
         Task::Test { args } => test(&args),
         Task::Ci => {
@@ -140,15 +140,15 @@ async fn perform(task: Task) -> Result<()> {
     }
 }
 
-/// Runs until Ctrl-C or SIGTERM, or until a part of the stack ends.
+/// Runs the stack until Ctrl-C or SIGTERM, or until a part of it ends.
 async fn dev() -> Result<()> {
     tools::setup()?;
     let mut stack = Stack::start(StackOptions::from_env()?).await?;
     stack.sweep().await.context("the first sweep")?;
-    // Where clients look, whatever the ports.
+    // Clients look here, whatever the ports.
     stack::write_info(&xtask::paths::local(), stack.info())?;
     announce(stack.info());
-    say("Ctrl-C ends it");
+    say("press Ctrl-C to stop it");
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
         tokio::select! {
@@ -169,20 +169,19 @@ fn test(args: &[String]) -> Result<()> {
     let test_only = test_functions()?;
     build::functions(&build::all_with(&test_only)?)?;
     build::stand_ins()?;
-    // Libraries and integration tests; there are no doc tests, and the programs have none of their
-    // own.
+    // There are no doc tests, and the programs have no tests of their own.
     let mut command: Command =
         cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--test", "*"]);
-    // Just built; nothing that a test starts needs to look again.
+    // The functions are built above.
     command.args(args).env("UNSTUCK_SKIP_BUILD", "1");
     run(
         "tests",
         &mut command,
-        "the failed tests are named above; one alone: `cargo test -p <package> <name>`",
+        "the failed tests are named above; run one by `cargo test -p <package> <name>`",
     )
 }
 
-/// Compares every page, style sheet and script with what prettier would write.
+/// Fails if prettier would change a page, style sheet or script.
 fn format_of_scripts() -> Result<()> {
     const FOLDERS: [&str; 5] = ["web", "functions", "tests", "xtask", "stand-ins"];
     let mut prettier = Command::new(xtask::paths::node_bin("prettier"));
@@ -191,7 +190,7 @@ fn format_of_scripts() -> Result<()> {
     run_quiet("format of pages and scripts", &mut prettier, &advice).map(drop)
 }
 
-/// Functions that exist for tests alone.
+/// The folders of functions that only tests run.
 fn test_functions() -> Result<Vec<std::path::PathBuf>> {
     let dir = xtask::paths::root().join("tests/functions");
     let Ok(entries) = std::fs::read_dir(&dir) else {

@@ -1,7 +1,7 @@
 //! A throw-away Postgres 17 from npm's embedded build, and how our SQL gets into it.
 //!
-//! Its data lives in a temporary folder that goes with the process. Never touches a Postgres that
-//! it did not start.
+//! Its data lives in a temporary folder that is deleted with the process. A Postgres that this
+//! module did not start is never touched.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,15 +16,15 @@ use crate::command::run_quiet;
 use crate::process::{Process, ProcessSpec};
 use crate::{keys, migration, paths};
 
-/// How to start it.
+/// How to start a Postgres.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub port: u16,
-    /// Off only where a crash of the machine may lose everything, as in tests.
+    /// Off where a crash of the machine may lose everything, as in tests.
     pub fsync: bool,
     /// Where its log goes (`postgres.log`).
     pub log_dir: PathBuf,
-    /// Another server than npm's.
+    /// A server to start in place of npm's.
     pub installed: Option<Installed>,
 }
 
@@ -75,11 +75,11 @@ impl Postgres {
             name: "postgres",
             program: "/bin/sh".into(),
             args: command_line(&bin, &data, &options),
-            env: Vec::new(),
             log: options.log_dir.join("postgres.log"),
-            stop: "INT",
+            stop: Some("INT"),
             remove: Some(home),
             owner,
+            ..ProcessSpec::default()
         })?;
         let url = url(options.port, "postgres");
         process.wait_ready(Duration::from_secs(60), || serves(&url, &data)).await?;
@@ -100,7 +100,7 @@ fn url(port: u16, database: &str) -> String {
     format!("postgres://postgres:postgres@127.0.0.1:{port}/{database}")
 }
 
-/// A connection whose other half runs in the background until the client is dropped.
+/// Connects; a background task drives the connection until the client is dropped.
 pub async fn connect(url: &str) -> Result<Client> {
     let mut config: Config = url.parse().with_context(|| format!("not a database URL: {url}"))?;
     config.connect_timeout(Duration::from_secs(5));
@@ -112,7 +112,7 @@ pub async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// A local database from nothing: the platform's part, the migrations, and the seed if wanted.
+/// Installs the platform's part, the migrations and, if wanted, the seed into an empty database.
 pub async fn install(client: &Client, seeded: bool) -> Result<()> {
     let local = paths::root().join("supabase/local");
     apply(client, &[local.join("platform.sql")]).await?;
@@ -134,7 +134,7 @@ pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// A failure of `sql`, with the line of `file` that it is of.
+/// The error with the line of `file` at which `sql` failed.
 pub fn failed(file: &str, sql: &str, error: &tokio_postgres::Error) -> anyhow::Error {
     anyhow::anyhow!("{file}: {}", explain(error, sql))
 }
@@ -162,8 +162,8 @@ fn explain(error: &tokio_postgres::Error, sql: &str) -> String {
     format!("{line}{} ({})\n  {detail}", db.message(), db.code().code())
 }
 
-/// Makes the data folder and becomes the server: one watched process, so that nothing stays behind
-/// if we are killed.
+/// Makes the data folder and becomes the server, as one watched process: nothing stays behind if we
+/// are killed.
 const INIT_AND_SERVE: &str = r#"
 data=$1 init=$2 serve=$3 locale=$4
 shift 4
@@ -171,7 +171,7 @@ shift 4
 exec "$serve" -D "$data" "$@"
 "#;
 
-/// Versions before 17 have no locales of their own.
+/// Postgres has builtin locales since version 17.
 const BUILTIN_LOCALE: &str = "--locale-provider=builtin --builtin-locale=C.UTF-8";
 
 fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
@@ -193,14 +193,14 @@ fn command_line(bin: &Path, data: &Path, options: &Options) -> Vec<OsString> {
     args
 }
 
-/// Whether the server at `url` answers and is ours: somebody else's may hold the port.
+/// Whether the server at `url` answers and is ours; another one may hold the port.
 async fn serves(url: &str, data: &Path) -> bool {
     let Ok(client) = connect(url).await else { return false };
     let row = client.query_one("show data_directory", &[]).await;
     row.is_ok_and(|row| Path::new(row.get::<_, &str>(0)) == data)
 }
 
-/// Postgres refuses to run as root; then it runs as `nobody`.
+/// `nobody`, where we are root: Postgres refuses to run as root.
 fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
     if std::fs::metadata("/proc/self").map_or(1, |own| own.uid()) != 0 {
         return Ok(None);
@@ -214,8 +214,8 @@ fn unprivileged_owner() -> Result<Option<(u32, u32)>> {
         .context("Postgres does not run as root, and there is no user `nobody` to run it as")
 }
 
-/// npm's embedded build for this platform. Another user may be unable to enter the checkout (a home
-/// folder), so for that one the files are copied once to the temporary folder.
+/// npm's embedded build for this platform. Another user may be unable to enter the checkout, such
+/// as a home folder, so that user gets a copy in the temporary folder.
 fn native(for_other_user: bool) -> Result<PathBuf> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let platform = match (os, arch) {
@@ -250,7 +250,7 @@ fn native(for_other_user: bool) -> Result<PathBuf> {
             Command::new("chmod").args(["-R", "a+rX"]).arg(&draft),
             "check the temporary folder",
         )?;
-        // Lost a race: the other copy is as good.
+        // Another process has made its copy first.
         if std::fs::rename(&draft, &copy).is_err() {
             std::fs::remove_dir_all(&draft)?;
         }

@@ -1,8 +1,8 @@
 //! Background processes that cannot outlive their owner.
 //!
-//! Each runs in its own process group with a watcher beside it that reads from a pipe whose other
-//! end we hold: however we end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher
-//! stops the whole group. Never restarts anything.
+//! Each runs in its own process group with a watcher that reads from a pipe whose other end we
+//! hold. However we end (drop, panic, Ctrl-C, SIGKILL), the pipe closes and the watcher stops the
+//! whole group. Nothing is restarted.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Becomes the program itself (so its exit status is ours to see) after leaving the watcher behind.
+/// Starts the watcher, then becomes the program itself, so that we see its exit status.
 const WATCHED: &str = r#"
 exec 3<&0
 (
@@ -29,15 +29,16 @@ exec "$@" </dev/null
 "#;
 
 /// What to run and how to stop it.
+#[derive(Default)]
 pub struct ProcessSpec {
     pub name: &'static str,
     pub program: PathBuf,
     pub args: Vec<OsString>,
     pub env: Vec<(String, String)>,
     pub log: PathBuf,
-    /// The signal that asks it to end: `TERM`, or `INT` for Postgres ("fast" shutdown).
-    pub stop: &'static str,
-    /// Folder that goes away with the process.
+    /// The signal that asks it to end in place of `TERM`; `INT` is the "fast" shutdown of Postgres.
+    pub stop: Option<&'static str>,
+    /// A folder to delete when the process ends.
     pub remove: Option<PathBuf>,
     /// Run as this (user, group) instead of ours.
     pub owner: Option<(u32, u32)>,
@@ -60,7 +61,7 @@ impl Process {
             .arg(&spec.program)
             .args(&spec.args)
             .envs(spec.env)
-            .env("STACK_STOP", spec.stop)
+            .env("STACK_STOP", spec.stop.unwrap_or("TERM"))
             .env("STACK_REMOVE", spec.remove.unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
@@ -75,7 +76,7 @@ impl Process {
         Ok(Self { name: spec.name, log: spec.log, child })
     }
 
-    /// Waits until `ready` says so; fails at once when the process has ended.
+    /// Waits until `ready` answers true; fails when the process ends or `limit` has passed.
     pub async fn wait_ready<F>(
         &mut self,
         limit: Duration,
@@ -89,42 +90,23 @@ impl Process {
             if ready().await {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "{} ended at start ({status}); its log, {}:\n{}",
-                    self.name,
-                    self.log.display(),
-                    self.log_tail()
-                );
-            }
+            self.check()?;
             if start.elapsed() > limit {
-                bail!(
-                    "{} is not ready after {limit:?}; its log, {}:\n{}",
-                    self.name,
-                    self.log.display(),
-                    self.log_tail()
-                );
+                bail!("{} is not ready after {limit:?}; {}", self.name, self.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// The error to show if the process has ended on its own.
+    /// Fails with the end of the log if the process has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => {
-                bail!(
-                    "{} ended ({status}); its log, {}:\n{}",
-                    self.name,
-                    self.log.display(),
-                    self.log_tail()
-                )
-            }
+            Some(status) => bail!("{} ended ({status}); {}", self.name, self.log_tail()),
         }
     }
 
-    /// Ends it and everything it started.
+    /// Ends the process and everything it started.
     pub fn stop(&mut self) {
         drop(self.child.stdin.take());
         // The watcher gives it 5 s and then kills it, so this ends.
@@ -134,7 +116,8 @@ impl Process {
     fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(25)..].join("\n")
+        let tail = lines[lines.len().saturating_sub(25)..].join("\n");
+        format!("its log, {}:\n{tail}", self.log.display())
     }
 }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask new-function <name>`: everything that a new function or tool needs, as far as a
-//! program can write it. Overwrites nothing.
+//! `cargo xtask new-function <name>` writes what a program can write of a new function or tool. It
+//! overwrites nothing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub fn new_function(name: &str, tool: Option<&NewTool>) -> Result<()> {
         Some(_) if of_runninghub => (RUNNINGHUB, RUNNINGHUB_TOML.to_owned()),
         Some(tool) => (FUNCTION, tool_declaration(tool)?),
     };
-    // Fails before anything is written where the provider is not known.
+    // An unknown provider fails before anything is written.
     let rows = tool.map(|tool| edited(ROWS, |text| with_row(text, name, tool))).transpose()?;
     let quota = if tool.is_some() { " as Order" } else { "" };
     let source = source.replace("{quota}", quota).replace("{Type}", &type_name(name));
@@ -71,14 +71,14 @@ pub fn new_function(name: &str, tool: Option<&NewTool>) -> Result<()> {
         write(&paths::root().join("openapi.yaml"), &openapi)?;
     }
     generate::write()?;
-    say(format_args!("functions/{name} is there; next: its code, and its answer in openapi.yaml"));
+    say(format_args!("wrote functions/{name}; now write its code and its answer in openapi.yaml"));
     if tool.is_some() {
-        say("its words in web/words, a name and two short sentences in each of four languages");
+        say("translate its words in web/words: a name and two short sentences in four languages");
     }
     Ok(())
 }
 
-/// The declaration of a tool whose orders are counted alone.
+/// The declaration of a tool with an order limiter of its own.
 fn tool_declaration(tool: &NewTool) -> Result<String> {
     let functions = function::all()?;
     let limiters = functions.iter().flat_map(|function| &function.ratelimits);
@@ -87,10 +87,10 @@ fn tool_declaration(tool: &NewTool) -> Result<String> {
     Ok(TOOL_TOML.replace("{provider}", &tool.provider).replace("{limiter}", &limiter.to_string()))
 }
 
-/// Adds a row like that of the provider's last tool, with another name and price.
+/// Adds a copy of the row of the provider's last tool, with another name and price.
 fn with_row(text: &str, name: &str, tool: &NewTool) -> Option<String> {
     let provider = format!("'{}', ", tool.provider);
-    // The price follows the provider; a limit that has its name is followed by an interval.
+    // A price follows the provider of a tool; an interval follows a limit of the provider's name.
     let is_priced = |at: &usize| text[at + provider.len()..].starts_with(|c: char| c.is_numeric());
     let at = text.match_indices(&provider).map(|(at, _)| at).filter(is_priced).last()?;
     let price = at + provider.len();
@@ -107,7 +107,7 @@ fn with_row(text: &str, name: &str, tool: &NewTool) -> Option<String> {
     Some(format!("{rows}\n  ),\n{row}\non conflict{rest}"))
 }
 
-/// A module of the end-to-end tests, with a first test.
+/// Writes a module of the end-to-end tests with a first test.
 fn e2e_module(name: &str, of_runninghub: bool) -> Result<()> {
     let module = name.replace('-', "_");
     let folder = paths::root().join("tests/e2e");
@@ -124,7 +124,7 @@ fn e2e_module(name: &str, of_runninghub: bool) -> Result<()> {
     write(&folder.join("main.rs"), &main)
 }
 
-/// Three words after those of the last tool, in every language; a person translates them.
+/// Adds three words after those of the last tool in every language; a person translates them.
 fn words(name: &str) -> Result<()> {
     for language in LANGUAGES {
         let path = format!("web/words/{language}.js");
@@ -146,7 +146,7 @@ fn words(name: &str) -> Result<()> {
 fn edited(path: &str, change: impl FnOnce(&str) -> Option<String>) -> Result<String> {
     let text = std::fs::read_to_string(paths::root().join(path))
         .with_context(|| format!("cannot read {path}"))?;
-    change(&text).with_context(|| format!("{path} has no place for it"))
+    change(&text).with_context(|| format!("cannot find where to change {path}"))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

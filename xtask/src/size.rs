@@ -1,4 +1,4 @@
-//! How large each function is when uploaded (gzip), and the budget.
+//! Compares each function's upload, gzipped, with its budget.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,6 @@ use flate2::write::GzEncoder;
 
 use crate::build;
 
-/// DESIGN: every function stays below this.
 const BUDGET_BYTES: u64 = 300 * 1024;
 
 pub fn report() -> Result<()> {

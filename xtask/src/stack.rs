@@ -1,8 +1,8 @@
 //! The local stack: Postgres, PostgREST's protocol, Supabase's front door, the providers'
 //! stand-ins, and every function.
 //!
-//! Dropping a [`Stack`] stops all of it. Two stacks live side by side on different port bases and
-//! state folders. It never talks to anything outside this machine.
+//! Dropping a [`Stack`] stops all of it. Two stacks run side by side on different port bases and
+//! state folders. A stack talks to nothing outside this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::command::say;
 use crate::keys::{LocalKeys, LocalUser};
 use crate::postgres::{self, Postgres};
 use crate::process::{Process, ProcessSpec};
-use crate::workers::{self, PORT_CONTROL, PORT_WORKERS};
+use crate::workers::{self, Overrides, PORT_CONTROL, PORT_WORKERS};
 use crate::{build, keys, paths, tools};
 
 const PORT_BASE: u16 = 54320;
@@ -43,15 +43,14 @@ pub struct StackOptions {
     /// Folders of test-only functions, such as `tests/functions/panicking`.
     pub extra_functions: Vec<PathBuf>,
     pub fsync: bool,
-    /// Function → var or secret → other value, or `None` for "not set".
-    pub overrides: BTreeMap<String, BTreeMap<String, Option<String>>>,
-    /// Build what it runs first; off where the caller has just done so.
+    pub overrides: Overrides,
+    /// Whether to build first what the stack runs; off where the caller has just built it.
     pub build: bool,
 }
 
 impl StackOptions {
-    /// What `cargo xtask dev` runs: `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`, `UNSTUCK_SIGNING`,
-    /// `UNSTUCK_EXTRA_FUNCTIONS`.
+    /// The stack of `cargo xtask dev`, from `UNSTUCK_PORT_BASE`, `UNSTUCK_CRON`, `UNSTUCK_SIGNING`
+    /// and `UNSTUCK_EXTRA_FUNCTIONS`.
     pub fn from_env() -> Result<Self> {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let port_base = match var("UNSTUCK_PORT_BASE") {
@@ -80,7 +79,7 @@ impl StackOptions {
         })
     }
 
-    /// A stack for tests: free ports, own state folder, no crons, data that a power cut may eat.
+    /// A stack for tests: free ports, a state folder of its own, no crons, no fsync.
     pub fn for_tests() -> Result<Self> {
         let port_base = free_port_base()?;
         Ok(Self {
@@ -94,7 +93,7 @@ impl StackOptions {
     }
 }
 
-/// `dev`'s own ports keep the plain folder; another stack must not share its logs and storage.
+/// `dev` keeps its state in `.local` itself; another stack shares neither its logs nor its storage.
 fn state_dir(port_base: u16) -> PathBuf {
     match port_base {
         PORT_BASE => paths::local(),
@@ -106,7 +105,7 @@ fn split(list: &str) -> Vec<PathBuf> {
     list.split(',').map(|item| PathBuf::from(item.trim())).collect()
 }
 
-/// A base whose ports are all free, away from `dev`'s.
+/// A port base away from `dev`'s whose ports are all free.
 pub fn free_port_base() -> Result<u16> {
     let start = u16::from_str_radix(&keys::random_hex(2)?, 16)? % 800;
     (0..800)
@@ -118,7 +117,7 @@ pub fn free_port_base() -> Result<u16> {
         .context("no ten free ports in a row between 20000 and 28000")
 }
 
-/// What a client needs to use the stack; `stack.json`.
+/// What a client needs to use the stack, written to `stack.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StackInfo {
     pub url: String,
@@ -139,7 +138,7 @@ pub struct Stack {
     options: StackOptions,
     info: StackInfo,
     keys: LocalKeys,
-    // Stopped in this order.
+    // Dropped, and so stopped, in this order.
     workers: Process,
     front: Process,
     rest: Process,
@@ -182,7 +181,7 @@ impl Stack {
         &self.info
     }
 
-    /// All keys, also those that no client needs (webhook secrets, publishable and secret key).
+    /// All keys, also those that no client needs.
     pub fn keys(&self) -> &LocalKeys {
         &self.keys
     }
@@ -191,12 +190,12 @@ impl Stack {
         &self.options
     }
 
-    /// What the functions have logged so far, one JSON object per line.
+    /// The functions' log, one JSON object a line.
     pub fn workers_log(&self) -> PathBuf {
         self.options.state_dir.join("log/workers.log")
     }
 
-    /// Where the front door keeps what is stored: `<bucket>/<path>`.
+    /// Where the front door stores objects, as `<bucket>/<path>`.
     pub fn storage_dir(&self) -> PathBuf {
         self.options.state_dir.join("storage")
     }
@@ -211,34 +210,31 @@ impl Stack {
         self.control(&format!("/__scheduled/{function}")).await
     }
 
-    /// One pass of the sweep, as an outside scheduler would ask for it.
+    /// Sweeps once, as an outside scheduler would ask for it.
     pub async fn sweep(&self) -> Result<()> {
         let url = format!("{}/cleanup-stale-jobs", self.info.functions_url);
         post(&url, Some(&self.info.cron_secret)).await
     }
 
-    /// SIGKILLs workerd, every request in flight with it, and returns when a new one serves.
+    /// Kills workerd with every request in flight, and returns when a new one serves.
     pub async fn kill_workerd(&self) -> Result<()> {
         self.control("/__kill").await
     }
 
-    /// Ends the functions and starts them again, perhaps with other vars.
-    pub async fn restart_workers(
-        &mut self,
-        overrides: BTreeMap<String, BTreeMap<String, Option<String>>>,
-    ) -> Result<()> {
+    /// Restarts the functions with these overrides.
+    pub async fn restart_workers(&mut self, overrides: Overrides) -> Result<()> {
         self.stop_workers();
         self.options.overrides = overrides;
         self.workers = start_workers(&self.options, &self.keys).await?;
         Ok(())
     }
 
-    /// Ends the functions; the rest stays, as when the platform is down.
+    /// Stops the functions alone, as when the platform is down.
     pub fn stop_workers(&mut self) {
         self.workers.stop();
     }
 
-    /// Fails when a part of the stack has ended on its own.
+    /// Fails when a part of the stack has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         self.workers.check()?;
         self.front.check()?;
@@ -246,7 +242,7 @@ impl Stack {
         self.postgres.check()
     }
 
-    /// Ends everything; the same as dropping it.
+    /// Stops everything, as dropping the stack does.
     pub fn stop(self) {}
 
     async fn control(&self, path: &str) -> Result<()> {
@@ -297,9 +293,7 @@ fn ports_free(base: u16) -> Result<()> {
     for offset in 1..=PORT_CONTROL {
         let port = base + offset;
         std::net::TcpListener::bind(("127.0.0.1", port)).with_context(|| {
-            format!(
-                "port {port} is taken, perhaps by another stack: end it or set UNSTUCK_PORT_BASE"
-            )
+            format!("port {port} is taken: stop the stack that has it, or set UNSTUCK_PORT_BASE")
         })?;
     }
     Ok(())
@@ -334,12 +328,9 @@ async fn start_rest(options: &StackOptions, keys: &LocalKeys) -> Result<Process>
     let mut process = Process::spawn(ProcessSpec {
         name: "postrust",
         program: tools::postrust(),
-        args: Vec::new(),
         env: env.map(|(name, value)| (name.to_owned(), value)).into(),
         log: options.state_dir.join("log/postrust.log"),
-        stop: "TERM",
-        remove: None,
-        owner: None,
+        ..ProcessSpec::default()
     })?;
     process.wait_ready(Duration::from_secs(30), || listens(base + PORT_REST)).await?;
     Ok(process)
@@ -356,7 +347,7 @@ fn rest_jwt_secret(options: &StackOptions, keys: &LocalKeys) -> Result<String> {
 async fn start_front(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
     let base = options.port_base;
     let storage = options.state_dir.join("storage");
-    // The database is new, so what it knows of stored objects is nothing.
+    // The new database knows no stored object.
     if storage.exists() {
         std::fs::remove_dir_all(&storage)
             .with_context(|| format!("cannot empty {}", storage.display()))?;
@@ -381,11 +372,8 @@ async fn start_front(options: &StackOptions, keys: &LocalKeys) -> Result<Process
         name: "stand-ins",
         program: build::stand_ins_binary(),
         args: vec!["--config".into(), path.into()],
-        env: Vec::new(),
         log: options.state_dir.join("log/stand-ins.log"),
-        stop: "TERM",
-        remove: None,
-        owner: None,
+        ..ProcessSpec::default()
     })?;
     let ready =
         || async { listens(base + PORT_ORIGIN).await && listens(base + PORT_PROVIDERS).await };
@@ -408,21 +396,15 @@ async fn start_workers(options: &StackOptions, keys: &LocalKeys) -> Result<Proce
     let mut process = Process::spawn(ProcessSpec {
         name: "workers",
         program: paths::node_bin("node"),
-        args: vec![script().into(), path.into()],
+        args: vec![paths::root().join("xtask/local/workers.mjs").into(), path.into()],
         env: vec![("NODE_NO_WARNINGS".into(), "1".into())],
         log: options.state_dir.join("log/miniflare.log"),
-        stop: "TERM",
-        remove: None,
-        owner: None,
+        ..ProcessSpec::default()
     })?;
     let ready =
         || async { listens(base + PORT_CONTROL).await && listens(base + PORT_WORKERS).await };
     process.wait_ready(Duration::from_secs(60), ready).await?;
     Ok(process)
-}
-
-fn script() -> PathBuf {
-    Path::new(&paths::root()).join("xtask/local/workers.mjs")
 }
 
 /// Prints what a user of the stack needs.

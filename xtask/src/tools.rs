@@ -1,6 +1,7 @@
-//! `cargo xtask setup`: everything that building and the local stack need and Cargo.toml cannot
-//! say. Idempotent; what it installs beside `node_modules` goes to the user's cache, keyed by
-//! version, so that a fresh clone finds it.
+//! `cargo xtask setup` provides what builds and the local stack need beside Cargo's dependencies.
+//!
+//! A second run changes nothing. What it installs beside `node_modules` goes to the user's cache,
+//! keyed by version, so that a fresh clone finds it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,11 +16,11 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const WORKER_BUILD: &str = "0.8.7";
 const POSTRUST: &str = "3.1.0";
 
-/// The Debian packages of the other wasm tool chain, and the name under which rustup knows it.
+/// The packages of Debian's wasm tool chain, and the name under which rustup knows it.
 const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 const DEBIAN_TOOLCHAIN: &str = "debian-web";
 
-/// The browser, and a typeface for pages that ask for the system's.
+/// The browser, and a typeface: the pages ask for the system's.
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "fonts-inter"];
 pub const BROWSER_ADVICE: &str =
     "install Chromium (Debian: `apt-get install chromium`), or set CHROMIUM to its path";
@@ -36,7 +37,7 @@ pub fn setup() -> Result<()> {
     cargo_tool("postrust-server", POSTRUST, "postrust")
 }
 
-/// Held until dropped; other processes that want the same lock wait.
+/// A lock until it is dropped; another process that wants it waits.
 pub fn lock(name: &str) -> Result<std::fs::File> {
     let path = paths::cache().join(format!("{name}.lock"));
     std::fs::create_dir_all(paths::cache())?;
@@ -49,8 +50,8 @@ pub fn lock(name: &str) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// The browser that the pages are tested in. Where it cannot be had the tests say so; nothing else
-/// needs it.
+/// Installs the browser that the pages are tested in. Only those tests need it, so a failure is
+/// printed and no error.
 pub fn browser() -> Result<()> {
     let _one_at_a_time = lock("setup")?;
     if let Some(found) = chromium() {
@@ -66,7 +67,7 @@ pub fn browser() -> Result<()> {
         .into_iter()
         .chain(BROWSER_PACKAGES)
         .collect();
-    // A machine that has never looked up its packages' lists finds nothing at first.
+    // A new machine has no lists of packages yet.
     if let Err(error) = apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))) {
         say(format_args!("no browser, so the tests of the pages will fail: {error}"));
     }
@@ -105,7 +106,7 @@ pub fn wasm_cargo(args: &[&str]) -> Command {
     command
 }
 
-/// The environment under which a command, or what it starts, builds wasm.
+/// Sets the environment in which `command` and its children build wasm.
 pub fn wasm_env(command: &mut Command) {
     command.env("CARGO_TARGET_DIR", paths::target_wasm());
     if debian_marker().exists() {
@@ -117,7 +118,7 @@ fn use_debian(command: &mut Command) {
     command
         .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-19")
-        // Set by the cargo that runs us; the linked tool chain must find its own.
+        // The cargo that runs us sets these; Debian's tool chain must find its own.
         .env_remove("CARGO")
         .env_remove("RUSTC");
 }
@@ -126,7 +127,7 @@ fn tool(name: &str, version: &str) -> PathBuf {
     paths::cache().join("cargo").join(format!("{name}-{version}"))
 }
 
-/// The bindings generator must be exactly as old as the crate in Cargo.lock.
+/// The bindings generator must have the version of the crate in Cargo.lock.
 fn wasm_bindgen_version() -> Result<String> {
     let text = std::fs::read_to_string(paths::root().join("Cargo.lock"))
         .context("cannot read Cargo.lock")?;
@@ -157,11 +158,11 @@ fn npm_packages() -> Result<()> {
     }
     let mut command = Command::new("npm");
     command.args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]).current_dir(&root);
-    run("npm packages: npm ci", &mut command, "npm must be installed and reach its registry")?;
+    run("npm packages: npm ci", &mut command, "install npm and let it reach its registry")?;
     let node = run_quiet(
         "node",
         Command::new(paths::node_bin("node")).arg("--version"),
-        "its install script did not run",
+        "delete node_modules and rerun `cargo xtask setup`",
     )?;
     say(format_args!("npm packages: installed, Node {}", node.trim()));
     std::fs::write(stamp, wanted)?;
@@ -180,12 +181,12 @@ fn cargo_tool(name: &str, version: &str, program: &str) -> Result<()> {
             .args(["install", name, "--version", &format!("={version}"), "--root"])
             .arg(&dir)
             .args(locked);
-        // Its build must not land among ours.
+        // It must not build into our target folder.
         command.current_dir(paths::cache()).env_remove("CARGO_TARGET_DIR");
         command
     };
     let step = format!("{name} {version}: cargo install, a few minutes, once");
-    let advice = "crates.io (or the registry in its place) must be reachable";
+    let advice = "let cargo reach crates.io, or the registry in its place";
     let Err(error) = run(&step, &mut install(&["--locked"]), advice) else {
         return Ok(());
     };
@@ -210,7 +211,7 @@ fn wasm_target() -> Result<()> {
     let Err(error) = run(
         &step,
         Command::new("rustup").args(["target", "add", WASM_TARGET]),
-        "trying Debian's packages next",
+        "Debian's packages are tried next",
     ) else {
         return Ok(());
     };
@@ -237,7 +238,7 @@ fn std_library(toolchain: Option<&str>) -> Result<PathBuf> {
     if let Some(toolchain) = toolchain {
         command.env("RUSTUP_TOOLCHAIN", toolchain);
     }
-    Ok(run_quiet("rustc's library folder", &mut command, "Rust must be installed")?.trim().into())
+    Ok(run_quiet("rustc's library folder", &mut command, "install Rust")?.trim().into())
 }
 
 /// While this file is there, wasm is built with Debian's tool chain.
@@ -245,8 +246,8 @@ fn debian_marker() -> PathBuf {
     paths::cache().join(DEBIAN_TOOLCHAIN)
 }
 
-/// Debian ships the compiler and the library's source, but no compiled library for the target:
-/// build that once.
+/// Installs Debian's compiler and builds the standard library for the target once, of which Debian
+/// ships the source alone.
 fn debian_toolchain() -> Result<()> {
     if !Path::new("/etc/debian_version").exists() {
         bail!("this is not Debian");
@@ -262,7 +263,7 @@ fn debian_toolchain() -> Result<()> {
     run(
         "Debian's wasm tool chain: rustup toolchain link",
         link.args(["toolchain", "link", DEBIAN_TOOLCHAIN, "/usr"]),
-        "is rustup there?",
+        "install rustup",
     )?;
     if !has_target(Some(DEBIAN_TOOLCHAIN))? {
         build_std()?;
@@ -297,7 +298,7 @@ fn build_std() -> Result<()> {
     run(
         "Debian's wasm tool chain: build std, about a minute",
         &mut build,
-        "the package rust-web-src holds the source",
+        "check that the package rust-web-src is installed",
     )?;
     let library = std_library(Some(DEBIAN_TOOLCHAIN))?;
     std::fs::create_dir_all(&library)?;

@@ -1,8 +1,7 @@
-//! The configuration that xtask/local/workers.mjs runs: every function with its bindings, its vars
-//! set to local values.
+//! Makes the configuration that xtask/local/workers.mjs runs: every function with its bindings and
+//! with local values of its variables.
 //!
-//! A function gets exactly what its function.toml declares, so that a missing declaration fails
-//! locally.
+//! A function gets exactly what it declares, so that a missing declaration fails locally.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,9 +20,12 @@ pub struct Local<'a> {
     pub cron: bool,
     /// Folders of test-only functions, beside those of `functions/`.
     pub extra_functions: &'a [PathBuf],
-    /// Function → name → other value, or none at all.
-    pub overrides: &'a BTreeMap<String, BTreeMap<String, Option<String>>>,
+    pub overrides: &'a Overrides,
 }
+
+/// Function → variable, secret or queue binding → its value in place of the local one; `None` takes
+/// it away.
+pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
 
 /// Where Miniflare and its control listen.
 pub const PORT_WORKERS: u16 = 5;
@@ -63,7 +65,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     let producers: Map<String, Value> = function
         .producers
         .iter()
-        // An override to nothing takes a queue away, as when it is down.
+        // An override can take a queue away, as when it is down.
         .filter(|producer| !matches!(overridden(function, local, &producer.binding), Some(None)))
         .map(|producer| (producer.binding.clone(), json!({ "queueName": producer.queue })))
         .collect();
@@ -101,7 +103,6 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
     }))
 }
 
-/// What an override says of a name, if anything.
 fn overridden<'a>(
     function: &Function,
     local: &'a Local<'_>,
@@ -127,7 +128,7 @@ fn bindings(function: &Function, local: &Local<'_>) -> BTreeMap<String, String> 
     for name in function.variables() {
         let local = values.remove(name.as_str());
         let value = local.or_else(|| function.vars.get(name).cloned());
-        // A secret that nothing local checks may have any value.
+        // Nothing local checks the other secrets.
         bindings.insert(name.clone(), value.unwrap_or_else(|| format!("local-{name}")));
     }
     for (name, value) in local.overrides.get(&function.name).into_iter().flatten() {

@@ -16,7 +16,7 @@ pub fn function_table(functions: &[Function]) -> String {
     table
 }
 
-/// A list a group of settings, with the functions that read it.
+/// One list for each group of settings, with the functions that read it.
 pub fn setting_lists(functions: &[Function]) -> String {
     let mut text = String::new();
     for group in GROUPS {
@@ -44,7 +44,7 @@ pub fn setting_lists(functions: &[Function]) -> String {
     text
 }
 
-/// What counts where the setting is missing.
+/// What happens without the setting.
 fn missing(setting: &Setting) -> String {
     match (setting.presence, setting.example.unwrap_or_default()) {
         (Presence::Required, _) => "required".to_owned(),

@@ -1,5 +1,5 @@
-//! What each function declares: `function.toml`, the operations in its `shared::function!`, and
-//! the settings of `shared::core::config`, together as one [`Function`].
+//! Assembles a [`Function`] from its `function.toml`, the operations in its `shared::function!`
+//! and the settings of `shared::core::config`.
 //!
 //! wrangler.toml, the gateway's bindings, the README's table, docs/configuration.md and the local
 //! stack are made from it.
@@ -18,7 +18,7 @@ use shared::core::config::{GROUPS, Presence, Setting, SettingGroup};
 use crate::paths;
 use ops::DeclaredOps;
 
-/// The variable whose starting value is the hosts of a function's providers.
+/// The variable whose starting value is the list of hosts of a function's providers.
 const OUTPUT_HOSTS: &str = "PROVIDER_OUTPUT_HOSTS";
 /// Limiters that all functions share: quota, binding, namespace, calls a minute of one user.
 const SHARED_LIMITERS: [(&str, &str, u32, u32); 2] =
@@ -26,7 +26,7 @@ const SHARED_LIMITERS: [(&str, &str, u32, u32); 2] =
 /// The limiter of orders: quota, binding, calls a minute of one user.
 pub(crate) const ORDER_LIMITER: (&str, &str, u32) = ("Order", "RATE_LIMIT", 60);
 
-/// One function with everything that is derived from its declaration.
+/// One function with everything that follows from its declaration.
 #[derive(Clone, Debug)]
 pub struct Function {
     pub name: String,
@@ -40,7 +40,7 @@ pub struct Function {
     pub groups: Vec<&'static SettingGroup>,
     /// Variable → the value that wrangler.toml starts with.
     pub vars: BTreeMap<String, String>,
-    /// A deploy fails without these.
+    /// A deploy fails without them.
     pub secrets_required: Vec<String>,
     pub secrets_optional: Vec<String>,
     /// Binding → function.
@@ -49,9 +49,9 @@ pub struct Function {
     pub consumer: Option<Consumer>,
     pub crons: Vec<String>,
     pub ratelimits: Vec<Ratelimit>,
-    /// The pages; only the gateway has any.
+    /// The pages; the gateway has them.
     pub assets: Option<Assets>,
-    /// Milliseconds; the platform's own limit where it is not set.
+    /// In milliseconds, in place of the platform's limit.
     pub cpu_ms: Option<u32>,
 }
 
@@ -71,7 +71,7 @@ pub struct Producer {
     pub queue: String,
 }
 
-/// The queue of a function's own name.
+/// How a function consumes the queue of its own name.
 #[derive(Clone, Copy, Debug)]
 pub struct Consumer {
     pub max_batch_size: u32,
@@ -89,7 +89,7 @@ pub struct Ratelimit {
     pub limit: u32,
 }
 
-/// `function.toml`: what cannot be derived from the function's code.
+/// `function.toml`, which holds what does not follow from the function's code.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Declaration {
@@ -115,7 +115,7 @@ struct Declaration {
     counts_as: BTreeSet<String>,
     cpu_ms: Option<u32>,
     assets: Option<Assets>,
-    /// Starting values of its own in place of a setting's.
+    /// Starting values in place of the settings' own.
     #[serde(default)]
     vars: BTreeMap<String, String>,
 }
@@ -151,7 +151,7 @@ pub fn all() -> Result<Vec<Function>> {
     declared.iter().map(function).collect()
 }
 
-/// A function that only tests run, outside of `functions/`.
+/// A function outside of `functions/`, which only tests run.
 pub fn of_test(dir: &Path) -> Result<Function> {
     let dir = paths::root().join(dir);
     let name = dir.file_name().context("a function is a folder")?.to_string_lossy().into_owned();
@@ -210,7 +210,7 @@ fn assemble(
     })
 }
 
-/// The groups that a function lists, and those that its operations imply; in the table's order.
+/// The groups that a function lists and those that its operations imply, in the order of `GROUPS`.
 fn groups(declaration: &Declaration, ops: &DeclaredOps) -> Result<Vec<&'static SettingGroup>> {
     let mut names: BTreeSet<&str> = declaration
         .settings
@@ -254,7 +254,7 @@ fn vars(
     Ok(vars)
 }
 
-/// The gateway is bound to every other function, another one to those that it calls.
+/// Binds the gateway to every other function, and another function to those that it calls.
 fn services(
     name: &str,
     declaration: &Declaration,
@@ -270,7 +270,7 @@ fn services(
     Ok(called.into_iter().map(|other| (binding(other), other.to_owned())).collect())
 }
 
-/// A function with a queue also sends hints to itself.
+/// The queues of the functions that it wakes; one with a queue also wakes itself.
 fn producers(
     name: &str,
     declaration: &Declaration,

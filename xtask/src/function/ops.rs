@@ -1,11 +1,11 @@
-//! The operations and events that a function declares in its `shared::function!`, read as text.
+//! Reads the operations and events of a function's `shared::function!` as text.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Whom each of the product's policies lets in, in the words of the README.
+/// Whom each policy lets in, in the words of the README.
 const CALLERS: [(&str, &[&str]); 8] = [
     ("User", &["user"]),
     ("UserOrService", &["user", "service"]),

@@ -1,4 +1,4 @@
-//! Writes wrangler.toml: one environment a function.
+//! Writes wrangler.toml, with one environment for each function.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ const HEAD: &str = "\
 # deploy fails while one of `required` is missing.
 ";
 
-/// The file's text. `own` are an operator's values by variable, in place of the examples.
+/// The file's text. `own` holds an operator's values by variable, in place of the examples.
 pub fn render(functions: &[Function], own: &toml::Table) -> String {
     let mut text = format!(
         "{HEAD}\ncompatibility_date = \"{COMPATIBILITY_DATE}\"\nsend_metrics = false\n\n[build]\n\
@@ -109,7 +109,7 @@ fn settings(line: &mut impl FnMut(String), function: &Function, own: &toml::Tabl
     }
 }
 
-/// A list with an entry a line, where it has any.
+/// A list with one entry a line; nothing if it has none.
 fn line_list(
     line: &mut impl FnMut(String),
     name: &str,
@@ -125,7 +125,7 @@ fn line_list(
     line(list + "]");
 }
 
-/// JSON reads best unescaped; a long value begins its own line.
+/// Writes JSON without escapes, and a long value on a line of its own.
 fn assignment(name: &str, value: &str) -> String {
     let short = format!("{name} = '{value}'");
     match value {

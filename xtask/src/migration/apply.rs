@@ -1,6 +1,6 @@
-//! `cargo xtask migrate <url>`: what a database lacks of our migrations, by our own history.
+//! `cargo xtask migrate <url>` applies the migrations that a database's history lacks.
 //!
-//! The stack, the tests and the golden dump get their database the same way.
+//! The stack, the tests and the golden dump make their databases the same way.
 
 use anyhow::{Context, Result, bail};
 use tokio_postgres::Client;
@@ -14,7 +14,6 @@ use crate::postgres;
 const TRIES: u32 = 10;
 const BUSY: [SqlState; 2] = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
 
-/// The command.
 pub async fn task(url: &str) -> Result<()> {
     let client = postgres::connect(url).await?;
     let say_so = |file: &str| say(format_args!("applied {file}"));
@@ -24,7 +23,7 @@ pub async fn task(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Applies each pending migration as one query; how many there were.
+/// Applies each pending migration as one query; returns how many.
 pub async fn migrate(client: &Client, project: &Project, applied: impl Fn(&str)) -> Result<usize> {
     project.frozen()?;
     let migrations = project.migrations()?;
@@ -37,7 +36,7 @@ pub async fn migrate(client: &Client, project: &Project, applied: impl Fn(&str))
     Ok(pending.len())
 }
 
-/// A few times where others hold what it needs: they go on in between.
+/// Applies one migration, and retries while others hold the locks that it needs.
 async fn apply(client: &Client, file: &str, text: &str) -> Result<()> {
     for attempt in 1.. {
         let Err(error) = client.batch_execute(text).await else { break };
@@ -46,7 +45,7 @@ async fn apply(client: &Client, file: &str, text: &str) -> Result<()> {
         if attempt == TRIES || !error.code().is_some_and(|code| BUSY.contains(code)) {
             return Err(postgres::failed(file, text, &error));
         }
-        say(format_args!("{file}: waited too long for a lock; once more"));
+        say(format_args!("{file}: waited too long for a lock; retrying"));
     }
     Ok(())
 }
@@ -74,7 +73,7 @@ async fn history(client: &Client) -> Result<Vec<Applied>> {
         .collect()
 }
 
-/// What the history does not have yet; it must be the beginning of what lies here.
+/// The migrations that follow the history. Fails if the history differs from the files.
 pub fn pending<'a>(
     history: &[Applied],
     migrations: &'a [(Name, String)],
@@ -89,8 +88,8 @@ pub fn pending<'a>(
         }
         if file::hash(text).is_some_and(|hash| hash != applied.hash) {
             bail!(
-                "the database has {shown} as it was before it was made again: what is not released \
-                 yet is for databases that may be thrown away; start with a new one"
+                "the database has {shown} as it was before it was remade: only a database that may \
+                 be thrown away takes an unreleased migration; start with a new one"
             );
         }
     }

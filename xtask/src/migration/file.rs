@@ -1,22 +1,22 @@
-//! A numbered migration as text: how it is put together, and how one that lies there is read.
+//! Composes a numbered migration as text, and reads one that was composed before.
 
 use anyhow::{Context, Result, bail};
 
 use super::sha256;
 use super::source::Source;
 
-/// How the lines begin by which a made file is read again. No comment of a source begins so.
+/// How the lines begin by which a composed file is read. No line of a source begins so.
 pub const MARKER: &str = "--: ";
 const SOURCE: &str = "--: source ";
 const REMOVED: &str = "--: removed ";
 const BY_HAND: &str = "by hand";
 const HISTORY: &str = "--: history\n";
 
-/// pg_cron 1.4 overlooks a schedule that comes in one transaction with thousands of other changes:
-/// its invalidations are then dropped together, and a dropped queue is not read as a change. It
-/// looks once a second.
+/// Changes the schedule in a transaction of its own. pg_cron 1.4 overlooks a schedule among
+/// thousands of other changes: Postgres then drops all invalidations together, which pg_cron does
+/// not read as a change. It looks once a second.
 const SCHEDULED: &str =
-    "-- pg_cron overlooks a schedule among so many changes: it is told once more, by itself.
+    "-- pg_cron overlooks a schedule among so many changes: change it once more, alone.
 do $scheduled$
 declare
   v_job bigint;
@@ -34,9 +34,9 @@ exception when undefined_table or undefined_function or insufficient_privilege t
 end $scheduled$;
 ";
 
-/// A database that works is waiting behind whatever the migration waits for.
+/// Everybody else waits behind the lock that a migration waits for.
 const PATIENCE: &str =
-    "-- Whoever waits for a table makes everybody else wait for it too: rather try again.
+    "-- While this waits for a table, everybody else waits behind it: fail and retry instead.
 set local lock_timeout = '5s';
 ";
 
@@ -79,12 +79,12 @@ impl Name {
     }
 }
 
-/// What of a source a migration says.
+/// What a migration holds of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Its text is run.
+    /// The text, which is run.
     Whole(Source),
-    /// What changed in it was written by hand (or, where it only moved, nothing needs to be done).
+    /// The hash alone: statements written by hand made the change, or the file only moved.
     Noted {
         path: String,
         hash: String,
@@ -99,7 +99,7 @@ pub enum Part {
 pub struct Body {
     /// Statements written by hand, run first.
     pub by_hand: String,
-    /// Statements that make way for what is made anew.
+    /// Statements that drop what is recreated.
     pub drops: Vec<String>,
     pub parts: Vec<Part>,
 }
@@ -110,7 +110,7 @@ pub fn compose(name: &Name, body: &Body) -> String {
         text.push_str(&format!("\n-- written by hand\n{}\n", body.by_hand.trim_end()));
     }
     if !body.drops.is_empty() {
-        text.push_str(&format!("\n--: made anew below, or gone\n{}\n", body.drops.join("\n")));
+        text.push_str(&format!("\n--: recreated below, or removed\n{}\n", body.drops.join("\n")));
     }
     for part in &body.parts {
         text.push('\n');
@@ -157,8 +157,8 @@ fn head(name: &Name) -> String {
     format!(
         "-- {file}
 -- Made by `cargo xtask migration {}`
--- from supabase/schemas, in the order in which things can be created. Never edited: whoever wants
--- something else in it changes the sources. It is applied once, all of it or nothing.
+-- from supabase/schemas, in the order in which things can be created. Do not edit it: change the
+-- sources. It is applied once, whole or not at all.
 
 begin;
 
@@ -168,7 +168,7 @@ begin
 end
 $applied$;
 
--- A function may name what stands below it.
+-- A function may name an object that is created below it.
 set local check_function_bodies = off;
 {}",
         name.name,
@@ -177,7 +177,7 @@ set local check_function_bodies = off;
     )
 }
 
-/// Refuses a second time, and a migration before its turn.
+/// Refuses to apply a migration twice or before its turn.
 fn guard(number: u32) -> String {
     let applied = format!("unstuck migration {number:04} is applied already");
     if number == 1 {
@@ -200,12 +200,12 @@ fn guard(number: u32) -> String {
     )
 }
 
-/// The hash that its row in the history gets: of all that stands above it.
+/// The hash for its row in the history, of the text above that row.
 pub fn hash(text: &str) -> Option<String> {
     text.split_once(&format!("\n{HISTORY}")).map(|(above, _)| sha256(above))
 }
 
-/// A migration that was made before, read again.
+/// What was read of a composed migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     pub name: Name,
@@ -213,7 +213,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Fails where a part is no longer the text that its hash is of.
+    /// Fails if a part's text does not have its hash.
     pub fn read(name: Name, text: &str) -> Result<Self> {
         let file = name.file();
         let body = text.split_once(&format!("\n{HISTORY}")).map(|(body, _)| body);
@@ -237,7 +237,7 @@ impl Made {
                 (Some([path, hash, ..]), _, _) => {
                     parts.push(Part::Noted { path: (*path).into(), hash: (*hash).into() });
                 }
-                (Some(_), _, _) => bail!("supabase/migrations/{file}: `{line}` is not understood"),
+                (Some(_), _, _) => bail!("supabase/migrations/{file}: cannot read `{line}`"),
                 (None, Some(path), _) => parts.push(Part::Removed { path: path.into() }),
                 (None, None, Some((_, _, text))) => {
                     text.push_str(line);

@@ -1,8 +1,8 @@
-//! `cargo xtask migration <name>`: the next numbered migration, made from the SQL that people edit.
+//! `cargo xtask migration <name>` makes the next numbered migration from the SQL that people edit.
 //!
 //! [`text`] knows quoting and words, [`source`] the files of supabase/schemas and their order,
-//! [`file`] what a migration looks like, [`plan`] what goes into the next one. Those four work on
-//! text alone; this file reads and writes, [`apply`] brings a database up to date.
+//! [`file`] the form of a migration, [`plan`] what goes into the next one. Those four work on text
+//! alone; this module reads and writes files, and [`apply`] brings a database up to date.
 
 pub mod apply;
 pub mod file;
@@ -21,7 +21,7 @@ use source::Source;
 
 use crate::command::say;
 
-/// Where released migrations' hashes are kept, as `sha256sum` writes them.
+/// The file of the released migrations' hashes, as `sha256sum` writes them.
 const FROZEN: &str = "frozen.sha256";
 
 pub(crate) fn sha256(text: &str) -> String {
@@ -39,7 +39,6 @@ impl Project {
         Self { supabase: supabase.into() }
     }
 
-    /// This checkout's.
     pub fn here() -> Self {
         Self::at(crate::paths::root().join("supabase"))
     }
@@ -59,7 +58,7 @@ impl Project {
         source::in_order(sources)
     }
 
-    /// Every migration's name and text, in order; numbers are 1, 2, 3 …
+    /// Every migration's name and text, in order. Fails unless the numbers are 1, 2, 3 …
     pub fn migrations(&self) -> Result<Vec<(Name, String)>> {
         let mut found = Vec::new();
         for path in sql_below(&self.migrations_dir())? {
@@ -78,7 +77,7 @@ impl Project {
         Ok(found)
     }
 
-    /// File → hash of each released migration; fails where one is gone or no longer what it was.
+    /// File → hash of each released migration. Fails if one is gone or was changed.
     pub fn frozen(&self) -> Result<BTreeMap<String, String>> {
         let path = self.migrations_dir().join(FROZEN);
         if !path.exists() {
@@ -86,9 +85,8 @@ impl Project {
         }
         let mut frozen = BTreeMap::new();
         for line in read(&path)?.lines() {
-            let (hash, file) = line
-                .split_once("  ")
-                .with_context(|| format!("{FROZEN}: `{line}` is not understood"))?;
+            let (hash, file) =
+                line.split_once("  ").with_context(|| format!("{FROZEN}: cannot read `{line}`"))?;
             frozen.insert(file.to_owned(), hash.to_owned());
         }
         let migrations = self.migrations()?;
@@ -105,7 +103,8 @@ impl Project {
         Ok(frozen)
     }
 
-    /// Writes the next migration, or the newest again where it is not released; says which file.
+    /// Writes the next migration, or rewrites the newest if it is not released; returns the file's
+    /// name.
     pub fn make(&self, name: &str, by_hand: Option<&Path>) -> Result<String> {
         let (name, text) = self.made(name, by_hand.map(read).transpose()?)?;
         let file = name.file();
@@ -115,14 +114,14 @@ impl Project {
         Ok(file)
     }
 
-    /// Writes the newest migration again where it is not released, else the next one named `name`.
+    /// Rewrites the newest migration if it is not released, else writes the next one as `name`.
     pub fn make_next(&self, name: &str) -> Result<String> {
         let (frozen, migrations) = (self.frozen()?, self.migrations()?);
         let open = migrations.last().filter(|(newest, _)| !frozen.contains_key(&newest.file()));
         self.make(open.map_or(name, |(newest, _)| &newest.name), None)
     }
 
-    /// The same as `make` without writing it.
+    /// The migration that `make` would write.
     pub fn made(&self, name: &str, by_hand: Option<String>) -> Result<(Name, String)> {
         let frozen = self.frozen()?;
         let mut earlier = self.migrations()?;
@@ -132,7 +131,7 @@ impl Project {
             if newest.name != name {
                 bail!(
                     "supabase/migrations/{} is not released yet, so what changed belongs into it: \
-                     `cargo xtask migration {}` makes it again; \
+                     `cargo xtask migration {}` remakes it; \
                      run `cargo xtask migration --freeze` once it is released",
                     newest.file(),
                     newest.name
@@ -145,7 +144,7 @@ impl Project {
         Ok((next, text))
     }
 
-    /// Marks every migration as released: none of them changes from now on.
+    /// Marks every migration as released; returns how many there are.
     pub fn freeze(&self) -> Result<usize> {
         self.frozen()?;
         let migrations = self.migrations()?;
@@ -156,7 +155,6 @@ impl Project {
     }
 }
 
-/// The command.
 pub fn task(name: &str, by_hand: Option<&Path>) -> Result<()> {
     let file = Project::here().make(name, by_hand)?;
     say(format_args!("supabase/migrations/{file}"));
@@ -173,7 +171,7 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Every `.sql` file below a folder that may not be there.
+/// Every `.sql` file below `dir`; none if there is no such folder.
 fn sql_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     if dir.is_dir() {

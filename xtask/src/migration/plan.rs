@@ -1,7 +1,8 @@
-//! What goes into the next migration: everything into the first, what changed into a later one.
+//! Decides what goes into the next migration: every source into the first, changed ones into a
+//! later one.
 //!
-//! Functions, views and policies are made anew, with everything that hangs on them. What holds
-//! data, or lies outside our schemas, is changed by statements that a person wrote.
+//! Functions, views and policies are recreated with everything that depends on them. A person
+//! writes the statements that change what holds data or lies outside our schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use super::file::{self, Body, Made, Name, Part};
 use super::source::{self, Kind, Source};
 use super::text;
 
-/// The text of migration `name`, which follows `earlier`, from the sources as they are.
+/// The text of the migration that follows `earlier` and brings a database to these sources.
 pub fn migration(
     name: &Name,
     earlier: &[(Name, String)],
@@ -38,10 +39,10 @@ fn last(earlier: &[(Name, String)]) -> String {
     earlier.last().map(|(name, _)| name.file()).unwrap_or_default()
 }
 
-/// What earlier migrations made of a source.
+/// A source as earlier migrations left it.
 struct Known {
     hash: String,
-    /// As a migration last ran it; of a table, that may be older than `hash`.
+    /// As a migration last ran it; a table's may be older than `hash`.
     source: Source,
 }
 
@@ -55,7 +56,7 @@ fn known(earlier: &[(Name, String)]) -> Result<BTreeMap<String, Known>> {
                 }
                 Part::Noted { path, hash } => {
                     let before = known.get(&path).or_else(|| {
-                        // It only moved.
+                        // The file only moved.
                         known.values().find(|known| known.hash == hash)
                     });
                     let before = before.map(|known| known.source.clone());
@@ -79,9 +80,9 @@ struct MigrationPlan<'a> {
     /// In the order in which they can be created.
     sources: &'a [Source],
     by_hand: Option<&'a str>,
-    /// Views and functions that go away, for good or to be made anew.
+    /// Views and functions to drop, for good or to recreate.
     dropped: BTreeSet<String>,
-    /// Paths of what is run again although it did not change.
+    /// Paths of unchanged sources to rerun.
     again: BTreeSet<String>,
 }
 
@@ -99,7 +100,7 @@ impl<'a> MigrationPlan<'a> {
         plan
     }
 
-    /// The source as it was before; under its old path where it moved.
+    /// The source as it was before, under its old path if it moved.
     fn before(&self, source: &Source) -> Option<&Known> {
         let moved = || {
             self.gone()
@@ -108,13 +109,13 @@ impl<'a> MigrationPlan<'a> {
         self.known.get(&source.path).or_else(moved)
     }
 
-    /// What is at its path no more.
+    /// The known sources without a file at their path.
     fn gone(&self) -> impl Iterator<Item = &Known> {
         let there = |path: &str| self.sources.iter().any(|source| source.path == path);
         self.known.values().filter(move |known| !there(&known.source.path))
     }
 
-    /// What is created by no source any more.
+    /// The known sources whose objects no source creates any more.
     fn removed(&self) -> impl Iterator<Item = &Known> {
         self.gone().filter(|known| {
             let moved = |source: &Source| {
@@ -138,7 +139,7 @@ impl<'a> MigrationPlan<'a> {
         drops.flat_map(text::mentions).collect()
     }
 
-    /// Changed views, functions whose arguments or result changed, and what is gone.
+    /// Changed views, functions with changed arguments or results, and removed objects.
     fn dropped_first(&self) -> BTreeSet<String> {
         let mut dropped = BTreeSet::new();
         for source in self.sources.iter().filter(|source| self.is_changed(source)) {
@@ -159,7 +160,7 @@ impl<'a> MigrationPlan<'a> {
         dropped
     }
 
-    /// Adds what hangs on something dropped; says whether there was anything.
+    /// Adds what depends on something dropped; whether there was anything to add.
     fn hang_on_dropped(&mut self) -> bool {
         let size = self.dropped.len() + self.again.len();
         for source in self.sources {
@@ -177,7 +178,7 @@ impl<'a> MigrationPlan<'a> {
                         .filter(|(_, header)| self.hangs(&text::mentions(&header.join(" "))));
                     let hanging: Vec<String> = hanging.map(|(name, _)| name).collect();
                     self.dropped.extend(hanging);
-                    // Such as a trigger of a view, beside its function.
+                    // The file may create a trigger of a dropped view beside its function.
                     if self.hangs(&text::mentions(&before.text)) {
                         self.again.insert(source.path.clone());
                     }
@@ -198,12 +199,12 @@ impl<'a> MigrationPlan<'a> {
         !self.dropped.is_disjoint(names)
     }
 
-    /// Whether it is a view over one that is dropped.
+    /// Whether the front is a view over a dropped one.
     fn front_hangs(&self, front: &Source) -> bool {
         front_view(front).is_some() && self.hangs(&text::mentions_in_bodies(&front.text))
     }
 
-    /// Files whose change only a person can turn into statements.
+    /// Changed files for which a person must write statements.
     fn needs_a_hand(&self) -> Vec<String> {
         let removed = self.removed().filter(|known| !is_replaceable(known.source.kind));
         let removed = removed.map(|known| format!("{} (removed)", known.source.path));
@@ -239,7 +240,7 @@ impl<'a> MigrationPlan<'a> {
                 Some(_) if self.is_changed(source) && is_replaceable(source.kind) => {
                     parts.push(Part::Whole(source.clone()));
                 }
-                // Dropped by hand, or with its header.
+                // Dropped by hand, or because its header changed.
                 Some(_) if source.creates.iter().any(|name| self.dropped.contains(name)) => {
                     parts.push(Part::Whole(source.clone()));
                 }
@@ -253,7 +254,7 @@ impl<'a> MigrationPlan<'a> {
         Ok(Body { by_hand: String::new(), drops: self.drops()?, parts })
     }
 
-    /// Fronts, then the rest in the reverse of the order in which it was created.
+    /// Drops fronts, then the rest in the reverse order of its creation.
     fn drops(&self) -> Result<Vec<String>> {
         let by_hand = self.dropped_by_hand();
         let before =
@@ -283,14 +284,14 @@ impl<'a> MigrationPlan<'a> {
         Ok(drops)
     }
 
-    /// Whether an old policy file changed, is gone, or hangs on what is dropped.
+    /// Whether an old policy file changed, is gone, or depends on something dropped.
     fn is_made_anew(&self, old: &Source) -> bool {
         let now = self.sources.iter().find(|source| source.path == old.path);
         now.is_none_or(|now| self.again.contains(&now.path) || self.is_changed(now))
     }
 }
 
-/// Whether the old may be dropped and the new created, with nothing lost.
+/// Whether an object may be dropped and recreated without loss.
 fn is_replaceable(kind: Kind) -> bool {
     matches!(kind, Kind::Function | Kind::View | Kind::Policy)
 }
@@ -302,7 +303,7 @@ fn front_view(front: &Source) -> Option<String> {
     words.get(at + 2).cloned()
 }
 
-/// Only our own: the name may be somebody else's by now.
+/// Drops our own view only: another object may have the name by now.
 fn drop_front(view: &str) -> String {
     format!(
         "do $front$

@@ -1,4 +1,4 @@
-//! One source file: what kind it is, what it creates, and what must be there before it.
+//! Reads of a source file its kind, what it creates and what it needs, and orders sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,9 @@ pub enum Kind {
     View,
     Policy,
     Rows,
-    /// An old name in `public`, where nothing has it.
+    /// An old name in `public`.
     Front,
-    /// What the platform runs or publishes of ours: schedules, publications.
+    /// Schedules and publications.
     Platform,
 }
 
@@ -45,7 +45,7 @@ impl Source {
         }
         let statements: Vec<Vec<String>> =
             text::statements(&text).into_iter().map(code_words).collect();
-        // A front and what the platform does are `do` blocks; their folders say which.
+        // The files of these folders are `do` blocks.
         let by_folder = || match path.split('/').next() {
             Some("front") => Some(Kind::Front),
             Some("platform") => Some(Kind::Platform),
@@ -73,7 +73,7 @@ impl Source {
         super::sha256(&self.text)[..12].into()
     }
 
-    /// Arguments and result of each function in it, by name, however they are set.
+    /// The words of each function's arguments and result, by the function's name.
     pub fn headers(&self) -> BTreeMap<String, Vec<String>> {
         let statements = text::statements(&self.text);
         let functions = statements.into_iter().filter_map(|statement| {
@@ -83,7 +83,7 @@ impl Source {
         functions.collect()
     }
 
-    /// `<policy> on <table>` of each policy in it.
+    /// Each policy as `<policy> on <table>`.
     pub fn policies(&self) -> Vec<String> {
         let statements = text::statements(&self.text).into_iter().map(code_words);
         let policies = statements.filter_map(|words| match words.as_slice() {
@@ -99,7 +99,7 @@ impl Source {
 
     fn needs(&self) -> BTreeSet<String> {
         match self.kind {
-            // Created last, one after the other.
+            // These are created last, by path.
             Kind::Rows | Kind::Front | Kind::Platform => BTreeSet::new(),
             _ => text::mentions(&self.text),
         }
@@ -130,7 +130,7 @@ fn kind_of(words: &[String]) -> Option<Kind> {
     })
 }
 
-/// What the statement creates: (table, unstuck.jobs).
+/// What the statement creates, such as (table, unstuck.jobs).
 fn created(words: &[String]) -> Option<(String, String)> {
     let mut words = words.iter().map(String::as_str);
     if words.next()? != "create" {
@@ -147,7 +147,7 @@ fn created(words: &[String]) -> Option<(String, String)> {
     Some((what.into(), name.replace('"', "")))
 }
 
-/// Words up to the first clause that says how the function runs.
+/// The words before the first clause that says how the function runs.
 fn header(statement: &str) -> Vec<String> {
     const CLAUSES: [&str; 14] = [
         "language",
@@ -178,7 +178,7 @@ fn header(statement: &str) -> Vec<String> {
         .collect()
 }
 
-/// In the order of a migration: by kind, within a kind by path, but everything after what it names.
+/// Orders sources by kind, then by path, but each after what it names.
 pub fn in_order(mut sources: Vec<Source>) -> Result<Vec<Source>> {
     sources.sort_by(|one, other| (one.kind, &one.path).cmp(&(other.kind, &other.path)));
     let mut makers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -202,9 +202,8 @@ pub fn in_order(mut sources: Vec<Source>) -> Result<Vec<Source>> {
     let mut left: BTreeSet<usize> = (0..sources.len()).collect();
     while !left.is_empty() {
         let Some(next) = left.iter().copied().find(|at| needs[*at].is_disjoint(&left)) else {
-            bail!("sources that need each other first: {}", circle(&sources, &needs, &left));
+            bail!("these sources need each other: {}", circle(&sources, &needs, &left));
         };
-        // A later kind goes before its time only where somebody of an earlier kind needs it.
         left.remove(&next);
         order.push(next);
     }
@@ -216,7 +215,7 @@ fn circle(sources: &[Source], needs: &[BTreeSet<usize>], left: &BTreeSet<usize>)
     let mut walk: Vec<usize> = left.iter().copied().take(1).collect();
     loop {
         let last = walk.last().copied().unwrap_or_default();
-        // Everyone left needs somebody left, or they would not be left.
+        // Each source that is left needs another one that is left.
         let next = needs[last].iter().copied().find(|at| left.contains(at)).unwrap_or(last);
         if let Some(start) = walk.iter().position(|at| *at == next) {
             let names = walk[start..].iter().chain([&next]).map(|at| sources[*at].path.as_str());

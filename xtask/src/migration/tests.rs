@@ -248,7 +248,7 @@ fn what_is_pending_follows_what_is_applied() {
     assert_eq!(pending(&[], &migrations).unwrap(), migrations);
     assert_eq!(pending(&applied(1, "unstuck", &hash), &migrations).unwrap(), &migrations[1..]);
     let other = refusal(pending(&applied(1, "unstuck", "0"), &migrations));
-    assert!(other.contains("0001_unstuck as it was before it was made again"), "{other}");
+    assert!(other.contains("0001_unstuck as it was before it was remade"), "{other}");
     let other = refusal(pending(&applied(1, "other", &hash), &migrations));
     assert!(other.contains("has 0001_other where supabase/migrations has 0001_unstuck.sql"));
     let newer = refusal(pending(&applied(1, "unstuck", &hash), &[]));
@@ -293,8 +293,7 @@ fn the_newest_is_made_again_until_it_is_frozen() {
     assert_eq!(project.make("unstuck", None).unwrap(), "0001_unstuck.sql");
     checkout.write("schemas/a/f.sql", &FUNCTION.1.replace("select 1", "select 2"));
     assert!(
-        refusal(project.make("retry", None))
-            .contains("`cargo xtask migration unstuck` makes it again")
+        refusal(project.make("retry", None)).contains("`cargo xtask migration unstuck` remakes it")
     );
     assert_eq!(project.make("unstuck", None).unwrap(), "0001_unstuck.sql");
     assert_eq!(project.freeze().unwrap(), 1);

@@ -1,5 +1,4 @@
-//! SQL as text: what of it is code, its words, its statements, the names in it. Knows no grammar
-//! beyond quoting.
+//! Finds code, words, statements and names in SQL text, with no grammar beyond quoting.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +20,7 @@ enum Piece {
     Quoted,
 }
 
-/// The same number of bytes and the same lines, without what is not wanted.
+/// The text with as many bytes and lines, and blanks in place of what `blank` names.
 pub fn blanked(sql: &str, blank: Blank) -> String {
     let mut out = String::with_capacity(sql.len());
     for (piece, text) in pieces(sql) {
@@ -39,7 +38,7 @@ pub fn blanked(sql: &str, blank: Blank) -> String {
     out
 }
 
-/// Code as [`blanked`] keeps it, and that of bodies: what follows `as` or `do` in dollar quotes.
+/// The code as [`blanked`] keeps it, and the code of bodies: dollar quotes after `as` or `do`.
 pub fn with_bodies(sql: &str) -> String {
     let mut code = blanked(sql, Blank::AllButCode);
     let mut at = 0;
@@ -168,8 +167,7 @@ pub fn words(code: &str) -> Vec<String> {
     words
 }
 
-/// Each statement with what precedes it, without its semicolon; whatever follows the last one is
-/// dropped when blank.
+/// Each statement with the comments before it, without its semicolon.
 pub fn statements(sql: &str) -> Vec<&str> {
     let code = blanked(sql, Blank::AllButCode);
     let mut statements = Vec::new();
@@ -184,14 +182,13 @@ pub fn statements(sql: &str) -> Vec<&str> {
     statements
 }
 
-/// The qualified names of our schemas that the code mentions; what stands in comments, strings and
-/// bodies is not code.
+/// The qualified names of our schemas in the code outside of comments, strings and bodies.
 pub fn mentions(sql: &str) -> BTreeSet<String> {
     let words = words(&blanked(sql, Blank::AllButCode));
     words.iter().filter_map(|word| ours(word)).collect()
 }
 
-/// The same, bodies and strings included.
+/// The qualified names of our schemas, also those in bodies and strings.
 pub fn mentions_in_bodies(sql: &str) -> BTreeSet<String> {
     words(&blanked(sql, Blank::Comments)).iter().filter_map(|word| ours(word)).collect()
 }
@@ -208,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_quoted_is_no_code() {
+    fn comments_strings_and_dollar_quotes_are_no_code() {
         let sql =
             "select 'a;''b', e'\\';', $x$ ; $$ $x$, \"a;b\" -- it's ;\n/* ; /* ; */ ; */ from t";
         let code = blanked(sql, Blank::AllButCode);
