@@ -5,8 +5,8 @@
 //! another name is written `user: UserId as "_user_id"`; `order: &Enqueue as ..` sends the fields
 //! of a struct under the names that it serialises to; `user_id: Option<UserId> as ?` is left out
 //! without a value (the local PostgREST reads null as an empty text, which is no uuid). The word
-//! before the name says what the
-//! function returns: `rows`, one `row`, a `maybe_row`, a `value` or `void`.
+//! before the name says what the function returns: `rows`, one `row`, a `maybe_row`, a `value` or
+//! `void`.
 
 use serde::Serialize;
 

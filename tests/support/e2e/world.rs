@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use xtask::paths;
 use xtask::stack::{Stack, StackOptions};
+pub use xtask::workers::Overrides;
 
 use super::TestUser;
 use crate::session::Session;
@@ -20,9 +21,6 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 const STARTING: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(20);
 const PANICKING: &str = "tests/functions/panicking";
-
-/// Function → var or secret → other value, or `None` for "not set".
-pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
 
 pub struct World {
     stack: Stack,

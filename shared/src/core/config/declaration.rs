@@ -21,8 +21,7 @@ pub struct RequiredGroups {
 /// In a `static` or `const` this runs while compiling: the wasm file holds the list and no other
 /// part of the declaration, and a declaration without the list does not compile. No TOML is parsed:
 /// the list begins a line with `settings = [`, may span lines, and holds no comment. A test
-/// compares
-/// this reading with a TOML parser's for every function.
+/// compares this reading with a TOML parser's for every function.
 #[expect(clippy::panic, reason = "fails the build of a function without the list, never a call")]
 pub const fn required(declaration: &'static str) -> RequiredGroups {
     let Some((_, rest)) = split_once(declaration, KEY) else {
