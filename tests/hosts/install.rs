@@ -84,13 +84,13 @@ async fn where_something_is_not_permitted_the_rest_is_installed() {
     platform.exec("alter publication supabase_realtime owner to supabase_admin").await;
     platform.exec("drop schema storage cascade").await;
     host.install().await;
-    assert_eq!(host.int("select count(*) from pg_publication_rel").await, 0);
-    assert_eq!(host.int("select count(*) from unstuck.tools").await, 9);
+    assert_eq!(host.count("pg_publication_rel").await, 0);
+    assert_eq!(host.count("unstuck.tools").await, 9);
 
     let host = Host::fresh(App::Small, Rights::Closed).await;
     host.platform().await.exec("drop publication supabase_realtime").await;
     host.install().await;
-    assert_eq!(host.int("select count(*) from unstuck.tools").await, 9);
+    assert_eq!(host.count("unstuck.tools").await, 9);
 }
 
 /// Whatever the app calls its things, and wherever its search path looks first.
@@ -130,7 +130,7 @@ async fn names_that_we_use_too_are_left_alone() {
     let user = host.user(100).await;
     let job = host.order(user, UPSCALER, 1).await;
     host.cancel(user, job).await.unwrap();
-    host.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
+    host.assert_cancelled(job, 60).await;
 }
 
 #[tokio::test]
@@ -143,5 +143,5 @@ async fn jobs_are_published_once() {
     }
     // For all tables already: nothing to add.
     let host = Host::installed(App::Tools, Rights::Global).await;
-    assert_eq!(host.int("select count(*) from pg_publication_rel").await, 0);
+    assert_eq!(host.count("pg_publication_rel").await, 0);
 }

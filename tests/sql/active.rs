@@ -1,31 +1,30 @@
-//! Does this user have a live job? One user, a real job in each of its states, and orphans beside
-//! it, in every order.
+//! `user_active_v1`: a user's live job in each of its states, with orphans before and after it.
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{UPSCALER, VIDEO, enqueue_args};
+use unstuck_tests::shop::{UPSCALER, VIDEO};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
 
-async fn active(db: &Session, user: Uuid) -> Value {
-    db.ask("user_active_v1", json!({ "p_user_id": user })).await
-}
+use RealJob::*;
 
+/// The state of a user's job that is no orphan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RealJob {
-    None,
+    /// There is no job.
+    Absent,
     Queued,
-    /// Refused for capacity, to be tried again later.
-    PutBack,
+    /// Refused for capacity, to be retried later.
+    Requeued,
     Starting,
     /// Sent, and no answer came.
     Unknown,
     Running,
-    /// Finished there, not stored here.
+    /// Finished at the provider, not yet copied into our storage.
     Copying,
-    /// At work by somebody's own SQL, without a step.
+    /// Inserted by hand as running, without a step.
     ByHand,
     Completed,
     Failed,
@@ -34,64 +33,42 @@ enum RealJob {
 
 impl RealJob {
     const ALL: [Self; 11] = [
-        Self::None,
-        Self::Queued,
-        Self::PutBack,
-        Self::Starting,
-        Self::Unknown,
-        Self::Running,
-        Self::Copying,
-        Self::ByHand,
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
+        Absent, Queued, Requeued, Starting, Unknown, Running, Copying, ByHand, Completed, Failed,
+        Cancelled,
     ];
 
-    /// What the job is shown as; nothing where there is none that lives.
+    /// The status that a user is shown; none where no job lives.
     fn status(self) -> Option<&'static str> {
         match self {
-            Self::None | Self::Completed | Self::Failed | Self::Cancelled => None,
-            Self::Queued | Self::PutBack => Some("queued"),
-            Self::Starting | Self::Unknown => Some("starting"),
-            Self::Running | Self::Copying | Self::ByHand => Some("running"),
+            Absent | Completed | Failed | Cancelled => None,
+            Queued | Requeued => Some("queued"),
+            Starting | Unknown => Some("starting"),
+            Running | Copying | ByHand => Some("running"),
         }
     }
 
     async fn put(self, db: &Session, user: Uuid) -> Option<Uuid> {
-        let job = match self {
-            Self::None => return None,
-            Self::ByHand => {
-                let job = Uuid::new_v4();
-                row(db, user, job, UPSCALER, "running", "0 seconds").await;
-                return Some(job);
-            }
-            _ => match db
-                .try_call("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1))
-                .await
-            {
-                Ok(rows) => unstuck_tests::shop::id(&rows[0]["job_id"]),
-                Err(error) => panic!("an orphan blocks nobody: {error}"),
-            },
-        };
+        match self {
+            Absent => return None,
+            ByHand => return Some(db.insert_job(user, UPSCALER, "running", &[]).await),
+            _ => {}
+        }
+        // An orphan blocks nobody: the order is accepted.
+        let job = db.order(user, UPSCALER, 1).await;
         let task = job.to_string();
         match self {
-            Self::Queued => {}
-            Self::Cancelled => drop(db.cancel(user, job).await.unwrap()),
+            Queued => {}
+            Cancelled => drop(db.cancel(user, job).await.unwrap()),
+            Starting => drop(db.claim_one(PROVIDER).await),
+            Requeued => drop(db.requeue(db.claim_one(PROVIDER).await, "capacity", 60_000).await),
+            Unknown => drop(db.submit(PROVIDER).await),
             _ => {
-                let attempt = db.claim_one(PROVIDER).await;
-                if self == Self::PutBack {
-                    db.requeue(attempt, "capacity", 60_000).await;
-                } else if self != Self::Starting {
-                    assert!(db.sent(attempt).await);
-                    if self != Self::Unknown {
-                        db.started(attempt, &task).await;
-                    }
-                    match self {
-                        Self::Copying => drop(db.done(attempt, &task).await),
-                        Self::Completed => drop(db.complete(attempt).await),
-                        Self::Failed => drop(db.fail(attempt, "PROVIDER_FAILED").await),
-                        _ => {}
-                    }
+                let attempt = db.run(PROVIDER, &task).await;
+                match self {
+                    Copying => drop(db.done(attempt, &task).await),
+                    Completed => drop(db.complete(attempt).await),
+                    Failed => drop(db.fail(attempt, "PROVIDER_FAILED").await),
+                    _ => {}
                 }
             }
         }
@@ -99,8 +76,8 @@ impl RealJob {
     }
 }
 
-/// (tool, word, age): how orphans are left behind. What is younger than two minutes may be on its
-/// way.
+/// (tool, status, age) of a row without a request. One that is younger than two minutes may belong
+/// to a request that is on its way.
 type Orphan = (&'static str, &'static str, &'static str);
 const OLD: Orphan = (UPSCALER, "pending", "121 seconds");
 const OLD_VIDEO: Orphan = (VIDEO, "pending", "3 hours");
@@ -121,20 +98,12 @@ const ORPHANS: [&[Orphan]; 9] = [
     &[YOUNG_BY_HAND],
 ];
 
-async fn row(db: &Session, user: Uuid, job: Uuid, tool: &str, status: &str, age: &str) {
-    db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, created_at)
-         values ('{job}', '{tool}', '{user}', '{status}', clock_timestamp() - interval '{age}')"
-    ))
-    .await;
-}
-
 async fn leave(db: &Session, user: Uuid, orphans: &[Orphan]) -> Vec<(Uuid, Orphan)> {
     let mut left = Vec::new();
-    for orphan in orphans {
-        let job = Uuid::new_v4();
-        row(db, user, job, orphan.0, orphan.1, orphan.2).await;
-        left.push((job, *orphan));
+    for &orphan in orphans {
+        let (tool, status, age) = orphan;
+        let created = format!("clock_timestamp() - interval '{age}'");
+        left.push((db.insert_job(user, tool, status, &[("created_at", &created)]).await, orphan));
     }
     left
 }
@@ -143,7 +112,7 @@ async fn leave(db: &Session, user: Uuid, orphans: &[Orphan]) -> Vec<(Uuid, Orpha
 async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
     let db = Database::fresh().await;
     db.exec(
-        "update unstuck.tools set enabled = true; update unstuck.providers
+        "update tools set enabled = true; update providers
         set max_concurrent = 10000",
     )
     .await;
@@ -160,29 +129,18 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                 let (stored, balance) = (stored(&db, job).await, db.balance(user).await);
 
                 for _ in 0..2 {
-                    let answer = active(&db, user).await;
-                    // A row by hand that says `queued` is shown while it may be a real one, where
-                    // nothing else is.
-                    let by_hand = left
-                        .iter()
-                        .find(|(_, orphan)| *orphan == YOUNG_BY_HAND)
-                        .map(|(job, _)| *job);
-                    let shown = real
-                        .status()
-                        .map(|status| (job, status))
-                        .or(by_hand.map(|job| (Some(job), "queued")));
-                    assert_eq!(answer["has_active_job"], shown.is_some(), "{case}");
-                    assert_eq!(
-                        answer["active_job_id"],
-                        json!(shown.and_then(|(job, _)| job)),
-                        "{case}"
-                    );
-                    assert_eq!(
-                        answer["active_status"],
-                        json!(shown.map(|(_, status)| status)),
-                        "{case}"
-                    );
-                    let placed = matches!(real, RealJob::Queued | RealJob::PutBack);
+                    let answer = db.active(user).await;
+                    // A young row by hand that says `queued` may be a real job: it is shown where
+                    // no other job is.
+                    let by_hand = left.iter().find(|(_, orphan)| *orphan == YOUNG_BY_HAND);
+                    let live = real.status().map(|status| (job, status));
+                    let shown = live.or(by_hand.map(|(job, _)| (Some(*job), "queued")));
+                    assert_has!(answer, {
+                        "has_active_job": shown.is_some(),
+                        "active_job_id": shown.and_then(|(job, _)| job),
+                        "active_status": shown.map(|(_, status)| status),
+                    }, "{case}");
+                    let placed = matches!(real, Queued | Requeued);
                     assert_eq!(answer["position"].is_i64(), placed, "{case}: {answer}");
                 }
                 for (ghost, (_, word, age)) in left {
@@ -199,8 +157,8 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
                 );
                 // Out of the way of the next: positions and slots are everybody's.
                 db.exec(&format!(
-                    "delete from unstuck.jobs where user_id = '{user}'; delete
-                    from unstuck.credit_entries where user_id = '{user}'"
+                    "delete from jobs where user_id = '{user}'; delete
+                    from credit_entries where user_id = '{user}'"
                 ))
                 .await;
             }
@@ -210,79 +168,65 @@ async fn an_orphan_never_hides_a_real_job_and_never_blocks() {
 }
 
 async fn stored(db: &Session, job: Option<Uuid>) -> Value {
-    match job {
-        Some(job) => {
-            db.row(&format!(
-                "select status, credits_charged, credits_refunded,
-            completed_at, error_code from unstuck.jobs where id = '{job}'"
-            ))
-            .await
-        }
-        None => Value::Null,
-    }
+    let Some(job) = job else { return Value::Null };
+    let columns = "status, credits_charged, credits_refunded, completed_at, error_code";
+    db.row(&format!("select {columns} from jobs where id = '{job}'")).await
 }
 
 #[tokio::test]
-async fn a_user_without_a_live_job_is_free() {
+async fn user_active_v1_heals_the_user_before_it_answers() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let none = json!({ "has_active_job": false, "active_tool": null, "active_table": null,
         "active_job_id": null, "active_status": null, "position": null });
-    assert_eq!(active(&db, user).await, none);
+    assert_eq!(db.active(user).await, none);
     let job = db.order(user, UPSCALER, 1).await;
     let expected = json!({ "has_active_job": true, "active_tool": UPSCALER,
         "active_table": "upscaler_jobs", "active_job_id": job, "active_status": "queued",
         "position": 1 });
-    assert_eq!(active(&db, user).await, expected);
+    assert_eq!(db.active(user).await, expected);
     db.age(job, "11 minutes").await;
-    assert_eq!(active(&db, user).await, none, "healed first");
+    assert_eq!(db.active(user).await, none, "healed first");
     assert_eq!(db.balance(user).await, 60);
 }
 
 #[tokio::test]
-async fn what_runs_is_told_before_what_waits() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+async fn a_running_job_is_shown_rather_than_a_waiting_one() {
+    let db = Database::open().await;
     let user = db.user(1000).await;
     let (first, second) = (db.order(user, UPSCALER, 1).await, db.order(user, VIDEO, 1).await);
     db.exec(&format!(
-        "update unstuck.tools set exclusive_group = 'runninghub' where provider = '{PROVIDER}'"
+        "update tools set exclusive_group = 'runninghub' where provider = '{PROVIDER}'"
     ))
     .await;
-    db.exec(&format!(
-        "update unstuck.jobs set queued_at = queued_at + interval '1 second' where id = '{first}'"
-    ))
-    .await;
+    db.set_job(first, "queued_at = queued_at + interval '1 second'").await;
     assert_eq!(db.run(PROVIDER, "t1").await.job, second);
-    let seen = active(&db, user).await;
+    let seen = db.active(user).await;
     assert_has!(seen, { "active_job_id": second, "active_status": "running" });
     assert_eq!(seen["active_table"], "video_upscaler_jobs");
 }
 
 #[tokio::test]
-async fn a_paid_row_is_no_orphan_however_long_it_waits() {
+async fn an_ordered_job_is_no_orphan_however_long_it_waits() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     db.age(job, "3 minutes").await;
-    assert_eq!(active(&db, user).await["active_job_id"], json!(job));
+    assert_eq!(db.active(user).await["active_job_id"], json!(job));
     // Nor is one that is free of charge.
-    db.exec("update unstuck.tools set credit_cost = 0, queue_ttl = '1 hour'").await;
+    db.exec("update tools set credit_cost = 0, queue_ttl = '1 hour'").await;
     let user = db.user(0).await;
     let free = db.order(user, UPSCALER, 1).await;
     db.age(free, "30 minutes").await;
-    assert_eq!(active(&db, user).await["active_job_id"], json!(free));
+    assert_eq!(db.active(user).await["active_job_id"], json!(free));
 }
 
 #[tokio::test]
-async fn a_row_by_hand_counts_as_the_users_live_job() {
+async fn a_running_row_by_hand_counts_as_the_users_live_job() {
     let db = Database::fresh().await;
-    let (user, job) = (db.user(60).await, Uuid::new_v4());
-    row(&db, user, job, UPSCALER, "running", "0 seconds").await;
-    let error = db.refusal("job_enqueue_v1", enqueue_args(user, Uuid::new_v4(), UPSCALER, 1)).await;
-    assert_eq!(
-        (error.message.as_str(), &error.detail["activeJobId"]),
-        ("active_job_exists", &json!(job))
-    );
-    assert_eq!(active(&db, user).await["active_job_id"], json!(job));
+    let user = db.user(60).await;
+    let job = db.insert_job(user, UPSCALER, "running", &[]).await;
+    let error = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
+    assert_eq!(error.message, "active_job_exists");
+    assert_eq!(error.detail["activeJobId"], json!(job));
+    assert_eq!(db.active(user).await["active_job_id"], json!(job));
 }

@@ -6,7 +6,7 @@ use unstuck_tests::shop::{CARDS, UPSCALER};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
-const STORED: &str = "select invariant, subject, detail, found_at from unstuck.violations_found";
+const STORED: &str = "select invariant, subject, detail, found_at from violations_found";
 
 async fn offences(db: &Session) -> Vec<String> {
     let rows = db.violations().await;
@@ -18,7 +18,7 @@ async fn offences(db: &Session) -> Vec<String> {
 
 /// The report of one pass.
 async fn report(db: &Session) -> Value {
-    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
+    let sweep = db.begin_sweep().await;
     let end = json!({
         "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0,
     });
@@ -29,7 +29,7 @@ async fn report(db: &Session) -> Value {
 async fn unpaid(db: &Session, user: Uuid) -> Uuid {
     let job = Uuid::new_v4();
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, updated_at)
+        "insert into jobs (id, tool, user_id, status, credits_charged, updated_at)
          values ('{job}', '{UPSCALER}', '{user}', 'queued', 60, '2020-01-01')"
     ))
     .await;
@@ -37,8 +37,7 @@ async fn unpaid(db: &Session, user: Uuid) -> Uuid {
 }
 
 async fn set_charged(db: &Session, job: Uuid, credits: i64) {
-    db.exec(&format!("update unstuck.jobs set credits_charged = {credits} where id = '{job}'"))
-        .await;
+    db.set_job(job, &format!("credits_charged = {credits}")).await;
 }
 
 #[tokio::test]
@@ -50,7 +49,7 @@ async fn an_offence_is_shown_at_once_kept_once_found_and_gone_once_mended() {
     let stored = db.row(STORED).await;
     assert_eq!(stored["subject"], json!(job));
     assert_eq!(offences(&db).await, ["job_money_equals_ledger"], "from where it is kept");
-    assert_eq!(db.int("select count(*) from unstuck_private.unaudited").await, 0);
+    assert_eq!(db.count("unstuck_private.unaudited").await, 0);
 
     set_charged(&db, job, 59).await;
     assert!(db.violations().await[0]["detail"].as_str().unwrap().starts_with("row: 59 charged"));
@@ -61,7 +60,7 @@ async fn an_offence_is_shown_at_once_kept_once_found_and_gone_once_mended() {
     assert_eq!(db.violations().await, Vec::<Value>::new(), "mended, before any audit");
     assert_eq!(report(&db).await["violations"], 0);
     assert_eq!(db.rows(STORED).await, Vec::<Value>::new());
-    assert_eq!(db.ask("health_v1", json!({})).await["violations"], 0);
+    assert_eq!(db.health().await["violations"], 0);
 }
 
 #[tokio::test]
@@ -72,14 +71,14 @@ async fn a_stored_offence_does_not_outlive_its_cause() {
     // As a restore does it: nobody tells the audit.
     db.exec(&format!(
         "set session_replication_role = replica;
-         update unstuck.jobs set credits_charged = 0 where id = '{job}';
+         update jobs set credits_charged = 0 where id = '{job}';
          set session_replication_role = origin"
     ))
     .await;
     assert_eq!(report(&db).await["violations"], 0);
     db.exec(&format!(
         "set session_replication_role = replica;
-         update unstuck.jobs set credits_charged = 1 where id = '{job}';
+         update jobs set credits_charged = 1 where id = '{job}';
          set session_replication_role = origin"
     ))
     .await;
@@ -122,8 +121,7 @@ async fn what_was_removed_with_its_user_is_no_offence() {
     let db = Database::fresh().await;
     let mut users = Vec::new();
     for _ in 0..3 {
-        let user = db.user(120).await;
-        let job = db.order(user, UPSCALER, 1).await;
+        let (user, job) = db.ordered(120, UPSCALER, 1).await;
         db.cancel(user, job).await.unwrap();
         let other = db.order(user, UPSCALER, 1).await;
         db.cancel(user, other).await.unwrap();
@@ -132,19 +130,18 @@ async fn what_was_removed_with_its_user_is_no_offence() {
     report(&db).await;
     // The ledger without the jobs, the jobs without the ledger.
     let [(ledger, _), (jobs, _), (user, job)] = users[..] else { unreachable!() };
-    db.exec(&format!("delete from unstuck.credit_entries where user_id = '{ledger}'")).await;
-    db.exec(&format!("delete from unstuck.jobs where user_id = '{jobs}'")).await;
+    db.exec(&format!("delete from credit_entries where user_id = '{ledger}'")).await;
+    db.exec(&format!("delete from jobs where user_id = '{jobs}'")).await;
     db.assert_healthy().await;
     assert_eq!(report(&db).await["violations"], 0);
     // One job out of the middle is missed.
-    db.exec(&format!("delete from unstuck.jobs where id = '{job}'")).await;
+    db.exec(&format!("delete from jobs where id = '{job}'")).await;
     assert_eq!(offences(&db).await, ["entry_without_job", "entry_without_job"]);
     // With the rest gone too nothing is left to say, nor of whom.
-    db.exec(&format!("delete from unstuck.jobs where user_id in ('{ledger}', '{user}')")).await;
-    db.exec(&format!("delete from unstuck.credit_entries where user_id in ('{jobs}', '{user}')"))
-        .await;
+    db.exec(&format!("delete from jobs where user_id in ('{ledger}', '{user}')")).await;
+    db.exec(&format!("delete from credit_entries where user_id in ('{jobs}', '{user}')")).await;
     db.assert_healthy().await;
-    assert_eq!(db.int("select count(*) from unstuck_private.removals").await, 0);
+    assert_eq!(db.count("unstuck_private.removals").await, 0);
 }
 
 #[tokio::test]
@@ -154,31 +151,30 @@ async fn an_emptied_table_is_audited_anew() {
     db.order(user, UPSCALER, 1).await;
     unpaid(&db, user).await;
     report(&db).await;
-    db.exec("truncate unstuck.credit_entries").await;
+    db.exec("truncate credit_entries").await;
     assert!(offences(&db).await.contains(&"job_money_equals_ledger".to_owned()));
-    db.exec("truncate unstuck.jobs cascade; truncate unstuck.credit_accounts").await;
+    db.exec("truncate jobs cascade; truncate credit_accounts").await;
     db.assert_healthy().await;
 }
 
 /// Times that no sum may touch, sums that no bigint holds.
 #[tokio::test]
 async fn odd_rows_break_no_read() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     for at in ["infinity", "-infinity", "294276-12-31", "4700-01-01 BC"] {
         let user = Uuid::new_v4();
         db.exec(&format!(
-            "insert into unstuck.jobs
+            "insert into jobs
                (tool, user_id, status, created_at, queued_at, updated_at, deadline_at, expires_at)
              values ('{UPSCALER}', '{user}', 'queued', '{at}', '{at}', '{at}', '{at}', '{at}');
-             insert into unstuck.jobs
+             insert into jobs
                (tool, user_id, status, credits_charged, created_at, updated_at, completed_at,
                  deadline_at, expires_at)
              values ('{UPSCALER}', '{user}', 'completed', 9223372036854775807, now(), '{at}', now(),
                '{at}', '{at}');
-             insert into unstuck.job_steps (job_id, step, status, deadline_at, not_before)
-             select id, 1, 'queued', '{at}', '{at}' from unstuck.jobs where user_id = '{user}';
-             insert into unstuck.credit_entries (user_id, kind, amount, created_at)
+             insert into job_steps (job_id, step, status, deadline_at, not_before)
+             select id, 1, 'queued', '{at}', '{at}' from jobs where user_id = '{user}';
+             insert into credit_entries (user_id, kind, amount, created_at)
              values ('{user}', 'adjustment', 5, '{at}'), ('{user}', 'refund', 5, '{at}')"
         ))
         .await;
@@ -211,7 +207,7 @@ async fn a_row_that_cannot_be_audited_is_an_offence_and_hides_no_other() {
     assert_eq!(offences(&db).await, expected);
     assert_eq!(report(&db).await["violations"], 2);
     assert_eq!(offences(&db).await, expected);
-    let subject = "select subject from unstuck.violations_found where invariant like 'row_can%'";
+    let subject = "select subject from violations_found where invariant like 'row_can%'";
     assert_eq!(db.value(subject).await, json!(bad));
     assert_eq!(db.job(other).await["status"], "queued");
 }
@@ -226,20 +222,19 @@ async fn no_failure_of_the_report_undoes_the_healing() {
         ("count_stuck(p_now timestamptz) returns int", "begin return 1 / 0; end"),
     ] {
         let db = Database::fresh().await;
-        let user = db.user(60).await;
-        let job = db.order(user, UPSCALER, 1).await;
+        let (user, job) = db.upscale().await;
         db.age(job, "11 minutes").await;
         db.exec(&format!(
             "create or replace function unstuck_private.{broken} language plpgsql as $$ {body} $$;
              set statement_timeout = '2s'"
         ))
         .await;
-        db.exec("select unstuck.cleanup_all_stale_ai_jobs()").await;
+        db.exec("select cleanup_all_stale_ai_jobs()").await;
         assert_eq!(db.job(job).await["error_code"], "QUEUE_TIMEOUT", "{broken}");
         assert_eq!(db.balance(user).await, 60, "{broken}");
-        let row = db.row("select finished_at, stuck, violations from unstuck.sweeps").await;
+        let row = db.row("select finished_at, stuck, violations from sweeps").await;
         assert!(!row["finished_at"].is_null(), "{broken}: {row}");
-        let health = db.ask("health_v1", json!({})).await;
+        let health = db.health().await;
         for (count, part) in [("violations", "audit"), ("stuck", "count_stuck")] {
             assert_eq!(row[count].is_null(), broken.starts_with(part), "{broken}: {row}");
             assert_eq!(row[count], health[count], "{broken}");
@@ -251,17 +246,17 @@ async fn no_failure_of_the_report_undoes_the_healing() {
 async fn town(jobs: i64) -> Database {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount)
+        "insert into credit_entries (user_id, kind, amount)
          select md5('user ' || n)::uuid, 'grant', 1000 from generate_series(1, {jobs} / 10) n;
-         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, request_hash)
+         insert into jobs (id, tool, user_id, status, credits_charged, request_hash)
          select md5('job ' || n)::uuid, '{UPSCALER}', md5('user ' || 1 + n % ({jobs} / 10))::uuid,
            'completed', 60, 'h'
          from generate_series(1, {jobs}) n;
-         insert into unstuck.job_steps (job_id, step, status, share, claimed_at, completed_at)
+         insert into job_steps (job_id, step, status, share, claimed_at, completed_at)
          select id, 1, 'completed', 60, now() - interval '1 hour', now() - interval '1 hour'
-         from unstuck.jobs;
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
-         select user_id, id, 'debit', -60 from unstuck.jobs;
+         from jobs;
+         insert into credit_entries (user_id, job_id, kind, amount)
+         select user_id, id, 'debit', -60 from jobs;
          select unstuck_private.audit_everything()"
     ))
     .await;
@@ -292,9 +287,9 @@ async fn an_audit_costs_what_has_changed_not_what_there_is() {
     for jobs in [1_000, 20_000] {
         let db = town(jobs).await;
         db.assert_healthy().await;
-        let change = "update unstuck.jobs set credits_charged = 59 where id = md5('job 7')::uuid";
+        let change = "update jobs set credits_charged = 59 where id = md5('job 7')::uuid";
         db.exec(change).await;
-        let list = "select * from unstuck.invariant_violations";
+        let list = "select * from invariant_violations";
         let fresh = touched(&db, list, None).await;
         assert_eq!(offences(&db).await.len(), 1);
         report(&db).await;
@@ -312,14 +307,14 @@ async fn an_audit_costs_what_has_changed_not_what_there_is() {
 #[tokio::test]
 async fn the_audit_works_off_a_mountain_page_by_page() {
     let db = town(2_000).await;
-    db.exec("update unstuck.jobs set credits_charged = 1").await;
+    db.exec("update jobs set credits_charged = 1").await;
     assert!(db.violations().await.len() >= 2_000, "the newest are shown");
     db.exec("select unstuck_private.audit('0 seconds')").await;
-    assert_eq!(db.int("select count(*) from unstuck.violations_found").await, 500, "one page");
+    assert_eq!(db.count("unstuck.violations_found").await, 500, "one page");
     db.exec("select unstuck_private.audit('1 minute')").await;
-    assert_eq!(db.int("select count(*) from unstuck.violations_found").await, 2_000);
+    assert_eq!(db.count("unstuck.violations_found").await, 2_000);
     assert_eq!(db.violations().await.len(), 2_000);
-    db.exec("update unstuck.jobs set credits_charged = 60").await;
+    db.exec("update jobs set credits_charged = 60").await;
     db.exec("select unstuck_private.audit('1 minute')").await;
     db.assert_healthy().await;
 }
@@ -342,22 +337,21 @@ async fn calls(db: &Session, function: &str, sql: &str, user: Uuid) -> (usize, i
 
 #[tokio::test]
 async fn places_are_asked_for_once_a_query_whatever_waits() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, other) = (db.user(10_000).await, db.user(1_000).await);
     db.order(other, CARDS, 7).await;
     for _ in 0..40 {
         db.order(user, CARDS, 7).await;
     }
     let reader = db.connect().await;
-    let jobs = "select * from unstuck.generation_jobs";
-    let cards = "select * from unstuck.generation_tasks";
+    let jobs = "select * from generation_jobs";
+    let cards = "select * from generation_tasks";
     assert_eq!(calls(&reader, "provider_positions", jobs, user).await, (40, 1));
     assert_eq!(calls(&reader, "provider_positions", cards, user).await, (280, 1));
     assert_eq!(calls(&reader, "provider_positions", cards, other).await, (7, 1));
     assert_eq!(calls(&reader, "provider_positions", cards, db.admin().await).await, (287, 1));
     // Who asks for no place, or waits nowhere, pays for none.
-    let plain = "select id, status, image_url, task_id from unstuck.generation_tasks";
+    let plain = "select id, status, image_url, task_id from generation_tasks";
     assert_eq!(calls(&reader, "provider_positions", plain, user).await, (280, 0));
     let nobody = Uuid::new_v4();
     assert_eq!(calls(&reader, "provider_positions", cards, nobody).await, (0, 0));
@@ -375,7 +369,7 @@ async fn places_are_asked_for_once_a_query_whatever_waits() {
             "credit_entries",
         ] {
             let sql = match relation {
-                "job_steps" => "select job_id, status from unstuck.job_steps".to_owned(),
+                "job_steps" => "select job_id, status from job_steps".to_owned(),
                 _ => format!("select * from unstuck.{relation}"),
             };
             let (_, count) = calls(&reader, function, &sql, admin).await;

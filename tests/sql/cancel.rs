@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CHAIN, UPSCALER, id};
+use unstuck_tests::shop::{TRY_ON, UPSCALER, id};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -11,19 +11,18 @@ const PROVIDER: &str = "runninghub";
 #[tokio::test]
 async fn a_user_cancels_a_waiting_job_once() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     let answer = db.cancel(user, job).await.unwrap();
     assert_eq!(
         answer,
         json!({ "status": "cancelled", "refunded_credits": 60, "provider": "runninghub" })
     );
     let error = db.cancel(user, job).await.unwrap_err();
-    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "already_final"));
+    assert_eq!(error.reason(), ("PT409", "already_final"));
     assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));
     assert_eq!(db.balance(user).await, 60);
     assert!(db.claim(PROVIDER, 3).await.is_empty());
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
+    db.assert_cancelled(job, 60).await;
 }
 
 #[tokio::test]
@@ -59,41 +58,35 @@ async fn a_user_cancels_only_own_jobs_of_the_named_table() {
 #[tokio::test]
 async fn a_running_job_is_cancelled_by_its_user_only_where_the_tool_allows_it() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     let attempt = db.claim_one(PROVIDER).await;
     for _ in ["starting", "running"] {
         let error = db.cancel(user, job).await.unwrap_err();
-        assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "in_progress"));
+        assert_eq!(error.reason(), ("PT409", "in_progress"));
         db.sent(attempt).await;
         db.started(attempt, "t1").await;
     }
-    db.exec("update unstuck.tools set user_cancel_running = true").await;
+    db.exec("update tools set user_cancel_running = true").await;
     assert_eq!(db.cancel(user, job).await.unwrap()["refunded_credits"], 60);
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
-    assert_eq!(
-        db.step(job, 1).await["provider_cancel_due"],
-        json!([{ "task_id": "t1", "run": 1 }])
-    );
+    db.assert_cancelled(job, 60).await;
+    db.assert_cancel_due(job, "t1", 1).await;
 }
 
 #[tokio::test]
 async fn a_cancel_beats_a_pending_retry() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     let attempt = db.claim_one(PROVIDER).await;
     db.sent(attempt).await;
     db.requeue(attempt, "transient", 0).await;
     db.cancel(user, job).await.unwrap();
     assert!(db.claim(PROVIDER, 3).await.is_empty());
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
+    db.assert_cancelled(job, 60).await;
 }
 
 #[tokio::test]
 async fn an_admin_cancels_any_live_job_once() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, admin) = (db.user(1000).await, db.admin().await);
     let mut jobs = vec![db.order(user, UPSCALER, 1).await];
     db.claim_one(PROVIDER).await;
@@ -108,7 +101,7 @@ async fn an_admin_cancels_any_live_job_once() {
         );
         let error = db.cancel_as_admin(admin, job).await.unwrap_err();
         assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));
-        db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
+        db.assert_cancelled(job, 60).await;
     }
     assert_eq!(db.balance(user).await, 1000);
 }
@@ -116,8 +109,8 @@ async fn an_admin_cancels_any_live_job_once() {
 #[tokio::test]
 async fn the_role_is_read_now_and_before_anything_is_told() {
     let db = Database::fresh().await;
-    let (user, admin) = (db.user(60).await, db.admin().await);
-    let job = db.order(user, UPSCALER, 1).await;
+    let admin = db.admin().await;
+    let (user, job) = db.upscale().await;
     let call = |actor: Value, table: &str, job: Uuid| {
         json!({ "p_actor": actor, "p_table": table,
         "p_job_id": job, "p_reason": "test" })
@@ -132,14 +125,12 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
     ] {
         assert_eq!(db.refusal("job_cancel_admin_v1", call(actor, table, job)).await.state, state);
     }
-    db.exec(&format!("update unstuck.user_roles set role = 'moderator' where user_id = '{admin}'"))
-        .await;
+    db.exec(&format!("update user_roles set role = 'moderator' where user_id = '{admin}'")).await;
     assert_eq!(
         db.refusal("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await.state,
         "PT403"
     );
-    db.exec(&format!("update unstuck.user_roles set role = 'admin' where user_id = '{admin}'"))
-        .await;
+    db.exec(&format!("update user_roles set role = 'admin' where user_id = '{admin}'")).await;
     db.ask("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await;
     assert_eq!(
         db.job(job).await["error_message"],
@@ -147,7 +138,7 @@ async fn the_role_is_read_now_and_before_anything_is_told() {
     );
     let actor = db
         .value(&format!(
-            "select actor from unstuck.job_events where job_id = '{job}'
+            "select actor from job_events where job_id = '{job}'
             and event = 'job_cancelled'"
         ))
         .await;
@@ -159,27 +150,26 @@ async fn an_unfinished_row_without_steps_or_account_is_cancelled_too() {
     let db = Database::fresh().await;
     let (user, admin, job) = (Uuid::new_v4(), db.admin().await, Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status)
+        "insert into jobs (id, tool, user_id, status)
             values ('{job}', '{UPSCALER}', '{user}', 'running')"
     ))
     .await;
     assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
+    db.assert_cancelled(job, 0).await;
 }
 
 #[tokio::test]
 async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, other) = (db.user(1000).await, db.user(1000).await);
     let running = db.order(user, UPSCALER, 1).await;
     db.run(PROVIDER, "t1").await;
     let waiting = db.order(user, UPSCALER, 1).await;
-    let chain = db.order(user, CHAIN, 2).await;
+    let chain = db.order(user, TRY_ON, 2).await;
     let elsewhere = db.order(user, UPSCALER, 1).await;
     let named = db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
-        "update unstuck.jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')"
+        "update jobs set session_id = 'other' where id in ('{elsewhere}', '{named}')"
     ))
     .await;
     let strangers = db.order(other, UPSCALER, 1).await;
@@ -230,21 +220,16 @@ fn requeue(actor: Uuid, table: &str, job: Uuid, charge: bool, new: Uuid) -> Valu
 
 #[tokio::test]
 async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, admin) = (db.user(1000).await, db.admin().await);
-    let job = db.order(user, CHAIN, 3).await;
+    let job = db.order(user, TRY_ON, 3).await;
     let first = db.run("replicate", "t1").await;
     db.done(first, "t1").await;
     db.complete(first).await;
     let second = db.run("replicate", "t2").await;
     let call = requeue(admin, "replicate_tasks", job, false, Uuid::new_v4());
     let error = db.refusal("job_requeue_v1", call.clone()).await;
-    assert_eq!(
-        (error.state.as_str(), error.message.as_str()),
-        ("PT409", "in_progress"),
-        "live and well"
-    );
+    assert_eq!(error.reason(), ("PT409", "in_progress"), "live and well");
     db.age(job, "11 minutes").await;
     assert_eq!(
         db.ask("job_requeue_v1", call.clone()).await,
@@ -270,7 +255,7 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
         db.done(attempt, &task).await;
         db.complete(attempt).await;
     }
-    db.assert_closed(job, "completed", None, 0).await;
+    db.assert_completed(job, 0).await;
     assert_eq!(db.entries(job).await, [-120], "finished steps are not paid twice");
 }
 
@@ -302,8 +287,8 @@ async fn a_final_job_becomes_a_new_one_once() {
 #[tokio::test]
 async fn a_requeue_is_refused_for_a_reason() {
     let db = Database::fresh().await;
-    let (user, admin) = (db.user(60).await, db.admin().await);
-    let job = db.order(user, UPSCALER, 1).await;
+    let admin = db.admin().await;
+    let (user, job) = db.upscale().await;
     db.cancel(user, job).await.unwrap();
     let new = Uuid::new_v4;
     let refused = |args: Value| db.refusal("job_requeue_v1", args);
@@ -316,11 +301,7 @@ async fn a_requeue_is_refused_for_a_reason() {
         "active_job_exists"
     );
     db.cancel(user, other).await.unwrap();
-    db.ask(
-        "consume_upscaler_credits",
-        json!({ "_user_id": user, "_amount": 1, "_description": "spent" }),
-    )
-    .await;
+    db.adjust("consume", user, 1, "spent").await;
     let error = refused(requeue(admin, "upscaler_jobs", job, true, new())).await;
     assert_eq!(
         (error.state.as_str(), &error.detail),
@@ -333,21 +314,20 @@ async fn a_requeue_is_refused_for_a_reason() {
 
 #[tokio::test]
 async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, other) = (db.user(1000).await, db.user(60).await);
     let leave = |user: Uuid, session: &str, ids: &[Uuid]| {
         json!({ "p_user_id": user,
         "p_session_id": session, "p_job_ids": ids })
     };
-    let kept = format!("select count(*) from unstuck.cancelled_requests where user_id = '{user}'");
+    let kept = format!("select count(*) from cancelled_requests where user_id = '{user}'");
     let ids: Vec<Uuid> = (0..1000).map(|_| Uuid::new_v4()).collect();
     for ids in ids.chunks(100) {
         db.call("session_cancel_v1", leave(user, "s", ids)).await;
     }
     assert_eq!(db.int(&kept).await, 1000);
     let error = db.refusal("session_cancel_v1", leave(user, "s", &[Uuid::new_v4()])).await;
-    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT429", "rate_limited"));
+    assert_eq!(error.reason(), ("PT429", "rate_limited"));
     let after = error.detail["retry_after"].as_i64().unwrap();
     assert!((86_300..=86_400).contains(&after), "until the first of them goes: {after}");
     // What is known already needs no room; what waits is cancelled for all that, and for good.
@@ -361,7 +341,7 @@ async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     assert_eq!(db.int(&kept).await, 1000);
     // Others have a list of their own, and a day later there is room again.
     db.call("session_cancel_v1", leave(other, "s", &[Uuid::new_v4()])).await;
-    db.exec("update unstuck.cancelled_requests set at = at - interval '25 hours'").await;
+    db.exec("update cancelled_requests set at = at - interval '25 hours'").await;
     db.call("session_cancel_v1", leave(user, "s", &[ids[0], Uuid::new_v4()])).await;
     assert_eq!(db.int(&kept).await, 2, "what is kept no longer has made room");
     assert_eq!(db.enqueue(user, ids[0], UPSCALER, 1).await.unwrap_err().message, "already_final");

@@ -17,38 +17,38 @@ declare
   v_lost int; v_row record;
 begin
   foreach v_price in array array[1, 7, 10, 100] loop
-    update unstuck.tools set credit_cost = v_price where tool = 'create-generation-job-banana';
+    update tools set credit_cost = v_price where tool = 'create-generation-job-banana';
     for v_cards in 1..7 loop
       for v_failing in 0 .. (1 << v_cards) - 1 loop
         v_job := gen_random_uuid(); v_user := gen_random_uuid();
-        perform unstuck.credit_grant_v1(v_user, 1000, 'bought', v_user::text);
-        perform unstuck.job_enqueue_v1(v_user, v_job, 'create-generation-job-banana', null, '{}',
+        perform credit_grant_v1(v_user, 1000, 'bought', v_user::text);
+        perform job_enqueue_v1(v_user, v_job, 'create-generation-job-banana', null, '{}',
         'h',
           (select jsonb_agg('{}'::jsonb) from generate_series(1, v_cards)));
-        for v_step in select * from unstuck.step_claim_v1('gemini', 7) loop
+        for v_step in select * from step_claim_v1('gemini', 7) loop
           if v_failing & (1 << (v_step.step - 1)) <> 0 then
-            perform unstuck.step_fail_v1(v_job, v_step.step, v_step.run, 'PROVIDER_FAILED', 'no.');
+            perform step_fail_v1(v_job, v_step.step, v_step.run, 'PROVIDER_FAILED', 'no.');
           else
-            perform unstuck.step_complete_v1(v_job, v_step.step, v_step.run, null,
+            perform step_complete_v1(v_job, v_step.step, v_step.run, null,
             'https://p.invalid/a.png');
           end if;
         end loop;
         select sum(s.share), coalesce(sum(s.share) filter (where s.status = 'failed'), 0) into
         v_shares, v_lost
-        from unstuck.job_steps s where s.job_id = v_job;
+        from job_steps s where s.job_id = v_job;
         select j.status, j.credits_charged, j.credits_refunded, a.balance,
-          (select coalesce(sum(e.amount), 0) from unstuck.credit_entries e where e.job_id = v_job
+          (select coalesce(sum(e.amount), 0) from credit_entries e where e.job_id = v_job
           and e.kind = 'refund') as returned
-        into v_row from unstuck.jobs j join unstuck.credit_accounts a using (user_id)
+        into v_row from jobs j join credit_accounts a using (user_id)
         where j.id = v_job;
         if v_shares <> v_row.credits_charged or v_row.credits_refunded <> v_lost
         or v_row.returned <> v_lost
           or v_row.balance <> 1000 - v_row.credits_charged + v_lost
-          or v_row.credits_charged <> (v_price * case (select priced_per from unstuck.tools
+          or v_row.credits_charged <> (v_price * case (select priced_per from tools
           where tool = 'create-generation-job-banana') when 'step' then v_cards else 1 end)
           or v_row.status <> (case when v_failing = (1 << v_cards) - 1 then 'failed'
           else 'completed' end)
-          or exists (select from unstuck.job_steps s where s.job_id = v_job
+          or exists (select from job_steps s where s.job_id = v_job
           and abs(s.share::numeric - v_shares::numeric / v_cards) >= 1) then
           insert into wrong values
           (format('%s credits, %s cards, %s failing: %s of %s shares lost, %s', v_price, v_cards,
@@ -61,18 +61,11 @@ end $$";
 
 async fn every_subset(priced_per: &str) {
     let db = Database::fresh().await;
-    db.exec("update unstuck.providers set max_concurrent = 7 where provider = 'gemini'").await;
-    db.exec(&format!(
-        "update unstuck.tools set priced_per = '{priced_per}' where tool = '{CARDS}'"
-    ))
-    .await;
+    db.set_slots("gemini", 7).await;
+    db.set_tool(CARDS, &format!("priced_per = '{priced_per}'")).await;
     db.exec(EVERY_SUBSET).await;
     assert_eq!(db.rows("select what from wrong limit 3").await, Vec::<Value>::new());
-    assert_eq!(
-        db.int("select count(*) from unstuck.jobs").await,
-        4 * 254,
-        "4 prices, 2 + 4 + … + 128 subsets"
-    );
+    assert_eq!(db.count("unstuck.jobs").await, 4 * 254, "4 prices, 2 + 4 + … + 128 subsets");
     db.assert_healthy().await;
 }
 
@@ -89,7 +82,7 @@ async fn a_price_that_does_not_divide_is_split_and_returned_exactly() {
 #[tokio::test]
 async fn what_waits_and_what_may_start() {
     let db = Database::fresh().await;
-    db.exec("update unstuck.providers set max_concurrent = 3 where provider = 'gemini'").await;
+    db.set_slots("gemini", 3).await;
     let waits = async |db: &Database| {
         let row = db.ask("steps_waiting_v1", json!({ "p_provider": "gemini" })).await;
         (row["waiting"].as_i64().unwrap(), row["may_start"].as_i64().unwrap())
@@ -103,7 +96,7 @@ async fn what_waits_and_what_may_start() {
     // A retry that waits is counted, and may not start.
     assert_eq!(db.requeue(attempts[0], "transient", 60_000).await["outcome"], "queued");
     assert_eq!(waits(&db).await, (4, 2));
-    db.exec("update unstuck.providers set enabled = false where provider = 'gemini'").await;
+    db.exec("update providers set enabled = false where provider = 'gemini'").await;
     assert_eq!(waits(&db).await, (4, 0));
     assert!(db.call("steps_waiting_v1", json!({ "p_provider": "nobody" })).await.is_empty());
 }
@@ -116,10 +109,9 @@ async fn seen_by_owner(db: &Database, job: Uuid) -> Value {
 #[tokio::test]
 async fn an_owner_reads_each_card_while_others_are_made() {
     let db = Database::fresh().await;
-    let user = db.user(1_000).await;
-    let job = db.order(user, CARDS, 3).await;
+    let (_, job) = db.ordered(1_000, CARDS, 3).await;
     db.exec(&format!(
-        "update unstuck.jobs set input = '{{\"selectedCards\": [4, 0, 6]}}' where id = '{job}'"
+        "update jobs set input = '{{\"selectedCards\": [4, 0, 6]}}' where id = '{job}'"
     ))
     .await;
     let attempts = db.claim("gemini", 2).await;
@@ -143,7 +135,7 @@ async fn an_owner_reads_each_card_while_others_are_made() {
     assert!(tasks[0]["output_url"].is_string() && tasks[1]["output_url"].is_null());
     assert_eq!(tasks[1]["error_message"], "PROVIDER_FAILED: busy.");
     assert_eq!(seen["status"], "running", "a finished sibling: it waits no more");
-    db.exec("update unstuck.job_steps set not_before = null").await;
+    db.exec("update job_steps set not_before = null").await;
     let again = db.claim("gemini", 5).await;
     for attempt in again {
         db.complete(attempt).await;

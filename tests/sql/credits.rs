@@ -29,10 +29,7 @@ async fn a_purchase_arrives_once() {
         [grant(json!(user), json!(99), json!("k1")), grant(json!(other), json!(100), json!("k1"))]
     {
         let error = db.refusal("credit_grant_v1", args).await;
-        assert_eq!(
-            (error.state.as_str(), error.message.as_str()),
-            ("PT409", "idempotency_conflict")
-        );
+        assert_eq!(error.reason(), ("PT409", "idempotency_conflict"));
     }
     for args in [
         grant(json!(null), json!(1), json!("k")),
@@ -50,8 +47,7 @@ async fn a_purchase_arrives_once() {
 
 #[tokio::test]
 async fn amounts_are_large_and_bounded() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, most) = (Uuid::new_v4(), 1_000_000_000_000_i64);
     let first = db.ask("credit_grant_v1", grant(json!(user), json!(most), json!("k1"))).await;
     assert_eq!(first["balance"], most);
@@ -66,11 +62,8 @@ async fn amounts_are_large_and_bounded() {
     assert_eq!(db.ask("refund_upscaler_credits", args(most + 1)).await, refused);
     assert_eq!(db.ask("refund_upscaler_credits", args(most)).await["new_balance"], 2 * most);
     // What no 32 bits hold is charged, returned and counted all the same.
-    db.exec(&format!(
-        "update unstuck.tools set credit_cost = {} where tool = '{UPSCALER}'",
-        most / 4
-    ))
-    .await;
+    db.exec(&format!("update tools set credit_cost = {} where tool = '{UPSCALER}'", most / 4))
+        .await;
     let job = db.order(user, UPSCALER, 1).await;
     assert_eq!(db.balance(user).await, 2 * most - most / 4);
     db.age(job, "1 hour").await;
@@ -120,25 +113,14 @@ async fn legacy_adjustments_never_go_below_zero() {
 #[tokio::test]
 async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     db.cancel(user, job).await.unwrap();
-    db.ask(
-        "refund_upscaler_credits",
-        json!({ "_user_id": user, "_amount": 60, "_description": "again" }),
-    )
-    .await;
+    db.adjust("refund", user, 60, "again").await;
     let violations = db.violations().await;
     assert_eq!(violations.len(), 1, "{violations:?}");
     assert_eq!(violations[0]["invariant"], "adjustment_beside_refund");
     // What was given twice is taken back in its name; something else that is taken settles nothing.
-    let take = async |why: &str| {
-        db.ask(
-            "consume_upscaler_credits",
-            json!({ "_user_id": user, "_amount": 60, "_description": why }),
-        )
-        .await
-    };
+    let take = async |why: &str| db.adjust("consume", user, 60, why).await;
     take("a job of older code").await;
     assert_eq!(db.violations().await.len(), 1);
     take(&format!("settles {}", violations[0]["subject"].as_str().unwrap())).await;
@@ -147,8 +129,7 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
 
 #[tokio::test]
 async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let user = db.user(1000).await;
     // Two of three cards fail; older code returns the price of the whole job, or of both.
     let job = db.order(user, CARDS, 3).await;
@@ -157,13 +138,9 @@ async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
     for attempt in &claimed[1..] {
         db.fail(*attempt, "CONTENT_REFUSED").await;
     }
-    db.assert_closed(job, "completed", None, 20).await;
+    db.assert_completed(job, 20).await;
     for amount in [30, 20, 10] {
-        db.ask(
-            "refund_upscaler_credits",
-            json!({ "_user_id": user, "_amount": amount, "_description": "again" }),
-        )
-        .await;
+        db.adjust("refund", user, amount, "again").await;
     }
     let violations = db.violations().await;
     assert!(
@@ -177,7 +154,7 @@ async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
     let job = db.order(other, UPSCALER, 1).await;
     let entry = |amount: i64, at: &str| {
         format!(
-            "insert into unstuck.credit_entries (user_id, kind, amount, created_at)
+            "insert into credit_entries (user_id, kind, amount, created_at)
                 values ('{other}', 'adjustment', {amount}, clock_timestamp() + interval '{at}')"
         )
     };
@@ -194,16 +171,16 @@ async fn a_ledger_goes_whole_or_not_at_all() {
     let (user, other) = (db.user(100).await, db.user(40).await);
     let job = db.order(user, UPSCALER, 1).await;
     for sql in [
-        format!("delete from unstuck.credit_entries where job_id = '{job}'"),
-        format!("delete from unstuck.credit_entries where user_id = '{user}' and kind = 'grant'"),
-        "delete from unstuck.credit_entries where amount = 40 or kind = 'debit'".to_owned(),
+        format!("delete from credit_entries where job_id = '{job}'"),
+        format!("delete from credit_entries where user_id = '{user}' and kind = 'grant'"),
+        "delete from credit_entries where amount = 40 or kind = 'debit'".to_owned(),
     ] {
         assert_eq!(db.try_exec(&sql).await.unwrap_err().state, "23001", "{sql}");
     }
     assert_eq!((db.balance(user).await, db.balance(other).await), (40, 40));
     db.cancel(user, job).await.unwrap();
     db.exec(&format!(
-        "delete from unstuck.jobs where user_id = '{user}'; delete from unstuck.credit_entries
+        "delete from jobs where user_id = '{user}'; delete from credit_entries
             where user_id = '{user}'"
     ))
     .await;
@@ -218,9 +195,7 @@ async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let entry = |rest: &str| {
-        format!(
-            "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', {rest})"
-        )
+        format!("insert into credit_entries (user_id, kind, amount) values ('{user}', {rest})")
     };
     // What is taken for something that is no job.
     db.exec(&entry("'debit', -40")).await;
@@ -229,7 +204,7 @@ async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
     db.exec(&entry("'refund', 10")).await;
     assert_eq!(db.violations().await[0]["invariant"], "entry_without_job");
     let keeper = db.user(5).await;
-    db.exec(&format!("delete from unstuck.credit_accounts where user_id = '{keeper}'")).await;
+    db.exec(&format!("delete from credit_accounts where user_id = '{keeper}'")).await;
     let violations = db.violations().await;
     assert!(
         violations.iter().any(|row| row["invariant"] == "balance_equals_entries"
@@ -240,34 +215,31 @@ async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
 #[tokio::test]
 async fn the_ledger_is_append_only_and_keeps_its_signs() {
     let db = Database::fresh().await;
-    let user = db.user(100).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.ordered(100, UPSCALER, 1).await;
     let entry = |more: &str| {
         format!(
-            "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+            "insert into credit_entries (user_id, job_id, kind, amount)
                 values ('{user}', {more})"
         )
     };
     for (sql, state) in [
-        ("update unstuck.credit_entries set amount = 1".to_owned(), "23001"),
+        ("update credit_entries set amount = 1".to_owned(), "23001"),
         (entry(&format!("'{job}', 'debit', -1")), "23505"),
         (entry("null, 'grant', -1"), "23514"),
         (entry("null, 'grant', 0"), "23514"),
         (entry("null, 'refund', -1"), "23514"),
         (entry("null, 'adjustment', 0"), "23514"),
         (entry("null, 'adjustment', -1000"), "23514"),
-        (format!("update unstuck.jobs set credits_refunded = 61 where id = '{job}'"), "23514"),
-        (format!("update unstuck.jobs set status = 'completed' where id = '{job}'"), "23514"),
+        (format!("update jobs set credits_refunded = 61 where id = '{job}'"), "23514"),
+        (format!("update jobs set status = 'completed' where id = '{job}'"), "23514"),
     ] {
         assert_eq!(db.try_exec(&sql).await.unwrap_err().state, state, "{sql}");
     }
     db.cancel(user, job).await.unwrap();
     for sql in [
+        format!("update jobs set status = 'queued', completed_at = null where id = '{job}'"),
         format!(
-            "update unstuck.jobs set status = 'queued', completed_at = null where id = '{job}'"
-        ),
-        format!(
-            "update unstuck.job_steps set status = 'queued', completed_at = null
+            "update job_steps set status = 'queued', completed_at = null
                 where job_id = '{job}'"
         ),
         entry(&format!("'{job}', 'refund', 60")),
@@ -283,7 +255,7 @@ async fn roles_are_read_from_the_table() {
     let db = Database::fresh().await;
     let (user, admin) = (Uuid::new_v4(), db.admin().await);
     let has = async |user: Uuid, role: &str| {
-        db.value(&format!("select unstuck.has_role('{user}', '{role}')")).await
+        db.value(&format!("select has_role('{user}', '{role}')")).await
     };
     assert_eq!(
         (has(admin, "admin").await, has(admin, "moderator").await, has(user, "admin").await),

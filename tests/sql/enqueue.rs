@@ -3,7 +3,7 @@
 use serde_json::json;
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, VIDEO, enqueue_args};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, VIDEO, enqueue_args};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -26,8 +26,7 @@ async fn takes_the_price_once_and_queues_the_job() {
 #[tokio::test]
 async fn a_repeated_request_changes_nothing() {
     let db = Database::fresh().await;
-    let user = db.user(100).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.ordered(100, UPSCALER, 1).await;
     let again = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
     assert_eq!(again["replayed"], true);
     assert_eq!(again["status"], "queued");
@@ -39,7 +38,7 @@ async fn a_repeated_request_changes_nothing() {
     let after = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
     assert_has!(after, { "replayed": true, "status": "cancelled", "credits_refunded": 60 });
     assert_eq!(db.balance(user).await, 100);
-    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 1);
+    assert_eq!(db.count("unstuck.jobs").await, 1);
     db.assert_healthy().await;
 }
 
@@ -49,11 +48,11 @@ async fn every_refusal_leaves_nothing_behind() {
     let (user, other) = (db.user(60).await, db.user(60).await);
     let job = db.order(user, UPSCALER, 1).await;
     let poor = db.user(59).await;
-    db.exec(&format!("update unstuck.tools set enabled = false where tool = '{VIDEO}'")).await;
+    db.set_tool(VIDEO, "enabled = false").await;
     let before = db
         .row(
-            "select (select count(*) from unstuck.jobs) as jobs, (select count(*)
-        from unstuck.credit_entries) as entries",
+            "select (select count(*) from jobs) as jobs, (select count(*)
+        from credit_entries) as entries",
         )
         .await;
     let new = Uuid::new_v4;
@@ -93,13 +92,13 @@ async fn every_refusal_leaves_nothing_behind() {
     ];
     for (args, state, message, detail) in cases {
         let error = db.refusal("job_enqueue_v1", args).await;
-        assert_eq!((error.state.as_str(), error.message.as_str()), (state, message));
+        assert_eq!(error.reason(), (state, message));
         assert_eq!(error.detail, detail);
     }
     let after = db
         .row(
-            "select (select count(*) from unstuck.jobs) as jobs, (select count(*)
-        from unstuck.credit_entries) as entries",
+            "select (select count(*) from jobs) as jobs, (select count(*)
+        from credit_entries) as entries",
         )
         .await;
     assert_eq!(before, after);
@@ -123,9 +122,8 @@ async fn the_same_id_works_after_a_top_up() {
 #[tokio::test]
 async fn one_live_job_per_user_over_the_whole_group() {
     let db = Database::fresh().await;
-    db.exec("update unstuck.tools set enabled = true").await;
-    let user = db.user(1000).await;
-    let job = db.order(user, VIDEO, 1).await;
+    db.exec("update tools set enabled = true").await;
+    let (user, job) = db.ordered(1000, VIDEO, 1).await;
     let error = db.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!(error.detail["activeJobId"], json!(job));
     // Other groups and other users are free.
@@ -142,12 +140,7 @@ async fn what_a_user_cancelled_before_it_arrived_never_runs() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let job = Uuid::new_v4();
-    let rows = db
-        .call(
-            "session_cancel_v1",
-            json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [job] }),
-        )
-        .await;
+    let rows = db.cancel_session(user, "session", &[job]).await;
     assert!(rows.is_empty());
     let error = db.enqueue(user, job, UPSCALER, 1).await.unwrap_err();
     assert_eq!(
@@ -166,20 +159,16 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
     let (first, second, third) = (db.user(60).await, db.user(60).await, db.user(60).await);
     let job = db.order(first, UPSCALER, 1).await;
     let attempt = db.run("runninghub", "t1").await;
-    db.exec(&format!(
-        "update unstuck.job_steps set started_at = started_at - interval '2 hours'
-            where job_id = '{job}'"
-    ))
-    .await;
+    db.set_steps(job, "started_at = started_at - interval '2 hours'").await;
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
-    db.exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    db.set_slots("runninghub", 1).await;
     // Two hours a job: whoever finds a slot free is taken, whoever must wait for one would wait
     // longer than ten minutes.
     db.order(second, UPSCALER, 1).await;
     db.run("runninghub", "t2").await;
     let error = db.enqueue(third, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
-    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT503", "queue_full"));
+    assert_eq!(error.reason(), ("PT503", "queue_full"));
     assert!(error.detail["retry_after"].as_i64().unwrap() > 0);
     assert_eq!(db.balance(third).await, 60);
 }
@@ -187,33 +176,25 @@ async fn a_measured_wait_beyond_the_patience_is_refused() {
 #[tokio::test]
 async fn a_free_tool_writes_no_entry() {
     let db = Database::fresh().await;
-    db.exec(&format!("update unstuck.tools set credit_cost = 0 where tool = '{UPSCALER}'")).await;
-    let user = db.user(0).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    db.set_tool(UPSCALER, "credit_cost = 0").await;
+    let (user, job) = db.ordered(0, UPSCALER, 1).await;
     assert!(db.entries(job).await.is_empty());
     db.cancel(user, job).await.unwrap();
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 0).await;
+    db.assert_cancelled(job, 0).await;
     assert!(db.entries(job).await.is_empty());
 }
 
 #[tokio::test]
 async fn shares_add_up_to_the_price_and_come_back_exactly() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     for steps in 1..=7 {
         for price in [0, 1, 2, 6, 7, 10, 59, 100, 101] {
-            db.exec(&format!(
-                "update unstuck.tools set credit_cost = {price}, priced_per = 'job'
-                    where tool = '{CARDS}'"
-            ))
-            .await;
+            db.set_tool(CARDS, &format!("credit_cost = {price}, priced_per = 'job'")).await;
             let user = db.user(price.max(1)).await;
             let start = db.balance(user).await;
             let job = db.order(user, CARDS, steps as usize).await;
             let shares = db
-                .rows(&format!(
-                    "select share from unstuck.job_steps where job_id = '{job}' order by step"
-                ))
+                .rows(&format!("select share from job_steps where job_id = '{job}' order by step"))
                 .await;
             let shares: Vec<i64> =
                 shares.iter().map(|row| row["share"].as_i64().unwrap()).collect();
@@ -221,7 +202,7 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
             assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1, "{shares:?}");
 
             // Every second step is delivered; the other shares come back.
-            db.exec("update unstuck.providers set max_concurrent = 20").await;
+            db.exec("update providers set max_concurrent = 20").await;
             let mut kept = 0;
             for attempt in db.claim("gemini", 20).await {
                 if attempt.step % 2 == 0 {
@@ -239,13 +220,11 @@ async fn shares_add_up_to_the_price_and_come_back_exactly() {
 
 #[tokio::test]
 async fn a_step_price_is_taken_for_each_step() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    let user = db.user(1000).await;
-    let job = db.order(user, CHAIN, 5).await;
+    let db = Database::open().await;
+    let (_, job) = db.ordered(1000, TRY_ON, 5).await;
     assert_eq!(db.entries(job).await, [-200]);
     let statuses = db
-        .rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step"))
+        .rows(&format!("select status from job_steps where job_id = '{job}' order by step"))
         .await;
     let statuses: Vec<&str> = statuses.iter().filter_map(|row| row["status"].as_str()).collect();
     assert_eq!(statuses, ["queued", "blocked", "blocked", "blocked", "blocked"]);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, VIDEO, WEBSITE};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, VIDEO, WEBSITE, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -37,26 +37,20 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     let cards = db.order(user, CARDS, 3).await;
     let claimed = db.claim("gemini", 1).await;
     db.complete(claimed[0]).await;
-    let chain = db.order(user, CHAIN, 2).await;
+    let chain = db.order(user, TRY_ON, 2).await;
     let first = db.run("replicate", &format!("chain {chain}")).await;
     db.complete(first).await;
     let site = db.order(user, WEBSITE, 1).await;
     let queued = db.order(user, VIDEO, 1).await;
-    let ahead = json!({ "p_user_id": user, "p_session_id": "none", "p_job_ids": [Uuid::new_v4()] });
-    db.call("session_cancel_v1", ahead).await;
-    db.exec(&format!("insert into unstuck.user_roles values ('{user}', 'user')")).await;
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
-    page.exec(
-        "insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')",
-    )
-    .await;
-    let pending = db
-        .value(&format!(
-            "select id from unstuck.jobs where user_id = '{user}' and status = 'pending'"
-        ))
+    db.cancel_session(user, "none", &[Uuid::new_v4()]).await;
+    db.exec(&format!("insert into user_roles values ('{user}', 'user')")).await;
+    let page = db.page(user).await;
+    page.exec("insert into upscaler_jobs (status, input_file_name) values ('queued', 'in.png')")
         .await;
-    (user, vec![failed, done, cards, chain, site, queued, unstuck_tests::shop::id(&pending)])
+    let pending = db
+        .value(&format!("select id from jobs where user_id = '{user}' and status = 'pending'"))
+        .await;
+    (user, vec![failed, done, cards, chain, site, queued, id(&pending)])
 }
 
 /// In which tables of ours a word is found, in any column.
@@ -71,8 +65,7 @@ async fn traces(db: &Session, word: &str) -> Vec<String> {
     let mut found = Vec::new();
     for table in tables {
         let name = table["name"].as_str().unwrap();
-        if db.int(&format!("select count(*) from {name} t where t::text like '%{word}%'")).await > 0
-        {
+        if db.count(&format!("{name} t where t::text like '%{word}%'")).await > 0 {
             found.push(name.to_owned());
         }
     }
@@ -81,15 +74,14 @@ async fn traces(db: &Session, word: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn nothing_of_a_user_stays_and_the_books_are_right() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let admin = db.admin().await;
     let other = db.user(200).await;
     let cancelled = db.order(other, UPSCALER, 1).await;
     db.cancel(other, cancelled).await.unwrap();
     let (user, jobs) = busy(&db).await;
     db.order(other, UPSCALER, 1).await;
-    let of_other = format!("select * from unstuck.jobs where user_id = '{other}' order by id");
+    let of_other = format!("select * from jobs where user_id = '{other}' order by id");
     let before = (db.rows(&of_other).await, db.balance(other).await);
     let told = traces(&db, &user.to_string()).await;
     for table in [
@@ -114,7 +106,7 @@ async fn nothing_of_a_user_stays_and_the_books_are_right() {
         assert_eq!(traces(&db, &job.to_string()).await, [""; 0], "{job}");
     }
     db.assert_healthy().await;
-    let health = db.ask("health_v1", json!({})).await;
+    let health = db.health().await;
     assert_has!(health, { "stuck": 0, "violations": 0 });
     assert_eq!(
         (db.rows(&of_other).await, db.balance(other).await),
@@ -122,14 +114,14 @@ async fn nothing_of_a_user_stays_and_the_books_are_right() {
         "nobody else is touched"
     );
 
-    let log = db.row("select actor, act, subject, \"from\", reason from unstuck.admin_log").await;
+    let log = db.row("select actor, act, subject, \"from\", reason from admin_log").await;
     let from = json!({ "jobs": 7, "entries": entries, "balance": 1000 - 60 - 30 - 80 - 50 - 120 });
     let expected = json!({
         "actor": admin, "act": "user_erase", "subject": user, "from": from, "reason": "asked to \
             be forgotten",
     });
     assert_eq!(log, expected);
-    let erasure = db.row("select user_id, files_left from unstuck.erasures").await;
+    let erasure = db.row("select user_id, files_left from erasures").await;
     assert_eq!(
         erasure,
         json!({ "user_id": user, "files_left": null }),
@@ -159,7 +151,7 @@ async fn only_an_admin_erases_and_only_a_user() {
         assert_eq!(db.refusal("user_erase_v1", args).await.state, "PT400");
     }
     assert_eq!(db.balance(user).await, 60);
-    assert_eq!(db.int("select count(*) from unstuck.admin_log").await, 0);
+    assert_eq!(db.count("unstuck.admin_log").await, 0);
     let nobody = Uuid::new_v4();
     assert_eq!(
         db.ask("user_erase_v1", args(admin, nobody)).await["jobs"],
@@ -170,14 +162,12 @@ async fn only_an_admin_erases_and_only_a_user() {
 
 #[tokio::test]
 async fn a_provider_at_work_is_still_told_to_stop() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, admin) = (db.user(1000).await, db.admin().await);
     let known = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t1").await;
     let unknown = db.order(user, UPSCALER, 1).await;
-    let unanswered = db.claim_one("runninghub").await;
-    assert!(db.sent(unanswered).await);
+    let unanswered = db.submit("runninghub").await;
     let owed = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t3").await;
     db.cancel_as_admin(admin, owed).await.unwrap();
@@ -191,11 +181,7 @@ async fn a_provider_at_work_is_still_told_to_stop() {
             .count(),
         2
     );
-    assert_eq!(
-        db.int("select count(*) from unstuck.jobs where input <> '{}' or session_id is not null")
-            .await,
-        0
-    );
+    assert_eq!(db.count("unstuck.jobs where input <> '{}' or session_id is not null").await, 0);
     db.assert_healthy().await;
     // The answer of the submit comes after all: that task is owed a cancel too.
     assert_eq!(db.started(unanswered, "t2").await, "cancel_due");
@@ -212,7 +198,7 @@ async fn a_provider_at_work_is_still_told_to_stop() {
         let told = json!({ "p_job_id": job, "p_step": 1, "p_task_id": task });
         assert_eq!(db.ask("step_cancelled_v1", told).await["remaining"], 0);
     }
-    let left = "select count(*) from unstuck.jobs";
+    let left = "select count(*) from jobs";
     pass(&db, "59 minutes").await;
     assert_eq!(db.int(left).await, 3, "a worker may be about to learn its task");
     pass(&db, "61 minutes").await;
@@ -232,8 +218,7 @@ async fn a_provider_at_work_is_still_told_to_stop() {
 
 #[tokio::test]
 async fn rows_that_nobody_can_close_are_removed_too() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, admin, other) = (db.user(1000).await, db.admin().await, db.user(0).await);
     let good = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t1").await;
@@ -241,22 +226,19 @@ async fn rows_that_nobody_can_close_are_removed_too() {
     // these.
     let partly = db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+        "insert into credit_entries (user_id, job_id, kind, amount)
             values ('{user}', '{partly}', 'refund', 20);
-         insert into unstuck.jobs (tool, user_id, status, credits_charged)
+         insert into jobs (tool, user_id, status, credits_charged)
          values ('{UPSCALER}', '{user}', 'running', 7);
-         insert into unstuck.jobs (tool, user_id, status, retry_of)
+         insert into jobs (tool, user_id, status, retry_of)
          values ('{UPSCALER}', '{other}', 'completed', '{good}')"
     ))
     .await;
     assert_eq!(db.ask("user_erase_v1", args(admin, user)).await["jobs"], 3);
-    let of_user = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
+    let of_user = format!("select count(*) from jobs where user_id = '{user}'");
     assert_eq!(db.int(&of_user).await, 0);
     assert_eq!(
-        db.int(&format!(
-            "select count(*) from unstuck.jobs where user_id = '{other}' and retry_of is null"
-        ))
-        .await,
+        db.count(&format!("unstuck.jobs where user_id = '{other}' and retry_of is null")).await,
         1
     );
     assert_eq!(db.due("runninghub").await[0]["task_id"], "t1");
@@ -267,8 +249,7 @@ async fn rows_that_nobody_can_close_are_removed_too() {
 /// erases.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let admin = db.admin().await;
     let sessions = db.sessions(7).await;
     for round in 0..25 {
@@ -277,7 +258,7 @@ async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
         let task = format!("t{round}");
         let attempt = db.run("runninghub", &task).await;
         let waiting = db.order(user, CARDS, 2).await;
-        let stale = db.order(user, CHAIN, 1).await;
+        let stale = db.order(user, TRY_ON, 1).await;
         db.age(stale, "2 hours").await;
         let order = async {
             let mut refused = 0;
@@ -304,13 +285,11 @@ async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
             sessions[2].ask("webhook_record_v1", args).await;
         };
         let leave = async {
-            let args =
-                json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [waiting] });
-            sessions[3].call("session_cancel_v1", args).await;
+            sessions[3].cancel_session(user, "session", &[waiting]).await;
         };
         let heal = async {
             sessions[4].sweep().await;
-            sessions[4].call("user_active_v1", json!({ "p_user_id": user })).await;
+            sessions[4].active(user).await;
         };
         let claim = async { sessions[5].claim("gemini", 5).await };
         let erase = async { sessions[6].ask("user_erase_v1", args(admin, user)).await };
@@ -319,18 +298,12 @@ async fn whatever_happens_at_the_same_moment_finds_the_user_or_nobody() {
         assert!(erased["jobs"].as_i64().unwrap() >= 3, "{erased}");
         // What was ordered before the erasing went with it; what comes after has no credits.
         assert_eq!(db.balance(user).await, 0);
-        let theirs = format!("select count(*) from unstuck.jobs where user_id = '{user}'");
+        let theirs = format!("select count(*) from jobs where user_id = '{user}'");
         assert_eq!(db.int(&theirs).await, 0, "round {round}");
-        assert_eq!(
-            db.int(&format!(
-                "select count(*) from unstuck.credit_entries where user_id = '{user}'"
-            ))
-            .await,
-            0
-        );
+        assert_eq!(db.count(&format!("unstuck.credit_entries where user_id = '{user}'")).await, 0);
         db.assert_healthy().await;
         // The next round's provider is free again.
-        db.exec("delete from unstuck.jobs").await;
+        db.exec("delete from jobs").await;
     }
 }
 
@@ -358,10 +331,6 @@ async fn a_workers_last_word_makes_no_account() {
         worker.fail(attempt, "PROVIDER_FAILED")
     );
     assert_eq!(outcome["outcome"], "stale");
-    assert_eq!(
-        db.int(&format!("select count(*) from unstuck.credit_accounts where user_id = '{user}'"))
-            .await,
-        0
-    );
+    assert_eq!(db.count(&format!("unstuck.credit_accounts where user_id = '{user}'")).await, 0);
     db.assert_healthy().await;
 }

@@ -16,11 +16,7 @@ async fn stale(db: &Session, user: Uuid) -> Uuid {
 }
 
 async fn lease_is_over(db: &Session, job: Uuid) {
-    db.exec(&format!(
-        "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second'
-            where job_id = '{job}'"
-    ))
-    .await;
+    db.set_steps(job, "lease_until = clock_timestamp() - interval '1 second'").await;
 }
 
 async fn stale_ones(db: &Session, limit: i64) -> Vec<Value> {
@@ -42,8 +38,7 @@ async fn a_stale_one_is_reserved_once_and_a_failed_call_puts_it_back() {
     let run = found[0]["run"].clone();
     db.ask("generation_put_back_v1", json!({ "p_job_id": job, "p_run": run })).await;
     assert_eq!(stale_ones(&db, 10).await.len(), 1, "put back");
-    db.exec("update unstuck.job_steps set checked_at = clock_timestamp() - interval '46 seconds'")
-        .await;
+    db.exec("update job_steps set checked_at = clock_timestamp() - interval '46 seconds'").await;
     assert_eq!(stale_ones(&db, 10).await.len(), 1, "whoever reserved it has died");
     assert_eq!(db.job(job).await["retries"], 0);
 }
@@ -74,15 +69,14 @@ async fn two_retries_free_then_failed_and_refunded_once() {
         assert!(stale_ones(&db, 10).await.is_empty(), "no longer stale");
         let attempt = db.claim_one("llm").await;
         assert_eq!(attempt.run, number + 1);
-        let note = db
-            .row(&format!("select admin_note from unstuck.generation_history where id = '{job}'"))
-            .await;
+        let note =
+            db.row(&format!("select admin_note from generation_history where id = '{job}'")).await;
         assert_eq!(note["admin_note"], format!("retry:{number}"));
         lease_is_over(&db, job).await;
     }
     let found = stale_ones(&db, 10).await;
     assert_has!(found[0], { "action": "failed", "refunded": 50 }, "{found:?}");
-    db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
+    db.assert_failed(job, "TIMEOUT", 50).await;
     assert_eq!(db.balance(user).await, 50);
     assert_eq!(db.step(job, 1).await["attempts"], 3);
     assert!(stale_ones(&db, 10).await.is_empty());
@@ -98,11 +92,11 @@ async fn a_retry_of_one_without_attempts_closes_it() {
     let db = Database::fresh().await;
     let user = db.user(50).await;
     let job = stale(&db, user).await;
-    db.exec("update unstuck.job_steps set attempts = 3").await;
+    db.exec("update job_steps set attempts = 3").await;
     let closed = db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await;
     assert_has!(closed, { "outcome": "closed", "status": "failed", "refunded": 50 });
     assert_eq!(closed["balance"], 50);
-    db.assert_closed(job, "failed", Some("TIMEOUT"), 50).await;
+    db.assert_failed(job, "TIMEOUT", 50).await;
 }
 
 #[tokio::test]
@@ -167,11 +161,11 @@ async fn a_retry_takes_its_input_from_the_record() {
     let db = Database::fresh().await;
     let (user, job) = (db.user(50).await, Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, input, started_at)
+        "insert into jobs (id, tool, user_id, status, input, started_at)
          values ('{job}', '{WEBSITE}', '{user}', 'running', '{{\"prompt\": \"a shop\"}}',
          clock_timestamp() - interval '11 minutes');
-         insert into unstuck.job_steps (job_id, step, status) values ('{job}', 1, 'running');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         insert into job_steps (job_id, step, status) values ('{job}', 1, 'running');
+         insert into credit_entries (user_id, job_id, kind, amount)
          values ('{user}', '{job}', 'debit', -50)"
     ))
     .await;

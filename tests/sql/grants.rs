@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER, id};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -179,13 +179,13 @@ async fn town(db: &Session) -> (Uuid, Uuid, Uuid) {
         db.done(attempt, &format!("t{index}")).await;
         db.complete(attempt).await;
         db.order(owner, UPSCALER, 1).await;
-        db.order(owner, CHAIN, 2).await;
+        db.order(owner, TRY_ON, 2).await;
         let cards = db.order(owner, CARDS, 2).await;
         let claimed = db.claim("gemini", 2).await;
         assert_eq!(claimed[0].job, cards);
         db.complete(claimed[0]).await;
         db.order(owner, "generate-website", 1).await;
-        db.exec(&format!("insert into unstuck.user_roles values ('{owner}', 'user')")).await;
+        db.exec(&format!("insert into user_roles values ('{owner}', 'user')")).await;
     }
     (user, other, admin)
 }
@@ -246,8 +246,7 @@ async fn a_user_reads_own_rows_and_an_admin_all() {
             caller.become_caller("authenticated", Some(Uuid::new_v4())).await;
             assert!(owners(&caller).await.is_empty(), "{relation} for a stranger");
         } else if has("job_id") {
-            let jobs =
-                db.rows(&format!("select id from unstuck.jobs where user_id = '{other}'")).await;
+            let jobs = db.rows(&format!("select id from jobs where user_id = '{other}'")).await;
             let jobs: Vec<String> =
                 jobs.iter().map(|row| format!("'{}'", id(&row["id"]))).collect();
             let of_others = format!(
@@ -265,7 +264,7 @@ async fn what_is_for_admins_stays_with_them() {
     let db = Database::fresh().await;
     let (user, _, admin) = town(&db).await;
     db.exec(&format!(
-        "update unstuck.jobs set credits_charged = 59 where user_id = '{user}'
+        "update jobs set credits_charged = 59 where user_id = '{user}'
         and status = 'completed'"
     ))
     .await;
@@ -278,11 +277,11 @@ async fn what_is_for_admins_stays_with_them() {
         caller.become_caller(role, who).await;
         let seen = async |sql: &str| caller.int(sql).await > 0;
         assert_eq!(
-            seen("select count(*) from unstuck.invariant_violations").await,
+            seen("select count(*) from invariant_violations").await,
             violations,
             "{role} {who:?}"
         );
-        assert_eq!(seen("select count(*) from unstuck.job_events").await, events, "{role} {who:?}");
+        assert_eq!(seen("select count(*) from job_events").await, events, "{role} {who:?}");
     }
     caller.become_caller("authenticated", Some(user)).await;
     for table in ["webhook_inbox", "sweeps", "cancelled_requests"] {
@@ -307,22 +306,17 @@ async fn what_is_for_admins_stays_with_them() {
 
 #[tokio::test]
 async fn an_owner_reads_neither_requests_nor_undelivered_results() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let user = db.user(1000).await;
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
+    let page = db.page(user).await;
     for column in ["input", "output", "output_url", "provider_cancel_due"] {
-        let refused =
-            page.try_rows(&format!("select {column} from unstuck.job_steps")).await.unwrap_err();
+        let refused = page.try_rows(&format!("select {column} from job_steps")).await.unwrap_err();
         assert_eq!(refused.state, "42501", "{column}");
     }
-    assert!(
-        page.try_rows("select job_id, status, error_code from unstuck.job_steps").await.is_ok()
-    );
+    assert!(page.try_rows("select job_id, status, error_code from job_steps").await.is_ok());
 
     // A failed chain's first picture is not the owner's; a delivered card is.
-    let chain = db.order(user, CHAIN, 2).await;
+    let chain = db.order(user, TRY_ON, 2).await;
     let attempt = db.run("replicate", "t1").await;
     db.done(attempt, "t1").await;
     db.complete(attempt).await;
@@ -330,7 +324,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     db.fail(second, "PROVIDER_FAILED").await;
     let row = page
         .row(&format!(
-            "select result_url, output_url, status from unstuck.replicate_tasks
+            "select result_url, output_url, status from replicate_tasks
             where id = '{chain}'"
         ))
         .await;
@@ -340,7 +334,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     db.complete(claimed[0]).await;
     let urls = page
         .rows(&format!(
-            "select image_url from unstuck.generation_tasks where job_id = '{cards}' order by step"
+            "select image_url from generation_tasks where job_id = '{cards}' order by step"
         ))
         .await;
     assert!(urls[0]["image_url"].is_string() && urls[1]["image_url"].is_null(), "{urls:?}");
@@ -352,7 +346,7 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
     db.done(attempt, "t3").await;
     let receipt = page
         .row(&format!(
-            "select status, output_url, credits_paid from unstuck.job_receipts
+            "select status, output_url, credits_paid from job_receipts
             where job_id = '{late}'"
         ))
         .await;
@@ -362,13 +356,10 @@ async fn an_owner_reads_neither_requests_nor_undelivered_results() {
 #[tokio::test]
 async fn a_receipt_tells_every_entry() {
     let db = Database::fresh().await;
-    let user = db.user(100).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.ordered(100, UPSCALER, 1).await;
     db.cancel(user, job).await.unwrap();
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
-    let receipt =
-        page.row(&format!("select * from unstuck.job_receipts where job_id = '{job}'")).await;
+    let page = db.page(user).await;
+    let receipt = page.row(&format!("select * from job_receipts where job_id = '{job}'")).await;
     assert_has!(receipt, { "credits_charged": 60, "credits_refunded": 60, "credits_paid": 0 });
     let entries: Vec<(&Value, &Value, &Value)> = receipt["entries"]
         .as_array()
@@ -388,9 +379,8 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
     let (user, other) = (db.user(60).await, db.user(60).await);
     db.order(other, UPSCALER, 1).await;
     let job = db.order(user, UPSCALER, 1).await;
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
-    let places = page.rows("select id, position from unstuck.upscaler_jobs").await;
+    let page = db.page(user).await;
+    let places = page.rows("select id, position from upscaler_jobs").await;
     assert_eq!(places, [json!({ "id": job, "position": 2 })]);
     let admin = db.admin().await;
     for (who, role, places, tables) in [
@@ -400,16 +390,8 @@ async fn an_own_place_in_the_queue_counts_others_without_showing_them() {
     ] {
         page.become_owner().await;
         page.become_caller(role, Some(who)).await;
-        assert_eq!(
-            page.int("select count(*) from unstuck.queue_positions").await,
-            places,
-            "{role} {who}"
-        );
-        assert_eq!(
-            page.int("select count(*) from unstuck.job_health").await,
-            tables,
-            "{role} {who}"
-        );
+        assert_eq!(page.count("unstuck.queue_positions").await, places, "{role} {who}");
+        assert_eq!(page.count("unstuck.job_health").await, tables, "{role} {who}");
     }
 }
 
@@ -423,12 +405,11 @@ async fn load_and_hours_are_for_admins() {
     let over = db.order(db.user(60).await, UPSCALER, 1).await;
     db.cancel_as_admin(db.admin().await, over).await.unwrap();
 
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(db.admin().await)).await;
-    let load = page.row("select * from unstuck.provider_load where provider = 'runninghub'").await;
+    let page = db.page(db.admin().await).await;
+    let load = page.row("select * from provider_load where provider = 'runninghub'").await;
     assert_has!(load, { "max_concurrent": 3, "running": 1, "waiting": 1, "enabled": true });
     assert_eq!(load["oldest_waiting_seconds"], 0, "{load}");
-    let hours = page.rows("select * from unstuck.jobs_by_hour").await;
+    let hours = page.rows("select * from jobs_by_hour").await;
     assert_eq!(hours.len(), 24);
     // The clock may have struck meanwhile.
     let sum = |name: &str| hours.iter().map(|hour| hour[name].as_i64().unwrap()).sum::<i64>();
@@ -446,8 +427,8 @@ async fn load_and_hours_are_for_admins() {
     for (role, who, rows) in [("authenticated", Some(user), 0), ("service_role", None, 28)] {
         page.become_owner().await;
         page.become_caller(role, who).await;
-        let seen = "select (select count(*) from unstuck.provider_load) + (select count(*)
-            from unstuck.jobs_by_hour)";
+        let seen = "select (select count(*) from provider_load) + (select count(*)
+            from jobs_by_hour)";
         assert_eq!(page.int(seen).await, rows, "{role}");
     }
 }

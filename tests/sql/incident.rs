@@ -44,9 +44,9 @@ async fn incident(db: &Session) -> Incident {
         };
         let status = ["running", "starting", "queued"][number % 3];
         db.exec(&format!(
-            "insert into unstuck.credit_entries (user_id, kind, amount)
+            "insert into credit_entries (user_id, kind, amount)
                 values ('{user}', 'grant', 200);
-             insert into unstuck.jobs (id, tool, user_id, status, credits_charged, total_steps,
+             insert into jobs (id, tool, user_id, status, credits_charged, total_steps,
              created_at, started_at)
              values ('{job}', '{tool}', '{user}', '{status}', {price}, {steps}, now() - interval
              '{hours} hours', {started})"
@@ -54,7 +54,7 @@ async fn incident(db: &Session) -> Incident {
         .await;
         if price > 0 {
             db.exec(&format!(
-                "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+                "insert into credit_entries (user_id, job_id, kind, amount)
                 values ('{user}', '{job}', 'debit', -{price})"
             ))
             .await;
@@ -72,7 +72,7 @@ async fn incident(db: &Session) -> Incident {
                     status
                 };
                 db.exec(&format!(
-                    "insert into unstuck.job_steps (job_id, step, status, provider,
+                    "insert into job_steps (job_id, step, status, provider,
                         provider_task_id, sent_at)
                      values ('{job}', {step}, '{status}', '{provider}', 'task-{number}-{step}',
                      now() - interval '{hours} hours')"
@@ -84,7 +84,7 @@ async fn incident(db: &Session) -> Incident {
         *incident.owed.get_mut(&user).unwrap() += price - kept;
         incident.jobs.push(job);
     }
-    let without_start = db.int("select count(*) from unstuck.jobs where started_at is null").await;
+    let without_start = db.count("unstuck.jobs where started_at is null").await;
     assert_eq!((incident.jobs.len(), without_start), (72, 33));
     incident
 }
@@ -111,17 +111,14 @@ async fn one_sweep_closes_all_and_returns_exactly() {
     assert_eq!(swept["refunded_credits"], incident.owed.values().sum::<i64>());
     assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
     assert_eq!(
-        db.int(
-            "select count(*) from unstuck.jobs where status not in ('completed', 'failed')
+        db.count(
+            "unstuck.jobs where status not in ('completed', 'failed')
             or completed_at is null"
         )
         .await,
         0
     );
-    assert_eq!(
-        db.int("select count(*) from unstuck.job_steps where completed_at is null").await,
-        0
-    );
+    assert_eq!(db.count("unstuck.job_steps where completed_at is null").await, 0);
     db.assert_healthy().await;
 
     let again = db.sweep().await;
@@ -147,9 +144,8 @@ async fn small_pages_end_at_the_same_place() {
     let before = balances(&db, &incident).await;
     let mut cleaned = 0;
     for _ in 0..11 {
-        let sweep =
-            db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
-        let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 7 })).await;
+        let sweep = db.begin_sweep().await;
+        let swept = db.sweep_page(&sweep, 7).await;
         cleaned += swept["cleaned"].as_i64().unwrap();
         assert_eq!(swept["remaining"], 72 - cleaned);
     }
@@ -162,15 +158,15 @@ async fn small_pages_end_at_the_same_place() {
 async fn bad_row(db: &Session, user: Uuid, status: &str, age: &str) -> Uuid {
     let job = Uuid::new_v4();
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 120);
-         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded,
+        "insert into credit_entries (user_id, kind, amount) values ('{user}', 'grant', 120);
+         insert into jobs (id, tool, user_id, status, credits_charged, credits_refunded,
          exclusive_key, created_at)
          values ('{job}', '{UPSCALER}', '{user}', '{status}', 60, 60, 'runninghub:{user}', now() -
          interval '{age}');
-         insert into unstuck.job_steps (job_id, step, status, provider, provider_task_id, share,
+         insert into job_steps (job_id, step, status, provider, provider_task_id, share,
          sent_at)
          values ('{job}', 1, '{status}', 'runninghub', 'task-{job}', 60, now() - interval '{age}');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         insert into credit_entries (user_id, job_id, kind, amount)
          values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;
@@ -193,9 +189,7 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     assert!(!row["quarantined_at"].is_null(), "{row:#}");
     assert_eq!(db.entries(bad).await, [-60], "no money moves on a guess");
     let event = db
-        .row(&format!(
-            "select * from unstuck.job_events where job_id = '{bad}' and event = 'quarantined'"
-        ))
+        .row(&format!("select * from job_events where job_id = '{bad}' and event = 'quarantined'"))
         .await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("ledger"), "{event}");
     let violations = db.violations().await;
@@ -208,20 +202,14 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     }
     let again = db.sweep().await;
     assert_has!(again, { "cleaned": 0, "refunded_credits": 0 });
-    assert_eq!(
-        db.int("select count(*) from unstuck.job_events where event = 'quarantined'").await,
-        1
-    );
+    assert_eq!(db.count("unstuck.job_events where event = 'quarantined'").await, 1);
 
     // Its user is free and may order; an operator's cancel ends it and returns what the ledger
     // shows.
-    assert_eq!(
-        db.ask("user_active_v1", json!({ "p_user_id": user })).await["has_active_job"],
-        false
-    );
+    assert_eq!(db.active(user).await["has_active_job"], false);
     db.order(user, UPSCALER, 1).await;
     assert_eq!(db.cancel_as_admin(db.admin().await, bad).await.unwrap()["refunded_credits"], 60);
-    db.assert_closed(bad, "cancelled", Some("CANCELLED"), 60).await;
+    db.assert_cancelled(bad, 60).await;
 }
 
 #[tokio::test]
@@ -253,11 +241,10 @@ async fn pages_of_bad_rows_hide_no_others() {
     for _ in 0..5 {
         bad_row(&db, Uuid::new_v4(), "queued", "30 hours").await;
     }
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (_, job) = db.upscale().await;
     db.age(job, "11 minutes").await;
-    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
-    let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 3 })).await;
+    let sweep = db.begin_sweep().await;
+    let swept = db.sweep_page(&sweep, 3).await;
     assert_eq!(swept["cleaned"], 1, "{swept}");
     assert_eq!(db.job(job).await["status"], "failed");
 }
@@ -267,25 +254,25 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
     let db = Database::fresh().await;
     // More than a page that the provider may still deliver, all of them older than what is due.
     db.exec(&format!(
-        "insert into unstuck.jobs (tool, user_id, status, started_at, created_at, deadline_at,
+        "insert into jobs (tool, user_id, status, started_at, created_at, deadline_at,
             expires_at)
          select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '11 min', now() -
          interval '11 min', now() - interval '1 min', now() + interval '9 min'
          from generate_series(1, 150);
-         insert into unstuck.job_steps (job_id, step, status, provider, run, sent_at, deadline_at)
+         insert into job_steps (job_id, step, status, provider, run, sent_at, deadline_at)
          select id, 1, 'running', 'runninghub', 1, now() - interval '11 min', deadline_at
-         from unstuck.jobs;
-         insert into unstuck.jobs (tool, user_id, status, created_at, deadline_at)
+         from jobs;
+         insert into jobs (tool, user_id, status, created_at, deadline_at)
          select '{UPSCALER}', gen_random_uuid(), 'running', now() - interval '1 min', now() -
          interval '1 second' from generate_series(1, 250)"
     ))
     .await;
-    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
+    let sweep = db.begin_sweep().await;
     for (cleaned, remaining) in [(100, 150), (100, 50), (50, 0), (0, 0)] {
-        let swept = db.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": 100 })).await;
+        let swept = db.sweep_page(&sweep, 100).await;
         assert_has!(swept, { "cleaned": cleaned, "remaining": remaining });
     }
-    assert_eq!(db.int("select count(*) from unstuck.jobs where status = 'running'").await, 150);
+    assert_eq!(db.count("unstuck.jobs where status = 'running'").await, 150);
 }
 
 #[tokio::test]
@@ -296,13 +283,13 @@ async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     // A balance that no refund fits into any more.
     let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount)
+        "insert into credit_entries (user_id, kind, amount)
             values ('{user}', 'grant', 9223372036854775807);
-         insert into unstuck.jobs (id, tool, user_id, status, credits_charged, created_at)
+         insert into jobs (id, tool, user_id, status, credits_charged, created_at)
          values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         insert into credit_entries (user_id, job_id, kind, amount)
          values ('{user}', '{job}', 'debit', -60);
-         insert into unstuck.credit_entries (user_id, kind, amount) values ('{user}', 'grant', 60)"
+         insert into credit_entries (user_id, kind, amount) values ('{user}', 'grant', 60)"
     ))
     .await;
     let swept = db.sweep().await;
@@ -311,7 +298,7 @@ async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     assert!(!db.job(job).await["quarantined_at"].is_null());
     let event = db
         .row(&format!(
-            "select detail from unstuck.job_events where job_id = '{job}' and event = 'quarantined'"
+            "select detail from job_events where job_id = '{job}' and event = 'quarantined'"
         ))
         .await;
     assert!(event["detail"]["reason"].as_str().unwrap().contains("out of range"), "{event}");

@@ -6,7 +6,7 @@ mod audit;
 mod by_hand;
 mod cancel;
 mod cards;
-mod chains;
+
 mod clocks;
 mod credits;
 mod data_model;
@@ -18,6 +18,7 @@ mod hammer;
 mod incident;
 mod legacy;
 mod model;
+mod multi_step;
 mod operations;
 mod pg_cron;
 mod queue;

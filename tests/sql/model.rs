@@ -11,12 +11,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use serde_json::{Value, json};
-use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER};
-use unstuck_tests::{Database, SqlError};
+use unstuck_tests::Database;
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, with};
 use uuid::Uuid;
 
 const USERS: usize = 2;
 const JOBS: usize = 6;
+
+use ModelOp::*;
+use WorkerCall::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ModelTool {
@@ -25,23 +28,26 @@ enum ModelTool {
     /// Three steps at once at a synchronous provider; each is paid for itself.
     Cards,
     /// Two steps in a row.
-    Chain,
+    TryOn,
 }
 
 impl ModelTool {
+    const ALL: [Self; 3] = [Self::Upscaler, Self::Cards, Self::TryOn];
+
     fn name(self) -> &'static str {
         match self {
             Self::Upscaler => UPSCALER,
             Self::Cards => CARDS,
-            Self::Chain => CHAIN,
+            Self::TryOn => TRY_ON,
         }
     }
 
-    fn provider(self) -> Provider {
+    /// Its provider, which no other of these tools has, and the steps that it works on at once.
+    fn provider(self) -> (&'static str, usize) {
         match self {
-            Self::Upscaler => Provider::Runninghub,
-            Self::Cards => Provider::Gemini,
-            Self::Chain => Provider::Replicate,
+            Self::Upscaler => ("runninghub", 1),
+            Self::Cards => ("gemini", 2),
+            Self::TryOn => ("replicate", 1),
         }
     }
 
@@ -49,34 +55,21 @@ impl ModelTool {
         match self {
             Self::Upscaler => &[60],
             Self::Cards => &[10, 10, 10],
-            Self::Chain => &[40, 40],
+            Self::TryOn => &[40, 40],
         }
     }
 }
 
+/// What the worker of a claimed step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Provider {
-    Runninghub,
-    Gemini,
-    Replicate,
-}
-
-impl Provider {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Runninghub => "runninghub",
-            Self::Gemini => "gemini",
-            Self::Replicate => "replicate",
-        }
-    }
-
-    fn slots(self) -> usize {
-        match self {
-            Self::Runninghub => 1,
-            Self::Gemini => 2,
-            Self::Replicate => 1,
-        }
-    }
+enum WorkerCall {
+    Send,
+    Accepted,
+    Finished,
+    Stored,
+    Failed,
+    RefusedForCapacity,
+    FailedInPassing,
 }
 
 /// `job` and `user` are small numbers; `claimed` counts claims from the first, modulo how many
@@ -93,28 +86,11 @@ enum ModelOp {
         tool: ModelTool,
     },
     Claim {
-        provider: Provider,
+        tool: ModelTool,
         limit: usize,
     },
-    Send {
-        claimed: usize,
-    },
-    Accepted {
-        claimed: usize,
-    },
-    Finished {
-        claimed: usize,
-    },
-    Stored {
-        claimed: usize,
-    },
-    Failed {
-        claimed: usize,
-    },
-    RefusedForCapacity {
-        claimed: usize,
-    },
-    FailedInPassing {
+    Worker {
+        call: WorkerCall,
         claimed: usize,
     },
     CancelByUser {
@@ -129,38 +105,40 @@ enum ModelOp {
     },
     /// A healer comes by after every lease ran out.
     LeasesRunOut,
-    /// A healer comes by after everything ran out.
-    TimeRunsOut,
+    /// A healer comes by after every deadline.
+    DeadlinesPass,
 }
 
 fn ops() -> impl Strategy<Value = ModelOp> {
-    let tool =
-        prop_oneof![Just(ModelTool::Upscaler), Just(ModelTool::Cards), Just(ModelTool::Chain)];
-    let provider =
-        prop_oneof![Just(Provider::Runninghub), Just(Provider::Gemini), Just(Provider::Replicate)];
-    let claimed = || 0..8usize;
+    let tool = || proptest::sample::select(ModelTool::ALL.to_vec());
     prop_oneof![
-        1 => (0..USERS, 1..200i64).prop_map(|(user, credits)| ModelOp::Buy { user, credits }),
-        6 => (0..USERS, 0..JOBS, tool)
-            .prop_map(|(user, job, tool)| ModelOp::Order { user, job, tool }),
-        6 => (provider, 1..4usize).prop_map(|(provider, limit)| ModelOp::Claim { provider, limit }),
-        4 => claimed().prop_map(|claimed| ModelOp::Send { claimed }),
-        4 => claimed().prop_map(|claimed| ModelOp::Accepted { claimed }),
-        4 => claimed().prop_map(|claimed| ModelOp::Finished { claimed }),
-        5 => claimed().prop_map(|claimed| ModelOp::Stored { claimed }),
-        2 => claimed().prop_map(|claimed| ModelOp::Failed { claimed }),
-        2 => claimed().prop_map(|claimed| ModelOp::RefusedForCapacity { claimed }),
-        2 => claimed().prop_map(|claimed| ModelOp::FailedInPassing { claimed }),
-        1 => (0..USERS, 0..JOBS).prop_map(|(user, job)| ModelOp::CancelByUser { user, job }),
-        1 => (0..JOBS).prop_map(|job| ModelOp::CancelByAdmin { job }),
-        1 => (0..USERS).prop_map(|user| ModelOp::CloseSession { user }),
-        2 => Just(ModelOp::LeasesRunOut),
-        1 => Just(ModelOp::TimeRunsOut),
+        1 => (0..USERS, 1..200i64).prop_map(|(user, credits)| Buy { user, credits }),
+        6 => (0..USERS, 0..JOBS, tool()).prop_map(|(user, job, tool)| Order { user, job, tool }),
+        6 => (tool(), 1..4usize).prop_map(|(tool, limit)| Claim { tool, limit }),
+        23 => (calls(), 0..8usize).prop_map(|(call, claimed)| Worker { call, claimed }),
+        1 => (0..USERS, 0..JOBS).prop_map(|(user, job)| CancelByUser { user, job }),
+        1 => (0..JOBS).prop_map(|job| CancelByAdmin { job }),
+        1 => (0..USERS).prop_map(|user| CloseSession { user }),
+        2 => Just(LeasesRunOut),
+        1 => Just(DeadlinesPass),
     ]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+fn calls() -> impl Strategy<Value = WorkerCall> {
+    prop_oneof![
+        4 => Just(Send),
+        4 => Just(Accepted),
+        4 => Just(Finished),
+        5 => Just(Stored),
+        2 => Just(Failed),
+        2 => Just(RefusedForCapacity),
+        2 => Just(FailedInPassing),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Status {
+    #[default]
     Blocked,
     Queued,
     Starting,
@@ -171,16 +149,8 @@ enum Status {
 }
 
 impl Status {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::Queued => "queued",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+    fn word(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 
     fn is_final(self) -> bool {
@@ -192,7 +162,7 @@ impl Status {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Step {
     status: Status,
     run: i64,
@@ -215,9 +185,9 @@ struct Job {
     steps: Vec<Step>,
 }
 
-/// A worker's hand on one run of one step. Its task is its number.
+/// A worker's claim of one run of one step. Its task is its number.
 #[derive(Debug, Clone, Copy)]
-struct Hand {
+struct WorkerClaim {
     job: usize,
     step: usize,
     run: i64,
@@ -230,7 +200,7 @@ struct Model {
     balances: [i64; USERS],
     jobs: BTreeMap<usize, Job>,
     cancelled: Vec<(usize, usize)>,
-    hands: Vec<Hand>,
+    claims: Vec<WorkerClaim>,
 }
 
 impl Job {
@@ -304,20 +274,7 @@ impl Job {
 }
 
 impl Step {
-    fn new(status: Status) -> Self {
-        Self {
-            status,
-            run: 0,
-            attempts: 0,
-            rescues: 0,
-            sent: false,
-            task: None,
-            done: false,
-            owed: Vec::new(),
-        }
-    }
-
-    /// What is closed while the provider works is owed a cancel there.
+    /// Owes the provider a cancel where the step ends while its task is at work.
     fn end(&mut self) {
         if let Some(task) = self.task.filter(|_| self.sent && !self.done) {
             self.owed.push(task);
@@ -356,11 +313,9 @@ impl Model {
         }
         self.balances[user] -= price;
         let steps = (0..tool.shares().len()).map(|at| {
-            Step::new(if at > 0 && tool == ModelTool::Chain {
-                Status::Blocked
-            } else {
-                Status::Queued
-            })
+            let is_blocked = at > 0 && tool == ModelTool::TryOn;
+            let status = if is_blocked { Status::Blocked } else { Status::Queued };
+            Step { status, ..Step::default() }
         });
         self.jobs.insert(
             job,
@@ -370,22 +325,18 @@ impl Model {
     }
 
     /// How many steps a claim must take.
-    fn claimable(&self, provider: Provider, limit: usize) -> usize {
-        let steps = || {
-            self.jobs
-                .values()
-                .filter(|job| job.tool.provider() == provider)
-                .flat_map(|job| &job.steps)
-        };
-        let live = steps().filter(|step| step.status.is_working() && !step.done).count();
-        let waiting = steps().filter(|step| step.status == Status::Queued).count();
-        waiting.min(limit).min(provider.slots().saturating_sub(live))
+    fn claimable(&self, tool: ModelTool, limit: usize) -> usize {
+        let jobs = self.jobs.values().filter(|job| job.tool == tool);
+        let steps: Vec<&Step> = jobs.flat_map(|job| &job.steps).collect();
+        let live = steps.iter().filter(|step| step.status.is_working() && !step.done).count();
+        let waiting = steps.iter().filter(|step| step.status == Status::Queued).count();
+        waiting.min(limit).min(tool.provider().1.saturating_sub(live))
     }
 
-    /// Postgres claimed this step; its run, had the model done it.
+    /// Claims the step that Postgres claimed; returns its run in the model.
     fn claimed(&mut self, job: usize, at: usize) -> Option<i64> {
         let job_row = self.jobs.get_mut(&job)?;
-        let synchronous = job_row.tool.provider() == Provider::Gemini;
+        let synchronous = job_row.tool == ModelTool::Cards;
         let step = job_row.steps.get_mut(at).filter(|step| step.status == Status::Queued)?;
         step.run += 1;
         step.attempts += u32::from(synchronous);
@@ -393,32 +344,32 @@ impl Model {
         step.status = if synchronous { Status::Running } else { Status::Starting };
         let run = step.run;
         job_row.follow();
-        self.hands.push(Hand { job, step: at, run, submitted: synchronous });
+        self.claims.push(WorkerClaim { job, step: at, run, submitted: synchronous });
         Some(run)
     }
 
-    /// The job and step under that hand, where it still is the present one.
-    fn at_work(&mut self, hand: Hand) -> Option<(&mut Job, usize)> {
-        let job = self.jobs.get_mut(&hand.job)?;
-        let step = &job.steps[hand.step];
-        (step.run == hand.run && step.status.is_working()).then_some((job, hand.step))
+    /// The job and the step of a claim whose run is still the step's own.
+    fn at_work(&mut self, claim: WorkerClaim) -> Option<(&mut Job, usize)> {
+        let job = self.jobs.get_mut(&claim.job)?;
+        let step = &job.steps[claim.step];
+        (step.run == claim.run && step.status.is_working()).then_some((job, claim.step))
     }
 
     fn send(&mut self, number: usize) -> String {
-        let Some((job, at)) = self.at_work(self.hands[number]) else { return "false".into() };
+        let Some((job, at)) = self.at_work(self.claims[number]) else { return "false".into() };
         let step = &mut job.steps[at];
         if step.status != Status::Starting || step.sent {
             return "false".into();
         }
         step.sent = true;
         step.attempts += 1;
-        self.hands[number].submitted = true;
+        self.claims[number].submitted = true;
         "true".into()
     }
 
     fn accepted(&mut self, number: usize) -> String {
-        let hand = self.hands[number];
-        if let Some((job, at)) = self.at_work(hand)
+        let claim = self.claims[number];
+        if let Some((job, at)) = self.at_work(claim)
             && job.steps[at].task.is_none_or(|task| task == number)
         {
             job.steps[at].status = Status::Running;
@@ -426,8 +377,8 @@ impl Model {
             job.follow();
             return "running".into();
         }
-        let Some(job) = self.jobs.get_mut(&hand.job) else { return "stale".into() };
-        let step = &mut job.steps[hand.step];
+        let Some(job) = self.jobs.get_mut(&claim.job) else { return "stale".into() };
+        let step = &mut job.steps[claim.step];
         if step.task == Some(number) || step.owed.contains(&number) {
             return "stale".into();
         }
@@ -436,16 +387,16 @@ impl Model {
     }
 
     fn finished(&mut self, number: usize) -> String {
-        let hand = self.hands[number];
-        let Some(job) = self.jobs.get_mut(&hand.job) else { return "stale".into() };
-        let step = &mut job.steps[hand.step];
+        let claim = self.claims[number];
+        let Some(job) = self.jobs.get_mut(&claim.job) else { return "stale".into() };
+        let step = &mut job.steps[claim.step];
         if step.status.is_final() {
             if step.status != Status::Completed {
                 step.owed.retain(|task| *task != number);
             }
             return "late".into();
         }
-        let (older, same) = (hand.run < step.run, step.task.is_none_or(|task| task == number));
+        let (older, same) = (claim.run < step.run, step.task.is_none_or(|task| task == number));
         if step.done || (!older && !same) {
             return "stale".into();
         }
@@ -462,18 +413,18 @@ impl Model {
             sent: true,
             ..step.clone()
         };
-        self.hands[number].run = step.run;
+        self.claims[number].run = step.run;
         job.follow();
         "copy".into()
     }
 
     fn stored(&mut self, number: usize) -> String {
-        let hand = self.hands[number];
+        let claim = self.claims[number];
         let Some((job, at)) =
-            self.at_work(hand).filter(|(job, at)| job.steps[*at].status == Status::Running)
+            self.at_work(claim).filter(|(job, at)| job.steps[*at].status == Status::Running)
         else {
-            let late = self.jobs.get(&hand.job).is_some_and(|job| {
-                job.steps[hand.step].run >= hand.run && job.steps[hand.step].status.is_final()
+            let late = self.jobs.get(&claim.job).is_some_and(|job| {
+                job.steps[claim.step].run >= claim.run && job.steps[claim.step].status.is_final()
             });
             return if late { "late" } else { "stale" }.into();
         };
@@ -494,7 +445,7 @@ impl Model {
     }
 
     fn failed(&mut self, number: usize) -> String {
-        let Some((job, at)) = self.at_work(self.hands[number]) else { return "stale".into() };
+        let Some((job, at)) = self.at_work(self.claims[number]) else { return "stale".into() };
         job.steps[at].done = true;
         let (back, user) = (job.give_up(at), job.user);
         self.pay(user, back);
@@ -503,7 +454,7 @@ impl Model {
 
     fn put_back(&mut self, number: usize, counts: bool) -> String {
         let Some((job, at)) =
-            self.at_work(self.hands[number]).filter(|(job, at)| !job.steps[*at].done)
+            self.at_work(self.claims[number]).filter(|(job, at)| !job.steps[*at].done)
         else {
             return "stale".into();
         };
@@ -540,21 +491,16 @@ impl Model {
     }
 
     fn close_session(&mut self, user: usize) -> String {
-        let waiting: Vec<usize> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.user == user && job.status == Status::Queued)
-            .map(|(number, _)| *number)
-            .collect();
-        let mut total = 0;
-        for number in &waiting {
-            if let Some(job) = self.jobs.get_mut(number) {
+        let (mut closed, mut total) = (0, 0);
+        for (number, job) in &mut self.jobs {
+            if job.user == user && job.status == Status::Queued {
                 total += job.close(Status::Cancelled);
+                closed += 1;
+                self.cancelled.push((user, *number));
             }
-            self.cancelled.push((user, *number));
         }
         self.pay(user, total);
-        format!("cancelled {} for {total}", waiting.len())
+        format!("cancelled {closed} for {total}")
     }
 
     fn leases_run_out(&mut self) -> String {
@@ -581,7 +527,7 @@ impl Model {
         format!("returned {total}")
     }
 
-    fn time_runs_out(&mut self) -> String {
+    fn deadlines_pass(&mut self) -> String {
         let mut total = 0;
         for job in self.jobs.values_mut().filter(|job| !job.status.is_final()) {
             let back = job.close(if job.per_step() { job.outcome() } else { Status::Failed });
@@ -637,12 +583,12 @@ struct RealDatabase {
 impl RealDatabase {
     async fn start(db: Database) -> Self {
         db.exec(
-            "update unstuck.tools set enabled = true;
-             update unstuck.providers set max_concurrent = case provider when 'gemini' then 2
+            "update tools set enabled = true;
+             update providers set max_concurrent = case provider when 'gemini' then 2
              else 1 end;
-             delete from unstuck.cancelled_requests; delete from unstuck.job_events; delete
-             from unstuck.job_steps; delete from unstuck.jobs;
-             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete
+             delete from cancelled_requests; delete from job_events; delete
+             from job_steps; delete from jobs;
+             delete from credit_entries; delete from credit_accounts; delete
              from unstuck_private.queue_turns",
         )
         .await;
@@ -668,49 +614,27 @@ impl RealDatabase {
 
     async fn cancel(&self, by: Option<usize>, job: usize) -> String {
         let (job, table) = (self.jobs[job], self.table(job).await);
-        let answer = match by {
-            Some(user) => {
-                self.db
-                    .try_call(
-                        "job_cancel_v1",
-                        json!({ "p_user_id": self.users[user], "p_table": table, "p_job_id": job }),
-                    )
-                    .await
-            }
-            None => {
-                self.db
-                    .try_call(
-                        "job_cancel_admin_v1",
-                        json!({ "p_actor": self.admin, "p_table": table, "p_job_id": job,
-                            "p_reason": null }),
-                    )
-                    .await
-            }
+        let (function, args) = match by {
+            Some(user) => ("job_cancel_v1", json!({ "p_user_id": self.users[user] })),
+            None => ("job_cancel_admin_v1", json!({ "p_actor": self.admin, "p_reason": null })),
         };
-        word(answer, |row| format!("{} {}", text(&row["status"]), row["refunded_credits"]))
+        let args = with(args, json!({ "p_table": table, "p_job_id": job }));
+        match self.db.try_call(function, args).await {
+            Ok(rows) => format!("{} {}", text(&rows[0]["status"]), rows[0]["refunded_credits"]),
+            Err(error) => error.message,
+        }
     }
 
     async fn table(&self, job: usize) -> String {
-        let rows = self
-            .db
-            .rows(&format!(
-                "select table_name from unstuck.jobs join unstuck.tools using (tool)
-                    where id = '{}'",
-                self.jobs[job]
-            ))
-            .await;
-        rows.first().map_or_else(|| "upscaler_jobs".into(), |row| text(&row["table_name"]))
+        let of_job = format!("jobs join tools using (tool) where id = '{}'", self.jobs[job]);
+        let tables = self.db.texts(&format!("select table_name from {of_job}")).await;
+        tables.into_iter().next().unwrap_or_else(|| "upscaler_jobs".into())
     }
 
     async fn close_session(&self, user: usize) -> String {
-        let rows = self
-            .db
-            .call(
-                "session_cancel_v1",
-                json!({ "p_user_id": self.users[user], "p_session_id": "session",
-                    "p_job_ids": null }),
-            )
-            .await;
+        let args = json!({ "p_user_id": self.users[user], "p_session_id": "session",
+            "p_job_ids": null });
+        let rows = self.db.call("session_cancel_v1", args).await;
         let total: i64 = rows.iter().filter_map(|row| row["refunded_credits"].as_i64()).sum();
         format!("cancelled {} for {total}", rows.len())
     }
@@ -729,17 +653,9 @@ impl RealDatabase {
         for (number, user) in self.users.iter().enumerate() {
             lines.push(format!("user {number}: {}", self.db.balance(*user).await));
         }
-        let jobs = self
-            .db
-            .rows("select id, status, credits_charged, credits_refunded from unstuck.jobs")
-            .await;
-        let steps = self
-            .db
-            .rows(
-                "select *, provider_done_at is not null as done from unstuck.job_steps
-                order by step",
-            )
-            .await;
+        let jobs = self.db.rows("select * from jobs").await;
+        let steps = "select *, provider_done_at is not null as done from job_steps order by step";
+        let steps = self.db.rows(steps).await;
         for (number, id) in self.jobs.iter().enumerate() {
             let Some(job) = jobs.iter().find(|job| job["id"] == json!(id)) else { continue };
             lines.push(format!(
@@ -784,33 +700,28 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn word(answer: Result<Vec<Value>, SqlError>, say: impl Fn(&Value) -> String) -> String {
-    match answer {
-        Ok(rows) => rows.first().map(say).unwrap_or_default(),
-        Err(error) => error.message,
+/// What became of a step: its outcome, and the credits that came back where the run was current.
+fn outcome(answer: &Value) -> String {
+    match text(&answer["outcome"]) {
+        stale if stale == "stale" => stale,
+        outcome => format!("{outcome} {}", answer["refunded"]),
     }
 }
 
 /// Does one operation on both; `None` where there is nothing to do it to.
 async fn both(model: &mut Model, real: &mut RealDatabase, op: ModelOp) -> Option<(String, String)> {
-    let hand = |claimed: usize, asynchronous: bool| {
-        let number = claimed % model.hands.len().max(1);
-        let hand = model.hands.get(number)?;
-        let cards = model.jobs.get(&hand.job).is_some_and(|job| job.tool == ModelTool::Cards);
-        (!(asynchronous && cards)).then_some(number)
-    };
     Some(match op {
-        ModelOp::Buy { user, credits } => {
+        Buy { user, credits } => {
             model.balances[user] += credits;
             real.db.grant(real.users[user], credits).await;
             Default::default()
         }
-        ModelOp::Order { user, job, tool } => {
+        Order { user, job, tool } => {
             (model.order(user, job, tool), real.order(user, job, tool).await)
         }
-        ModelOp::Claim { provider, limit } => {
-            let expected = model.claimable(provider, limit);
-            let claimed = real.db.claim(provider.name(), limit as i64).await;
+        Claim { tool, limit } => {
+            let expected = model.claimable(tool, limit);
+            let claimed = real.db.claim(tool.provider().0, limit as i64).await;
             let mut runs = Vec::new();
             for attempt in &claimed {
                 let job = real.jobs.iter().position(|id| *id == attempt.job)?;
@@ -820,62 +731,51 @@ async fn both(model: &mut Model, real: &mut RealDatabase, op: ModelOp) -> Option
             let real_runs: Vec<_> = claimed.iter().map(|attempt| Some(attempt.run)).collect();
             (format!("{expected} {runs:?}"), format!("{} {real_runs:?}", claimed.len()))
         }
-        ModelOp::Send { claimed } => {
-            let number = hand(claimed, true)?;
-            (model.send(number), real.db.sent(real.claimed[number]).await.to_string())
-        }
-        ModelOp::Accepted { claimed } | ModelOp::Finished { claimed } => {
-            // Only what was submitted can be accepted, and only what the provider has can finish.
-            let number = hand(claimed, true).filter(|number| model.hands[*number].submitted)?;
-            let task = real.task(number);
-            if matches!(op, ModelOp::Accepted { .. }) {
-                (model.accepted(number), real.db.started(real.claimed[number], &task).await)
-            } else {
-                let answer = real.db.done(real.claimed[number], &task).await;
-                real.claimed[number].run = answer["run"]
-                    .as_i64()
-                    .filter(|_| answer["outcome"] == "copy")
-                    .unwrap_or(real.claimed[number].run);
-                (model.finished(number), text(&answer["outcome"]))
-            }
-        }
-        ModelOp::Stored { claimed } => {
-            let number = hand(claimed, false)?;
-            (model.stored(number), text(&real.db.complete(real.claimed[number]).await["outcome"]))
-        }
-        ModelOp::Failed { claimed } => {
-            let number = hand(claimed, false)?;
-            let answer = real.db.fail(real.claimed[number], "PROVIDER_FAILED").await;
-            let answer = if answer["outcome"] == "stale" {
-                "stale".into()
-            } else {
-                format!("{} {}", text(&answer["outcome"]), answer["refunded"])
-            };
-            (model.failed(number), answer)
-        }
-        ModelOp::RefusedForCapacity { claimed } | ModelOp::FailedInPassing { claimed } => {
-            let number = hand(claimed, false)?;
-            let counts = matches!(op, ModelOp::FailedInPassing { .. });
-            let answer = real
-                .db
-                .requeue(real.claimed[number], if counts { "transient" } else { "capacity" }, 0)
-                .await;
-            let answer = if answer["outcome"] == "stale" {
-                "stale".into()
-            } else {
-                format!("{} {}", text(&answer["outcome"]), answer["refunded"])
-            };
-            (model.put_back(number, counts), answer)
-        }
-        ModelOp::CancelByUser { user, job } => {
+        Worker { call, claimed } => return work(model, real, call, claimed).await,
+        CancelByUser { user, job } => {
             (model.cancel(Some(user), job), real.cancel(Some(user), job).await)
         }
-        ModelOp::CancelByAdmin { job } => (model.cancel(None, job), real.cancel(None, job).await),
-        ModelOp::CloseSession { user } => {
-            (model.close_session(user), real.close_session(user).await)
+        CancelByAdmin { job } => (model.cancel(None, job), real.cancel(None, job).await),
+        CloseSession { user } => (model.close_session(user), real.close_session(user).await),
+        LeasesRunOut => (model.leases_run_out(), real.sweep("95 seconds").await),
+        DeadlinesPass => (model.deadlines_pass(), real.sweep("10 days").await),
+    })
+}
+
+async fn work(
+    model: &mut Model,
+    real: &mut RealDatabase,
+    call: WorkerCall,
+    claimed: usize,
+) -> Option<(String, String)> {
+    let number = claimed % model.claims.len().max(1);
+    let claim = model.claims.get(number)?;
+    let is_synchronous = model.jobs.get(&claim.job).is_some_and(|job| job.tool == ModelTool::Cards);
+    // Only what was submitted can be accepted, and only what the provider has can finish.
+    let possible = match call {
+        Send => !is_synchronous,
+        Accepted | Finished => !is_synchronous && claim.submitted,
+        _ => true,
+    };
+    possible.then_some(())?;
+    let (db, attempt, task) = (&real.db, real.claimed[number], real.task(number));
+    Some(match call {
+        Send => (model.send(number), db.sent(attempt).await.to_string()),
+        Accepted => (model.accepted(number), db.started(attempt, &task).await),
+        Finished => {
+            let answer = db.done(attempt, &task).await;
+            if answer["outcome"] == "copy" {
+                real.claimed[number].run = answer["run"].as_i64().unwrap_or(attempt.run);
+            }
+            (model.finished(number), text(&answer["outcome"]))
         }
-        ModelOp::LeasesRunOut => (model.leases_run_out(), real.sweep("95 seconds").await),
-        ModelOp::TimeRunsOut => (model.time_runs_out(), real.sweep("10 days").await),
+        Stored => (model.stored(number), text(&db.complete(attempt).await["outcome"])),
+        Failed => (model.failed(number), outcome(&db.fail(attempt, "PROVIDER_FAILED").await)),
+        RefusedForCapacity | FailedInPassing => {
+            let counts = call == FailedInPassing;
+            let kind = if counts { "transient" } else { "capacity" };
+            (model.put_back(number, counts), outcome(&db.requeue(attempt, kind, 0).await))
+        }
     })
 }
 
@@ -898,8 +798,8 @@ async fn agree(real: &mut RealDatabase, ops: &[ModelOp]) -> Result<(), TestCaseE
             op
         );
     }
-    // However it went, time ends everything and the money is where it belongs.
-    model.time_runs_out();
+    // Past every deadline each job is over and every credit where it belongs.
+    model.deadlines_pass();
     real.sweep("10 days").await;
     prop_assert_eq!(model.snapshot(), real.snapshot().await, "at the end");
     prop_assert!(model.jobs.values().all(|job| job.status.is_final()));

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CHAIN, UPSCALER, VIDEO};
+use unstuck_tests::shop::{TRY_ON, UPSCALER, VIDEO};
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
@@ -18,8 +18,7 @@ struct Night {
 
 /// Rows as they are at three in the morning, when nothing has healed them yet.
 async fn night() -> Night {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (admin, user) = (db.admin().await, db.user(1000).await);
     db.sweep().await;
 
@@ -29,31 +28,25 @@ async fn night() -> Night {
     let attempt = db.run("runninghub", "t1").await;
     assert_eq!(attempt.job, failed);
     db.fail(attempt, "PROVIDER_FAILED").await;
-    db.ask(
-        "refund_upscaler_credits",
-        json!({ "_user_id": user, "_amount": 60, "_description": "older code" }),
-    )
-    .await;
+    db.adjust("refund", user, 60, "older code").await;
     let cancelled = db.order(user, UPSCALER, 1).await;
     db.run("runninghub", "t2").await;
     db.cancel_as_admin(admin, cancelled).await.unwrap();
     db.order(user, UPSCALER, 1).await;
-    let unanswered = db.claim_one("runninghub").await;
-    assert!(db.sent(unanswered).await);
+    db.submit("runninghub").await;
     let stuck = db.order(user, UPSCALER, 1).await;
     let copied = db.run("runninghub", "t3").await;
     db.done(copied, "t3").await;
     db.order(user, VIDEO, 1).await;
 
     // A chain in its second step, whose checker has not been for a while.
-    let chain = db.order(user, CHAIN, 3).await;
+    let chain = db.order(user, TRY_ON, 3).await;
     let first = db.run("replicate", "p1").await;
     db.complete(first).await;
     db.run("replicate", "p2").await;
 
     // Older clients that were closed while they uploaded.
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
+    let page = db.page(user).await;
     for table in ["upscaler_jobs", "video_upscaler_jobs"] {
         page.exec(&format!(
             "insert into public.{table} (status, input_file_name) values ('queued', 'in.mp4')"
@@ -64,12 +57,12 @@ async fn night() -> Night {
     db.exec("alter table unstuck.jobs disable trigger jobs_before_update").await;
     db.age_all("30 minutes").await;
     db.exec(&format!(
-        "update unstuck.jobs set updated_at = updated_at - interval '30 minutes', queued_at =
+        "update jobs set updated_at = updated_at - interval '30 minutes', queued_at =
             clock_timestamp() where status = 'queued';
-         update unstuck.jobs set updated_at = updated_at - interval '30 minutes'
+         update jobs set updated_at = updated_at - interval '30 minutes'
          where id in ('{chain}', '{stuck}');
-         update unstuck.jobs set completed_at = clock_timestamp() where completed_at is not null;
-         update unstuck.job_steps set deadline_at = clock_timestamp() + interval '10 minutes'
+         update jobs set completed_at = clock_timestamp() where completed_at is not null;
+         update job_steps set deadline_at = clock_timestamp() + interval '10 minutes'
          where status = 'queued'"
     ))
     .await;
@@ -153,8 +146,7 @@ async fn the_page_explains_every_offence_it_groups() {
 #[tokio::test]
 async fn the_audit_counts_what_is_there() {
     let night = night().await;
-    let row =
-        night.db.row("select * from unstuck.job_health where table_name = 'upscaler_jobs'").await;
+    let row = night.db.row("select * from job_health where table_name = 'upscaler_jobs'").await;
     let counts = [
         "live",
         "waiting",
@@ -166,27 +158,20 @@ async fn the_audit_counts_what_is_there() {
     for name in ["mean_age_seconds", "oldest_seconds"] {
         assert!((1790..1900).contains(&row[name].as_i64().unwrap()), "{name}: {row}");
     }
-    let row = night
-        .db
-        .row("select * from unstuck.job_health where table_name = 'video_upscaler_jobs'")
-        .await;
-    assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [2, 2, 0, 1, 2], "{row}");
     let row =
-        night.db.row("select * from unstuck.job_health where table_name = 'replicate_tasks'").await;
+        night.db.row("select * from job_health where table_name = 'video_upscaler_jobs'").await;
+    assert_eq!(counts.map(|name| row[name].as_i64().unwrap()), [2, 2, 0, 1, 2], "{row}");
+    let row = night.db.row("select * from job_health where table_name = 'replicate_tasks'").await;
     assert_has!(row, { "live": 1, "unchanged_for_10_minutes": 1 });
     assert!(row["longest_unchanged_seconds"].as_i64().unwrap() >= 1790, "{row}");
-    assert_eq!(
-        night.db.int("select count(*) from unstuck.job_health").await,
-        7,
-        "also tables without a live job"
-    );
+    assert_eq!(night.db.count("unstuck.job_health").await, 7, "also tables without a live job");
 }
 
 #[tokio::test]
 async fn the_audit_counts_old_waiting_rows_of_any_hand() {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "insert into unstuck.jobs (tool, user_id, status, created_at)
+        "insert into jobs (tool, user_id, status, created_at)
             select '{UPSCALER}', gen_random_uuid(), s, clock_timestamp() - a
          from unnest(array['pending', 'queued']) s, unnest(array[interval '1 minute',
          '3 minutes']) a"
@@ -196,20 +181,20 @@ async fn the_audit_counts_old_waiting_rows_of_any_hand() {
     db.age(placed, "3 minutes").await;
     let row = db
         .row(
-            "select waiting, old_queued_without_task_or_position as old from unstuck.job_health
+            "select waiting, old_queued_without_task_or_position as old from job_health
             where table_name = 'upscaler_jobs'",
         )
         .await;
     assert_eq!(row, json!({ "waiting": 5, "old": 2 }));
     db.exec(&format!(
-        "insert into unstuck.jobs (tool, user_id, status, input)
+        "insert into jobs (tool, user_id, status, input)
             select '{VIDEO}', gen_random_uuid(), 'queued', i::jsonb
          from unnest(array['{{}}', '{{\"videoUrl\": \"a.mp4\"}}',
          '{{\"input_file_name\": \"a.mp4\"}}',
          '{{\"videoUrl\": \"https://a.invalid/a.mp4\", \"input_file_name\": \"a.mp4\"}}']) i"
     ))
     .await;
-    let names = "select video_input_not_a_url from unstuck.job_health
+    let names = "select video_input_not_a_url from job_health
         where table_name = 'video_upscaler_jobs'";
     assert_eq!(db.int(names).await, 3);
 }

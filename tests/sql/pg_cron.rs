@@ -75,11 +75,7 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     // The extension is the database's owner's to create; what is installed afterwards finds it.
     db.exec("create extension pg_cron").await;
     postgres::install(&postgres::connect(&url).await.unwrap(), true).await.expect("our SQL");
-    assert_eq!(
-        db.int("select count(*) from cron.job where command like '%cleanup_all_stale_ai_jobs%'")
-            .await,
-        1
-    );
+    assert_eq!(db.count("cron.job where command like '%cleanup_all_stale_ai_jobs%'").await, 1);
 
     // Alone: nobody but pg_cron calls anything.
     db.exec(STUCK).await;
@@ -90,10 +86,7 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     };
     tokio::time::timeout(PATIENCE, healed).await.expect("pg_cron heals within two minutes");
     assert_returned(&db).await;
-    assert!(
-        db.int("select count(*) from unstuck.sweeps where source = 'sql' and cleaned = 72").await
-            == 1
-    );
+    assert!(db.count("unstuck.sweeps where source = 'sql' and cleaned = 72").await == 1);
 
     // Beside the edge's sweep and another run of itself, on a new incident.
     db.exec(

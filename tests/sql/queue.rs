@@ -12,27 +12,23 @@ const PROVIDER: &str = "runninghub";
 
 /// Every tool is open, waiting is no reason to give up, so many slots.
 async fn open(slots: i64) -> Database {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    db.exec("update unstuck.tools set queue_ttl = '10 days', run_timeout = '10 days'").await;
+    let db = Database::open().await;
+    db.exec("update tools set queue_ttl = '10 days', run_timeout = '10 days'").await;
     limit(&db, slots).await;
     db
 }
 
 async fn limit(db: &Session, slots: i64) {
-    db.exec(&format!(
-        "update unstuck.providers set max_concurrent = {slots} where provider = '{PROVIDER}'"
-    ))
-    .await;
+    db.set_slots(PROVIDER, slots).await;
 }
 
 /// So many jobs of a tool that took so long, finished at this moment.
 async fn measured(db: &Session, tool: &str, jobs: usize, seconds: usize) {
     db.exec(&format!(
-        "with job as (insert into unstuck.jobs (tool, user_id, status)
+        "with job as (insert into jobs (tool, user_id, status)
             select '{tool}', gen_random_uuid(), 'completed' from generate_series(1, {jobs})
             returning id)
-         insert into unstuck.job_steps (job_id, step, status, started_at, completed_at)
+         insert into job_steps (job_id, step, status, started_at, completed_at)
          select id, 1, 'completed', clock_timestamp() - interval '{seconds} seconds',
          clock_timestamp() from job"
     ))
@@ -42,10 +38,10 @@ async fn measured(db: &Session, tool: &str, jobs: usize, seconds: usize) {
 /// A row of waiting jobs that nobody ordered through the function.
 async fn many(db: &Session, user: Uuid, jobs: usize) {
     db.exec(&format!(
-        "with job as (insert into unstuck.jobs (tool, user_id, status, request_hash)
+        "with job as (insert into jobs (tool, user_id, status, request_hash)
             select '{UPSCALER}', '{user}', 'queued', n::text from generate_series(1, {jobs}) n
             returning id)
-         insert into unstuck.job_steps (job_id, step, provider) select id, 1, '{PROVIDER}' from job"
+         insert into job_steps (job_id, step, provider) select id, 1, '{PROVIDER}' from job"
     ))
     .await;
 }
@@ -58,9 +54,8 @@ struct QueuePosition {
 }
 
 async fn places(db: &Session) -> Vec<QueuePosition> {
-    let sql = format!(
-        "select * from unstuck.queue_positions where provider = '{PROVIDER}' order by position"
-    );
+    let sql =
+        format!("select * from queue_positions where provider = '{PROVIDER}' order by position");
     let place = |row: &Value| QueuePosition {
         job: id(&row["job_id"]),
         position: row["position"].as_i64().unwrap(),
@@ -281,13 +276,13 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
     about(etas().await, [90, 180]);
     // It is half done, then late by as much as it was to take.
     db.exec(
-        "update unstuck.job_steps set claimed_at = clock_timestamp() - interval '45 seconds'
+        "update job_steps set claimed_at = clock_timestamp() - interval '45 seconds'
             where status = 'starting'",
     )
     .await;
     about(etas().await, [45, 135]);
     db.exec(
-        "update unstuck.job_steps set claimed_at = clock_timestamp() - interval '180 seconds'
+        "update job_steps set claimed_at = clock_timestamp() - interval '180 seconds'
             where status = 'starting'",
     )
     .await;
@@ -309,7 +304,7 @@ async fn every_job_that_waits_has_a_place_and_an_estimate() {
         db.order(user, tool, 1).await;
     }
     db.claim_one(PROVIDER).await;
-    for row in db.rows("select id, status from unstuck.jobs").await {
+    for row in db.rows("select id, status from jobs").await {
         let args = json!({ "p_job_id": row["id"], "p_user_id": user, "p_tool": null });
         let seen = db.ask("job_get_v1", args).await;
         let waits = row["status"] == "queued";
@@ -323,8 +318,7 @@ async fn every_job_that_waits_has_a_place_and_an_estimate() {
 
 #[tokio::test]
 async fn a_long_row_of_one_user_refuses_nobody_else() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     limit(&db, 1).await;
     measured(&db, UPSCALER, 3, 60).await;
     let (greedy, other) = (db.user(60).await, db.user(60).await);
@@ -332,12 +326,9 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
     db.claim_one(PROVIDER).await;
     // At one minute each, its own next would start in hours; the tool's patience is ten minutes.
     let error = db.enqueue(greedy, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
-    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT503", "queue_full"));
+    assert_eq!(error.reason(), ("PT503", "queue_full"));
     assert!(error.detail["retry_after"].as_i64().unwrap() > 3000, "{}", error.detail);
-    assert_eq!(
-        (db.balance(greedy).await, db.int("select count(*) from unstuck.credit_entries").await),
-        (60, 2)
-    );
+    assert_eq!((db.balance(greedy).await, db.count("unstuck.credit_entries").await), (60, 2));
     let late = db.order(other, UPSCALER, 1).await;
     assert!(places(&db).await.iter().any(|place| place.job == late && place.eta <= 120));
     db.assert_healthy().await;
@@ -346,11 +337,11 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
 #[tokio::test]
 async fn a_claim_walks_a_long_line_once() {
     let db = open(3).await;
-    let finished = "insert into unstuck.jobs (tool, user_id, status, completed_at)
+    let finished = "insert into jobs (tool, user_id, status, completed_at)
         select 'runninghub-upscaler', gen_random_uuid(), 'completed', clock_timestamp()
         from generate_series(1, 20000) returning id";
     db.exec(&format!(
-        "with job as ({finished}) insert into unstuck.job_steps (job_id, step, status, started_at)
+        "with job as ({finished}) insert into job_steps (job_id, step, status, started_at)
             select id, 1, 'completed', clock_timestamp() from job"
     ))
     .await;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use unstuck_tests::session::call_sql;
-use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, enqueue_args};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, enqueue_args, with};
 use unstuck_tests::{Database, Session, SqlError};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ enum RaceState {
     /// Two cards at work, each paid for itself.
     Cards,
     /// The first of two steps in a row is being copied, the second waits for its turn.
-    Chain,
+    TryOn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,72 +132,44 @@ impl RaceOp {
         let first = StepRun { run: 1, ..now };
         let second = StepRun { step: 2, ..now };
         let failure = json!({ "p_error_code": "PROVIDER_FAILED", "p_error_message": "no." });
-        match self {
-            Self::Claim => call_sql(
-                "step_claim_v1",
-                &json!({ "p_provider": "runninghub",
-                "p_limit": 5 }),
-            ),
-            Self::Sent => call_sql("step_sent_v1", &now.args()),
-            Self::Started => {
-                call_sql("step_started_v1", &now.with(json!({ "p_task_id": case.task() })))
+        let stored = json!({ "p_output": {}, "p_output_url": "u" });
+        let job = json!({ "p_table": case.table, "p_job_id": case.job });
+        let done = |task: String| json!({ "p_task_id": task, "p_output": {} });
+        let (function, args) = match self {
+            Self::Claim => ("step_claim_v1", json!({ "p_provider": "runninghub", "p_limit": 5 })),
+            Self::Sent => ("step_sent_v1", now.args()),
+            Self::Started => ("step_started_v1", now.with(json!({ "p_task_id": case.task() }))),
+            Self::Done => ("step_done_v1", now.with(done(case.task()))),
+            Self::Complete => ("step_complete_v1", now.with(stored)),
+            Self::CompleteSecond => ("step_complete_v1", second.with(stored)),
+            Self::Fail => ("step_fail_v1", now.with(failure)),
+            Self::FailSecond => ("step_fail_v1", second.with(failure)),
+            Self::Checked => ("step_checked_v1", now.with(json!({ "p_answer": "running" }))),
+            Self::Cancel => ("job_cancel_v1", with(job, json!({ "p_user_id": case.user }))),
+            Self::Stop => {
+                let by_admin = json!({ "p_actor": case.admin, "p_reason": null });
+                ("job_cancel_admin_v1", with(job, by_admin))
             }
-            Self::Done => call_sql(
-                "step_done_v1",
-                &now.with(json!({ "p_task_id": case.task(),
-                "p_output": {} })),
-            ),
-            Self::Complete => call_sql(
-                "step_complete_v1",
-                &now.with(json!({ "p_output": {},
-                "p_output_url": "u" })),
-            ),
-            Self::Fail => call_sql("step_fail_v1", &now.with(failure)),
-            Self::FailSecond => call_sql("step_fail_v1", &second.with(failure)),
-            Self::Checked => {
-                call_sql("step_checked_v1", &now.with(json!({ "p_answer": "running" })))
+            Self::Sweep => return sweep("1 hour"),
+            Self::Rescue => return sweep("95 seconds"),
+            Self::Webhook => {
+                let call = json!({ "p_provider": "runninghub", "p_task_id": "first",
+                    "p_dedup_key": case.job, "p_body": {} });
+                return format!(
+                    "with w as materialized ({}) select d.* from w, lateral ({}) d",
+                    call_sql("webhook_record_v1", &first.with(call)),
+                    call_sql("step_done_v1", &first.with(done(case.first_task()))),
+                );
             }
-            Self::CompleteSecond => call_sql(
-                "step_complete_v1",
-                &second.with(json!({ "p_output": {}, "p_output_url": "u" })),
-            ),
-            Self::Cancel => call_sql(
-                "job_cancel_v1",
-                &json!({ "p_user_id": case.user,
-                "p_table": case.table, "p_job_id": case.job }),
-            ),
-            Self::Stop => call_sql(
-                "job_cancel_admin_v1",
-                &json!({ "p_actor": case.admin,
-                "p_table": case.table, "p_job_id": case.job, "p_reason": null }),
-            ),
-            Self::Sweep => sweep("1 hour"),
-            Self::Rescue => sweep("95 seconds"),
-            Self::Webhook => format!(
-                "with w as materialized ({}) select d.* from w, lateral ({}) d",
-                call_sql(
-                    "webhook_record_v1",
-                    &first.with(json!({ "p_provider": "runninghub",
-                    "p_task_id": "first", "p_dedup_key": case.job, "p_body": {} }))
-                ),
-                call_sql(
-                    "step_done_v1",
-                    &first.with(json!({ "p_task_id": case.first_task(),
-                    "p_output": {} }))
-                ),
-            ),
-            Self::Requeue => call_sql(
-                "step_requeue_v1",
-                &now.with(json!({ "p_kind": "transient", "p_delay_ms": 0,
-                    "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." })),
-            ),
-            Self::Replay => {
-                call_sql("job_enqueue_v1", &enqueue_args(case.user, case.job, UPSCALER, 1))
+            Self::Requeue => {
+                let busy = json!({ "p_kind": "transient", "p_delay_ms": 0,
+                    "p_error_code": "PROVIDER_FAILED", "p_error_message": "busy." });
+                ("step_requeue_v1", now.with(busy))
             }
-            Self::Order => {
-                call_sql("job_enqueue_v1", &enqueue_args(case.user, Uuid::new_v4(), UPSCALER, 1))
-            }
-        }
+            Self::Replay => ("job_enqueue_v1", enqueue_args(case.user, case.job, UPSCALER, 1)),
+            Self::Order => ("job_enqueue_v1", enqueue_args(case.user, Uuid::new_v4(), UPSCALER, 1)),
+        };
+        call_sql(function, &args)
     }
 }
 
@@ -233,12 +205,10 @@ impl Case {
     }
 }
 
-/// What somebody saw: the answer's rows or its refusal, without ids and times.
-type RaceAnswer = String;
-
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct RaceEnd {
-    answers: Vec<RaceAnswer>,
+    /// The rows or the refusal of each operation, without ids and times.
+    answers: Vec<String>,
     state: String,
 }
 
@@ -267,23 +237,23 @@ impl Arena {
             pids.push(actor.pid().await);
         }
         let admin = db.admin().await;
-        db.exec("update unstuck.tools set enabled = true").await;
+        db.exec("update tools set enabled = true").await;
         Self { db, actors, pids, admin, serial: HashMap::new() }
     }
 
     async fn prepare(&self, state: RaceState) -> Case {
         let db = &self.db;
         db.exec(
-            "delete from unstuck.webhook_inbox; delete from unstuck.job_events; delete
-                from unstuck.job_steps; delete from unstuck.jobs;
-             delete from unstuck.credit_entries; delete from unstuck.credit_accounts; delete
+            "delete from webhook_inbox; delete from job_events; delete
+                from job_steps; delete from jobs;
+             delete from credit_entries; delete from credit_accounts; delete
              from unstuck_private.queue_turns",
         )
         .await;
         let user = db.user(200).await;
         let (tool, table, steps) = match state {
             RaceState::Cards => (CARDS, "generation_jobs", 2),
-            RaceState::Chain => (CHAIN, "replicate_tasks", 2),
+            RaceState::TryOn => (TRY_ON, "replicate_tasks", 2),
             _ => (UPSCALER, "upscaler_jobs", 1),
         };
         let job = db.order(user, tool, steps).await;
@@ -299,7 +269,7 @@ impl Arena {
                 assert_eq!(db.claim("gemini", 5).await.len(), 2);
                 return case;
             }
-            RaceState::Chain => {
+            RaceState::TryOn => {
                 let attempt = db.run("replicate", &case.task()).await;
                 db.done(attempt, &case.task()).await;
                 return case;
@@ -333,16 +303,16 @@ impl Arena {
         let rows = self
             .db
             .rows(&format!(
-                "select j.status, j.error_code, j.credits_charged, j.credits_refunded,
-                    j.output_url, j.quarantined_at is not null as aside, j.exclusive_key is not
-                    null as exclusive,
+                "select j.status, j.error_code, j.credits_charged, j.credits_refunded, j.output_url,
+                   j.quarantined_at is not null as quarantined,
+                   j.exclusive_key is not null as exclusive,
                    s.status as step, s.run, s.attempts, s.rescues, s.provider_task_id,
                    s.provider_done_at is not null as done, s.sent_at is not null as sent,
                    s.lease_until is not null as leased, s.provider_cancel_due, a.balance,
-                   (select jsonb_agg(e.amount order by e.id) from unstuck.credit_entries e
+                   (select jsonb_agg(e.amount order by e.id) from credit_entries e
                    where e.job_id = j.id) as entries
-                 from unstuck.jobs j join unstuck.job_steps s on s.job_id = j.id
-                 join unstuck.credit_accounts a using (user_id)
+                 from jobs j join job_steps s on s.job_id = j.id
+                 join credit_accounts a using (user_id)
                  where j.user_id = '{}' order by j.created_at, j.id, s.step",
                 case.user
             ))
@@ -355,11 +325,11 @@ impl Arena {
         let row = self
             .db
             .row(&format!(
-                "select a.balance, (select sum(amount) from unstuck.credit_entries e
+                "select a.balance, (select sum(amount) from credit_entries e
                     where e.user_id = a.user_id) as entries,
-                   200 - (select sum(j.credits_charged - j.credits_refunded) from unstuck.jobs j
+                   200 - (select sum(j.credits_charged - j.credits_refunded) from jobs j
                    where j.user_id = a.user_id) as due
-                 from unstuck.credit_accounts a where a.user_id = '{}'",
+                 from credit_accounts a where a.user_id = '{}'",
                 case.user
             ))
             .await;
@@ -477,6 +447,13 @@ impl Arena {
         panic!("{label}: no order explains\n{end:#?}\npossible:\n{possible:#?}");
     }
 
+    /// Every case of so many of these operations.
+    async fn cases(&mut self, state: RaceState, ops: &[RaceOp], length: usize) {
+        for ops in tuples(ops, length) {
+            self.case(state, &ops).await;
+        }
+    }
+
     async fn case(&mut self, state: RaceState, ops: &[RaceOp]) {
         for commit in [true, false] {
             let label = format!(
@@ -490,14 +467,14 @@ impl Arena {
 }
 
 /// What an operation answers that found everything locked.
-fn nothing(op: RaceOp) -> RaceAnswer {
+fn nothing(op: RaceOp) -> String {
     match op {
         RaceOp::Sweep | RaceOp::Rescue => "swept 0 closed 0 requeued 0".into(),
         _ => "[]".into(),
     }
 }
 
-fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> RaceAnswer {
+fn answer(case: &Case, rows: Result<Vec<Value>, SqlError>) -> String {
     let rows = match rows {
         Ok(rows) => rows,
         Err(error) => return case.plain(format!("error {error}")),
@@ -552,23 +529,28 @@ fn subsets(of: &[usize]) -> Vec<Vec<usize>> {
 async fn pairs(states: &[RaceState]) {
     let mut arena = Arena::open().await;
     for &state in states {
-        for first in PAIRS {
-            for second in PAIRS {
-                arena.case(state, &[first, second]).await;
-            }
-        }
+        arena.cases(state, &PAIRS, 2).await;
     }
 }
 
 async fn triples(firsts: &[RaceOp]) {
     let mut arena = Arena::open().await;
     for &first in firsts {
-        for second in TRIPLES {
-            for third in TRIPLES {
-                arena.case(first.suitable(), &[first, second, third]).await;
-            }
+        for others in tuples(&TRIPLES, 2) {
+            arena.case(first.suitable(), &[&[first], &others[..]].concat()).await;
         }
     }
+}
+
+/// Every list of so many operations.
+fn tuples(ops: &[RaceOp], length: usize) -> Vec<Vec<RaceOp>> {
+    if length == 0 {
+        return vec![Vec::new()];
+    }
+    let shorter = tuples(ops, length - 1);
+    let longer =
+        shorter.iter().flat_map(|tuple| ops.iter().map(|op| [&tuple[..], &[*op]].concat()));
+    longer.collect()
 }
 
 #[tokio::test]
@@ -597,28 +579,21 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
     arena
         .db
         .exec(&format!(
-            "update unstuck.tools set exclusive_group = null, credit_cost = 70, queue_ttl =
+            "update tools set exclusive_group = null, credit_cost = 70, queue_ttl =
                 '2 hours' where tool = '{UPSCALER}';
-             update unstuck.providers set enabled = false where provider = 'runninghub'"
+             update providers set enabled = false where provider = 'runninghub'"
         ))
         .await;
     // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be
     // over already.
     let ops = [RaceOp::Order, RaceOp::Replay, RaceOp::Cancel, RaceOp::Sweep];
-    for first in ops {
-        for second in ops {
-            arena.case(RaceState::QueuedLongAgo, &[first, second]).await;
-            for third in ops {
-                arena.case(RaceState::QueuedLongAgo, &[first, second, third]).await;
-            }
-        }
-    }
+    arena.cases(RaceState::QueuedLongAgo, &ops, 2).await;
+    arena.cases(RaceState::QueuedLongAgo, &ops, 3).await;
 }
 
-/// A deadline's verdict meets the success that came after all.
+/// `step_checked_v1` fails a step past its deadline; its success comes at the same moment.
 #[tokio::test]
-async fn a_verdict_meets_what_it_is_about() {
-    let mut arena = Arena::open().await;
+async fn a_timeout_meets_the_success_of_its_step() {
     let ops = [
         RaceOp::Checked,
         RaceOp::Done,
@@ -629,11 +604,7 @@ async fn a_verdict_meets_what_it_is_about() {
         RaceOp::Webhook,
         RaceOp::Requeue,
     ];
-    for first in ops {
-        for second in ops {
-            arena.case(RaceState::Overdue, &[first, second]).await;
-        }
-    }
+    Arena::open().await.cases(RaceState::Overdue, &ops, 2).await;
 }
 
 /// Steps of one job end at the same moment, and somebody ends the whole job.
@@ -649,23 +620,13 @@ async fn siblings_meet_each_other_and_what_ends_their_job() {
         RaceOp::Sweep,
         RaceOp::Rescue,
     ];
-    for first in cards {
-        for second in cards {
-            for third in cards {
-                arena.case(RaceState::Cards, &[first, second, third]).await;
-            }
-        }
-    }
-    let chain = [RaceOp::Complete, RaceOp::Fail, RaceOp::Stop, RaceOp::Sweep, RaceOp::Done];
-    for first in chain {
-        for second in chain {
-            arena.case(RaceState::Chain, &[first, second]).await;
-        }
-    }
+    arena.cases(RaceState::Cards, &cards, 3).await;
+    let try_on = [RaceOp::Complete, RaceOp::Fail, RaceOp::Stop, RaceOp::Sweep, RaceOp::Done];
+    arena.cases(RaceState::TryOn, &try_on, 2).await;
 }
 
-/// What asks for the account of a user with two jobs: one goes back to the queue, the other is
-/// over.
+/// Calls that lock the account of a user with two jobs: `{claimed}` is to be requeued, `{over}` is
+/// past its deadline.
 const ON_ONE_ACCOUNT: [&str; 9] = [
     "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 100,
         '5 seconds')",
@@ -673,19 +634,19 @@ const ON_ONE_ACCOUNT: [&str; 9] = [
         '5 seconds')",
     "select * from unstuck_private.sweep(clock_timestamp() + interval '27 seconds', null, 1,
         '5 seconds')",
-    "select * from unstuck.user_active_v1('{user}')",
-    "select * from unstuck.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{handed}', null)",
-    "select * from unstuck.job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{over}', null)",
-    "select * from unstuck.session_cancel_v1('{user}', 'session', null)",
-    "select * from unstuck.step_fail_v1('{handed}', 1, 1, 'PROVIDER_FAILED', 'no.')",
-    "select * from unstuck.step_requeue_v1('{handed}', 1, 1, 'capacity', 0, 'PROVIDER_FAILED',
+    "select * from user_active_v1('{user}')",
+    "select * from job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{claimed}', null)",
+    "select * from job_cancel_admin_v1('{admin}', 'upscaler_jobs', '{over}', null)",
+    "select * from session_cancel_v1('{user}', 'session', null)",
+    "select * from step_fail_v1('{claimed}', 1, 1, 'PROVIDER_FAILED', 'no.')",
+    "select * from step_requeue_v1('{claimed}', 1, 1, 'capacity', 0, 'PROVIDER_FAILED',
         'no.')",
 ];
 
 #[tokio::test]
 async fn nobody_waits_in_a_circle_for_an_account() {
     let arena = Arena::open().await;
-    arena.db.exec("update unstuck.tools set exclusive_group = null").await;
+    arena.db.exec("update tools set exclusive_group = null").await;
     let keeper = arena.db.connect().await;
     for first in ON_ONE_ACCOUNT {
         for second in ON_ONE_ACCOUNT {
@@ -697,7 +658,7 @@ async fn nobody_waits_in_a_circle_for_an_account() {
                 let names = [
                     ("{user}", case.user),
                     ("{admin}", case.admin),
-                    ("{handed}", case.job),
+                    ("{claimed}", case.job),
                     ("{over}", over),
                 ];
                 names
@@ -708,7 +669,7 @@ async fn nobody_waits_in_a_circle_for_an_account() {
             // meanwhile.
             keeper
                 .exec(&format!(
-                    "begin; select from unstuck.credit_accounts where user_id = '{}' for update",
+                    "begin; select from credit_accounts where user_id = '{}' for update",
                     case.user
                 ))
                 .await;

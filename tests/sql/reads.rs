@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, id};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, id};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -34,15 +34,14 @@ async fn a_job_is_read_by_its_owner_and_the_service() {
         in_table("veste_ai_jobs"),
     ] {
         let error = db.refusal("job_get_v1", args).await;
-        assert_eq!((error.state.as_str(), error.message.as_str()), ("PT404", "not_found"));
+        assert_eq!(error.reason(), ("PT404", "not_found"));
     }
 }
 
 #[tokio::test]
 async fn reading_an_overdue_job_heals_it() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     db.age(job, "11 minutes").await;
     let row = db.ask("job_get_v1", get(json!(user), json!(UPSCALER), job)).await;
     assert_has!(row, {
@@ -93,7 +92,7 @@ async fn the_queue_is_counted() {
     assert_has!(row, { "queued_by_tool": { UPSCALER: 3 }, "enabled": true, "last_sweep_at": null });
     assert!(row["oldest_queued_seconds"].is_i64());
     assert!(db.call("queue_check_v1", json!({ "p_provider": "none" })).await.is_empty());
-    db.exec("update unstuck.providers set max_concurrent = 1").await;
+    db.exec("update providers set max_concurrent = 1").await;
     let row = db.ask("queue_check_v1", json!({ "p_provider": PROVIDER })).await;
     assert_eq!(row["slots_available"], 0, "a limit lowered while full");
     db.assert_healthy().await;
@@ -103,22 +102,21 @@ async fn the_queue_is_counted() {
 async fn health_reads_what_the_last_sweep_stored() {
     let db = Database::fresh().await;
     let none = json!({ "last_sweep_seconds": null, "stuck": null, "violations": null });
-    assert_eq!(db.ask("health_v1", json!({})).await, none);
-    let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone();
-    assert_eq!(db.ask("health_v1", json!({})).await, none, "begun is not finished");
+    assert_eq!(db.health().await, none);
+    let sweep = db.begin_sweep().await;
+    assert_eq!(db.health().await, none, "begun is not finished");
     let end =
         json!({ "p_sweep_id": sweep, "p_delivered": 1, "p_cleaned": 2, "p_refunded_credits": 60 });
     assert_eq!(
         db.ask("sweep_end_v1", end).await,
         json!({ "stuck": 0, "violations": 0, "remaining": 0 })
     );
-    let row = db.row("select * from unstuck.sweeps").await;
+    let row = db.row("select * from sweeps").await;
     assert_has!(row, { "delivered": 1, "cleaned": 2, "refunded_credits": 60 });
 
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (_, job) = db.upscale().await;
     db.age(job, "16 minutes").await;
-    db.exec(&format!("update unstuck.jobs set credits_charged = 59 where id = '{job}'")).await;
+    db.set_job(job, "credits_charged = 59").await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
     let end =
         json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
@@ -126,17 +124,16 @@ async fn health_reads_what_the_last_sweep_stored() {
         db.ask("sweep_end_v1", end).await,
         json!({ "stuck": 1, "violations": 1, "remaining": 1 })
     );
-    db.exec("update unstuck.sweeps set finished_at = finished_at - interval '5 minutes'").await;
-    let health = db.ask("health_v1", json!({})).await;
+    db.exec("update sweeps set finished_at = finished_at - interval '5 minutes'").await;
+    let health = db.health().await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
     assert_has!(health, { "stuck": 1, "violations": 1 });
 }
 
 #[tokio::test]
 async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    db.exec("update unstuck.providers set max_concurrent = 10").await;
+    let db = Database::open().await;
+    db.exec("update providers set max_concurrent = 10").await;
     let user = db.user(1000).await;
     let due = async |provider: &str| {
         let rows = db.due(provider).await;
@@ -163,12 +160,11 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, false)]);
     db.age(running, "10 minutes").await;
     assert_eq!(due(PROVIDER).await, [("query".to_owned(), running, true)]);
-    db.exec("delete from unstuck.jobs").await;
+    db.exec("delete from jobs").await;
 
     // Sent without an answer: the inbox may name the task.
     let unknown = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let attempt = db.submit(PROVIDER).await;
     assert!(due(PROVIDER).await.is_empty(), "the submit may still be on its way");
     db.age(unknown, "26 seconds").await;
     assert_eq!(due(PROVIDER).await, [("inbox".to_owned(), unknown, false)]);
@@ -178,7 +174,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     db.age(unknown, "31 seconds").await;
     let row = db.due(PROVIDER).await;
     assert_has!(row[0], { "due": "inbox", "task_id": "t2" });
-    db.exec("delete from unstuck.jobs").await;
+    db.exec("delete from jobs").await;
 
     // Finished there, not stored here: the copier's lease ran out.
     let copy = db.order(user, UPSCALER, 1).await;
@@ -194,7 +190,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 
     // Signed webhooks are trusted until the deadline; synchronous providers are never asked.
-    let chain = db.order(user, CHAIN, 1).await;
+    let chain = db.order(user, TRY_ON, 1).await;
     db.run("replicate", "t4").await;
     db.age(chain, "5 minutes").await;
     assert!(due("replicate").await.is_empty());
@@ -208,8 +204,7 @@ async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
 
 #[tokio::test]
 async fn a_page_of_due_steps_is_no_longer_than_asked() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let user = db.user(1000).await;
     for task in ["t1", "t2", "t3"] {
         db.order(user, UPSCALER, 1).await;
@@ -241,8 +236,7 @@ const CHECKED: &[(&str, &str, &str)] = &[
 async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
     let db = Database::fresh().await;
     for (index, &(answer, age, outcome)) in CHECKED.iter().enumerate() {
-        let user = db.user(60).await;
-        let job = db.order(user, UPSCALER, 1).await;
+        let (_, job) = db.upscale().await;
         let task = format!("t{index}");
         let attempt = db.run(PROVIDER, &task).await;
         db.age(job, age).await;
@@ -250,26 +244,21 @@ async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
         assert_eq!(row["outcome"], outcome, "{answer} at {age}");
         assert_eq!(row["refunded"], if outcome == "failed" { 60 } else { 0 });
         if outcome == "failed" {
-            db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
-            assert_eq!(
-                db.step(job, 1).await["provider_cancel_due"],
-                json!([{ "task_id": task, "run": 1 }])
-            );
+            db.assert_failed(job, "TIMEOUT", 60).await;
+            db.assert_cancel_due(job, &task, 1).await;
             let again =
                 db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
             assert_eq!(again["outcome"], "stale");
         }
-        db.exec("update unstuck.providers set max_concurrent = max_concurrent + 1").await;
+        db.exec("update providers set max_concurrent = max_concurrent + 1").await;
     }
 }
 
 #[tokio::test]
 async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let (_, job) = db.upscale().await;
+    let attempt = db.submit(PROVIDER).await;
     db.age(job, "590 seconds").await;
     let checked = async |answer: &str, run: i64| {
         db.try_call(
@@ -283,14 +272,13 @@ async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
     assert_eq!(checked("else", 1).await.unwrap_err().state, "PT400");
     db.age(job, "11 seconds").await;
     assert_eq!(checked("no_answer", 1).await.unwrap()[0]["outcome"], "failed");
-    db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+    db.assert_failed(job, "TIMEOUT", 60).await;
 }
 
 #[tokio::test]
 async fn a_finished_step_is_not_failed_by_a_late_question() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (_, job) = db.upscale().await;
     let attempt = db.run(PROVIDER, "t1").await;
     db.done(attempt, "t1").await;
     db.age(job, "11 minutes").await;
@@ -310,26 +298,25 @@ async fn offences(db: &Session) -> Vec<String> {
 async fn steps_by_hand_hold_slots_too() {
     let db = Database::fresh().await;
     db.exec(&format!(
-        "with job as (insert into unstuck.jobs (tool, user_id, status)
+        "with job as (insert into jobs (tool, user_id, status)
             select '{UPSCALER}', gen_random_uuid(), 'running' from generate_series(1, 4)
             returning id)
-         insert into unstuck.job_steps (job_id, step, status) select id, 1, 'running' from job"
+         insert into job_steps (job_id, step, status) select id, 1, 'running' from job"
     ))
     .await;
     assert_eq!(offences(&db).await, ["slots_within_limit"]);
-    db.exec("update unstuck.providers set max_concurrent = 4 where provider = 'runninghub'").await;
+    db.set_slots("runninghub", 4).await;
     db.assert_healthy().await;
-    db.exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'").await;
+    db.set_slots("runninghub", 1).await;
     db.assert_healthy().await;
 }
 
 #[tokio::test]
 async fn a_cancelled_request_that_runs_is_an_offence() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     db.exec(&format!(
-        "insert into unstuck.cancelled_requests (user_id, job_id) values ('{user}', '{job}')"
+        "insert into cancelled_requests (user_id, job_id) values ('{user}', '{job}')"
     ))
     .await;
     assert_eq!(offences(&db).await, ["cancelled_request_never_runs"]);
@@ -339,9 +326,8 @@ async fn a_cancelled_request_that_runs_is_an_offence() {
 
 #[tokio::test]
 async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    db.exec("update unstuck.providers set max_concurrent = 1").await;
+    let db = Database::open().await;
+    db.exec("update providers set max_concurrent = 1").await;
     // Old in the queue, and the slot is free only now.
     let (first, second) = (db.user(60).await, db.user(60).await);
     let job = db.order(first, UPSCALER, 1).await;
@@ -355,10 +341,10 @@ async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes
     assert_eq!(offences(&db).await, ["work_waits_for_a_reason"]);
     db.cancel(second, waiting).await.unwrap();
     // The second step of a chain, whose turn has just come.
-    let chain = db.order(db.user(80).await, CHAIN, 2).await;
+    let chain = db.order(db.user(80).await, TRY_ON, 2).await;
     let attempt = db.run("replicate", "p1").await;
     db.age(chain, "5 minutes").await;
     db.complete(attempt).await;
-    db.exec("update unstuck.providers set max_concurrent = 9 where provider = 'replicate'").await;
+    db.set_slots("replicate", 9).await;
     db.assert_healthy().await;
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, UPSCALER};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, id};
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
@@ -38,20 +38,16 @@ async fn traffic(db: &Database) {
     let cards = db.claim("gemini", 2).await;
     db.complete(cards[0]).await;
     db.fail(cards[1], "CONTENT_REFUSED").await;
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
-    page.exec(
-        "insert into unstuck.upscaler_jobs (status, input_file_name) values ('queued', 'in.png')",
-    )
-    .await;
+    let page = db.page(user).await;
+    page.exec("insert into upscaler_jobs (status, input_file_name) values ('queued', 'in.png')")
+        .await;
     db.exec(&format!(
-        "update unstuck.jobs set deadline_at = clock_timestamp() where user_id = '{user}'
+        "update jobs set deadline_at = clock_timestamp() where user_id = '{user}'
             and status = 'pending'"
     ))
     .await;
     let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
-    let args = json!({ "p_user_id": user, "p_session_id": "gone", "p_job_ids": ids });
-    db.call("session_cancel_v1", args).await;
+    db.cancel_session(user, "gone", &ids).await;
     db.sweep().await;
 }
 
@@ -69,24 +65,23 @@ const KINDS: [(&str, i64, &str); 8] = [
     ("queue_turns", 1, "unstuck_private.queue_turns"),
     ("webhook_inbox", 7, "unstuck.webhook_inbox"),
     ("orphans", 1, "unstuck.jobs where error_code = 'ORPHANED'"),
-    ("sweeps", 30, "unstuck.sweeps where id <> (select max(id) from unstuck.sweeps)"),
+    ("sweeps", 30, "unstuck.sweeps where id <> (select max(id) from sweeps)"),
     ("inputs", 90, "unstuck.jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
     ("inputs", 90, "unstuck.job_steps where input <> '{}'"),
     (
         "job_events",
         90,
-        "unstuck.job_events e join unstuck.jobs j on j.id = e.job_id where j.error_code is \
+        "unstuck.job_events e join jobs j on j.id = e.job_id where j.error_code is \
             distinct from 'ORPHANED'",
     ),
 ];
 
 #[tokio::test]
 async fn each_kind_goes_at_its_age_and_not_before() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     traffic(&db).await;
     db.sweep().await;
-    let count = async |rows: &str| db.int(&format!("select count(*) from {rows}")).await;
+    let count = async |rows: &str| db.count(&format!("{rows}")).await;
     for days in [1, 7, 30, 90] {
         let mut before = Vec::new();
         let kinds = KINDS.into_iter().filter(|(_, age, _)| *age == days);
@@ -104,7 +99,7 @@ async fn each_kind_goes_at_its_age_and_not_before() {
         }
     }
     db.assert_healthy().await;
-    let health = db.ask("health_v1", json!({})).await;
+    let health = db.health().await;
     assert_has!(health, { "stuck": 0, "violations": 0 });
     assert!(pass(&db, "10 years").await.iter().all(|row| row["error"].is_null()));
     let kept = [
@@ -115,27 +110,21 @@ async fn each_kind_goes_at_its_age_and_not_before() {
         ("credit_accounts", 1),
     ];
     for (table, count) in kept {
-        assert_eq!(
-            db.int(&format!("select count(*) from unstuck.{table}")).await,
-            count,
-            "{table}"
-        );
+        assert_eq!(db.count(&format!("unstuck.{table}")).await, count, "{table}");
     }
     db.assert_healthy().await;
 }
 
 #[tokio::test]
 async fn what_lives_stays_whatever_its_age() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    let user = db.user(1000).await;
-    let job = db.order(user, CHAIN, 2).await;
+    let db = Database::open().await;
+    let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let first = db.run("replicate", "t1").await;
     db.complete(first).await;
     record(&db, job, "open").await;
-    let rows = "select (select count(*) from unstuck.job_events) + (select count(*)
-        from unstuck.webhook_inbox)
-        + (select count(*) from unstuck.job_steps where input <> '{}')
+    let rows = "select (select count(*) from job_events) + (select count(*)
+        from webhook_inbox)
+        + (select count(*) from job_steps where input <> '{}')
         + (select count(*) from unstuck_private.queue_turns)";
     let before = db.int(rows).await;
     assert!(before > 6, "{before}");
@@ -156,28 +145,27 @@ async fn what_lives_stays_whatever_its_age() {
 
 #[tokio::test]
 async fn an_operators_times_are_obeyed_and_kept() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     traffic(&db).await;
     db.exec(
-        "update unstuck.retention set keep = null where kind = 'webhook_inbox';
-         update unstuck.retention set keep = '3 days' where kind = 'inputs';
-         delete from unstuck.retention where kind = 'sweeps';
-         insert into unstuck.retention values ('moons', '1 day')",
+        "update retention set keep = null where kind = 'webhook_inbox';
+         update retention set keep = '3 days' where kind = 'inputs';
+         delete from retention where kind = 'sweeps';
+         insert into retention values ('moons', '1 day')",
     )
     .await;
     assert_eq!(pruned(&db, "inputs", "4 days").await, 6);
     let rows = pass(&db, "10 years").await;
     let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
     assert!(!kinds.contains(&"webhook_inbox") && !kinds.contains(&"sweeps"), "{kinds:?}");
-    assert_eq!(db.int("select count(*) from unstuck.webhook_inbox").await, 2);
-    assert_eq!(db.int("select count(*) from unstuck.sweeps").await, 1);
+    assert_eq!(db.count("unstuck.webhook_inbox").await, 2);
+    assert_eq!(db.count("unstuck.sweeps").await, 1);
     db.exec(&sources::read("supabase/schemas/retention/known_kinds.sql")).await;
-    let kept = "select count(*) from unstuck.retention
+    let kept = "select count(*) from retention
         where kind = 'webhook_inbox' and keep is null or kind = 'inputs' and keep = '3 days'";
     assert_eq!(db.int(kept).await, 2, "a later version changes no row that is there");
     assert_eq!(
-        db.try_exec("update unstuck.retention set keep = '-1 day'").await.unwrap_err().state,
+        db.try_exec("update retention set keep = '-1 day'").await.unwrap_err().state,
         "23514"
     );
 }
@@ -186,9 +174,9 @@ async fn an_operators_times_are_obeyed_and_kept() {
 async fn a_pass_is_bounded_and_the_next_goes_on() {
     let db = Database::fresh().await;
     db.exec(
-        "insert into unstuck.cancelled_requests (user_id, job_id)
+        "insert into cancelled_requests (user_id, job_id)
             select gen_random_uuid(), gen_random_uuid() from generate_series(1, 12000);
-         insert into unstuck.job_events (job_id, event) select gen_random_uuid(), 'gone'
+         insert into job_events (job_id, event) select gen_random_uuid(), 'gone'
          from generate_series(1, 12000)",
     )
     .await;
@@ -196,7 +184,7 @@ async fn a_pass_is_bounded_and_the_next_goes_on() {
     for _ in 0..200 {
         let before = left;
         pass(&db, "1 year").await;
-        left = db.int("select count(*) from unstuck.cancelled_requests").await;
+        left = db.count("unstuck.cancelled_requests").await;
         assert!((1..=5000).contains(&(before - left)), "{before} to {left}");
         if left == 0 {
             break;
@@ -206,7 +194,7 @@ async fn a_pass_is_bounded_and_the_next_goes_on() {
     for _ in 0..200 {
         pass(&db, "1 year").await;
     }
-    assert_eq!(db.int("select count(*) from unstuck.job_events").await, 0);
+    assert_eq!(db.count("unstuck.job_events").await, 0);
     let done = db
         .row("select pruned from unstuck_private.retention_progress where kind = 'job_events'")
         .await;
@@ -218,16 +206,16 @@ async fn what_cannot_go_holds_up_nothing_else() {
     let db = Database::fresh().await;
     let refused = Uuid::new_v4();
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, completed_at)
+        "insert into jobs (id, tool, user_id, status, completed_at)
          select md5(n::text)::uuid, '{UPSCALER}', gen_random_uuid(), 'cancelled',
          clock_timestamp() - n * interval '1 second'
          from generate_series(1, 700) n;
          -- A host's own table names some of our rows; a trigger of its own refuses others.
          create table public.favourites (job_id uuid references unstuck.jobs);
-         insert into public.favourites select id from unstuck.jobs order by completed_at limit 3;
-         insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid() from \
+         insert into public.favourites select id from jobs order by completed_at limit 3;
+         insert into cancelled_requests select gen_random_uuid(), gen_random_uuid() from \
          generate_series(1, 5);
-         insert into unstuck.cancelled_requests values (gen_random_uuid(), '{refused}', \
+         insert into cancelled_requests values (gen_random_uuid(), '{refused}', \
          clock_timestamp() - interval '2 days');
          create function public.refuse() returns trigger language plpgsql as $$ begin raise \
          exception 'mine'; end $$;
@@ -238,12 +226,8 @@ async fn what_cannot_go_holds_up_nothing_else() {
     for _ in 0..50 {
         pass(&db, "30 days").await;
     }
-    assert_eq!(db.int("select count(*) from unstuck.jobs").await, 3, "the favourites");
-    assert_eq!(
-        db.int("select count(*) from unstuck.cancelled_requests").await,
-        1,
-        "the refused one"
-    );
+    assert_eq!(db.count("unstuck.jobs").await, 3, "the favourites");
+    assert_eq!(db.count("unstuck.cancelled_requests").await, 1, "the refused one");
     let errors = db
         .rows(
             "select kind, error from unstuck_private.retention_progress where error is not null
@@ -263,14 +247,12 @@ async fn what_cannot_go_holds_up_nothing_else() {
 async fn a_pass_waits_for_nobody() {
     let db = Database::fresh().await;
     db.exec(
-        "insert into unstuck.cancelled_requests select gen_random_uuid(), gen_random_uuid()
+        "insert into cancelled_requests select gen_random_uuid(), gen_random_uuid()
         from generate_series(1, 20)",
     )
     .await;
     let holder = db.connect().await;
-    holder
-        .exec("begin; select * from unstuck.cancelled_requests order by job_id limit 5 for update")
-        .await;
+    holder.exec("begin; select * from cancelled_requests order by job_id limit 5 for update").await;
     db.exec("set statement_timeout = '5s'").await;
     assert_eq!(pruned(&db, "cancelled_requests", "2 days").await, 15);
     holder.exec("rollback; begin; lock table unstuck.cancelled_requests").await;
@@ -309,7 +291,7 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
         "p_new_job_id": Uuid::new_v4(),
     });
     let error = db.refusal("job_requeue_v1", args).await;
-    assert_eq!((error.state.as_str(), error.message.as_str()), ("PT409", "already_final"));
+    assert_eq!(error.reason(), ("PT409", "already_final"));
     assert_eq!(error.detail["reason"], "its input is kept no longer");
     db.assert_healthy().await;
 }
@@ -318,21 +300,20 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
 async fn an_orphan_that_is_gone_may_still_be_ordered() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
-    let page = db.connect().await;
-    page.become_caller("authenticated", Some(user)).await;
+    let page = db.page(user).await;
     let row = page
         .returned(
-            "insert into unstuck.upscaler_jobs (status, input_file_name)
+            "insert into upscaler_jobs (status, input_file_name)
                 values ('queued', 'in.png') returning id",
         )
         .await;
-    let job = unstuck_tests::shop::id(&row["id"]);
+    let job = id(&row["id"]);
     db.age(job, "10 minutes").await;
     db.sweep().await;
     assert_eq!(db.job(job).await["error_code"], "ORPHANED");
     assert_eq!(pruned(&db, "orphans", "23 hours").await, 0);
     assert_eq!(pruned(&db, "orphans", "25 hours").await, 1);
-    assert_eq!(db.int("select count(*) from unstuck.job_events").await, 0, "with its history");
+    assert_eq!(db.count("unstuck.job_events").await, 0, "with its history");
     assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "queued");
     db.assert_healthy().await;
 }
@@ -386,43 +367,43 @@ declare
   v_claim record;
 begin
   v_user := md5(($DAY % 10)::text)::uuid;
-  perform unstuck.credit_grant_v1(v_user, 200, 'bought', gen_random_uuid()::text);
+  perform credit_grant_v1(v_user, 200, 'bought', gen_random_uuid()::text);
   for v_order in 1 .. 2 loop
     v_job := gen_random_uuid();
-    perform unstuck.job_enqueue_v1(v_user, v_job, 'runninghub-upscaler', 's', '{\"a\": 1}', 'h',
+    perform job_enqueue_v1(v_user, v_job, 'runninghub-upscaler', 's', '{\"a\": 1}', 'h',
     '[{\"b\": 2}]');
-    for v_claim in select * from unstuck.step_claim_v1('runninghub', 1) loop
-      perform unstuck.step_sent_v1(v_job, 1, v_claim.run);
-      perform unstuck.step_started_v1(v_job, 1, v_claim.run, v_job::text);
-      perform unstuck.webhook_record_v1('runninghub', v_job, 1, v_claim.run, v_job::text,
+    for v_claim in select * from step_claim_v1('runninghub', 1) loop
+      perform step_sent_v1(v_job, 1, v_claim.run);
+      perform step_started_v1(v_job, 1, v_claim.run, v_job::text);
+      perform webhook_record_v1('runninghub', v_job, 1, v_claim.run, v_job::text,
       v_job::text, '{}');
       if v_order = 1 then
-        perform unstuck.step_done_v1(v_job, 1, v_claim.run, v_job::text, '{}');
-        perform unstuck.step_complete_v1(v_job, 1, v_claim.run, '{}',
+        perform step_done_v1(v_job, 1, v_claim.run, v_job::text, '{}');
+        perform step_complete_v1(v_job, 1, v_claim.run, '{}',
         'https://files.invalid/out.png');
       else
-        perform unstuck.step_fail_v1(v_job, 1, v_claim.run, 'PROVIDER_FAILED', 'no.');
+        perform step_fail_v1(v_job, 1, v_claim.run, 'PROVIDER_FAILED', 'no.');
       end if;
     end loop;
   end loop;
-  perform unstuck.session_cancel_v1(v_user, 's', array(select gen_random_uuid()
+  perform session_cancel_v1(v_user, 's', array(select gen_random_uuid()
   from generate_series(1, 20)));
-  insert into unstuck.jobs (tool, user_id, status, created_at)
+  insert into jobs (tool, user_id, status, created_at)
   select 'runninghub-upscaler', v_user, 'pending', clock_timestamp() - interval '3 minutes'
   from generate_series(1, 3);
-  perform unstuck.jobs_sweep_v1(null, 100);
-  perform unstuck.sweep_end_v1(b.sweep_id, 0, 0, 0) from unstuck.sweep_begin_v1('cron') b;
-  perform unstuck.sweep_begin_v1('cron');
+  perform jobs_sweep_v1(null, 100);
+  perform sweep_end_v1(b.sweep_id, 0, 0, 0) from sweep_begin_v1('cron') b;
+  perform sweep_begin_v1('cron');
   -- No row is changed but in its age.
   set local session_replication_role = replica;
-  update unstuck.jobs
+  update jobs
   set created_at = created_at - interval '1 day', completed_at = completed_at - interval '1 day',
     updated_at = updated_at - interval '1 day';
-  update unstuck.job_steps set completed_at = completed_at - interval '1 day';
-  update unstuck.job_events set at = at - interval '1 day';
-  update unstuck.cancelled_requests set at = at - interval '1 day';
-  update unstuck.webhook_inbox set received_at = received_at - interval '1 day';
-  update unstuck.sweeps set started_at = started_at - interval '1 day', finished_at = finished_at
+  update job_steps set completed_at = completed_at - interval '1 day';
+  update job_events set at = at - interval '1 day';
+  update cancelled_requests set at = at - interval '1 day';
+  update webhook_inbox set received_at = received_at - interval '1 day';
+  update sweeps set started_at = started_at - interval '1 day', finished_at = finished_at
   - interval '1 day';
   update unstuck_private.queue_turns set served_at = served_at - interval '1 day';
   set local session_replication_role = origin;
@@ -434,7 +415,7 @@ async fn after_many_days_only_what_was_sold_has_grown() {
     let db = Database::fresh().await;
     // A tenth of each age, so that twenty days are more than any.
     db.exec(
-        "update unstuck.tools set exclusive_group = null; update unstuck.retention
+        "update tools set exclusive_group = null; update retention
         set keep = keep / 10",
     )
     .await;
@@ -453,7 +434,7 @@ async fn after_many_days_only_what_was_sold_has_grown() {
         let mut counts = Vec::new();
         for table in &tables {
             let name = table["name"].as_str().unwrap();
-            counts.push((name, db.int(&format!("select count(*) from {name}")).await));
+            counts.push((name, db.count(&format!("{name}")).await));
         }
         sizes.push(counts);
     }
@@ -476,10 +457,10 @@ async fn after_many_days_only_what_was_sold_has_grown() {
 #[tokio::test]
 async fn every_healer_prunes_and_heals_also_where_pruning_fails() {
     let db = Database::fresh().await;
-    let old = "insert into unstuck.cancelled_requests
+    let old = "insert into cancelled_requests
         values (gen_random_uuid(), gen_random_uuid(), clock_timestamp() - interval '2 days')";
-    let left = "select count(*) from unstuck.cancelled_requests";
-    let by_sql = "select * from unstuck.cleanup_all_stale_ai_jobs()";
+    let left = "select count(*) from cancelled_requests";
+    let by_sql = "select * from cleanup_all_stale_ai_jobs()";
     db.exec(old).await;
     db.sweep().await;
     assert_eq!(db.int(left).await, 0, "the edge's");
@@ -493,7 +474,7 @@ async fn every_healer_prunes_and_heals_also_where_pruning_fails() {
          language plpgsql as $$ begin raise exception 'broken'; end $$",
     )
     .await;
-    let finished = "select count(*) from unstuck.sweeps where finished_at is not null
+    let finished = "select count(*) from sweeps where finished_at is not null
         and stuck = 0 and violations = 0";
     let before = db.int(finished).await;
     for by_edge in [true, false] {
@@ -504,7 +485,7 @@ async fn every_healer_prunes_and_heals_also_where_pruning_fails() {
         } else {
             db.exec(by_sql).await;
         }
-        db.assert_closed(job, "failed", Some("QUEUE_TIMEOUT"), 60).await;
+        db.assert_failed(job, "QUEUE_TIMEOUT", 60).await;
     }
     assert_eq!(db.int(finished).await, before + 2);
 }

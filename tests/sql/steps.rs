@@ -3,7 +3,7 @@
 use serde_json::json;
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -32,11 +32,10 @@ async fn a_claim_takes_no_more_than_the_limit_and_gives_a_new_run() {
 #[tokio::test]
 async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
-    db.exec("update unstuck.providers set enabled = false").await;
+    let (_, job) = db.upscale().await;
+    db.exec("update providers set enabled = false").await;
     assert!(db.claim(PROVIDER, 3).await.is_empty());
-    db.exec("update unstuck.providers set enabled = true").await;
+    db.exec("update providers set enabled = true").await;
     let attempt = db.claim_one(PROVIDER).await;
     assert_eq!(db.requeue(attempt, "capacity", 60_000).await["outcome"], "queued");
     assert!(db.claim(PROVIDER, 3).await.is_empty(), "its time has not come");
@@ -46,10 +45,8 @@ async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
 
 #[tokio::test]
 async fn a_synchronous_step_runs_from_the_claim_on() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    let user = db.user(100).await;
-    let job = db.order(user, CARDS, 1).await;
+    let db = Database::open().await;
+    let (_, job) = db.ordered(100, CARDS, 1).await;
     let attempt = db.claim_one("gemini").await;
     let (row, step) = (db.job(job).await, db.step(job, 1).await);
     assert_eq!(
@@ -63,8 +60,7 @@ async fn a_synchronous_step_runs_from_the_claim_on() {
 #[tokio::test]
 async fn sent_applies_once_and_only_to_the_present_run() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (_, job) = db.upscale().await;
     let attempt = db.claim_one(PROVIDER).await;
     assert!(!db.sent(StepRun { run: 0, ..attempt }).await);
     assert!(!db.sent(StepRun { run: 2, ..attempt }).await);
@@ -89,18 +85,14 @@ async fn started_keeps_the_task_and_owes_a_cancel_where_it_comes_too_late() {
     db.cancel_as_admin(admin, job).await.unwrap();
     assert_eq!(db.started(attempt, "t1").await, "stale", "its cancel is owed already");
     let second = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let attempt = db.submit(PROVIDER).await;
     db.cancel_as_admin(admin, second).await.unwrap();
     assert_eq!(db.started(attempt, "t2").await, "cancel_due");
     assert_eq!(db.started(attempt, "t2").await, "stale");
-    assert_eq!(
-        db.step(second, 1).await["provider_cancel_due"],
-        json!([{ "task_id": "t2", "run": 1 }])
-    );
+    db.assert_cancel_due(second, "t2", 1).await;
     assert_eq!(db.started(StepRun { job: Uuid::new_v4(), ..attempt }, "t3").await, "stale");
     assert_eq!(db.started(attempt, "").await, "stale");
-    db.assert_closed(second, "cancelled", Some("CANCELLED"), 60).await;
+    db.assert_cancelled(second, 60).await;
 }
 
 #[tokio::test]
@@ -110,8 +102,7 @@ async fn another_steps_task_is_not_taken() {
     db.order(one, UPSCALER, 1).await;
     let job = db.order(two, UPSCALER, 1).await;
     db.run(PROVIDER, "t1").await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let attempt = db.submit(PROVIDER).await;
     assert_eq!(db.started(attempt, "t1").await, "stale");
     assert_eq!(db.done(attempt, "t1").await["outcome"], "stale");
     assert_eq!(db.step(job, 1).await["provider_task_id"], json!(null));
@@ -120,10 +111,9 @@ async fn another_steps_task_is_not_taken() {
 
 /// A job whose submit has had no answer when its user's admin cancels it.
 async fn closed_before_its_answer(db: &Database) -> StepRun {
-    let (user, admin) = (db.user(60).await, db.admin().await);
-    let job = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let admin = db.admin().await;
+    let (_, job) = db.upscale().await;
+    let attempt = db.submit(PROVIDER).await;
     db.cancel_as_admin(admin, job).await.unwrap();
     attempt
 }
@@ -132,8 +122,8 @@ async fn closed_before_its_answer(db: &Database) -> StepRun {
 async fn assert_cannot_touch(db: &Database, closed: StepRun, task: &str) {
     let (owes, events) = (
         "select coalesce(jsonb_agg(provider_cancel_due order by job_id, step), '[]')
-            from unstuck.job_steps",
-        "select count(*) from unstuck.job_events",
+            from job_steps",
+        "select count(*) from job_events",
     );
     let before = (db.value(owes).await, db.int(events).await);
     assert_eq!(db.started(closed, task).await, "stale", "{task} is not its");
@@ -157,7 +147,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     assert_cannot_touch(&db, closed, "at-work").await;
     assert_eq!(db.fail(attempt, "PROVIDER_FAILED").await["outcome"], "failed");
     assert_cannot_touch(&db, closed, "at-work").await;
-    db.assert_closed(live, "failed", Some("PROVIDER_FAILED"), 60).await;
+    db.assert_failed(live, "PROVIDER_FAILED", 60).await;
 
     // A task that another step has to cancel is that step's to cancel.
     let other = closed_before_its_answer(&db).await;
@@ -165,8 +155,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
     assert_cannot_touch(&db, closed, "owed").await;
     // Nor does a step that still waits for its own answer take it.
     let waits = db.order(two, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let attempt = db.submit(PROVIDER).await;
     assert_cannot_touch(&db, attempt, "owed").await;
     assert_eq!(db.step(waits, 1).await["provider_task_id"], json!(null));
 
@@ -184,7 +173,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
 async fn a_step_of_a_chain_owes_no_cancel_for_the_chains_next_task() {
     let db = Database::fresh().await;
     let user = db.user(200).await;
-    db.order(user, CHAIN, 2).await;
+    db.order(user, TRY_ON, 2).await;
     let first = db.run("replicate", "first").await;
     assert_eq!(db.done(first, "first").await["outcome"], "copy");
     assert_eq!(db.complete(first).await["outcome"], "completed");
@@ -200,8 +189,7 @@ async fn a_webhook_that_came_first_is_announced() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let attempt = db.submit(PROVIDER).await;
     let call = attempt
         .with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1",
             "p_body": { "taskId": "t1" } }));
@@ -222,11 +210,9 @@ async fn a_webhook_that_came_first_is_announced() {
 #[tokio::test]
 async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     for _ in 0..5 {
-        let attempt = db.claim_one(PROVIDER).await;
-        assert!(db.sent(attempt).await);
+        let attempt = db.submit(PROVIDER).await;
         assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "queued");
         assert_eq!(db.requeue(attempt, "capacity", 0).await["outcome"], "stale");
     }
@@ -237,13 +223,12 @@ async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
     assert_has!(step, { "attempts": 0, "status": "queued", "run": 6 });
     assert_eq!(db.job(job).await["status"], "queued");
     for outcome in ["queued", "queued", "failed"] {
-        let attempt = db.claim_one(PROVIDER).await;
-        assert!(db.sent(attempt).await);
+        let attempt = db.submit(PROVIDER).await;
         let answer = db.requeue(attempt, "transient", 0).await;
         assert_eq!(answer["outcome"], outcome);
         assert_eq!(answer["refunded"], if outcome == "failed" { 60 } else { 0 });
     }
-    db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 60).await;
+    db.assert_failed(job, "PROVIDER_FAILED", 60).await;
     assert_eq!(db.balance(user).await, 60);
     let error = db.refusal(
         "step_requeue_v1",
@@ -256,20 +241,16 @@ async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
 #[tokio::test]
 async fn a_retry_that_would_come_too_late_fails_now() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let (_, job) = db.upscale().await;
+    let attempt = db.submit(PROVIDER).await;
     assert_eq!(db.requeue(attempt, "capacity", 3_600_000).await["outcome"], "failed");
-    db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 60).await;
+    db.assert_failed(job, "PROVIDER_FAILED", 60).await;
 }
 
 #[tokio::test]
 async fn a_heartbeat_renews_the_lease_until_the_deadline() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    let user = db.user(100).await;
-    let job = db.order(user, CARDS, 1).await;
+    let db = Database::open().await;
+    let (_, job) = db.ordered(100, CARDS, 1).await;
     let attempt = db.claim_one("gemini").await;
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
     assert_eq!(beat["applied"], true);
@@ -279,11 +260,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
         false
     );
 
-    db.exec(&format!(
-        "update unstuck.job_steps set deadline_at = clock_timestamp() + interval '5 seconds'
-            where job_id = '{job}'"
-    ))
-    .await;
+    db.set_steps(job, "deadline_at = clock_timestamp() + interval '5 seconds'").await;
     let beat = db.ask("step_heartbeat_v1", attempt.args()).await;
     assert!(beat["lease_ms"].as_i64().unwrap() <= 5_000, "never past the deadline: {beat}");
     db.age(job, "6 seconds").await;
@@ -297,7 +274,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
 #[tokio::test]
 async fn done_frees_the_slot_and_gives_the_copy_to_one() {
     let db = Database::fresh().await;
-    db.exec("update unstuck.providers set max_concurrent = 1").await;
+    db.exec("update providers set max_concurrent = 1").await;
     let (one, two) = (db.user(60).await, db.user(60).await);
     let job = db.order(one, UPSCALER, 1).await;
     db.order(two, UPSCALER, 1).await;
@@ -309,7 +286,7 @@ async fn done_frees_the_slot_and_gives_the_copy_to_one() {
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
     let row = db.job(job).await;
     assert!(row["output_url"].as_str().unwrap().ends_with("1-1.png"));
-    db.assert_closed(job, "completed", None, 0).await;
+    db.assert_completed(job, 0).await;
     assert_eq!(db.done(attempt, "t1").await["outcome"], "late");
     assert_eq!(db.complete(attempt).await["outcome"], "late");
     assert_eq!(db.fail(attempt, "TIMEOUT").await["outcome"], "stale");
@@ -318,10 +295,8 @@ async fn done_frees_the_slot_and_gives_the_copy_to_one() {
 
 #[tokio::test]
 async fn done_of_what_is_not_at_work_is_stale() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
-    let user = db.user(1000).await;
-    let job = db.order(user, CHAIN, 2).await;
+    let db = Database::open().await;
+    let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let step = |step, run| StepRun { job, step, run };
     assert_eq!(db.done(step(1, 0), "t1").await["outcome"], "stale", "never claimed");
     assert_eq!(db.done(step(1, 1), "t1").await["outcome"], "stale", "a run that never was");
@@ -336,10 +311,8 @@ async fn done_of_what_is_not_at_work_is_stale() {
 #[tokio::test]
 async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
-    let first = db.claim_one(PROVIDER).await;
-    assert!(db.sent(first).await);
+    let (_, job) = db.upscale().await;
+    let first = db.submit(PROVIDER).await;
     db.requeue(first, "transient", 0).await;
     let second = db.run(PROVIDER, "t2").await;
     let taken = db.done(first, "t1").await;
@@ -359,7 +332,7 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
     assert_eq!(step["provider_task_id"], "t1");
     assert_eq!(step["provider_cancel_due"], json!([{ "task_id": "t2", "run": 2 }]));
     assert_eq!(db.complete(StepRun { run: 3, ..first }).await["outcome"], "completed");
-    db.assert_closed(job, "completed", None, 0).await;
+    db.assert_completed(job, 0).await;
     db.age(job, "1 minute").await;
     assert_eq!(db.due(PROVIDER).await.len(), 1, "the newer task's cancel is still owed");
 }
@@ -367,35 +340,30 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
 #[tokio::test]
 async fn a_success_of_a_run_that_was_put_back_is_taken() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let (_, job) = db.upscale().await;
+    let attempt = db.submit(PROVIDER).await;
     db.requeue(attempt, "transient", 60_000).await;
     // The provider said 503 and worked all the same: its picture is paid for.
     let taken = db.done(attempt, "t1").await;
     assert_eq!(taken["outcome"], "copy");
     let run = taken["run"].as_i64().unwrap();
     assert_eq!(db.complete(StepRun { run, ..attempt }).await["outcome"], "completed");
-    db.assert_closed(job, "completed", None, 0).await;
+    db.assert_completed(job, 0).await;
 }
 
 #[tokio::test]
 async fn a_success_after_the_end_is_recorded_and_changes_nothing() {
     let db = Database::fresh().await;
-    let (user, admin) = (db.user(60).await, db.admin().await);
-    let job = db.order(user, UPSCALER, 1).await;
+    let admin = db.admin().await;
+    let (_, job) = db.upscale().await;
     let attempt = db.run(PROVIDER, "t1").await;
     db.cancel_as_admin(admin, job).await.unwrap();
-    assert_eq!(
-        db.step(job, 1).await["provider_cancel_due"],
-        json!([{ "task_id": "t1", "run": 1 }])
-    );
+    db.assert_cancel_due(job, "t1", 1).await;
     for _ in 0..2 {
         assert_eq!(db.done(attempt, "t1").await["outcome"], "late");
     }
     let events = format!(
-        "select count(*) from unstuck.job_events where job_id = '{job}' and event = 'late_success'"
+        "select count(*) from job_events where job_id = '{job}' and event = 'late_success'"
     );
     assert_eq!(db.int(&events).await, 1);
     assert_eq!(
@@ -404,22 +372,21 @@ async fn a_success_after_the_end_is_recorded_and_changes_nothing() {
         "a finished task needs no cancel"
     );
     assert_eq!(db.complete(attempt).await["outcome"], "late");
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 60).await;
+    db.assert_cancelled(job, 60).await;
     assert!(db.job(job).await["output_url"].is_null());
 }
 
 #[tokio::test]
 async fn a_failure_returns_the_credits_once_and_owes_no_cancel() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (user, job) = db.upscale().await;
     let attempt = db.run(PROVIDER, "t1").await;
     assert_eq!(db.fail(StepRun { run: 2, ..attempt }, "TIMEOUT").await["outcome"], "stale");
     let answer = db.fail(attempt, "PROVIDER_REJECTED").await;
     assert_eq!(answer, json!({ "outcome": "failed", "job_status": "failed", "refunded": 60 }));
     assert_eq!(db.fail(attempt, "PROVIDER_REJECTED").await["outcome"], "stale");
     assert_eq!(db.balance(user).await, 60);
-    db.assert_closed(job, "failed", Some("PROVIDER_REJECTED"), 60).await;
+    db.assert_failed(job, "PROVIDER_REJECTED", 60).await;
     let (row, step) = (db.job(job).await, db.step(job, 1).await);
     assert_eq!(
         row["error_message"],
@@ -432,8 +399,8 @@ async fn a_failure_returns_the_credits_once_and_owes_no_cancel() {
 #[tokio::test]
 async fn an_owed_cancel_is_struck_once_told() {
     let db = Database::fresh().await;
-    let (user, admin) = (db.user(60).await, db.admin().await);
-    let job = db.order(user, UPSCALER, 1).await;
+    let admin = db.admin().await;
+    let (_, job) = db.upscale().await;
     db.run(PROVIDER, "t1").await;
     db.cancel_as_admin(admin, job).await.unwrap();
     let owed = db.due(PROVIDER).await;
@@ -454,8 +421,7 @@ async fn an_owed_cancel_is_struck_once_told() {
 #[tokio::test]
 async fn a_snapshot_tells_where_a_step_is() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (_, job) = db.upscale().await;
     assert!(
         db.call("step_get_v1", json!({ "p_job_id": Uuid::new_v4(), "p_step": 1 })).await.is_empty()
     );
@@ -471,24 +437,21 @@ async fn a_snapshot_tells_where_a_step_is() {
 #[tokio::test]
 async fn what_the_provider_finished_is_not_put_back() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
+    let (_, job) = db.upscale().await;
     let attempt = db.run(PROVIDER, "t1").await;
     assert_eq!(db.done(attempt, "t1").await["outcome"], "copy");
     for kind in ["capacity", "transient"] {
         assert_eq!(db.requeue(attempt, kind, 0).await["outcome"], "stale");
     }
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
-    db.assert_closed(job, "completed", None, 0).await;
+    db.assert_completed(job, 0).await;
 }
 
 #[tokio::test]
 async fn an_early_webhooks_copier_keeps_its_lease() {
     let db = Database::fresh().await;
-    let user = db.user(60).await;
-    let job = db.order(user, UPSCALER, 1).await;
-    let attempt = db.claim_one(PROVIDER).await;
-    assert!(db.sent(attempt).await);
+    let (_, job) = db.upscale().await;
+    let attempt = db.submit(PROVIDER).await;
     // The webhook overtakes the answer of the submit.
     assert_eq!(db.done(attempt, "t1").await["outcome"], "copy");
     assert_eq!(db.started(attempt, "t1").await, "running");

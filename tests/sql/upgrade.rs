@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, StepRun, UPSCALER, WEBSITE};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, WEBSITE, id};
 use unstuck_tests::{Database, Session, SqlError, sources};
 use uuid::Uuid;
 use xtask::migration::Project;
@@ -125,7 +125,7 @@ async fn a_job_in_every_state(db: &Session) -> Vec<Uuid> {
         "insert into unstuck.jobs (tool, user_id, status) values ('{UPSCALER}', '{user}', 'pending')
          returning id"
     );
-    jobs.push(unstuck_tests::shop::id(&db.returned(&pending).await["id"]));
+    jobs.push(id(&db.returned(&pending).await["id"]));
     for end in ["completed", "failed", "cancelled", "copying", "running", "sent", "starting"] {
         let job = db.order(user, UPSCALER, 1).await;
         jobs.push(job);
@@ -147,7 +147,7 @@ async fn a_job_in_every_state(db: &Session) -> Vec<Uuid> {
             _ => {}
         }
     }
-    for (tool, steps) in [(UPSCALER, 1), (CARDS, 5), (CHAIN, 3), (WEBSITE, 1)] {
+    for (tool, steps) in [(UPSCALER, 1), (CARDS, 5), (TRY_ON, 3), (WEBSITE, 1)] {
         jobs.push(db.order(user, tool, steps).await);
     }
     // One card of five is delivered, one at work.
@@ -182,7 +182,7 @@ impl Work {
     async fn go_on(self, db: Session, user: Uuid) {
         let page = ["unstuck.upscaler_jobs", "public.upscaler_jobs", "unstuck.queue_positions"];
         while !self.enough.load(SeqCst) {
-            for tool in [UPSCALER, CARDS, CHAIN, WEBSITE] {
+            for tool in [UPSCALER, CARDS, TRY_ON, WEBSITE] {
                 let job = Uuid::new_v4();
                 if self.note("order", db.enqueue(user, job, tool, 2).await).is_some() {
                     self.ordered.lock().unwrap().push(job);
@@ -206,7 +206,7 @@ impl Work {
 
     async fn finish(&self, db: &Session, step: &Value) {
         let attempt = StepRun {
-            job: unstuck_tests::shop::id(&step["job_id"]),
+            job: id(&step["job_id"]),
             step: step["step"].as_i64().unwrap(),
             run: step["run"].as_i64().unwrap(),
         };
@@ -265,15 +265,12 @@ async fn the_next_migration_is_applied_while_workers_work() {
     assert_eq!(*work.failures.lock().unwrap(), [""; 0], "nothing fails");
     let ordered = work.ordered.lock().unwrap().clone();
     assert!(ordered.len() >= 10, "{}", ordered.len());
-    assert_eq!(
-        db.int("select count(*) from unstuck.jobs").await as usize,
-        jobs.len() + ordered.len()
-    );
+    assert_eq!(db.count("unstuck.jobs").await as usize, jobs.len() + ordered.len());
     for job in jobs.iter().chain(&ordered) {
         db.job(*job).await;
     }
     for row in closed {
-        let now = db.job(unstuck_tests::shop::id(&row["id"])).await;
+        let now = db.job(id(&row["id"])).await;
         assert_has!(now, { "status": row["status"], "credits_refunded": row["credits_refunded"] });
     }
     db.assert_healthy().await;

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
+use uuid::Uuid;
 use xtask::postgres::{self, Options, Postgres};
 
 use crate::session::Session;
@@ -26,7 +27,8 @@ struct Server {
 static SERVER: OnceLock<Server> = OnceLock::new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A test's own database, with one session open; dropped with this value.
+/// A test's own database, with one session open; dropped with this value. Every session of it
+/// finds our tables, views and functions without their schema.
 pub struct Database {
     name: String,
     session: Session,
@@ -36,6 +38,13 @@ impl Database {
     /// A copy of the template: schema, tools and providers, no users.
     pub async fn fresh() -> Self {
         Self::create(Some(&server().template)).await
+    }
+
+    /// The same, and every tool may be ordered and none is exclusive.
+    pub async fn open() -> Self {
+        let db = Self::fresh().await;
+        db.open_all_tools().await;
+        db
     }
 
     /// A database without anything of ours.
@@ -63,6 +72,13 @@ impl Database {
     /// Another connection, as the owner.
     pub async fn connect(&self) -> Session {
         Session::connect(&self.url()).await
+    }
+
+    /// A connection as the page of a signed-in user has it.
+    pub async fn page(&self, user: Uuid) -> Session {
+        let page = self.connect().await;
+        page.become_caller("authenticated", Some(user)).await;
+        page
     }
 
     pub async fn sessions(&self, count: usize) -> Vec<Session> {

@@ -15,6 +15,13 @@ pub struct SqlError {
     pub detail: Value,
 }
 
+impl SqlError {
+    /// SQLSTATE and message.
+    pub fn reason(&self) -> (&str, &str) {
+        (&self.state, &self.message)
+    }
+}
+
 impl std::fmt::Display for SqlError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {} {}", self.state, self.message, self.detail)
@@ -97,6 +104,20 @@ impl Session {
 
     pub async fn int(&self, sql: &str) -> i64 {
         self.value(sql).await.as_i64().unwrap_or_else(|| panic!("no integer from {sql}"))
+    }
+
+    /// How many rows there are of `jobs where status = 'queued'`, for example.
+    pub async fn count(&self, rows: &str) -> i64 {
+        self.int(&format!("select count(*) from {rows}")).await
+    }
+
+    /// The only column of every row, which is text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let text = |row: &Value| {
+            let only = row.as_object().and_then(|row| row.values().next()?.as_str());
+            only.unwrap_or_else(|| panic!("no text in {row}")).to_owned()
+        };
+        self.rows(sql).await.iter().map(text).collect()
     }
 
     /// Calls `unstuck.<function>` with named arguments, as the API does.

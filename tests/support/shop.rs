@@ -11,7 +11,7 @@ pub const VIDEO: &str = "runninghub-video-upscaler";
 /// Many steps at once, each paid for itself, at a synchronous provider.
 pub const CARDS: &str = "create-generation-job-banana";
 /// Steps one after the other, at an asynchronous provider with signed webhooks.
-pub const CHAIN: &str = "replicate-async-start";
+pub const TRY_ON: &str = "replicate-async-start";
 /// One step at a synchronous provider, retried by its own cleanup.
 pub const WEBSITE: &str = "generate-website";
 
@@ -30,17 +30,17 @@ impl StepRun {
 
     /// The attempt with a function's other arguments.
     pub fn with(self, more: Value) -> Value {
-        let mut args = self.args();
-        merge(&mut args, more);
-        args
+        with(self.args(), more)
     }
 }
 
-fn merge(args: &mut Value, more: Value) {
-    let (Some(args), Value::Object(more)) = (args.as_object_mut(), more) else {
+/// A function's arguments, and others.
+pub fn with(mut args: Value, more: Value) -> Value {
+    let (Some(all), Value::Object(more)) = (args.as_object_mut(), more) else {
         panic!("arguments are objects")
     };
-    args.extend(more);
+    all.extend(more);
+    args
 }
 
 pub fn id(value: &Value) -> Uuid {
@@ -63,6 +63,17 @@ impl Session {
             self.grant(user, credits).await;
         }
         user
+    }
+
+    /// A new user with so many credits, and the job that this user orders.
+    pub async fn ordered(&self, credits: i64, tool: &str, steps: usize) -> (Uuid, Uuid) {
+        let user = self.user(credits).await;
+        (user, self.order(user, tool, steps).await)
+    }
+
+    /// A new user who spends all 60 credits on an upscale, and its job.
+    pub async fn upscale(&self) -> (Uuid, Uuid) {
+        self.ordered(60, UPSCALER, 1).await
     }
 
     pub async fn grant(&self, user: Uuid, credits: i64) {
@@ -119,14 +130,20 @@ impl Session {
         self.ask("step_sent_v1", attempt.args()).await["applied"] == true
     }
 
+    /// Claims a step and sends it; the provider has not answered yet.
+    pub async fn submit(&self, provider: &str) -> StepRun {
+        let attempt = self.claim_one(provider).await;
+        assert!(self.sent(attempt).await, "sent once");
+        attempt
+    }
+
     pub async fn started(&self, attempt: StepRun, task: &str) -> String {
         self.outcome("step_started_v1", attempt.with(json!({ "p_task_id": task }))).await
     }
 
     /// Claimed, sent, accepted: an asynchronous step at work as `task`.
     pub async fn run(&self, provider: &str, task: &str) -> StepRun {
-        let attempt = self.claim_one(provider).await;
-        assert!(self.sent(attempt).await);
+        let attempt = self.submit(provider).await;
         assert_eq!(self.started(attempt, task).await, "running");
         attempt
     }
@@ -179,6 +196,40 @@ impl Session {
         Ok(self.try_call("job_cancel_admin_v1", args).await?.remove(0))
     }
 
+    /// Cancels what waits of a session, and the jobs with these ids.
+    pub async fn cancel_session(&self, user: Uuid, session: &str, jobs: &[Uuid]) -> Vec<Value> {
+        self.call("session_cancel_v1", session_args(user, session, jobs)).await
+    }
+
+    /// Gives (`refund_…`) or takes (`consume_…`) credits as an older back end does.
+    pub async fn adjust(&self, function: &str, user: Uuid, amount: i64, why: &str) -> Value {
+        let args = json!({ "_user_id": user, "_amount": amount, "_description": why });
+        self.ask(&format!("{function}_upscaler_credits"), args).await
+    }
+
+    /// Records a provider's call about a step.
+    pub async fn record_webhook(
+        &self,
+        about: StepRun,
+        task: &str,
+        key: &str,
+        body: Value,
+    ) -> Value {
+        let provider = self.step(about.job, about.step).await["provider"].clone();
+        let call = json!({ "p_provider": provider, "p_task_id": task, "p_dedup_key": key,
+            "p_body": body });
+        self.ask("webhook_record_v1", about.with(call)).await
+    }
+
+    /// What `user_active_v1` answers about a user's live job.
+    pub async fn active(&self, user: Uuid) -> Value {
+        self.ask("user_active_v1", json!({ "p_user_id": user })).await
+    }
+
+    pub async fn health(&self) -> Value {
+        self.ask("health_v1", json!({})).await
+    }
+
     async fn table_of(&self, job: Uuid) -> Value {
         self.value(&format!(
             "select table_name from unstuck.jobs join unstuck.tools using (tool) where id = '{job}'"
@@ -188,14 +239,26 @@ impl Session {
 
     /// One pass of the SQL healer as the edge runs it.
     pub async fn sweep(&self) -> Value {
-        let sweep = self.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await;
-        let swept = self
-            .ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep["sweep_id"], "p_limit": 1000 }))
-            .await;
-        let end = json!({ "p_sweep_id": sweep["sweep_id"], "p_delivered": 0, "p_cleaned": 0,
-            "p_refunded_credits": 0 });
-        self.ask("sweep_end_v1", end).await;
+        let sweep = self.begin_sweep().await;
+        let swept = self.sweep_page(&sweep, 1000).await;
+        self.end_sweep(&sweep).await;
         swept
+    }
+
+    /// The id of a sweep that has just begun.
+    pub async fn begin_sweep(&self) -> Value {
+        self.ask("sweep_begin_v1", json!({ "p_source": "cron" })).await["sweep_id"].clone()
+    }
+
+    pub async fn sweep_page(&self, sweep: &Value, limit: i64) -> Value {
+        self.ask("jobs_sweep_v1", json!({ "p_sweep_id": sweep, "p_limit": limit })).await
+    }
+
+    /// The report of a sweep that found nothing to deliver.
+    pub async fn end_sweep(&self, sweep: &Value) -> Value {
+        let end = json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0,
+            "p_refunded_credits": 0 });
+        self.ask("sweep_end_v1", end).await
     }
 
     pub async fn due(&self, provider: &str) -> Vec<Value> {
@@ -213,12 +276,78 @@ impl Session {
         .await
     }
 
+    /// Changes columns of a tool: `credit_cost = 0`.
+    pub async fn set_tool(&self, tool: &str, columns: &str) {
+        self.exec(&format!("update unstuck.tools set {columns} where tool = '{tool}'")).await;
+    }
+
+    /// Changes how many steps a provider works on at once.
+    pub async fn set_slots(&self, provider: &str, slots: i64) {
+        let set = format!("update unstuck.providers set max_concurrent = {slots}");
+        self.exec(&format!("{set} where provider = '{provider}'")).await;
+    }
+
+    /// Changes columns of a job by hand.
+    pub async fn set_job(&self, job: Uuid, columns: &str) {
+        self.exec(&format!("update unstuck.jobs set {columns} where id = '{job}'")).await;
+    }
+
+    /// Changes columns of every step of a job by hand.
+    pub async fn set_steps(&self, job: Uuid, columns: &str) {
+        self.exec(&format!("update unstuck.job_steps set {columns} where job_id = '{job}'")).await;
+    }
+
+    /// Writes a job's row by hand, unpaid and without steps; `more` are its other columns, each
+    /// with an SQL expression.
+    pub async fn insert_job(
+        &self,
+        user: Uuid,
+        tool: &str,
+        status: &str,
+        more: &[(&str, &str)],
+    ) -> Uuid {
+        let job = Uuid::new_v4();
+        let (names, values) = columns(more);
+        self.exec(&format!(
+            "insert into unstuck.jobs (id, tool, user_id, status{names})
+             values ('{job}', '{tool}', '{user}', '{status}'{values})"
+        ))
+        .await;
+        job
+    }
+
+    /// Writes a step's row by hand.
+    pub async fn insert_step(&self, job: Uuid, step: i64, status: &str, more: &[(&str, &str)]) {
+        let (names, values) = columns(more);
+        self.exec(&format!(
+            "insert into unstuck.job_steps (job_id, step, status{names})
+             values ('{job}', {step}, '{status}'{values})"
+        ))
+        .await;
+    }
+
+    /// Writes an entry of the ledger by hand.
+    pub async fn insert_entry(&self, user: Uuid, job: Option<Uuid>, kind: &str, amount: i64) {
+        let job = job.map_or("null".to_owned(), |job| format!("'{job}'"));
+        self.exec(&format!(
+            "insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+             values ('{user}', {job}, '{kind}', {amount})"
+        ))
+        .await;
+    }
+
     pub async fn balance(&self, user: Uuid) -> i64 {
         self.int(&format!(
             "select coalesce((select balance from unstuck.credit_accounts
                 where user_id = '{user}'), 0) as b"
         ))
         .await
+    }
+
+    /// The status of each step of a job, in order.
+    pub async fn step_statuses(&self, job: Uuid) -> Vec<String> {
+        let steps = format!("unstuck.job_steps where job_id = '{job}' order by step");
+        self.texts(&format!("select status from {steps}")).await
     }
 
     /// The signed amounts of a job's entries, in order.
@@ -268,6 +397,24 @@ impl Session {
         assert!(violations.is_empty(), "invariants that no change told of: {violations:#?}");
     }
 
+    pub async fn assert_completed(&self, job: Uuid, refunded: i64) {
+        self.assert_closed(job, "completed", None, refunded).await;
+    }
+
+    pub async fn assert_failed(&self, job: Uuid, code: &str, refunded: i64) {
+        self.assert_closed(job, "failed", Some(code), refunded).await;
+    }
+
+    pub async fn assert_cancelled(&self, job: Uuid, refunded: i64) {
+        self.assert_closed(job, "cancelled", Some("CANCELLED"), refunded).await;
+    }
+
+    /// A job's first step owes its provider a cancel of this task only.
+    pub async fn assert_cancel_due(&self, job: Uuid, task: &str, run: i64) {
+        let due = &self.step(job, 1).await["provider_cancel_due"];
+        assert_eq!(*due, json!([{ "task_id": task, "run": run }]));
+    }
+
     /// The job is final in that state, its money is exact, and it tells a reason that begins with
     /// its code.
     pub async fn assert_closed(&self, job: Uuid, status: &str, code: Option<&str>, refunded: i64) {
@@ -280,15 +427,11 @@ impl Session {
             let message = row["error_message"].as_str().unwrap_or_default();
             assert!(message.starts_with(&format!("{code}: ")), "{message}");
         }
-        let refunds = format!(
-            "select coalesce(sum(amount), 0) from unstuck.credit_entries where job_id = '{job}'
-                and kind = 'refund'"
-        );
-        assert_eq!(self.int(&refunds).await, refunded);
-        let live = format!(
-            "select count(*) from unstuck.job_steps where job_id = '{job}' and completed_at is null"
-        );
-        assert_eq!(self.int(&live).await, 0, "a closed job has no live step");
+        let refunds = format!("unstuck.credit_entries where job_id = '{job}' and kind = 'refund'");
+        let sum = self.int(&format!("select coalesce(sum(amount), 0) from {refunds}")).await;
+        assert_eq!(sum, refunded);
+        let live = format!("unstuck.job_steps where job_id = '{job}' and completed_at is null");
+        assert_eq!(self.count(&live).await, 0, "a closed job has no live step");
         self.assert_healthy().await;
     }
 }
@@ -302,6 +445,21 @@ pub fn enqueue_args(user: Uuid, job: Uuid, tool: &str, steps: usize) -> Value {
         "p_input": { "imageUrl": "https://files.invalid/in.png" },
         "p_request_hash": format!("{tool}/{steps}"), "p_steps": requests,
     })
+}
+
+pub fn session_args(user: Uuid, session: &str, jobs: &[Uuid]) -> Value {
+    json!({ "p_user_id": user, "p_session_id": session, "p_job_ids": jobs })
+}
+
+/// An admin's request that a job of that table is done once more, by the id `new` where it is over.
+pub fn requeue_args(admin: Uuid, table: &str, job: Uuid, charge: bool, new: Uuid) -> Value {
+    json!({ "p_actor": admin, "p_table": table, "p_job_id": job, "p_charge": charge,
+        "p_new_job_id": new })
+}
+
+/// The names and values that an `insert` has besides others.
+fn columns(more: &[(&str, &str)]) -> (String, String) {
+    more.iter().map(|(name, value)| (format!(", {name}"), format!(", {value}"))).unzip()
 }
 
 fn attempt(row: &Value) -> StepRun {

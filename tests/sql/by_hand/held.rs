@@ -25,29 +25,29 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
             let busy = stale(&db, user).await;
             // A user without an account, and one whose ledger by hand has none.
             db.exec(&format!(
-                "insert into unstuck.jobs (tool, user_id, created_at)
+                "insert into jobs (tool, user_id, created_at)
                     values ('runninghub-upscaler', '{new}', now() - interval '1 hour')"
             ))
             .await;
             if held == "new key" {
                 db.exec(&format!(
-                    "insert into unstuck.credit_entries (user_id, job_id, kind, amount,
+                    "insert into credit_entries (user_id, job_id, kind, amount,
                         balance_after)
-                     select user_id, id, 'debit', -60, 0 from unstuck.jobs where user_id = '{new}'"
+                     select user_id, id, 'debit', -60, 0 from jobs where user_id = '{new}'"
                 ))
                 .await;
             }
             let others = [stale(&db, db.user(0).await).await, stale(&db, db.user(0).await).await];
             holder.exec("begin").await;
             let sql = match held {
-                "account" => format!(
-                    "select from unstuck.credit_accounts where user_id = '{user}' for update"
-                ),
-                "job" => format!("select from unstuck.jobs where id = '{busy}' for update"),
-                "step" => {
-                    format!("select from unstuck.job_steps where job_id = '{busy}' for update")
+                "account" => {
+                    format!("select from credit_accounts where user_id = '{user}' for update")
                 }
-                _ => format!("insert into unstuck.credit_accounts (user_id) values ('{new}')"),
+                "job" => format!("select from jobs where id = '{busy}' for update"),
+                "step" => {
+                    format!("select from job_steps where job_id = '{busy}' for update")
+                }
+                _ => format!("insert into credit_accounts (user_id) values ('{new}')"),
             };
             holder.exec(&sql).await;
             let heal = async {
@@ -69,17 +69,17 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
             assert_eq!(db.job(busy).await["status"] == "running", waits, "{label}");
             // That user's own questions are answered too.
             let own = async {
-                healer.call("user_active_v1", json!({ "p_user_id": user })).await;
+                healer.active(user).await;
                 healer.call("job_get_v1", json!({ "p_job_id": busy, "p_user_id": user })).await;
             };
             tokio::time::timeout(PATIENCE, own).await.unwrap_or_else(|_| panic!("{label}: waited"));
             holder.exec("rollback").await;
             cron(&db).await;
             assert_eq!(db.job(busy).await["status"], "failed", "{label}: the next pass");
-            let open = "select count(*) from unstuck.jobs where completed_at is null
+            let open = "select count(*) from jobs where completed_at is null
                 and quarantined_at is null";
             assert_eq!(db.int(open).await, 0, "{label}: the next pass");
-            db.exec("delete from unstuck.credit_entries; delete from unstuck.jobs").await;
+            db.exec("delete from credit_entries; delete from jobs").await;
         }
     }
 }

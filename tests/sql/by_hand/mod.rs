@@ -15,13 +15,13 @@ async fn stale(db: &Session, user: Uuid) -> Uuid {
     let job = Uuid::new_v4();
     db.grant(user, 60).await;
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, started_at,
+        "insert into jobs (id, tool, user_id, status, credits_charged, started_at,
             created_at)
          values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours', now()
          - interval '3 hours');
-         insert into unstuck.job_steps (job_id, step, status, share, run, sent_at)
+         insert into job_steps (job_id, step, status, share, run, sent_at)
          values ('{job}', 1, 'running', 60, 1, now() - interval '3 hours');
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         insert into credit_entries (user_id, job_id, kind, amount)
          values ('{user}', '{job}', 'debit', -60)"
     ))
     .await;

@@ -12,19 +12,18 @@ use super::{cron, edge, stale};
 /// left.
 #[tokio::test]
 async fn a_set_without_its_price_stops_no_healer() {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     let (user, job) = (db.user(100).await, Uuid::new_v4());
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, total_steps)
+        "insert into jobs (id, tool, user_id, status, total_steps)
             values ('{job}', '{CARDS}', '{user}', 'queued', 2);
-         insert into unstuck.job_steps (job_id, step, status, share)
+         insert into job_steps (job_id, step, status, share)
          values ('{job}', 1, 'queued', 10), ('{job}', 2, 'queued', 10);
-         insert into unstuck.credit_entries (user_id, job_id, kind, amount)
+         insert into credit_entries (user_id, job_id, kind, amount)
          values ('{user}', '{job}', 'debit', -20)"
     ))
     .await;
-    let dead = "update unstuck.job_steps set lease_until = clock_timestamp() - interval '1 second'
+    let dead = "update job_steps set lease_until = clock_timestamp() - interval '1 second'
         where status = 'running' and step = 1";
     for death in 0..3 {
         db.claim("gemini", 1).await;
@@ -44,7 +43,7 @@ async fn a_set_without_its_price_stops_no_healer() {
 
     let card = db.claim_one("gemini").await;
     db.complete(card).await;
-    db.assert_closed(job, "completed", None, 10).await;
+    db.assert_completed(job, 10).await;
 }
 
 /// (what the row says was charged and returned, the ledger, what an admin's cancel returns, and
@@ -70,7 +69,7 @@ const ODD: &[Odd] = &[
 async fn odd(db: &Session, user: Uuid, case: &Odd) -> Uuid {
     let job = Uuid::new_v4();
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, credits_charged, credits_refunded,
+        "insert into jobs (id, tool, user_id, status, credits_charged, credits_refunded,
             exclusive_key, created_at)
          values ('{job}', '{UPSCALER}', '{user}', 'queued', {}, {}, 'runninghub:{user}', now() -
          interval '1 hour')",
@@ -80,7 +79,7 @@ async fn odd(db: &Session, user: Uuid, case: &Odd) -> Uuid {
     for (kind, amount, step) in case.2 {
         let step = step.map_or("null".into(), |step| step.to_string());
         db.exec(&format!(
-            "insert into unstuck.credit_entries (user_id, job_id, step, kind, amount)
+            "insert into credit_entries (user_id, job_id, step, kind, amount)
                 values ('{user}', '{job}', {step}, '{kind}', {amount})"
         ))
         .await;
@@ -105,13 +104,12 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
                     continue;
                 }
                 // Quarantined, it blocks nobody.
-                let active = db.ask("user_active_v1", json!({ "p_user_id": user })).await;
+                let active = db.active(user).await;
                 assert_eq!(active["has_active_job"], false, "{label}");
                 db.call("job_get_v1", json!({ "p_job_id": job, "p_user_id": user })).await;
                 let other = db.order(user, UPSCALER, 1).await;
                 db.cancel(user, other).await.unwrap();
-                let session = json!({ "p_user_id": user, "p_session_id": "s", "p_job_ids": [job] });
-                assert!(db.call("session_cancel_v1", session).await.is_empty(), "{label}");
+                assert!(db.cancel_session(user, "s", &[job]).await.is_empty(), "{label}");
                 assert_eq!(
                     db.cancel(user, job).await.unwrap_err().message,
                     "in_progress",
@@ -136,7 +134,7 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
             assert_eq!(row["quarantined_at"].is_null(), case.4, "{label}: {row}");
             let sums = db
                 .value(&format!(
-                    "select detail from unstuck.job_events where job_id = '{job}'
+                    "select detail from job_events where job_id = '{job}'
                         and event = 'admin_cancelled'"
                 ))
                 .await;
@@ -163,11 +161,11 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     let job = stale(&db, user).await;
     let other = stale(&db, db.user(0).await).await;
     db.exec(&format!(
-        "insert into unstuck.credit_entries (user_id, kind, amount)
+        "insert into credit_entries (user_id, kind, amount)
             values ('{user}', 'grant', 9223372036854775807)"
     ))
     .await;
-    db.exec("update unstuck.tools set user_cancel_running = true").await;
+    db.exec("update tools set user_cancel_running = true").await;
     assert_eq!(db.cancel(user, job).await.unwrap_err().message, "in_progress");
     assert_eq!(cron(&db).await, 1);
     assert_eq!(db.job(other).await["status"], "failed");
@@ -177,7 +175,7 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     assert_has!(row, { "status": "cancelled", "credits_refunded": 0 });
     let reason = db
         .value(&format!(
-            "select detail ->> 'not_returned' from unstuck.job_events
+            "select detail ->> 'not_returned' from job_events
             where job_id = '{job}' and event = 'admin_cancelled'"
         ))
         .await;
@@ -212,7 +210,7 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     );
     assert_eq!(db.int(&remembered).await, 1);
     let tried = format!(
-        "select count(*) from unstuck.job_events where job_id = '{job}'
+        "select count(*) from job_events where job_id = '{job}'
             and event = 'quarantine_failed'"
     );
     cron(&db).await;
@@ -225,7 +223,7 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
     )
     .await;
     assert_eq!(cron(&db).await, 1);
-    db.assert_closed(job, "failed", Some("TIMEOUT"), 60).await;
+    db.assert_failed(job, "TIMEOUT", 60).await;
 }
 
 /// A row by hand that was pending with somebody's key is put back to work: the key is the other
@@ -236,11 +234,11 @@ async fn a_pending_row_with_a_key_is_rescued_beside_the_keys_owner() {
     let (user, job) = (db.user(120).await, Uuid::new_v4());
     db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
-        "insert into unstuck.jobs (id, tool, user_id, status, request_hash, exclusive_key,
+        "insert into jobs (id, tool, user_id, status, request_hash, exclusive_key,
             deadline_at)
          values ('{job}', '{UPSCALER}', '{user}', 'pending', 'hash', 'runninghub:{user}', now() -
          interval '1 second');
-         insert into unstuck.job_steps (job_id, step, status, run, lease_until)
+         insert into job_steps (job_id, step, status, run, lease_until)
          values ('{job}', 1, 'starting', 1, now() - interval '1 second')"
     ))
     .await;

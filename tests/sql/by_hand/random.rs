@@ -16,12 +16,12 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
 /// A database with rows by lot and good stale jobs among them.
 async fn world(rows: usize) -> (Database, Vec<Uuid>) {
     let db = Database::fresh().await;
-    db.exec("update unstuck.tools set enabled = true").await;
+    db.exec("update tools set enabled = true").await;
     let (rows, seed) =
         (setting("UNSTUCK_BY_HAND_ROWS", rows), setting("UNSTUCK_BY_HAND_SEED", 0.17_f64));
     db.exec(&format!("set by_hand.rows = {rows}; set by_hand.seed = {seed}")).await;
     db.exec(include_str!("rows.sql")).await;
-    let live = db.int("select count(*) from unstuck.jobs where completed_at is null").await;
+    let live = db.count("unstuck.jobs where completed_at is null").await;
     assert!(live > rows as i64 / 3, "only {live} live rows of {rows}");
     let mut good = Vec::new();
     for _ in 0..GOOD {
@@ -67,8 +67,7 @@ async fn try_reads(db: &Session) {
     let views = "select format('select * from unstuck.%I limit 100', viewname) from pg_views
         where schemaname = 'unstuck'";
     try_each(db, "views, as owner", views).await;
-    let user =
-        db.row("select user_id from unstuck.jobs group by 1 order by count(*) desc limit 1").await;
+    let user = db.row("select user_id from jobs group by 1 order by count(*) desc limit 1").await;
     let user = user["user_id"].as_str().unwrap().parse().unwrap();
     for caller in [user, db.admin().await] {
         db.exec("begin").await;
@@ -88,30 +87,30 @@ async fn try_reads(db: &Session) {
     for (what, of) in [
         (
             "job_get_v1",
-            "select format('select * from unstuck.job_get_v1(%L)', id) from unstuck.jobs
+            "select format('select * from job_get_v1(%L)', id) from jobs
                 order by id limit 150",
         ),
         (
             "generation_get_v1",
-            "select format('select * from unstuck.generation_get_v1(%L, %L, %L)', user_id, tool,
-                id) from unstuck.jobs where tool like 'generate%' limit 50",
+            "select format('select * from generation_get_v1(%L, %L, %L)', user_id, tool,
+                id) from jobs where tool like 'generate%' limit 50",
         ),
         (
             "queue_check_v1",
-            "select format('select * from unstuck.queue_check_v1(%L)', provider)
-                from unstuck.providers",
+            "select format('select * from queue_check_v1(%L)', provider)
+                from providers",
         ),
         (
             "steps_waiting_v1",
-            "select format('select * from unstuck.steps_waiting_v1(%L)', provider)
-                from unstuck.providers",
+            "select format('select * from steps_waiting_v1(%L)', provider)
+                from providers",
         ),
         (
             "places",
             "select format('select * from unstuck_private.provider_positions(%L)', provider)
-                from unstuck.providers",
+                from providers",
         ),
-        ("health_v1", "select 'select * from unstuck.health_v1()'"),
+        ("health_v1", "select 'select * from health_v1()'"),
     ] {
         try_each(db, what, of).await;
     }
@@ -134,16 +133,16 @@ async fn whatever_rows_look_like_the_first_pass_closes_every_good_job() {
     db.exec("rollback").await;
     cron(&db).await;
     assert_all_closed(&db, &good, "pg_cron").await;
-    let finished = db.row("select * from unstuck.sweeps order by id desc limit 1").await;
+    let finished = db.row("select * from sweeps order by id desc limit 1").await;
     assert!(
         !finished["stuck"].is_null() && !finished["violations"].is_null(),
         "the report could be made: {finished}"
     );
     try_reads(&db).await;
     // Money is where the ledger says, whatever was closed.
-    let wrong = "select a.user_id, a.balance, sum(e.amount) from unstuck.credit_accounts a
-        join unstuck.credit_entries e using (user_id)
-         where not exists (select from unstuck.credit_entries x where x.user_id = a.user_id
+    let wrong = "select a.user_id, a.balance, sum(e.amount) from credit_accounts a
+        join credit_entries e using (user_id)
+         where not exists (select from credit_entries x where x.user_id = a.user_id
          and x.kind in ('debit', 'refund') and x.balance_after = 0)
          group by 1, 2 having a.balance <> sum(e.amount)";
     assert_eq!(db.rows(wrong).await, Vec::<Value>::new());
@@ -156,20 +155,20 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
     let (db, _) = world(500).await;
     try_reads(&db).await;
     let admin = db.admin().await;
-    let tables = "from unstuck.jobs join unstuck.tools using (tool)";
-    let users = "from (select distinct user_id from unstuck.jobs) u";
+    let tables = "from jobs join tools using (tool)";
+    let users = "from (select distinct user_id from jobs) u";
     let calls: [(&str, String); 11] = [
         (
             "user_active_v1",
             format!(
-                "select format('select * from unstuck.user_active_v1(%L)',
+                "select format('select * from user_active_v1(%L)',
             user_id) {users}"
             ),
         ),
         (
             "user_heal_v1",
             format!(
-                "select format('select * from unstuck.user_heal_v1(%L)', user_id)
+                "select format('select * from user_heal_v1(%L)', user_id)
             {users}"
             ),
         ),
@@ -177,7 +176,7 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
             "session_cancel_v1",
             format!(
                 "select
-            format('select * from unstuck.session_cancel_v1(%L, ''session'', ''{{}}'')', user_id)
+            format('select * from session_cancel_v1(%L, ''session'', ''{{}}'')', user_id)
             {users}"
             ),
         ),
@@ -185,44 +184,44 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
             "job_cancel_v1",
             format!(
                 "select
-            format('select * from unstuck.job_cancel_v1(%L, %L, %L)', user_id, table_name, id)
+            format('select * from job_cancel_v1(%L, %L, %L)', user_id, table_name, id)
             {tables}"
             ),
         ),
         (
             "generation_retry_v1",
             "select
-            format('select * from unstuck.generation_retry_v1(%L, %L)', id, tool)
-            from unstuck.jobs"
+            format('select * from generation_retry_v1(%L, %L)', id, tool)
+            from jobs"
                 .into(),
         ),
         (
             "generations_stale_v1",
-            "select 'select * from unstuck.generations_stale_v1(1000)'
+            "select 'select * from generations_stale_v1(1000)'
             from generate_series(1, 2)"
                 .into(),
         ),
         (
             "steps_due_v1",
-            "select format('select * from unstuck.steps_due_v1(%L, 1000, %L)',
-            provider, p_all) from unstuck.providers, unnest(array[true, false]) p_all"
+            "select format('select * from steps_due_v1(%L, 1000, %L)',
+            provider, p_all) from providers, unnest(array[true, false]) p_all"
                 .into(),
         ),
         (
             "step_claim_v1",
-            "select format('select * from unstuck.step_claim_v1(%L, 1000)',
-            provider) from unstuck.providers"
+            "select format('select * from step_claim_v1(%L, 1000)',
+            provider) from providers"
                 .into(),
         ),
         (
             "jobs_sweep_v1",
-            "select format('select * from unstuck.jobs_sweep_v1(0, %s)', n)
+            "select format('select * from jobs_sweep_v1(0, %s)', n)
             from unnest(array[10, 100, 20000]) n"
                 .into(),
         ),
         (
             "cleanup_all_stale_ai_jobs",
-            "select 'select * from unstuck.cleanup_all_stale_ai_jobs()'
+            "select 'select * from cleanup_all_stale_ai_jobs()'
             from generate_series(1, 2)"
                 .into(),
         ),
@@ -230,7 +229,7 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
             "job_requeue_v1",
             format!(
                 "select
-            format('select * from unstuck.job_requeue_v1(''{admin}'', %L, %L, false, \
+            format('select * from job_requeue_v1(''{admin}'', %L, %L, false, \
             gen_random_uuid())', table_name, id) {tables}"
             ),
         ),
@@ -243,19 +242,19 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
             cron(&db).await;
         }
         let of = format!(
-            "select format('select * from unstuck.job_cancel_admin_v1(''{admin}'', %L, %L, ''by \
+            "select format('select * from job_cancel_admin_v1(''{admin}'', %L, %L, ''by \
                 hand'')', table_name, id) {tables} where completed_at is null"
         );
         try_each(&db, "job_cancel_admin_v1", &of).await;
         let cancel = format!(
             "select c.status {tables} cross
-                join lateral unstuck.job_cancel_admin_v1('{admin}', table_name, id, 'by hand') c
+                join lateral job_cancel_admin_v1('{admin}', table_name, id, 'by hand') c
                 where completed_at is null"
         );
         db.exec("begin").await;
-        let live = db.int("select count(*) from unstuck.jobs where completed_at is null").await;
+        let live = db.count("unstuck.jobs where completed_at is null").await;
         assert_eq!(db.rows(&cancel).await.len() as i64, live);
-        assert_eq!(db.int("select count(*) from unstuck.jobs where completed_at is null").await, 0);
+        assert_eq!(db.count("unstuck.jobs where completed_at is null").await, 0);
         db.exec("rollback").await;
     }
 }

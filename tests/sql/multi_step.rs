@@ -2,19 +2,18 @@
 
 use serde_json::json;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, CHAIN, StepRun};
+use unstuck_tests::shop::{CARDS, StepRun, TRY_ON};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
 async fn shop() -> Database {
-    let db = Database::fresh().await;
-    db.open_all_tools().await;
+    let db = Database::open().await;
     db
 }
 
 async fn statuses(db: &Session, job: Uuid) -> Vec<String> {
     let rows = db
-        .rows(&format!("select status from unstuck.job_steps where job_id = '{job}' order by step"))
+        .rows(&format!("select status from job_steps where job_id = '{job}' order by step"))
         .await;
     rows.iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect()
 }
@@ -22,8 +21,7 @@ async fn statuses(db: &Session, job: Uuid) -> Vec<String> {
 #[tokio::test]
 async fn a_chain_goes_on_with_the_previous_picture() {
     let db = shop().await;
-    let user = db.user(200).await;
-    let job = db.order(user, CHAIN, 3).await;
+    let (user, job) = db.ordered(200, TRY_ON, 3).await;
     for step in 1..=3 {
         let rows =
             db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
@@ -49,7 +47,7 @@ async fn a_chain_goes_on_with_the_previous_picture() {
             assert_eq!(db.job(job).await["status"], "running", "never looks queued again");
         }
     }
-    db.assert_closed(job, "completed", None, 0).await;
+    db.assert_completed(job, 0).await;
     assert_eq!(db.balance(user).await, 80);
     assert!(db.job(job).await["output_url"].as_str().unwrap().ends_with("3-1.png"));
 }
@@ -57,8 +55,7 @@ async fn a_chain_goes_on_with_the_previous_picture() {
 #[tokio::test]
 async fn a_broken_chain_returns_everything_and_shows_no_picture() {
     let db = shop().await;
-    let user = db.user(200).await;
-    let job = db.order(user, CHAIN, 3).await;
+    let (user, job) = db.ordered(200, TRY_ON, 3).await;
     let first = db.run("replicate", "t1").await;
     db.done(first, "t1").await;
     db.complete(first).await;
@@ -68,20 +65,15 @@ async fn a_broken_chain_returns_everything_and_shows_no_picture() {
         json!({ "outcome": "failed", "job_status": "failed", "refunded": 120 })
     );
     assert_eq!(statuses(&db, job).await, ["completed", "failed", "failed"]);
-    db.assert_closed(job, "failed", Some("PROVIDER_FAILED"), 120).await;
+    db.assert_failed(job, "PROVIDER_FAILED", 120).await;
     assert_eq!(db.balance(user).await, 200);
 }
 
 #[tokio::test]
 async fn a_step_may_work_no_longer_than_its_job_lives() {
     let db = shop().await;
-    let user = db.user(200).await;
-    let job = db.order(user, CHAIN, 2).await;
-    db.exec(&format!(
-        "update unstuck.jobs set expires_at = clock_timestamp() + interval '90 seconds'
-            where id = '{job}'"
-    ))
-    .await;
+    let (_, job) = db.ordered(200, TRY_ON, 2).await;
+    db.set_job(job, "expires_at = clock_timestamp() + interval '90 seconds'").await;
     let rows = db.call("step_claim_v1", json!({ "p_provider": "replicate", "p_limit": 5 })).await;
     assert!(
         rows[0]["run_ms"].as_i64().is_some_and(|ms| (80_000..=90_000).contains(&ms)),
@@ -95,12 +87,11 @@ async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first()
     let user = db.user(1_000).await;
     let mut jobs = Vec::new();
     for task in ["t1", "t2", "t3"] {
-        jobs.push(db.order(user, CHAIN, 1).await);
+        jobs.push(db.order(user, TRY_ON, 1).await);
         db.run("replicate", task).await;
     }
-    let lost = db.order(user, CHAIN, 1).await;
-    let attempt = db.claim_one("replicate").await;
-    assert!(db.sent(attempt).await);
+    let lost = db.order(user, TRY_ON, 1).await;
+    db.submit("replicate").await;
     let open = async |all: bool, limit: i64| {
         db.call(
             "steps_due_v1",
@@ -124,7 +115,7 @@ async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first()
         "{row}"
     );
     let since = format!(
-        "select sent_at - interval '2 minutes' = '{}' from unstuck.job_steps
+        "select sent_at - interval '2 minutes' = '{}' from job_steps
             where job_id = '{lost}'",
         row["sent_since"].as_str().unwrap()
     );
@@ -134,8 +125,7 @@ async fn the_checker_is_given_every_running_step_those_asked_longest_ago_first()
 #[tokio::test]
 async fn cards_end_one_by_one_and_lost_ones_come_back_exactly() {
     let db = shop().await;
-    let user = db.user(100).await;
-    let job = db.order(user, CARDS, 4).await;
+    let (user, job) = db.ordered(100, CARDS, 4).await;
     let claimed = db.claim("gemini", 10).await;
     assert_eq!(claimed.len(), 4);
     assert_eq!(db.complete(claimed[0]).await["job_status"], "running");
@@ -148,31 +138,29 @@ async fn cards_end_one_by_one_and_lost_ones_come_back_exactly() {
     assert_eq!(db.fail(claimed[2], "PROVIDER_FAILED").await["refunded"], 10);
     let answer = db.complete(claimed[3]).await;
     assert_has!(answer, { "outcome": "completed", "job_status": "completed" });
-    db.assert_closed(job, "completed", None, 20).await;
+    db.assert_completed(job, 20).await;
     assert_eq!(db.balance(user).await, 80);
 }
 
 #[tokio::test]
 async fn a_last_card_that_fails_still_delivers_the_others() {
     let db = shop().await;
-    let user = db.user(100).await;
-    let job = db.order(user, CARDS, 2).await;
+    let (_, job) = db.ordered(100, CARDS, 2).await;
     let claimed = db.claim("gemini", 10).await;
     db.complete(claimed[0]).await;
     let answer = db.fail(claimed[1], "CONTENT_REFUSED").await;
     assert_eq!(answer, json!({ "outcome": "failed", "job_status": "completed", "refunded": 10 }));
-    db.assert_closed(job, "completed", None, 10).await;
+    db.assert_completed(job, 10).await;
 }
 
 #[tokio::test]
 async fn no_card_at_all_is_a_failed_job_and_all_the_money() {
     let db = shop().await;
-    let user = db.user(100).await;
-    let job = db.order(user, CARDS, 3).await;
+    let (user, job) = db.ordered(100, CARDS, 3).await;
     for attempt in db.claim("gemini", 10).await {
         db.fail(attempt, "CONTENT_REFUSED").await;
     }
-    db.assert_closed(job, "failed", Some("CONTENT_REFUSED"), 30).await;
+    db.assert_failed(job, "CONTENT_REFUSED", 30).await;
     assert_eq!(db.balance(user).await, 100);
 }
 
@@ -188,7 +176,7 @@ async fn a_cancel_keeps_what_was_delivered() {
         answer,
         json!({ "status": "cancelled", "refunded_credits": 20, "provider": "gemini" })
     );
-    db.assert_closed(job, "cancelled", Some("CANCELLED"), 20).await;
+    db.assert_cancelled(job, 20).await;
     assert_eq!(db.complete(claimed[1]).await["outcome"], "late");
     assert_eq!(db.balance(user).await, 90);
 }
@@ -196,14 +184,12 @@ async fn a_cancel_keeps_what_was_delivered() {
 #[tokio::test]
 async fn waiting_cards_keep_their_time_while_a_sibling_works() {
     let db = shop().await;
-    db.exec(&format!("update unstuck.tools set run_timeout = '30 minutes' where tool = '{CARDS}'"))
-        .await;
-    let user = db.user(100).await;
-    let job = db.order(user, CARDS, 3).await;
+    db.set_tool(CARDS, "run_timeout = '30 minutes'").await;
+    let (_, job) = db.ordered(100, CARDS, 3).await;
     let first = db.claim_one("gemini").await;
     db.age(job, "11 minutes").await;
     db.exec(&format!(
-        "update unstuck.job_steps
+        "update job_steps
         set lease_until = clock_timestamp() + interval '60 seconds' where job_id = '{job}'
         and step = 1"
     ))
