@@ -38,7 +38,7 @@ async fn fronts(host: &Host) -> Vec<String> {
         left join pg_proc p on p.tableoid = d.classoid and p.oid = d.objoid
         left join pg_type t on t.tableoid = d.classoid and t.oid = d.objoid
         where d.description like 'Unstuck front of %' order by 1";
-    host.rows(sql).await.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    host.texts(sql).await
 }
 
 async fn has_in_public(host: &Host, name: &str) -> bool {

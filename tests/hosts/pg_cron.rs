@@ -1,26 +1,11 @@
-//! A host whose owner has pg_cron, for real: Debian's PostgreSQL 15, where it is installed
-//! (`apt-get install postgresql-15 postgresql-15-cron`). Elsewhere this says that it was not run.
-
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+//! A host whose owner has pg_cron, for real.
 
 use serde_json::json;
 use unstuck_tests::Session;
+use unstuck_tests::pg_cron::{self, PATIENCE, POLL};
 use xtask::fingerprint::{self, Change, Fingerprint};
 use xtask::migration::{Project, apply::migrate};
-use xtask::postgres::{self, Installed, Options, Postgres};
-
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-/// pg_cron 1.4 knows whole minutes only.
-const PATIENCE: Duration = Duration::from_secs(150);
-const POLL: Duration = Duration::from_millis(500);
-const EXTENSION: &str = "/usr/share/postgresql/15/extension/pg_cron.control";
-
-/// Not printed by the test's own means: those are shown of failed tests only.
-fn not_run(why: &str) {
-    let _ = writeln!(std::io::stderr(), "NOT RUN: pg_cron in a host's database: {why}");
-}
+use xtask::postgres;
 
 async fn catalog(url: &str) -> Fingerprint {
     let client = postgres::connect(url).await.unwrap();
@@ -29,18 +14,7 @@ async fn catalog(url: &str) -> Fingerprint {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_row_comes_and_goes_and_the_hosts_stays() {
-    if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
-        return not_run("postgresql-15-cron is not installed here");
-    }
-    let settings = [
-        "shared_preload_libraries=pg_cron",
-        "cron.database_name=postgres",
-        "cron.use_background_workers=on",
-    ];
-    let settings = settings.map(str::to_owned).to_vec();
-    let installed = Some(Installed { bin: PathBuf::from(BIN), settings });
-    let options = Options { installed, ..Options::for_tests().expect("a port") };
-    let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
+    let Some(server) = pg_cron::server("pg_cron in a host's database").await else { return };
     let url = server.url("postgres");
     let client = postgres::connect(&url).await.unwrap();
     let platform = xtask::paths::root().join("supabase/local/platform.sql");

@@ -41,8 +41,7 @@ where grantee <> owner";
 
 async fn lines(host: &Host) -> BTreeSet<String> {
     host.exec("set search_path = ''").await;
-    let rows = host.rows(RIGHTS_ON_OURS).await;
-    rows.iter().map(|row| row["line"].as_str().unwrap().to_owned()).collect()
+    host.texts(RIGHTS_ON_OURS).await.into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

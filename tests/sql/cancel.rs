@@ -3,23 +3,27 @@
 use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{TRY_ON, UPSCALER, id};
+use unstuck_tests::shop::{TRY_ON, UPSCALER, id, requeue_args, session_args};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
+
+/// What a cancel of an upscale answers, and what a second one is refused with.
+fn cancelled() -> (Value, Value) {
+    (
+        json!({ "status": "cancelled", "refunded_credits": 60, "provider": PROVIDER }),
+        json!({ "status": "cancelled", "refundedCredits": 60 }),
+    )
+}
 
 #[tokio::test]
 async fn a_user_cancels_a_waiting_job_once() {
     let db = Database::fresh().await;
     let (user, job) = db.upscale().await;
-    let answer = db.cancel(user, job).await.unwrap();
-    assert_eq!(
-        answer,
-        json!({ "status": "cancelled", "refunded_credits": 60, "provider": "runninghub" })
-    );
+    assert_eq!(db.cancel(user, job).await.unwrap(), cancelled().0);
     let error = db.cancel(user, job).await.unwrap_err();
     assert_eq!(error.reason(), ("PT409", "already_final"));
-    assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));
+    assert_eq!(error.detail, cancelled().1);
     assert_eq!(db.balance(user).await, 60);
     assert!(db.claim(PROVIDER, 3).await.is_empty());
     db.assert_cancelled(job, 60).await;
@@ -28,30 +32,19 @@ async fn a_user_cancels_a_waiting_job_once() {
 #[tokio::test]
 async fn a_user_cancels_only_own_jobs_of_the_named_table() {
     let db = Database::fresh().await;
-    let (user, other) = (db.user(60).await, db.user(60).await);
-    let job = db.order(user, UPSCALER, 1).await;
-    let cases = [
-        (other, "upscaler_jobs", job, "PT404"),
-        (user, "upscaler_jobs", Uuid::new_v4(), "PT404"),
-        (user, "veste_ai_jobs", job, "PT404"),
-        (user, "jobs", job, "PT400"),
-        (user, "no_such_table", job, "PT400"),
-    ];
-    for (caller, table, job, state) in cases {
-        let error = db
-            .refusal(
-                "job_cancel_v1",
-                json!({ "p_user_id": caller, "p_table": table, "p_job_id": job }),
-            )
-            .await;
-        assert_eq!(error.state, state, "{table}");
+    let other = db.user(60).await;
+    let (user, job) = db.upscale().await;
+    for (caller, table, job, state) in [
+        (other, Some("upscaler_jobs"), job, "PT404"),
+        (user, Some("upscaler_jobs"), Uuid::new_v4(), "PT404"),
+        (user, Some("veste_ai_jobs"), job, "PT404"),
+        (user, Some("jobs"), job, "PT400"),
+        (user, Some("no_such_table"), job, "PT400"),
+        (user, None, job, "PT400"),
+    ] {
+        let args = json!({ "p_user_id": caller, "p_table": table, "p_job_id": job });
+        assert_eq!(db.refusal("job_cancel_v1", args).await.state, state, "{table:?}");
     }
-    assert_eq!(
-        db.refusal("job_cancel_v1", json!({ "p_user_id": user, "p_table": null, "p_job_id": job }))
-            .await
-            .state,
-        "PT400"
-    );
     assert_eq!(db.job(job).await["status"], "queued");
 }
 
@@ -73,7 +66,7 @@ async fn a_running_job_is_cancelled_by_its_user_only_where_the_tool_allows_it() 
 }
 
 #[tokio::test]
-async fn a_cancel_beats_a_pending_retry() {
+async fn a_user_cancels_a_job_that_waits_for_a_retry() {
     let db = Database::fresh().await;
     let (user, job) = db.upscale().await;
     let attempt = db.claim_one(PROVIDER).await;
@@ -94,67 +87,52 @@ async fn an_admin_cancels_any_live_job_once() {
     db.run(PROVIDER, "t1").await;
     jobs.push(db.order(user, UPSCALER, 1).await);
     for job in jobs {
-        let answer = db.cancel_as_admin(admin, job).await.unwrap();
-        assert_eq!(
-            answer,
-            json!({ "status": "cancelled", "refunded_credits": 60, "provider": PROVIDER })
-        );
-        let error = db.cancel_as_admin(admin, job).await.unwrap_err();
-        assert_eq!(error.detail, json!({ "status": "cancelled", "refundedCredits": 60 }));
+        assert_eq!(db.cancel_as_admin(admin, job).await.unwrap(), cancelled().0);
+        assert_eq!(db.cancel_as_admin(admin, job).await.unwrap_err().detail, cancelled().1);
         db.assert_cancelled(job, 60).await;
     }
     assert_eq!(db.balance(user).await, 1000);
 }
 
 #[tokio::test]
-async fn the_role_is_read_now_and_before_anything_is_told() {
+async fn job_cancel_admin_v1_checks_the_actors_role_before_anything_else() {
     let db = Database::fresh().await;
     let admin = db.admin().await;
     let (user, job) = db.upscale().await;
-    let call = |actor: Value, table: &str, job: Uuid| {
-        json!({ "p_actor": actor, "p_table": table,
-        "p_job_id": job, "p_reason": "test" })
+    let (table, none) = ("upscaler_jobs", Uuid::new_v4());
+    let call = |actor: Option<Uuid>, table: &str, job: Uuid| -> Value {
+        json!({ "p_actor": actor, "p_table": table, "p_job_id": job, "p_reason": "test" })
     };
-    for (actor, table, job, state) in [
-        (json!(user), "upscaler_jobs", job, "PT403"),
-        (json!(user), "no_such_table", Uuid::new_v4(), "PT403"),
-        (json!(null), "upscaler_jobs", job, "PT403"),
-        (json!(admin), "no_such_table", job, "PT400"),
-        (json!(admin), "veste_ai_jobs", job, "PT404"),
-        (json!(admin), "upscaler_jobs", Uuid::new_v4(), "PT404"),
+    let set_role = async |role: &str| {
+        db.exec(&format!("update user_roles set role = '{role}' where user_id = '{admin}'")).await
+    };
+    for (role, actor, table, job, state) in [
+        ("admin", Some(user), table, job, "PT403"),
+        ("admin", Some(user), "no_such_table", none, "PT403"),
+        ("admin", None, table, job, "PT403"),
+        ("admin", Some(admin), "no_such_table", job, "PT400"),
+        ("admin", Some(admin), "veste_ai_jobs", job, "PT404"),
+        ("admin", Some(admin), table, none, "PT404"),
+        ("moderator", Some(admin), table, job, "PT403"),
     ] {
-        assert_eq!(db.refusal("job_cancel_admin_v1", call(actor, table, job)).await.state, state);
+        set_role(role).await;
+        let refused = db.refusal("job_cancel_admin_v1", call(actor, table, job)).await;
+        assert_eq!(refused.state, state, "{role} {actor:?} {table}");
     }
-    db.exec(&format!("update user_roles set role = 'moderator' where user_id = '{admin}'")).await;
-    assert_eq!(
-        db.refusal("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await.state,
-        "PT403"
-    );
-    db.exec(&format!("update user_roles set role = 'admin' where user_id = '{admin}'")).await;
-    db.ask("job_cancel_admin_v1", call(json!(admin), "upscaler_jobs", job)).await;
-    assert_eq!(
-        db.job(job).await["error_message"],
-        "CANCELLED: cancelled by an admin: test. 60 credits were returned."
-    );
-    let actor = db
-        .value(&format!(
-            "select actor from job_events where job_id = '{job}'
-            and event = 'job_cancelled'"
-        ))
-        .await;
-    assert_eq!(actor, json!(format!("admin:{admin}")));
+    set_role("admin").await;
+    db.ask("job_cancel_admin_v1", call(Some(admin), table, job)).await;
+    let message = "CANCELLED: cancelled by an admin: test. 60 credits were returned.";
+    assert_eq!(db.job(job).await["error_message"], message);
+    let event = format!("job_events where job_id = '{job}' and event = 'job_cancelled'");
+    let actors = db.texts(&format!("select actor from {event}")).await;
+    assert_eq!(actors, [format!("admin:{admin}")]);
 }
 
 #[tokio::test]
-async fn an_unfinished_row_without_steps_or_account_is_cancelled_too() {
+async fn an_admin_cancels_a_job_without_steps_or_account() {
     let db = Database::fresh().await;
-    let (user, admin, job) = (Uuid::new_v4(), db.admin().await, Uuid::new_v4());
-    db.exec(&format!(
-        "insert into jobs (id, tool, user_id, status)
-            values ('{job}', '{UPSCALER}', '{user}', 'running')"
-    ))
-    .await;
-    assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
+    let job = db.insert_job(Uuid::new_v4(), UPSCALER, "running", &[]).await;
+    assert_eq!(db.cancel_by_admin(job).await["refunded_credits"], 0);
     db.assert_cancelled(job, 0).await;
 }
 
@@ -165,7 +143,7 @@ async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
     let running = db.order(user, UPSCALER, 1).await;
     db.run(PROVIDER, "t1").await;
     let waiting = db.order(user, UPSCALER, 1).await;
-    let chain = db.order(user, TRY_ON, 2).await;
+    let try_on = db.order(user, TRY_ON, 2).await;
     let elsewhere = db.order(user, UPSCALER, 1).await;
     let named = db.order(user, UPSCALER, 1).await;
     db.exec(&format!(
@@ -174,30 +152,27 @@ async fn a_closing_session_cancels_its_waiting_jobs_and_nothing_else() {
     .await;
     let strangers = db.order(other, UPSCALER, 1).await;
     let coming = Uuid::new_v4();
-    let args = json!({ "p_user_id": user, "p_session_id": "session", "p_job_ids": [named, strangers,
-        running, coming] });
-    let rows = db.call("session_cancel_v1", args.clone()).await;
+    let ids = [named, strangers, running, coming];
+    let rows = db.cancel_session(user, "session", &ids).await;
     let mut closed: Vec<Uuid> = rows.iter().map(|row| id(&row["job_id"])).collect();
-    let mut expected = vec![waiting, chain, named];
+    let mut expected = vec![waiting, try_on, named];
     closed.sort();
     expected.sort();
     assert_eq!(closed, expected);
-    assert_eq!(
-        rows.iter().filter_map(|row| row["refunded_credits"].as_i64()).sum::<i64>(),
-        60 + 80 + 60
-    );
+    let refunds = rows.iter().filter_map(|row| row["refunded_credits"].as_i64());
+    assert_eq!(refunds.sum::<i64>(), 60 + 80 + 60);
     assert!(rows.iter().any(|row| row["table_name"] == "replicate_tasks"));
     for (job, status) in [(running, "running"), (elsewhere, "queued"), (strangers, "queued")] {
         assert_eq!(db.job(job).await["status"], status);
     }
-    assert!(db.call("session_cancel_v1", args).await.is_empty(), "repeated");
+    assert!(db.cancel_session(user, "session", &ids).await.is_empty(), "repeated");
     assert_eq!(db.enqueue(user, coming, UPSCALER, 1).await.unwrap_err().message, "already_final");
     assert_eq!(db.enqueue(user, running, UPSCALER, 1).await.unwrap()["status"], "running");
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn a_session_needs_a_name() {
+async fn session_cancel_v1_refuses_missing_arguments_and_too_many_ids() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let many: Vec<Uuid> = (0..101).map(|_| Uuid::new_v4()).collect();
@@ -213,13 +188,8 @@ async fn a_session_needs_a_name() {
     assert!(db.call("session_cancel_v1", args).await.is_empty());
 }
 
-fn requeue(actor: Uuid, table: &str, job: Uuid, charge: bool, new: Uuid) -> Value {
-    json!({ "p_actor": actor, "p_table": table, "p_job_id": job, "p_charge": charge,
-        "p_new_job_id": new })
-}
-
 #[tokio::test]
-async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
+async fn an_admins_requeue_of_a_stale_job_keeps_its_finished_steps() {
     let db = Database::open().await;
     let (user, admin) = (db.user(1000).await, db.admin().await);
     let job = db.order(user, TRY_ON, 3).await;
@@ -227,9 +197,9 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
     db.done(first, "t1").await;
     db.complete(first).await;
     let second = db.run("replicate", "t2").await;
-    let call = requeue(admin, "replicate_tasks", job, false, Uuid::new_v4());
+    let call = requeue_args(admin, "replicate_tasks", job, false, Uuid::new_v4());
     let error = db.refusal("job_requeue_v1", call.clone()).await;
-    assert_eq!(error.reason(), ("PT409", "in_progress"), "live and well");
+    assert_eq!(error.reason(), ("PT409", "in_progress"), "not past its deadline");
     db.age(job, "11 minutes").await;
     assert_eq!(
         db.ask("job_requeue_v1", call.clone()).await,
@@ -260,54 +230,53 @@ async fn a_stuck_job_is_requeued_and_keeps_its_finished_steps() {
 }
 
 #[tokio::test]
-async fn a_final_job_becomes_a_new_one_once() {
+async fn an_admins_requeue_of_a_final_job_makes_one_new_job() {
     let db = Database::fresh().await;
-    let (user, admin) = (db.user(100).await, db.admin().await);
-    let job = db.order(user, UPSCALER, 1).await;
-    let attempt = db.run(PROVIDER, "t1").await;
-    db.fail(attempt, "PROVIDER_FAILED").await;
+    let admin = db.admin().await;
+    let (user, job) = db.ordered(100, UPSCALER, 1).await;
+    db.fail(db.run(PROVIDER, "t1").await, "PROVIDER_FAILED").await;
     let (free, again, paid) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
-    let answer = db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, false, free)).await;
-    assert_eq!(
-        answer,
-        json!({ "job_id": free, "retried": false, "retry_of": job, "provider": "runninghub" })
-    );
-    let second = db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, false, again)).await;
+    let requeue = async |charge: bool, new: Uuid| {
+        let args = requeue_args(admin, "upscaler_jobs", job, charge, new);
+        db.ask("job_requeue_v1", args).await
+    };
+    let made = json!({ "job_id": free, "retried": false, "retry_of": job, "provider": PROVIDER });
+    assert_eq!(requeue(false, free).await, made);
+    let second = requeue(false, again).await;
     assert_eq!(second["job_id"], json!(free), "a second click answers with the first one's job");
     assert!(db.entries(free).await.is_empty());
     let row = db.job(free).await;
     assert_has!(row, { "credits_charged": 0, "retry_of": job, "user_id": user });
     db.cancel(user, free).await.unwrap();
-    db.ask("job_requeue_v1", requeue(admin, "upscaler_jobs", job, true, paid)).await;
+    requeue(true, paid).await;
     assert_eq!(db.entries(paid).await, [-60]);
     assert_eq!(db.step(paid, 1).await["input"], db.step(job, 1).await["input"]);
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn a_requeue_is_refused_for_a_reason() {
+async fn a_refused_requeue_says_why() {
     let db = Database::fresh().await;
     let admin = db.admin().await;
     let (user, job) = db.upscale().await;
     db.cancel(user, job).await.unwrap();
-    let new = Uuid::new_v4;
-    let refused = |args: Value| db.refusal("job_requeue_v1", args);
-    assert_eq!(refused(requeue(user, "upscaler_jobs", job, false, new())).await.state, "PT403");
-    assert_eq!(refused(requeue(admin, "jobs", job, false, new())).await.state, "PT400");
-    assert_eq!(refused(requeue(admin, "veste_ai_jobs", job, false, new())).await.state, "PT404");
+    let refused = async |actor: Uuid, table: &str, charge: bool, new: Uuid| {
+        db.refusal("job_requeue_v1", requeue_args(actor, table, job, charge, new)).await
+    };
+    let (table, new) = ("upscaler_jobs", Uuid::new_v4);
+    for (actor, table, state) in
+        [(user, table, "PT403"), (admin, "jobs", "PT400"), (admin, "veste_ai_jobs", "PT404")]
+    {
+        assert_eq!(refused(actor, table, false, new()).await.state, state);
+    }
     let other = db.order(user, UPSCALER, 1).await;
-    assert_eq!(
-        refused(requeue(admin, "upscaler_jobs", job, false, new())).await.message,
-        "active_job_exists"
-    );
+    assert_eq!(refused(admin, table, false, new()).await.message, "active_job_exists");
     db.cancel(user, other).await.unwrap();
     db.adjust("consume", user, 1, "spent").await;
-    let error = refused(requeue(admin, "upscaler_jobs", job, true, new())).await;
-    assert_eq!(
-        (error.state.as_str(), &error.detail),
-        ("PT402", &json!({ "balance": 59, "required": 60 }))
-    );
-    let error = refused(requeue(admin, "upscaler_jobs", job, false, other)).await;
+    let error = refused(admin, table, true, new()).await;
+    assert_eq!(error.state, "PT402");
+    assert_eq!(error.detail, json!({ "balance": 59, "required": 60 }));
+    let error = refused(admin, table, false, other).await;
     assert_eq!(error.message, "idempotency_conflict", "the new id is taken");
     db.assert_healthy().await;
 }
@@ -316,34 +285,31 @@ async fn a_requeue_is_refused_for_a_reason() {
 async fn a_user_cancels_at_most_a_thousand_requests_ahead() {
     let db = Database::open().await;
     let (user, other) = (db.user(1000).await, db.user(60).await);
-    let leave = |user: Uuid, session: &str, ids: &[Uuid]| {
-        json!({ "p_user_id": user,
-        "p_session_id": session, "p_job_ids": ids })
-    };
-    let kept = format!("select count(*) from cancelled_requests where user_id = '{user}'");
+    let kept = format!("cancelled_requests where user_id = '{user}'");
     let ids: Vec<Uuid> = (0..1000).map(|_| Uuid::new_v4()).collect();
     for ids in ids.chunks(100) {
-        db.call("session_cancel_v1", leave(user, "s", ids)).await;
+        db.cancel_session(user, "s", ids).await;
     }
-    assert_eq!(db.int(&kept).await, 1000);
-    let error = db.refusal("session_cancel_v1", leave(user, "s", &[Uuid::new_v4()])).await;
+    assert_eq!(db.count(&kept).await, 1000);
+    let one_more = session_args(user, "s", &[Uuid::new_v4()]);
+    let error = db.refusal("session_cancel_v1", one_more).await;
     assert_eq!(error.reason(), ("PT429", "rate_limited"));
     let after = error.detail["retry_after"].as_i64().unwrap();
     assert!((86_300..=86_400).contains(&after), "until the first of them goes: {after}");
     // What is known already needs no room; what waits is cancelled for all that, and for good.
-    assert!(db.call("session_cancel_v1", leave(user, "s", &ids[..100])).await.is_empty());
+    assert!(db.cancel_session(user, "s", &ids[..100]).await.is_empty());
     let (one, two) = (db.order(user, UPSCALER, 1).await, db.order(user, UPSCALER, 1).await);
     db.cancel(user, one).await.unwrap();
-    assert_eq!(db.call("session_cancel_v1", leave(user, "session", &[two])).await.len(), 1);
+    assert_eq!(db.cancel_session(user, "session", &[two]).await.len(), 1);
     for job in [one, two] {
         assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "cancelled");
     }
-    assert_eq!(db.int(&kept).await, 1000);
+    assert_eq!(db.count(&kept).await, 1000);
     // Others have a list of their own, and a day later there is room again.
-    db.call("session_cancel_v1", leave(other, "s", &[Uuid::new_v4()])).await;
+    db.cancel_session(other, "s", &[Uuid::new_v4()]).await;
     db.exec("update cancelled_requests set at = at - interval '25 hours'").await;
-    db.call("session_cancel_v1", leave(user, "s", &[ids[0], Uuid::new_v4()])).await;
-    assert_eq!(db.int(&kept).await, 2, "what is kept no longer has made room");
+    db.cancel_session(user, "s", &[ids[0], Uuid::new_v4()]).await;
+    assert_eq!(db.count(&kept).await, 2, "what is kept no longer has made room");
     assert_eq!(db.enqueue(user, ids[0], UPSCALER, 1).await.unwrap_err().message, "already_final");
     assert_eq!(
         db.enqueue(user, ids[1], UPSCALER, 1).await.unwrap()["status"],

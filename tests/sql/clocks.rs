@@ -39,7 +39,7 @@ enum StaleState {
 
 use StaleState::*;
 
-/// (state, the ages in seconds at which it is left alone and closed, status, code, credits returned)
+/// (state, ages in seconds at which it is left alone and closed, status, code, credits returned)
 type DeadlineCase = (StaleState, i64, i64, &'static str, Option<&'static str>, i64);
 
 const TABLE: &[DeadlineCase] = &[

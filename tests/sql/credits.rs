@@ -5,39 +5,33 @@ use unstuck_tests::Database;
 use unstuck_tests::shop::{CARDS, UPSCALER};
 use uuid::Uuid;
 
-fn grant(user: Value, amount: Value, key: Value) -> Value {
+/// The arguments of `credit_grant_v1`; `()` is null.
+fn grant(user: Option<Uuid>, amount: impl Into<Value>, key: impl Into<Value>) -> Value {
+    let (amount, key): (Value, Value) = (amount.into(), key.into());
     json!({ "p_user_id": user, "p_amount": amount, "p_reason": "bought", "p_idempotency_key": key })
 }
 
 #[tokio::test]
-async fn a_purchase_arrives_once() {
+async fn credit_grant_v1_applies_each_idempotency_key_once() {
     let db = Database::fresh().await;
     let (user, other) = (Uuid::new_v4(), Uuid::new_v4());
-    assert_eq!(
-        db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await,
-        json!({ "balance": 100, "replayed": false })
-    );
-    assert_eq!(
-        db.ask("credit_grant_v1", grant(json!(user), json!(100), json!("k1"))).await,
-        json!({ "balance": 100, "replayed": true })
-    );
-    assert_eq!(
-        db.ask("credit_grant_v1", grant(json!(user), json!(5), json!("k2"))).await["balance"],
-        105
-    );
-    for args in
-        [grant(json!(user), json!(99), json!("k1")), grant(json!(other), json!(100), json!("k1"))]
+    for (amount, key, balance, replayed) in
+        [(100, "k1", 100, false), (100, "k1", 100, true), (5, "k2", 105, false)]
     {
+        let granted = db.ask("credit_grant_v1", grant(Some(user), amount, key)).await;
+        assert_eq!(granted, json!({ "balance": balance, "replayed": replayed }), "{key}");
+    }
+    for args in [grant(Some(user), 99, "k1"), grant(Some(other), 100, "k1")] {
         let error = db.refusal("credit_grant_v1", args).await;
         assert_eq!(error.reason(), ("PT409", "idempotency_conflict"));
     }
     for args in [
-        grant(json!(null), json!(1), json!("k")),
-        grant(json!(user), json!(0), json!("k")),
-        grant(json!(user), json!(-1), json!("k")),
-        grant(json!(user), json!(null), json!("k")),
-        grant(json!(user), json!(1), json!("")),
-        grant(json!(user), json!(1), json!(null)),
+        grant(None, 1, "k"),
+        grant(Some(user), 0, "k"),
+        grant(Some(user), -1, "k"),
+        grant(Some(user), (), "k"),
+        grant(Some(user), 1, ""),
+        grant(Some(user), 1, ()),
     ] {
         assert_eq!(db.refusal("credit_grant_v1", args).await.state, "PT400");
     }
@@ -46,24 +40,21 @@ async fn a_purchase_arrives_once() {
 }
 
 #[tokio::test]
-async fn amounts_are_large_and_bounded() {
+async fn amounts_beyond_32_bits_are_exact_and_a_trillion_is_the_most() {
     let db = Database::open().await;
     let (user, most) = (Uuid::new_v4(), 1_000_000_000_000_i64);
-    let first = db.ask("credit_grant_v1", grant(json!(user), json!(most), json!("k1"))).await;
+    let first = db.ask("credit_grant_v1", grant(Some(user), most, "k1")).await;
     assert_eq!(first["balance"], most);
     assert_eq!(
-        db.refusal("credit_grant_v1", grant(json!(user), json!(most + 1), json!("k2"))).await.state,
+        db.refusal("credit_grant_v1", grant(Some(user), most + 1, "k2")).await.state,
         "PT400"
     );
-    let args =
-        |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
     let refused =
         json!({ "success": false, "new_balance": null, "error_message": "Amount is too large" });
-    assert_eq!(db.ask("refund_upscaler_credits", args(most + 1)).await, refused);
-    assert_eq!(db.ask("refund_upscaler_credits", args(most)).await["new_balance"], 2 * most);
+    assert_eq!(db.adjust("refund", user, most + 1, "old code").await, refused);
+    assert_eq!(db.adjust("refund", user, most, "old code").await["new_balance"], 2 * most);
     // What no 32 bits hold is charged, returned and counted all the same.
-    db.exec(&format!("update tools set credit_cost = {} where tool = '{UPSCALER}'", most / 4))
-        .await;
+    db.set_tool(UPSCALER, &format!("credit_cost = {}", most / 4)).await;
     let job = db.order(user, UPSCALER, 1).await;
     assert_eq!(db.balance(user).await, 2 * most - most / 4);
     db.age(job, "1 hour").await;
@@ -75,35 +66,25 @@ async fn amounts_are_large_and_bounded() {
 }
 
 #[tokio::test]
-async fn legacy_adjustments_never_go_below_zero() {
+async fn adjustments_of_older_code_never_take_a_balance_below_zero() {
     let db = Database::fresh().await;
     let user = Uuid::new_v4();
-    let args =
-        |amount: i64| json!({ "_user_id": user, "_amount": amount, "_description": "old code" });
-    let refused = |balance: i64, why: &str| {
-        json!({ "success": false, "new_balance": balance,
-        "error_message": why })
-    };
-    assert_eq!(
-        db.ask("consume_upscaler_credits", args(1)).await,
-        refused(0, "Insufficient credits")
-    );
-    assert_eq!(
-        db.ask("refund_upscaler_credits", args(30)).await,
-        json!({ "success": true, "new_balance": 30, "error_message": null })
-    );
-    assert_eq!(db.ask("consume_upscaler_credits", args(20)).await["new_balance"], 10);
-    assert_eq!(
-        db.ask("consume_upscaler_credits", args(11)).await,
-        refused(10, "Insufficient credits")
-    );
-    for function in ["refund_upscaler_credits", "consume_upscaler_credits"] {
+    let refused = Some("Insufficient credits");
+    for (function, amount, balance, error) in [
+        ("consume", 1, 0, refused),
+        ("refund", 30, 30, None),
+        ("consume", 20, 10, None),
+        ("consume", 11, 10, refused),
+    ] {
+        let expected =
+            json!({ "success": error.is_none(), "new_balance": balance, "error_message": error });
+        let answer = db.adjust(function, user, amount, "old code").await;
+        assert_eq!(answer, expected, "{function} {amount}");
+    }
+    for function in ["refund", "consume"] {
         for amount in [0, -5] {
-            assert_eq!(
-                db.ask(function, args(amount)).await["success"],
-                false,
-                "{function} {amount}"
-            );
+            let answer = db.adjust(function, user, amount, "old code").await;
+            assert_eq!(answer["success"], false, "{function} {amount}");
         }
     }
     assert_eq!(db.balance(user).await, 10);
@@ -111,7 +92,7 @@ async fn legacy_adjustments_never_go_below_zero() {
 }
 
 #[tokio::test]
-async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
+async fn an_adjustment_beside_a_jobs_own_refund_is_a_violation_until_settled() {
     let db = Database::fresh().await;
     let (user, job) = db.upscale().await;
     db.cancel(user, job).await.unwrap();
@@ -128,7 +109,7 @@ async fn an_adjustment_beside_a_jobs_own_refund_is_shown() {
 }
 
 #[tokio::test]
-async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
+async fn each_adjustment_beside_a_refund_is_one_violation_whatever_its_amount() {
     let db = Database::open().await;
     let user = db.user(1000).await;
     // Two of three cards fail; older code returns the price of the whole job, or of both.
@@ -166,7 +147,7 @@ async fn an_adjustment_is_shown_whatever_its_amount_and_once() {
 }
 
 #[tokio::test]
-async fn a_ledger_goes_whole_or_not_at_all() {
+async fn entries_are_deleted_only_together_with_all_of_their_user() {
     let db = Database::fresh().await;
     let (user, other) = (db.user(100).await, db.user(40).await);
     let job = db.order(user, UPSCALER, 1).await;
@@ -191,7 +172,7 @@ async fn a_ledger_goes_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn entries_by_hand_are_an_offence_only_where_they_break_a_rule() {
+async fn an_entry_by_hand_is_a_violation_only_where_it_breaks_an_invariant() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let entry = |rest: &str| {
@@ -251,7 +232,7 @@ async fn the_ledger_is_append_only_and_keeps_its_signs() {
 }
 
 #[tokio::test]
-async fn roles_are_read_from_the_table() {
+async fn has_role_reads_the_table_user_roles() {
     let db = Database::fresh().await;
     let (user, admin) = (Uuid::new_v4(), db.admin().await);
     let has = async |user: Uuid, role: &str| {

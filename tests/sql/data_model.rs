@@ -26,8 +26,7 @@ fn section<'a>(page: &'a str, heading: &str) -> &'a str {
 }
 
 async fn names(db: &Database, sql: &str) -> BTreeSet<String> {
-    let rows = db.rows(sql).await;
-    rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    db.texts(sql).await.into_iter().collect()
 }
 
 async fn relations(db: &Database, kind: char) -> BTreeSet<String> {

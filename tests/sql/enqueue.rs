@@ -1,22 +1,19 @@
 //! From a request to a paid, queued job, or to nothing at all.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use unstuck_tests::Database;
 use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, VIDEO, enqueue_args};
 use uuid::Uuid;
 
 #[tokio::test]
-async fn takes_the_price_once_and_queues_the_job() {
+async fn an_order_takes_the_price_once_and_queues_the_job() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let job = Uuid::new_v4();
     let answer = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!(answer["job_id"], json!(job));
-    assert_eq!(answer["status"], "queued");
-    assert_eq!(answer["replayed"], false);
-    assert_eq!(answer["credits_charged"], 60);
-    assert_eq!(answer["balance"], 40);
+    assert_has!(answer, { "job_id": job, "status": "queued", "replayed": false });
+    assert_has!(answer, { "credits_charged": 60, "balance": 40 });
     assert_eq!(db.entries(job).await, [-60]);
     let step = db.step(job, 1).await;
     assert_has!(step, { "status": "queued", "share": 60, "run": 0 });
@@ -28,9 +25,7 @@ async fn a_repeated_request_changes_nothing() {
     let db = Database::fresh().await;
     let (user, job) = db.ordered(100, UPSCALER, 1).await;
     let again = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
-    assert_eq!(again["replayed"], true);
-    assert_eq!(again["status"], "queued");
-    assert_eq!(again["position"], 1);
+    assert_has!(again, { "replayed": true, "status": "queued", "position": 1 });
     assert!(again["eta_seconds"].as_i64().unwrap() > 0);
     assert_eq!(db.balance(user).await, 40);
 
@@ -38,7 +33,7 @@ async fn a_repeated_request_changes_nothing() {
     let after = db.enqueue(user, job, UPSCALER, 1).await.unwrap();
     assert_has!(after, { "replayed": true, "status": "cancelled", "credits_refunded": 60 });
     assert_eq!(db.balance(user).await, 100);
-    assert_eq!(db.count("unstuck.jobs").await, 1);
+    assert_eq!(db.count("jobs").await, 1);
     db.assert_healthy().await;
 }
 
@@ -49,64 +44,44 @@ async fn every_refusal_leaves_nothing_behind() {
     let job = db.order(user, UPSCALER, 1).await;
     let poor = db.user(59).await;
     db.set_tool(VIDEO, "enabled = false").await;
-    let before = db
-        .row(
-            "select (select count(*) from jobs) as jobs, (select count(*)
-        from credit_entries) as entries",
-        )
-        .await;
+    let stored = "select (select count(*) from jobs) as jobs,
+        (select count(*) from credit_entries) as entries";
+    let before = db.row(stored).await;
     let new = Uuid::new_v4;
-    let with = |mut args: serde_json::Value, name: &str, value: serde_json::Value| {
+    let bad = |name: &str, value: Value| {
+        let mut args = enqueue_args(other, new(), UPSCALER, 1);
         args[name] = value;
-        args
+        (args, "PT400", "bad_request", json!({}))
     };
-    let fine = || enqueue_args(other, new(), UPSCALER, 1);
+    let mut changed = enqueue_args(user, job, UPSCALER, 1);
+    changed["p_request_hash"] = json!("else");
+    let active = json!({ "activeJobId": job, "activeTool": UPSCALER, "activeStatus": "queued" });
+    let money = json!({ "balance": 59, "required": 60 });
     let cases = [
-        (with(fine(), "p_tool", json!("no-such-tool")), "PT400", "bad_request", json!({})),
-        (with(fine(), "p_steps", json!([])), "PT400", "bad_request", json!({})),
-        (with(fine(), "p_steps", json!({ "url": "x" })), "PT400", "bad_request", json!({})),
-        (with(fine(), "p_steps", json!(null)), "PT400", "bad_request", json!({})),
-        (with(fine(), "p_user_id", json!(null)), "PT400", "bad_request", json!({})),
-        (with(fine(), "p_job_id", json!(null)), "PT400", "bad_request", json!({})),
-        (with(fine(), "p_request_hash", json!("")), "PT400", "bad_request", json!({})),
+        bad("p_tool", json!("no-such-tool")),
+        bad("p_steps", json!([])),
+        bad("p_steps", json!({ "url": "x" })),
+        bad("p_steps", json!(null)),
+        bad("p_user_id", json!(null)),
+        bad("p_job_id", json!(null)),
+        bad("p_request_hash", json!("")),
         (enqueue_args(other, new(), VIDEO, 1), "PT503", "tool_disabled", json!({})),
         (enqueue_args(other, job, UPSCALER, 1), "PT409", "idempotency_conflict", json!({})),
-        (
-            with(enqueue_args(user, job, UPSCALER, 1), "p_request_hash", json!("else")),
-            "PT409",
-            "idempotency_conflict",
-            json!({}),
-        ),
-        (
-            enqueue_args(user, new(), UPSCALER, 1),
-            "PT409",
-            "active_job_exists",
-            json!({ "activeJobId": job, "activeTool": UPSCALER, "activeStatus": "queued" }),
-        ),
-        (
-            enqueue_args(poor, new(), UPSCALER, 1),
-            "PT402",
-            "insufficient_credits",
-            json!({ "balance": 59, "required": 60 }),
-        ),
+        (changed, "PT409", "idempotency_conflict", json!({})),
+        (enqueue_args(user, new(), UPSCALER, 1), "PT409", "active_job_exists", active),
+        (enqueue_args(poor, new(), UPSCALER, 1), "PT402", "insufficient_credits", money),
     ];
     for (args, state, message, detail) in cases {
         let error = db.refusal("job_enqueue_v1", args).await;
         assert_eq!(error.reason(), (state, message));
         assert_eq!(error.detail, detail);
     }
-    let after = db
-        .row(
-            "select (select count(*) from jobs) as jobs, (select count(*)
-        from credit_entries) as entries",
-        )
-        .await;
-    assert_eq!(before, after);
+    assert_eq!(db.row(stored).await, before);
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn the_same_id_works_after_a_top_up() {
+async fn a_refused_id_may_be_ordered_after_a_purchase() {
     let db = Database::fresh().await;
     let user = db.user(10).await;
     let job = Uuid::new_v4();
@@ -120,7 +95,7 @@ async fn the_same_id_works_after_a_top_up() {
 }
 
 #[tokio::test]
-async fn one_live_job_per_user_over_the_whole_group() {
+async fn a_user_has_one_live_job_over_all_tools_of_an_exclusive_group() {
     let db = Database::fresh().await;
     db.exec("update tools set enabled = true").await;
     let (user, job) = db.ordered(1000, VIDEO, 1).await;
@@ -136,7 +111,7 @@ async fn one_live_job_per_user_over_the_whole_group() {
 }
 
 #[tokio::test]
-async fn what_a_user_cancelled_before_it_arrived_never_runs() {
+async fn a_request_that_its_user_cancelled_before_it_arrived_never_runs() {
     let db = Database::fresh().await;
     let user = db.user(100).await;
     let job = Uuid::new_v4();
@@ -154,7 +129,7 @@ async fn what_a_user_cancelled_before_it_arrived_never_runs() {
 }
 
 #[tokio::test]
-async fn a_measured_wait_beyond_the_patience_is_refused() {
+async fn an_order_that_would_wait_longer_than_its_tools_deadline_is_refused() {
     let db = Database::fresh().await;
     let (first, second, third) = (db.user(60).await, db.user(60).await, db.user(60).await);
     let job = db.order(first, UPSCALER, 1).await;
@@ -223,9 +198,5 @@ async fn a_step_price_is_taken_for_each_step() {
     let db = Database::open().await;
     let (_, job) = db.ordered(1000, TRY_ON, 5).await;
     assert_eq!(db.entries(job).await, [-200]);
-    let statuses = db
-        .rows(&format!("select status from job_steps where job_id = '{job}' order by step"))
-        .await;
-    let statuses: Vec<&str> = statuses.iter().filter_map(|row| row["status"].as_str()).collect();
-    assert_eq!(statuses, ["queued", "blocked", "blocked", "blocked", "blocked"]);
+    assert_eq!(db.step_statuses(job).await, ["queued", "blocked", "blocked", "blocked", "blocked"]);
 }

@@ -23,12 +23,21 @@ async fn stale_ones(db: &Session, limit: i64) -> Vec<Value> {
     db.call("generations_stale_v1", json!({ "p_limit": limit })).await
 }
 
-fn retry_of(job: Uuid, tool: &str, user: Option<Uuid>) -> Value {
+fn retry_args(job: Uuid, tool: &str, user: Option<Uuid>) -> Value {
     json!({ "p_job_id": job, "p_tool": tool, "p_user_id": user })
 }
 
+async fn retry(db: &Session, job: Uuid, user: Option<Uuid>) -> Value {
+    db.ask("generation_retry_v1", retry_args(job, WEBSITE, user)).await
+}
+
+/// The message that a retry is refused with.
+async fn refused(db: &Session, job: Uuid, tool: &str, user: Option<Uuid>) -> String {
+    db.refusal("generation_retry_v1", retry_args(job, tool, user)).await.message
+}
+
 #[tokio::test]
-async fn a_stale_one_is_reserved_once_and_a_failed_call_puts_it_back() {
+async fn generations_stale_v1_reserves_a_website_once_and_generation_put_back_v1_releases_it() {
     let db = Database::fresh().await;
     let job = stale(&db, db.user(50).await).await;
     let found = stale_ones(&db, 10).await;
@@ -44,7 +53,7 @@ async fn a_stale_one_is_reserved_once_and_a_failed_call_puts_it_back() {
 }
 
 #[tokio::test]
-async fn only_so_many_are_given_out_and_the_rest_is_counted() {
+async fn generations_stale_v1_counts_the_websites_beyond_its_limit() {
     let db = Database::fresh().await;
     let user = db.user(500).await;
     for _ in 0..3 {
@@ -56,22 +65,20 @@ async fn only_so_many_are_given_out_and_the_rest_is_counted() {
 }
 
 #[tokio::test]
-async fn two_retries_free_then_failed_and_refunded_once() {
+async fn a_website_is_retried_twice_then_failed_and_refunded_once() {
     let db = Database::fresh().await;
     let user = db.user(50).await;
     let job = stale(&db, user).await;
     for number in 1..=2 {
-        let retried = db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+        let retried = retry(&db, job, None).await;
         assert_has!(retried, { "outcome": "retried", "retries": number });
         assert_has!(retried, { "user_id": user, "balance": 0 });
-        let refused = db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
-        assert_eq!(refused.message, "in_progress", "the second of two");
+        assert_eq!(refused(&db, job, WEBSITE, None).await, "in_progress", "the second of two");
         assert!(stale_ones(&db, 10).await.is_empty(), "no longer stale");
         let attempt = db.claim_one("llm").await;
         assert_eq!(attempt.run, number + 1);
-        let note =
-            db.row(&format!("select admin_note from generation_history where id = '{job}'")).await;
-        assert_eq!(note["admin_note"], format!("retry:{number}"));
+        let note = format!("select admin_note from generation_history where id = '{job}'");
+        assert_eq!(db.value(&note).await, format!("retry:{number}"));
         lease_is_over(&db, job).await;
     }
     let found = stale_ones(&db, 10).await;
@@ -80,62 +87,45 @@ async fn two_retries_free_then_failed_and_refunded_once() {
     assert_eq!(db.balance(user).await, 50);
     assert_eq!(db.step(job, 1).await["attempts"], 3);
     assert!(stale_ones(&db, 10).await.is_empty());
-    assert_eq!(
-        db.refusal("generation_retry_v1", retry_of(job, WEBSITE, None)).await.message,
-        "already_final"
-    );
+    assert_eq!(refused(&db, job, WEBSITE, None).await, "already_final");
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn a_retry_of_one_without_attempts_closes_it() {
+async fn a_retry_of_a_website_without_attempts_left_closes_it() {
     let db = Database::fresh().await;
     let user = db.user(50).await;
     let job = stale(&db, user).await;
     db.exec("update job_steps set attempts = 3").await;
-    let closed = db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await;
+    let closed = retry(&db, job, Some(user)).await;
     assert_has!(closed, { "outcome": "closed", "status": "failed", "refunded": 50 });
     assert_eq!(closed["balance"], 50);
     db.assert_failed(job, "TIMEOUT", 50).await;
 }
 
 #[tokio::test]
-async fn what_lives_is_final_or_is_anothers_is_not_retried() {
+async fn a_website_that_lives_is_final_or_is_another_users_is_not_retried() {
     let db = Database::fresh().await;
     let (user, other) = (db.user(200).await, db.user(50).await);
     let queued = db.order(user, WEBSITE, 1).await;
-    assert_eq!(
-        db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message,
-        "in_progress"
-    );
+    assert_eq!(refused(&db, queued, WEBSITE, Some(user)).await, "in_progress");
     let attempt = db.claim_one("llm").await;
-    assert_eq!(
-        db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, Some(user))).await.message,
-        "in_progress"
-    );
+    assert_eq!(refused(&db, queued, WEBSITE, Some(user)).await, "in_progress");
     assert!(stale_ones(&db, 10).await.is_empty());
     db.complete(attempt).await;
     for caller in [Some(user), None] {
-        let refused = db.refusal("generation_retry_v1", retry_of(queued, WEBSITE, caller)).await;
-        assert_eq!(refused.message, "already_final");
+        assert_eq!(refused(&db, queued, WEBSITE, caller).await, "already_final");
     }
-    let job = stale(&db, user).await;
-    for (tool, caller) in [
-        (WEBSITE, Some(other)),
-        ("generate-php-website", Some(user)),
-        ("generate-php-website", None),
+    let (job, php) = (stale(&db, user).await, "generate-php-website");
+    for (job, tool, caller) in [
+        (job, WEBSITE, Some(other)),
+        (job, php, Some(user)),
+        (job, php, None),
+        (Uuid::new_v4(), WEBSITE, None),
     ] {
-        let refused = db.refusal("generation_retry_v1", retry_of(job, tool, caller)).await;
-        assert_eq!(refused.message, "not_found", "{tool}");
+        assert_eq!(refused(&db, job, tool, caller).await, "not_found", "{tool} {caller:?}");
     }
-    assert_eq!(
-        db.refusal("generation_retry_v1", retry_of(Uuid::new_v4(), WEBSITE, None)).await.message,
-        "not_found"
-    );
-    assert_eq!(
-        db.ask("generation_retry_v1", retry_of(job, WEBSITE, Some(user))).await["outcome"],
-        "retried"
-    );
+    assert_eq!(retry(&db, job, Some(user)).await["outcome"], "retried");
 }
 
 #[tokio::test]
@@ -144,7 +134,7 @@ async fn a_late_first_attempt_changes_nothing() {
     let job = db.order(db.user(50).await, WEBSITE, 1).await;
     let first = db.claim_one("llm").await;
     lease_is_over(&db, job).await;
-    db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+    retry(&db, job, None).await;
     assert_eq!(db.complete(first).await["outcome"], "stale", "before the second begins");
     let second = db.claim_one("llm").await;
     assert_eq!(db.complete(first).await["outcome"], "stale", "while it runs");
@@ -159,24 +149,20 @@ async fn a_late_first_attempt_changes_nothing() {
 #[tokio::test]
 async fn a_retry_takes_its_input_from_the_record() {
     let db = Database::fresh().await;
-    let (user, job) = (db.user(50).await, Uuid::new_v4());
-    db.exec(&format!(
-        "insert into jobs (id, tool, user_id, status, input, started_at)
-         values ('{job}', '{WEBSITE}', '{user}', 'running', '{{\"prompt\": \"a shop\"}}',
-         clock_timestamp() - interval '11 minutes');
-         insert into job_steps (job_id, step, status) values ('{job}', 1, 'running');
-         insert into credit_entries (user_id, job_id, kind, amount)
-         values ('{user}', '{job}', 'debit', -50)"
-    ))
-    .await;
+    let user = db.user(50).await;
+    let started = "clock_timestamp() - interval '11 minutes'";
+    let columns = [("input", "'{\"prompt\": \"a shop\"}'"), ("started_at", started)];
+    let job = db.insert_job(user, WEBSITE, "running", &columns).await;
+    db.insert_step(job, 1, "running", &[]).await;
+    db.insert_entry(user, Some(job), "debit", -50).await;
     assert_eq!(stale_ones(&db, 10).await[0]["action"], "retry");
-    db.ask("generation_retry_v1", retry_of(job, WEBSITE, None)).await;
+    retry(&db, job, None).await;
     let claimed = db.call("step_claim_v1", json!({ "p_provider": "llm", "p_limit": 1 })).await;
     assert_eq!(claimed[0]["input"], json!({ "prompt": "a shop" }));
 }
 
 #[tokio::test]
-async fn its_owner_sees_where_the_files_lie_once_it_is_completed() {
+async fn the_owner_reads_the_address_of_the_files_once_the_website_is_completed() {
     let db = Database::fresh().await;
     let (user, other) = (db.user(50).await, db.user(0).await);
     let job = db.order(user, WEBSITE, 1).await;

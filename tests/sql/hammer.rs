@@ -27,7 +27,7 @@ async fn a_balance_for_twenty_jobs_buys_twenty() {
         assert_eq!(refused.detail, json!({ "balance": 59, "required": 60 }));
     }
     assert_eq!(db.balance(user).await, 59);
-    assert_eq!(db.count("unstuck.jobs").await, 20);
+    assert_eq!(db.count("jobs").await, 20);
     db.assert_healthy().await;
 }
 
@@ -116,7 +116,7 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
         let mut number = 0;
         while !over.load(Ordering::Relaxed) {
             // Never so many that the queue's length is what is measured.
-            if orderer.count("unstuck.job_steps where status = 'queued'").await < 40 {
+            if orderer.count("job_steps where status = 'queued'").await < 40 {
                 let user = users[number % users.len()];
                 let answer = orderer.enqueue(user, Uuid::new_v4(), UPSCALER, 1).await.unwrap();
                 if number.is_multiple_of(13) {
@@ -152,7 +152,7 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
     db.assert_healthy().await;
 
     // Nothing is idle while work waits: whoever asks now gets every slot that is free.
-    while db.count("unstuck.job_steps where status = 'queued'").await < limit {
+    while db.count("job_steps where status = 'queued'").await < limit {
         db.order(users[0], UPSCALER, 1).await;
     }
     let working = db.int(&live).await;
@@ -200,7 +200,7 @@ async fn workers_that_ask_after_each_finish_drain_the_queue() {
     tokio::time::timeout(Duration::from_secs(120), futures::future::join_all(drain))
         .await
         .expect("the queue drains");
-    assert_eq!(db.count("unstuck.jobs where status <> 'completed'").await, 0);
+    assert_eq!(db.count("jobs where status <> 'completed'").await, 0);
     db.assert_healthy().await;
 }
 
@@ -251,11 +251,8 @@ async fn sweeps_from_every_side_close_each_job_once() {
     });
     let closed: i64 = futures::future::join_all(sweeps).await.into_iter().sum();
     assert_eq!(closed, 1000);
-    assert_eq!(
-        db.count("unstuck.jobs where status = 'failed' and credits_refunded = 60").await,
-        1000
-    );
-    assert_eq!(db.count("unstuck.credit_accounts where balance <> 100000").await, 0);
+    assert_eq!(db.count("jobs where status = 'failed' and credits_refunded = 60").await, 1000);
+    assert_eq!(db.count("credit_accounts where balance <> 100000").await, 0);
     db.assert_healthy().await;
 }
 

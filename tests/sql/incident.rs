@@ -23,46 +23,38 @@ const TOOLS: &[(&str, &str, i64)] = &[
 ];
 
 struct Incident {
-    jobs: Vec<Uuid>,
-    /// What each user gets back.
-    owed: BTreeMap<Uuid, i64>,
+    /// What comes back in all.
+    owed: i64,
+    /// The balance of each user afterwards.
+    expected: BTreeMap<Uuid, i64>,
 }
 
 async fn incident(db: &Session) -> Incident {
     let users: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
-    let mut incident =
-        Incident { jobs: Vec::new(), owed: users.iter().map(|user| (*user, 0)).collect() };
+    let (mut jobs, mut owed) = (Vec::new(), BTreeMap::<Uuid, i64>::new());
     for number in 0..72 {
         let (tool, provider, price) = TOOLS[number % TOOLS.len()];
-        let (job, user) = (Uuid::new_v4(), users[number % users.len()]);
+        let user = users[number % users.len()];
         let steps = if tool.contains("banana") { 5 } else { 1 + number % 2 };
         let hours = 2 + number % 100;
-        let started = if number < 33 {
-            "null".to_owned()
-        } else {
-            format!("now() - interval '{hours} hours'")
-        };
+        let ago = format!("now() - interval '{hours} hours'");
         let status = ["running", "starting", "queued"][number % 3];
-        db.exec(&format!(
-            "insert into credit_entries (user_id, kind, amount)
-                values ('{user}', 'grant', 200);
-             insert into jobs (id, tool, user_id, status, credits_charged, total_steps,
-             created_at, started_at)
-             values ('{job}', '{tool}', '{user}', '{status}', {price}, {steps}, now() - interval
-             '{hours} hours', {started})"
-        ))
-        .await;
+        let (price_sql, steps_sql) = (price.to_string(), steps.to_string());
+        let columns = [
+            ("credits_charged", &*price_sql),
+            ("total_steps", &steps_sql),
+            ("created_at", &ago),
+            ("started_at", if number < 33 { "null" } else { &ago }),
+        ];
+        db.insert_entry(user, None, "grant", 200).await;
+        let job = db.insert_job(user, tool, status, &columns).await;
         if price > 0 {
-            db.exec(&format!(
-                "insert into credit_entries (user_id, job_id, kind, amount)
-                values ('{user}', '{job}', 'debit', -{price})"
-            ))
-            .await;
+            db.insert_entry(user, Some(job), "debit", -price).await;
         }
         // Some rows have no steps; the others' are as far as the job says, one of the cards
         // delivered long ago.
         if number % 4 != 0 {
-            for step in 1..=steps {
+            for step in 1..=steps as i64 {
                 let delivered = tool.contains("banana") && step == 1;
                 let status = if delivered {
                     "completed"
@@ -71,77 +63,73 @@ async fn incident(db: &Session) -> Incident {
                 } else {
                     status
                 };
-                db.exec(&format!(
-                    "insert into job_steps (job_id, step, status, provider,
-                        provider_task_id, sent_at)
-                     values ('{job}', {step}, '{status}', '{provider}', 'task-{number}-{step}',
-                     now() - interval '{hours} hours')"
-                ))
-                .await;
+                let task = format!("'task-{number}-{step}'");
+                let provider = format!("'{provider}'");
+                let sent =
+                    [("provider", &*provider), ("provider_task_id", &task), ("sent_at", &ago)];
+                db.insert_step(job, step, status, &sent).await;
             }
         }
         let kept = if tool.contains("banana") && number % 4 != 0 { price / 5 } else { 0 };
-        *incident.owed.get_mut(&user).unwrap() += price - kept;
-        incident.jobs.push(job);
+        *owed.entry(user).or_default() += price - kept;
+        jobs.push(job);
     }
-    let without_start = db.count("unstuck.jobs where started_at is null").await;
-    assert_eq!((incident.jobs.len(), without_start), (72, 33));
-    incident
+    let without_start = db.count("jobs where started_at is null").await;
+    assert_eq!((jobs.len(), without_start), (72, 33));
+    let mut expected = BTreeMap::new();
+    for (user, owed) in &owed {
+        expected.insert(*user, db.balance(*user).await + owed);
+    }
+    Incident { owed: owed.values().sum(), expected }
 }
 
-async fn balances(db: &Session, incident: &Incident) -> BTreeMap<Uuid, i64> {
-    let mut balances = BTreeMap::new();
-    for user in incident.owed.keys() {
-        balances.insert(*user, db.balance(*user).await);
+impl Incident {
+    /// Each user has exactly what the ledger owed at the beginning.
+    async fn assert_returned(&self, db: &Session) {
+        for (user, expected) in &self.expected {
+            assert_eq!(db.balance(*user).await, *expected, "{user}");
+        }
     }
-    balances
-}
-
-fn in_credit(before: &BTreeMap<Uuid, i64>, incident: &Incident) -> BTreeMap<Uuid, i64> {
-    before.iter().map(|(user, balance)| (*user, balance + incident.owed[user])).collect()
 }
 
 #[tokio::test]
 async fn one_sweep_closes_all_and_returns_exactly() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
-    let before = balances(&db, &incident).await;
     let swept = db.sweep().await;
     assert_has!(swept, { "cleaned": 72, "remaining": 0, "requeued": 0 });
-    assert_eq!(swept["refunded_credits"], incident.owed.values().sum::<i64>());
-    assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
+    assert_eq!(swept["refunded_credits"], incident.owed);
+    incident.assert_returned(&db).await;
     assert_eq!(
         db.count(
-            "unstuck.jobs where status not in ('completed', 'failed')
+            "jobs where status not in ('completed', 'failed')
             or completed_at is null"
         )
         .await,
         0
     );
-    assert_eq!(db.count("unstuck.job_steps where completed_at is null").await, 0);
+    assert_eq!(db.count("job_steps where completed_at is null").await, 0);
     db.assert_healthy().await;
 
     let again = db.sweep().await;
     assert_has!(again, { "cleaned": 0, "refunded_credits": 0 });
-    assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
+    incident.assert_returned(&db).await;
 }
 
 #[tokio::test]
-async fn the_healer_without_an_edge_does_the_same() {
+async fn cleanup_all_stale_ai_jobs_alone_closes_and_returns_the_same() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
-    let before = balances(&db, &incident).await;
     let rows = db.call("cleanup_all_stale_ai_jobs", json!({})).await;
     assert_eq!(rows.iter().filter_map(|row| row["cancelled_count"].as_i64()).sum::<i64>(), 72);
-    assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
+    incident.assert_returned(&db).await;
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn small_pages_end_at_the_same_place() {
+async fn sweeps_of_small_pages_close_and_return_the_same() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
-    let before = balances(&db, &incident).await;
     let mut cleaned = 0;
     for _ in 0..11 {
         let sweep = db.begin_sweep().await;
@@ -150,27 +138,32 @@ async fn small_pages_end_at_the_same_place() {
         assert_eq!(swept["remaining"], 72 - cleaned);
     }
     assert_eq!(cleaned, 72);
-    assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
+    incident.assert_returned(&db).await;
     db.assert_healthy().await;
 }
 
-/// A row that says 60 were returned while the ledger has only the debit.
-async fn bad_row(db: &Session, user: Uuid, status: &str, age: &str) -> Uuid {
-    let job = Uuid::new_v4();
-    db.exec(&format!(
-        "insert into credit_entries (user_id, kind, amount) values ('{user}', 'grant', 120);
-         insert into jobs (id, tool, user_id, status, credits_charged, credits_refunded,
-         exclusive_key, created_at)
-         values ('{job}', '{UPSCALER}', '{user}', '{status}', 60, 60, 'runninghub:{user}', now() -
-         interval '{age}');
-         insert into job_steps (job_id, step, status, provider, provider_task_id, share,
-         sent_at)
-         values ('{job}', 1, '{status}', 'runninghub', 'task-{job}', 60, now() - interval '{age}');
-         insert into credit_entries (user_id, job_id, kind, amount)
-         values ('{user}', '{job}', 'debit', -60)"
-    ))
-    .await;
-    job
+/// A job of a new user that says 60 credits were returned, while the ledger has only the debit.
+async fn bad_row(db: &Session, status: &str, age: &str) -> (Uuid, Uuid) {
+    let user = Uuid::new_v4();
+    let (ago, key) = (format!("now() - interval '{age}'"), format!("'runninghub:{user}'"));
+    db.insert_entry(user, None, "grant", 120).await;
+    let columns = [
+        ("credits_charged", "60"),
+        ("credits_refunded", "60"),
+        ("exclusive_key", &*key),
+        ("created_at", &ago),
+    ];
+    let job = db.insert_job(user, UPSCALER, status, &columns).await;
+    let task = format!("'task-{job}'");
+    let columns = [
+        ("provider", "'runninghub'"),
+        ("provider_task_id", &*task),
+        ("share", "60"),
+        ("sent_at", &ago),
+    ];
+    db.insert_step(job, 1, status, &columns).await;
+    db.insert_entry(user, Some(job), "debit", -60).await;
+    (user, job)
 }
 
 #[tokio::test]
@@ -178,12 +171,10 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
     // Older than all the others: it comes first.
-    let user = Uuid::new_v4();
-    let bad = bad_row(&db, user, "running", "1000 hours").await;
-    let before = balances(&db, &incident).await;
+    let (user, bad) = bad_row(&db, "running", "1000 hours").await;
     let swept = db.sweep().await;
     assert_has!(swept, { "cleaned": 72, "remaining": 0 });
-    assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
+    incident.assert_returned(&db).await;
 
     let row = db.job(bad).await;
     assert!(!row["quarantined_at"].is_null(), "{row:#}");
@@ -202,13 +193,13 @@ async fn a_bad_row_is_quarantined_and_stops_nothing() {
     }
     let again = db.sweep().await;
     assert_has!(again, { "cleaned": 0, "refunded_credits": 0 });
-    assert_eq!(db.count("unstuck.job_events where event = 'quarantined'").await, 1);
+    assert_eq!(db.count("job_events where event = 'quarantined'").await, 1);
 
     // Its user is free and may order; an operator's cancel ends it and returns what the ledger
     // shows.
     assert_eq!(db.active(user).await["has_active_job"], false);
     db.order(user, UPSCALER, 1).await;
-    assert_eq!(db.cancel_as_admin(db.admin().await, bad).await.unwrap()["refunded_credits"], 60);
+    assert_eq!(db.cancel_by_admin(bad).await["refunded_credits"], 60);
     db.assert_cancelled(bad, 60).await;
 }
 
@@ -217,7 +208,7 @@ async fn a_bad_row_holds_no_slot_and_is_never_run() {
     let db = Database::fresh().await;
     let mut bad = Vec::new();
     for status in ["running", "running", "starting", "queued"] {
-        bad.push(bad_row(&db, Uuid::new_v4(), status, "30 hours").await);
+        bad.push(bad_row(&db, status, "30 hours").await.1);
     }
     assert_eq!(db.sweep().await["cleaned"], 0);
     let mut good = Vec::new();
@@ -236,10 +227,10 @@ async fn a_bad_row_holds_no_slot_and_is_never_run() {
 }
 
 #[tokio::test]
-async fn pages_of_bad_rows_hide_no_others() {
+async fn a_page_of_bad_rows_hides_no_stale_job() {
     let db = Database::fresh().await;
     for _ in 0..5 {
-        bad_row(&db, Uuid::new_v4(), "queued", "30 hours").await;
+        bad_row(&db, "queued", "30 hours").await;
     }
     let (_, job) = db.upscale().await;
     db.age(job, "11 minutes").await;
@@ -250,7 +241,7 @@ async fn pages_of_bad_rows_hide_no_others() {
 }
 
 #[tokio::test]
-async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
+async fn a_sweep_pages_past_jobs_that_must_wait_and_counts_what_remains() {
     let db = Database::fresh().await;
     // More than a page that the provider may still deliver, all of them older than what is due.
     db.exec(&format!(
@@ -272,29 +263,23 @@ async fn a_sweep_pages_past_what_must_wait_and_says_what_it_left() {
         let swept = db.sweep_page(&sweep, 100).await;
         assert_has!(swept, { "cleaned": cleaned, "remaining": remaining });
     }
-    assert_eq!(db.count("unstuck.jobs where status = 'running'").await, 150);
+    assert_eq!(db.count("jobs where status = 'running'").await, 150);
 }
 
 #[tokio::test]
 async fn a_row_that_fails_for_any_reason_is_quarantined_alone() {
     let db = Database::fresh().await;
     let incident = incident(&db).await;
-    let before = balances(&db, &incident).await;
-    // A balance that no refund fits into any more.
-    let (user, job) = (Uuid::new_v4(), Uuid::new_v4());
-    db.exec(&format!(
-        "insert into credit_entries (user_id, kind, amount)
-            values ('{user}', 'grant', 9223372036854775807);
-         insert into jobs (id, tool, user_id, status, credits_charged, created_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours');
-         insert into credit_entries (user_id, job_id, kind, amount)
-         values ('{user}', '{job}', 'debit', -60);
-         insert into credit_entries (user_id, kind, amount) values ('{user}', 'grant', 60)"
-    ))
-    .await;
+    // A balance so large that no refund fits.
+    let user = Uuid::new_v4();
+    db.insert_entry(user, None, "grant", i64::MAX).await;
+    let columns = [("credits_charged", "60"), ("created_at", "now() - interval '3 hours'")];
+    let job = db.insert_job(user, UPSCALER, "running", &columns).await;
+    db.insert_entry(user, Some(job), "debit", -60).await;
+    db.insert_entry(user, None, "grant", 60).await;
     let swept = db.sweep().await;
     assert_has!(swept, { "cleaned": 72, "remaining": 0 });
-    assert_eq!(balances(&db, &incident).await, in_credit(&before, &incident));
+    incident.assert_returned(&db).await;
     assert!(!db.job(job).await["quarantined_at"].is_null());
     let event = db
         .row(&format!(

@@ -1,18 +1,8 @@
-//! The second schedule for real: Debian's PostgreSQL 15 with pg_cron, where they are installed
-//! (`apt-get install postgresql-15 postgresql-15-cron`). Elsewhere this says that it was not run.
-
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+//! A real pg_cron as the second schedule of the healer.
 
 use unstuck_tests::Session;
-use xtask::postgres::{self, Installed, Options, Postgres};
-
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-const EXTENSION: &str = "/usr/share/postgresql/15/extension/pg_cron.control";
-/// pg_cron 1.4 knows whole minutes only.
-const PATIENCE: Duration = Duration::from_secs(150);
-const POLL: Duration = Duration::from_millis(500);
+use unstuck_tests::pg_cron::{self, PATIENCE, POLL};
+use xtask::postgres;
 
 /// 72 card jobs, 33 of them without `started_at`; every other one has a card that was delivered.
 const STUCK: &str = "
@@ -51,25 +41,9 @@ async fn assert_returned(db: &Session) {
     db.assert_healthy().await;
 }
 
-/// Not printed by the test's own means: those are shown of failed tests only.
-fn not_run(why: &str) {
-    let _ = writeln!(std::io::stderr(), "NOT RUN: pg_cron beside the edge's healer: {why}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twice() {
-    if !Path::new(EXTENSION).exists() || !Path::new(BIN).join("postgres").exists() {
-        return not_run("postgresql-15-cron is not installed here");
-    }
-    let settings = [
-        "shared_preload_libraries=pg_cron",
-        "cron.database_name=postgres",
-        "cron.use_background_workers=on",
-    ];
-    let installed =
-        Installed { bin: PathBuf::from(BIN), settings: settings.map(str::to_owned).to_vec() };
-    let options = Options { installed: Some(installed), ..Options::for_tests().expect("a port") };
-    let server = Postgres::start(options).await.expect("Debian's PostgreSQL 15 starts");
+    let Some(server) = pg_cron::server("pg_cron beside the edge's healer").await else { return };
     let url = server.url("postgres");
     let db = Session::connect(&url).await;
     // The extension is the database's owner's to create; what is installed afterwards finds it.
@@ -95,14 +69,9 @@ async fn pg_cron_alone_heals_the_incident_and_beside_others_returns_nothing_twic
     )
     .await;
     db.exec(STUCK).await;
-    let edge = async || {
-        let session = Session::connect(&url).await;
-        session.sweep().await;
-    };
-    let sql = async || {
-        let session = Session::connect(&url).await;
-        session.exec("select * from unstuck.cleanup_all_stale_ai_jobs()").await;
-    };
+    let edge = async || drop(Session::connect(&url).await.sweep().await);
+    let by_sql = "select * from unstuck.cleanup_all_stale_ai_jobs()";
+    let sql = async || Session::connect(&url).await.exec(by_sql).await;
     tokio::join!(edge(), sql(), edge(), sql());
     while db.int(OPEN).await > 0 {
         edge().await;

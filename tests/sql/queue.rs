@@ -328,7 +328,7 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
     let error = db.enqueue(greedy, Uuid::new_v4(), UPSCALER, 1).await.unwrap_err();
     assert_eq!(error.reason(), ("PT503", "queue_full"));
     assert!(error.detail["retry_after"].as_i64().unwrap() > 3000, "{}", error.detail);
-    assert_eq!((db.balance(greedy).await, db.count("unstuck.credit_entries").await), (60, 2));
+    assert_eq!((db.balance(greedy).await, db.count("credit_entries").await), (60, 2));
     let late = db.order(other, UPSCALER, 1).await;
     assert!(places(&db).await.iter().any(|place| place.job == late && place.eta <= 120));
     db.assert_healthy().await;

@@ -2,9 +2,9 @@
 //! read heals.
 
 use serde_json::{Value, json};
+use unstuck_tests::Database;
 use unstuck_tests::assert_has;
 use unstuck_tests::shop::{CARDS, StepRun, TRY_ON, UPSCALER, id};
-use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
 const PROVIDER: &str = "runninghub";
@@ -54,7 +54,7 @@ async fn reading_an_overdue_job_heals_it() {
 }
 
 #[tokio::test]
-async fn a_heal_touches_nobody_else() {
+async fn user_heal_v1_touches_no_other_users_job() {
     let db = Database::fresh().await;
     let (user, other) = (db.user(60).await, db.user(60).await);
     let (mine, theirs) = (db.order(user, UPSCALER, 1).await, db.order(other, UPSCALER, 1).await);
@@ -75,7 +75,7 @@ async fn a_heal_touches_nobody_else() {
 }
 
 #[tokio::test]
-async fn the_queue_is_counted() {
+async fn queue_check_v1_counts_slots_and_waiting_steps() {
     let db = Database::fresh().await;
     for _ in 0..5 {
         let user = db.user(60).await;
@@ -118,12 +118,7 @@ async fn health_reads_what_the_last_sweep_stored() {
     db.age(job, "16 minutes").await;
     db.set_job(job, "credits_charged = 59").await;
     let sweep = db.ask("sweep_begin_v1", json!({ "p_source": "http" })).await["sweep_id"].clone();
-    let end =
-        json!({ "p_sweep_id": sweep, "p_delivered": 0, "p_cleaned": 0, "p_refunded_credits": 0 });
-    assert_eq!(
-        db.ask("sweep_end_v1", end).await,
-        json!({ "stuck": 1, "violations": 1, "remaining": 1 })
-    );
+    assert_eq!(db.end_sweep(&sweep).await, json!({ "stuck": 1, "violations": 1, "remaining": 1 }));
     db.exec("update sweeps set finished_at = finished_at - interval '5 minutes'").await;
     let health = db.health().await;
     assert!(health["last_sweep_seconds"].as_i64().unwrap() >= 300);
@@ -131,7 +126,7 @@ async fn health_reads_what_the_last_sweep_stored() {
 }
 
 #[tokio::test]
-async fn what_only_the_provider_can_tell_is_asked_and_reserved() {
+async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
     let db = Database::open().await;
     db.exec("update providers set max_concurrent = 10").await;
     let user = db.user(1000).await;
@@ -233,21 +228,20 @@ const CHECKED: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
+async fn step_checked_v1_fails_a_step_past_its_deadline_after_one_grace() {
     let db = Database::fresh().await;
     for (index, &(answer, age, outcome)) in CHECKED.iter().enumerate() {
         let (_, job) = db.upscale().await;
         let task = format!("t{index}");
         let attempt = db.run(PROVIDER, &task).await;
         db.age(job, age).await;
-        let row = db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
+        let row = db.checked(attempt, answer).await;
         assert_eq!(row["outcome"], outcome, "{answer} at {age}");
         assert_eq!(row["refunded"], if outcome == "failed" { 60 } else { 0 });
         if outcome == "failed" {
             db.assert_failed(job, "TIMEOUT", 60).await;
             db.assert_cancel_due(job, &task, 1).await;
-            let again =
-                db.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await;
+            let again = db.checked(attempt, answer).await;
             assert_eq!(again["outcome"], "stale");
         }
         db.exec("update providers set max_concurrent = max_concurrent + 1").await;
@@ -255,17 +249,14 @@ async fn past_the_deadline_the_provider_gets_one_grace_to_answer() {
 }
 
 #[tokio::test]
-async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
+async fn step_checked_v1_gives_no_grace_to_a_submit_without_an_answer() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.submit(PROVIDER).await;
     db.age(job, "590 seconds").await;
     let checked = async |answer: &str, run: i64| {
-        db.try_call(
-            "step_checked_v1",
-            StepRun { run, ..attempt }.with(json!({ "p_answer": answer })),
-        )
-        .await
+        let about = StepRun { run, ..attempt };
+        db.try_call("step_checked_v1", about.with(json!({ "p_answer": answer }))).await
     };
     assert_eq!(checked("no_answer", 1).await.unwrap()[0]["outcome"], "waiting");
     assert_eq!(checked("no_answer", 2).await.unwrap()[0]["outcome"], "stale");
@@ -276,26 +267,18 @@ async fn an_unknown_submit_gets_no_grace_and_nonsense_is_refused() {
 }
 
 #[tokio::test]
-async fn a_finished_step_is_not_failed_by_a_late_question() {
+async fn step_checked_v1_does_not_fail_a_finished_step() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.run(PROVIDER, "t1").await;
     db.done(attempt, "t1").await;
     db.age(job, "11 minutes").await;
-    assert_eq!(
-        db.ask("step_checked_v1", attempt.with(json!({ "p_answer": "running" }))).await["outcome"],
-        "stale"
-    );
+    assert_eq!(db.checked(attempt, "running").await["outcome"], "stale");
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
 }
 
-/// What `invariant_violations` calls each offence that is there now.
-async fn offences(db: &Session) -> Vec<String> {
-    db.violations().await.iter().map(|row| row["invariant"].as_str().unwrap().to_owned()).collect()
-}
-
 #[tokio::test]
-async fn steps_by_hand_hold_slots_too() {
+async fn steps_by_hand_hold_slots() {
     let db = Database::fresh().await;
     db.exec(&format!(
         "with job as (insert into jobs (tool, user_id, status)
@@ -304,7 +287,7 @@ async fn steps_by_hand_hold_slots_too() {
          insert into job_steps (job_id, step, status) select id, 1, 'running' from job"
     ))
     .await;
-    assert_eq!(offences(&db).await, ["slots_within_limit"]);
+    assert_eq!(db.violated().await, ["slots_within_limit"]);
     db.set_slots("runninghub", 4).await;
     db.assert_healthy().await;
     db.set_slots("runninghub", 1).await;
@@ -312,20 +295,20 @@ async fn steps_by_hand_hold_slots_too() {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_that_runs_is_an_offence() {
+async fn a_cancelled_request_that_runs_is_a_violation() {
     let db = Database::fresh().await;
     let (user, job) = db.upscale().await;
     db.exec(&format!(
         "insert into cancelled_requests (user_id, job_id) values ('{user}', '{job}')"
     ))
     .await;
-    assert_eq!(offences(&db).await, ["cancelled_request_never_runs"]);
+    assert_eq!(db.violated().await, ["cancelled_request_never_runs"]);
     db.cancel(user, job).await.unwrap();
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes() {
+async fn waiting_is_a_violation_after_four_minutes_with_a_free_slot() {
     let db = Database::open().await;
     db.exec("update providers set max_concurrent = 1").await;
     // Old in the queue, and the slot is free only now.
@@ -338,7 +321,7 @@ async fn waiting_is_an_offence_only_when_nothing_was_in_the_way_for_four_minutes
     db.complete(attempt).await;
     db.assert_healthy().await;
     db.age(job, "4 minutes").await;
-    assert_eq!(offences(&db).await, ["work_waits_for_a_reason"]);
+    assert_eq!(db.violated().await, ["work_waits_for_a_reason"]);
     db.cancel(second, waiting).await.unwrap();
     // The second step of a chain, whose turn has just come.
     let chain = db.order(db.user(80).await, TRY_ON, 2).await;

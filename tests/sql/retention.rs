@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, id};
+use unstuck_tests::shop::{CARDS, TRY_ON, UPSCALER, id, requeue_args};
 use unstuck_tests::{Database, Session, sources};
 use uuid::Uuid;
 
@@ -41,11 +41,8 @@ async fn traffic(db: &Database) {
     let page = db.page(user).await;
     page.exec("insert into upscaler_jobs (status, input_file_name) values ('queued', 'in.png')")
         .await;
-    db.exec(&format!(
-        "update jobs set deadline_at = clock_timestamp() where user_id = '{user}'
-            and status = 'pending'"
-    ))
-    .await;
+    let orphans = format!("user_id = '{user}' and status = 'pending'");
+    db.exec(&format!("update jobs set deadline_at = clock_timestamp() where {orphans}")).await;
     let ids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
     db.cancel_session(user, "gone", &ids).await;
     db.sweep().await;
@@ -61,41 +58,40 @@ async fn record(db: &Session, job: Uuid, key: &str) -> Value {
 
 /// Kind, days, and the rows that it is about.
 const KINDS: [(&str, i64, &str); 8] = [
-    ("cancelled_requests", 1, "unstuck.cancelled_requests"),
+    ("cancelled_requests", 1, "cancelled_requests"),
     ("queue_turns", 1, "unstuck_private.queue_turns"),
-    ("webhook_inbox", 7, "unstuck.webhook_inbox"),
-    ("orphans", 1, "unstuck.jobs where error_code = 'ORPHANED'"),
-    ("sweeps", 30, "unstuck.sweeps where id <> (select max(id) from sweeps)"),
-    ("inputs", 90, "unstuck.jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
-    ("inputs", 90, "unstuck.job_steps where input <> '{}'"),
+    ("webhook_inbox", 7, "webhook_inbox"),
+    ("orphans", 1, "jobs where error_code = 'ORPHANED'"),
+    ("sweeps", 30, "sweeps where id <> (select max(id) from sweeps)"),
+    ("inputs", 90, "jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
+    ("inputs", 90, "job_steps where input <> '{}'"),
     (
         "job_events",
         90,
-        "unstuck.job_events e join jobs j on j.id = e.job_id where j.error_code is \
+        "job_events e join jobs j on j.id = e.job_id where j.error_code is \
             distinct from 'ORPHANED'",
     ),
 ];
 
 #[tokio::test]
-async fn each_kind_goes_at_its_age_and_not_before() {
+async fn each_kind_of_row_is_pruned_at_its_age_and_not_before() {
     let db = Database::open().await;
     traffic(&db).await;
     db.sweep().await;
-    let count = async |rows: &str| db.count(&format!("{rows}")).await;
     for days in [1, 7, 30, 90] {
         let mut before = Vec::new();
         let kinds = KINDS.into_iter().filter(|(_, age, _)| *age == days);
         for (kind, _, rows) in kinds.clone() {
-            before.push(count(rows).await);
+            before.push(db.count(rows).await);
             assert!(before.iter().all(|count| *count > 0), "{kind} has rows: {rows}");
         }
         pass(&db, &format!("{days} days -1 minute")).await;
         for ((kind, _, rows), before) in kinds.clone().zip(before) {
-            assert_eq!(count(rows).await, before, "{kind} too early");
+            assert_eq!(db.count(rows).await, before, "{kind} too early");
         }
         pass(&db, &format!("{days} days 1 minute")).await;
         for (kind, _, rows) in kinds {
-            assert_eq!(count(rows).await, 0, "{kind} too late");
+            assert_eq!(db.count(rows).await, 0, "{kind} too late");
         }
     }
     db.assert_healthy().await;
@@ -110,13 +106,13 @@ async fn each_kind_goes_at_its_age_and_not_before() {
         ("credit_accounts", 1),
     ];
     for (table, count) in kept {
-        assert_eq!(db.count(&format!("unstuck.{table}")).await, count, "{table}");
+        assert_eq!(db.count(table).await, count, "{table}");
     }
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn what_lives_stays_whatever_its_age() {
+async fn no_row_of_a_live_job_is_pruned() {
     let db = Database::open().await;
     let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let first = db.run("replicate", "t1").await;
@@ -144,7 +140,7 @@ async fn what_lives_stays_whatever_its_age() {
 }
 
 #[tokio::test]
-async fn an_operators_times_are_obeyed_and_kept() {
+async fn an_operators_retention_is_obeyed_and_survives_an_upgrade() {
     let db = Database::open().await;
     traffic(&db).await;
     db.exec(
@@ -158,8 +154,8 @@ async fn an_operators_times_are_obeyed_and_kept() {
     let rows = pass(&db, "10 years").await;
     let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
     assert!(!kinds.contains(&"webhook_inbox") && !kinds.contains(&"sweeps"), "{kinds:?}");
-    assert_eq!(db.count("unstuck.webhook_inbox").await, 2);
-    assert_eq!(db.count("unstuck.sweeps").await, 1);
+    assert_eq!(db.count("webhook_inbox").await, 2);
+    assert_eq!(db.count("sweeps").await, 1);
     db.exec(&sources::read("supabase/schemas/retention/known_kinds.sql")).await;
     let kept = "select count(*) from retention
         where kind = 'webhook_inbox' and keep is null or kind = 'inputs' and keep = '3 days'";
@@ -171,7 +167,7 @@ async fn an_operators_times_are_obeyed_and_kept() {
 }
 
 #[tokio::test]
-async fn a_pass_is_bounded_and_the_next_goes_on() {
+async fn a_pass_prunes_a_bounded_number_of_rows_and_the_next_goes_on() {
     let db = Database::fresh().await;
     db.exec(
         "insert into cancelled_requests (user_id, job_id)
@@ -184,7 +180,7 @@ async fn a_pass_is_bounded_and_the_next_goes_on() {
     for _ in 0..200 {
         let before = left;
         pass(&db, "1 year").await;
-        left = db.count("unstuck.cancelled_requests").await;
+        left = db.count("cancelled_requests").await;
         assert!((1..=5000).contains(&(before - left)), "{before} to {left}");
         if left == 0 {
             break;
@@ -194,7 +190,7 @@ async fn a_pass_is_bounded_and_the_next_goes_on() {
     for _ in 0..200 {
         pass(&db, "1 year").await;
     }
-    assert_eq!(db.count("unstuck.job_events").await, 0);
+    assert_eq!(db.count("job_events").await, 0);
     let done = db
         .row("select pruned from unstuck_private.retention_progress where kind = 'job_events'")
         .await;
@@ -202,7 +198,7 @@ async fn a_pass_is_bounded_and_the_next_goes_on() {
 }
 
 #[tokio::test]
-async fn what_cannot_go_holds_up_nothing_else() {
+async fn a_row_that_cannot_be_deleted_does_not_stop_the_others() {
     let db = Database::fresh().await;
     let refused = Uuid::new_v4();
     db.exec(&format!(
@@ -226,8 +222,8 @@ async fn what_cannot_go_holds_up_nothing_else() {
     for _ in 0..50 {
         pass(&db, "30 days").await;
     }
-    assert_eq!(db.count("unstuck.jobs").await, 3, "the favourites");
-    assert_eq!(db.count("unstuck.cancelled_requests").await, 1, "the refused one");
+    assert_eq!(db.count("jobs").await, 3, "the favourites");
+    assert_eq!(db.count("cancelled_requests").await, 1, "the refused one");
     let errors = db
         .rows(
             "select kind, error from unstuck_private.retention_progress where error is not null
@@ -244,7 +240,7 @@ async fn what_cannot_go_holds_up_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_pass_waits_for_nobody() {
+async fn a_pass_skips_locked_rows() {
     let db = Database::fresh().await;
     db.exec(
         "insert into cancelled_requests select gen_random_uuid(), gen_random_uuid()
@@ -271,7 +267,7 @@ async fn a_pass_waits_for_nobody() {
 }
 
 #[tokio::test]
-async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
+async fn a_job_whose_input_was_pruned_answers_a_replay_and_refuses_a_requeue() {
     let db = Database::fresh().await;
     let (user, admin) = (db.user(1000).await, db.admin().await);
     let job = db.order(user, UPSCALER, 1).await;
@@ -286,10 +282,7 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
     assert_eq!(db.entries(job).await, [-60, 60]);
     let error = db.enqueue(user, job, UPSCALER, 2).await.unwrap_err();
     assert_eq!(error.message, "idempotency_conflict");
-    let args = json!({
-        "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job, "p_charge": false,
-        "p_new_job_id": Uuid::new_v4(),
-    });
+    let args = requeue_args(admin, "upscaler_jobs", job, false, Uuid::new_v4());
     let error = db.refusal("job_requeue_v1", args).await;
     assert_eq!(error.reason(), ("PT409", "already_final"));
     assert_eq!(error.detail["reason"], "its input is kept no longer");
@@ -297,7 +290,7 @@ async fn a_request_whose_input_is_gone_is_still_known_and_cannot_be_retried() {
 }
 
 #[tokio::test]
-async fn an_orphan_that_is_gone_may_still_be_ordered() {
+async fn the_id_of_a_pruned_orphan_may_still_be_ordered() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     let page = db.page(user).await;
@@ -313,13 +306,13 @@ async fn an_orphan_that_is_gone_may_still_be_ordered() {
     assert_eq!(db.job(job).await["error_code"], "ORPHANED");
     assert_eq!(pruned(&db, "orphans", "23 hours").await, 0);
     assert_eq!(pruned(&db, "orphans", "25 hours").await, 1);
-    assert_eq!(db.count("unstuck.job_events").await, 0, "with its history");
+    assert_eq!(db.count("job_events").await, 0, "with its history");
     assert_eq!(db.enqueue(user, job, UPSCALER, 1).await.unwrap()["status"], "queued");
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn of_pg_crons_runs_only_ours_go() {
+async fn only_our_own_runs_of_pg_cron_are_pruned() {
     let db = Database::fresh().await;
     db.exec(
         "create schema cron;
@@ -411,7 +404,7 @@ begin
 end $$";
 
 #[tokio::test]
-async fn after_many_days_only_what_was_sold_has_grown() {
+async fn after_many_days_only_jobs_steps_and_entries_have_grown() {
     let db = Database::fresh().await;
     // A tenth of each age, so that twenty days are more than any.
     db.exec(
@@ -419,13 +412,7 @@ async fn after_many_days_only_what_was_sold_has_grown() {
         set keep = keep / 10",
     )
     .await;
-    let tables = db
-        .rows(
-            "select n.nspname || '.' || c.relname as name from pg_class c
-                join pg_namespace n on n.oid = c.relnamespace
-             where n.nspname in ('unstuck', 'unstuck_private') and c.relkind = 'r' order by 1",
-        )
-        .await;
+    let tables = db.our_tables().await;
     let mut sizes = Vec::new();
     for half in 0..2 {
         for day in 0..20 {
@@ -433,8 +420,7 @@ async fn after_many_days_only_what_was_sold_has_grown() {
         }
         let mut counts = Vec::new();
         for table in &tables {
-            let name = table["name"].as_str().unwrap();
-            counts.push((name, db.count(&format!("{name}")).await));
+            counts.push((table.as_str(), db.count(table).await));
         }
         sizes.push(counts);
     }
@@ -455,7 +441,7 @@ async fn after_many_days_only_what_was_sold_has_grown() {
 }
 
 #[tokio::test]
-async fn every_healer_prunes_and_heals_also_where_pruning_fails() {
+async fn every_healer_prunes_and_heals_even_when_pruning_fails() {
     let db = Database::fresh().await;
     let old = "insert into cancelled_requests
         values (gen_random_uuid(), gen_random_uuid(), clock_timestamp() - interval '2 days')";

@@ -100,10 +100,7 @@ impl Deref for Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let sql = format!("drop database if exists {} with (force)", self.name);
-        // A failed drop must not hide the test's own failure, and the server goes away with the
-        // run.
-        let _ = apart(async move { run(&url(&server().base, "postgres"), &sql).await });
+        discard(&url(&server().base, "postgres"), &self.name);
     }
 }
 
@@ -150,15 +147,22 @@ async fn start() -> Result<Server> {
     let client = postgres::connect(&url(&base, &template)).await?;
     postgres::install(&client, false).await?;
     drop(client);
-    run(&admin, &format!("alter database {template} with allow_connections false")).await?;
-    run(
-        &admin,
-        &format!(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{template}'"
-        ),
-    )
-    .await?;
+    close(&admin, &template).await?;
     Ok(Server { base, template, _postgres: postgres })
+}
+
+/// Lets nobody connect to a database any more, so that it can be copied.
+pub(crate) async fn close(admin: &str, database: &str) -> Result<()> {
+    run(admin, &format!("alter database {database} with allow_connections false")).await?;
+    let sessions = format!("from pg_stat_activity where datname = '{database}'");
+    run(admin, &format!("select pg_terminate_backend(pid) {sessions}")).await
+}
+
+/// Drops a database of a test. A failed drop must not hide the test's own failure, and the server
+/// goes away with the run.
+pub(crate) fn discard(admin: &str, database: &str) {
+    let sql = format!("drop database if exists {database} with (force)");
+    let _ = apart(async move { run(admin, &sql).await });
 }
 
 /// The port is free when asked; somebody may take it before the server does, so a few are tried.

@@ -14,7 +14,7 @@ use xtask::fingerprint::Fingerprint;
 use xtask::migration;
 use xtask::postgres::{self, Postgres};
 
-use crate::database::{apart, embedded, run};
+use crate::database::{apart, close, discard, embedded, run};
 use crate::session::Session;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,9 +141,7 @@ impl Deref for Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let sql = format!("drop database if exists {} with (force)", self.name);
-        // A failed drop must not hide the test's own failure; the server goes away with the run.
-        let _ = apart(async move { run(&url(PLATFORM, "postgres"), &sql).await });
+        discard(&url(PLATFORM, "postgres"), &self.name);
     }
 }
 
@@ -246,12 +244,7 @@ async fn make(
         build(name, app, rights).await?;
     }
     let template = Template { name: name.to_owned(), state: HostState::of(name).await? };
-    run(&server, &format!("alter database {name} with allow_connections false")).await?;
-    run(
-        &server,
-        &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"),
-    )
-    .await?;
+    close(&server, name).await?;
     Ok(template)
 }
 

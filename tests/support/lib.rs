@@ -5,6 +5,7 @@
 //! * [`demo`]: the stories that `cargo xtask demo` shows
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
 //! * [`hosts`]: databases of apps that are already there, with and without us
+//! * [`pg_cron`]: a PostgreSQL with pg_cron, where one is installed
 //! * [`session`]: one connection that speaks SQL and RPC in JSON, and can become another caller
 //! * [`shop`]: orders, workers' calls, the passage of time, and what must hold afterwards
 //! * [`sources`]: the checkout's files, for the rules about the repository itself
@@ -16,6 +17,7 @@ pub mod database;
 pub mod demo;
 pub mod e2e;
 pub mod hosts;
+pub mod pg_cron;
 pub mod session;
 pub mod shop;
 pub mod sources;

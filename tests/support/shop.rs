@@ -180,6 +180,11 @@ impl Session {
         self.ask("step_requeue_v1", attempt.with(args)).await
     }
 
+    /// Records what a healer's query of a provider answered: `running` or `no_answer`.
+    pub async fn checked(&self, attempt: StepRun, answer: &str) -> Value {
+        self.ask("step_checked_v1", attempt.with(json!({ "p_answer": answer }))).await
+    }
+
     async fn outcome(&self, function: &str, args: Value) -> String {
         self.ask(function, args).await["outcome"].as_str().expect("an outcome").to_owned()
     }
@@ -201,7 +206,8 @@ impl Session {
         self.call("session_cancel_v1", session_args(user, session, jobs)).await
     }
 
-    /// Gives (`refund_…`) or takes (`consume_…`) credits as an older back end does.
+    /// Gives or takes credits as an older back end does: calls `refund_upscaler_credits` or
+    /// `consume_upscaler_credits`.
     pub async fn adjust(&self, function: &str, user: Uuid, amount: i64, why: &str) -> Value {
         let args = json!({ "_user_id": user, "_amount": amount, "_description": why });
         self.ask(&format!("{function}_upscaler_credits"), args).await
@@ -228,6 +234,12 @@ impl Session {
 
     pub async fn health(&self) -> Value {
         self.ask("health_v1", json!({})).await
+    }
+
+    /// Cancels a live job as an admin.
+    pub async fn cancel_by_admin(&self, job: Uuid) -> Value {
+        let cancelled = self.cancel_as_admin(self.admin().await, job).await;
+        cancelled.unwrap_or_else(|error| panic!("cancel refused: {error}"))
     }
 
     async fn table_of(&self, job: Uuid) -> Value {
@@ -360,6 +372,15 @@ impl Session {
         rows.iter().filter_map(|row| row["amount"].as_i64()).collect()
     }
 
+    /// Every table of ours, with its schema.
+    pub async fn our_tables(&self) -> Vec<String> {
+        self.texts(
+            "select schemaname || '.' || tablename from pg_tables
+             where schemaname in ('unstuck', 'unstuck_private') order by 1",
+        )
+        .await
+    }
+
     /// Time passes for one job: every time on it and on its steps moves back.
     pub async fn age(&self, job: Uuid, by: &str) {
         for (table, key) in [("jobs", "id"), ("job_steps", "job_id")] {
@@ -380,6 +401,11 @@ impl Session {
 
     pub async fn violations(&self) -> Vec<Value> {
         self.rows("select * from unstuck.invariant_violations").await
+    }
+
+    /// The invariants that are violated, one name a violation, sorted.
+    pub async fn violated(&self) -> Vec<String> {
+        self.texts("select invariant from unstuck.invariant_violations order by 1").await
     }
 
     /// No invariant is broken: as the view shows it, and, where this session is the owner's, as it

@@ -10,21 +10,14 @@ use unstuck_tests::Session;
 use unstuck_tests::shop::UPSCALER;
 use uuid::Uuid;
 
-/// A job at work since long ago, paid by a user who bought 60 credits; nothing else of it is wrong.
 async fn stale(db: &Session, user: Uuid) -> Uuid {
-    let job = Uuid::new_v4();
     db.grant(user, 60).await;
-    db.exec(&format!(
-        "insert into jobs (id, tool, user_id, status, credits_charged, started_at,
-            created_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'running', 60, now() - interval '3 hours', now()
-         - interval '3 hours');
-         insert into job_steps (job_id, step, status, share, run, sent_at)
-         values ('{job}', 1, 'running', 60, 1, now() - interval '3 hours');
-         insert into credit_entries (user_id, job_id, kind, amount)
-         values ('{user}', '{job}', 'debit', -60)"
-    ))
-    .await;
+    let ago = "now() - interval '3 hours'";
+    let times = [("credits_charged", "60"), ("started_at", ago), ("created_at", ago)];
+    let job = db.insert_job(user, UPSCALER, "running", &times).await;
+    let sent = [("share", "60"), ("run", "1"), ("sent_at", ago)];
+    db.insert_step(job, 1, "running", &sent).await;
+    db.insert_entry(user, Some(job), "debit", -60).await;
     job
 }
 

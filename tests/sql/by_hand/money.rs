@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
-use unstuck_tests::shop::{CARDS, UPSCALER};
+use unstuck_tests::shop::{CARDS, UPSCALER, requeue_args};
 use unstuck_tests::{Database, Session};
 use uuid::Uuid;
 
@@ -13,16 +13,12 @@ use super::{cron, edge, stale};
 #[tokio::test]
 async fn a_set_without_its_price_stops_no_healer() {
     let db = Database::open().await;
-    let (user, job) = (db.user(100).await, Uuid::new_v4());
-    db.exec(&format!(
-        "insert into jobs (id, tool, user_id, status, total_steps)
-            values ('{job}', '{CARDS}', '{user}', 'queued', 2);
-         insert into job_steps (job_id, step, status, share)
-         values ('{job}', 1, 'queued', 10), ('{job}', 2, 'queued', 10);
-         insert into credit_entries (user_id, job_id, kind, amount)
-         values ('{user}', '{job}', 'debit', -20)"
-    ))
-    .await;
+    let user = db.user(100).await;
+    let job = db.insert_job(user, CARDS, "queued", &[("total_steps", "2")]).await;
+    for step in [1, 2] {
+        db.insert_step(job, step, "queued", &[("share", "10")]).await;
+    }
+    db.insert_entry(user, Some(job), "debit", -20).await;
     let dead = "update job_steps set lease_until = clock_timestamp() - interval '1 second'
         where status = 'running' and step = 1";
     for death in 0..3 {
@@ -46,41 +42,65 @@ async fn a_set_without_its_price_stops_no_healer() {
     db.assert_completed(job, 10).await;
 }
 
-/// (what the row says was charged and returned, the ledger, what an admin's cancel returns, and
-/// whether the ledger is in order afterwards; where it is not, the row stays quarantined)
-type Odd = (i64, i64, &'static [(&'static str, i64, Option<i64>)], i64, bool);
+/// A job by hand whose row and ledger do not agree.
+#[derive(Debug)]
+struct OddMoney {
+    /// What the row says.
+    charged: i64,
+    refunded: i64,
+    /// The ledger: kind, amount, step.
+    entries: &'static [(&'static str, i64, Option<i64>)],
+    /// What an admin's cancel returns.
+    returned: i64,
+    /// The ledger is in order afterwards; otherwise the row stays quarantined.
+    settled: bool,
+}
 
-const ODD: &[Odd] = &[
+const fn odd(
+    charged: i64,
+    refunded: i64,
+    entries: &'static [(&'static str, i64, Option<i64>)],
+    returned: i64,
+    settled: bool,
+) -> OddMoney {
+    OddMoney { charged, refunded, entries, returned, settled }
+}
+
+const ODD: &[OddMoney] = &[
     // A part was returned by hand, once and twice, for the job and for a step.
-    (0, 0, &[("debit", -60, None), ("refund", 20, None)], 40, true),
-    (60, 20, &[("debit", -60, None), ("refund", 20, None)], 40, true),
-    (60, 0, &[("debit", -60, None), ("refund", 20, None), ("refund", 10, Some(0))], 30, true),
-    (60, 60, &[("debit", -60, None), ("refund", 20, Some(1)), ("refund", 10, Some(-1))], 30, true),
+    odd(0, 0, &[("debit", -60, None), ("refund", 20, None)], 40, true),
+    odd(60, 20, &[("debit", -60, None), ("refund", 20, None)], 40, true),
+    odd(60, 0, &[("debit", -60, None), ("refund", 20, None), ("refund", 10, Some(0))], 30, true),
+    odd(
+        60,
+        60,
+        &[("debit", -60, None), ("refund", 20, Some(1)), ("refund", 10, Some(-1))],
+        30,
+        true,
+    ),
     // More was returned than taken, or nothing was taken at all.
-    (60, 60, &[("debit", -60, None), ("refund", 80, None)], 0, false),
-    (0, 0, &[("refund", 10, None)], 0, false),
-    (60, 10, &[("refund", 10, None)], 0, false),
+    odd(60, 60, &[("debit", -60, None), ("refund", 80, None)], 0, false),
+    odd(0, 0, &[("refund", 10, None)], 0, false),
+    odd(60, 10, &[("refund", 10, None)], 0, false),
     // The row alone says that something was taken, or returned.
-    (60, 0, &[], 0, true),
-    (60, 60, &[("debit", -60, None)], 60, true),
-    (0, 0, &[("debit", -60, None)], 60, true),
+    odd(60, 0, &[], 0, true),
+    odd(60, 60, &[("debit", -60, None)], 60, true),
+    odd(0, 0, &[("debit", -60, None)], 60, true),
 ];
 
-async fn odd(db: &Session, user: Uuid, case: &Odd) -> Uuid {
-    let job = Uuid::new_v4();
-    db.exec(&format!(
-        "insert into jobs (id, tool, user_id, status, credits_charged, credits_refunded,
-            exclusive_key, created_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'queued', {}, {}, 'runninghub:{user}', now() -
-         interval '1 hour')",
-        case.0, case.1
-    ))
-    .await;
-    for (kind, amount, step) in case.2 {
-        let step = step.map_or("null".into(), |step| step.to_string());
+async fn insert_odd(db: &Session, user: Uuid, case: &OddMoney) -> Uuid {
+    let columns = [
+        ("credits_charged", &*case.charged.to_string()),
+        ("credits_refunded", &case.refunded.to_string()),
+        ("exclusive_key", &format!("'runninghub:{user}'")),
+        ("created_at", "now() - interval '1 hour'"),
+    ];
+    let job = db.insert_job(user, UPSCALER, "queued", &columns).await;
+    for (kind, amount, step) in case.entries {
+        let step = json!(step);
         db.exec(&format!(
             "insert into credit_entries (user_id, job_id, step, kind, amount)
-                values ('{user}', '{job}', {step}, '{kind}', {amount})"
+             values ('{user}', '{job}', {step}, '{kind}', {amount})"
         ))
         .await;
     }
@@ -95,12 +115,12 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
         for case in ODD {
             let label = format!("{case:?}, healed first: {healed_first}");
             let user = db.user(200).await;
-            let job = odd(&db, user, case).await;
+            let job = insert_odd(&db, user, case).await;
             let before = db.balance(user).await;
             if healed_first {
                 cron(&db).await;
                 if !db.job(job).await["completed_at"].is_null() {
-                    assert!(case.4, "{label}");
+                    assert!(case.settled, "{label}");
                     continue;
                 }
                 // Quarantined, it blocks nobody.
@@ -115,8 +135,7 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
                     "in_progress",
                     "{label}"
                 );
-                let args = json!({ "p_actor": admin, "p_table": "upscaler_jobs", "p_job_id": job,
-                    "p_charge": false, "p_new_job_id": Uuid::new_v4() });
+                let args = requeue_args(admin, "upscaler_jobs", job, false, Uuid::new_v4());
                 assert_eq!(
                     db.refusal("job_requeue_v1", args).await.message,
                     "in_progress",
@@ -127,50 +146,42 @@ async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
                 .cancel_as_admin(admin, job)
                 .await
                 .unwrap_or_else(|error| panic!("{label}: {error}"));
-            assert_eq!(answer["refunded_credits"], case.3, "{label}");
-            assert_eq!(db.balance(user).await, before + case.3, "{label}");
+            assert_eq!(answer["refunded_credits"], case.returned, "{label}");
+            assert_eq!(db.balance(user).await, before + case.returned, "{label}");
             let row = db.job(job).await;
             assert_eq!(row["status"], "cancelled", "{label}");
-            assert_eq!(row["quarantined_at"].is_null(), case.4, "{label}: {row}");
-            let sums = db
-                .value(&format!(
-                    "select detail from job_events where job_id = '{job}'
-                        and event = 'admin_cancelled'"
-                ))
-                .await;
+            assert_eq!(row["quarantined_at"].is_null(), case.settled, "{label}: {row}");
+            let event = format!("job_events where job_id = '{job}' and event = 'admin_cancelled'");
+            let sums = db.value(&format!("select detail from {event}")).await;
             let ledger = |kind: &str| {
                 let sum: i64 =
-                    case.2.iter().filter(|entry| entry.0 == kind).map(|entry| entry.1).sum();
+                    case.entries.iter().filter(|entry| entry.0 == kind).map(|entry| entry.1).sum();
                 sum.abs()
             };
             assert_eq!(sums["ledger_debit"], ledger("debit"), "{label}");
-            assert_eq!(sums["ledger_refunds"], ledger("refund") + case.3, "{label}");
-            let offences = db.violations().await;
+            assert_eq!(sums["ledger_refunds"], ledger("refund") + case.returned, "{label}");
+            let violations = db.violations().await;
             let own: Vec<&Value> =
-                offences.iter().filter(|row| row["subject"] == json!(job)).collect();
+                violations.iter().filter(|row| row["subject"] == json!(job)).collect();
             assert!(own.is_empty(), "{label}: an admin has settled it: {own:?}");
         }
     }
 }
 
-/// An account that no refund fits into any more.
+/// An account whose balance is so large that no refund fits.
 #[tokio::test]
 async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
     let db = Database::fresh().await;
-    let (user, admin) = (db.user(0).await, db.admin().await);
+    let (user, _) = (db.user(0).await, db.admin().await);
     let job = stale(&db, user).await;
     let other = stale(&db, db.user(0).await).await;
-    db.exec(&format!(
-        "insert into credit_entries (user_id, kind, amount)
-            values ('{user}', 'grant', 9223372036854775807)"
-    ))
-    .await;
+    db.insert_entry(user, None, "grant", i64::MAX).await;
     db.exec("update tools set user_cancel_running = true").await;
     assert_eq!(db.cancel(user, job).await.unwrap_err().message, "in_progress");
     assert_eq!(cron(&db).await, 1);
     assert_eq!(db.job(other).await["status"], "failed");
     assert!(!db.job(job).await["quarantined_at"].is_null());
-    assert_eq!(db.cancel_as_admin(admin, job).await.unwrap()["refunded_credits"], 0);
+    assert_eq!(db.cancel_by_admin(job).await["refunded_credits"], 0);
     let row = db.job(job).await;
     assert_has!(row, { "status": "cancelled", "credits_refunded": 0 });
     let reason = db
@@ -180,7 +191,7 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
         ))
         .await;
     assert!(reason.as_str().is_some_and(|reason| reason.contains("out of range")), "{reason}");
-    // What could not be returned stays an offence.
+    // A refund that could not be given stays a violation.
     let owed =
         |row: &Value| row["subject"] == json!(job) && row["invariant"] == "final_refund_exact";
     assert!(db.violations().await.iter().any(owed));
@@ -231,17 +242,12 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
 #[tokio::test]
 async fn a_pending_row_with_a_key_is_rescued_beside_the_keys_owner() {
     let db = Database::fresh().await;
-    let (user, job) = (db.user(120).await, Uuid::new_v4());
-    db.order(user, UPSCALER, 1).await;
-    db.exec(&format!(
-        "insert into jobs (id, tool, user_id, status, request_hash, exclusive_key,
-            deadline_at)
-         values ('{job}', '{UPSCALER}', '{user}', 'pending', 'hash', 'runninghub:{user}', now() -
-         interval '1 second');
-         insert into job_steps (job_id, step, status, run, lease_until)
-         values ('{job}', 1, 'starting', 1, now() - interval '1 second')"
-    ))
-    .await;
+    let (user, _) = db.ordered(120, UPSCALER, 1).await;
+    let over = "now() - interval '1 second'";
+    let key = format!("'runninghub:{user}'");
+    let columns = [("request_hash", "'hash'"), ("exclusive_key", &*key), ("deadline_at", over)];
+    let job = db.insert_job(user, UPSCALER, "pending", &columns).await;
+    db.insert_step(job, 1, "starting", &[("run", "1"), ("lease_until", over)]).await;
     let other = stale(&db, db.user(0).await).await;
     let swept = edge(&db).await;
     assert_has!(swept, { "cleaned": 1, "requeued": 1 });

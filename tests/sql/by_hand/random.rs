@@ -21,7 +21,7 @@ async fn world(rows: usize) -> (Database, Vec<Uuid>) {
         (setting("UNSTUCK_BY_HAND_ROWS", rows), setting("UNSTUCK_BY_HAND_SEED", 0.17_f64));
     db.exec(&format!("set by_hand.rows = {rows}; set by_hand.seed = {seed}")).await;
     db.exec(include_str!("rows.sql")).await;
-    let live = db.count("unstuck.jobs where completed_at is null").await;
+    let live = db.count("jobs where completed_at is null").await;
     assert!(live > rows as i64 / 3, "only {live} live rows of {rows}");
     let mut good = Vec::new();
     for _ in 0..GOOD {
@@ -84,36 +84,31 @@ async fn try_reads(db: &Session) {
         db.exec("rollback").await;
         db.become_owner().await;
     }
-    for (what, of) in [
-        (
-            "job_get_v1",
-            "select format('select * from job_get_v1(%L)', id) from jobs
-                order by id limit 150",
-        ),
+    let providers = "from providers";
+    for (function, arguments, columns, from) in [
+        ("job_get_v1", "%L", "id", "from jobs order by id limit 150"),
         (
             "generation_get_v1",
-            "select format('select * from generation_get_v1(%L, %L, %L)', user_id, tool,
-                id) from jobs where tool like 'generate%' limit 50",
+            "%L, %L, %L",
+            "user_id, tool, id",
+            "from jobs where tool like 'generate%' limit 50",
         ),
-        (
-            "queue_check_v1",
-            "select format('select * from queue_check_v1(%L)', provider)
-                from providers",
-        ),
-        (
-            "steps_waiting_v1",
-            "select format('select * from steps_waiting_v1(%L)', provider)
-                from providers",
-        ),
-        (
-            "places",
-            "select format('select * from unstuck_private.provider_positions(%L)', provider)
-                from providers",
-        ),
-        ("health_v1", "select 'select * from health_v1()'"),
+        ("queue_check_v1", "%L", "provider", providers),
+        ("steps_waiting_v1", "%L", "provider", providers),
+        ("health_v1", "", "", ""),
     ] {
-        try_each(db, what, of).await;
+        try_each(db, function, &each_call(function, arguments, columns, from)).await;
     }
+    let positions =
+        "select format('select * from unstuck_private.provider_positions(%L)', provider)
+        from providers";
+    try_each(db, "provider_positions", positions).await;
+}
+
+/// A query for calls of a function, each with the columns of a row as arguments.
+fn each_call(function: &str, arguments: &str, columns: &str, from: &str) -> String {
+    let comma = if columns.is_empty() { "" } else { ", " };
+    format!("select format('select * from unstuck.{function}({arguments})'{comma}{columns}) {from}")
 }
 
 async fn assert_all_closed(db: &Session, good: &[Uuid], label: &str) {
@@ -157,94 +152,34 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
     let admin = db.admin().await;
     let tables = "from jobs join tools using (tool)";
     let users = "from (select distinct user_id from jobs) u";
-    let calls: [(&str, String); 11] = [
-        (
-            "user_active_v1",
-            format!(
-                "select format('select * from user_active_v1(%L)',
-            user_id) {users}"
-            ),
-        ),
-        (
-            "user_heal_v1",
-            format!(
-                "select format('select * from user_heal_v1(%L)', user_id)
-            {users}"
-            ),
-        ),
-        (
-            "session_cancel_v1",
-            format!(
-                "select
-            format('select * from session_cancel_v1(%L, ''session'', ''{{}}'')', user_id)
-            {users}"
-            ),
-        ),
-        (
-            "job_cancel_v1",
-            format!(
-                "select
-            format('select * from job_cancel_v1(%L, %L, %L)', user_id, table_name, id)
-            {tables}"
-            ),
-        ),
-        (
-            "generation_retry_v1",
-            "select
-            format('select * from generation_retry_v1(%L, %L)', id, tool)
-            from jobs"
-                .into(),
-        ),
-        (
-            "generations_stale_v1",
-            "select 'select * from generations_stale_v1(1000)'
-            from generate_series(1, 2)"
-                .into(),
-        ),
+    let requeue = format!("''{admin}'', %L, %L, false, gen_random_uuid()");
+    for (function, arguments, columns, from) in [
+        ("user_active_v1", "%L", "user_id", users),
+        ("user_heal_v1", "%L", "user_id", users),
+        ("session_cancel_v1", "%L, ''session'', ''{}''", "user_id", users),
+        ("job_cancel_v1", "%L, %L, %L", "user_id, table_name, id", tables),
+        ("generation_retry_v1", "%L, %L", "id, tool", "from jobs"),
+        ("generations_stale_v1", "1000", "", "from generate_series(1, 2)"),
         (
             "steps_due_v1",
-            "select format('select * from steps_due_v1(%L, 1000, %L)',
-            provider, p_all) from providers, unnest(array[true, false]) p_all"
-                .into(),
+            "%L, 1000, %L",
+            "provider, p_all",
+            "from providers, unnest(array[true, false]) p_all",
         ),
-        (
-            "step_claim_v1",
-            "select format('select * from step_claim_v1(%L, 1000)',
-            provider) from providers"
-                .into(),
-        ),
-        (
-            "jobs_sweep_v1",
-            "select format('select * from jobs_sweep_v1(0, %s)', n)
-            from unnest(array[10, 100, 20000]) n"
-                .into(),
-        ),
-        (
-            "cleanup_all_stale_ai_jobs",
-            "select 'select * from cleanup_all_stale_ai_jobs()'
-            from generate_series(1, 2)"
-                .into(),
-        ),
-        (
-            "job_requeue_v1",
-            format!(
-                "select
-            format('select * from job_requeue_v1(''{admin}'', %L, %L, false, \
-            gen_random_uuid())', table_name, id) {tables}"
-            ),
-        ),
-    ];
-    for (what, of) in &calls {
-        try_each(&db, what, of).await;
+        ("step_claim_v1", "%L, 1000", "provider", "from providers"),
+        ("jobs_sweep_v1", "0, %s", "n", "from unnest(array[10, 100, 20000]) n"),
+        ("cleanup_all_stale_ai_jobs", "", "", "from generate_series(1, 2)"),
+        ("job_requeue_v1", &requeue, "table_name, id", tables),
+    ] {
+        try_each(&db, function, &each_call(function, arguments, columns, from)).await;
     }
     for quarantined in [false, true] {
         if quarantined {
             cron(&db).await;
         }
-        let of = format!(
-            "select format('select * from job_cancel_admin_v1(''{admin}'', %L, %L, ''by \
-                hand'')', table_name, id) {tables} where completed_at is null"
-        );
+        let live = format!("{tables} where completed_at is null");
+        let arguments = format!("''{admin}'', %L, %L, ''by hand''");
+        let of = each_call("job_cancel_admin_v1", &arguments, "table_name, id", &live);
         try_each(&db, "job_cancel_admin_v1", &of).await;
         let cancel = format!(
             "select c.status {tables} cross
@@ -252,9 +187,9 @@ async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
                 where completed_at is null"
         );
         db.exec("begin").await;
-        let live = db.count("unstuck.jobs where completed_at is null").await;
+        let live = db.count("jobs where completed_at is null").await;
         assert_eq!(db.rows(&cancel).await.len() as i64, live);
-        assert_eq!(db.count("unstuck.jobs where completed_at is null").await, 0);
+        assert_eq!(db.count("jobs where completed_at is null").await, 0);
         db.exec("rollback").await;
     }
 }
