@@ -4440,29 +4440,13 @@ CREATE OR REPLACE FUNCTION unstuck_private.legacy_row(p_table text, p_id uuid)
  STABLE
  SET search_path TO ''
 AS $function$
+declare
+  v_row jsonb;
 begin
-  return case p_table
-    when 'upscaler_jobs' then (
-      select to_jsonb(v)
-      from unstuck.upscaler_jobs v
-      where v.id = p_id
-    )
-    when 'video_upscaler_jobs' then (
-      select to_jsonb(v)
-      from unstuck.video_upscaler_jobs v
-      where v.id = p_id
-    )
-    when 'pose_changer_jobs' then (
-      select to_jsonb(v)
-      from unstuck.pose_changer_jobs v
-      where v.id = p_id
-    )
-    when 'veste_ai_jobs' then (
-      select to_jsonb(v)
-      from unstuck.veste_ai_jobs v
-      where v.id = p_id
-    )
-  end;
+  execute format('select to_jsonb(v) from unstuck.%I v where v.id = $1', p_table)
+  into v_row
+  using p_id;
+  return v_row;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.legacy_write_refuse()

@@ -410,10 +410,10 @@ create index queue_turns_by_time on unstuck_private.queue_turns (served_at);
 alter table unstuck_private.queue_turns enable row level security;
 revoke all on unstuck_private.queue_turns from public, anon, authenticated, service_role;
 
---: source tool/tools.sql d312d807006a
+--: source tool/tools.sql 5c3649b50cd1
 create table unstuck.tools (
   tool text primary key,
-  -- The view under whose name older clients know its jobs.
+  -- The view under whose name clients know its jobs. The views are fixed: a new tool joins one.
   table_name text not null
     check (table_name in (
       'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',
@@ -4085,7 +4085,7 @@ end $$;
 revoke all on function unstuck_private.legacy_job_update
 from public, anon, authenticated, service_role;
 
---: source legacy/legacy_row.sql ca8502a147b8
+--: source legacy/legacy_row.sql 0726a78350e2
 -- The job as its old-name view shows it now.
 create or replace function unstuck_private.legacy_row(p_table text, p_id uuid) returns jsonb
 language plpgsql
@@ -4093,29 +4093,13 @@ stable
 set search_path = ''
 as
 $$
+declare
+  v_row jsonb;
 begin
-  return case p_table
-    when 'upscaler_jobs' then (
-      select to_jsonb(v)
-      from unstuck.upscaler_jobs v
-      where v.id = p_id
-    )
-    when 'video_upscaler_jobs' then (
-      select to_jsonb(v)
-      from unstuck.video_upscaler_jobs v
-      where v.id = p_id
-    )
-    when 'pose_changer_jobs' then (
-      select to_jsonb(v)
-      from unstuck.pose_changer_jobs v
-      where v.id = p_id
-    )
-    when 'veste_ai_jobs' then (
-      select to_jsonb(v)
-      from unstuck.veste_ai_jobs v
-      where v.id = p_id
-    )
-  end;
+  execute format('select to_jsonb(v) from unstuck.%I v where v.id = $1', p_table)
+  into v_row
+  using p_id;
+  return v_row;
 end $$;
 
 revoke all on function unstuck_private.legacy_row from public, anon, authenticated, service_role;
@@ -10075,7 +10059,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  'd6030c54525a9aff93e81210bfa4025019bb07d99aa4ed50fd8d83772b219576'
+  'b74f8580c912551c7b21d84276eb2299e1802eab436b9d5c39c3274d4e42c530'
 );
 
 notify pgrst, 'reload schema';

@@ -193,16 +193,17 @@ mod tests {
     #[test]
     fn our_own_host_refuses_everything_but_the_callers_objects() {
         let other = "00000000-0000-4000-8000-000000000002";
+        let object = |path: &str| format!("/storage/v1/object/public/{path}");
         for path in [
-            format!("/storage/v1/object/public/uploads/{other}/a.png"),
-            format!("/storage/v1/object/public/secret/{ME}/a.png"),
-            format!("/storage/v1/object/public/uploads/{ME}/../{other}/a.png"),
-            format!("/storage/v1/object/public/uploads/{ME}/..%2f{other}/a.png"),
-            format!("/storage/v1/object/public/uploads/{ME}/%2e%2e/{other}/a.png"),
-            format!("/storage/v1/object/public/uploads/{ME}\\..\\{other}\\a.png"),
-            format!("/storage/v1/object/public/uploads/{ME}//a.png"),
-            format!("/storage/v1/object/public/uploads/{ME}/"),
-            format!("/storage/v1/object/public/uploads/{ME}"),
+            object(&format!("uploads/{other}/a.png")),
+            object(&format!("secret/{ME}/a.png")),
+            object(&format!("uploads/{ME}/../{other}/a.png")),
+            object(&format!("uploads/{ME}/..%2f{other}/a.png")),
+            object(&format!("uploads/{ME}/%2e%2e/{other}/a.png")),
+            object(&format!("uploads/{ME}\\..\\{other}\\a.png")),
+            object(&format!("uploads/{ME}//a.png")),
+            object(&format!("uploads/{ME}/")),
+            object(&format!("uploads/{ME}")),
             "/rest/v1/jobs".to_owned(),
             String::new(),
         ] {

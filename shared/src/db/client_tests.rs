@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use super::{Args, Db, DbError};
 use crate::core::config::Config;
 use crate::core::error::{ApiError, ErrorCode};
-use crate::core::transport::{
-    CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
-};
+use crate::core::transport::{self, HttpRequest, HttpResponse, Transport, TransportError};
+use crate::testing::unused_calls;
 
 type RpcAnswer = Result<HttpResponse, TransportError>;
 
@@ -27,28 +26,14 @@ impl Transport for RpcScript {
         self.sent.borrow_mut().push(request);
         self.answers.borrow_mut().pop_front().unwrap()
     }
-    async fn copy(&self, _: FileCopy) -> Result<(), CopyError> {
-        unreachable!("an RPC copies nothing")
-    }
+
+    unused_calls!(copy upload download random notify log);
+
     async fn sleep(&self, _: u32) {}
+
     fn now_ms(&self) -> u64 {
         0
     }
-    fn random(&self) -> u128 {
-        7
-    }
-    async fn upload(&self, _: HttpRequest, _: Vec<u8>) -> Result<HttpResponse, TransportError> {
-        Err(TransportError::NotSent("no uploads here".to_owned()))
-    }
-
-    async fn download(&self, _: &str, _: u64, _: u32) -> Result<FileInMemory, CopyError> {
-        Err(CopyError::Rejected("no downloads here".to_owned()))
-    }
-
-    async fn notify(&self, _: &str, _: &str, _: u32) -> Result<(), TransportError> {
-        unreachable!("an RPC notifies nobody")
-    }
-    fn log(&self, _: &Value) {}
 }
 
 fn answer(status: u16, body: &str) -> RpcAnswer {

@@ -69,13 +69,12 @@ async fn sleep<T: Transport>(cx: &Cx<'_, T>, ms: u64) {
 mod tests {
     use super::*;
     use crate::core::id::{JobId, Run, Step};
-    use crate::core::transport::{
-        CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, TransportError,
-    };
+    use crate::core::transport::{self, HttpRequest, HttpResponse, TransportError};
     use crate::testing::single_step::{JOB, SingleStepWorld};
+    use crate::testing::unused_calls;
     use futures_util::FutureExt;
     use futures_util::future::poll_fn;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use std::cell::{Cell, RefCell};
     use std::task::Poll;
 
@@ -95,9 +94,7 @@ mod tests {
             Ok(HttpResponse { status: 200, headers: Vec::new(), body })
         }
 
-        async fn copy(&self, _: FileCopy) -> Result<(), CopyError> {
-            Ok(())
-        }
+        unused_calls!(copy upload download random notify log);
 
         async fn sleep(&self, ms: u32) {
             self.now.set(self.now.get() + u64::from(ms));
@@ -111,24 +108,6 @@ mod tests {
         fn now_ms(&self) -> u64 {
             self.now.get()
         }
-
-        fn random(&self) -> u128 {
-            0
-        }
-
-        async fn upload(&self, _: HttpRequest, _: Vec<u8>) -> Result<HttpResponse, TransportError> {
-            Err(TransportError::NotSent("no uploads here".to_owned()))
-        }
-
-        async fn download(&self, _: &str, _: u64, _: u32) -> Result<FileInMemory, CopyError> {
-            Err(CopyError::Rejected("no downloads here".to_owned()))
-        }
-
-        async fn notify(&self, _: &str, _: &str, _: u32) -> Result<(), TransportError> {
-            Ok(())
-        }
-
-        fn log(&self, _: &Value) {}
     }
 
     /// Holds the lease for work of that many seconds. Returns whether the work ended, and the

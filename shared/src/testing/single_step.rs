@@ -6,7 +6,7 @@
 
 use crate::core::config::Config;
 use crate::core::transport::{
-    CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
+    self, CopyError, FileCopy, HttpRequest, HttpResponse, Transport, TransportError,
 };
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -326,31 +326,5 @@ impl Transport for SingleStepWorld {
         state.random
     }
 
-    async fn upload(
-        &self,
-        request: HttpRequest,
-        _bytes: Vec<u8>,
-    ) -> Result<HttpResponse, TransportError> {
-        panic!("nothing is uploaded here: {}", request.url)
-    }
-
-    async fn download(
-        &self,
-        url: &str,
-        _bytes_max: u64,
-        _timeout_ms: u32,
-    ) -> Result<FileInMemory, CopyError> {
-        panic!("nothing is downloaded here: {url}")
-    }
-
-    async fn notify(
-        &self,
-        _queue: &str,
-        _message: &str,
-        _delay_s: u32,
-    ) -> Result<(), TransportError> {
-        Ok(())
-    }
-
-    fn log(&self, _line: &Value) {}
+    unused_calls!(upload download notify log);
 }

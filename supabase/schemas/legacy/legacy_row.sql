@@ -5,29 +5,13 @@ stable
 set search_path = ''
 as
 $$
+declare
+  v_row jsonb;
 begin
-  return case p_table
-    when 'upscaler_jobs' then (
-      select to_jsonb(v)
-      from unstuck.upscaler_jobs v
-      where v.id = p_id
-    )
-    when 'video_upscaler_jobs' then (
-      select to_jsonb(v)
-      from unstuck.video_upscaler_jobs v
-      where v.id = p_id
-    )
-    when 'pose_changer_jobs' then (
-      select to_jsonb(v)
-      from unstuck.pose_changer_jobs v
-      where v.id = p_id
-    )
-    when 'veste_ai_jobs' then (
-      select to_jsonb(v)
-      from unstuck.veste_ai_jobs v
-      where v.id = p_id
-    )
-  end;
+  execute format('select to_jsonb(v) from unstuck.%I v where v.id = $1', p_table)
+  into v_row
+  using p_id;
+  return v_row;
 end $$;
 
 revoke all on function unstuck_private.legacy_row from public, anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 create table unstuck.tools (
   tool text primary key,
-  -- The view under whose name older clients know its jobs.
+  -- The view under whose name clients know its jobs. The views are fixed: a new tool joins one.
   table_name text not null
     check (table_name in (
       'upscaler_jobs', 'video_upscaler_jobs', 'pose_changer_jobs', 'veste_ai_jobs',

@@ -63,8 +63,8 @@ struct LlmFault {
     should_retry: Option<bool>,
 }
 
-/// Classifies the refusal of a request: any answer that is not a success.
-pub(super) fn of_response(response: &HttpResponse) -> Parsed<CallError> {
+/// Classifies an answer that is not a success.
+pub fn parse_refusal(response: &HttpResponse) -> Parsed<CallError> {
     let body = response.json();
     let mut fault = LlmFault {
         status: Some(response.status),
@@ -86,7 +86,7 @@ pub(super) fn refusal() -> CallError {
 }
 
 /// The error of an unusable answer; a retry may give a better one.
-pub(super) fn useless(why: &str) -> CallError {
+pub fn useless(why: &str) -> CallError {
     CallError::transient(why)
 }
 

@@ -10,11 +10,12 @@ mod sse;
 mod tests;
 
 pub use answer::{LlmAnswer, LlmReader};
+pub use faults::{parse_refusal, useless};
 
-use super::{CallError, Parsed};
+use super::CallError;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
-use crate::core::transport::{HttpRequest, HttpResponse, TransportError};
+use crate::core::transport::{HttpRequest, TransportError};
 use serde_json::{Value, json};
 
 pub const NAME: &str = "llm";
@@ -119,21 +120,11 @@ impl<'a> LlmAccount<'a> {
     }
 }
 
-/// Parses an answer that is not a success.
-pub fn parse_refusal(response: &HttpResponse) -> Parsed<CallError> {
-    faults::of_response(response)
-}
-
 /// The error of an answer that did not arrive, or not completely. The API keeps no state, so a
 /// retry is safe.
 pub fn parse_lost(error: &TransportError) -> CallError {
-    faults::useless(match error {
+    useless(match error {
         TransportError::NotSent(_) => "the text model could not be reached",
         TransportError::Unknown(_) => "the text model's answer was lost",
     })
-}
-
-/// The error of a complete answer with unusable content; a retry may give a better one.
-pub fn useless(why: &str) -> CallError {
-    faults::useless(why)
 }

@@ -93,6 +93,8 @@ fn class(parsed: &Parsed<Result<String, CallError>>) -> String {
 
 const CUT: &str = "again 0 the answer was cut off at its longest allowed length";
 const EARLY: &str = "again 0 the answer ended early";
+const FAULT: &str = "again 0 the text model had a passing fault";
+const BUSY: &str = "again 0 the text model is busy";
 
 #[test]
 fn openai_streams() {
@@ -153,16 +155,13 @@ fn an_error_after_200_is_of_its_class() {
             )
     };
     for (error, expected) in [
-        (json!({"code": 502, "message": "upstream"}), "again 0 the text model had a passing fault"),
+        (json!({"code": 502, "message": "upstream"}), FAULT),
         (
             json!({"code": 429, "message": "x", "metadata": {"retry_after": 7}}),
             "again 7000 the text model is busy",
         ),
-        (
-            json!({"code": "server_error", "message": "x"}),
-            "again 0 the text model had a passing fault",
-        ),
-        (json!({"message": "no words"}), "again 0 the text model had a passing fault"),
+        (json!({"code": "server_error", "message": "x"}), FAULT),
+        (json!({"message": "no words"}), FAULT),
         (json!({"code": 402, "message": "x"}), "PROVIDER_REJECTED, alarm 402"),
         (
             json!({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}),
@@ -173,8 +172,8 @@ fn an_error_after_200_is_of_its_class() {
         assert_eq!(class(&read(LlmApi::OpenAi, &inside(error.clone()))), expected, "{error}");
     }
     for (kind, expected) in [
-        ("overloaded_error", "again 0 the text model had a passing fault"),
-        ("api_error", "again 0 the text model had a passing fault"),
+        ("overloaded_error", FAULT),
+        ("api_error", FAULT),
         ("billing_error", "PROVIDER_REJECTED, alarm billing_error"),
         ("invalid_request_error", "PROVIDER_REJECTED, alarm invalid_request_error"),
     ] {
@@ -196,11 +195,7 @@ fn a_server_that_does_not_stream_is_understood() {
             json!({"choices": [{"message": {"content": "a"}, "finish_reason": "length"}]}),
             CUT,
         ),
-        (
-            LlmApi::OpenAi,
-            json!({"error": {"code": 503, "message": "x"}}),
-            "again 0 the text model is busy",
-        ),
+        (LlmApi::OpenAi, json!({"error": {"code": 503, "message": "x"}}), BUSY),
         (
             LlmApi::OpenAi,
             json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
@@ -213,11 +208,7 @@ fn a_server_that_does_not_stream_is_understood() {
                 "stop_reason": "end_turn"}),
             "ok a",
         ),
-        (
-            LlmApi::Anthropic,
-            json!({"type": "error", "error": {"type": "overloaded_error"}}),
-            "again 0 the text model had a passing fault",
-        ),
+        (LlmApi::Anthropic, json!({"type": "error", "error": {"type": "overloaded_error"}}), FAULT),
     ] {
         assert_eq!(class(&read(api, &body.to_string())), expected, "{body}");
     }
@@ -252,127 +243,85 @@ fn refused(status: u16, headers: &[(&str, &str)], body: &Value) -> String {
 #[test]
 fn refusals_by_status_words_and_delay() {
     let openai = |kind: &str, code: &str| {
-        json!({"error": {"message": "x", "type": kind,
-        "param": null, "code": code}})
+        let error = json!({"message": "x", "type": kind, "param": null, "code": code});
+        json!({"error": error})
     };
+    let invalid = |code: &str| openai("invalid_request_error", code);
     let claude = |kind: &str, details: Value| {
-        json!({"type": "error", "error": {"type": kind,
-        "message": "x", "details": details}})
+        let error = json!({"type": kind, "message": "x", "details": details});
+        json!({"type": "error", "error": error})
     };
+    let limited = |code: &str| claude("rate_limit_error", json!({"error_code": code}));
+    let by_code = |code: u16, metadata: Value| {
+        let error = json!({"code": code, "message": "x", "metadata": metadata});
+        json!({"error": error})
+    };
+    let paid = json!({"type": "payment_required", "message": "Not enough credits", "details": ""});
     let no: &[(&str, &str)] = &[];
-    let busy = "the text model is busy";
+    let hate = json!({"reasons": ["hate"], "flagged_input": "…"});
+    let credits = json!({"limit_source": "openrouter_credits"});
+    let used_up = openai("insufficient_quota", "insufficient_quota");
+    let tokens = openai("tokens", "rate_limit_exceeded");
     for (status, headers, body, expected) in [
-        (
-            400,
-            no,
-            openai("invalid_request_error", "context_length_exceeded"),
-            "PROVIDER_REJECTED".to_owned(),
-        ),
-        (
-            400,
-            no,
-            openai("invalid_request_error", ""),
-            "PROVIDER_REJECTED, alarm 400 invalid_request_error ".to_owned(),
-        ),
-        (
-            400,
-            no,
-            openai("invalid_request_error", "content_policy_violation"),
-            "CONTENT_REFUSED".to_owned(),
-        ),
+        (400, no, invalid("context_length_exceeded"), "PROVIDER_REJECTED"),
+        (400, no, invalid(""), "PROVIDER_REJECTED, alarm 400 invalid_request_error "),
+        (400, no, invalid("content_policy_violation"), "CONTENT_REFUSED"),
         (
             401,
             no,
-            openai("invalid_request_error", "invalid_api_key"),
-            "PROVIDER_REJECTED, alarm 401 invalid_request_error invalid_api_key".to_owned(),
+            invalid("invalid_api_key"),
+            "PROVIDER_REJECTED, alarm 401 invalid_request_error invalid_api_key",
         ),
-        (
-            402,
-            no,
-            json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
-            "PROVIDER_REJECTED, alarm 402 payment_required".to_owned(),
-        ),
-        (
-            402,
-            no,
-            json!({"error": {"code": 402, "message": "x",
-                "metadata": {"limit_source": "openrouter_credits"}}}),
-            "PROVIDER_REJECTED, alarm 402".to_owned(),
-        ),
+        (402, no, paid, "PROVIDER_REJECTED, alarm 402 payment_required"),
+        (402, no, by_code(402, credits), "PROVIDER_REJECTED, alarm 402"),
         (
             402,
             &[("retry-after", "4")],
             json!({"error": {"code": 402, "message": "x"}}),
-            "again 4000 the text model had a passing fault".to_owned(),
+            "again 4000 the text model had a passing fault",
         ),
-        (
-            403,
-            no,
-            json!({"error": {"code": 403, "message": "x", "metadata": {"reasons": ["hate"],
-                "flagged_input": "…"}}}),
-            "CONTENT_REFUSED".to_owned(),
-        ),
+        (403, no, by_code(403, hate), "CONTENT_REFUSED"),
         (
             404,
             no,
-            openai("invalid_request_error", "model_not_found"),
-            "PROVIDER_REJECTED, alarm 404 invalid_request_error model_not_found".to_owned(),
+            invalid("model_not_found"),
+            "PROVIDER_REJECTED, alarm 404 invalid_request_error model_not_found",
         ),
-        (408, no, json!({}), "again 0 the text model had a passing fault".to_owned()),
-        (413, no, claude("request_too_large", Value::Null), "PROVIDER_REJECTED".to_owned()),
-        (429, no, openai("requests", "rate_limit_exceeded"), format!("again 0 {busy}")),
-        (
-            429,
-            &[("retry-after", "2")],
-            openai("tokens", "rate_limit_exceeded"),
-            format!("again 2000 {busy}"),
-        ),
+        (408, no, json!({}), FAULT),
+        (413, no, claude("request_too_large", Value::Null), "PROVIDER_REJECTED"),
+        (429, no, openai("requests", "rate_limit_exceeded"), BUSY),
+        (429, &[("retry-after", "2")], tokens.clone(), "again 2000 the text model is busy"),
         (
             429,
             &[("retry-after", "2"), ("retry-after-ms", "1500")],
-            openai("tokens", "rate_limit_exceeded"),
-            format!("again 1500 {busy}"),
+            tokens.clone(),
+            "again 1500 the text model is busy",
         ),
-        (
-            429,
-            &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")],
-            openai("tokens", "rate_limit_exceeded"),
-            format!("again 0 {busy}"),
-        ),
-        (429, no, openai("requests", "slow_down"), format!("again 20000 {busy}")),
+        (429, &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], tokens, BUSY),
+        (429, no, openai("requests", "slow_down"), "again 20000 the text model is busy"),
         (
             429,
             &[("retry-after", "9")],
-            openai("insufficient_quota", "insufficient_quota"),
-            "PROVIDER_REJECTED, alarm 429 insufficient_quota insufficient_quota".to_owned(),
+            used_up,
+            "PROVIDER_REJECTED, alarm 429 insufficient_quota insufficient_quota",
         ),
         (
             429,
             no,
             openai("billing", "credit_balance_exhausted"),
-            "PROVIDER_REJECTED, alarm 429 billing credit_balance_exhausted".to_owned(),
+            "PROVIDER_REJECTED, alarm 429 billing credit_balance_exhausted",
         ),
         (
             429,
             no,
-            claude("rate_limit_error", json!({"error_code": "enforced_spend_limit_reached"})),
-            "PROVIDER_REJECTED, alarm 429 rate_limit_error enforced_spend_limit_reached".to_owned(),
+            limited("enforced_spend_limit_reached"),
+            "PROVIDER_REJECTED, alarm 429 rate_limit_error enforced_spend_limit_reached",
         ),
-        (
-            429,
-            no,
-            claude("rate_limit_error", json!({"error_code": "ramp_limit_exceeded"})),
-            format!("again 20000 {busy}"),
-        ),
-        (500, no, json!({}), "again 0 the text model had a passing fault".to_owned()),
-        (503, &[("x-should-retry", "false")], json!({}), "PROVIDER_REJECTED, alarm 503".to_owned()),
-        (
-            400,
-            &[("x-should-retry", "true")],
-            json!({}),
-            "again 0 the text model had a passing fault".to_owned(),
-        ),
-        (529, no, claude("overloaded_error", Value::Null), format!("again 0 {busy}")),
+        (429, no, limited("ramp_limit_exceeded"), "again 20000 the text model is busy"),
+        (500, no, json!({}), FAULT),
+        (503, &[("x-should-retry", "false")], json!({}), "PROVIDER_REJECTED, alarm 503"),
+        (400, &[("x-should-retry", "true")], json!({}), FAULT),
+        (529, no, claude("overloaded_error", Value::Null), BUSY),
     ] {
         assert_eq!(refused(status, headers, &body), expected, "{status} {body}");
     }
