@@ -8,6 +8,9 @@ const OWNER: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
 const ADMIN: Uuid = uuid!("00000000-0000-4000-8000-000000000002");
 const THIRD: Uuid = uuid!("00000000-0000-4000-8000-000000000003");
 
+use By::*;
+
+/// Who asks.
 #[derive(Clone, Copy)]
 enum By {
     /// The app's owner, without a caller: as pg_cron.
@@ -34,10 +37,10 @@ async fn answers(host: &Host, questions: &[(By, &str)]) -> Vec<Value> {
     let mut answers = Vec::new();
     for (by, sql) in questions {
         match by {
-            By::Postgres => host.become_owner().await,
-            By::Service => host.become_caller("service_role", None).await,
-            By::Anonymous => host.become_caller("anon", None).await,
-            By::User(user) => host.become_caller("authenticated", Some(*user)).await,
+            Postgres => host.become_owner().await,
+            Service => host.become_caller("service_role", None).await,
+            Anonymous => host.become_caller("anon", None).await,
+            User(user) => host.become_caller("authenticated", Some(*user)).await,
         }
         let asked = with_ids(sql);
         let answer = if sql.starts_with("select") {
@@ -73,53 +76,53 @@ fn answer_to<'a>(answers: &'a [Value], part: &str) -> &'a Value {
 }
 
 const TOOLS: [(By, &str); 29] = [
-    (By::User(OWNER), "select public.has_role(#1, 'partner'), public.has_role(#1, 'admin')"),
-    (By::User(ADMIN), "select public.has_role(auth.uid(), 'admin')"),
-    (By::User(OWNER), "select id, status, user_credit_cost from upscaler_jobs order by id"),
-    (By::User(ADMIN), "select id, status from upscaler_jobs order by id"),
-    (By::Anonymous, "select id from upscaler_jobs"),
-    (By::User(OWNER), "select * from get_upscaler_credits_breakdown(auth.uid())"),
-    (By::User(OWNER), "select * from consume_upscaler_credits(auth.uid(), 120, 'Upscaler')"),
-    (By::User(OWNER), "select * from consume_upscaler_credits(#3, 5, 'not mine')"),
-    (By::User(THIRD), "select * from consume_upscaler_credits(auth.uid(), 500, 'Upscaler')"),
-    (By::User(THIRD), "select * from consume_upscaler_credits(auth.uid(), 500, 'Seedance')"),
-    (By::Service, "select * from consume_upscaler_credits(#4, 20, 'lapsed')"),
-    (By::User(OWNER), "select * from refund_upscaler_credits(auth.uid(), 60)"),
-    (By::Service, "select * from refund_upscaler_credits(#1, 60, 'by the service')"),
-    (By::User(ADMIN), "select * from refund_upscaler_credits(#1, 7)"),
+    (User(OWNER), "select public.has_role(#1, 'partner'), public.has_role(#1, 'admin')"),
+    (User(ADMIN), "select public.has_role(auth.uid(), 'admin')"),
+    (User(OWNER), "select id, status, user_credit_cost from upscaler_jobs order by id"),
+    (User(ADMIN), "select id, status from upscaler_jobs order by id"),
+    (Anonymous, "select id from upscaler_jobs"),
+    (User(OWNER), "select * from get_upscaler_credits_breakdown(auth.uid())"),
+    (User(OWNER), "select * from consume_upscaler_credits(auth.uid(), 120, 'Upscaler')"),
+    (User(OWNER), "select * from consume_upscaler_credits(#3, 5, 'not mine')"),
+    (User(THIRD), "select * from consume_upscaler_credits(auth.uid(), 500, 'Upscaler')"),
+    (User(THIRD), "select * from consume_upscaler_credits(auth.uid(), 500, 'Seedance')"),
+    (Service, "select * from consume_upscaler_credits(#4, 20, 'lapsed')"),
+    (User(OWNER), "select * from refund_upscaler_credits(auth.uid(), 60)"),
+    (Service, "select * from refund_upscaler_credits(#1, 60, 'by the service')"),
+    (User(ADMIN), "select * from refund_upscaler_credits(#1, 7)"),
     (
-        By::User(OWNER),
+        User(OWNER),
         "insert into upscaler_jobs (id, session_id, user_id) values
           (#a9, 's', auth.uid())",
     ),
     (
-        By::User(OWNER),
+        User(OWNER),
         "select * from consume_credits_for_job(auth.uid(), 30, 'x', 'upscaler_jobs',
           #a9)",
     ),
     (
-        By::Service,
+        Service,
         "select * from consume_credits_for_job(#1, 30, 'again',
           'upscaler_jobs',
           #a9)",
     ),
-    (By::User(OWNER), "update upscaler_jobs set credits_charged = false where user_id = #1"),
-    (By::Service, "update upscaler_jobs set task_id = 'task' where id = #a9"),
-    (By::User(OWNER), "select * from user_cancel_ai_job('upscaler_jobs', #a1)"),
-    (By::User(OWNER), "select * from admin_cancel_job('upscaler_jobs', #a9)"),
-    (By::User(ADMIN), "select * from admin_cancel_job('upscaler_jobs', #a9)"),
-    (By::Postgres, "select * from cleanup_all_stale_ai_jobs()"),
-    (By::Postgres, "select id, status, credits_refunded from upscaler_jobs order by id"),
-    (By::Service, "select * from get_ai_tools_cost_averages()"),
-    (By::Service, "select job_id, tool_table, amount from collaborator_tool_earnings"),
+    (User(OWNER), "update upscaler_jobs set credits_charged = false where user_id = #1"),
+    (Service, "update upscaler_jobs set task_id = 'task' where id = #a9"),
+    (User(OWNER), "select * from user_cancel_ai_job('upscaler_jobs', #a1)"),
+    (User(OWNER), "select * from admin_cancel_job('upscaler_jobs', #a9)"),
+    (User(ADMIN), "select * from admin_cancel_job('upscaler_jobs', #a9)"),
+    (Postgres, "select * from cleanup_all_stale_ai_jobs()"),
+    (Postgres, "select id, status, credits_refunded from upscaler_jobs order by id"),
+    (Service, "select * from get_ai_tools_cost_averages()"),
+    (Service, "select job_id, tool_table, amount from collaborator_tool_earnings"),
     (
-        By::Service,
+        Service,
         "insert into pose_changer_jobs (session_id, user_id, status, reference_prompt_id) values
           ('s', #1, 'completed', 'prompt-2')",
     ),
-    (By::Service, "select prompt_id, amount from collaborator_tool_earnings order by 1"),
+    (Service, "select prompt_id, amount from collaborator_tool_earnings order by 1"),
     (
-        By::Service,
+        Service,
         "select user_id, amount, balance_after, transaction_type, credit_type
           from upscaler_credit_transactions order by user_id, balance_after, amount",
     ),
@@ -144,31 +147,28 @@ async fn the_app_of_tools_answers_as_before() {
 
 const CARDS: [(By, &str); 17] = [
     (
-        By::User(OWNER),
+        User(OWNER),
         "select public.has_role(auth.uid(), 'admin'), public.has_role(auth.uid(), 'user')",
     ),
-    (By::User(OWNER), "select id, status, completed_cards from generation_jobs order by id"),
+    (User(OWNER), "select id, status, completed_cards from generation_jobs order by id"),
     (
-        By::User(OWNER),
+        User(OWNER),
         "select card_index, status, image_url from generation_tasks order by job_id, card_index",
     ),
-    (By::Anonymous, "select id from generation_jobs"),
-    (By::Service, "select public.spend_tokens(#1, 30)"),
-    (By::Service, "select public.spend_tokens(#1, 300)"),
-    (By::Service, "select public.refund_tokens(#1, 3)"),
-    (By::Service, "update profiles set tokens_balance = 1000000"),
-    (By::Service, "select id, tokens_balance from profiles order by id"),
-    (By::Service, "select event_type, count(*) from security_events group by 1"),
-    (By::Service, "update generation_tasks set status = 'completed' where status = 'processing'"),
-    (By::Service, "select id, status, completed_cards from generation_jobs order by id"),
-    (By::Service, "select card_type, image_url from generations order by 1"),
-    (By::Service, "select title, message from notifications"),
-    (By::Service, "update generation_tasks set status = 'failed' where job_id = #a2"),
-    (By::Service, "select id, status, completed_cards from generation_jobs order by id"),
-    (
-        By::Service,
-        "select user_id, amount, transaction_type from token_transactions order by amount",
-    ),
+    (Anonymous, "select id from generation_jobs"),
+    (Service, "select public.spend_tokens(#1, 30)"),
+    (Service, "select public.spend_tokens(#1, 300)"),
+    (Service, "select public.refund_tokens(#1, 3)"),
+    (Service, "update profiles set tokens_balance = 1000000"),
+    (Service, "select id, tokens_balance from profiles order by id"),
+    (Service, "select event_type, count(*) from security_events group by 1"),
+    (Service, "update generation_tasks set status = 'completed' where status = 'processing'"),
+    (Service, "select id, status, completed_cards from generation_jobs order by id"),
+    (Service, "select card_type, image_url from generations order by 1"),
+    (Service, "select title, message from notifications"),
+    (Service, "update generation_tasks set status = 'failed' where job_id = #a2"),
+    (Service, "select id, status, completed_cards from generation_jobs order by id"),
+    (Service, "select user_id, amount, transaction_type from token_transactions order by amount"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,24 +181,18 @@ async fn the_app_of_cards_answers_as_before() {
 }
 
 const SITES: [(By, &str); 12] = [
-    (
-        By::User(OWNER),
-        "select public.has_role(auth.uid(), 'admin'), public.is_super_admin(auth.uid())",
-    ),
-    (
-        By::User(ADMIN),
-        "select public.has_role(auth.uid(), 'admin'), public.is_super_admin(auth.uid())",
-    ),
-    (By::User(OWNER), "select public.is_team_owner(auth.uid(), #f1)"),
-    (By::User(THIRD), "select public.is_team_member(auth.uid(), #f1)"),
-    (By::User(OWNER), "select id, number, status from generation_history order by id"),
-    (By::User(THIRD), "select id from generation_history"),
-    (By::User(OWNER), "select public.get_user_active_generations(auth.uid())"),
-    (By::Service, "select public.increment_active_generations()"),
-    (By::Postgres, "select public.cleanup_stale_generations()"),
-    (By::Postgres, "select public.cleanup_stale_generations()"),
-    (By::Service, "select generation_id, reason, amount_to_refund from appeals"),
-    (By::Service, "select active_generations from system_limits"),
+    (User(OWNER), "select public.has_role(auth.uid(), 'admin'), public.is_super_admin(auth.uid())"),
+    (User(ADMIN), "select public.has_role(auth.uid(), 'admin'), public.is_super_admin(auth.uid())"),
+    (User(OWNER), "select public.is_team_owner(auth.uid(), #f1)"),
+    (User(THIRD), "select public.is_team_member(auth.uid(), #f1)"),
+    (User(OWNER), "select id, number, status from generation_history order by id"),
+    (User(THIRD), "select id from generation_history"),
+    (User(OWNER), "select public.get_user_active_generations(auth.uid())"),
+    (Service, "select public.increment_active_generations()"),
+    (Postgres, "select public.cleanup_stale_generations()"),
+    (Postgres, "select public.cleanup_stale_generations()"),
+    (Service, "select generation_id, reason, amount_to_refund from appeals"),
+    (Service, "select active_generations from system_limits"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,10 +206,10 @@ async fn the_app_of_sites_answers_as_before() {
 }
 
 const SMALL: [(By, &str); 4] = [
-    (By::User(OWNER), "select body from notes"),
-    (By::User(OWNER), "insert into notes (team, body) values (auth.uid(), 'mine too')"),
-    (By::User(OWNER), "select notes_search_v2() as body order by 1"),
-    (By::Anonymous, "select body from notes"),
+    (User(OWNER), "select body from notes"),
+    (User(OWNER), "insert into notes (team, body) values (auth.uid(), 'mine too')"),
+    (User(OWNER), "select notes_search_v2() as body order by 1"),
+    (Anonymous, "select body from notes"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +222,7 @@ async fn the_small_app_answers_as_before() {
 
 /// The policy's helper, the extension's function and the RPC keep their grants and their callers.
 #[tokio::test]
-async fn functions_that_look_like_ours_are_left_alone() {
+async fn functions_with_names_like_ours_keep_their_grants() {
     let host = Host::installed(App::Small, Rights::Open).await;
     let kept = "
         select proname as name, prosecdef as definer,

@@ -51,7 +51,7 @@ const CARELESS: [&str; 42] = [
 ];
 
 #[tokio::test]
-async fn every_change_beside_us_is_seen() {
+async fn the_fingerprint_sees_every_change_to_what_is_not_ours() {
     let host = Host::installed(App::Tools, Rights::Open).await;
     let before = host.state().await.catalog;
     let url = host.platform_url();
@@ -71,7 +71,7 @@ async fn every_change_beside_us_is_seen() {
 }
 
 #[tokio::test]
-async fn what_is_ours_is_not_in_it() {
+async fn the_fingerprint_leaves_our_own_objects_out() {
     let host = Host::installed(App::Tools, Rights::Open).await;
     let before = host.state().await.catalog;
     let ours = "create table unstuck.another (id int primary key);

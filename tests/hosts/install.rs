@@ -54,7 +54,7 @@ async fn has_in_public(host: &Host, name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_name_stands_in_public_only_where_it_was_free() {
+async fn a_front_is_made_only_where_its_name_was_free() {
     let all = fronts(&Host::installed(App::Small, Rights::Closed).await).await;
     assert!(all.len() >= 14, "{all:?}");
     for name in
@@ -78,7 +78,7 @@ async fn an_old_name_stands_in_public_only_where_it_was_free() {
 
 /// Nobody but the platform may add to its publication; there are no files, or there is no Realtime.
 #[tokio::test]
-async fn where_something_is_not_permitted_the_rest_is_installed() {
+async fn install_skips_what_is_not_permitted() {
     let host = Host::fresh(App::Small, Rights::Closed).await;
     let platform = host.platform().await;
     platform.exec("alter publication supabase_realtime owner to supabase_admin").await;
@@ -95,7 +95,7 @@ async fn where_something_is_not_permitted_the_rest_is_installed() {
 
 /// Whatever the app calls its things, and wherever its search path looks first.
 #[tokio::test]
-async fn names_that_we_use_too_are_left_alone() {
+async fn install_leaves_objects_with_names_like_ours_alone() {
     let host = Host::fresh(App::Small, Rights::Open).await;
     host.exec(
         "create schema app;

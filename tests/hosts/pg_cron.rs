@@ -13,7 +13,7 @@ async fn catalog(url: &str) -> Fingerprint {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_row_comes_and_goes_and_the_hosts_stays() {
+async fn install_adds_our_cron_job_and_uninstall_keeps_the_hosts_own() {
     let Some(server) = pg_cron::server("pg_cron in a host's database").await else { return };
     let url = server.url("postgres");
     let client = postgres::connect(&url).await.unwrap();

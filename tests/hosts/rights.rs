@@ -58,7 +58,7 @@ async fn rights_on_ours_are_the_same_whatever_is_granted_by_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn they_are_the_same_in_every_app() {
+async fn rights_on_ours_are_the_same_in_every_app() {
     let small = lines(&Host::installed(App::Small, Rights::Closed).await).await;
     let ours = |lines: &BTreeSet<String>| -> BTreeSet<String> {
         lines
@@ -77,7 +77,7 @@ async fn they_are_the_same_in_every_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_can_all_it_needs_and_strangers_nothing() {
+async fn the_service_may_call_every_function_and_anon_none() {
     for rights in hosts::RIGHTS {
         let host = Host::installed(App::Tools, rights).await;
         let refused = "select p.oid::regprocedure::text as name from pg_proc p

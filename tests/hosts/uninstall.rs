@@ -21,7 +21,7 @@ async fn refuses(host: &Host, expected: &str) -> Refusal {
 }
 
 #[tokio::test]
-async fn it_refuses_while_the_schema_is_exposed() {
+async fn uninstall_refuses_while_the_schema_is_exposed() {
     let host = Host::installed(App::Cards, Rights::Open).await;
     let platform = host.platform().await;
     let name = host.name();
@@ -51,7 +51,7 @@ async fn it_refuses_while_the_schema_is_exposed() {
 
 /// Said within a transaction, because all tests share the server's roles.
 #[tokio::test]
-async fn a_setting_for_every_database_counts() {
+async fn uninstall_sees_a_setting_for_every_database() {
     let host = Host::installed(App::Cards, Rights::Open).await;
     let client = postgres::connect(&host.platform_url()).await.unwrap();
     client
@@ -69,7 +69,7 @@ async fn a_setting_for_every_database_counts() {
 }
 
 #[tokio::test]
-async fn where_it_cannot_know_it_wants_to_be_told() {
+async fn uninstall_asks_for_a_setting_where_it_cannot_see_what_is_exposed() {
     let host = Host::installed(App::Small, Rights::Closed).await;
     let postgrest = host.connect("authenticator").await;
     let refused = refuses(&host, "cannot be seen").await;
@@ -81,7 +81,7 @@ async fn where_it_cannot_know_it_wants_to_be_told() {
 }
 
 #[tokio::test]
-async fn it_refuses_while_a_job_lives_and_while_credits_are_here() {
+async fn uninstall_refuses_while_a_job_lives_or_users_have_credits() {
     let host = Host::installed(App::Tools, Rights::Closed).await;
     let user = host.user(100).await;
     let job = host.order(user, UPSCALER, 1).await;
@@ -99,7 +99,7 @@ async fn it_refuses_while_a_job_lives_and_while_credits_are_here() {
 }
 
 #[tokio::test]
-async fn it_refuses_while_something_of_the_app_depends_on_ours() {
+async fn uninstall_refuses_while_an_object_of_the_app_depends_on_ours() {
     let host = Host::installed(App::Small, Rights::Open).await;
     let platform = host.platform().await;
     for (sql, named, mend) in [
@@ -155,7 +155,7 @@ async fn it_refuses_while_something_of_the_app_depends_on_ours() {
 
 /// Later parts of ours may have left these; the names are the data model's.
 #[tokio::test]
-async fn it_refuses_while_refunds_are_owed_or_debts_are_open() {
+async fn uninstall_refuses_while_refunds_are_owed_or_debts_are_open() {
     let host = Host::installed(App::Sites, Rights::Closed).await;
     if host.value("select to_regclass('unstuck.refunds_owed')").await.is_null() {
         host.exec(
@@ -192,7 +192,7 @@ const POLICY: &str =
     with check (bucket_id = 'uploads' and unstuck_private.is_live('queued'))";
 
 #[tokio::test]
-async fn the_policy_for_files_goes_too() {
+async fn uninstall_removes_the_policy_for_uploads() {
     let host = Host::installed(App::Tools, Rights::Open).await;
     host.exec("drop policy if exists \"unstuck uploads insert\" on storage.objects").await;
     host.exec(POLICY).await;

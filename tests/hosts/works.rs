@@ -81,13 +81,11 @@ async fn leaves_no_trace(host: &Host, before: &HostState, at: &str) {
 }
 
 async fn reads_are_ones_own(host: &Host, user: Uuid, at: &str) {
-    let count =
-        async |session: &Session, relation: &str| session.count(&format!("{relation}")).await;
     let page = host.connect("postgres").await;
     for (reader, expected) in [(user, 6), (Uuid::new_v4(), 0), (ADMIN, 6)] {
         page.become_caller("authenticated", Some(reader)).await;
         for relation in ["unstuck.jobs", "unstuck.upscaler_jobs", "unstuck.job_receipts"] {
-            assert_eq!(count(&page, relation).await, expected, "{at}: {relation} as {reader}");
+            assert_eq!(page.count(relation).await, expected, "{at}: {relation} as {reader}");
         }
         let position = page
             .rows("select \"position\" from unstuck.upscaler_jobs where status = 'queued'")

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use syn::visit::Visit;
 use unstuck_tests::sources;
 
+use crate::circles::is_for_tests;
+
 /// Words that the glossary has better ones for.
 const REPLACED: [(&str, &[&str]); 8] = [
     ("submit", &["dispatch", "dispatched", "handover", "handed", "hand", "hands"]),
@@ -25,14 +27,6 @@ impl DeclaredNames {
     fn add(&mut self, name: &syn::Ident) {
         self.0.insert(name.to_string());
     }
-}
-
-/// Whether an item is compiled into tests only.
-fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let list = attribute.meta.require_list();
-        attribute.path().is_ident("cfg") && list.is_ok_and(|list| list.tokens.to_string() == "test")
-    })
 }
 
 impl<'ast> Visit<'ast> for DeclaredNames {

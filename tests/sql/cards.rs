@@ -80,7 +80,7 @@ async fn a_price_that_does_not_divide_is_split_and_returned_exactly() {
 }
 
 #[tokio::test]
-async fn what_waits_and_what_may_start() {
+async fn steps_waiting_v1_counts_waiting_steps_and_free_slots() {
     let db = Database::fresh().await;
     db.set_slots("gemini", 3).await;
     let waits = async |db: &Database| {

@@ -29,11 +29,7 @@ async fn busy(db: &Database) -> (Uuid, Vec<Uuid>) {
     let attempt = db.run("runninghub", &task).await;
     db.done(attempt, &task).await;
     db.complete(attempt).await;
-    let inbox = json!({
-        "p_provider": "runninghub", "p_job_id": done, "p_step": 1, "p_run": 1, "p_task_id": task,
-        "p_dedup_key": task, "p_body": { "user": user },
-    });
-    db.ask("webhook_record_v1", inbox).await;
+    db.record_webhook(attempt, &task, json!({ "user": user })).await;
     let cards = db.order(user, CARDS, 3).await;
     let claimed = db.claim("gemini", 1).await;
     db.complete(claimed[0]).await;
@@ -239,7 +235,7 @@ async fn calls_beside_user_erase_v1_find_the_user_or_nobody() {
     let sessions = db.sessions(7).await;
     for round in 0..25 {
         let user = db.user(1000).await;
-        let running = db.order(user, UPSCALER, 1).await;
+        db.order(user, UPSCALER, 1).await;
         let task = format!("t{round}");
         let attempt = db.run("runninghub", &task).await;
         let waiting = db.order(user, CARDS, 2).await;
@@ -263,11 +259,7 @@ async fn calls_beside_user_erase_v1_find_the_user_or_nobody() {
             sessions[1].complete(attempt).await;
         };
         let hear = async {
-            let args = json!({
-                "p_provider": "runninghub", "p_job_id": running, "p_step": 1, "p_run": attempt.run,
-                "p_task_id": task, "p_dedup_key": task, "p_body": {},
-            });
-            sessions[2].ask("webhook_record_v1", args).await;
+            sessions[2].record_webhook(attempt, &task, json!({})).await;
         };
         let leave = async {
             sessions[3].cancel_session(user, "session", &[waiting]).await;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 const PROVIDER: &str = "runninghub";
 
 #[tokio::test]
-async fn a_balance_for_twenty_jobs_buys_twenty() {
+async fn a_balance_for_twenty_jobs_buys_exactly_twenty() {
     let db = Database::open().await;
     let user = db.user(20 * 60 + 59).await;
     let sessions = db.sessions(50).await;
@@ -95,7 +95,7 @@ async fn work(session: &Session, attempt: StepRun, number: usize) {
 /// Fifty claimers at a limit of three for ten seconds. Between their steps nobody holds a slot that
 /// is not counted, and a claim that finds work and a free slot takes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
+async fn fifty_claimers_never_exceed_the_slots_nor_leave_one_idle() {
     let db = Database::open().await;
     let (limit, span) = (3, Duration::from_secs(10));
     let (claimed, over) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -163,7 +163,7 @@ async fn fifty_claimers_never_pass_the_limit_nor_leave_it_idle() {
 /// the one who frees asks again, as every function does, and with nobody else around the queue
 /// drains to the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_ask_after_each_finish_drain_the_queue() {
+async fn workers_that_claim_after_each_finish_drain_the_queue() {
     let db = Database::open().await;
     let user = db.user(1_000_000).await;
     for _ in 0..60 {
@@ -206,7 +206,7 @@ async fn workers_that_ask_after_each_finish_drain_the_queue() {
 
 /// Sweeps from every side at once over a thousand stale jobs: each is closed once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sweeps_from_every_side_close_each_job_once() {
+async fn concurrent_sweeps_close_each_job_once() {
     let db = Database::fresh().await;
     db.exec(&format!(
         "with job as (
@@ -258,7 +258,7 @@ async fn sweeps_from_every_side_close_each_job_once() {
 
 /// Healers that ask at the same moment never get the same step: what one gets is reserved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn healers_never_ask_about_the_same_step() {
+async fn steps_due_v1_never_gives_two_healers_the_same_step() {
     let db = Database::open().await;
     db.exec("update providers set max_concurrent = 100").await;
     let (user, admin) = (db.user(100_000).await, db.admin().await);

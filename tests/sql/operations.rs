@@ -119,7 +119,7 @@ async fn every_query_of_the_operators_page_finds_what_it_asks_for() {
 }
 
 #[tokio::test]
-async fn the_page_explains_every_offence_it_groups() {
+async fn the_page_names_only_violations_that_the_audit_reports() {
     let page = sources::read("docs/operations.md");
     let rules: String = [
         "violations_of_jobs",
@@ -138,13 +138,13 @@ async fn the_page_explains_every_offence_it_groups() {
     let named: Vec<&str> =
         table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
     for name in named.iter().filter(|name| !name.contains('(') && !name.ends_with("_v1")) {
-        assert!(rules.contains(&format!("select '{name}'")), "{name} is no offence any more");
+        assert!(rules.contains(&format!("select '{name}'")), "{name} is no violation any more");
     }
     assert!(sources::read("README.md").contains("docs/operations.md"));
 }
 
 #[tokio::test]
-async fn the_audit_counts_what_is_there() {
+async fn job_health_counts_the_jobs_of_each_table() {
     let night = night().await;
     let row = night.db.row("select * from job_health where table_name = 'upscaler_jobs'").await;
     let counts = [
@@ -168,7 +168,7 @@ async fn the_audit_counts_what_is_there() {
 }
 
 #[tokio::test]
-async fn the_audit_counts_old_waiting_rows_of_any_hand() {
+async fn job_health_counts_old_waiting_rows_also_by_hand() {
     let db = Database::fresh().await;
     db.exec(&format!(
         "insert into jobs (tool, user_id, status, created_at)

@@ -1,5 +1,5 @@
-//! The line at a provider: fair between users, and what it tells about places and times is what
-//! then happens.
+//! The queue of a provider is fair between users, and jobs are claimed at the positions and times
+//! that it shows.
 
 use std::collections::BTreeMap;
 
@@ -53,19 +53,19 @@ struct QueuePosition {
     eta: i64,
 }
 
-async fn places(db: &Session) -> Vec<QueuePosition> {
+async fn waiting(db: &Session) -> Vec<QueuePosition> {
     let sql =
         format!("select * from queue_positions where provider = '{PROVIDER}' order by position");
-    let place = |row: &Value| QueuePosition {
+    let position = |row: &Value| QueuePosition {
         job: id(&row["job_id"]),
         position: row["position"].as_i64().unwrap(),
         eta: row["eta_seconds"].as_i64().expect("an integer, and never null"),
     };
-    db.rows(&sql).await.iter().map(place).collect()
+    db.rows(&sql).await.iter().map(position).collect()
 }
 
 async fn line(db: &Session) -> Vec<Uuid> {
-    places(db).await.into_iter().map(|place| place.job).collect()
+    waiting(db).await.into_iter().map(|waits| waits.job).collect()
 }
 
 async fn finish(db: &Session, attempt: StepRun) {
@@ -101,7 +101,7 @@ async fn orders(db: &Session) -> BTreeMap<Uuid, &'static str> {
 }
 
 #[tokio::test]
-async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
+async fn every_job_is_claimed_at_the_position_and_time_that_was_shown() {
     for slots in 1..=4 {
         let db = open(slots).await;
         measured(&db, UPSCALER, 3, 60).await;
@@ -119,8 +119,8 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
         assert_eq!(working.len() as i64, slots);
         db.age_all("20 seconds").await;
 
-        let shown = places(&db).await;
-        let positions: Vec<i64> = shown.iter().map(|place| place.position).collect();
+        let shown = waiting(&db).await;
+        let positions: Vec<i64> = shown.iter().map(|waits| waits.position).collect();
         assert_eq!(positions, (1..=jobs.len() as i64 - slots).collect::<Vec<_>>());
 
         let (mut now, mut seen) = (0, Vec::new());
@@ -135,30 +135,25 @@ async fn everybody_is_admitted_in_the_place_and_at_the_time_that_was_shown() {
             db.age_all(&format!("{} seconds", ends - now)).await;
             now = ends;
             finish(&db, attempt).await;
-            let next = places(&db).await[0];
+            let next = waiting(&db).await[0];
             for attempt in db.claim(PROVIDER, slots).await {
                 assert!(!seen.is_empty() || attempt.job == next.job, "who is first is next");
                 seen.push((attempt.job, now));
                 working.push((attempt, now + seconds(attempt.job)));
             }
         }
-        for (place, (job, at)) in shown.iter().zip(&seen) {
-            assert_eq!(place.job, *job, "{slots} slots: place {}", place.position);
+        for (shown, (job, at)) in shown.iter().zip(&seen) {
+            assert_eq!(shown.job, *job, "{slots} slots: position {}", shown.position);
             // The clock ran on while the test ordered.
-            assert!(
-                (place.eta - at).abs() <= 10,
-                "{slots} slots, place {}: {} and {at}",
-                place.position,
-                place.eta
-            );
+            assert!((shown.eta - at).abs() <= 10, "{slots} slots: {shown:?} and {at}");
         }
-        let etas: Vec<i64> = shown.iter().map(|place| place.eta).collect();
+        let etas: Vec<i64> = shown.iter().map(|waits| waits.eta).collect();
         assert!(etas.is_sorted(), "who is admitted later does not start earlier: {etas:?}");
     }
 }
 
 #[tokio::test]
-async fn places_hold_whatever_finishes_first() {
+async fn positions_hold_whichever_job_finishes_first() {
     for (slots, late_first) in [(1, false), (2, true), (3, false), (3, true), (20, false)] {
         let db = open(slots).await;
         orders(&db).await;
@@ -185,16 +180,16 @@ async fn places_hold_whatever_finishes_first() {
 }
 
 #[tokio::test]
-async fn a_thousand_jobs_of_one_user_let_another_through_at_once() {
+async fn a_thousand_jobs_of_one_user_delay_another_user_by_one_turn() {
     for working in [false, true] {
         let db = open(3).await;
         let (greedy, other) = (db.user(0).await, db.user(60).await);
         many(&db, greedy, 1000).await;
         let mut attempts = if working { db.claim(PROVIDER, 3).await } else { Vec::new() };
         let late = db.order(other, UPSCALER, 1).await;
-        let place = places(&db).await.into_iter().find(|place| place.job == late).unwrap();
-        assert_eq!(place.position, 2, "one turn of the other user, then this one's");
-        assert!(place.eta <= 60, "{place:?}");
+        let shown = waiting(&db).await.into_iter().find(|waits| waits.job == late).unwrap();
+        assert_eq!(shown.position, 2, "one turn of the other user, then this one's");
+        assert!(shown.eta <= 60, "{shown:?}");
 
         // One round: as many admissions as there are slots.
         let mut round = Vec::new();
@@ -209,23 +204,23 @@ async fn a_thousand_jobs_of_one_user_let_another_through_at_once() {
 }
 
 #[tokio::test]
-async fn positions_are_one_to_n() {
+async fn positions_are_numbered_from_one_without_gaps() {
     let db = open(1).await;
     let (greedy, other) = (db.user(0).await, db.user(60).await);
     many(&db, greedy, 1000).await;
     let late = db.order(other, UPSCALER, 1).await;
-    let positions: Vec<i64> = places(&db).await.iter().map(|place| place.position).collect();
+    let positions: Vec<i64> = waiting(&db).await.iter().map(|waits| waits.position).collect();
     assert_eq!(positions, (1..=1001).collect::<Vec<_>>());
     let shown = line(&db).await;
-    for (place, job) in shown.iter().enumerate().take(5) {
+    for (at, job) in shown.iter().enumerate().take(5) {
         let attempt = db.claim_one(PROVIDER).await;
-        assert_eq!((attempt.job, *job == late), (*job, place == 1));
+        assert_eq!((attempt.job, *job == late), (*job, at == 1));
         finish(&db, attempt).await;
     }
 }
 
 #[tokio::test]
-async fn who_was_served_goes_to_the_end_of_the_line() {
+async fn a_user_who_was_served_goes_to_the_end_of_the_queue() {
     let db = open(1).await;
     let (first, second) = (db.user(9000).await, db.user(9000).await);
     let mut orders = Vec::new();
@@ -239,14 +234,14 @@ async fn who_was_served_goes_to_the_end_of_the_line() {
 }
 
 #[tokio::test]
-async fn what_may_not_start_yet_stands_behind_what_may() {
+async fn a_step_that_may_not_start_yet_stands_behind_those_that_may() {
     let db = open(1).await;
     let (first, second) = (db.user(9000).await, db.user(60).await);
     let again = db.order(first, UPSCALER, 1).await;
     db.requeue(db.claim_one(PROVIDER).await, "capacity", 300_000).await;
     let ready = db.order(second, UPSCALER, 1).await;
-    let shown = places(&db).await;
-    assert_eq!(shown.iter().map(|place| place.job).collect::<Vec<_>>(), [ready, again]);
+    let shown = waiting(&db).await;
+    assert_eq!(shown.iter().map(|waits| waits.job).collect::<Vec<_>>(), [ready, again]);
     assert!((290..=300).contains(&shown[1].eta), "not before its time: {shown:?}");
     assert_eq!(db.claim_one(PROVIDER).await.job, ready);
     assert!(db.claim(PROVIDER, 1).await.is_empty());
@@ -261,7 +256,7 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
     for tool in [UPSCALER, VIDEO] {
         db.order(user, tool, 1).await;
     }
-    let etas = async || places(&db).await.iter().map(|place| place.eta).collect::<Vec<_>>();
+    let etas = async || waiting(&db).await.iter().map(|waits| waits.eta).collect::<Vec<_>>();
     let about = |etas: Vec<i64>, expected: [i64; 2]| {
         let near = etas.iter().zip(expected).all(|(eta, expected)| (eta - expected).abs() <= 5);
         assert!(etas.len() == 2 && near, "{etas:?} is not about {expected:?}");
@@ -297,7 +292,7 @@ async fn the_estimate_follows_what_the_tool_took_lately() {
 }
 
 #[tokio::test]
-async fn every_job_that_waits_has_a_place_and_an_estimate() {
+async fn every_waiting_job_has_a_position_and_an_estimate() {
     let db = open(1).await;
     let user = db.user(9000).await;
     for tool in [UPSCALER, VIDEO, CARDS, UPSCALER] {
@@ -317,7 +312,7 @@ async fn every_job_that_waits_has_a_place_and_an_estimate() {
 }
 
 #[tokio::test]
-async fn a_long_row_of_one_user_refuses_nobody_else() {
+async fn a_long_queue_of_one_user_refuses_no_other_user() {
     let db = Database::open().await;
     limit(&db, 1).await;
     measured(&db, UPSCALER, 3, 60).await;
@@ -330,12 +325,12 @@ async fn a_long_row_of_one_user_refuses_nobody_else() {
     assert!(error.detail["retry_after"].as_i64().unwrap() > 3000, "{}", error.detail);
     assert_eq!((db.balance(greedy).await, db.count("credit_entries").await), (60, 2));
     let late = db.order(other, UPSCALER, 1).await;
-    assert!(places(&db).await.iter().any(|place| place.job == late && place.eta <= 120));
+    assert!(waiting(&db).await.iter().any(|waits| waits.job == late && waits.eta <= 120));
     db.assert_healthy().await;
 }
 
 #[tokio::test]
-async fn a_claim_walks_a_long_line_once() {
+async fn a_claim_reads_a_long_queue_once() {
     let db = open(3).await;
     let finished = "insert into jobs (tool, user_id, status, completed_at)
         select 'runninghub-upscaler', gen_random_uuid(), 'completed', clock_timestamp()

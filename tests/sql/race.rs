@@ -609,7 +609,7 @@ async fn a_timeout_meets_the_success_of_its_step() {
 
 /// Steps of one job end at the same moment, and somebody ends the whole job.
 #[tokio::test]
-async fn siblings_meet_each_other_and_what_ends_their_job() {
+async fn steps_of_one_job_end_beside_each_other_and_beside_a_cancel() {
     let mut arena = Arena::open().await;
     let cards = [
         RaceOp::Complete,
@@ -644,7 +644,7 @@ const ON_ONE_ACCOUNT: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn nobody_waits_in_a_circle_for_an_account() {
+async fn calls_that_lock_one_account_never_deadlock() {
     let arena = Arena::open().await;
     arena.db.exec("update tools set exclusive_group = null").await;
     let keeper = arena.db.connect().await;

@@ -163,9 +163,7 @@ async fn steps_due_v1_reserves_the_steps_that_a_healer_must_query() {
     assert!(due(PROVIDER).await.is_empty(), "the submit may still be on its way");
     db.age(unknown, "26 seconds").await;
     assert_eq!(due(PROVIDER).await, [("inbox".to_owned(), unknown, false)]);
-    let call = attempt.with(json!({ "p_provider": PROVIDER, "p_task_id": "t2", "p_dedup_key": "k",
-            "p_body": { "hello": 1 } }));
-    db.ask("webhook_record_v1", call).await;
+    db.record_webhook(attempt, "t2", json!({ "hello": 1 })).await;
     db.age(unknown, "31 seconds").await;
     let row = db.due(PROVIDER).await;
     assert_has!(row[0], { "due": "inbox", "task_id": "t2" });

@@ -49,7 +49,7 @@ async fn the_migrations_make_what_the_sources_make() {
 }
 
 #[tokio::test]
-async fn what_is_applied_is_applied_once_and_keeps_what_is_there() {
+async fn an_applied_migration_is_not_applied_again_and_keeps_every_row() {
     let db = Database::fresh().await;
     let before = dump(&db).await;
     let user = db.user(100).await;
@@ -68,7 +68,7 @@ async fn what_is_applied_is_applied_once_and_keeps_what_is_there() {
 }
 
 #[tokio::test]
-async fn the_history_tells_what_was_applied() {
+async fn the_table_migrations_lists_every_applied_migration() {
     let db = Database::fresh().await;
     let rows = db.rows("select number, name, hash from unstuck_private.migrations").await;
     let migrations = Project::here().migrations().unwrap();
@@ -109,7 +109,7 @@ async fn a_failure_names_the_file_and_the_line_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_local_database_starts_from_nothing() {
+async fn install_makes_a_local_database_with_its_seed() {
     let db = Database::empty().await;
     let client = postgres::connect(&db.url()).await.unwrap();
     postgres::install(&client, true).await.unwrap();

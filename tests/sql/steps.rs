@@ -30,7 +30,7 @@ async fn a_claim_takes_no_more_than_the_limit_and_gives_a_new_run() {
 }
 
 #[tokio::test]
-async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
+async fn no_step_is_claimed_at_a_disabled_provider_or_before_not_before() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     db.exec("update providers set enabled = false").await;
@@ -44,7 +44,7 @@ async fn nothing_is_claimed_at_a_disabled_provider_nor_before_its_time() {
 }
 
 #[tokio::test]
-async fn a_synchronous_step_runs_from_the_claim_on() {
+async fn a_claimed_synchronous_step_is_running_at_once() {
     let db = Database::open().await;
     let (_, job) = db.ordered(100, CARDS, 1).await;
     let attempt = db.claim_one("gemini").await;
@@ -58,7 +58,7 @@ async fn a_synchronous_step_runs_from_the_claim_on() {
 }
 
 #[tokio::test]
-async fn sent_applies_once_and_only_to_the_present_run() {
+async fn step_sent_v1_applies_once_and_only_to_the_current_run() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.claim_one(PROVIDER).await;
@@ -73,7 +73,7 @@ async fn sent_applies_once_and_only_to_the_present_run() {
 }
 
 #[tokio::test]
-async fn started_keeps_the_task_and_owes_a_cancel_where_it_comes_too_late() {
+async fn step_started_v1_keeps_the_task_or_owes_its_cancel() {
     let db = Database::fresh().await;
     let (user, _) = (db.user(120).await, db.admin().await);
     let job = db.order(user, UPSCALER, 1).await;
@@ -96,7 +96,7 @@ async fn started_keeps_the_task_and_owes_a_cancel_where_it_comes_too_late() {
 }
 
 #[tokio::test]
-async fn another_steps_task_is_not_taken() {
+async fn step_started_v1_and_step_done_v1_refuse_another_steps_task() {
     let db = Database::fresh().await;
     let (one, two) = (db.user(60).await, db.user(60).await);
     db.order(one, UPSCALER, 1).await;
@@ -170,7 +170,7 @@ async fn a_closed_step_owes_no_cancel_for_another_steps_task() {
 }
 
 #[tokio::test]
-async fn a_step_of_a_chain_owes_no_cancel_for_the_chains_next_task() {
+async fn a_step_of_a_try_on_owes_no_cancel_for_the_next_steps_task() {
     let db = Database::fresh().await;
     let user = db.user(200).await;
     db.order(user, TRY_ON, 2).await;
@@ -185,17 +185,15 @@ async fn a_step_of_a_chain_owes_no_cancel_for_the_chains_next_task() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_came_first_is_announced() {
+async fn step_started_v1_announces_a_webhook_that_came_first() {
     let db = Database::fresh().await;
     let user = db.user(60).await;
     db.order(user, UPSCALER, 1).await;
     let attempt = db.submit(PROVIDER).await;
-    let call = attempt
-        .with(json!({ "p_provider": PROVIDER, "p_task_id": "t1", "p_dedup_key": "k1",
-            "p_body": { "taskId": "t1" } }));
-    let first = db.ask("webhook_record_v1", call.clone()).await;
+    let record = async || db.record_webhook(attempt, "t1", json!({ "taskId": "t1" })).await;
+    let first = record().await;
     assert_eq!(first["recorded"], true);
-    let again = db.ask("webhook_record_v1", call).await;
+    let again = record().await;
     assert_has!(again, { "recorded": false, "inbox_id": first["inbox_id"] });
     let answer = db.ask("step_started_v1", attempt.with(json!({ "p_task_id": "t1" }))).await;
     assert_has!(answer, { "outcome": "running", "webhook_waiting": true });
@@ -208,7 +206,7 @@ async fn a_webhook_that_came_first_is_announced() {
 }
 
 #[tokio::test]
-async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
+async fn a_capacity_refusal_counts_no_attempt_and_a_transient_failure_counts_one() {
     let db = Database::fresh().await;
     let (user, job) = db.upscale().await;
     for _ in 0..5 {
@@ -239,7 +237,7 @@ async fn a_capacity_refusal_is_no_attempt_and_a_passing_failure_is_one() {
 }
 
 #[tokio::test]
-async fn a_retry_that_would_come_too_late_fails_now() {
+async fn a_retry_beyond_the_deadline_fails_the_step_at_once() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.submit(PROVIDER).await;
@@ -272,7 +270,7 @@ async fn a_heartbeat_renews_the_lease_until_the_deadline() {
 }
 
 #[tokio::test]
-async fn done_frees_the_slot_and_gives_the_copy_to_one() {
+async fn step_done_v1_frees_the_slot_and_gives_the_copy_to_one_caller() {
     let db = Database::fresh().await;
     db.exec("update providers set max_concurrent = 1").await;
     let (one, two) = (db.user(60).await, db.user(60).await);
@@ -294,7 +292,7 @@ async fn done_frees_the_slot_and_gives_the_copy_to_one() {
 }
 
 #[tokio::test]
-async fn done_of_what_is_not_at_work_is_stale() {
+async fn step_done_v1_is_stale_for_a_step_that_is_not_at_work() {
     let db = Database::open().await;
     let (_, job) = db.ordered(1000, TRY_ON, 2).await;
     let step = |step, run| StepRun { job, step, run };
@@ -338,7 +336,7 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
 }
 
 #[tokio::test]
-async fn a_success_of_a_run_that_was_put_back_is_taken() {
+async fn a_success_of_a_requeued_run_is_taken() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.submit(PROVIDER).await;
@@ -352,7 +350,7 @@ async fn a_success_of_a_run_that_was_put_back_is_taken() {
 }
 
 #[tokio::test]
-async fn a_success_after_the_end_is_recorded_and_changes_nothing() {
+async fn a_success_after_a_cancel_is_recorded_and_changes_nothing() {
     let db = Database::fresh().await;
     let _ = db.admin().await;
     let (_, job) = db.upscale().await;
@@ -397,7 +395,7 @@ async fn a_failure_returns_the_credits_once_and_owes_no_cancel() {
 }
 
 #[tokio::test]
-async fn an_owed_cancel_is_struck_once_told() {
+async fn step_cancelled_v1_removes_a_cancel_debt() {
     let db = Database::fresh().await;
     let _ = db.admin().await;
     let (_, job) = db.upscale().await;
@@ -419,7 +417,7 @@ async fn an_owed_cancel_is_struck_once_told() {
 }
 
 #[tokio::test]
-async fn a_snapshot_tells_where_a_step_is() {
+async fn step_get_v1_shows_the_state_of_a_step() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     assert!(
@@ -435,7 +433,7 @@ async fn a_snapshot_tells_where_a_step_is() {
 }
 
 #[tokio::test]
-async fn what_the_provider_finished_is_not_put_back() {
+async fn step_requeue_v1_is_stale_once_the_provider_finished() {
     let db = Database::fresh().await;
     let (_, job) = db.upscale().await;
     let attempt = db.run(PROVIDER, "t1").await;

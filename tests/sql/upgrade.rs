@@ -73,7 +73,7 @@ async fn upgrade(db: &Database, copy: &Copy) -> usize {
 }
 
 #[tokio::test]
-async fn whatever_changes_the_next_migration_makes_what_the_sources_make() {
+async fn the_next_migration_makes_what_changed_sources_make() {
     let (db, copy) = (Database::fresh().await, Copy::new());
     copy.change("job/jobs.sql", "\n);", ",\n  note text\n);");
     // What policies and views stand on, with other arguments.

@@ -213,16 +213,9 @@ impl Session {
         self.ask(&format!("{function}_upscaler_credits"), args).await
     }
 
-    /// Records a provider's call about a step.
-    pub async fn record_webhook(
-        &self,
-        about: StepRun,
-        task: &str,
-        key: &str,
-        body: Value,
-    ) -> Value {
-        let provider = self.step(about.job, about.step).await["provider"].clone();
-        let call = json!({ "p_provider": provider, "p_task_id": task, "p_dedup_key": key,
+    /// Records a call of RunningHub about a task, once however often it calls.
+    pub async fn record_webhook(&self, about: StepRun, task: &str, body: Value) -> Value {
+        let call = json!({ "p_provider": "runninghub", "p_task_id": task, "p_dedup_key": task,
             "p_body": body });
         self.ask("webhook_record_v1", about.with(call)).await
     }

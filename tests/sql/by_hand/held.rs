@@ -15,7 +15,7 @@ use super::{cron, edge, stale};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
+async fn a_lock_on_one_users_rows_delays_no_other_users_healing() {
     let db = Database::fresh().await;
     let (holder, healer) = (db.connect().await, db.connect().await);
     for held in ["account", "job", "step", "new account", "new key"] {
@@ -87,7 +87,7 @@ async fn whoever_holds_a_users_rows_keeps_nobody_elses_from_healing() {
 /// Every RPC beside every other on one user whose leases are all over, from ten connections.
 /// `UNSTUCK_CIRCLE_SECONDS` runs it for longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_two_calls_of_one_user_wait_in_a_circle() {
+async fn no_two_calls_of_one_user_deadlock() {
     let db = Database::fresh().await;
     db.exec(
         "do $$ begin execute format('alter database %I set deadlock_timeout = ''100ms''',

@@ -11,7 +11,7 @@ use super::{cron, edge, stale};
 /// An import leaves out what a set of cards cost; its first card's workers die until no attempt is
 /// left.
 #[tokio::test]
-async fn a_set_without_its_price_stops_no_healer() {
+async fn a_set_of_cards_without_its_price_stops_no_healer() {
     let db = Database::open().await;
     let user = db.user(100).await;
     let job = db.insert_job(user, CARDS, "queued", &[("total_steps", "2")]).await;
@@ -108,7 +108,7 @@ async fn insert_odd(db: &Session, user: Uuid, case: &OddMoney) -> Uuid {
 }
 
 #[tokio::test]
-async fn an_admin_closes_a_job_whatever_its_money_looks_like() {
+async fn an_admin_closes_a_job_whose_row_and_ledger_disagree() {
     let db = Database::fresh().await;
     let admin = db.admin().await;
     for healed_first in [false, true] {
@@ -199,7 +199,7 @@ async fn an_admin_closes_a_job_whose_refund_cannot_be_given() {
 
 /// Not even the mark can be written: a trigger of somebody else's refuses every change of the row.
 #[tokio::test]
-async fn a_row_that_refuses_every_change_stops_nobody() {
+async fn a_row_that_no_healer_can_change_stops_no_other() {
     let db = Database::fresh().await;
     let job = stale(&db, db.user(0).await).await;
     db.exec(&format!(
@@ -240,7 +240,7 @@ async fn a_row_that_refuses_every_change_stops_nobody() {
 /// A row by hand that was pending with somebody's key is put back to work: the key is the other
 /// one's.
 #[tokio::test]
-async fn a_pending_row_with_a_key_is_rescued_beside_the_keys_owner() {
+async fn a_pending_row_with_another_jobs_exclusive_key_is_requeued() {
     let db = Database::fresh().await;
     let (user, _) = db.ordered(120, UPSCALER, 1).await;
     let over = "now() - interval '1 second'";

@@ -120,7 +120,7 @@ async fn assert_all_closed(db: &Session, good: &[Uuid], label: &str) {
 }
 
 #[tokio::test]
-async fn whatever_rows_look_like_the_first_pass_closes_every_good_job() {
+async fn the_first_pass_among_random_rows_closes_every_good_job() {
     let (db, good) = world(2000).await;
     db.exec("begin").await;
     edge(&db).await;
@@ -146,7 +146,7 @@ async fn whatever_rows_look_like_the_first_pass_closes_every_good_job() {
 }
 
 #[tokio::test]
-async fn whatever_rows_look_like_no_read_healer_or_admin_raises() {
+async fn no_read_healer_or_admin_call_raises_on_random_rows() {
     let (db, _) = world(500).await;
     try_reads(&db).await;
     let admin = db.admin().await;
