@@ -1,4 +1,4 @@
-//! The project's tokens: signed HS256 with its secret or ES256 with its published key, and verified.
+//! Signs and verifies the project's tokens: HS256 with its secret or ES256 with its published key.
 //! It knows no users.
 
 use anyhow::Context;

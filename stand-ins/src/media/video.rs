@@ -1,6 +1,6 @@
-//! Work on videos. A sample clip is answered by its enlarged form, frame by frame, which lies beside
-//! it. No other video can be decoded here: it keeps its frames, and its track is presented at twice
-//! the size, which every player shows so.
+//! Work on videos. A sample clip is answered by its enlarged form, frame by frame, which lies
+//! beside it. No other video can be decoded here: it keeps its frames, and its track is presented
+//! at twice the size, which every player shows so.
 
 use anyhow::{Result, bail};
 
