@@ -43,7 +43,7 @@ pub(crate) async fn health(call: &Call, _: NoInput) -> Result<Reply, ApiError> {
             // A request must not wait on another request's promise, which ends with that request.
             CacheLookup::Wait => transport.sleep(POLL_MS).await,
             CacheLookup::Query => {
-                let answer = query(&call).await;
+                let answer = query(call).await;
                 let now_ms = transport.now_ms();
                 CACHED.with_borrow_mut(|cached| cached.store(answer.clone(), now_ms));
                 return answer;

@@ -116,7 +116,7 @@ pub(crate) async fn process_next(call: &Call, _: NoInput) -> Result<ProcessedNex
     let cx = call.cx();
     let dispatched = submit_waiting(&cx, NAME).await?;
     let reason = match dispatched.is_empty() {
-        true => Some(why_nothing_started(&call).await?),
+        true => Some(why_nothing_started(call).await?),
         false => None,
     };
     let processed = dispatched.len();
