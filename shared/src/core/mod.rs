@@ -8,6 +8,7 @@ pub mod digest;
 pub mod error;
 pub mod id;
 pub mod job;
+pub mod json;
 pub mod provider;
 pub mod reply;
 pub mod transport;

@@ -3,6 +3,7 @@
 //! This module does no I/O. `edge` implements the traits over the platform's fetch, tests over
 //! scripts.
 
+use super::json;
 use serde_json::Value;
 
 /// A request. `timeout_ms` covers the head and the body of the answer.
@@ -37,7 +38,7 @@ impl HttpResponse {
 
     /// The body as JSON; null where it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+        json::lenient(&self.body).unwrap_or(Value::Null)
     }
 
     /// The delay that the server asks for: `retry-after-ms`, else `retry-after` in seconds, also

@@ -74,7 +74,7 @@ mod tests {
             parse(&[("CRON_SECRET", " "), ("SUPABASE_SECRET_KEYS", "{\"a\":\"\"}")], &[]).unwrap();
         assert_eq!(config.cron_secret, None);
         assert!(config.secret_keys.is_empty());
-        assert_eq!(config.llm_stall_ms, 60_000);
+        assert_eq!(config.llm_stall_ms, 300_000);
         let error = parse(&[("SUPABASE_URL", "")], &["SUPABASE_URL"]).err().unwrap();
         assert_eq!(error.code, ErrorCode::Misconfigured);
         assert!(error.message.contains("SUPABASE_URL"));

@@ -299,8 +299,11 @@ settings! {
         llm_base_url: BaseUrl = "LLM_BASE_URL", var("https://api.anthropic.com/v1"), required;
         /// The model's name.
         llm_model: Text = "LLM_MODEL", var("claude-sonnet-5-5"), required;
-        /// A stream that is silent for this many milliseconds has stopped.
-        llm_stall_ms: Number = "LLM_STALL_MS", var("60000"), default(60_000_u32);
+        /// A model that is silent for this many milliseconds has stopped. Models that think say
+        /// nothing for minutes.
+        llm_stall_ms: Number = "LLM_STALL_MS", var("300000"), default(300_000_u32);
+        /// The longest answer to ask for, in tokens. A model that allows less is asked for less.
+        llm_max_tokens: Number = "LLM_MAX_TOKENS", var("32000"), default(32_000_u32);
         /// Our key there.
         llm_api_key: Text = "LLM_API_KEY", secret, required;
     }

@@ -1,9 +1,11 @@
 //! Turns a model's answer into the checked files of a website, or into the reason why it is none.
 //!
-//! This module repairs nothing but a leading `./` and a code fence around the answer: another
-//! attempt is cheaper than the delivery of an incomplete website.
+//! Models think aloud before the answer, put prose or a code fence around it, and begin paths with
+//! `/` or `./`: all of that is taken off. The files themselves are not repaired: another attempt is
+//! cheaper than the delivery of an incomplete website.
 
 use super::kind::WebsiteKind;
+use crate::core::json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -15,6 +17,12 @@ const PATH_BYTES_MAX: usize = 200;
 /// The comment that begins a file in an answer without JSON.
 const MARK: &str = "<!-- FILE:";
 const MARK_END: &str = "-->";
+
+/// The most beginnings of an object that are tried in an answer with prose around it.
+const OBJECTS_MAX: usize = 20;
+/// The tags around a model's thoughts. Some servers cut off the first one.
+const THOUGHTS: [(&str, &str); 3] =
+    [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>")];
 
 /// The accepted entry files of a React project.
 const ENTRIES: [&str; 12] = [
@@ -42,8 +50,11 @@ pub struct WebsiteFile {
 
 /// Reads and checks an answer. The error is a sentence for the log and for the user.
 pub fn of_answer(kind: WebsiteKind, answer: &str) -> Result<Vec<WebsiteFile>, String> {
-    let answer = without_fence(answer.trim());
-    let files = if answer.starts_with('{') { of_json(answer)? } else { of_marks(answer) };
+    let answer = without_fence(without_thoughts(answer.trim()));
+    let files = match of_marks(answer) {
+        files if files.is_empty() || answer.starts_with('{') => of_json(answer)?,
+        files => files,
+    };
     check(kind, files)
 }
 
@@ -52,9 +63,36 @@ fn of_json(answer: &str) -> Result<Vec<WebsiteFile>, String> {
     struct WebsiteAnswer {
         files: Vec<WebsiteFile>,
     }
-    let answer: WebsiteAnswer = serde_json::from_str(answer)
-        .map_err(|_| "the answer is not the JSON that was asked for")?;
-    Ok(answer.files)
+    let begins = answer.match_indices('{').take(OBJECTS_MAX).map(|(at, _)| at);
+    for rest in begins.filter_map(|at| answer.get(at..)) {
+        // Reads the object only: whatever follows it is prose.
+        let strict = serde_json::Deserializer::from_str(rest).into_iter::<WebsiteAnswer>().next();
+        if let Some(Ok(read)) = strict {
+            return Ok(read.files);
+        }
+        let whole = rest.rfind('}').and_then(|end| json::lenient(rest.get(..=end)?));
+        if let Some(read) = whole.and_then(|whole| serde_json::from_value(whole).ok()) {
+            let WebsiteAnswer { files } = read;
+            return Ok(files);
+        }
+    }
+    Err(match answer.contains('{') {
+        true => "the answer is not the JSON that was asked for".to_owned(),
+        false => "the answer holds no files".to_owned(),
+    })
+}
+
+/// Returns the text after the model's thoughts, which some servers leave in the answer.
+fn without_thoughts(answer: &str) -> &str {
+    let mut answer = answer;
+    for (open, close) in THOUGHTS {
+        let first = answer.find(['{', '`']).unwrap_or(answer.len());
+        let ends = answer.find(close).filter(|end| answer.starts_with(open) || *end < first);
+        if let Some(rest) = ends.and_then(|end| answer.get(end + close.len()..)) {
+            answer = rest.trim_start();
+        }
+    }
+    answer
 }
 
 /// Reads the files after `<!-- FILE: path -->` lines. Text before the first such line is ignored.
@@ -98,7 +136,7 @@ fn check(kind: WebsiteKind, mut files: Vec<WebsiteFile>) -> Result<Vec<WebsiteFi
     }
     let mut seen = HashSet::new();
     for file in &mut files {
-        while let Some(rest) = file.path.strip_prefix("./") {
+        while let Some(rest) = ["./", "/"].iter().find_map(|begin| file.path.strip_prefix(begin)) {
             file.path = rest.to_owned();
         }
         if !is_path(&file.path) {
@@ -187,7 +225,7 @@ mod tests {
     fn paths_outside_the_folder_or_ambiguous_ones_are_refused() {
         for bad in [
             "",
-            "/etc/passwd",
+            "/../x",
             "../x",
             "a/../../x",
             "a/..",
@@ -206,7 +244,7 @@ mod tests {
             "a /b",
             "a?b",
             "/",
-            ".//etc/passwd",
+            "//",
             &"x".repeat(201),
         ] {
             let refused = html(&[("index.html", ""), (bad, "x")]);
@@ -226,6 +264,8 @@ mod tests {
             "a..b",
             "[id].tsx",
             "a b.txt",
+            "/a.css",
+            "//etc/passwd",
         ] {
             assert!(html(&[("index.html", ""), (good, "x")]).is_ok(), "{good:?}");
         }
@@ -233,9 +273,13 @@ mod tests {
 
     #[test]
     fn repaired_paths_must_be_unique() {
-        for (one, two) in
-            [("a.css", "a.css"), ("a.css", "./a.css"), ("A.css", "a.css"), ("Ä.css", "ä.css")]
-        {
+        for (one, two) in [
+            ("a.css", "a.css"),
+            ("a.css", "./a.css"),
+            ("a.css", "/a.css"),
+            ("A.css", "a.css"),
+            ("Ä.css", "ä.css"),
+        ] {
             let refused = html(&[("index.html", ""), (one, ""), (two, "")]);
             assert_eq!(
                 refused,
@@ -285,6 +329,28 @@ mod tests {
     fn a_fence_around_the_json_is_removed() {
         let fenced = format!("```json\n{}\n```", answer(&[("index.html", "x")]));
         assert_eq!(of_answer(WebsiteKind::Html, &fenced).unwrap()[0].content, "x");
+    }
+
+    #[test]
+    fn thoughts_and_prose_around_the_answer_are_skipped() {
+        let json = answer(&[("/index.html", "<p>{x}</p>")]);
+        let thoughts = "I could write {\"files\": []} or ```html\n<p>```.";
+        for text in [
+            format!("<think>{thoughts}</think>\n{json}"),
+            format!("<thinking>\n{thoughts}\n</thinking>\n\n```json\n{json}\n```"),
+            format!("It needs one page.\n</think>{json}"),
+            format!("Here is your site:\n```json\n{json}\n```\nTell me what to change {{here}}."),
+            format!("Here it is: {json} Enjoy!"),
+            format!("I use {{braces}} in prose. {json}"),
+            json.replace("<p>", "<p>\n\t"),
+            json.replace("<p>", "\\ud83d<p>"),
+        ] {
+            let files = of_answer(WebsiteKind::Html, &text).expect(&text);
+            assert_eq!(files[0].path, "index.html", "{text}");
+            assert!(files[0].content.contains("{x}</p>"), "{text}");
+        }
+        let marks = format!("<think>{thoughts}</think>\n<!-- FILE: /index.html -->\n<p>\n");
+        assert_eq!(of_answer(WebsiteKind::Html, &marks).unwrap()[0].content, "<p>\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::pool::Produced;
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::llm::{self, LlmAccount, LlmReader, Question};
+use crate::core::provider::llm::{self, LlmAccount, LlmReader, Question, Wording};
 use crate::core::provider::{CallError, Parsed};
 use crate::core::transport::{HttpRequest, Streams, Transport};
 use crate::core::website::files::{self, WebsiteFile};
@@ -19,8 +19,6 @@ use crate::flow::{Cx, store};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// The limit until the answer begins.
-const HEAD_MS: u32 = 60_000;
 const LOAD_MS: u32 = 15_000;
 
 /// The content of a website's object in storage.
@@ -54,20 +52,26 @@ async fn ask<T: Streams>(
     let (system, user, form) = (order::system_text(kind), ordered.user_text(), order::form());
     let question =
         Question { system: &system, user: &user, form: &form, form_name: order::FORM_NAME };
-    let mut reader = LlmReader::new(account.api);
-    let (request, stall_ms) = (account.build(&question, HEAD_MS), cx.config.llm_stall_ms);
-    let streamed = cx.transport.stream(request, stall_ms, |chunk| reader.feed(chunk)).await;
-    let parsed = match streamed {
-        Ok(response) if response.is_success() => reader.finish(),
-        Ok(response) => {
-            let Parsed { value, alarm } = llm::parse_refusal(&response);
-            Parsed { value: Err(value), alarm }
+    let stall_ms = cx.config.llm_stall_ms;
+    let mut wording = Wording::new(account.api, cx.config.llm_max_tokens);
+    let parsed = loop {
+        let mut reader = LlmReader::new(account.api);
+        let request = account.build(&question, wording, stall_ms);
+        match cx.transport.stream(request, stall_ms, |chunk| reader.feed(chunk)).await {
+            Ok(response) if response.is_success() => break reader.finish(),
+            Ok(response) => match wording.after(&response) {
+                Some(other) => wording = other,
+                None => {
+                    let Parsed { value, alarm } = llm::parse_refusal(&response);
+                    break Parsed { value: Err(value), alarm };
+                }
+            },
+            // An answer that the API called complete is complete, however the connection ended.
+            Err(error) => match reader.finish() {
+                Parsed { value: Ok(text), alarm } => break Parsed { value: Ok(text), alarm },
+                _ => break Parsed::ok(Err(llm::parse_lost(&error))),
+            },
         }
-        // An answer that the API called complete is complete, however the connection ended.
-        Err(error) => match reader.finish() {
-            Parsed { value: Ok(text), alarm } => Parsed { value: Ok(text), alarm },
-            _ => Parsed::ok(Err(llm::parse_lost(&error))),
-        },
     };
     cx.alarm(llm::NAME, parsed.alarm.as_deref());
     parsed.value

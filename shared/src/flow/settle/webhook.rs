@@ -8,6 +8,7 @@ use crate::core::digest::sha256_hex;
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Run, Step};
 use crate::core::job::State;
+use crate::core::json;
 use crate::core::provider;
 use crate::core::transport::Transport;
 use crate::core::webhook::Signature;
@@ -45,7 +46,7 @@ pub async fn record<T: Transport>(
     if !reader.is_authentic(signature, raw, cx.transport.now_ms() / 1_000)? {
         return Err(ApiError::unauthorized());
     }
-    let body: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
+    let body = json::lenient(raw).unwrap_or(Value::Null);
     let task_id = reader.task_id(&body);
     let Attempt { job, step, run } = attempt;
     // The key includes the address: the same body at another step's address is another webhook. A

@@ -3,6 +3,7 @@
 
 use super::sse::Events;
 use super::{LlmApi, faults};
+use crate::core::json;
 use crate::core::provider::{CallError, Parsed};
 use serde_json::Value;
 
@@ -116,34 +117,33 @@ impl ReadAnswer {
             self.is_over = true;
             return;
         }
-        match serde_json::from_str::<Value>(data) {
-            Ok(event) if is_error(&event) => {
+        match json::lenient_part(data) {
+            Some(event) if is_error(&event) => {
                 self.error = Some(faults::of_object(event.get("error").unwrap_or(&event)));
                 self.is_over = true;
             }
-            Ok(event) => match api {
+            Some(event) => match api {
                 LlmApi::OpenAi => self.choice(&event, "delta"),
                 LlmApi::Anthropic => self.message_event(&event),
             },
-            Err(_) => self.fail(UNREADABLE),
+            None => self.fail(UNREADABLE),
         }
     }
 
     /// An answer in one piece.
     fn object(&mut self, api: LlmApi, whole: &[u8]) {
-        match serde_json::from_slice::<Value>(whole) {
-            Ok(body) if is_error(&body) => {
+        match json::lenient_part(&String::from_utf8_lossy(whole)) {
+            Some(body) if is_error(&body) => {
                 self.error = Some(faults::of_object(body.get("error").unwrap_or(&body)));
             }
-            Ok(body) => match api {
+            Some(body) => match api {
                 LlmApi::OpenAi => self.choice(&body, "message"),
                 LlmApi::Anthropic => {
-                    let parts = body.get("content").and_then(Value::as_array).into_iter().flatten();
-                    parts.for_each(|part| self.add(part.get("text")));
+                    self.add(body.get("content"));
                     self.stopped(body.get("stop_reason"));
                 }
             },
-            Err(_) => self.fail(UNREADABLE),
+            None => self.fail(UNREADABLE),
         }
     }
 
@@ -154,19 +154,12 @@ impl ReadAnswer {
         if part.get("refusal").and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
             self.stop = Some(StopReason::Refused);
         }
-        let end = match choice.get("finish_reason").and_then(Value::as_str) {
-            None => return,
-            Some("stop") => StopReason::Complete,
-            Some("length") => StopReason::CutOff,
-            Some("content_filter") => StopReason::Refused,
-            Some("error") => StopReason::Error,
-            Some(_) => StopReason::Other,
-        };
-        self.stop.get_or_insert(end);
+        self.stopped(choice.get("finish_reason"));
     }
 
     fn message_event(&mut self, event: &Value) {
         match event.get("type").and_then(Value::as_str) {
+            Some("content_block_start") => self.add(event.pointer("/content_block/text")),
             Some("content_block_delta") => self.add(event.pointer("/delta/text")),
             Some("message_delta") => self.stopped(event.pointer("/delta/stop_reason")),
             Some("message_stop") => self.is_over = true,
@@ -174,20 +167,29 @@ impl ReadAnswer {
         }
     }
 
+    /// Servers that copy one API use words of the other, in any case. Some send an empty word with
+    /// every piece: it says nothing.
     fn stopped(&mut self, reason: Option<&Value>) {
-        let end = match reason.and_then(Value::as_str) {
-            None => return,
-            Some("end_turn" | "stop_sequence") => StopReason::Complete,
-            Some("max_tokens" | "model_context_window_exceeded") => StopReason::CutOff,
-            Some("refusal") => StopReason::Refused,
-            Some(_) => StopReason::Other,
+        let Some(reason) = reason.and_then(Value::as_str) else { return };
+        let end = match reason.to_ascii_lowercase().as_str() {
+            "" | "null" => return,
+            "stop" | "end_turn" | "stop_sequence" | "eos" | "eos_token" => StopReason::Complete,
+            "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => {
+                StopReason::CutOff
+            }
+            "content_filter" | "refusal" | "safety" => StopReason::Refused,
+            "error" => StopReason::Error,
+            _ => StopReason::Other,
         };
         self.stop.get_or_insert(end);
     }
 
-    fn add(&mut self, text: Option<&Value>) {
-        if let Some(text) = text.and_then(Value::as_str) {
-            self.text.push_str(text);
+    /// Adds a text, or the texts of content parts; a part without one holds the model's thinking.
+    fn add(&mut self, content: Option<&Value>) {
+        match content {
+            Some(Value::String(text)) => self.text.push_str(text),
+            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.add(part.get("text"))),
+            _ => {}
         }
     }
 
@@ -196,7 +198,7 @@ impl ReadAnswer {
             return Parsed { value: Err(value), alarm };
         }
         Parsed::ok(match self.stop {
-            Some(StopReason::Complete) => Ok(self.text),
+            Some(StopReason::Complete) => Ok(json::joined(&self.text)),
             Some(StopReason::CutOff) => Err(faults::useless(CUT_OFF)),
             Some(StopReason::Refused) => Err(faults::refusal()),
             Some(StopReason::Error | StopReason::Other) => Err(faults::useless(OTHER_END)),

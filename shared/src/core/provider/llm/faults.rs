@@ -31,6 +31,18 @@ const CONTENT: &[&str] =
 const LENGTH: &[&str] =
     &["context_length_exceeded", "string_above_max_length", "request_too_large"];
 const SLOWER: &[&str] = &["slow_down", "ramp_limit_exceeded"];
+/// Words for a fault of the key, the account or the model, whatever the request.
+const ACCOUNT: &[&str] = &[
+    "authentication_error",
+    "invalid_api_key",
+    "permission_error",
+    "not_found_error",
+    "model_not_found",
+];
+/// A refusal of the place that the request came from; the next attempt may leave from another one.
+/// Sources: help.openai.com names the first, Anthropic answers `forbidden` from such a place.
+const PLACE: &[&str] =
+    &["unsupported_country_region_territory", "unsupported_country", "forbidden"];
 /// Words for transient faults, for errors without a status.
 const TRANSIENT: &[&str] = &[
     "rate_limit_error",
@@ -42,37 +54,23 @@ const TRANSIENT: &[&str] = &[
     "timeout_error",
     "conflict",
 ];
-/// Words for final faults, for errors without a status.
-const LASTING: &[&str] = &[
-    "invalid_request_error",
-    "authentication_error",
-    "invalid_api_key",
-    "permission_error",
-    "not_found_error",
-    "model_not_found",
-];
 
 /// The parts of an error that decide its class.
 #[derive(Debug, Default)]
-struct LlmFault {
+pub(super) struct LlmFault {
     status: Option<u16>,
     /// All words that may name the fault: type, code, and the codes inside its details.
     words: Vec<String>,
     flagged: bool,
+    /// A page of a firewall or a proxy: it is not the provider's word on this request.
+    is_html: bool,
     delay_ms: Option<u32>,
     should_retry: Option<bool>,
 }
 
 /// Classifies an answer that is not a success.
 pub fn parse_refusal(response: &HttpResponse) -> Parsed<CallError> {
-    let body = response.json();
-    let mut fault = LlmFault {
-        status: Some(response.status),
-        ..LlmFault::read(body.get("error").unwrap_or(&body))
-    };
-    fault.delay_ms = response.retry_after_ms().or(fault.delay_ms);
-    fault.should_retry = response.header("x-should-retry").and_then(|text| text.parse().ok());
-    fault.classify()
+    LlmFault::of_response(response).classify()
 }
 
 /// Classifies an error object that arrived after the API had answered 200.
@@ -91,6 +89,25 @@ pub fn useless(why: &str) -> CallError {
 }
 
 impl LlmFault {
+    pub(super) fn of_response(response: &HttpResponse) -> Self {
+        let body = response.json();
+        let mut fault = Self {
+            status: Some(response.status),
+            is_html: body.is_null() && response.body.trim_start().starts_with('<'),
+            ..Self::read(body.get("error").unwrap_or(&body))
+        };
+        fault.delay_ms = response.retry_after_ms().or(fault.delay_ms);
+        fault.should_retry = response.header("x-should-retry").and_then(|text| text.parse().ok());
+        fault
+    }
+
+    /// Whether other words would be refused too: the content, the length, the account, the key, the
+    /// model, or a fault that passes.
+    pub(super) fn is_certain(&self) -> bool {
+        let named = [CONTENT, LENGTH, USED_UP, ACCOUNT];
+        named.iter().any(|list| self.is(list)) || self.flagged || self.is_transient()
+    }
+
     fn read(error: &Value) -> Self {
         let metadata = error.get("metadata").unwrap_or(&Value::Null);
         let details = error.get("details").unwrap_or(&Value::Null);
@@ -114,7 +131,14 @@ impl LlmFault {
             .get("retry_after")
             .or_else(|| metadata.get("retry_after"))
             .and_then(Value::as_f64);
-        Self { status, words, flagged, delay_ms: named_s.and_then(delay_ms), should_retry: None }
+        Self {
+            status,
+            words,
+            flagged,
+            delay_ms: named_s.and_then(delay_ms),
+            is_html: false,
+            should_retry: None,
+        }
     }
 
     fn is(&self, list: &[&str]) -> bool {
@@ -128,6 +152,12 @@ impl LlmFault {
         }
         if self.is(LENGTH) || self.status == Some(413) {
             return Parsed::ok(rejected(FailureCode::ProviderRejected, TOO_LONG));
+        }
+        if self.is(PLACE) || self.is_html && !self.is_transient() {
+            let failure = Failure::new(FailureCode::ProviderFailed, UNAVAILABLE);
+            let value =
+                CallError::Transient { failure, retry_after_ms: self.delay_ms, attempts_max: None };
+            return Parsed { value, alarm: Some(self.name()) };
         }
         if !self.is(USED_UP) && self.is_transient() {
             let slower = if self.is(SLOWER) { Some(SLOWER_MS) } else { None };
@@ -152,14 +182,20 @@ impl LlmFault {
             // not.
             (None, Some(402)) => self.delay_ms.is_some(),
             (None, Some(_)) => false,
-            (None, None) => self.is(TRANSIENT) || self.is(SLOWER) || !self.is(LASTING),
+            (None, None) => {
+                self.is(TRANSIENT)
+                    || self.is(SLOWER)
+                    || !(self.is(ACCOUNT) || self.is(&["invalid_request_error"]))
+            }
         }
     }
 
     /// The fault in the API's own words, for the operator.
     fn name(&self) -> String {
         let status = self.status.map(|status| status.to_string());
-        let words: Vec<String> = status.into_iter().chain(self.words.iter().cloned()).collect();
+        let page = self.is_html.then(|| "HTML page".to_owned());
+        let words = status.into_iter().chain(page).chain(self.words.iter().cloned());
+        let words: Vec<String> = words.collect();
         words.join(" ").chars().take(120).collect()
     }
 }

@@ -8,9 +8,11 @@ mod faults;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use answer::{LlmAnswer, LlmReader};
 pub use faults::{parse_refusal, useless};
+pub use wording::{AnswerForm, Wording};
 
 use super::CallError;
 use crate::core::config::Config;
@@ -20,8 +22,6 @@ use serde_json::{Value, json};
 
 pub const NAME: &str = "llm";
 
-/// The longest answer that we ask for. A longer website is cut off, which fails the attempt.
-const TOKENS_MAX: u32 = 32_000;
 const ANTHROPIC_VERSION: &str = "2026-10-21";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +72,10 @@ impl<'a> LlmAccount<'a> {
     }
 
     /// `timeout_ms` bounds the wait until the answer begins.
-    pub fn build(&self, question: &Question<'_>, timeout_ms: u32) -> HttpRequest {
+    pub fn build(&self, question: &Question<'_>, wording: Wording, timeout_ms: u32) -> HttpRequest {
         let (path, body) = match self.api {
-            LlmApi::OpenAi => ("chat/completions", self.chat(question)),
-            LlmApi::Anthropic => ("messages", self.message(question)),
+            LlmApi::OpenAi => ("chat/completions", self.chat(question, wording)),
+            LlmApi::Anthropic => ("messages", self.message(question, wording)),
         };
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         match self.api {
@@ -91,32 +91,47 @@ impl<'a> LlmAccount<'a> {
         HttpRequest { method: "POST", url, headers, body: Some(body.to_string()), timeout_ms }
     }
 
-    fn chat(&self, question: &Question<'_>) -> Value {
-        json!({
+    fn chat(&self, question: &Question<'_>, wording: Wording) -> Value {
+        let mut body = json!({
             "model": self.model,
-            "stream": true,
-            "max_completion_tokens": TOKENS_MAX,
+            "stream": wording.streams,
             "messages": [
                 {"role": "system", "content": question.system},
                 {"role": "user", "content": question.user},
             ],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": question.form_name, "strict": true,
-                    "schema": question.form},
-            },
-        })
+        });
+        if let Some(tokens) = wording.tokens_max {
+            let name = if wording.is_max_tokens { "max_tokens" } else { "max_completion_tokens" };
+            body[name] = tokens.into();
+        }
+        match wording.form {
+            AnswerForm::Schema => {
+                body["response_format"] = json!({
+                    "type": "json_schema",
+                    "json_schema": {"name": question.form_name, "strict": true,
+                        "schema": question.form},
+                });
+            }
+            AnswerForm::Json => body["response_format"] = json!({"type": "json_object"}),
+            AnswerForm::Prompt => {}
+        }
+        body
     }
 
-    fn message(&self, question: &Question<'_>) -> Value {
-        json!({
+    /// This API demands a limit.
+    fn message(&self, question: &Question<'_>, wording: Wording) -> Value {
+        let mut body = json!({
             "model": self.model,
-            "stream": true,
-            "max_tokens": TOKENS_MAX,
+            "stream": wording.streams,
+            "max_tokens": wording.tokens_max.unwrap_or(wording::TOKENS_MIN),
             "system": question.system,
             "messages": [{"role": "user", "content": question.user}],
-            "output_config": {"format": {"type": "json_schema", "schema": question.form}},
-        })
+        });
+        if wording.form == AnswerForm::Schema {
+            body["output_config"] =
+                json!({"format": {"type": "json_schema", "schema": question.form}});
+        }
+        body
     }
 }
 

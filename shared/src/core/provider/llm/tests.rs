@@ -1,7 +1,6 @@
 //! What each API may answer, whole and in pieces, and what it means for the attempt.
 
-use super::{LlmAccount, LlmAnswer, LlmApi, LlmReader, Question, parse_refusal};
-use crate::core::job::FailureCode;
+use super::{LlmAccount, LlmAnswer, LlmApi, LlmReader, Question, Wording, parse_refusal};
 use crate::core::provider::{CallError, Parsed};
 use crate::core::transport::HttpResponse;
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ fn account(api: LlmApi) -> LlmAccount<'static> {
 fn built(api: LlmApi) -> (Vec<(String, String)>, Value, String) {
     let form = json!({"type": "object"});
     let question = Question { system: "rules", user: "order", form: &form, form_name: "site" };
-    let request = account(api).build(&question, 1_000);
+    let request = account(api).build(&question, Wording::new(api, 32_000), 1_000);
     (request.headers, serde_json::from_str(request.body.as_deref().unwrap()).unwrap(), request.url)
 }
 
@@ -331,9 +330,38 @@ fn refusals_by_status_words_and_delay() {
 fn a_refusal_in_html_is_judged_by_its_status() {
     let response = HttpResponse { status: 502, headers: Vec::new(), body: "<html>".to_owned() };
     assert!(matches!(parse_refusal(&response).value, CallError::Transient { .. }));
-    let response = HttpResponse { status: 403, ..response };
-    let CallError::Rejected(failure) = parse_refusal(&response).value else {
-        panic!("403 is final")
-    };
-    assert_eq!(failure.code, FailureCode::ProviderRejected);
+    // A firewall says nothing about this request: the attempts bound the retries.
+    let Parsed { value, alarm } = parse_refusal(&HttpResponse { status: 403, ..response });
+    assert!(matches!(value, CallError::Transient { .. }), "{value:?}");
+    assert_eq!(alarm.as_deref(), Some("403 HTML page"));
+}
+
+/// The answers of servers that copy one of the APIs.
+#[test]
+fn servers_that_copy_an_api_are_read() {
+    let parts = json!([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]);
+    let in_parts = json!({"choices": [{"message": {"content": parts}, "finish_reason": "STOP"}]});
+    let split = "data: {\"choices\":[{\"delta\":{\"content\":\"\\ud83d\"},\"finish_reason\":\"\"}]}\n\n\
+                 data: {\"choices\":[{\"delta\":{\"content\":\"\\ude00\"},\"finish_reason\":\"\"}]}\n\n";
+    for (stream, expected) in [
+        (chunk("a", Some("")) + &chunk("b", Some("stop")), "ok ab"),
+        (chunk("a", Some("null")) + &chunk("", Some("eos")), "ok a"),
+        (chunk("a", Some("max_tokens")), CUT),
+        (chunk("a", Some("SAFETY")), "CONTENT_REFUSED"),
+        (split.to_owned() + &chunk("", Some("stop")), "ok 😀"),
+        (in_parts.to_string(), "ok a"),
+    ] {
+        assert_eq!(class(&read(LlmApi::OpenAi, &stream)), expected, "{stream}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_place_may_pass() {
+    let body = json!({"error": {"code": "unsupported_country_region_territory", "message": "x",
+        "type": "request_forbidden"}});
+    assert_eq!(
+        refused(403, &[], &body),
+        "again 0 the text model cannot take this work at present, \
+         alarm 403 request_forbidden unsupported_country_region_territory"
+    );
 }

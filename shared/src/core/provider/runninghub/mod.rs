@@ -12,6 +12,7 @@ use super::{
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
+use crate::core::json;
 use crate::core::transport::{HttpRequest, HttpResponse, HttpResult};
 use codes::Act;
 use serde_json::{Value, json};
@@ -128,7 +129,7 @@ impl WebhookReader for RunningHubAccount<'_> {
     /// `eventData` is an object, or the same as JSON text.
     fn task_id(&self, body: &Value) -> Option<String> {
         let inner = match body.get("eventData") {
-            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
+            Some(Value::String(text)) => json::lenient(text).unwrap_or(Value::Null),
             Some(data) => data.clone(),
             None => Value::Null,
         };
@@ -147,7 +148,7 @@ fn accepted(body: &Value) -> Result<Accepted, SubmitError> {
 /// The early failure in `promptTips`, which is JSON text: node errors there announce a failure even
 /// though the code is 0.
 fn node_errors(task: &Value) -> Option<Failure> {
-    let tips: Value = serde_json::from_str(task.get("promptTips")?.as_str()?).ok()?;
+    let tips = json::lenient(task.get("promptTips")?.as_str()?)?;
     let errors = tips.get("node_errors")?;
     let any = match errors {
         Value::Object(nodes) => !nodes.is_empty(),
