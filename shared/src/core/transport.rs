@@ -41,6 +41,12 @@ impl HttpResponse {
         json::lenient(&self.body).unwrap_or(Value::Null)
     }
 
+    /// Whether the body is a text that is not JSON: the page of a firewall or a proxy, and not what
+    /// an API itself says about the request.
+    pub fn is_page(&self) -> bool {
+        !self.body.trim().is_empty() && json::lenient(&self.body).is_none()
+    }
+
     /// The delay that the server asks for: `retry-after-ms`, else `retry-after` in seconds, also
     /// with a fraction. The date form reads as no delay: none of our providers is known to send it.
     pub fn retry_after_ms(&self) -> Option<u32> {

@@ -99,6 +99,7 @@ impl From<&TransportError> for SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskAnswer {
     Running,
+    /// The task ended well. Without an output its files are yet to be listed.
     Done(Vec<Output>),
     /// The task ended without a result, for good.
     Failed(Failure),

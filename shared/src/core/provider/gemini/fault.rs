@@ -95,7 +95,18 @@ pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
         400 if has_reason(error, "API_KEY_INVALID") => {
             GeminiFault::alarming(status, "API_KEY_INVALID")
         }
+        // A refusal of the place that the call came from; the next may leave from another one.
+        // Source: google-gemini/deprecated-generative-ai-js#151.
+        400 | 403 if is_about_place(error) => GeminiFault {
+            alarm: Some(format!("http {status} location")),
+            ..GeminiFault::transient(UNAVAILABLE)
+        },
         400 if word == "FAILED_PRECONDITION" => GeminiFault::alarming(status, word),
+        // A firewall's page is not the provider's word on this request.
+        400..=499 if response.is_page() && !matches!(status, 408 | 429) => GeminiFault {
+            alarm: Some(format!("http {status} without JSON")),
+            ..GeminiFault::transient(UNAVAILABLE)
+        },
         // An empty account, a key without permission, a model that was retired.
         401..=404 => GeminiFault::alarming(status, word),
         408 => GeminiFault::transient(FAULT),
@@ -133,6 +144,14 @@ fn details(error: &Value) -> impl Iterator<Item = &Value> {
 
 fn has_reason(error: &Value, wanted: &str) -> bool {
     details(error).any(|detail| detail.get("reason").and_then(Value::as_str) == Some(wanted))
+}
+
+fn is_about_place(error: &Value) -> bool {
+    let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
+    let message = message.to_ascii_lowercase();
+    ["location is not supported", "region is not supported", "not available in your"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 fn quota_ids(error: &Value) -> impl Iterator<Item = &str> {

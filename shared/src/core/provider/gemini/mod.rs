@@ -137,16 +137,13 @@ fn image_of(candidate: &Value) -> Option<CardImage> {
         .find_map(decoded)
 }
 
-/// Decodes an image. Its first bytes decide the type, not the type that the answer names.
+/// Decodes an image. Its first bytes decide the type, whatever type the answer names.
 fn decoded(data: &Value) -> Option<CardImage> {
-    let named = data.get("mimeType").or_else(|| data.get("mime_type")).and_then(Value::as_str)?;
-    let bytes = named
-        .starts_with("image/")
-        .then(|| STANDARD.decode(data.get("data")?.as_str()?).ok())
-        .flatten()?;
+    let bytes = STANDARD.decode(data.get("data")?.as_str()?).ok()?;
     let (content_type, extension) = match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => ("image/png", "png"),
         [0xff, 0xd8, 0xff, ..] => ("image/jpeg", "jpg"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => ("image/webp", "webp"),
         _ => return None,
     };
     Some(CardImage { content_type, extension, bytes })

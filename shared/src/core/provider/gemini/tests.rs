@@ -58,6 +58,9 @@ fn the_picture_is_the_first_that_is_no_thought() {
     assert_eq!(parse(200, &candidate("STOP", snake)).unwrap().extension, "png");
     let wrong_name = json!([image("image/webp", PNG)]);
     assert_eq!(parse(200, &candidate("STOP", wrong_name)).unwrap().content_type, "image/png");
+    let webp = json!([{"inlineData": {"data": "UklGRgQAAABXRUJQ"}}]);
+    let picture = parse(200, &candidate("STOP", webp)).unwrap();
+    assert_eq!((picture.content_type, picture.extension), ("image/webp", "webp"));
     let wrapped = json!([candidate("STOP", json!([image("image/png", PNG)]))]);
     assert_eq!(parse(200, &wrapped).unwrap().extension, "png");
 }
@@ -207,4 +210,24 @@ fn a_request_names_its_files_or_holds_them() {
     assert_eq!(request.url, "https://g.test/v1beta/models/m-1:generateContent");
     assert!(request.headers.contains(&("x-goog-api-key".to_owned(), "k2".to_owned())));
     assert!(!request.url.contains("k2"));
+}
+
+/// Source: google-gemini/deprecated-generative-ai-js#151: the same code works from another place.
+#[test]
+fn a_refusal_of_the_place_may_pass_and_is_an_alarm() {
+    let body = json!({"error": {"code": 400, "status": "FAILED_PRECONDITION",
+        "message": "User location is not supported for the API use."}});
+    assert_eq!(class(400, &body), "again 0/all");
+    assert_eq!(parse(400, &body).unwrap_err().alarm.as_deref(), Some("http 400 location"));
+}
+
+#[test]
+fn a_page_in_place_of_an_answer_may_pass_and_is_an_alarm() {
+    for status in [400, 403, 404, 405] {
+        let body = "<!doctype html>".to_owned();
+        let page = HttpResponse { status, headers: Vec::new(), body };
+        let fault = parse_call(&Ok(page)).unwrap_err();
+        assert!(matches!(fault.error, CallError::Transient { .. }), "{status}: {fault:?}");
+        assert_eq!(fault.alarm, Some(format!("http {status} without JSON")));
+    }
 }

@@ -63,7 +63,7 @@ pub(super) struct LlmFault {
     words: Vec<String>,
     flagged: bool,
     /// A page of a firewall or a proxy: it is not the provider's word on this request.
-    is_html: bool,
+    is_page: bool,
     delay_ms: Option<u32>,
     should_retry: Option<bool>,
 }
@@ -93,7 +93,7 @@ impl LlmFault {
         let body = response.json();
         let mut fault = Self {
             status: Some(response.status),
-            is_html: body.is_null() && response.body.trim_start().starts_with('<'),
+            is_page: response.is_page(),
             ..Self::read(body.get("error").unwrap_or(&body))
         };
         fault.delay_ms = response.retry_after_ms().or(fault.delay_ms);
@@ -136,7 +136,7 @@ impl LlmFault {
             words,
             flagged,
             delay_ms: named_s.and_then(delay_ms),
-            is_html: false,
+            is_page: false,
             should_retry: None,
         }
     }
@@ -153,7 +153,7 @@ impl LlmFault {
         if self.is(LENGTH) || self.status == Some(413) {
             return Parsed::ok(rejected(FailureCode::ProviderRejected, TOO_LONG));
         }
-        if self.is(PLACE) || self.is_html && !self.is_transient() {
+        if self.is(PLACE) || self.is_page && !self.is_transient() {
             let failure = Failure::new(FailureCode::ProviderFailed, UNAVAILABLE);
             let value =
                 CallError::Transient { failure, retry_after_ms: self.delay_ms, attempts_max: None };
@@ -193,7 +193,7 @@ impl LlmFault {
     /// The fault in the API's own words, for the operator.
     fn name(&self) -> String {
         let status = self.status.map(|status| status.to_string());
-        let page = self.is_html.then(|| "HTML page".to_owned());
+        let page = self.is_page.then(|| "without JSON".to_owned());
         let words = status.into_iter().chain(page).chain(self.words.iter().cloned());
         let words: Vec<String> = words.collect();
         words.join(" ").chars().take(120).collect()

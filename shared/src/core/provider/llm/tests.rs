@@ -333,7 +333,7 @@ fn a_refusal_in_html_is_judged_by_its_status() {
     // A firewall says nothing about this request: the attempts bound the retries.
     let Parsed { value, alarm } = parse_refusal(&HttpResponse { status: 403, ..response });
     assert!(matches!(value, CallError::Transient { .. }), "{value:?}");
-    assert_eq!(alarm.as_deref(), Some("403 HTML page"));
+    assert_eq!(alarm.as_deref(), Some("403 without JSON"));
 }
 
 /// The answers of servers that copy one of the APIs.

@@ -1,7 +1,7 @@
 //! Replicate's refusals: what each HTTP status means for a create, whether it is an alarm for the
 //! operator, and how long to wait.
 
-use super::super::{Accepted, Parsed, SubmitError};
+use super::super::{Accepted, Parsed, SubmitError, TaskAnswer};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::transport::{HttpResponse, delay_ms};
 use serde_json::Value;
@@ -23,6 +23,12 @@ pub(super) fn refusal(response: &HttpResponse) -> Parsed<Result<Accepted, Submit
         },
         // The prediction may have been created before the fault.
         408 | 500.. => SubmitError::Unknown,
+        // A firewall's page is not the provider's word on this request.
+        _ if response.is_page() => SubmitError::Transient {
+            retry_after_ms: retry_after_ms(response),
+            capacity: false,
+            message: "the provider could not be reached".to_owned(),
+        },
         _ if alarm.is_some() => rejected("the provider refused the request"),
         _ => rejected(&match detail(response) {
             Some(detail) => format!("the provider refused the input ({detail})"),
@@ -42,7 +48,10 @@ fn no_such_version(response: &HttpResponse) -> Option<String> {
 
 /// The alarm for a cause that only the operator can mend: address, token, money, permission.
 pub(super) fn alarm(response: &HttpResponse) -> Option<String> {
-    matches!(response.status, 301..=308 | 401..=403).then(|| named(response))
+    let is_page = matches!(response.status, 400..=499) && response.is_page();
+    (is_page && !matches!(response.status, 408 | 425 | 429)
+        || matches!(response.status, 301..=308 | 401..=403))
+    .then(|| named(response))
 }
 
 fn named(response: &HttpResponse) -> String {
@@ -53,8 +62,36 @@ fn title(response: &HttpResponse) -> String {
     response.json().get("title").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Why a prediction failed, in the model's words.
-pub(super) fn reason(prediction: &Value) -> Failure {
+/// Words of faults in Replicate's own infrastructure, after which the same prediction may succeed.
+/// Source: replicate.com/docs/reference/error-codes, and failed predictions in public reports.
+const INTERRUPTED: &[&str] = &[
+    "please retry",
+    "please try again",
+    "try again later",
+    "interrupted",
+    "director: unexpected error",
+    "unexpected error handling prediction",
+    "e1000",
+    "e1001",
+    "e4875",
+    "e6716",
+    "e8367",
+    "e8765",
+    "e9243",
+    "e9825",
+    "e9828",
+];
+
+/// What a failed prediction means, with the model's own words.
+pub(super) fn ended(prediction: &Value) -> TaskAnswer {
+    let failure = reason(prediction);
+    let lower = failure.text.to_ascii_lowercase();
+    let is_interrupted = failure.code == FailureCode::ProviderFailed
+        && INTERRUPTED.iter().any(|words| lower.contains(words));
+    if is_interrupted { TaskAnswer::Interrupted(failure) } else { TaskAnswer::Failed(failure) }
+}
+
+fn reason(prediction: &Value) -> Failure {
     let text = prediction.get("error").and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     if lower.contains("nsfw") || lower.contains("flagged as sensitive") {

@@ -129,6 +129,7 @@ impl Asynchronous for ReplicateAccount<'_> {
         let Ok(response) = answer else { return false };
         response.is_success()
             || (matches!(response.status, 400..=499)
+                && !response.is_page()
                 && !matches!(response.status, 401..=403 | 408 | 429))
     }
 
@@ -185,7 +186,7 @@ fn progress(prediction: &Value) -> TaskAnswer {
     let failed = |text: &str| TaskAnswer::Failed(Failure::new(FailureCode::ProviderFailed, text));
     match prediction.get("status").and_then(Value::as_str) {
         Some("succeeded") => result(prediction),
-        Some("failed") => TaskAnswer::Failed(errors::reason(prediction)),
+        Some("failed") => errors::ended(prediction),
         Some("canceled") => failed("the prediction was cancelled at the provider"),
         Some("aborted") => failed("the provider stopped the prediction before it ran"),
         // `starting`, `processing` or an unknown status: our own deadline bounds them.
@@ -195,19 +196,27 @@ fn progress(prediction: &Value) -> TaskAnswer {
 }
 
 fn result(prediction: &Value) -> TaskAnswer {
+    let output = prediction.get("output").unwrap_or(&Value::Null);
     let mut outputs = Vec::new();
-    collect(prediction.get("output").unwrap_or(&Value::Null), &mut outputs);
-    if !outputs.is_empty() {
-        return TaskAnswer::Done(outputs);
+    collect(output, &mut outputs);
+    let is_empty = match output {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    if outputs.is_empty() && !is_empty {
+        let text = "the prediction ended without a file";
+        return TaskAnswer::Failed(Failure::new(FailureCode::ProviderFailed, text));
     }
     let removed = prediction.get("data_removed").and_then(Value::as_bool) == Some(true);
-    TaskAnswer::Failed(match removed {
-        true => Failure::new(
+    if outputs.is_empty() && removed {
+        return TaskAnswer::Failed(Failure::new(
             FailureCode::DeliveryFailed,
             "the provider removed the result before it was copied",
-        ),
-        false => Failure::new(FailureCode::ProviderFailed, "the prediction ended without a result"),
-    })
+        ));
+    }
+    TaskAnswer::Done(outputs)
 }
 
 /// Collects the URLs of a model's output: one URL, a list of them, or an object that holds some.

@@ -150,7 +150,7 @@ fn refusals_say_whom_they_concern() {
             None,
             "(- input.garm_img is required)",
         ),
-        (422, "not JSON", None, "the input"),
+        (422, "", None, "the input"),
     ];
     for (status, body, alarm, text) in cases {
         let parsed = submitted(status, body);
@@ -168,6 +168,39 @@ fn refusals_say_whom_they_concern() {
 }
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
+
+/// A firewall's page says nothing about this request: the attempts bound the retries, and the
+/// operator is told.
+#[test]
+fn a_page_in_place_of_an_answer_refuses_nothing() {
+    for status in [400, 401, 403, 404, 405, 422] {
+        let parsed = submitted(status, "<!doctype html><title>405</title>");
+        assert!(
+            matches!(parsed.value, Err(SubmitError::Transient { capacity: false, .. })),
+            "{status}: {:?}",
+            parsed.value
+        );
+        assert_eq!(parsed.alarm.as_deref(), Some(format!("http {status}").as_str()));
+        let page = response(status, &[], "blocked");
+        assert!(!ACCOUNT.parse_cancel(&page), "{status}: a page cancels nothing");
+    }
+}
+
+/// Sources: replicate.com/docs/reference/error-codes, and public reports of failed predictions.
+#[test]
+fn a_fault_of_the_provider_itself_may_pass() {
+    let ended = |error: &str| queried(&json!({"status": "failed", "error": error}));
+    for passing in [
+        "Prediction interrupted; please retry (code: PA)",
+        "Director: unexpected error handling prediction (E9828)",
+        "We could not process this request, please try again. (E6716)",
+    ] {
+        assert!(matches!(ended(passing), TaskAnswer::Interrupted(_)), "{passing}");
+    }
+    for lasting in ["NSFW content detected. Please try again.", "CUDA out of memory", ""] {
+        assert!(matches!(ended(lasting), TaskAnswer::Failed(_)), "{lasting}");
+    }
+}
 
 #[test]
 fn a_throttled_create_waits_as_long_as_it_is_told_in_whichever_way() {
@@ -206,10 +239,11 @@ fn every_status_means_work_an_end_or_nothing() {
     for going_on in ["starting", "processing", "queued", "a word of tomorrow"] {
         assert_eq!(at(going_on), TaskAnswer::Running, "{going_on}");
     }
-    for over in ["failed", "canceled", "aborted", "succeeded"] {
+    for over in ["failed", "canceled", "aborted"] {
         let TaskAnswer::Failed(failure) = at(over) else { panic!("{over}: {:?}", at(over)) };
         assert_eq!(failure.code, FailureCode::ProviderFailed, "{over}");
     }
+    assert_eq!(at("succeeded"), TaskAnswer::Done(Vec::new()));
     assert_eq!(queried(&json!({"id": "p"})), TaskAnswer::NoAnswer);
     assert_eq!(queried(&json!({"id": "p", "status": 7})), TaskAnswer::NoAnswer);
     // Block mode fills the output early; the status decides all the same.
@@ -234,7 +268,10 @@ fn an_output_is_a_text_a_list_an_object_or_nothing() {
     );
     assert_eq!(of(json!({"image": "https://o/a.png", "seed": 7})), files(&["https://o/a.png"]));
     assert_eq!(of(json!({"images": [{"url": "https://o/a.png"}]})), files(&["https://o/a.png"]));
-    for nothing in [json!(null), json!([]), json!({}), json!("a caption"), json!(7)] {
+    for later in [json!(null), json!([]), json!({})] {
+        assert_eq!(of(later.clone()), TaskAnswer::Done(Vec::new()), "{later}");
+    }
+    for nothing in [json!("a caption"), json!(7), json!({"seed": 7}), json!(["a caption"])] {
         let TaskAnswer::Failed(failure) = of(nothing.clone()) else { panic!("{nothing}") };
         assert_eq!(failure.code, FailureCode::ProviderFailed, "{nothing}");
     }
@@ -265,7 +302,7 @@ fn a_model_s_own_words_are_told_but_for_refused_content() {
 #[test]
 fn a_question_without_a_usable_answer_ends_nothing() {
     for (status, alarm) in [
-        (404, None),
+        (404, Some("http 404")),
         (429, None),
         (500, None),
         (502, None),

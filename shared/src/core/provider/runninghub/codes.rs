@@ -1,7 +1,8 @@
 //! RunningHub's error codes as data: what each means for the step, and the words its owner reads.
 //!
 //! The table covers both generations of the API. A code that is missing in it is a final refusal:
-//! an answer with an error code proves that the provider started nothing.
+//! an answer with an error code proves that the provider started nothing. The ids of an app's nodes
+//! come from our setting, so a code about nodes is the operator's to mend.
 
 use crate::core::job::FailureCode;
 
@@ -76,10 +77,10 @@ pub const CODES: &[Code] = &[
     row(500, "UNKNOWN_ERROR", RETRY, FAULT),
     row(801, "FREE_USER_UNSUPPORTED", Act::Alarm, UNAVAILABLE),
     row(802, "APIKEY_UNAUTHORIZED", Act::Alarm, UNAVAILABLE),
-    row(803, "APIKEY_INVALID_NODE_INFO", Act::Reject, PARAMETERS),
+    row(803, "APIKEY_INVALID_NODE_INFO", Act::Alarm, UNAVAILABLE),
     row(804, "APIKEY_TASK_IS_RUNNING", Act::Working, "the task is running"),
     row(805, "APIKEY_TASK_STATUS_ERROR", Act::Reject, "the provider could not finish the task"),
-    row(806, "APIKEY_USER_NOT_FOUND", Act::Reject, UNAVAILABLE),
+    row(806, "APIKEY_USER_NOT_FOUND", Act::Alarm, UNAVAILABLE),
     row(807, "APIKEY_TASK_NOT_FOUND", Act::NoSuchTask, NO_TASK),
     row(808, "APIKEY_UPLOAD_FAILED", RETRY, INPUT),
     row(
@@ -103,14 +104,14 @@ pub const CODES: &[Code] = &[
     row(1006, "EXECUTION_TIMEOUT", RETRY, "the provider ran out of time"),
     row(1007, "PARAMETER_INVALID", Act::Reject, PARAMETERS),
     row(1008, "FILE_TOO_LARGE", Act::Reject, "the input file is too large for the provider"),
-    row(1009, "METHOD_NOT_ALLOWED", Act::Reject, UNAVAILABLE),
+    row(1009, "METHOD_NOT_ALLOWED", Act::Alarm, UNAVAILABLE),
     row(1010, "UNAVAILABLE", RETRY, FAULT),
     row(1011, "BUSY", RETRY, FAULT),
     row(1012, "UPSTREAM", RETRY, FAULT),
     row(1013, "FILE_PROCESSING", Act::Retry { after_ms: Some(5_000) }, INPUT),
-    row(1014, "ACCESS_DENIED", Act::Reject, UNAVAILABLE),
+    row(1014, "ACCESS_DENIED", Act::Alarm, UNAVAILABLE),
     row(1015, "GENERATION_FAILED", RETRY, "the provider could not generate a result"),
-    row(1101, "NODE_INFO_INVALID", Act::Reject, PARAMETERS),
+    row(1101, "NODE_INFO_INVALID", Act::Alarm, UNAVAILABLE),
     row(1501, "MODERATION", Act::Refuse, "the content was refused by the provider's moderation"),
     row(1504, "MODEL_TIMEOUT", RETRY, "the provider ran out of time"),
     row(

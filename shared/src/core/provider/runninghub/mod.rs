@@ -99,9 +99,7 @@ impl Asynchronous for RunningHubAccount<'_> {
             };
         }
         if !response.is_success() {
-            let alarm =
-                matches!(response.status, 401 | 403).then(|| format!("http {}", response.status));
-            return Parsed { value: TaskAnswer::NoAnswer, alarm };
+            return Parsed { value: TaskAnswer::NoAnswer, alarm: http_alarm(response) };
         }
         Parsed::ok(progress(&body, task))
     }
@@ -116,7 +114,7 @@ impl Asynchronous for RunningHubAccount<'_> {
             return false;
         };
         match error_code(&response.json()) {
-            None => response.is_success(),
+            None => response.is_success() && !response.is_page(),
             Some(code) => match codes::find(&code).map(|row| row.act) {
                 Some(Act::Capacity | Act::Retry { .. } | Act::Alarm) => false,
                 _ => response.status < 500,
@@ -204,13 +202,27 @@ fn http_refusal(response: &HttpResponse) -> Parsed<Result<Accepted, SubmitError>
         408 | 425 | 500.. => {
             transient(response.retry_after_ms(), false, "the provider had a passing fault")
         }
+        // A firewall's page is not the provider's word on this request.
+        _ if response.is_page() => transient(None, false, "the provider could not be reached"),
         _ => SubmitError::Rejected(Failure::new(
             FailureCode::ProviderRejected,
             "the provider refused the request",
         )),
     };
-    let alarm = matches!(status, 300..=399 | 401..=404).then(|| format!("http {status}"));
-    Parsed { value: Err(error), alarm }
+    Parsed { value: Err(error), alarm: http_alarm(response) }
+}
+
+/// The alarm for a status that only the operator can mend, or that did not come from the provider.
+fn http_alarm(response: &HttpResponse) -> Option<String> {
+    match response.status {
+        status @ (300..=399 | 401..=404) => Some(format!("http {status}")),
+        status @ (400 | 405..=499)
+            if response.is_page() && !matches!(status, 408 | 421 | 425 | 429) =>
+        {
+            Some(format!("http {status} without JSON"))
+        }
+        _ => None,
+    }
 }
 
 fn transient(retry_after_ms: Option<u32>, capacity: bool, message: &str) -> SubmitError {
@@ -282,12 +294,6 @@ fn done(results: &Value) -> TaskAnswer {
             })
         })
         .collect();
-    if outputs.is_empty() {
-        return TaskAnswer::Failed(Failure::new(
-            FailureCode::ProviderFailed,
-            "the task ended without a result",
-        ));
-    }
     TaskAnswer::Done(outputs)
 }
 
