@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use shared::app::runninghub;
 use shared::core::error::ApiError;
+use shared::core::media::MediaKind;
 use shared::core::provider::runninghub::apps::{self, Field, ToolInput as _};
 
 /// The input of `run`. The page knows size and duration of the video; they are optional.
@@ -29,6 +30,7 @@ const SECONDS_MAX: f64 = 900.0;
 
 impl apps::ToolInput for VideoInput {
     const TOOL: &'static str = "runninghub-video-upscaler";
+    const RESULT: MediaKind = MediaKind::Video;
 
     fn checked(self) -> Result<Self, ApiError> {
         for (field, side) in [("width", self.width), ("height", self.height)] {

@@ -4,6 +4,7 @@
 //! scripts.
 
 use super::json;
+use super::media::{MediaKind, MediaType};
 use serde_json::Value;
 
 /// A request. `timeout_ms` covers the head and the body of the answer.
@@ -94,12 +95,14 @@ impl std::fmt::Display for TransportError {
 pub struct FileCopy {
     /// The URL of the source.
     pub from: String,
-    /// The request that uploads the file. Its `body` is ignored; it gets the source's content type.
-    /// `timeout_ms` covers the whole copy.
+    /// The request that uploads the file. Its `body` is ignored; its URL gets the file's extension,
+    /// its headers the content type. `timeout_ms` covers the whole copy.
     pub to: HttpRequest,
     pub bytes_max: u64,
-    /// The accepted content types, without parameters.
-    pub content_types: &'static [&'static str],
+    /// The type by the provider's word or the URL.
+    pub hint: Option<&'static MediaType>,
+    /// The kind that was sold. `None`: any.
+    pub kind: Option<MediaKind>,
     /// The longest silence of the source.
     pub stall_ms: u32,
 }
@@ -107,11 +110,12 @@ pub struct FileCopy {
 /// The reason why a file was not copied or downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyError {
-    /// A retry cannot help: the type is wrong, the file is empty or too large, or the host
-    /// redirects or refuses for good.
+    /// A retry cannot help: the file is something else than was sold, empty, too large or gone.
     Rejected(String),
     /// A retry may help.
     Transient(String),
+    /// A retry may help once the operator has mended the cause.
+    Misconfigured(String),
 }
 
 /// A file that is held in memory.
@@ -127,9 +131,9 @@ pub struct FileInMemory {
 pub trait Transport {
     /// Sends a request and reads the whole answer. Redirects are not followed.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
-    /// Copies the whole file or fails, whether or not the source declares its length. Dropping the
-    /// future stops the copy.
-    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError>;
+    /// Copies the whole file or fails, whether or not the source declares its length. Returns the
+    /// type under which it is stored. Dropping the future stops the copy.
+    async fn copy(&self, copy: FileCopy) -> Result<&'static MediaType, CopyError>;
     async fn sleep(&self, ms: u32);
     /// Returns milliseconds since 1970.
     fn now_ms(&self) -> u64;

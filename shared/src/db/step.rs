@@ -4,6 +4,7 @@
 
 use crate::core::id::{JobId, Run, Step, UserId};
 use crate::core::job::State;
+use crate::core::media::ResultChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -86,11 +87,13 @@ pub enum DoneOutcome {
     Stale,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DoneStep {
     pub outcome: DoneOutcome,
     /// The run that now holds the lease to copy and complete.
     pub run: Run,
+    /// Which file is the result, as the step's stored request says.
+    pub result: Option<ResultChoice>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::step::Attempt;
 use crate::core::id::UserId;
+use crate::core::media::ResultChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -66,6 +67,10 @@ pub struct DueStep {
     pub due: Due,
     pub task_id: Option<String>,
     pub output: Option<Value>,
+    /// Which file is the result, as the step's stored request says.
+    pub result: Option<ResultChoice>,
+    /// How long ago the provider was done.
+    pub done_seconds: Option<i32>,
     /// The earliest time at which the provider may have created the task; the database's clock, as
     /// RFC 3339 text.
     pub sent_since: Option<String>,

@@ -6,43 +6,62 @@
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * Begins to move `source`. `length` is the source's declared length, or undefined. A silence of
- * `stallMs`, more than `bytesMax` bytes or an early end abort `stop`: an upload without a length
- * that merely ended would look complete to its receiver.
+ * Reads the beginning of `source`: at least `headBytes`, or all of a shorter body. A silence of
+ * `stallMs` aborts `stop`.
+ *
+ * @returns a promise of `head`, its first bytes, and of what `move` goes on with.
+ */
+export async function open(source, headBytes, stallMs, stop) {
+  const reader = source.getReader({ mode: "byob" });
+  const first = await part(reader, new ArrayBuffer(CHUNK_BYTES), headBytes, stallMs, stop);
+  return { reader, first, head: first.value.slice(0, headBytes) };
+}
+
+/**
+ * Begins to move what `open` has opened. `length` is the source's declared length, or undefined. A
+ * silence of `stallMs`, more than `bytesMax` bytes or an early end abort `stop`: an upload without
+ * a length that merely ended would look complete to its receiver.
  *
  * @returns `body`, the stream to send, and `state`. When the upload is answered, "whole" means that
  * all of the source was sent; the other states are "moving", "cut", "empty" and "too large".
  */
-export function move(source, length, bytesMax, stallMs, stop) {
+export function move(opened, length, bytesMax, stallMs, stop) {
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const transfer = { body: readable, state: "moving" };
-  pump(source.getReader({ mode: "byob" }), writable.getWriter(), bytesMax, stallMs, transfer, stop);
+  pump(opened, writable.getWriter(), bytesMax, stallMs, transfer, stop);
   return transfer;
 }
 
-async function pump(reader, writer, bytesMax, stallMs, transfer, stop) {
+async function part(reader, buffer, min, stallMs, stop) {
+  const stalled = setTimeout(() => stop.abort(), stallMs);
+  try {
+    return await reader.read(new Uint8Array(buffer), { min });
+  } finally {
+    clearTimeout(stalled);
+  }
+}
+
+async function pump({ reader, first }, writer, bytesMax, stallMs, transfer, stop) {
   const end = (state) => {
     transfer.state = state;
     throw state;
   };
-  let buffer = new ArrayBuffer(CHUNK_BYTES);
   let bytes = 0;
   let stalled;
   try {
-    for (let done = false; !done; ) {
-      stalled = setTimeout(() => stop.abort(), stallMs);
-      const part = await reader
-        .read(new Uint8Array(buffer), { min: CHUNK_BYTES / 2 })
-        .catch(() => end("cut"));
-      const { byteLength } = part.value;
+    for (let read = first; ; ) {
+      const { byteLength } = read.value;
       bytes += byteLength;
       if (bytes > bytesMax) end("too large");
       // The write ends when the receiver has taken the chunk: then the buffer may be filled anew.
-      if (byteLength) await writer.write(part.value);
+      stalled = setTimeout(() => stop.abort(), stallMs);
+      if (byteLength) await writer.write(read.value);
       clearTimeout(stalled);
-      done = part.done;
-      buffer = part.value.buffer;
+      if (read.done) break;
+      read = await part(reader, read.value.buffer, CHUNK_BYTES / 2, stallMs, stop).catch(() =>
+        end("cut"),
+      );
     }
     if (!bytes) end("empty");
     transfer.state = "whole";

@@ -13,6 +13,8 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortController, AbortSignal, ReadableStream, Response};
 use worker::{Delay, js_sys};
 
+use crate::core::media::{HEAD_BYTES, MediaType, type_of};
+use crate::core::storage::{UploadRefusal, upload_refusal};
 use crate::core::transport::{CopyError, FileCopy, FileInMemory, HttpRequest};
 use crate::edge::http::{describe, exchange, short, text};
 
@@ -21,9 +23,23 @@ extern "C" {
     #[wasm_bindgen(extends = js_sys::Object)]
     type Transfer;
 
+    /// Returns a promise of an [`Opened`].
+    fn open(
+        source: &ReadableStream,
+        head_bytes: usize,
+        stall_ms: u32,
+        stop: &AbortController,
+    ) -> js_sys::Promise;
+
+    #[wasm_bindgen(extends = js_sys::Object)]
+    type Opened;
+
+    #[wasm_bindgen(method, getter)]
+    fn head(opened: &Opened) -> Vec<u8>;
+
     #[wasm_bindgen(js_name = "move")]
     fn begin(
-        source: &ReadableStream,
+        opened: &Opened,
         length: Option<f64>,
         bytes_max: f64,
         stall_ms: u32,
@@ -47,32 +63,43 @@ impl Drop for Stop {
 }
 
 /// Copies one file. See [`crate::core::transport::Transport::copy`].
-pub(super) async fn copy(copy: FileCopy) -> Result<(), CopyError> {
+pub(super) async fn copy(copy: FileCopy) -> Result<&'static MediaType, CopyError> {
     let stop =
         Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
     let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
     let signal = AbortSignal::any(&js_sys::Array::of2(&stop.0.signal(), &limit));
-    let source = open(&copy.from, copy.stall_ms, &signal).await?;
-    let content_type = content_type(&source, &copy)?;
+    let source = request(&copy.from, copy.stall_ms, &signal).await?;
     let length = length(&source, copy.bytes_max)?;
     let stream = source.body().ok_or_else(empty)?;
-    let transfer = begin(&stream, length, as_f64(copy.bytes_max), copy.stall_ms, &stop.0);
+    let opened = JsFuture::from(open(&stream, HEAD_BYTES, copy.stall_ms, &stop.0)).await;
+    let opened: Opened = opened.map_err(cut)?.unchecked_into();
+    let head = opened.head();
+    if head.is_empty() {
+        return Err(empty());
+    }
+    let found = type_of(&head, &media_type(&source), copy.hint, copy.kind)
+        .map_err(|what| CopyError::Rejected(format!("the result {}", short(&what))))?;
+    let transfer = begin(&opened, length, as_f64(copy.bytes_max), copy.stall_ms, &stop.0);
     let mut put = copy.to;
-    put.headers.push(("content-type".to_owned(), content_type));
+    put.url = format!("{}.{}", put.url, found.extension);
+    put.headers.push(("content-type".to_owned(), found.content_type.to_owned()));
     let answer = match exchange(&put, Some(&transfer.body()), &signal).await {
         Ok(answer) => text(&answer).await.map(|detail| (answer.status(), detail)),
         Err(error) => Err(error),
     };
-    let refusal = |status, detail: &str| format!("storage answered {status}: {}", short(detail));
     match (transfer.state().as_str(), answer) {
         ("too large", _) => Err(too_large()),
         ("empty", _) => Err(empty()),
-        ("cut", _) => Err(CopyError::Transient("the source ended too early".to_owned())),
-        ("whole", Ok((200..=299, _))) => Ok(()),
-        (_, Ok((status @ (400 | 413 | 415 | 422), detail))) => {
-            Err(CopyError::Rejected(refusal(status, &detail)))
+        ("cut", _) => Err(cut(JsValue::NULL)),
+        ("whole", Ok((200..=299, _))) => Ok(found),
+        (_, Ok((status, detail))) => {
+            let text = format!("storage answered {status}: {}", short(&detail));
+            Err(match upload_refusal(status, &detail) {
+                UploadRefusal::Rejected => CopyError::Rejected(text),
+                UploadRefusal::Misconfigured => CopyError::Misconfigured(text),
+                UploadRefusal::Duplicate | UploadRefusal::Transient => CopyError::Transient(text),
+            })
         }
-        (_, Ok((status, detail))) => Err(CopyError::Transient(refusal(status, &detail))),
         (_, Err(error)) => Err(CopyError::Transient(error.to_string())),
     }
 }
@@ -84,7 +111,7 @@ pub(super) async fn download(
     timeout_ms: u32,
 ) -> Result<FileInMemory, CopyError> {
     let signal = AbortSignal::timeout_with_u32(timeout_ms);
-    let source = open(from, timeout_ms, &signal).await?;
+    let source = request(from, timeout_ms, &signal).await?;
     length(&source, bytes_max)?;
     let broken = |error: JsValue| CopyError::Transient(describe(&error));
     let buffer = JsFuture::from(source.array_buffer().map_err(broken)?).await.map_err(broken)?;
@@ -97,8 +124,9 @@ pub(super) async fn download(
 }
 
 /// Requests the source and returns the head of its answer. Fails if it does not arrive within
-/// `stall_ms`; a refusal is final unless a retry may change it.
-async fn open(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
+/// `stall_ms`. A refusal is final only where the file is gone: a new file may be missing, or locked,
+/// for some minutes.
+async fn request(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();
     let get =
         HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: stall_ms };
@@ -113,19 +141,11 @@ async fn open(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Respons
     };
     match source.status() {
         200 => Ok(source),
-        status @ (408 | 425 | 429 | 500..) => {
-            Err(CopyError::Transient(format!("the source answered {status}")))
+        status @ (0 | 300..=399 | 410) => {
+            Err(CopyError::Rejected(format!("the source answered {status}")))
         }
-        status => Err(CopyError::Rejected(format!("the source answered {status}"))),
+        status => Err(CopyError::Transient(format!("the source answered {status}"))),
     }
-}
-
-fn content_type(source: &Response, copy: &FileCopy) -> Result<String, CopyError> {
-    let content_type = media_type(source);
-    if copy.content_types.contains(&content_type.as_str()) {
-        return Ok(content_type);
-    }
-    Err(CopyError::Rejected(format!("the content type of the source is {}", short(&content_type))))
 }
 
 /// Returns the content type without parameters, in lower case.
@@ -155,6 +175,10 @@ fn header(source: &Response, name: &str) -> Option<String> {
 #[expect(clippy::cast_precision_loss, reason = "sizes of files are far below 2^53")]
 fn as_f64(bytes: u64) -> f64 {
     bytes as f64
+}
+
+fn cut(_: JsValue) -> CopyError {
+    CopyError::Transient("the source ended too early".to_owned())
 }
 
 fn too_large() -> CopyError {

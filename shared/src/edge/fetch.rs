@@ -12,6 +12,7 @@ use worker::web_sys::{AbortController, AbortSignal, Response};
 use worker::{Delay, Env, MessageBuilder};
 
 use super::http::{exchange, is_redirect, text};
+use crate::core::media::MediaType;
 use crate::core::transport::{
     CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
@@ -68,7 +69,7 @@ impl Transport for Fetch {
         super::copy::download(url, bytes_max, timeout_ms).await
     }
 
-    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError> {
+    async fn copy(&self, copy: FileCopy) -> Result<&'static MediaType, CopyError> {
         super::copy::copy(copy).await
     }
 

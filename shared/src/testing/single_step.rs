@@ -5,6 +5,7 @@
 //! drops it, as if the worker was killed.
 
 use crate::core::config::Config;
+use crate::core::media::MediaType;
 use crate::core::transport::{
     self, CopyError, FileCopy, HttpRequest, HttpResponse, Transport, TransportError,
 };
@@ -297,16 +298,16 @@ impl Transport for SingleStepWorld {
         Ok(response)
     }
 
-    async fn copy(&self, copy: FileCopy) -> Result<(), CopyError> {
+    async fn copy(&self, copy: FileCopy) -> Result<&'static MediaType, CopyError> {
         let cut = self.next_call();
         if matches!(cut, Some(Cut::Before(_))) {
             std::future::pending::<()>().await;
         }
-        self.0.borrow_mut().objects.push(copy.to.url);
+        self.0.borrow_mut().objects.push(format!("{}.png", copy.to.url));
         if cut.is_some() {
             std::future::pending::<()>().await;
         }
-        Ok(())
+        MediaType::named("png").ok_or_else(|| CopyError::Transient(String::new()))
     }
 
     async fn sleep(&self, ms: u32) {

@@ -63,7 +63,7 @@ pub async fn run<I: ToolInput>(
     for (field, url) in fields.iter_mut().filter(|field| field.is_file).zip(urls) {
         field.value = url;
     }
-    let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields);
+    let step = apps::stored_request(apps, I::TOOL, ordered.variant(), &fields, I::RESULT);
     order.steps.push(step.ok_or_else(|| ApiError::misconfigured("RUNNINGHUB_APPS"))?);
     let view = enqueue::enqueue(&cx, &order).await?;
     let view = if view.status == State::Queued { submit(call, &order, view).await } else { view };

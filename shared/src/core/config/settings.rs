@@ -244,7 +244,10 @@ settings! {
     }
 
     /// RunningHub.
-    "runninghub" results_from "runninghub.ai,runninghub.cn,xiaoyaoyou.com" {
+    "runninghub" results_from "runninghub.ai,runninghub.cn,xiaoyaoyou.com,rhart.ai,\
+         rh-images-1252422369.cos.ap-beijing.myqcloud.com,\
+         rh-hk-images-1252422369.cos.ap-hongkong.myqcloud.com,\
+         rh-images-switch-1252422369.cos.ap-guangzhou.myqcloud.com" {
         /// The provider's address.
         runninghub_base_url: BaseUrl = "RUNNINGHUB_BASE_URL",
             var("https://www.runninghub.ai"), required;
@@ -256,7 +259,8 @@ settings! {
     "runninghub-apps" {
         /// Your own apps by tool and version: `{"<tool>": {"<version>": "<webappId>"}}`. An app
         /// whose nodes differ from the tool's is written `{"webappId": "…", "nodes": {"<field>":
-        /// ["<nodeId>", "<fieldName>"] or null}}`.
+        /// ["<nodeId>", "<fieldName>"] or null}}`. It may also name the node that writes the result
+        /// (`"result": "<nodeId>"`) and say `"pick": "first"`; of several files the last counts.
         runninghub_apps: Json = "RUNNINGHUB_APPS", var("{}"), required;
     }
 

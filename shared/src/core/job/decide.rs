@@ -5,7 +5,8 @@
 //! run.
 
 use super::{Failure, backoff};
-use crate::core::provider::{Accepted, CallError, Output, SubmitError, TaskAnswer};
+use crate::core::media::Output;
+use crate::core::provider::{Accepted, CallError, SubmitError, TaskAnswer};
 
 /// What happened to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +97,8 @@ fn after_answer(attempts: u32, answer: TaskAnswer, random: u128) -> Decision {
 mod tests {
     use super::{Decision, Event, decide};
     use crate::core::job::{Failure, FailureCode};
-    use crate::core::provider::{Accepted, CallError, Output, SubmitError, TaskAnswer};
+    use crate::core::media::Output;
+    use crate::core::provider::{Accepted, CallError, SubmitError, TaskAnswer};
 
     fn failure() -> Failure {
         Failure::new(FailureCode::ProviderRejected, "no")
@@ -161,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_query_delivers_fails_requeues_or_waits() {
-        let outputs = vec![Output { url: "https://o/a.png".into(), kind: "png".into() }];
+        let outputs =
+            vec![Output { url: "https://o/a.png".into(), kind: "png".into(), node: None }];
         assert_eq!(
             after(Event::Queried(TaskAnswer::Done(outputs.clone()))),
             Decision::Deliver(outputs)

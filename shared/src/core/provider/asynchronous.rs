@@ -3,6 +3,7 @@
 
 use crate::core::error::ApiError;
 use crate::core::job::Failure;
+use crate::core::media::Output;
 use crate::core::provider::Parsed;
 use crate::core::transport::{HttpRequest, HttpResult, TransportError};
 use crate::core::webhook::Signature;
@@ -13,9 +14,6 @@ use serde_json::Value;
 pub trait Asynchronous {
     /// The provider's name in rows, URLs and logs.
     fn name(&self) -> &'static str;
-
-    /// The content types that a result may have.
-    fn content_types(&self) -> &'static [&'static str];
 
     /// Completes a stored request. `None`: the stored value is no request of ours, or the previous
     /// step's output that it needs is missing.
@@ -109,14 +107,6 @@ pub enum TaskAnswer {
     NoSuchTask,
     /// No usable answer.
     NoAnswer,
-}
-
-/// One file of a result, at the provider's address.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Output {
-    pub url: String,
-    /// The provider's word for its type, often a file extension; may be empty.
-    pub kind: String,
 }
 
 /// One task in a provider's own list.

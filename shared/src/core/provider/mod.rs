@@ -14,7 +14,7 @@ pub mod replicate;
 pub mod runninghub;
 
 pub use asynchronous::{
-    Accepted, Asynchronous, ListedTask, Output, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
+    Accepted, Asynchronous, ListedTask, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
     WebhookReader,
 };
 pub use parsed::Parsed;

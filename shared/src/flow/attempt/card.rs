@@ -7,6 +7,7 @@ use super::pool::Produced;
 use crate::core::address;
 use crate::core::id::Run;
 use crate::core::job::{Failure, FailureCode};
+use crate::core::media::{MediaKind, type_of};
 use crate::core::provider::CallError;
 use crate::core::provider::gemini::fault::GeminiFault;
 use crate::core::provider::gemini::{self, CardImage, GeminiAccount, INLINE_BYTES_MAX};
@@ -97,22 +98,22 @@ async fn product_images<T: Transport>(
                 CopyError::Rejected(text) => {
                     gemini::unusable(&format!("a product image cannot be used: {text}"))
                 }
-                CopyError::Transient(text) => {
+                CopyError::Transient(text) | CopyError::Misconfigured(text) => {
                     CallError::transient(format!("a product image cannot be read: {text}"))
                 }
             },
         )?;
-        if !file.content_type.starts_with("image/") {
-            return Err(gemini::unusable("a product image is no image"));
-        }
+        let found = type_of(&file.bytes, &file.content_type, None, Some(MediaKind::Image))
+            .map_err(|what| gemini::unusable(&format!("a product image {what}")))?;
         left = left.saturating_sub(file.bytes.len() as u64);
-        files.push(file);
+        files.push(FileInMemory { content_type: found.content_type.to_owned(), ..file });
     }
     Ok(files)
 }
 
 fn not_stored(error: CopyError) -> CallError {
-    let (CopyError::Rejected(text) | CopyError::Transient(text)) = error;
+    let (CopyError::Rejected(text) | CopyError::Transient(text) | CopyError::Misconfigured(text)) =
+        error;
     let failure = Failure::new(
         FailureCode::DeliveryFailed,
         format!("the picture could not be stored: {text}"),

@@ -1,7 +1,7 @@
 //! Settles the steps that the database reports as due, several in parallel.
 
 use super::lost;
-use super::task::{self, OnSlotFreed, Settled, SubmittedTask, Witness};
+use super::task::{self, FinishedTask, OnSlotFreed, Settled, SubmittedTask, Witness};
 use crate::core::error::ApiError;
 use crate::core::provider::Asynchronous;
 use crate::core::transport::Transport;
@@ -45,7 +45,15 @@ async fn settle<T: Transport>(
     let witness = if step.due == Due::Inbox { Witness::Webhook } else { Witness::Recorded };
     match (step.due, &step.task_id, &step.output) {
         (Due::Copy, _, Some(output)) => {
-            task::copy(cx, account, step.user_id, step.attempt, output).await
+            let finished = FinishedTask {
+                attempt: step.attempt,
+                user: step.user_id,
+                task_id: step.task_id.as_deref(),
+                output,
+                choice: step.result.clone().unwrap_or_default(),
+                done_seconds: step.done_seconds.unwrap_or_default(),
+            };
+            task::copy(cx, account, &finished).await
         }
         (Due::Cancel, Some(task_id), _) => {
             let Attempt { job, step, .. } = step.attempt;

@@ -9,7 +9,8 @@ use crate::core::error::ApiError;
 use crate::core::id::UserId;
 use crate::core::job::decide::{Decision, Event, decide};
 use crate::core::job::{Failure, FailureCode, State};
-use crate::core::provider::{Asynchronous, Output, TaskAnswer};
+use crate::core::media::{Output, ResultChoice};
+use crate::core::provider::{Asynchronous, TaskAnswer};
 use crate::core::transport::{CopyError, Transport};
 use crate::db::DbError;
 use crate::db::step::{
@@ -21,6 +22,13 @@ use futures_util::future::{LocalBoxFuture, join};
 use serde_json::{Value, json};
 
 /// A task to settle.
+/// How often, and for how long after its success, a task is queried for files that it does not list
+/// yet. RunningHub's and Replicate's own clients wait up to a minute.
+const LATE_FILES_TRIES: u32 = 4;
+const LATE_FILES_PAUSE_MS: u32 = 2_000;
+const LATE_FILES_S: i32 = 60;
+const NO_FILES: &str = "the task ended without a result";
+
 #[derive(Debug, Clone, Copy)]
 pub struct SubmittedTask<'a> {
     pub attempt: Attempt,
@@ -191,8 +199,16 @@ async fn deliver<T: Transport>(
     match done.outcome {
         DoneOutcome::Copy => {
             let attempt = Attempt { run: done.run, ..task.attempt };
+            let finished = FinishedTask {
+                attempt,
+                user: task.user,
+                task_id: Some(task.task_id),
+                output: &output,
+                choice: done.result.unwrap_or_default(),
+                done_seconds: 0,
+            };
             // The slot is free from here on, however long the copy takes.
-            let copying = copy(cx, account, task.user, attempt, &output);
+            let copying = copy(cx, account, &finished);
             let starting = async {
                 if let Err(error) = on_slot_freed().await {
                     cx.log_error("submit_error", &error, json!({}));
@@ -208,24 +224,37 @@ async fn deliver<T: Transport>(
     }
 }
 
-/// Copies the recorded output of a finished step and completes the step. The caller holds the
-/// lease.
+/// A finished task whose result is not yet in our storage. The caller holds the lease.
+pub struct FinishedTask<'a> {
+    pub attempt: Attempt,
+    pub user: UserId,
+    pub task_id: Option<&'a str>,
+    /// The recorded output: `{"files": [Output]}`.
+    pub output: &'a Value,
+    pub choice: ResultChoice,
+    /// How long ago the provider was done.
+    pub done_seconds: i32,
+}
+
+/// Copies the result of a finished step and completes the step.
 pub async fn copy<T: Transport>(
     cx: &Cx<'_, T>,
     account: &dyn Asynchronous,
-    user: UserId,
-    attempt: Attempt,
-    output: &Value,
+    finished: &FinishedTask<'_>,
 ) -> Result<Settled, DbError> {
-    let outputs: Vec<Output> = output
-        .get("files")
-        .and_then(|files| serde_json::from_value(files.clone()).ok())
-        .unwrap_or_default();
-    let saving = store::copy(cx, user, attempt, &outputs, account.content_types());
+    let attempt = finished.attempt;
+    let mut outputs = files_of(finished.output);
+    let saving = async {
+        if outputs.is_empty() {
+            outputs = late_files(cx, account, finished).await?;
+        }
+        store::copy(cx, finished.user, attempt, &outputs, &finished.choice).await
+    };
     let lost = || Err(CopyError::Transient("the lease was lost".to_owned()));
     match lease::hold(cx, attempt, saving).await.unwrap_or_else(lost) {
         Ok(url) => {
-            let completed = finalise::complete(cx, attempt, output, &url).await?;
+            let output = json!({"files": outputs});
+            let completed = finalise::complete(cx, attempt, &output, &url).await?;
             Ok(match completed.outcome {
                 CompleteOutcome::Completed => {
                     Settled::Delivered { last: completed.job_status == State::Completed }
@@ -236,12 +265,46 @@ pub async fn copy<T: Transport>(
         Err(CopyError::Rejected(text)) => {
             fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await
         }
-        // The lease expires and the next sweep copies again, until the deadline.
-        Err(CopyError::Transient(text)) => {
+        // The lease expires and the next sweep copies again, until the job expires.
+        Err(error @ (CopyError::Transient(_) | CopyError::Misconfigured(_))) => {
+            let (is_alarm, text) = match error {
+                CopyError::Misconfigured(text) => (true, text),
+                CopyError::Transient(text) | CopyError::Rejected(text) => (false, text),
+            };
+            cx.alarm(account.name(), Some(text.as_str()).filter(|_| is_alarm));
             cx.log("copy_deferred", json!({"job_id": attempt.job, "error": text}));
             Ok(Settled::Waiting)
         }
     }
+}
+
+fn files_of(output: &Value) -> Vec<Output> {
+    let files = output.get("files").cloned().unwrap_or_default();
+    serde_json::from_value(files).unwrap_or_default()
+}
+
+/// Queries a task that ended well without naming its files: providers may list them some seconds
+/// later.
+async fn late_files<T: Transport>(
+    cx: &Cx<'_, T>,
+    account: &dyn Asynchronous,
+    finished: &FinishedTask<'_>,
+) -> Result<Vec<Output>, CopyError> {
+    let Some(task_id) = finished.task_id else {
+        return Err(CopyError::Rejected(NO_FILES.to_owned()));
+    };
+    for _ in 0..LATE_FILES_TRIES {
+        let answer = cx.transport.send(account.build_query(task_id)).await;
+        match account.parse_query(&answer).value {
+            TaskAnswer::Done(outputs) if !outputs.is_empty() => return Ok(outputs),
+            TaskAnswer::Failed(failure) => return Err(CopyError::Rejected(failure.text)),
+            _ => cx.transport.sleep(LATE_FILES_PAUSE_MS).await,
+        }
+    }
+    Err(match finished.done_seconds > LATE_FILES_S {
+        true => CopyError::Rejected(NO_FILES.to_owned()),
+        false => CopyError::Transient("the task's files are not listed yet".to_owned()),
+    })
 }
 
 /// Requeues the step.

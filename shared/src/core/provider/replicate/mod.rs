@@ -9,12 +9,13 @@ pub mod signature;
 pub mod try_on;
 
 use super::{
-    Accepted, Asynchronous, ListedTask, Output, Parsed, SubmitDetails, SubmitError, TaskAnswer,
-    TaskPage, WebhookReader,
+    Accepted, Asynchronous, ListedTask, Parsed, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
+    WebhookReader,
 };
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
+use crate::core::media::Output;
 use crate::core::transport::{HttpRequest, HttpResult};
 use crate::core::webhook::Signature;
 use serde_json::{Value, json};
@@ -27,8 +28,6 @@ const SUBMIT_MS: u32 = 20_000;
 const QUERY_MS: u32 = 8_000;
 /// The shortest `Cancel-After` that Replicate accepts.
 const CANCEL_AFTER_S_MIN: u32 = 5;
-
-const CONTENT_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp"];
 
 /// Our account at Replicate.
 #[derive(Debug, Clone, Copy)]
@@ -62,10 +61,6 @@ impl<'a> ReplicateAccount<'a> {
 impl Asynchronous for ReplicateAccount<'_> {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn content_types(&self) -> &'static [&'static str] {
-        CONTENT_TYPES
     }
 
     fn build_submit(&self, stored: &Value, details: &SubmitDetails<'_>) -> Option<HttpRequest> {
@@ -223,7 +218,7 @@ fn result(prediction: &Value) -> TaskAnswer {
 fn collect(output: &Value, outputs: &mut Vec<Output>) {
     match output {
         Value::String(text) if text.starts_with("https://") || text.starts_with("http://") => {
-            outputs.push(Output { url: text.clone(), kind: String::new() });
+            outputs.push(Output { url: text.clone(), kind: String::new(), node: None });
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, outputs)),
         Value::Object(fields) => fields.values().for_each(|field| collect(field, outputs)),

@@ -258,7 +258,9 @@ fn an_output_is_a_text_a_list_an_object_or_nothing() {
     let of = |output: Value| queried(&json!({"status": "succeeded", "output": output}));
     let files = |urls: &[&str]| {
         TaskAnswer::Done(
-            urls.iter().map(|url| Output { url: (*url).to_owned(), kind: String::new() }).collect(),
+            urls.iter()
+                .map(|url| Output { url: (*url).to_owned(), kind: String::new(), node: None })
+                .collect(),
         )
     };
     assert_eq!(of(json!("https://o/a.png")), files(&["https://o/a.png"]));

@@ -4,13 +4,16 @@
 //! The setting `RUNNINGHUB_APPS` is JSON: `{"<tool>": {"<variant>": <app>}}`, where `<app>` is the
 //! app's id as text (its nodes are then the tool's documented ones), or
 //! `{"webappId": "…", "nodes": {"<field>": ["<nodeId>", "<fieldName>"] or null}}`, where `null`
-//! says that the app has no node for that field of the tool's request.
+//! says that the app has no node for that field of the tool's request. Such an app may also name the
+//! node that writes its result (`"result": "<nodeId>"`), and take the first of several files
+//! (`"pick": "first"`) in place of the last.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::core::error::ApiError;
+use crate::core::media::{MediaKind, Pick, ResultChoice};
 
 /// The variant of a tool that has only one.
 pub const STANDARD: &str = "standard";
@@ -19,6 +22,8 @@ pub const STANDARD: &str = "standard";
 /// if their JSON is; the job keeps that JSON.
 pub trait ToolInput: DeserializeOwned + Serialize {
     const TOOL: &'static str;
+    /// The kind of file that is sold.
+    const RESULT: MediaKind = MediaKind::Image;
 
     /// Fills in defaults, and refuses a value beyond a limit with an error that names the field.
     fn checked(self) -> Result<Self, ApiError> {
@@ -60,7 +65,13 @@ impl Field {
 
 /// The complete provider request of one step, except for webhook URL and key, as its row stores it.
 /// `None`: the setting names no app for this tool and variant.
-pub fn stored_request(apps: &Value, tool: &str, variant: &str, fields: &[Field]) -> Option<Value> {
+pub fn stored_request(
+    apps: &Value,
+    tool: &str,
+    variant: &str,
+    fields: &[Field],
+    kind: MediaKind,
+) -> Option<Value> {
     let app = apps.get(tool)?.get(variant)?;
     let id = app.get("webappId").unwrap_or(app);
     let id = super::super::task_id(id)?;
@@ -71,7 +82,16 @@ pub fn stored_request(apps: &Value, tool: &str, variant: &str, fields: &[Field])
             Some(json!({"nodeId": node, "fieldName": name, "fieldValue": field.value}))
         })
         .collect();
+    let result = ResultChoice {
+        kind: Some(kind),
+        node: app.get("result").and_then(super::super::task_id),
+        pick: match app.get("pick").and_then(Value::as_str) {
+            Some("first") => Pick::First,
+            _ => Pick::Last,
+        },
+    };
     Some(json!({
+        "result": result,
         "path": format!("/openapi/v2/run/ai-app/{id}"),
         "body": {"nodeInfoList": nodes, "instanceType": "default", "usePersonalQueue": "false"},
     }))
@@ -87,6 +107,7 @@ fn node_of<'a>(app: &'a Value, field: &Field) -> Option<(&'a str, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::{Field, stored_request};
+    use crate::core::media::MediaKind;
     use serde_json::json;
 
     fn fields() -> Vec<Field> {
@@ -100,7 +121,7 @@ mod tests {
     #[test]
     fn a_bare_id_uses_the_documented_nodes() {
         let apps = json!({"t": {"standard": "1990123456789012345"}});
-        let request = stored_request(&apps, "t", "standard", &fields()).unwrap();
+        let request = stored_request(&apps, "t", "standard", &fields(), MediaKind::Image).unwrap();
         assert_eq!(request["path"], "/openapi/v2/run/ai-app/1990123456789012345");
         assert_eq!(
             request["body"]["nodeInfoList"],
@@ -115,7 +136,7 @@ mod tests {
     fn the_setting_replaces_adds_and_removes_nodes() {
         let apps = json!({"t": {"pro": {"webappId": 1_990_123_456_789_012_345_u64,
             "nodes": {"imageUrl": ["27", "image"], "prompt": null, "category": ["9", "select"]}}}});
-        let request = stored_request(&apps, "t", "pro", &fields()).unwrap();
+        let request = stored_request(&apps, "t", "pro", &fields(), MediaKind::Video).unwrap();
         assert_eq!(request["path"], "/openapi/v2/run/ai-app/1990123456789012345");
         assert_eq!(
             request["body"]["nodeInfoList"],
@@ -127,11 +148,26 @@ mod tests {
     }
 
     #[test]
+    fn the_request_says_which_file_is_the_result() {
+        let apps = json!({"t": {"standard": "1", "pro": {"webappId": "2", "result": 31,
+            "pick": "first"}}});
+        let result = |variant: &str| {
+            stored_request(&apps, "t", variant, &[], MediaKind::Video).unwrap()["result"].clone()
+        };
+        assert_eq!(result("standard"), json!({"kind": "video", "pick": "last"}));
+        assert_eq!(result("pro"), json!({"kind": "video", "node": "31", "pick": "first"}));
+    }
+
+    #[test]
     fn a_tool_without_an_app_has_no_request() {
         let none =
             [json!(null), json!({}), json!([]), json!({"t": {}}), json!({"t": {"standard": ""}})];
         for apps in none.into_iter().chain([json!({"t": {"standard": "../x"}})]) {
-            assert_eq!(stored_request(&apps, "t", "standard", &[]), None, "{apps}");
+            assert_eq!(
+                stored_request(&apps, "t", "standard", &[], MediaKind::Image),
+                None,
+                "{apps}"
+            );
         }
     }
 }

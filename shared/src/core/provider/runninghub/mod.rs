@@ -7,12 +7,13 @@ pub mod apps;
 pub mod codes;
 
 use super::{
-    Accepted, Asynchronous, Output, Parsed, SubmitDetails, SubmitError, TaskAnswer, WebhookReader,
+    Accepted, Asynchronous, Parsed, SubmitDetails, SubmitError, TaskAnswer, WebhookReader,
 };
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
 use crate::core::json;
+use crate::core::media::Output;
 use crate::core::transport::{HttpRequest, HttpResponse, HttpResult};
 use codes::Act;
 use serde_json::{Value, json};
@@ -23,8 +24,6 @@ pub const NAME: &str = "runninghub";
 /// Shorter than the claim's own time limit, so that an answer is recorded before the claim lapses.
 const SUBMIT_MS: u32 = 20_000;
 const QUERY_MS: u32 = 10_000;
-
-const CONTENT_TYPES: &[&str] = &["image/png", "image/jpeg", "image/webp", "video/mp4"];
 
 /// Our account at RunningHub.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +54,6 @@ impl<'a> RunningHubAccount<'a> {
 impl Asynchronous for RunningHubAccount<'_> {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn content_types(&self) -> &'static [&'static str] {
-        CONTENT_TYPES
     }
 
     fn build_submit(&self, stored: &Value, details: &SubmitDetails<'_>) -> Option<HttpRequest> {
@@ -291,6 +286,7 @@ fn done(results: &Value) -> TaskAnswer {
             Some(Output {
                 url: url.to_owned(),
                 kind: kind.and_then(Value::as_str).unwrap_or("").to_owned(),
+                node: result.get("nodeId").and_then(super::task_id),
             })
         })
         .collect();

@@ -2,8 +2,9 @@
 
 use super::{RunningHubAccount, codes};
 use crate::core::job::{Failure, FailureCode};
+use crate::core::media::Output;
 use crate::core::provider::{
-    Accepted, Asynchronous as _, Output, SubmitDetails, SubmitError, TaskAnswer, WebhookReader as _,
+    Accepted, Asynchronous as _, SubmitDetails, SubmitError, TaskAnswer, WebhookReader as _,
 };
 use crate::core::transport::{HttpResponse, HttpResult, TransportError};
 use serde_json::{Value, json};
@@ -223,8 +224,11 @@ fn progress_by_status_word() {
 
 #[test]
 fn results_in_both_shapes() {
-    let wanted =
-        TaskAnswer::Done(vec![Output { url: "https://o/a.png".into(), kind: "png".into() }]);
+    let wanted = TaskAnswer::Done(vec![Output {
+        url: "https://o/a.png".into(),
+        kind: "png".into(),
+        node: None,
+    }]);
     assert_eq!(
         query(
             r#"{"taskId":5,"status":"SUCCESS","errorCode":"",
