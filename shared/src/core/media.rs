@@ -5,6 +5,7 @@
 //! what is plainly something else is refused: a page, JSON, or the other kind of file.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How many of a file's first bytes [`type_of`] looks at.
 pub const HEAD_BYTES: usize = 64;
@@ -141,6 +142,11 @@ pub struct ResultChoice {
 }
 
 impl ResultChoice {
+    /// Reads a stored choice. One that cannot be read is any file, so that it stops nobody.
+    pub fn stored(choice: Option<&Value>) -> Self {
+        choice.and_then(|choice| Self::deserialize(choice).ok()).unwrap_or_default()
+    }
+
     /// Returns the result among `outputs`: of the named node, else of the tool's kind. A file of an
     /// unknown type counts only where no type is known. `None`: none of them can be the result.
     pub fn of<'o>(&self, outputs: &'o [Output]) -> Option<&'o Output> {

@@ -4,7 +4,6 @@
 
 use crate::core::id::{JobId, Run, Step, UserId};
 use crate::core::job::State;
-use crate::core::media::ResultChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,8 +91,8 @@ pub struct DoneStep {
     pub outcome: DoneOutcome,
     /// The run that now holds the lease to copy and complete.
     pub run: Run,
-    /// Which file is the result, as the step's stored request says.
-    pub result: Option<ResultChoice>,
+    /// Which file is the result, as the step's stored request says: a [`crate::core::media::ResultChoice`].
+    pub result: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -2,7 +2,6 @@
 
 use super::step::Attempt;
 use crate::core::id::UserId;
-use crate::core::media::ResultChoice;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,8 +66,8 @@ pub struct DueStep {
     pub due: Due,
     pub task_id: Option<String>,
     pub output: Option<Value>,
-    /// Which file is the result, as the step's stored request says.
-    pub result: Option<ResultChoice>,
+    /// Which file is the result, as the step's stored request says: a [`crate::core::media::ResultChoice`].
+    pub result: Option<Value>,
     /// How long ago the provider was done.
     pub done_seconds: Option<i32>,
     /// The earliest time at which the provider may have created the task; the database's clock, as

@@ -4,7 +4,10 @@
 macro_rules! unused_calls {
     ($($method:ident)*) => { $(unused_calls!(@$method);)* };
     (@copy) => {
-        async fn copy(&self, copy: transport::FileCopy) -> Result<&'static crate::core::media::MediaType, transport::CopyError> {
+        async fn copy(
+            &self,
+            copy: transport::FileCopy,
+        ) -> Result<&'static crate::core::media::MediaType, transport::CopyError> {
             panic!("this test copies nothing: {}", copy.from)
         }
     };

@@ -5,7 +5,7 @@ create or replace function unstuck.step_done_v1(
   p_task_id text,
   p_output jsonb
 )
-returns table (outcome text, run bigint)
+returns table (outcome text, run bigint, result jsonb)
 language plpgsql
 security definer
 set search_path = ''
@@ -36,7 +36,7 @@ begin
     or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
-    select 'stale', p_run;
+    select 'stale', p_run, null::jsonb;
     return;
   end if;
   if unstuck_private.is_final(v_step.status) then
@@ -44,7 +44,7 @@ begin
       perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
-    select 'late', p_run;
+    select 'late', p_run, null::jsonb;
     return;
   end if;
   v_older := p_run < v_step.run;
@@ -60,22 +60,22 @@ begin
     )
   then
     return query
-    select 'stale', v_step.run;
+    select 'stale', v_step.run, null::jsonb;
     return;
   end if;
   p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
-  select 'copy', p_run;
+  select 'copy', p_run, v_step.input -> 'result';
 end $$;
 
 comment on function unstuck.step_done_v1 is $c$
 Caller: a worker or a healer that learned from the provider that the task finished.
 
 Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
-copy (run: the run to go on with) | late (the step is final: the success is recorded, and nothing
-else changes) | stale (not this run's task, or another worker copies the result). A task of another
-step changes nothing.
+copy (run: the run to go on with; result: which file is the result, as the stored request says) |
+late (the step is final: the success is recorded, and nothing else changes) | stale (not this run's
+task, or another worker copies the result). A task of another step changes nothing.
 
 Refuses: nothing.
 

@@ -3,6 +3,7 @@
 use super::lost;
 use super::task::{self, FinishedTask, OnSlotFreed, Settled, SubmittedTask, Witness};
 use crate::core::error::ApiError;
+use crate::core::media::ResultChoice;
 use crate::core::provider::Asynchronous;
 use crate::core::transport::Transport;
 use crate::db::DbError;
@@ -50,7 +51,7 @@ async fn settle<T: Transport>(
                 user: step.user_id,
                 task_id: step.task_id.as_deref(),
                 output,
-                choice: step.result.clone().unwrap_or_default(),
+                choice: ResultChoice::stored(step.result.as_ref()),
                 done_seconds: step.done_seconds.unwrap_or_default(),
             };
             task::copy(cx, account, &finished).await

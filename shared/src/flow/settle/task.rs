@@ -204,7 +204,7 @@ async fn deliver<T: Transport>(
                 user: task.user,
                 task_id: Some(task.task_id),
                 output: &output,
-                choice: done.result.unwrap_or_default(),
+                choice: ResultChoice::stored(done.result.as_ref()),
                 done_seconds: 0,
             };
             // The slot is free from here on, however long the copy takes.
