@@ -1836,7 +1836,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_done_v1(p_job_id uuid, p_step integer, p_run bigint, p_task_id text, p_output jsonb)
- RETURNS TABLE(outcome text, run bigint)
+ RETURNS TABLE(outcome text, run bigint, result jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -1866,7 +1866,7 @@ begin
     or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
-    select 'stale', p_run;
+    select 'stale', p_run, null::jsonb;
     return;
   end if;
   if unstuck_private.is_final(v_step.status) then
@@ -1874,7 +1874,7 @@ begin
       perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
-    select 'late', p_run;
+    select 'late', p_run, null::jsonb;
     return;
   end if;
   v_older := p_run < v_step.run;
@@ -1890,13 +1890,13 @@ begin
     )
   then
     return query
-    select 'stale', v_step.run;
+    select 'stale', v_step.run, null::jsonb;
     return;
   end if;
   p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
-  select 'copy', p_run;
+  select 'copy', p_run, v_step.input -> 'result';
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_fail_v1(p_job_id uuid, p_step integer, p_run bigint, p_error_code text, p_error_message text)
@@ -2150,7 +2150,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_due_v1(p_provider text, p_limit integer, p_all boolean DEFAULT false)
- RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, sent_since timestamp with time zone, sent_seconds integer, open integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, result jsonb, done_seconds integer, sent_since timestamp with time zone, sent_seconds integer, open integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2179,7 +2179,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output,
+    r.overdue, r.output, r.result, unstuck_private.seconds_between(r.done_at, v_now),
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -2207,7 +2207,7 @@ begin
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
-    false, null::jsonb, null::timestamptz, null::int, v_open
+    false, null::jsonb, null::jsonb, null::int, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
   cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
@@ -5875,7 +5875,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_reserve(p_now timestamp with time zone, p_keys jsonb)
- RETURNS TABLE(job_id uuid, step integer, run bigint, due text, task_id text, overdue boolean, output jsonb, sent_at timestamp with time zone, provider_cancel_due jsonb)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, due text, task_id text, overdue boolean, output jsonb, result jsonb, done_at timestamp with time zone, sent_at timestamp with time zone, provider_cancel_due jsonb)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
@@ -5905,8 +5905,8 @@ begin
     return;
   end;
   return query
-  select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output, s.sent_at,
-    s.provider_cancel_due
+  select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
+    s.input -> 'result', s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)
@@ -7215,9 +7215,9 @@ comment on function unstuck.step_done_v1(uuid,integer,bigint,text,jsonb) is
 Caller: a worker or a healer that learned from the provider that the task finished.
 
 Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
-copy (run: the run to go on with) | late (the step is final: the success is recorded, and nothing
-else changes) | stale (not this run''s task, or another worker copies the result). A task of another
-step changes nothing.
+copy (run: the run to go on with; result: which file is the result, as the stored request says) |
+late (the step is final: the success is recorded, and nothing else changes) | stale (not this run''s
+task, or another worker copies the result). A task of another step changes nothing.
 
 Refuses: nothing.
 
@@ -7300,7 +7300,8 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
 copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
-queried for longest come first. open: how many tasks the provider works on in all.
+queried for longest come first. result: which file is the result, as the stored request says.
+open: how many tasks the provider works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.

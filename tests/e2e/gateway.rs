@@ -38,7 +38,8 @@ const TARGETS: [(&str, &str); 21] = [
 const UNNAMED: [&str; 2] = ["gateway", "panicking"];
 
 const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, \
-    x-retry-count, x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage";
+    x-retry-count, x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage, \
+    sentry-trace";
 
 async fn health(world: &World) -> (u16, Value) {
     let answer = world.get("health").send().await;

@@ -34,19 +34,30 @@ impl InputUrl {
 pub fn input(text: &str, caller: UserId, config: &Config) -> Result<InputUrl, &'static str> {
     let url = parse(text, &config.allowed_input_hosts)?;
     let own = config.supabase_url.as_deref().and_then(|base| Url::parse(base).ok());
-    let Some(own) = own.filter(|own| own.host() == url.host()) else {
+    let Some(own) = own.filter(|own| is_own(&url, own)) else {
         if !allowed(&url, &config.allowed_input_hosts) {
             return Err("is not on an allowed host");
         }
         return Ok(InputUrl::Other { url: url.into() });
     };
-    if own.origin() != url.origin() {
+    if (url.scheme(), url.port()) != (own.scheme(), own.port()) {
         return Err("is not on an allowed host");
     }
     let object =
         own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
     let url = format!("{}/storage/v1/object/public/{object}", own.as_str().trim_end_matches('/'));
     Ok(InputUrl::Own { object, url })
+}
+
+/// Whether the URL is on our project's host, or on the host that Supabase dedicates to its storage:
+/// `<ref>.storage.supabase.co` beside `<ref>.supabase.co`.
+fn is_own(url: &Url, own: &Url) -> bool {
+    let (Some(host), Some(own)) = (url.host_str(), own.host_str()) else { return false };
+    let dedicated = |(project, domain): (&str, &str)| {
+        let end = format!(".storage.{domain}");
+        matches!(domain, "supabase.co" | "supabase.in") && host.strip_suffix(&end) == Some(project)
+    };
+    host == own || own.split_once('.').is_some_and(dedicated)
 }
 
 /// Checks a URL that a provider returned. Only hosts of `PROVIDER_OUTPUT_HOSTS` may be fetched. The
@@ -187,6 +198,27 @@ mod tests {
                 let url = format!("https://p.supabase.test/storage/v1/object/public/{object}");
                 assert_eq!(check(&text), Ok(InputUrl::Own { object, url }), "{text}");
             }
+        }
+    }
+
+    /// Source: storage-js, `useNewHostname`.
+    #[test]
+    fn the_projects_storage_host_is_our_own() {
+        let me = UserId::parse(ME).unwrap();
+        let check = |host: &str, owner: &str| {
+            let config = config("https://abc.supabase.co", &["abc.storage.supabase.co"]);
+            let path = format!("storage/v1/object/public/uploads/{owner}/a.png");
+            input(&format!("https://{host}/{path}"), me, &config)
+        };
+        let object = format!("uploads/{ME}/a.png");
+        let url = format!("https://abc.supabase.co/storage/v1/object/public/{object}");
+        assert_eq!(check("abc.storage.supabase.co", ME), Ok(InputUrl::Own { object, url }));
+        let other = "00000000-0000-4000-8000-000000000002";
+        let foreign = Err("is not one of your own uploads");
+        assert_eq!(check("abc.storage.supabase.co", other), foreign);
+        for host in ["abd.storage.supabase.co", "x.abc.storage.supabase.co", "storage.supabase.co"]
+        {
+            assert!(!matches!(check(host, ME), Ok(InputUrl::Own { .. })), "{host}");
         }
     }
 

@@ -224,18 +224,34 @@ fn classify(function: &str, response: HttpResponse) -> Result<String, FailedCall
     let detail = format!("{function}: {} {code} {message}", response.status);
     match code.as_str() {
         _ if code.starts_with("PT") => Err(refused(&message, refusal.details, detail).into()),
-        "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => {
+        // Before any statement: no connection, no schema cache, no free connection, or a function
+        // that the schema cache does not know yet.
+        "PGRST000" | "PGRST002" | "PGRST003" | "PGRST202" => {
             Err(FailedCall { error: DbError::Unavailable(detail), nothing_done: true })
         }
+        // The connection broke while a statement ran: it may have been committed. Source:
+        // PostgREST, src/library/PostgREST/Error.hs, ClientError.
+        "PGRST001" => Err(DbError::Unknown(detail).into()),
         "PGRST301" | "PGRST302" | "PGRST303" => {
             let error = ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY").with_internal(detail);
             Err(DbError::Config(error).into())
         }
         "PGRST106" => Err(DbError::Config(not_exposed(detail)).into()),
-        // Serialization failure, deadlock, lock and statement time-outs: rolled back.
-        "40001" | "40P01" | "55P03" | "57014" => Err(DbError::Unavailable(detail).into()),
+        // Serialization failure, deadlock, lock and statement time-outs, a database that only reads
+        // (a full disk, a failover): rolled back.
+        "40001" | "40P01" | "55P03" | "57014" | "25006" => Err(DbError::Unavailable(detail).into()),
         _ if code.starts_with("53") => Err(DbError::Unavailable(detail).into()),
-        "" if response.status == 429 => Err(DbError::Unavailable(detail).into()),
+        // 540: the project is paused.
+        "" if matches!(response.status, 429 | 540) => Err(DbError::Unavailable(detail).into()),
+        // Supabase's gateway names no code; its words are JSON, a firewall's page is not.
+        "" if !message.is_empty() && matches!(response.status, 401 | 403 | 404) => {
+            let setting = match response.status {
+                404 => "SUPABASE_URL",
+                _ => "SUPABASE_SERVICE_ROLE_KEY",
+            };
+            let error = ApiError::misconfigured(setting).with_internal(detail);
+            Err(DbError::Config(error).into())
+        }
         // A proxy between us and the database answered, or the connection broke at any point.
         "" => Err(DbError::Unknown(detail).into()),
         _ if code.starts_with("08") || code.starts_with("57P") => {

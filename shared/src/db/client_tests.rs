@@ -150,15 +150,13 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
     {
         assert!(matches!(error(status, code), DbError::Unavailable(_)), "{code}");
     }
-    for (status, code) in [(503, "08006"), (503, "57P01")] {
+    for (status, code) in [(503, "08006"), (503, "57P01"), (503, "PGRST001")] {
         assert!(matches!(error(status, code), DbError::Unknown(_)), "{code}");
     }
     for (status, body) in [(502, "<html>"), (520, ""), (503, "{}"), (504, "timeout")] {
         assert!(matches!(outcome(status, body), DbError::Unknown(_)), "{status}");
     }
-    for (status, code) in
-        [(404, "PGRST202"), (401, "42501"), (409, "23505"), (400, "22P05"), (500, "XX000")]
-    {
+    for (status, code) in [(401, "42501"), (409, "23505"), (400, "22P05"), (500, "XX000")] {
         let error = error(status, code);
         assert!(matches!(error, DbError::Bug(_)), "{code}");
         assert_eq!(
@@ -169,6 +167,22 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
     }
     assert!(matches!(error(401, "PGRST301"), DbError::Config(_)));
     assert!(matches!(outcome(429, ""), DbError::Unavailable(_)));
+    assert!(matches!(outcome(540, "<html>paused"), DbError::Unavailable(_)));
+    assert!(matches!(error(405, "25006"), DbError::Unavailable(_)));
+    // Supabase's own gateway, and a firewall in front of it.
+    for (status, body, setting) in [
+        (
+            401,
+            r#"{"message":"Invalid API key","hint":"Double check"}"#,
+            "SUPABASE_SERVICE_ROLE_KEY",
+        ),
+        (401, r#"{"message":"No API key found in request"}"#, "SUPABASE_SERVICE_ROLE_KEY"),
+        (404, r#"{"message":"no Route matched with those values"}"#, "SUPABASE_URL"),
+    ] {
+        let DbError::Config(error) = outcome(status, body) else { panic!("{status} {body}") };
+        assert!(error.message.contains(setting), "{body}: {}", error.message);
+    }
+    assert!(matches!(outcome(403, "<html>blocked"), DbError::Unknown(_)));
     assert!(matches!(outcome(200, "not json"), DbError::Bug(_)));
 }
 
@@ -201,15 +215,20 @@ fn only_what_proves_that_nothing_was_done_is_repeated_and_only_once() {
     let down = |code: &str| answer(503, &json!({"code": code, "message": "m"}).to_string());
     let refused = || Err(TransportError::NotSent("refused".to_owned()));
     let run = |answers| call(&config("k"), &json!({}), answers);
-    for first in [down("PGRST000"), down("PGRST003"), refused()] {
+    for first in [down("PGRST000"), down("PGRST003"), down("PGRST202"), refused()] {
         let (rows, sent) = run(vec![first, answer(200, "[]")]);
         assert_eq!((rows.unwrap().len(), sent.len()), (0, 2));
         assert_eq!(sent[0], sent[1]);
     }
-    let (rows, sent) = run(vec![down("PGRST001"), refused()]);
+    let (rows, sent) = run(vec![down("PGRST002"), refused()]);
     assert!(matches!(rows, Err(DbError::Unavailable(_))));
     assert_eq!(sent.len(), 2);
-    for last in [Err(TransportError::Unknown("reset".to_owned())), answer(502, ""), down("40001")] {
+    for last in [
+        Err(TransportError::Unknown("reset".to_owned())),
+        answer(502, ""),
+        down("40001"),
+        down("PGRST001"),
+    ] {
         let (rows, sent) = run(vec![last]);
         assert!(rows.is_err());
         assert_eq!(sent.len(), 1);

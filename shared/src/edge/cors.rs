@@ -3,7 +3,8 @@
 use worker::{Headers, Response};
 
 const ALLOWED_HEADERS: &str = "authorization, apikey, content-type, x-client-info, x-retry-count, \
-    x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage";
+    x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage, \
+    sentry-trace";
 
 const CORS: [(&str, &str); 5] = [
     ("access-control-allow-origin", "*"),

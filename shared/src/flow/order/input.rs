@@ -6,6 +6,7 @@
 use crate::core::address::{self, InputUrl};
 use crate::core::error::ApiError;
 use crate::core::id::UserId;
+use crate::core::storage;
 use crate::core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use crate::flow::Cx;
 use serde_json::Value;
@@ -59,6 +60,9 @@ async fn exists<T: Transport>(cx: &Cx<'_, T>, field: &str, object: &str) -> Resu
             InputLookup::Missing => {
                 Err(ApiError::bad_field(field, "is not in our storage; upload it first"))
             }
+            InputLookup::Empty => {
+                Err(ApiError::bad_field(field, "is an empty file; upload it anew"))
+            }
             InputLookup::KeyRefused => Err(ApiError::misconfigured("SUPABASE_SERVICE_ROLE_KEY")
                 .with_internal(format!("storage answered {}", response.status))),
             InputLookup::Inconclusive => {
@@ -77,23 +81,19 @@ enum InputLookup {
     Found,
     /// No object has this name: a retry changes nothing.
     Missing,
+    /// The browser lost the file before it was uploaded.
+    Empty,
     KeyRefused,
     Inconclusive,
 }
 
-/// Storage answers nearly everything with 400; the body holds the status that it means.
 fn input_lookup(response: &HttpResponse) -> InputLookup {
     let body = response.json();
-    let inner = match body.get("statusCode") {
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(number) => number.as_u64(),
-        None => None,
-    };
-    let meant =
-        if response.status == 400 { inner.unwrap_or(400) } else { u64::from(response.status) };
+    let meant = storage::status(response.status, &response.body);
     let code =
         body.get("code").or_else(|| body.get("error")).and_then(Value::as_str).unwrap_or_default();
     match meant {
+        200..=299 if body.get("size").and_then(Value::as_u64) == Some(0) => InputLookup::Empty,
         200..=299 => InputLookup::Found,
         401 => InputLookup::KeyRefused,
         400 | 403 if matches!(code, "InvalidJWT" | "invalid_jwt" | "Unauthorized") => {
@@ -159,5 +159,7 @@ mod tests {
             assert_eq!(input_lookup(status, &body), InputLookup::KeyRefused, "{status} {body}");
         }
         assert_eq!(input_lookup(200, "{}"), InputLookup::Found);
+        assert_eq!(input_lookup(200, r#"{"size":1}"#), InputLookup::Found);
+        assert_eq!(input_lookup(200, r#"{"size":0}"#), InputLookup::Empty);
     }
 }
