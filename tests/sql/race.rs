@@ -38,6 +38,8 @@ enum RaceState {
     TryOn,
 }
 
+use RaceOp::*;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum RaceOp {
     Claim,
@@ -79,32 +81,12 @@ const STATES: [RaceState; 6] = [
 
 /// Every pair meets in every state.
 const PAIRS: [RaceOp; 13] = [
-    RaceOp::Claim,
-    RaceOp::Sent,
-    RaceOp::Started,
-    RaceOp::Done,
-    RaceOp::Complete,
-    RaceOp::Fail,
-    RaceOp::Cancel,
-    RaceOp::Stop,
-    RaceOp::Sweep,
-    RaceOp::Rescue,
-    RaceOp::Webhook,
-    RaceOp::Requeue,
-    RaceOp::Replay,
+    Claim, Sent, Started, Done, Complete, Fail, Cancel, Stop, Sweep, Rescue, Webhook, Requeue,
+    Replay,
 ];
 
 /// Every triple meets in the state that suits its first.
-const TRIPLES: [RaceOp; 8] = [
-    RaceOp::Claim,
-    RaceOp::Started,
-    RaceOp::Done,
-    RaceOp::Complete,
-    RaceOp::Stop,
-    RaceOp::Sweep,
-    RaceOp::Webhook,
-    RaceOp::Requeue,
-];
+const TRIPLES: [RaceOp; 8] = [Claim, Started, Done, Complete, Stop, Sweep, Webhook, Requeue];
 
 impl RaceOp {
     fn suitable(self) -> RaceState {
@@ -469,7 +451,7 @@ impl Arena {
 /// What an operation answers that found everything locked.
 fn nothing(op: RaceOp) -> String {
     match op {
-        RaceOp::Sweep | RaceOp::Rescue => "swept 0 closed 0 requeued 0".into(),
+        Sweep | Rescue => "swept 0 closed 0 requeued 0".into(),
         _ => "[]".into(),
     }
 }
@@ -586,7 +568,7 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
         .await;
     // A sweep looks once: what is ordered while it runs is left for the next one, so it must not be
     // over already.
-    let ops = [RaceOp::Order, RaceOp::Replay, RaceOp::Cancel, RaceOp::Sweep];
+    let ops = [Order, Replay, Cancel, Sweep];
     arena.cases(RaceState::QueuedLongAgo, &ops, 2).await;
     arena.cases(RaceState::QueuedLongAgo, &ops, 3).await;
 }
@@ -594,16 +576,7 @@ async fn orders_of_one_account_meet_each_other_and_its_cancels() {
 /// `step_checked_v1` fails a step past its deadline; its success comes at the same moment.
 #[tokio::test]
 async fn a_timeout_meets_the_success_of_its_step() {
-    let ops = [
-        RaceOp::Checked,
-        RaceOp::Done,
-        RaceOp::Complete,
-        RaceOp::Fail,
-        RaceOp::Stop,
-        RaceOp::Sweep,
-        RaceOp::Webhook,
-        RaceOp::Requeue,
-    ];
+    let ops = [Checked, Done, Complete, Fail, Stop, Sweep, Webhook, Requeue];
     Arena::open().await.cases(RaceState::Overdue, &ops, 2).await;
 }
 
@@ -611,17 +584,9 @@ async fn a_timeout_meets_the_success_of_its_step() {
 #[tokio::test]
 async fn steps_of_one_job_end_beside_each_other_and_beside_a_cancel() {
     let mut arena = Arena::open().await;
-    let cards = [
-        RaceOp::Complete,
-        RaceOp::CompleteSecond,
-        RaceOp::Fail,
-        RaceOp::FailSecond,
-        RaceOp::Stop,
-        RaceOp::Sweep,
-        RaceOp::Rescue,
-    ];
+    let cards = [Complete, CompleteSecond, Fail, FailSecond, Stop, Sweep, Rescue];
     arena.cases(RaceState::Cards, &cards, 3).await;
-    let try_on = [RaceOp::Complete, RaceOp::Fail, RaceOp::Stop, RaceOp::Sweep, RaceOp::Done];
+    let try_on = [Complete, Fail, Stop, Sweep, Done];
     arena.cases(RaceState::TryOn, &try_on, 2).await;
 }
 

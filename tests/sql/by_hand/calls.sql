@@ -20,10 +20,10 @@ as $$
     interval '1 ms'
 $$;
 
-update unstuck.tools
+update tools
 set enabled = true, exclusive_group = null, start_timeout = '1 ms', run_timeout = '2 s',
   queue_ttl = '5 s', attempt_max = 50;
-update unstuck.providers set max_concurrent = 20;
+update providers set max_concurrent = 20;
 
 create function public.one_call(p_user uuid, p_admin uuid) returns text
 language plpgsql
@@ -43,83 +43,83 @@ declare
   v_call text := v_calls[1 + floor(random() * cardinality(v_calls))::int];
   v_provider text := (
     select p.provider
-    from unstuck.providers p
+    from providers p
     order by random()
     limit 1);
   v_tool unstuck.tools;
   v_job unstuck.jobs;
   v_step unstuck.job_steps;
 begin
-  select * into v_tool from unstuck.tools order by random() limit 1;
+  select * into v_tool from tools order by random() limit 1;
   select j.*
   into v_job
-  from unstuck.jobs j
+  from jobs j
   where j.user_id = p_user
     and (j.status in ('pending', 'queued', 'starting', 'running') or random() < 0.02)
   order by random()
   limit 1;
-  select * into v_step from unstuck.job_steps s where s.job_id = v_job.id order by random() limit 1;
+  select * into v_step from job_steps s where s.job_id = v_job.id order by random() limit 1;
   case v_call
     when 'job_enqueue_v1' then
-      perform unstuck.job_enqueue_v1(p_user, gen_random_uuid(), v_tool.tool, 'session',
+      perform job_enqueue_v1(p_user, gen_random_uuid(), v_tool.tool, 'session',
         '{"selectedCards": [0, 1]}', 'hash',
         case
           when v_tool.priced_per = 'step' then '[{"a": 1}, {"a": 2}]'
           else '[{"a": 1}]'
         end::jsonb);
-    when 'step_claim_v1' then perform unstuck.step_claim_v1(v_provider, 3);
-    when 'step_sent_v1' then perform unstuck.step_sent_v1(v_job.id, v_step.step, v_step.run);
+    when 'step_claim_v1' then perform step_claim_v1(v_provider, 3);
+    when 'step_sent_v1' then perform step_sent_v1(v_job.id, v_step.step, v_step.run);
     when 'step_started_v1' then
-      perform unstuck.step_started_v1(
+      perform step_started_v1(
         v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run
       );
     when 'step_done_v1' then
-      perform unstuck.step_done_v1(
+      perform step_done_v1(
         v_job.id, v_step.step, v_step.run, v_job.id || '/' || v_step.run, '{}'
       );
     when 'step_complete_v1' then
-      perform unstuck.step_complete_v1(v_job.id, v_step.step, v_step.run, '{}', 'u');
+      perform step_complete_v1(v_job.id, v_step.step, v_step.run, '{}', 'u');
     when 'step_fail_v1' then
-      perform unstuck.step_fail_v1(v_job.id, v_step.step, v_step.run, 'PROVIDER_FAILED', 'no.');
+      perform step_fail_v1(v_job.id, v_step.step, v_step.run, 'PROVIDER_FAILED', 'no.');
     when 'step_requeue_v1' then
-      perform unstuck.step_requeue_v1(v_job.id, v_step.step, v_step.run, 'transient', 0,
+      perform step_requeue_v1(v_job.id, v_step.step, v_step.run, 'transient', 0,
         'PROVIDER_FAILED', 'busy.');
     when 'step_heartbeat_v1' then
-      perform unstuck.step_heartbeat_v1(v_job.id, v_step.step, v_step.run);
+      perform step_heartbeat_v1(v_job.id, v_step.step, v_step.run);
     when 'step_checked_v1' then
-      perform unstuck.step_checked_v1(v_job.id, v_step.step, v_step.run, 'running');
-    when 'step_cancelled_v1' then perform unstuck.step_cancelled_v1(v_job.id, v_step.step, 'task');
-    when 'step_get_v1' then perform unstuck.step_get_v1(v_job.id, v_step.step);
-    when 'steps_due_v1' then perform unstuck.steps_due_v1(v_provider, 20, random() < 0.5);
-    when 'steps_waiting_v1' then perform unstuck.steps_waiting_v1(v_provider);
-    when 'queue_check_v1' then perform unstuck.queue_check_v1(v_provider);
-    when 'job_get_v1' then perform unstuck.job_get_v1(v_job.id, p_user);
-    when 'generation_get_v1' then perform unstuck.generation_get_v1(p_user, v_job.tool, v_job.id);
-    when 'generation_retry_v1' then perform unstuck.generation_retry_v1(v_job.id, v_job.tool);
-    when 'generation_put_back_v1' then perform unstuck.generation_put_back_v1(v_job.id, v_step.run);
-    when 'generations_stale_v1' then perform unstuck.generations_stale_v1(20);
-    when 'user_active_v1' then perform unstuck.user_active_v1(p_user);
-    when 'user_heal_v1' then perform unstuck.user_heal_v1(p_user);
-    when 'jobs_sweep_v1' then perform unstuck.jobs_sweep_v1(0, 1000);
-    when 'cleanup_all_stale_ai_jobs' then perform unstuck.cleanup_all_stale_ai_jobs();
+      perform step_checked_v1(v_job.id, v_step.step, v_step.run, 'running');
+    when 'step_cancelled_v1' then perform step_cancelled_v1(v_job.id, v_step.step, 'task');
+    when 'step_get_v1' then perform step_get_v1(v_job.id, v_step.step);
+    when 'steps_due_v1' then perform steps_due_v1(v_provider, 20, random() < 0.5);
+    when 'steps_waiting_v1' then perform steps_waiting_v1(v_provider);
+    when 'queue_check_v1' then perform queue_check_v1(v_provider);
+    when 'job_get_v1' then perform job_get_v1(v_job.id, p_user);
+    when 'generation_get_v1' then perform generation_get_v1(p_user, v_job.tool, v_job.id);
+    when 'generation_retry_v1' then perform generation_retry_v1(v_job.id, v_job.tool);
+    when 'generation_put_back_v1' then perform generation_put_back_v1(v_job.id, v_step.run);
+    when 'generations_stale_v1' then perform generations_stale_v1(20);
+    when 'user_active_v1' then perform user_active_v1(p_user);
+    when 'user_heal_v1' then perform user_heal_v1(p_user);
+    when 'jobs_sweep_v1' then perform jobs_sweep_v1(0, 1000);
+    when 'cleanup_all_stale_ai_jobs' then perform cleanup_all_stale_ai_jobs();
     when 'job_cancel_v1' then
-      perform unstuck.job_cancel_v1(p_user, (
-        select t.table_name from unstuck.tools t where t.tool = v_job.tool), v_job.id);
+      perform job_cancel_v1(p_user, (
+        select t.table_name from tools t where t.tool = v_job.tool), v_job.id);
     when 'job_cancel_admin_v1' then
-      perform unstuck.job_cancel_admin_v1(p_admin, (
-        select t.table_name from unstuck.tools t where t.tool = v_job.tool), v_job.id, 'test');
-    when 'session_cancel_v1' then perform unstuck.session_cancel_v1(p_user, 'session', '{}');
+      perform job_cancel_admin_v1(p_admin, (
+        select t.table_name from tools t where t.tool = v_job.tool), v_job.id, 'test');
+    when 'session_cancel_v1' then perform session_cancel_v1(p_user, 'session', '{}');
     when 'job_requeue_v1' then
-      perform unstuck.job_requeue_v1(p_admin, (
-        select t.table_name from unstuck.tools t where t.tool = v_job.tool), v_job.id, false,
+      perform job_requeue_v1(p_admin, (
+        select t.table_name from tools t where t.tool = v_job.tool), v_job.id, false,
         gen_random_uuid());
     when 'credit_grant_v1' then
-      perform unstuck.credit_grant_v1(p_user, 1000, 'bought', gen_random_uuid()::text);
+      perform credit_grant_v1(p_user, 1000, 'bought', gen_random_uuid()::text);
     when 'consume_upscaler_credits' then
-      perform unstuck.consume_upscaler_credits(p_user, 1, 'spent');
-    when 'refund_upscaler_credits' then perform unstuck.refund_upscaler_credits(p_user, 1, 'given');
+      perform consume_upscaler_credits(p_user, 1, 'spent');
+    when 'refund_upscaler_credits' then perform refund_upscaler_credits(p_user, 1, 'given');
     when 'webhook_record_v1' then
-      perform unstuck.webhook_record_v1('runninghub', coalesce(v_job.id, gen_random_uuid()),
+      perform webhook_record_v1('runninghub', coalesce(v_job.id, gen_random_uuid()),
         coalesce(v_step.step, 1), coalesce(v_step.run, 1), 'task', gen_random_uuid()::text, '{}');
   end case;
   return v_call;

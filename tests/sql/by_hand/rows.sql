@@ -54,21 +54,21 @@ declare
 begin
   perform setseed(current_setting('by_hand.seed')::float);
   -- Most users have an account and money, some have none.
-  insert into unstuck.credit_entries (user_id, kind, amount)
+  insert into credit_entries (user_id, kind, amount)
   select md5('by hand ' || n)::uuid, 'grant', 1000000000
   from generate_series(1, v_rows / 60 + 5) n;
   -- One has so much that nothing can be returned.
-  insert into unstuck.credit_entries (user_id, kind, amount)
+  insert into credit_entries (user_id, kind, amount)
   values (md5('by hand 1')::uuid, 'grant', 9223372035854775807);
   for i in 1 .. v_rows loop
     v_id := md5(format('job by hand %s', i))::uuid;
     v_user := md5('by hand ' || 1 + floor(random() * (v_rows / 50 + 5)))::uuid;
-    v_tool := (select t.tool from unstuck.tools t order by random() limit 1);
+    v_tool := (select t.tool from tools t order by random() limit 1);
     v_status := pg_temp.one_of('pending', 'queued', 'queued', 'starting', 'running', 'running',
       'running', 'completed', 'failed', 'cancelled');
     v_charged := pg_temp.some_credits();
     begin
-      insert into unstuck.jobs (
+      insert into jobs (
         id, tool, user_id, session_id, status, credits_charged, credits_refunded, refund_rule,
         exclusive_key, input, output, output_url, error_code, error_message, total_steps,
         current_step, retries, waited_in_queue, retry_of, request_hash, created_at, queued_at,
@@ -108,7 +108,7 @@ begin
         v_status := pg_temp.one_of('blocked', 'queued', 'starting', 'starting', 'running',
           'running', 'running', 'completed', 'failed', 'cancelled');
         v_number := random();
-        insert into unstuck.job_steps (
+        insert into job_steps (
           job_id, step, status, provider, provider_task_id, run, attempts, rescues, share,
           not_before, claimed_at, sent_at, started_at, lease_until, deadline_at, checked_at,
           provider_done_at, provider_cancel_due, input, output, output_url, error_code,
@@ -141,7 +141,7 @@ begin
     end loop;
     for v_entry in 1 .. floor(random() * 4)::int loop
       begin
-        insert into unstuck.credit_entries (user_id, job_id, step, kind, amount, balance_after)
+        insert into credit_entries (user_id, job_id, step, kind, amount, balance_after)
         select
           case when random() < 0.97 then v_user else md5('by hand 2')::uuid end,
           v_id,
@@ -160,12 +160,12 @@ begin
     -- Half of them say what their ledger says.
     if random() < 0.5 then
       begin
-        update unstuck.jobs j
+        update jobs j
         set credits_charged = l.debit, credits_refunded = l.refunded
         from (
           select coalesce(-sum(e.amount) filter (where e.kind = 'debit'), 0) as debit,
             coalesce(sum(e.amount) filter (where e.kind = 'refund'), 0) as refunded
-          from unstuck.credit_entries e
+          from credit_entries e
           where e.job_id = v_id
         ) l
         where j.id = v_id;
