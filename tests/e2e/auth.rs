@@ -398,8 +398,8 @@ async fn running_job(world: &World, user: &TestUser) -> Uuid {
 /// Nobody's call has moved anything.
 async fn assert_untouched(world: &World, people: &AccessPeople, job: Uuid) {
     assert_eq!(world.job(job).await["status"], "running");
-    assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
-    assert_eq!(world.db().int("select count(*) from unstuck.webhook_inbox").await, 0);
+    assert_eq!(world.count("jobs").await, 1);
+    assert_eq!(world.count("webhook_inbox").await, 0);
     assert_eq!(
         (world.balance(&people.user).await, world.balance(&people.other).await),
         (940, 1000)

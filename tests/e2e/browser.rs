@@ -20,10 +20,7 @@ fn id(seen: &Value) -> Uuid {
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
     world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
-    world
-        .db()
-        .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
-        .await;
+    world.set_provider("runninghub", "max_concurrent = 1").await;
     let other = world.user(2).await;
     world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
 }
@@ -109,16 +106,13 @@ fn a_tab_closed_while_uploading_leaves_nothing_behind() {
     e2e::run(async |world| {
         let seen = world.browser("leave.mjs", &json!({ "state": "uploading" }));
         let user = world.user(1).await;
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
+        assert_eq!(world.count("jobs").await, 0);
         assert_eq!(world.balance(&user).await, 1000);
         // An order that was on its way all the same is refused.
         let body = world.order_body(&user, id(&seen), json!({})).await;
         let late = world.call("runninghub-upscaler/run").by(&user).json(&body).send().await;
         assert_eq!(late.status, 409, "{}", late.text);
-        assert_eq!(
-            world.db().int("select count(*) from unstuck.jobs where status <> 'cancelled'").await,
-            0
-        );
+        assert_eq!(world.count("jobs where status <> 'cancelled'").await, 0);
         assert_eq!(world.balance(&user).await, 1000);
     });
 }
@@ -131,10 +125,7 @@ fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
         let job = world.until_status(id(&seen), "cancelled").await;
         assert_has!(job, { "credits_charged": 60, "credits_refunded": 60 });
         assert_eq!(world.balance(&world.user(1).await).await, 1000);
-        assert_eq!(
-            world.db().int("select count(*) from unstuck.jobs where status = 'queued'").await,
-            0
-        );
+        assert_eq!(world.count("jobs where status = 'queued'").await, 0);
     });
 }
 
@@ -156,7 +147,7 @@ fn a_reload_finds_the_running_job() {
         world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
         let seen = world.browser("reload.mjs", &json!({}));
         assert_has!(seen, { "found": seen["id"], "done": seen["id"] });
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 1);
+        assert_eq!(world.count("jobs").await, 1);
     });
 }
 
@@ -281,7 +272,7 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
         assert_eq!(world.db().entries(new).await, Vec::<i64>::new());
         assert_eq!(world.balance(&failed.user).await, website::CREDITS);
         assert_eq!(failed.get(world).await["status"], "failed");
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 3);
+        assert_eq!(world.count("jobs").await, 3);
     });
 }
 

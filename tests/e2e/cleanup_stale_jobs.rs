@@ -28,10 +28,7 @@ fn counts<'a>(report: &'a Value, table: &str) -> (&'a Value, &'a Value) {
 
 /// Waiting, as nothing is handed to the provider.
 async fn waiting(world: &World, count: usize) -> Vec<Order> {
-    world
-        .db()
-        .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-        .await;
+    world.set_provider("runninghub", "enabled = false").await;
     let mut orders = Vec::new();
     for _ in 0..count {
         let order = Order::new(world).await;
@@ -201,10 +198,7 @@ fn a_running_step_is_asked_about_every_half_minute() {
 fn a_claim_that_came_to_nothing_goes_back_and_completes() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = true").await;
         // A worker that died after its claim.
         let claimed = world.db().claim_one("runninghub").await;
         assert_eq!(claimed.job, order.job);
@@ -228,15 +222,9 @@ fn a_job_that_kills_its_workers_is_given_up() {
     e2e::run(async |world| {
         let order = waiting(world, 1).await.remove(0);
         for rescue in 0..4 {
-            world
-                .db()
-                .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-                .await;
+            world.set_provider("runninghub", "enabled = true").await;
             world.db().claim_one("runninghub").await;
-            world
-                .db()
-                .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-                .await;
+            world.set_provider("runninghub", "enabled = false").await;
             lease_is_over(world, order.job).await;
             let report = if rescue < 3 { world.sweep().await } else { json!({ "requeued": 1 }) };
             assert_eq!(report["requeued"], 1, "rescue {rescue}: {report}");
@@ -254,10 +242,7 @@ fn a_pass_starts_what_may_start() {
     e2e::run(async |world| {
         world.script(json!({ "runninghub": { "hang": true } })).await;
         let orders = waiting(world, 5).await;
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = true").await;
         world.sweep().await;
         let running = format!(
             "select count(*) from unstuck.jobs where status = 'running' and tool = '{UPSCALER}'"
@@ -305,9 +290,7 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
-        let admin = world.admin(1).await;
-        let body = json!({ "table": TABLE, "jobId": order.job });
-        world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        world.admin_cancels(TABLE, order.job).await;
         world
             .until("the first try", async || {
                 (!world.provider_calls("/task/openapi/cancel").await.is_empty()).then_some(())

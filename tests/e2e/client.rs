@@ -65,7 +65,7 @@ fn a_refusal_reaches_the_page_with_its_fields() {
         assert_eq!(seen["forbiddenUpload"], true, "{seen:#}");
         assert_eq!(seen["forbiddenWrite"], true, "{seen:#}");
         assert_eq!(seen["service"]["success"], true, "{seen:#}");
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
+        assert_eq!(world.count("jobs").await, 0);
         assert_eq!(world.balance(&user).await, 50);
     });
 }
@@ -164,10 +164,7 @@ fn the_client_runs_a_job_from_file_to_result() {
     e2e::run(async |world| {
         let held = json!({ "match": "before-us", "hang": true });
         world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
-        world
-            .db()
-            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "max_concurrent = 1").await;
         let (before, _) = world
             .order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" }))
             .await;
@@ -213,10 +210,7 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
             "a running job is not given up: {seen:#}"
         );
         let cancelled = seen["cancelled"]["id"].as_str().unwrap();
-        let jobs = world
-            .db()
-            .int(&format!("select count(*) from unstuck.jobs where id = '{cancelled}'"))
-            .await;
+        let jobs = world.count(&format!("jobs where id = '{cancelled}'")).await;
         assert_eq!(jobs, 0, "cancelled before it was ordered");
         assert_eq!(world.balance(&user).await, 940, "the running one is paid");
     });

@@ -112,7 +112,7 @@ fn health_is_asked_of_the_database_every_five_seconds_and_no_more() {
         let twice = async || {
             let all = join_all((0..40).map(|_| health(world))).await;
             told.extend(all.into_iter().filter_map(|(_, body)| body["stuck"].as_i64()));
-            Some(world.db().int("select count(*) from unstuck.asked").await).filter(|n| *n >= 2)
+            Some(world.count("asked").await).filter(|n| *n >= 2)
         };
         let times = world.until("the database is asked a second time", twice).await;
         let apart = "select min(extract(epoch from apart))::float8 from
@@ -282,7 +282,7 @@ fn bodies_that_cannot_be_meant() {
                 "{field}: {refusal}"
             );
         }
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
+        assert_eq!(world.count("jobs").await, 0);
     });
 }
 
@@ -394,7 +394,7 @@ fn a_missing_secret_is_said_so_and_nothing_is_charged() {
             assert!(answer.text.contains(name), "{function}: {}", answer.text);
         }
         assert_eq!(world.balance(&user).await, 1000);
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
+        assert_eq!(world.count("jobs").await, 0);
     });
 }
 

@@ -150,10 +150,7 @@ fn nothing_is_charged_for_what_is_not_taken() {
             .await;
         assert_has!(refused, { "balance": PRICE - 1, "required": PRICE });
         let user = world.new_user(CREDITS).await;
-        world
-            .db()
-            .exec(&format!("update unstuck.tools set enabled = false where tool = '{TOOL}'"))
-            .await;
+        world.set_tool(TOOL, "enabled = false").await;
         world
             .call(TOOL)
             .by(&user)
@@ -161,7 +158,7 @@ fn nothing_is_charged_for_what_is_not_taken() {
             .refused(503, "tool_disabled")
             .await;
         assert_eq!(world.balance(&user).await, CREDITS);
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
+        assert_eq!(world.count("jobs").await, 0);
     });
 }
 
@@ -274,10 +271,7 @@ fn what_will_not_change_is_given_up_at_once() {
 #[test]
 fn an_answer_that_is_of_no_use_is_a_failed_attempt() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.tools set attempt_max = 1 where tool = 'generate-website'")
-            .await;
+        world.set_tool("generate-website", "attempt_max = 1").await;
         let file = |path: &str| {
             json!({ "files": [{ "path": "index.html", "content": "x" },
             { "path": path, "content": "y" }] })

@@ -159,10 +159,7 @@ fn every_caller_with_every_record() {
         world.script(json!({ "llm": { "match": "hangs", "hang": true } })).await;
         let records = Records::of(world, &people.owner).await;
         // Whatever is put back stays where it is put.
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'llm'")
-            .await;
+        world.set_provider("llm", "enabled = false").await;
         let (files, row) = (records.done.get(world).await, world.job(records.done.id).await);
         let spent = world.balance(&people.owner).await;
         for (name, headers, expected) in table(world, &people) {
@@ -207,7 +204,7 @@ fn every_caller_with_every_record() {
         for website in [&records.live, &records.stale, &records.others] {
             assert_eq!(world.db().entries(website.id).await, [-PRICE]);
         }
-        world.db().exec("update unstuck.providers set enabled = true where provider = 'llm'").await;
+        world.set_provider("llm", "enabled = true").await;
     });
 }
 

@@ -48,13 +48,7 @@ async fn order(world: &World, tool: &'static MediaTool) -> Order {
 
 /// One waits at a time: the provider takes nothing for now.
 async fn nothing_starts(world: &World, yes: bool) {
-    world
-        .db()
-        .exec(&format!(
-            "update unstuck.providers set enabled = {} where provider = 'runninghub'",
-            !yes
-        ))
-        .await;
+    world.set_provider("runninghub", &format!("enabled = {}", !yes)).await;
 }
 
 /// Begins an upload and dies half-way; tells the URL that the file would have had.

@@ -111,10 +111,7 @@ async fn assert_ended(world: &World, order: &Order, rule: &Value, end: ExpectedE
 fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world
-            .db()
-            .exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "max_concurrent = 100").await;
         for tool in TOOLS {
             world.script(json!({ "reset": true, "runninghub": { "capacity": 100 } })).await;
             let cases = order_all(world, tool).await;
@@ -171,9 +168,7 @@ fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
                 .script(json!({ "reset": true, "runninghub": { "match": "/cancel", "code": 807,
                 "shape": 1 } }))
                 .await;
-            let admin = world.admin(1).await;
-            let named = json!({ "table": tool.table, "jobId": order.job });
-            world.call("admin-cancel-job").by(&admin).json(&named).ok().await;
+            world.admin_cancels(tool.table, order.job).await;
             order.assert_returned(world, "cancelled", "CANCELLED").await;
             let paid = async || {
                 order.step(world).await["provider_cancel_due"]

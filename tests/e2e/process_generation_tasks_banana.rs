@@ -286,10 +286,7 @@ fn runs_and_redeliveries_at_once_make_each_card_once() {
 #[test]
 fn never_more_calls_at_once_than_the_provider_takes() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set max_concurrent = 2 where provider = 'gemini'")
-            .await;
+        world.set_provider("gemini", "max_concurrent = 2").await;
         world.script(json!({ "gemini": { "work": "until_finished" } })).await;
         let orders =
             [Cards::ordered(world, &[0, 1, 2]).await, Cards::ordered(world, &[4, 5]).await];
@@ -312,10 +309,7 @@ fn never_more_calls_at_once_than_the_provider_takes() {
 #[test]
 fn a_cancelled_job_is_not_made_and_its_slot_wakes_the_next() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'gemini'")
-            .await;
+        world.set_provider("gemini", "max_concurrent = 1").await;
         world.script(json!({ "gemini": { "times": 1, "hang": true } })).await;
         let stuck = Cards::ordered(world, &[0]).await;
         world
@@ -324,9 +318,7 @@ fn a_cancelled_job_is_not_made_and_its_slot_wakes_the_next() {
             })
             .await;
         let next = Cards::ordered(world, &[1]).await;
-        let admin = world.admin(1).await;
-        let body = json!({ "table": "generation_jobs", "jobId": stuck.job });
-        let answer = world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        let answer = world.admin_cancels("generation_jobs", stuck.job).await;
         assert_eq!(answer["refundedCredits"], PRICE);
         next.until_over(world, "completed", 1).await;
         assert_eq!(stuck.seen(world).await["status"], "cancelled");

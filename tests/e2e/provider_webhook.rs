@@ -31,13 +31,7 @@ async fn inbox(world: &World, order: &Order) -> Vec<Value> {
 }
 
 async fn times(world: &World, order: &Order, event: &str) -> i64 {
-    world
-        .db()
-        .int(&format!(
-            "select count(*) from unstuck.job_events where job_id = '{}' and event = '{event}'",
-            order.job
-        ))
-        .await
+    world.count(&format!("job_events where job_id = '{}' and event = '{event}'", order.job)).await
 }
 
 /// A provider's body about a task, as it might be or as somebody might forge it.
@@ -48,9 +42,7 @@ fn body(task: &str, status: &str, results: &Value) -> Value {
 }
 
 async fn cancel(world: &World, order: &Order) {
-    let admin = world.admin(1).await;
-    let body = json!({ "table": TABLE, "jobId": order.job });
-    let answer = world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+    let answer = world.admin_cancels(TABLE, order.job).await;
     assert_eq!(answer["refundedCredits"], PRICE);
 }
 
@@ -204,7 +196,7 @@ fn a_token_is_good_for_its_own_run_alone() {
             assert_eq!(answer.status, 401, "{url}: {}", answer.text);
             answer.expect_refusal(401, "unauthorized");
         }
-        assert_eq!(world.db().int("select count(*) from unstuck.webhook_inbox").await, 0);
+        assert_eq!(world.count("webhook_inbox").await, 0);
         assert_eq!(order.row(world).await["status"], "running");
     });
 }

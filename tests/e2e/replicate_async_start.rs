@@ -148,15 +148,9 @@ fn what_cannot_be_made_is_refused_before_the_debit() {
         world.storage_is_down(503).await;
         try_on.start(world).refused(503, "upstream_unavailable").await;
         world.storage_is_up().await;
-        world
-            .db()
-            .exec(&format!("update unstuck.tools set enabled = false where tool = '{START}'"))
-            .await;
+        world.set_tool(START, "enabled = false").await;
         try_on.start(world).refused(503, "tool_disabled").await;
-        world
-            .db()
-            .exec(&format!("update unstuck.tools set enabled = true where tool = '{START}'"))
-            .await;
+        world.set_tool(START, "enabled = true").await;
         let poor = world.new_user(2 * PRICE - 1).await;
         let mut body = try_on.body.clone();
         for (pointer, name) in [

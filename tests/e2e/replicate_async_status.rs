@@ -11,10 +11,7 @@ use unstuck_tests::e2e::try_on::{CREDITS, PRICE, STATUS, TABLE, TryOn, until_at_
 #[test]
 fn every_stage_has_its_word_and_all_fields() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
-            .await;
+        world.set_provider("replicate", "enabled = false").await;
         let try_on = TryOn::new(world, 2).await;
         try_on.start(world).ok().await;
         let pending = try_on.status(world).await;
@@ -26,10 +23,7 @@ fn every_stage_has_its_word_and_all_fields() {
         });
         assert_has!(pending, { "result_url": null, "error_message": null });
 
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
-            .await;
+        world.set_provider("replicate", "enabled = true").await;
         world
             .script(json!({ "replicate": [{ "times": 1 , "work": "until_finished" },
                 { "hang": true }] }))
@@ -41,9 +35,7 @@ fn every_stage_has_its_word_and_all_fields() {
         assert_has!(second, { "status": "processing", "current_step": 2 });
         assert_eq!(second["result_url"], Value::Null, "what is in between is not shown");
 
-        let admin = world.admin(1).await;
-        let body = json!({ "table": TABLE, "jobId": try_on.job });
-        let answer = world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        let answer = world.admin_cancels(TABLE, try_on.job).await;
         assert_eq!(answer["refundedCredits"], 2 * PRICE);
         let cancelled = try_on.status(world).await;
         assert_eq!(cancelled["status"], "cancelled");

@@ -255,9 +255,7 @@ fn a_cancelled_chain_is_cancelled_at_the_provider_also_when_it_does_not_listen_a
             .await;
         let try_on = TryOn::running(world, 2).await;
         let prediction = try_on.until_at_work(world, 1).await;
-        let admin = world.admin(1).await;
-        let body = json!({ "table": TABLE, "jobId": try_on.job });
-        world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        world.admin_cancels(TABLE, try_on.job).await;
         let refused = async || {
             world.provider_calls("/cancel").await.pop().filter(|call| call["status"] == 503)
         };

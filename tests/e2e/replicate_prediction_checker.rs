@@ -222,24 +222,18 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
 }
 
 #[test]
-fn killed_between_two_steps_the_chain_goes_on() {
+fn killed_between_two_steps_the_try_on_goes_on() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 3).await;
         until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         // The checker completes the step and then starts nothing: that is what a kill there leaves.
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'replicate'")
-            .await;
+        world.set_provider("replicate", "enabled = false").await;
         check(world).await;
         try_on.until_completed_step(world, 1).await;
         assert_eq!(try_on.row(world).await["status"], "running");
         world.kill_workerd().await;
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'replicate'")
-            .await;
+        world.set_provider("replicate", "enabled = true").await;
         world.fire(WORKER).await;
         let prediction = try_on.until_at_work(world, 2).await;
         until_at_provider(world, &prediction, "succeeded").await;
@@ -269,10 +263,7 @@ fn killed_between_two_steps_the_chain_goes_on() {
 async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
     let try_on = TryOn::new(world, 1).await;
     let user = world.new_user(40 * 1_000).await;
-    let limit = format!(
-        "update unstuck.providers set max_concurrent = {count} where provider = 'replicate'"
-    );
-    world.db().exec(&limit).await;
+    world.set_provider("replicate", &format!("max_concurrent = {count}")).await;
     let input = json!({ "human_img": try_on.body["person_image"],
         "garm_img": try_on.body["garments"][0]["image"],
         "category": "dresses", "garment_des": "" });

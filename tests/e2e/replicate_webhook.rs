@@ -16,10 +16,7 @@ async fn answers(world: &World, try_on: &TryOn) -> Vec<i64> {
 }
 
 async fn inbox(world: &World, try_on: &TryOn) -> i64 {
-    world
-        .db()
-        .int(&format!("select count(*) from unstuck.webhook_inbox where job_id = '{}'", try_on.job))
-        .await
+    world.count(&format!("webhook_inbox where job_id = '{}'", try_on.job)).await
 }
 
 #[test]
@@ -127,9 +124,7 @@ fn a_success_after_a_cancel_is_kept_and_not_shown() {
             .await;
         let try_on = TryOn::running(world, 2).await;
         let prediction = try_on.until_at_work(world, 1).await;
-        let admin = world.admin(1).await;
-        let body = json!({ "table": "replicate_tasks", "jobId": try_on.job });
-        world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+        world.admin_cancels("replicate_tasks", try_on.job).await;
         world.finish(try_on.job).await;
         until_at_provider(world, &prediction, "succeeded").await;
         let events = format!(

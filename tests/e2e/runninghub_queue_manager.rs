@@ -75,10 +75,7 @@ fn check_and_status_count_what_runs_and_waits() {
         assert_eq!(busy["queuedByTool"], json!({ "runninghub-upscaler": 1 }));
         assert!(busy["oldestQueuedSeconds"].is_i64(), "{busy}");
 
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         assert_eq!(check().await["available"], false);
     });
 }
@@ -396,13 +393,7 @@ fn cancel_of_a_running_job_is_the_tools_choice() {
 
         let waiting = world.user(4).await;
         let (fourth, _) = world.order(&waiting).await;
-        world
-            .db()
-            .exec(
-                "update unstuck.tools set user_cancel_running = true
-            where tool = 'runninghub-upscaler'",
-            )
-            .await;
+        world.set_tool("runninghub-upscaler", "user_cancel_running = true").await;
         assert_eq!(cancel().ok().await["refundedCredits"], 60);
         assert_eq!(world.balance(user).await, 1000);
         let told =
@@ -531,7 +522,7 @@ fn a_cancel_that_overtakes_its_run_wins() {
             .await;
         assert_has!(refusal, { "status": "cancelled", "refundedCredits": 0 });
         assert_eq!(world.balance(&user).await, 1000);
-        assert_eq!(world.db().int("select count(*) from unstuck.jobs").await, 0);
+        assert_eq!(world.count("jobs").await, 0);
         assert_eq!(world.submits_of(job).await, Vec::<Value>::new());
         let (job, _) = world.order_as(&other, job, json!({})).await;
         world.until_status(job, "completed").await;

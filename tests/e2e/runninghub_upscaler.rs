@@ -328,10 +328,7 @@ fn the_provider_gets_what_was_asked_for() {
 #[test]
 fn the_status_is_for_the_owner_by_get_and_post() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
         let path = format!("runninghub-upscaler/queue-status?jobId={}", order.job);
@@ -360,10 +357,7 @@ fn the_status_is_for_the_owner_by_get_and_post() {
 #[test]
 fn a_disabled_provider_makes_jobs_wait() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         let order = Order::new(world).await;
         let answer = order.run(world).ok().await;
         assert_has!(answer, { "success": true, "queued": true });
@@ -372,10 +366,7 @@ fn a_disabled_provider_makes_jobs_wait() {
         assert_has!(answer, { "creditsCharged": PRICE, "balance": CREDITS - PRICE });
         world.sweep().await;
         assert_eq!(order.submits(world).await, 0, "nothing is claimed");
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = true").await;
         sweep_until(world, "the job starts", async |_| order.submits(world).await == 1).await;
         order.assert_completed(world).await;
     });

@@ -106,10 +106,7 @@ async fn minutes_left(world: &e2e::World, table: &str, id: &str, job: Uuid) -> i
 #[test]
 fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         let order = Order::by(world, &VIDEO).await;
         order.run(world).ok().await;
         assert_eq!(minutes_left(world, "jobs", "id", order.job).await, 60);
@@ -119,10 +116,7 @@ fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
         assert_eq!(order.status(world).await["status"], "queued");
 
         world.script(json!({ "runninghub": { "hang": true } })).await;
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = true").await;
         sweep_until(world, "it starts", async |_| order.row(world).await["status"] == "running")
             .await;
         assert_eq!(minutes_left(world, "job_steps", "job_id", order.job).await, 15);
@@ -162,9 +156,7 @@ fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
             where table_name = 'video_upscaler_jobs'";
         assert_eq!(world.db().int(audit).await, 0);
 
-        let admin = world.admin(1).await;
-        let named = json!({ "table": "upscaler_jobs", "jobId": running[0].job });
-        world.call("admin-cancel-job").by(&admin).json(&named).ok().await;
+        world.admin_cancels("upscaler_jobs", running[0].job).await;
         order.assert_completed(world).await;
         let submits = world.submits_of(order.job).await;
         assert_eq!(submits.len(), 1);

@@ -10,12 +10,7 @@ use unstuck_tests::e2e::order::{
 };
 
 async fn set_limit(world: &World, limit: i64) {
-    world
-        .db()
-        .exec(&format!(
-            "update unstuck.providers set max_concurrent = {limit} where provider = 'runninghub'"
-        ))
-        .await;
+    world.set_provider("runninghub", &format!("max_concurrent = {limit}")).await;
 }
 
 async fn check(world: &World, order: &Order) -> Value {
@@ -31,9 +26,7 @@ async fn count(world: &World, order: &Order) -> (i64, i64) {
 
 /// Ends a running job, and lets the next one in.
 async fn end(world: &World, order: &Order) {
-    let admin = world.admin(1).await;
-    let named = json!({ "table": order.tool.table, "jobId": order.job });
-    world.call("admin-cancel-job").by(&admin).json(&named).ok().await;
+    world.admin_cancels(order.tool.table, order.job).await;
 }
 
 async fn place(world: &World, order: &Order) -> Value {
@@ -141,10 +134,7 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
         world.script(json!({ "runninghub": { "times": 1, "work": "until_finished" } })).await;
         let running = Order::by(world, &VESTE).await;
         running.starts(world).await;
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         let mut waiting = Vec::new();
         for (tool, position) in TOOLS.into_iter().zip(1..) {
             let order = Order::by(world, tool).await;
@@ -163,10 +153,7 @@ fn a_provider_disabled_finishes_what_runs_and_starts_nothing() {
         for order in &waiting {
             assert_eq!(order.submits(world).await, 0, "nothing is claimed");
         }
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = true").await;
         world.sweep().await;
         for order in &waiting {
             order.assert_completed(world).await;

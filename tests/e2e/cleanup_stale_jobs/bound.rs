@@ -19,13 +19,7 @@ pub(super) fn measured(text: &str) {
 }
 
 async fn disable_provider(world: &World, disabled: bool) {
-    world
-        .db()
-        .exec(&format!(
-            "update unstuck.providers set enabled = {} where provider = 'runninghub'",
-            !disabled
-        ))
-        .await;
+    world.set_provider("runninghub", &format!("enabled = {}", !disabled)).await;
 }
 
 /// Seconds from a job's deadline to its end.

@@ -106,10 +106,7 @@ fn a_redirect_is_not_followed_to_a_result() {
 #[test]
 fn a_place_is_given_on_while_the_result_is_copied() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "max_concurrent = 1").await;
         let first = finished(world).await;
         let next = Order::new(world).await;
         assert_eq!(next.run(world).ok().await["status"], "queued");

@@ -10,17 +10,11 @@ use unstuck_tests::e2e::order::{lease_is_over, sweep_until};
 #[test]
 fn killed_before_the_hint_is_read_the_cron_finds_the_job() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'gemini'")
-            .await;
+        world.set_provider("gemini", "enabled = false").await;
         let order = Cards::ordered(world, &[0, 1]).await;
         // The queue's messages die with the runtime.
         world.kill_workerd().await;
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'gemini'")
-            .await;
+        world.set_provider("gemini", "enabled = true").await;
         world.fire(PROCESS).await;
         order.until_over(world, "completed", 2).await;
     });

@@ -88,10 +88,7 @@ const CODES: &[(i64, Class, &str)] = &[
 /// As many orders as there are codes, each by a user of its own, of one small picture; the
 /// provider's limit and ours are out of the way. `rule` says what the provider does with each.
 async fn orders(world: &World, rule: impl Fn(i64) -> Value) -> Vec<Order> {
-    world
-        .db()
-        .exec("update unstuck.providers set max_concurrent = 100 where provider = 'runninghub'")
-        .await;
+    world.set_provider("runninghub", "max_concurrent = 100").await;
     let orders = join_all(CODES.iter().map(|_| Order::new(world))).await;
     let mut rules = vec![json!({ "capacity": 100 })];
     for ((code, _, _), order) in CODES.iter().zip(&orders) {

@@ -79,10 +79,7 @@ fn a_field_at_fault_is_named() {
 #[test]
 fn the_limits_themselves_are_allowed() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         for fields in [
             json!({ "resolution": 512, "detailDenoise": 0, "version": "standard" }),
             json!({ "resolution": 8192, "detailDenoise": 1, "version": "pro" }),
@@ -269,10 +266,8 @@ fn pictures_elsewhere_only_on_allowed_hosts() {
         ] {
             let order = Order::of(world.new_user(60).await, url);
             order.starts(world).await;
-            let admin = world.admin(1).await;
-            let body = json!({ "table": "upscaler_jobs", "jobId": order.job });
             let task = order.task(world).await;
-            world.call("admin-cancel-job").by(&admin).json(&body).ok().await;
+            world.admin_cancels("upscaler_jobs", order.job).await;
             until_cancelled_at_provider(world, &task).await;
         }
     });

@@ -90,10 +90,7 @@ fn the_row_of_another_user_is_not_adopted() {
 #[test]
 fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         let order = Order::new(world).await;
         insert(world, &order).await;
         order.run(world).ok().await;
@@ -115,10 +112,7 @@ fn its_own_cancel_of_a_waiting_job_returns_the_credits() {
 #[test]
 fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
     e2e::run(async |world| {
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         let order = Order::by(world, &VIDEO).await;
         insert(world, &order).await;
         let named = format!(
@@ -134,10 +128,7 @@ fn a_video_named_by_its_file_waits_and_runs_by_its_url() {
         let answer = order.run(world).ok().await;
         assert_has!(answer, { "status": "queued", "position": 1 });
         assert_eq!(world.db().value(&named).await, order.urls()[0]);
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = true where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = true").await;
         sweep_until(world, "it starts", async |_| order.row(world).await["status"] != "queued")
             .await;
         order.assert_completed(world).await;

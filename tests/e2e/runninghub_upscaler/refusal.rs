@@ -31,16 +31,10 @@ fn without_credits_nothing_is_created_and_the_same_id_works_after_a_top_up() {
 fn a_disabled_tool_takes_nothing() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world
-            .db()
-            .exec("update unstuck.tools set enabled = false where tool = 'runninghub-upscaler'")
-            .await;
+        world.set_tool("runninghub-upscaler", "enabled = false").await;
         order.run(world).refused(503, "tool_disabled").await;
         assert_nothing_happened(world, &order).await;
-        world
-            .db()
-            .exec("update unstuck.tools set enabled = true where tool = 'runninghub-upscaler'")
-            .await;
+        world.set_tool("runninghub-upscaler", "enabled = true").await;
         order.starts(world).await;
         order.assert_completed(world).await;
     });
@@ -66,24 +60,12 @@ fn a_full_queue_takes_nothing() {
     e2e::run(async |world| {
         // Nothing measured: accepted. Three seconds a picture measured, and patience for one round:
         // whoever would wait for two is refused.
-        world
-            .db()
-            .exec("update unstuck.providers set max_concurrent = 1 where provider = 'runninghub'")
-            .await;
-        world
-            .db()
-            .exec(
-                "update unstuck.tools set queue_ttl = '5 seconds'
-            where tool = 'runninghub-upscaler'",
-            )
-            .await;
+        world.set_provider("runninghub", "max_concurrent = 1").await;
+        world.set_tool("runninghub-upscaler", "queue_ttl = '5 seconds'").await;
         world.script(json!({ "runninghub": { "work_ms": 3000, "times": 1 } })).await;
         let first = Order::running(world).await;
         first.assert_completed(world).await;
-        world
-            .db()
-            .exec("update unstuck.providers set enabled = false where provider = 'runninghub'")
-            .await;
+        world.set_provider("runninghub", "enabled = false").await;
         for _ in 0..2 {
             Order::new(world).await.run(world).ok().await;
         }

@@ -172,9 +172,7 @@ async fn lost_webhook(world: &World) -> Outcome {
 }
 
 async fn hang(world: &World) -> Outcome {
-    let shorter = "update unstuck.tools set run_timeout = '2 seconds'
-                   where tool = 'runninghub-upscaler'";
-    world.db().exec(shorter).await;
+    world.set_tool("runninghub-upscaler", "run_timeout = '2 seconds'").await;
     world.script(json!({ "runninghub": { "hang": true } })).await;
     let purchase = Purchase::order(world, 2, "running").await;
     let task = purchase.order.status(world).await["taskId"].clone();
@@ -289,9 +287,7 @@ async fn replay(world: &World) -> Outcome {
 }
 
 async fn killed(world: &World) -> Outcome {
-    let shorter = "update unstuck.tools set start_timeout = '2 seconds'
-                   where tool = 'runninghub-upscaler'";
-    world.db().exec(shorter).await;
+    world.set_tool("runninghub-upscaler", "start_timeout = '2 seconds'").await;
     let purchase = Purchase::upload(world, 4).await;
     let owner = world.stack().db().await.expect("a connection of the owner's");
     let hold = Hold::before_submit(owner).await.expect("the trigger that holds a worker");

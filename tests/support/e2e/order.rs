@@ -257,11 +257,7 @@ async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
 /// The user has nothing but what was there before: no job, no entry, no submit.
 pub async fn assert_nothing_happened(world: &World, order: &Order) {
     let mine = format!("where user_id = '{}'", order.user.id);
-    assert_eq!(
-        world.db().int(&format!("select count(*) from unstuck.jobs {mine}")).await,
-        0,
-        "no job"
-    );
+    assert_eq!(world.count(&format!("jobs {mine}")).await, 0, "no job");
     let entries = format!("select count(*) from unstuck.credit_entries {mine} and kind <> 'grant'");
     assert_eq!(world.db().int(&entries).await, 0, "no entry");
     assert_eq!(order.submits(world).await, 0, "no submit");

@@ -233,6 +233,28 @@ impl World {
         answer.json().await.expect("a list")
     }
 
+    /// Changes columns of a provider, such as `enabled = false`.
+    pub async fn set_provider(&self, provider: &str, columns: &str) {
+        let sql = format!("update unstuck.providers set {columns} where provider = '{provider}'");
+        self.db.exec(&sql).await;
+    }
+
+    /// Changes columns of a tool.
+    pub async fn set_tool(&self, tool: &str, columns: &str) {
+        self.db.exec(&format!("update unstuck.tools set {columns} where tool = '{tool}'")).await;
+    }
+
+    /// How many rows a table of ours has, such as `jobs where completed_at is null`.
+    pub async fn count(&self, rows: &str) -> i64 {
+        self.db.int(&format!("select count(*) from unstuck.{rows}")).await
+    }
+
+    /// An admin cancels a live job; the answer, which must be good.
+    pub async fn admin_cancels(&self, table: &str, job: Uuid) -> Value {
+        let (admin, body) = (self.admin(1).await, json!({ "table": table, "jobId": job }));
+        self.call("admin-cancel-job").by(&admin).json(&body).ok().await
+    }
+
     /// The row of a job.
     pub async fn job(&self, id: Uuid) -> Value {
         self.db.job(id).await
