@@ -9,7 +9,7 @@ use unstuck_tests::e2e::website::{CREDITS, Website, content};
 const TOOL: &str = "generate-php-website";
 
 #[test]
-fn a_prompt_becomes_a_php_site() {
+fn a_prompt_becomes_a_php_website() {
     e2e::run(async |world| {
         let website =
             Website::of(world, world.new_user(CREDITS).await, TOOL, "it's a guest \\ book").await;

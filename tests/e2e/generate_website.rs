@@ -41,7 +41,7 @@ fn a_prompt_becomes_files_and_the_page_shows_its_heading() {
 }
 
 #[test]
-fn the_site_comes_as_one_archive_too() {
+fn a_website_comes_as_one_archive_too() {
     e2e::run(async |world| {
         let website = Website::order(world, "grüße an alle 😀").await;
         let query = format!("{TOOL}?id={}&format=zip", website.id);
@@ -75,7 +75,7 @@ fn the_site_comes_as_one_archive_too() {
 }
 
 #[test]
-fn an_unfinished_site_has_no_archive() {
+fn an_unfinished_website_has_no_archive() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "hang": true } })).await;
         let website = Website::order(world, "never ends").await;
@@ -335,7 +335,7 @@ fn a_named_delay_is_obeyed() {
 }
 
 #[test]
-fn anthropic_writes_sites_too() {
+fn anthropic_writes_websites_too() {
     e2e::run(async |world| {
         let anthropic = BTreeMap::from([("LLM_KIND".to_owned(), Some("anthropic".to_owned()))]);
         world.restart_workers([(TOOL.to_owned(), anthropic)].into()).await;
@@ -362,7 +362,7 @@ fn anthropic_writes_sites_too() {
 }
 
 #[test]
-fn storage_that_is_down_fails_the_attempt_and_not_the_site() {
+fn storage_that_is_down_fails_the_attempt_and_not_the_website() {
     e2e::run(async |world| {
         world.script(json!({ "llm": { "times": 1, "work": "until_finished" } })).await;
         let website = Website::order(world, "nowhere to put it").await;

@@ -247,7 +247,7 @@ fn a_refused_create_returns_the_credits_and_tells_the_operator_what_is_theirs() 
 }
 
 #[test]
-fn a_cancelled_chain_is_cancelled_at_the_provider_also_when_it_does_not_listen_at_first() {
+fn a_cancelled_try_on_is_cancelled_at_the_provider_also_when_it_does_not_listen_at_first() {
     e2e::run(async |world| {
         world
             .script(json!({ "replicate": [{ "match": "/cancel", "times": 1, "status": 503 },
@@ -272,7 +272,7 @@ fn a_cancelled_chain_is_cancelled_at_the_provider_also_when_it_does_not_listen_a
 }
 
 #[test]
-fn a_waiting_chain_is_cancelled_by_its_owner_and_one_at_work_is_not() {
+fn a_waiting_try_on_is_cancelled_by_its_owner_and_one_at_work_is_not() {
     e2e::run(async |world| {
         world.script(json!({ "replicate": { "hang": true } })).await;
         let running = TryOn::running(world, 1).await;

@@ -93,7 +93,7 @@ fn a_call_is_not_good_for_another_body_address_or_secret() {
 }
 
 #[test]
-fn one_sent_to_another_chain_s_address_moves_neither_wrongly() {
+fn one_sent_to_another_try_on_s_address_moves_neither_wrongly() {
     e2e::run(async |world| {
         world
             .script(json!({ "replicate": [{ "times": 1, "work": "until_finished" }, { "times": 1,
