@@ -23,6 +23,9 @@ fn a_stuck_website_starts_over_with_fresh_counters() {
         world.script(json!({ "llm": { "times": 1, "hang": true } })).await;
         let website = Website::order(world, "stuck").await;
         website.until_running(world, 1).await;
+        // The rule is used up once the model is asked.
+        let asked = async || (!Website::asked(world, "stuck").await.is_empty()).then_some(());
+        world.until("the model is asked", asked).await;
         world.kill_workerd().await;
         world
             .db()

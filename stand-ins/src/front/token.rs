@@ -1,5 +1,5 @@
-//! Signs and verifies the project's tokens: HS256 with its secret or ES256 with its published key.
-//! It knows no users.
+//! The project's tokens: signed HS256 with its secret or ES256 with its published key, and
+//! verified. It knows no users.
 
 use anyhow::Context;
 use base64::Engine;

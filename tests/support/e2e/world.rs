@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// How long a stack may take to listen.
 const STARTING: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(20);
+/// A user may look 600 times a minute, so a long wait polls more slowly.
+const POLL_MAX: Duration = Duration::from_millis(250);
 const PANICKING: &str = "tests/functions/panicking";
 
 pub struct World {
@@ -319,11 +321,12 @@ impl World {
     /// Polls until there is something; fails, naming what was awaited, when there is nothing for
     /// too long.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let began = Instant::now();
         let looking = async {
             loop {
                 match look().await {
                     Some(found) => return found,
-                    None => tokio::time::sleep(POLL).await,
+                    None => tokio::time::sleep((began.elapsed() / 10).clamp(POLL, POLL_MAX)).await,
                 }
             }
         };
