@@ -95,7 +95,7 @@ fn mended(text: &str, half: impl Fn(u16) -> String) -> String {
     whole
 }
 
-/// The UTF-16 unit of a `\uXXXX` at the beginning of `text`.
+/// The UTF-16 unit of a `\u` escape at the beginning of `text`.
 fn escaped(text: &str) -> Option<u16> {
     u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }

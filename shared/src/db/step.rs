@@ -91,7 +91,7 @@ pub struct DoneStep {
     pub outcome: DoneOutcome,
     /// The run that now holds the lease to copy and complete.
     pub run: Run,
-    /// Which file is the result, as the step's stored request says: a [`crate::core::media::ResultChoice`].
+    /// Which file is the result, as the step's stored request says: a `ResultChoice`.
     pub result: Option<Value>,
 }
 

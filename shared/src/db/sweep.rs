@@ -66,7 +66,7 @@ pub struct DueStep {
     pub due: Due,
     pub task_id: Option<String>,
     pub output: Option<Value>,
-    /// Which file is the result, as the step's stored request says: a [`crate::core::media::ResultChoice`].
+    /// Which file is the result, as the step's stored request says: a `ResultChoice`.
     pub result: Option<Value>,
     /// How long ago the provider was done.
     pub done_seconds: Option<i32>,

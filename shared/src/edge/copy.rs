@@ -124,7 +124,7 @@ pub(super) async fn download(
 }
 
 /// Requests the source and returns the head of its answer. Fails if it does not arrive within
-/// `stall_ms`. A refusal is final only where the file is gone: a new file may be missing, or locked,
+/// `stall_ms`. A refusal is final only where the file is gone: a new file may be missing or locked
 /// for some minutes.
 async fn request(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();

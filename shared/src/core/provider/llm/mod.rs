@@ -4,6 +4,7 @@
 //! said that it is complete; this module does not know what it must contain.
 
 mod answer;
+mod api;
 mod faults;
 mod sse;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 mod wording;
 
 pub use answer::{LlmAnswer, LlmReader};
+pub use api::LlmApi;
 pub use faults::{parse_refusal, useless};
 pub use wording::{AnswerForm, Wording};
 
@@ -23,22 +25,6 @@ use serde_json::{Value, json};
 pub const NAME: &str = "llm";
 
 const ANTHROPIC_VERSION: &str = "2026-10-21";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LlmApi {
-    OpenAi,
-    Anthropic,
-}
-
-impl LlmApi {
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            "openai" => Some(Self::OpenAi),
-            "anthropic" => Some(Self::Anthropic),
-            _ => None,
-        }
-    }
-}
 
 /// Our account at the text model's API.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@
 //! 400 "This response_format type is unavailable now" to `json_schema` (BerriAI/litellm#31466);
 //! `max_tokens` above a model's limit is 400 at Anthropic and DeepSeek.
 
-use super::LlmApi;
+use super::api::LlmApi;
 use super::faults::LlmFault;
 use crate::core::transport::HttpResponse;
 
