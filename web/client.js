@@ -118,6 +118,8 @@ const STATES = {
 
 const QUEUE = "runninghub-queue-manager";
 const ORDER_TRIES = 4;
+/** How often a job is queried whose order had no answer. */
+const LOST_LOOKS = 5;
 const FINAL = ["done", "failed", "cancelled"];
 /** Codes of errors that a retry may get past. */
 const PASSING = ["network", "upstream_unavailable", "internal"];
@@ -216,6 +218,8 @@ class Connection {
    * @param {AbortSignal} signal
    */
   async upload(file, path, onProgress, signal) {
+    // Some browsers lose a file's content between the choice and the upload.
+    if (file.size === 0) throw new JobError("upload_failed", "The file is empty; choose it anew");
     const { data, error } = await this.bucket.createSignedUploadUrl(path);
     if (error) throw new JobError("upload_failed", error.message);
     signal.throwIfAborted();
@@ -241,6 +245,8 @@ class Page {
     this.sessionId = crypto.randomUUID();
     /** Jobs that have not ended. @type {Set<Follower>} */
     this.live = new Set();
+    /** Orders of which nobody knows whether they arrived. @type {Set<Follower>} */
+    this.lost = new Set();
   }
 
   /** Repeats what failed for a passing reason. @template T @param {() => Promise<T>} work */
@@ -282,6 +288,10 @@ class Follower {
     /** Whether this page ordered the job. Leaving the page cancels no other job. */
     this.own = false;
     this.ordered = false;
+    /** What the page gave for the order. @type {Record<string, any>} */
+    this.given = {};
+    /** The error of an order whose answers were all lost. @type {unknown} */
+    this.lost = null;
     this.wake = () => {};
     /** @type {Update} */
     this.update = {
@@ -357,21 +367,31 @@ class Follower {
     });
   }
 
-  /** @param {Record<string, any>} given */
-  async start(given) {
+  /**
+   * Orders the job. `uploaded` is the input of an earlier order with this id: the server takes the
+   * same order once, however often it arrives.
+   * @param {Record<string, any>} given @param {Record<string, any>} [uploaded]
+   */
+  async start(given, uploaded) {
     try {
+      this.given = given;
       this.set({ input: given });
       const { order, idField, sessionField, fileField } = await this.page.retried(() =>
         this.endpoints(),
       );
       const { file, ...rest } = given;
-      const input = await this.uploaded(file ? { ...rest, [fileField]: file } : rest);
+      const input = uploaded ?? (await this.uploaded(file ? { ...rest, [fileField]: file } : rest));
       this.set({ input, progress: 1 });
       this.abort.signal.throwIfAborted();
       this.ordered = true;
       const body = { ...input, [idField]: this.id, [sessionField]: this.page.sessionId };
       // The same id makes a retry harmless, so that a lost answer costs nothing.
-      this.apply(await this.page.retried(() => this.connection.call(order, body)));
+      const ordered = this.page.retried(() => this.connection.call(order, body));
+      const answer = await ordered.catch((error) => {
+        if (!PASSING.includes(error.code)) throw error;
+        this.lost = error;
+      });
+      if (answer) this.apply(answer);
       await this.follow();
     } catch (error) {
       this.fail(this.abort.signal.aborted ? new JobError("CANCELLED", "Cancelled") : error);
@@ -409,6 +429,7 @@ class Follower {
   async follow() {
     const { pollMs, pollMaxMs } = this.page;
     let wait = pollMs;
+    let looks = 0;
     while (!FINAL.includes(this.update.state)) {
       await new Promise((resolve) => {
         this.wake = () => resolve(undefined);
@@ -418,8 +439,16 @@ class Follower {
       try {
         const { status } = await this.endpoints();
         this.apply(await this.connection.call(status + this.id));
+        this.lost = null;
       } catch (error) {
         const { status, details } = /** @type {JobError} */ (error);
+        // A lost order may still be on its way. If it stays unknown, the page may order it anew
+        // under the same id.
+        if (this.lost) {
+          if (++looks < LOST_LOOKS) continue;
+          this.page.lost.add(this);
+          return this.fail(this.lost);
+        }
         // These stay as they are; every other error may pass.
         if ([400, 403, 404].includes(status)) return this.fail(error);
         if (details?.retryAfter) {
@@ -487,9 +516,11 @@ export function createJobs(supabase, options = {}) {
     sessionId: page.sessionId,
     leave,
     run(tool, input) {
-      const job = new Follower(page, crypto.randomUUID(), tool, {});
+      const lost = [...page.lost].find((job) => job.tool === tool && isSame(job.given, input));
+      if (lost) page.lost.delete(lost);
+      const job = new Follower(page, lost?.id ?? crypto.randomUUID(), tool, {});
       job.own = true;
-      job.start(input);
+      job.start(input, lost?.update.input);
       return job.handle();
     },
     async resume() {
@@ -525,6 +556,18 @@ function endedBecause(answer, state) {
   const message = answer.errorMessage ?? answer.error_message ?? "";
   const [, code, text] = message.match(/^([A-Z_]+): ?(.*)$/s) ?? [null, null, message];
   return new JobError(answer.errorCode ?? code ?? state.toUpperCase(), text || state, 200, answer);
+}
+
+/**
+ * Whether two inputs are the same; files are compared by identity.
+ * @param {any} a @param {any} b @returns {boolean}
+ */
+function isSame(a, b) {
+  const isPlain = /** @param {any} value */ (value) =>
+    value !== null && typeof value === "object" && !(value instanceof Blob);
+  if (!isPlain(a) || !isPlain(b)) return Object.is(a, b);
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => isSame(a[name], b[name]));
 }
 
 /** Which share of all bytes has arrived, 0 to 1. @param {Map<Blob, number>} arrived */

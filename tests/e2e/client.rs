@@ -217,6 +217,20 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
 }
 
 #[test]
+fn an_order_whose_answer_is_lost_is_followed_and_never_placed_twice() {
+    e2e::run(async |world| {
+        let seen = world.node("client/lost.mjs", &json!({}));
+        assert_has!(seen["answerLost"], { "state": "done", "code": null }, "{seen:#}");
+        assert_has!(seen["orderLost"], { "state": "failed", "code": "network" }, "{seen:#}");
+        assert_has!(seen["pressedAnew"], { "state": "done", "code": null }, "{seen:#}");
+        assert_eq!(seen["pressedAnew"]["id"], seen["orderLost"]["id"], "the same order: {seen:#}");
+        assert_eq!(seen["empty"], "upload_failed: The file is empty; choose it anew");
+        assert_eq!(world.count("jobs").await, 2);
+        assert_eq!(world.balance(&world.user(1).await).await, 880, "two orders were charged");
+    });
+}
+
+#[test]
 fn the_clients_types_are_what_its_comments_say() {
     let out = std::env::temp_dir().join(format!("unstuck-types-{}", std::process::id()));
     let mut node = std::process::Command::new(paths::node_bin("node"));
