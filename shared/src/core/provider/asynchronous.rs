@@ -33,6 +33,11 @@ pub trait Asynchronous {
     fn build_list(&self, _since: &str, _cursor: Option<&str>) -> Option<HttpRequest> {
         None
     }
+    /// The webhook address of a queried task, for a list that names none. `None`: no usable answer,
+    /// or the task has none.
+    fn parse_webhook_url(&self, _answer: &HttpResult) -> Option<String> {
+        None
+    }
     /// `None`: no usable answer.
     fn parse_list(&self, _answer: &HttpResult) -> Parsed<Option<TaskPage>> {
         Parsed::ok(None)
@@ -113,8 +118,9 @@ pub enum TaskAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTask {
     pub task_id: String,
-    /// Names our job, step and run.
-    pub webhook_url: String,
+    /// Names our job, step and run. `None`: the list does not say, so the task itself must be queried.
+    /// Replicate's documentation lists no such field.
+    pub webhook_url: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

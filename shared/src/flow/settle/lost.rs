@@ -4,8 +4,8 @@
 
 use super::task::{self, OnSlotFreed, Settled, SubmittedTask, Witness};
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::Asynchronous;
-use crate::core::transport::Transport;
+use crate::core::provider::{Asynchronous, ListedTask};
+use crate::core::transport::{HttpResponse, Transport};
 use crate::core::webhook;
 use crate::db::DbError;
 use crate::db::sweep::DueStep;
@@ -14,6 +14,9 @@ use serde_json::json;
 
 /// A longer list is not read to its end, and proves nothing.
 const PAGES_MAX: u32 = 5;
+/// How many tasks are queried because the list does not name their webhooks. With more of them the
+/// list proves nothing.
+const QUERIES_MAX: u32 = 10;
 /// How long after the submit a list without the task proves that the request never arrived.
 const PROOF_AFTER_S: i32 = 60;
 
@@ -71,6 +74,7 @@ async fn search<T: Transport>(
         run: step.attempt.run,
     };
     let mut cursor = None;
+    let mut queries_left = QUERIES_MAX;
     for _ in 0..PAGES_MAX {
         let Some(request) = account.build_list(since, cursor.as_deref()) else {
             return Search::Inconclusive;
@@ -78,10 +82,22 @@ async fn search<T: Transport>(
         let parsed = account.parse_list(&cx.transport.send(request).await);
         cx.alarm(account.name(), parsed.alarm.as_deref());
         let Some(page) = parsed.value else { return Search::Inconclusive };
-        if let Some(task) =
-            page.tasks.into_iter().find(|task| webhook::names(&task.webhook_url, ours))
-        {
-            return Search::Found(task.task_id);
+        for ListedTask { task_id, webhook_url } in page.tasks {
+            let webhook_url = match webhook_url {
+                Some(url) => Some(url),
+                None if queries_left == 0 => return Search::Inconclusive,
+                None => {
+                    queries_left -= 1;
+                    let answer = cx.transport.send(account.build_query(&task_id)).await;
+                    if !answer.as_ref().is_ok_and(HttpResponse::is_success) {
+                        return Search::Inconclusive;
+                    }
+                    account.parse_webhook_url(&answer)
+                }
+            };
+            if webhook_url.is_some_and(|url| webhook::names(&url, ours)) {
+                return Search::Found(task_id);
+            }
         }
         cursor = page.next;
         if cursor.is_none() {

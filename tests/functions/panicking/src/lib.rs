@@ -22,7 +22,7 @@ struct Survived {
 }
 
 #[expect(clippy::panic, reason = "the point of this function")]
-async fn panic_on_demand(_: Call, demand: Demand) -> Result<Survived, ApiError> {
+async fn panic_on_demand(_: &Call, demand: Demand) -> Result<Survived, ApiError> {
     if demand.panic == Some(true) {
         panic!("asked to");
     }

@@ -20,7 +20,7 @@ use super::CallError;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::transport::{HttpRequest, TransportError};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub const NAME: &str = "llm";
 
@@ -78,46 +78,46 @@ impl<'a> LlmAccount<'a> {
     }
 
     fn chat(&self, question: &Question<'_>, wording: Wording) -> Value {
-        let mut body = json!({
-            "model": self.model,
-            "stream": wording.streams,
-            "messages": [
-                {"role": "system", "content": question.system},
-                {"role": "user", "content": question.user},
-            ],
-        });
+        let mut body = Map::new();
+        body.insert("model".to_owned(), self.model.into());
+        body.insert("stream".to_owned(), wording.streams.into());
+        let messages = json!([
+            {"role": "system", "content": question.system},
+            {"role": "user", "content": question.user},
+        ]);
+        body.insert("messages".to_owned(), messages);
         if let Some(tokens) = wording.tokens_max {
             let name = if wording.is_max_tokens { "max_tokens" } else { "max_completion_tokens" };
-            body[name] = tokens.into();
+            body.insert(name.to_owned(), tokens.into());
         }
-        match wording.form {
-            AnswerForm::Schema => {
-                body["response_format"] = json!({
-                    "type": "json_schema",
-                    "json_schema": {"name": question.form_name, "strict": true,
-                        "schema": question.form},
-                });
-            }
-            AnswerForm::Json => body["response_format"] = json!({"type": "json_object"}),
-            AnswerForm::Prompt => {}
-        }
-        body
+        let form = match wording.form {
+            AnswerForm::Schema => Some(json!({
+                "type": "json_schema",
+                "json_schema": {"name": question.form_name, "strict": true,
+                    "schema": question.form},
+            })),
+            AnswerForm::Json => Some(json!({"type": "json_object"})),
+            AnswerForm::Prompt => None,
+        };
+        body.extend(form.map(|form| ("response_format".to_owned(), form)));
+        Value::Object(body)
     }
 
     /// This API demands a limit.
     fn message(&self, question: &Question<'_>, wording: Wording) -> Value {
-        let mut body = json!({
+        let body = json!({
             "model": self.model,
             "stream": wording.streams,
             "max_tokens": wording.tokens_max.unwrap_or(wording::TOKENS_MIN),
             "system": question.system,
             "messages": [{"role": "user", "content": question.user}],
         });
+        let Value::Object(mut body) = body else { return body };
         if wording.form == AnswerForm::Schema {
-            body["output_config"] =
-                json!({"format": {"type": "json_schema", "schema": question.form}});
+            let form = json!({"format": {"type": "json_schema", "schema": question.form}});
+            body.insert("output_config".to_owned(), form);
         }
-        body
+        Value::Object(body)
     }
 }
 

@@ -137,6 +137,11 @@ impl Asynchronous for ReplicateAccount<'_> {
         Some(self.request("GET", &format!("/predictions?{}", query.finish()), QUERY_MS))
     }
 
+    fn parse_webhook_url(&self, answer: &HttpResult) -> Option<String> {
+        let response = answer.as_ref().ok().filter(|response| response.is_success())?;
+        Some(response.json().get("webhook")?.as_str()?.to_owned())
+    }
+
     fn parse_list(&self, answer: &HttpResult) -> Parsed<Option<TaskPage>> {
         let Ok(response) = answer else { return Parsed::ok(None) };
         if !response.is_success() {
@@ -146,13 +151,11 @@ impl Asynchronous for ReplicateAccount<'_> {
         let Some(results) = body.get("results").and_then(Value::as_array) else {
             return Parsed::ok(None);
         };
-        let tasks = results
-            .iter()
-            .filter_map(|prediction| {
-                let webhook_url = prediction.get("webhook")?.as_str()?.to_owned();
-                Some(ListedTask { task_id: id_of(prediction)?, webhook_url })
-            })
-            .collect();
+        let task_of = |prediction: &Value| {
+            let webhook_url = prediction.get("webhook").and_then(Value::as_str).map(str::to_owned);
+            Some(ListedTask { task_id: id_of(prediction)?, webhook_url })
+        };
+        let tasks = results.iter().filter_map(task_of).collect();
         let next = match body.get("next").and_then(Value::as_str) {
             None => None,
             // Without its cursor the next page cannot be read, so the list proves nothing.

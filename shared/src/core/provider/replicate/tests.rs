@@ -349,7 +349,14 @@ fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
             "webhook": WEBHOOK}, 7],
         "next": "https://elsewhere.test/v1/predictions?cursor=a%2Bb%3D&x=1", "previous": null});
     let page = ACCOUNT.parse_list(&response(200, &[], &body.to_string())).value.unwrap();
-    assert_eq!(page.tasks, [ListedTask { task_id: "p2".into(), webhook_url: WEBHOOK.into() }]);
+    let task = |id: &str, url: Option<&str>| ListedTask {
+        task_id: id.to_owned(),
+        webhook_url: url.map(str::to_owned),
+    };
+    assert_eq!(page.tasks, [task("p2", Some(WEBHOOK)), task("p1", None)]);
+    let queried = response(200, &[], &json!({"id": "p1", "webhook": WEBHOOK}).to_string());
+    assert_eq!(ACCOUNT.parse_webhook_url(&queried).as_deref(), Some(WEBHOOK));
+    assert_eq!(ACCOUNT.parse_webhook_url(&response(500, &[], "{}")), None);
     assert_eq!(page.next.as_deref(), Some("a+b="));
     let last =
         ACCOUNT.parse_list(&response(200, &[], r#"{"results":[],"next":null}"#)).value.unwrap();
