@@ -27,9 +27,8 @@ use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
 
-/// One consumer makes four websites side by side and claims new ones for four minutes, so that the
-/// last ends within the 15 minutes that the platform grants.
-const BOUNDS: Bounds = Bounds { parallel: 4, claim_for_ms: 4 * 60 * 1000 };
+/// How many websites one run makes side by side.
+const PARALLEL: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -221,11 +220,16 @@ pub async fn show(
     }
 }
 
-/// Makes the waiting websites of all kinds, because all kinds share the slots of the model.
-pub async fn make_waiting<T: Transport + Streams>(cx: &Cx<'_, T>) -> Result<(), ApiError> {
+/// Makes the waiting websites of all kinds, because all kinds share the slots of the model. Claims
+/// no website after `claim_for_ms`.
+pub async fn make_waiting<T: Transport + Streams>(
+    cx: &Cx<'_, T>,
+    claim_for_ms: u64,
+) -> Result<(), ApiError> {
     let account = LlmAccount::from_config(cx.config)?;
+    let bounds = Bounds { parallel: PARALLEL, claim_for_ms };
     let report =
-        pool::run_all(cx, llm::NAME, BOUNDS, async |step| website::make(cx, &account, step).await)
+        pool::run_all(cx, llm::NAME, bounds, async |step| website::make(cx, &account, step).await)
             .await?;
     cx.log("websites", json!({"report": report}));
     Ok(())
