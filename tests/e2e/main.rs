@@ -20,6 +20,7 @@ mod leaving;
 mod misbehaviour;
 mod process_generation_tasks_banana;
 mod provider_webhook;
+mod public_reports;
 mod replicate_async_start;
 mod replicate_async_status;
 mod replicate_async_worker;

@@ -42,7 +42,14 @@ fn the_version_chooses_the_app() {
     let pro = json!({"webappId": "2", "nodes": {"category": ["9", "select"]}});
     let apps = json!({UpscalerInput::TOOL: {"standard": "1", "pro": pro}});
     let request = |input: UpscalerInput| {
-        stored_request(&apps, UpscalerInput::TOOL, input.variant(), &input.fields()).unwrap()
+        stored_request(
+            &apps,
+            UpscalerInput::TOOL,
+            input.variant(),
+            &input.fields(),
+            UpscalerInput::RESULT,
+        )
+        .unwrap()
     };
     let standard = request(check(json!({"imageUrl": "https://x/a.png"})).unwrap());
     assert_eq!(standard["path"], "/openapi/v2/run/ai-app/1");
