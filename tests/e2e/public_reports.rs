@@ -85,7 +85,9 @@ fn c02_a_video_job_delivers_its_video_and_no_preview() {
             assert_has!(reconciled, { "resolved": true, "status": "completed" });
             let (url, _) = stored(world, &order).await;
             assert!(url.ends_with(".mp4"), "{url}");
-            assert_eq!(order::download(world, &url).await.len(), 5000);
+            let file = world.http().get(&url).send().await.unwrap();
+            assert_eq!(file.headers()["content-type"], "video/mp4");
+            assert_eq!(file.bytes().await.unwrap().len(), 5000);
         }
         let (order, _) = queried(world, &VIDEO, &[json!([preview])]).await;
         order.assert_returned(world, "failed", "DELIVERY_FAILED").await;
@@ -159,6 +161,8 @@ fn c34_a_firewalls_page_refuses_no_order() {
             "headers": { "content-type": "text/html" } });
         world.script(json!({ "runninghub": page })).await;
         order.run(world).ok().await;
+        order::retry_now(world, order.job).await;
+        world.sweep().await;
         world.until_status(order.job, "completed").await;
         assert_alarm(world, "405");
     });
@@ -184,9 +188,12 @@ fn c13_c16_c36_thoughts_prose_and_leading_slashes_are_taken_off() {
     e2e::run(async |world| {
         let site = json!({ "files": [{ "path": "/index.html", "content": "<h1>x</h1>" }] });
         for (word, text) in [
-            ("thinks", format!("<think>a {{b}} c</think>\n{site}")),
-            ("talks", format!("Here is your site:\n```json\n{site}\n```\nAnything else?")),
-            ("slashes", site.to_string()),
+            ("a thoughtful page", format!("<think>a {{b}} c</think>\n{site}")),
+            (
+                "a talkative page",
+                format!("Here is your site:\n```json\n{site}\n```\nAnything else?"),
+            ),
+            ("a rooted page", site.to_string()),
         ] {
             world.script(json!({ "llm": { "match": word, "text": text } })).await;
             let made = Website::order(world, word).await;
