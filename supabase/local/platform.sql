@@ -1,6 +1,6 @@
 -- Gives a plain local Postgres what a Supabase project has: roles, the functions of the auth schema
--- that read claims, default privileges, the realtime publication. It holds nothing of Unstuck, and
--- is never applied to a hosted project.
+-- that read claims, the rows of storage, default privileges, the realtime publication. It holds
+-- nothing of Unstuck, and is never applied to a hosted project.
 
 do $$
 begin
@@ -28,6 +28,39 @@ create or replace function auth.uid() returns uuid language sql stable as
 $$ select nullif(auth.jwt() ->> 'sub', '')::uuid $$;
 create or replace function auth.role() returns text language sql stable as
 $$ select auth.jwt() ->> 'role' $$;
+
+-- Files: everybody has every grant, and row level security without a policy lets nobody through.
+create schema if not exists storage;
+grant usage on schema storage to anon, authenticated, service_role;
+create table if not exists storage.buckets (
+  id text primary key,
+  name text not null unique,
+  owner_id text,
+  public boolean default false,
+  file_size_limit bigint,
+  allowed_mime_types text[],
+  created_at timestamptz default now(),
+  updated_at timestamptz default now()
+);
+create table if not exists storage.objects (
+  id uuid primary key default gen_random_uuid(),
+  bucket_id text references storage.buckets,
+  name text,
+  owner_id text,
+  version text,
+  metadata jsonb,
+  user_metadata jsonb,
+  path_tokens text[] generated always as (string_to_array(name, '/')) stored,
+  created_at timestamptz default now(),
+  updated_at timestamptz default now(),
+  last_accessed_at timestamptz default now()
+);
+create unique index if not exists bucketid_objname on storage.objects (bucket_id, name);
+alter table storage.buckets enable row level security;
+alter table storage.objects enable row level security;
+grant all on storage.buckets, storage.objects to anon, authenticated, service_role;
+create or replace function storage.foldername(name text) returns text[] language sql immutable as
+$$ select (string_to_array(name, '/'))[1:array_length(string_to_array(name, '/'), 1) - 1] $$;
 
 grant usage on schema public to anon, authenticated, service_role;
 alter default privileges in schema public

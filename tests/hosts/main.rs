@@ -6,5 +6,6 @@ mod fingerprint;
 mod install;
 mod pg_cron;
 mod rights;
+mod storage;
 mod uninstall;
 mod works;

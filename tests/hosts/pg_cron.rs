@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use unstuck_tests::Session;
+use unstuck_tests::hosts;
 use unstuck_tests::pg_cron::{self, PATIENCE, POLL};
 use xtask::fingerprint::{self, Change, Fingerprint};
 use xtask::migration::{Project, apply::migrate};
@@ -48,8 +49,8 @@ async fn install_adds_our_cron_job_and_uninstall_keeps_the_hosts_own() {
     while host.value(minute_is_young).await != json!(true) {
         tokio::time::sleep(POLL).await;
     }
-    client.batch_execute(&unstuck_tests::hosts::uninstall()).await.unwrap();
-    assert_eq!(before.changes(&catalog(&url).await), []);
+    client.batch_execute(&hosts::uninstall()).await.unwrap();
+    assert_eq!(hosts::not_undone(&before, &catalog(&url).await), []);
     let past = "select command from cron.job_run_details where status = 'past' order by 1";
     assert_eq!(
         host.rows(past).await,

@@ -28,4 +28,5 @@ mod retention;
 mod schema;
 mod sources;
 mod steps;
+mod storage;
 mod upgrade;

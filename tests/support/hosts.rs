@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
 use anyhow::{Context, Result};
-use xtask::fingerprint::Fingerprint;
+use xtask::fingerprint::{self, Change, Fingerprint};
 use xtask::migration;
 use xtask::postgres::{self, Postgres};
 
@@ -196,6 +196,16 @@ impl HostState {
     }
 }
 
+/// How the host differs after an uninstallation, beside what `exceptions.txt` says is kept.
+pub fn not_undone(before: &Fingerprint, after: &Fingerprint) -> Vec<Change> {
+    let exceptions = fingerprint::exceptions().expect("exceptions.txt");
+    let mut changes = before.changes(after);
+    changes.retain(|change| {
+        !exceptions.iter().any(|exception| !exception.removed && exception.allows(change))
+    });
+    changes
+}
+
 /// What the app had before we came.
 pub fn before(app: App, rights: Rights) -> &'static HostState {
     &template(app, rights, false).state
@@ -290,7 +300,8 @@ async fn build(name: &str, app: App, rights: Rights) -> Result<()> {
     Ok(())
 }
 
-/// A line for each of the host's tables (how many rows, and their hash) and sequences.
+/// A line for each of the host's tables (how many rows, and their hash) and sequences, without the
+/// rows that `exceptions.txt` names.
 async fn contents(client: &tokio_postgres::Client) -> Result<Vec<String>> {
     let relations = "
         select format('%I.%I', n.nspname, c.relname), c.relkind = 'S'
@@ -298,15 +309,24 @@ async fn contents(client: &tokio_postgres::Client) -> Result<Vec<String>> {
         where c.relkind in ('r', 'p', 'S') and n.nspname !~ '^pg_'
           and n.nspname not in ('unstuck', 'unstuck_private', 'information_schema', 'cron')
         order by 1";
+    let ours: Vec<String> = fingerprint::exceptions()?
+        .into_iter()
+        .filter(|exception| exception.kind == "bucket")
+        .map(|exception| format!("'{}'", exception.name))
+        .collect();
     let mut parts = Vec::new();
     for row in client.query(relations, &[]).await? {
         let (name, sequence): (String, bool) = (row.get(0), row.get(1));
         let said = if sequence {
             format!("(select format('%s %s', last_value, is_called) from {name})")
         } else {
+            let rows = match name.as_str() {
+                "storage.buckets" => format!("where id not in ({})", ours.join(", ")),
+                _ => String::new(),
+            };
             format!(
                 "(select format('%s %s', count(*), md5(string_agg(t::text, ' ' order by t::text)))
-                from {name} t)"
+                from {name} t {rows})"
             )
         };
         parts.push(format!("'{name} ' || {said}"));

@@ -4,13 +4,14 @@
 //! module did not start is never touched.
 
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 use crate::command::run_quiet;
 use crate::process::{Process, ProcessSpec};
@@ -102,12 +103,28 @@ fn url(port: u16, database: &str) -> String {
 
 /// Connects; a background task drives the connection until the client is dropped.
 pub async fn connect(url: &str) -> Result<Client> {
+    connect_with(url, |_| ()).await
+}
+
+/// Connects, and calls `on_warning` with each warning of the server and its hint.
+pub async fn connect_with(
+    url: &str,
+    on_warning: impl Fn(String) + Send + 'static,
+) -> Result<Client> {
     let mut config: Config = url.parse().with_context(|| format!("not a database URL: {url}"))?;
     config.connect_timeout(Duration::from_secs(5));
-    let (client, connection) =
+    let (client, mut connection) =
         config.connect(NoTls).await.with_context(|| format!("cannot connect to {url}"))?;
     tokio::spawn(async move {
-        let _ = connection.await;
+        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+            match message {
+                AsyncMessage::Notice(notice) if notice.severity() == "WARNING" => {
+                    let hint = notice.hint().map(|hint| format!("\n  {hint}"));
+                    on_warning(format!("{}{}", notice.message(), hint.unwrap_or_default()));
+                }
+                _ => {}
+            }
+        }
     });
     Ok(client)
 }
