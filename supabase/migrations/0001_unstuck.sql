@@ -6283,7 +6283,7 @@ $c$;
 revoke all on function unstuck.step_complete_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_complete_v1 to service_role;
 
---: source step/step_done_v1.sql 5933293f9e50
+--: source step/step_done_v1.sql 3d15bbe2f665
 create or replace function unstuck.step_done_v1(
   p_job_id uuid,
   p_step int,
@@ -6291,7 +6291,7 @@ create or replace function unstuck.step_done_v1(
   p_task_id text,
   p_output jsonb
 )
-returns table (outcome text, run bigint, result jsonb)
+returns table (outcome text, run bigint)
 language plpgsql
 security definer
 set search_path = ''
@@ -6322,7 +6322,7 @@ begin
     or unstuck_private.is_task_of_other_step(v_step, p_task_id)
   then
     return query
-    select 'stale', p_run, null::jsonb;
+    select 'stale', p_run;
     return;
   end if;
   if unstuck_private.is_final(v_step.status) then
@@ -6330,7 +6330,7 @@ begin
       perform unstuck_private.step_record_late_success(v_step, p_run, p_task_id, p_output);
     end if;
     return query
-    select 'late', p_run, null::jsonb;
+    select 'late', p_run;
     return;
   end if;
   v_older := p_run < v_step.run;
@@ -6346,22 +6346,22 @@ begin
     )
   then
     return query
-    select 'stale', v_step.run, null::jsonb;
+    select 'stale', v_step.run;
     return;
   end if;
   p_run := unstuck_private.step_take_success(v_step, v_older, p_task_id, p_output, v_expires);
   perform unstuck_private.job_sync_from_steps(array[p_job_id]);
   return query
-  select 'copy', p_run, v_step.input -> 'result';
+  select 'copy', p_run;
 end $$;
 
 comment on function unstuck.step_done_v1 is $c$
 Caller: a worker or a healer that learned from the provider that the task finished.
 
 Effect: frees the slot and gives the caller the lease under which it copies the result. outcome:
-copy (run: the run to go on with; result: which file is the result, as the stored request says) |
-late (the step is final: the success is recorded, and nothing else changes) | stale (not this run's
-task, or another worker copies the result). A task of another step changes nothing.
+copy (run: the run to go on with) | late (the step is final: the success is recorded, and nothing
+else changes) | stale (not this run's task, or another worker copies the result). A task of another
+step changes nothing.
 
 Refuses: nothing.
 
@@ -7010,7 +7010,7 @@ end $$;
 revoke all on function unstuck_private.steps_due_at_provider
 from public, anon, authenticated, service_role;
 
---: source step/steps_due_v1.sql 921e528fd7f5
+--: source step/steps_due_v1.sql 5e08f401fa75
 create or replace function unstuck.steps_due_v1(
   p_provider text,
   p_limit int,
@@ -7026,8 +7026,6 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  result jsonb,
-  done_seconds int,
   sent_since timestamptz,
   sent_seconds int,
   open int
@@ -7061,7 +7059,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, r.result, unstuck_private.seconds_between(r.done_at, v_now),
+    r.overdue, r.output,
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -7089,7 +7087,7 @@ begin
   v_keys := unstuck_private.steps_with_cancel_debt(p_provider, v_now, p_limit);
   return query
   select o.job_id, o.step, d.run, j.tool, j.user_id, o.due, d.task_id,
-    false, null::jsonb, null::jsonb, null::int, null::timestamptz, null::int, v_open
+    false, null::jsonb, null::timestamptz, null::int, v_open
   from unstuck_private.steps_reserve(v_now, v_keys) o
   join unstuck.jobs j on j.id = o.job_id
   cross join lateral unstuck_private.cancel_debts(o.provider_cancel_due) d;
@@ -7102,8 +7100,7 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
 copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
-queried for longest come first. result: which file is the result, as the stored request says.
-open: how many tasks the provider works on in all.
+queried for longest come first. open: how many tasks the provider works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.
@@ -7114,7 +7111,7 @@ $c$;
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
---: source step/steps_reserve.sql a65fb0fdd7b6
+--: source step/steps_reserve.sql b000bfc0c483
 -- Reserves locked steps for the caller, which is about to query the provider: p_keys names each
 -- with what is due. Returns those that could be reserved. A step whose row cannot be written (a
 -- trigger refuses it) is left out.
@@ -7127,8 +7124,6 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  result jsonb,
-  done_at timestamptz,
   sent_at timestamptz,
   provider_cancel_due jsonb
 )
@@ -7162,8 +7157,8 @@ begin
     return;
   end;
   return query
-  select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input -> 'result', s.provider_done_at, s.sent_at, s.provider_cancel_due
+  select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output, s.sent_at,
+    s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)
@@ -10059,88 +10054,12 @@ exception when insufficient_privilege then
   raise notice 'unstuck.jobs is not in the publication supabase_realtime: %', sqlerrm;
 end $do$;
 
---: source platform/storage.sql f483ac9f6eb4
--- Files: the two public buckets, and the one policy that lets users upload below their own id. A
--- public bucket opens reading only, and results are written with the service key, so nothing more
--- is granted. A bucket that exists keeps its settings. Where the role that migrates lacks a right,
--- the migration goes on, and a warning names the statements that are left to send.
-do $do$
-declare
-  v_uploads text := 'uploads';
-  v_results text := 'results';
-  v_uploads_limit bigint := 50 * 1024 * 1024;
-  v_results_limit bigint := 512 * 1024 * 1024;
-  v_types text[] := array[
-    'image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif',
-    'video/mp4', 'video/webm', 'video/quicktime'
-  ];
-  v_statement text;
-  v_bucket record;
-begin
-  if not exists (
-    select from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = 'storage' and c.relname in ('buckets', 'objects')
-    having count(*) = 2
-  ) then
-    raise notice 'there is no schema storage: buckets and their policy are not made';
-    return;
-  end if;
-  if to_regclass('unstuck_private.deployment') is not null then
-    select coalesce(max(uploads_bucket), v_uploads), coalesce(max(results_bucket), v_results)
-    into v_uploads, v_results
-    from unstuck_private.deployment;
-  end if;
-
-  v_statement := format(
-    'insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types) '
-      || 'values (%1$L, %1$L, true, %2$s, %3$L), (%4$L, %4$L, true, %5$s, %6$L) '
-      || 'on conflict do nothing',
-    v_uploads, v_uploads_limit, v_types,
-    v_results, v_results_limit, v_types || array['application/json']
-  );
-  begin
-    execute v_statement;
-    for v_bucket in
-      select id, public
-      from storage.buckets
-      where id in (v_uploads, v_results) and public is not true
-    loop
-      raise warning 'the bucket % is there already and is not public', v_bucket.id
-      using hint = format(
-        'Unstuck needs it public: update storage.buckets set public = true where id = %L;',
-        v_bucket.id
-      );
-    end loop;
-  exception when syntax_error_or_access_rule_violation then
-    raise warning 'Unstuck has no buckets yet: %', sqlerrm
-    using hint = 'As who owns storage.buckets: ' || v_statement || ';';
-  end;
-
-  v_statement := format(
-    'create policy "unstuck uploads insert" on storage.objects for insert to authenticated '
-      || 'with check (bucket_id = %L and (storage.foldername(name))[1] = auth.uid()::text)',
-    v_uploads
-  );
-  begin
-    if not exists (
-      select from pg_catalog.pg_policy
-      where polname = 'unstuck uploads insert' and polrelid = 'storage.objects'::regclass
-    ) then
-      execute v_statement;
-    end if;
-  exception when syntax_error_or_access_rule_violation then
-    raise warning 'users cannot upload yet, the policy is missing: %', sqlerrm
-    using hint = 'As who owns storage.objects: ' || v_statement || ';';
-  end;
-end $do$;
-
 --: history
 insert into unstuck_private.migrations (number, name, hash)
 values (
   1,
   'unstuck',
-  '0b02cd962cf57ec0e314dae9bbf31b8cca8fcf746541c869db0ef4e66d5b5d12'
+  'b74f8580c912551c7b21d84276eb2299e1802eab436b9d5c39c3274d4e42c530'
 );
 
 notify pgrst, 'reload schema';
