@@ -22,8 +22,11 @@ pub struct StandInConfig {
     #[serde(default)]
     pub es256_private_pem: Option<String>,
     pub storage_dir: PathBuf,
-    #[serde(default = "default_buckets")]
-    pub buckets: Vec<String>,
+    /// The project's database, as `authenticator`: its buckets and policies are storage's.
+    pub database_url: String,
+    /// The project's limit for one file, whatever its bucket says.
+    #[serde(default = "default_storage_bytes_max")]
+    pub storage_bytes_max: u64,
     /// Accepted keys by provider; a provider without an entry takes the stack's usual local key.
     #[serde(default)]
     pub provider_keys: BTreeMap<String, Vec<String>>,
@@ -51,8 +54,9 @@ impl StandInConfig {
     }
 }
 
-fn default_buckets() -> Vec<String> {
-    vec!["uploads".to_owned(), "results".to_owned()]
+/// What docs/deploying.md asks for.
+fn default_storage_bytes_max() -> u64 {
+    512 * 1024 * 1024
 }
 
 fn default_token_lifetime_s() -> u64 {

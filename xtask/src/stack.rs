@@ -306,13 +306,7 @@ async fn listens(port: u16) -> bool {
 async fn start_rest(options: &StackOptions, keys: &LocalKeys) -> Result<Process> {
     let base = options.port_base;
     let env = [
-        (
-            "PGRST_DB_URI",
-            format!(
-                "postgres://authenticator:authenticator@127.0.0.1:{}/postgres",
-                base + PORT_POSTGRES
-            ),
-        ),
+        ("PGRST_DB_URI", authenticator_url(base)),
         ("PGRST_DB_SCHEMAS", "public,unstuck".into()),
         ("PGRST_DB_ANON_ROLE", "anon".into()),
         ("PGRST_DB_POOL", "60".into()),
@@ -334,6 +328,11 @@ async fn start_rest(options: &StackOptions, keys: &LocalKeys) -> Result<Process>
     })?;
     process.wait_ready(Duration::from_secs(30), || listens(base + PORT_REST)).await?;
     Ok(process)
+}
+
+/// The database as PostgREST and storage know it.
+fn authenticator_url(base: u16) -> String {
+    format!("postgres://authenticator:authenticator@127.0.0.1:{}/postgres", base + PORT_POSTGRES)
 }
 
 /// The project's secret; with ES256 a key set that also holds the front door's public key.
@@ -362,6 +361,7 @@ async fn start_front(options: &StackOptions, keys: &LocalKeys) -> Result<Process
         "secret_key": keys.secret_key,
         "users": keys::users(),
         "storage_dir": storage,
+        "database_url": authenticator_url(base),
     });
     if options.signing == Signing::Es256 {
         config["es256_private_pem"] = keys.es256_private_pem.clone().into();

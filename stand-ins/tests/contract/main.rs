@@ -2,6 +2,7 @@
 //! promise.
 
 mod auth;
+mod database;
 mod finish;
 mod llm;
 mod proxy;

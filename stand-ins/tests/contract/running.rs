@@ -38,6 +38,7 @@ pub(crate) async fn start(extra: Value) -> Running {
             {"id": USER, "email": "user1@example.com", "password": "password-1234"},
             {"id": OTHER, "email": "user2@example.com", "password": "password-1234"},
         ],
+        "database_url": format!("postgres://127.0.0.1:{}/absent", base + 2),
         "storage_dir": format!("{}/{}-{base}", env!("CARGO_TARGET_TMPDIR"), std::process::id()),
     });
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());

@@ -1,5 +1,7 @@
-//! Storage: who may write where, signed uploads raw and by form, info, reading, being down.
+//! Storage: who may write where by the database's policies, signed uploads raw and by form, limits
+//! and types, info, reading, being down, and how errors are wrapped.
 
+use crate::database::ProjectDatabase;
 use crate::running::{OTHER, Running, USER, png, start};
 use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, Response};
@@ -9,6 +11,17 @@ fn at(running: &Running, path: &str) -> String {
     format!("{}/storage/v1/object/{path}", running.origin)
 }
 
+/// A stand-in beside a database whose buckets and policy our migration made.
+async fn start_with_database() -> (Running, ProjectDatabase) {
+    let database = ProjectDatabase::fresh().await;
+    (start(json!({"database_url": database.authenticator_url()})).await, database)
+}
+
+async fn sign(running: &Running, token: &str, name: &str) -> (u16, Value) {
+    let request = running.client.post(at(running, &format!("upload/sign/{name}")));
+    send(request.bearer_auth(token)).await
+}
+
 async fn send(request: RequestBuilder) -> (u16, Value) {
     let answer: Response = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap_or_default())
@@ -16,7 +29,7 @@ async fn send(request: RequestBuilder) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_signed_upload_is_bound_to_its_object_and_done_once() {
-    let running = start(json!({})).await;
+    let (running, _database) = start_with_database().await;
     let token = running.sign_in("user1@example.com").await;
     let name = format!("uploads/{USER}/my picture.png");
     let (status, signed) =
@@ -72,7 +85,7 @@ async fn a_signed_upload_is_bound_to_its_object_and_done_once() {
 
 #[tokio::test]
 async fn browsers_upload_by_form_of_any_size_up_to_the_limit() {
-    let running = start(json!({})).await;
+    let (running, _database) = start_with_database().await;
     let token = running.sign_in("user1@example.com").await;
     let upload = async |name: &str, bytes: Vec<u8>| {
         let (_, signed) = send(
@@ -93,12 +106,13 @@ async fn browsers_upload_by_form_of_any_size_up_to_the_limit() {
     );
     let (status, refused) =
         upload(&format!("uploads/{USER}/large.png"), vec![1; 50 * 1024 * 1024 + 1]).await;
-    assert_eq!((status, &refused["statusCode"]), (413, &json!("413")));
+    assert_eq!((status, &refused["statusCode"]), (400, &json!("413")));
+    assert_eq!(refused["error"], "Payload too large");
 }
 
 #[tokio::test]
-async fn a_user_writes_only_by_signing_in_their_own_folder() {
-    let running = start(json!({})).await;
+async fn a_user_writes_in_their_own_folder_only() {
+    let (running, _database) = start_with_database().await;
     let token = running.sign_in("user1@example.com").await;
     for name in [
         format!("uploads/{OTHER}/a.png"),
@@ -111,12 +125,17 @@ async fn a_user_writes_only_by_signing_in_their_own_folder() {
         .await;
         assert_eq!((status, &refused["statusCode"]), (400, &json!("403")), "{name}");
     }
-    let direct = running
-        .client
-        .post(at(&running, &format!("uploads/{USER}/a.png")))
-        .bearer_auth(&token)
-        .body("x");
-    assert_eq!(send(direct).await.1["statusCode"], "403");
+    let direct = async |name: &str| {
+        let request = running.client.post(at(&running, name)).bearer_auth(&token);
+        send(request.header("content-type", "image/png").body("x")).await
+    };
+    assert_eq!(direct(&format!("uploads/{OTHER}/a.png")).await.1["statusCode"], "403");
+    assert_eq!(direct(&format!("results/{USER}/a.png")).await.1["statusCode"], "403");
+    assert_eq!(direct(&format!("uploads/{USER}/direct.png")).await.0, 200);
+    // To replace a file one also needs a policy for updates.
+    let replace = running.client.put(at(&running, &format!("uploads/{USER}/direct.png")));
+    let replace = replace.bearer_auth(&token).header("content-type", "image/png").body("y");
+    assert_eq!(send(replace).await.1["statusCode"], "403");
     let sign = at(&running, &format!("upload/sign/uploads/{USER}/a.png"));
     assert_eq!(send(running.client.post(&sign)).await.1["statusCode"], "400");
     assert_eq!(
@@ -140,10 +159,15 @@ async fn a_user_writes_only_by_signing_in_their_own_folder() {
 
 #[tokio::test]
 async fn service_keys_write_replace_and_remove() {
-    let running = start(json!({})).await;
+    let (running, _database) = start_with_database().await;
     let name = format!("results/{USER}/job/0.png");
     let post = |body: &'static str| {
-        running.client.post(at(&running, &name)).header("apikey", "sb_secret_1").body(body)
+        running
+            .client
+            .post(at(&running, &name))
+            .header("apikey", "sb_secret_1")
+            .header("content-type", "image/png")
+            .body(body)
     };
     assert_eq!(send(post("one")).await.1["Key"], name);
     assert_eq!(send(post("two")).await.1["statusCode"], "409");
@@ -170,7 +194,7 @@ async fn service_keys_write_replace_and_remove() {
 
 #[tokio::test]
 async fn storage_can_be_down() {
-    let running = start(json!({})).await;
+    let (running, _database) = start_with_database().await;
     let switch =
         |body: Value| running.client.post(format!("{}/__storage", running.origin)).json(&body);
     assert_eq!(send(switch(json!({"down": true, "status": 544}))).await.0, 200);
@@ -178,4 +202,81 @@ async fn storage_can_be_down() {
     assert_eq!(send(info()).await.0, 544);
     send(switch(json!({"down": false}))).await;
     assert_eq!(send(info()).await.1["statusCode"], "404");
+}
+
+#[tokio::test]
+async fn only_500_544_and_429_are_sent_as_what_they_are() {
+    let (running, _database) = start_with_database().await;
+    for (status, http) in [(429, 429), (500, 500), (544, 544), (503, 400), (423, 400), (409, 400)] {
+        let switch = running.client.post(format!("{}/__storage", running.origin));
+        send(switch.json(&json!({"down": true, "status": status}))).await;
+        let (answered, body) =
+            send(running.client.get(at(&running, "info/public/uploads/a"))).await;
+        assert_eq!((answered, &body["statusCode"]), (http, &json!(status.to_string())));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_without_the_policy_is_refused() {
+    let (running, database) = start_with_database().await;
+    let token = running.sign_in("user1@example.com").await;
+    let name = format!("uploads/{USER}/a.png");
+    assert_eq!(sign(&running, &token, &name).await.0, 200);
+    database.exec("drop policy \"unstuck uploads insert\" on storage.objects").await;
+    let refused = json!({
+        "statusCode": "403",
+        "code": "AccessDenied",
+        "error": "Unauthorized",
+        "message": "new row violates row-level security policy",
+    });
+    assert_eq!(sign(&running, &token, &name).await, (400, refused.clone()));
+    let direct = running.client.post(at(&running, &name)).bearer_auth(&token);
+    let direct = direct.header("content-type", "image/png").body(png(2, 2));
+    assert_eq!(send(direct).await, (400, refused));
+    assert_eq!(database.count("storage.objects").await, 0, "the attempt is rolled back");
+}
+
+#[tokio::test]
+async fn an_upload_that_another_policy_allows_passes() {
+    let (running, database) = start_with_database().await;
+    let token = running.sign_in("user1@example.com").await;
+    let name = format!("results/{USER}/a.png");
+    assert_eq!(sign(&running, &token, &name).await.1["statusCode"], "403");
+    let policy = "create policy everywhere on storage.objects for insert to authenticated
+        with check (auth.jwt() ->> 'email' = 'user1@example.com')";
+    database.exec(policy).await;
+    assert_eq!(sign(&running, &token, &name).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_buckets_and_the_projects_limits_hold_for_every_upload() {
+    let database = ProjectDatabase::fresh().await;
+    let config = json!({
+        "database_url": database.authenticator_url(),
+        "storage_bytes_max": 10,
+    });
+    let running = start(config).await;
+    let put = async |name: &str, content_type: &'static str, bytes: usize| {
+        let request = running.client.post(at(&running, name)).header("apikey", "service-key");
+        let request = request.header("content-type", content_type).body(vec![1; bytes]);
+        let (status, answer) = send(request).await;
+        (status, answer["statusCode"].as_str().unwrap_or_default().to_owned())
+    };
+    let refused = |status: &str| (400, status.to_owned());
+    assert_eq!(put("results/a.json", "application/json; charset=utf-8", 10).await.0, 200);
+    assert_eq!(put("results/b.json", "application/json", 11).await, refused("413"));
+    assert_eq!(put("uploads/a.json", "application/json", 1).await, refused("415"));
+    database.exec("update storage.buckets set file_size_limit = 5 where id = 'uploads'").await;
+    assert_eq!(put("uploads/a.png", "image/png", 5).await.0, 200);
+    assert_eq!(put("uploads/b.png", "image/png", 6).await, refused("413"));
+    database.exec("update storage.buckets set public = false where id = 'uploads'").await;
+    let (status, hidden) = send(running.client.get(at(&running, "public/uploads/a.png"))).await;
+    assert_eq!((status, &hidden["error"]), (400, &json!("Bucket not found")));
+}
+
+#[tokio::test]
+async fn storage_without_its_database_is_a_timeout() {
+    let running = start(json!({})).await;
+    let (status, body) = send(running.client.get(at(&running, "info/public/uploads/a"))).await;
+    assert_eq!((status, &body["statusCode"]), (544, &json!("544")));
 }

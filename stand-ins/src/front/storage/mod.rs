@@ -1,7 +1,8 @@
-//! `/storage/v1`: signed uploads, object info, reading by URL. A user writes only through a signed
-//! upload into their own folder of `uploads`. Only a service key writes anything else or lists a
-//! folder.
+//! `/storage/v1`: signed uploads, object info, reading by URL. Whether a caller may write is what
+//! the policies of the project's database say; its buckets are the rows there. Only a service key
+//! passes without a policy, removes objects or lists a folder.
 
+mod database;
 mod disk;
 mod refusal;
 mod write;
@@ -9,7 +10,7 @@ mod write;
 use std::sync::{Mutex, PoisonError};
 
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -23,14 +24,15 @@ use super::caller::ProjectCaller;
 use super::token::Secret;
 use crate::clock;
 use crate::config::StandInConfig;
+use database::{Bucket, StorageDatabase};
 use disk::{Disk, ObjectPath, Stored};
 use refusal::StorageRefusal;
 
-pub(super) const USER_BUCKET: &str = "uploads";
-
 pub(super) struct Storage {
     disk: Disk,
-    buckets: Vec<String>,
+    database: StorageDatabase,
+    /// The project's limit, which no bucket exceeds.
+    bytes_max: u64,
     /// Storage signs upload tokens with a key of its own.
     secret: Secret,
     down: Mutex<Option<u16>>,
@@ -40,7 +42,9 @@ impl Storage {
     pub(super) fn new(config: &StandInConfig) -> anyhow::Result<Self> {
         let secret = Secret::new(format!("storage {}", config.jwt_secret).as_bytes());
         let disk = Disk::new(config.storage_dir.clone())?;
-        Ok(Self { disk, buckets: config.buckets.clone(), secret, down: Mutex::default() })
+        let database = StorageDatabase::new(&config.database_url);
+        let bytes_max = config.storage_bytes_max;
+        Ok(Self { disk, database, bytes_max, secret, down: Mutex::default() })
     }
 
     fn down(&self) -> Option<u16> {
@@ -48,19 +52,22 @@ impl Storage {
     }
 
     /// The object that a request reads; an impossible name is one that does not exist.
-    fn readable(&self, path: &str) -> Result<ObjectPath, StorageRefusal> {
+    async fn readable(&self, path: &str) -> Result<(ObjectPath, Bucket), StorageRefusal> {
         ObjectPath::of(path).ok_or_else(StorageRefusal::no_object)?;
-        self.object(path)
+        self.object(path).await
     }
 
-    /// `<bucket>/<path>` of a URL.
-    fn object(&self, path: &str) -> Result<ObjectPath, StorageRefusal> {
+    /// The object that anybody reads without a credential.
+    async fn public(&self, path: &str) -> Result<ObjectPath, StorageRefusal> {
+        let (object, bucket) = self.readable(path).await?;
+        bucket.is_public.then_some(object).ok_or_else(StorageRefusal::no_bucket)
+    }
+
+    /// `<bucket>/<path>` of a URL, and its bucket's row.
+    async fn object(&self, path: &str) -> Result<(ObjectPath, Bucket), StorageRefusal> {
         let object = ObjectPath::of(path).ok_or_else(|| StorageRefusal::invalid_key(path))?;
-        if self.buckets.contains(&object.bucket) {
-            Ok(object)
-        } else {
-            Err(StorageRefusal::no_bucket())
-        }
+        let bucket = self.database.bucket(&object.bucket).await?;
+        Ok((object, bucket))
     }
 }
 
@@ -87,8 +94,8 @@ pub(super) struct Misbehaviour {
     status: Option<u16>,
 }
 
-/// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, until
-/// `{"down":false}`.
+/// `POST /__storage {"down":true,"status":503}` makes every storage request answer that, in the way
+/// in which storage sends its errors, until `{"down":false}`.
 pub(super) async fn misbehave(
     State(front): State<SharedFront>,
     Json(wanted): Json<Misbehaviour>,
@@ -104,13 +111,7 @@ async fn while_up(State(front): State<SharedFront>, request: Request, next: Next
         Some(status) => {
             // A connection with an unread body is closed, and the caller's next request with it.
             let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
-            let body = json!({
-                "statusCode": status.to_string(),
-                "error": "Unavailable",
-                "message": "Storage is down",
-            });
-            (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Json(body))
-                .into_response()
+            StorageRefusal::down(status).into_response()
         }
     }
 }
@@ -120,7 +121,7 @@ async fn info(
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, StorageRefusal> {
-    let object = front.storage.readable(&path)?;
+    let (object, _) = front.storage.readable(&path).await?;
     may_read(&front, &headers, &object)?;
     shown(&front, &object).await
 }
@@ -129,7 +130,7 @@ async fn info_public(
     State(front): State<SharedFront>,
     Path(path): Path<String>,
 ) -> Result<Response, StorageRefusal> {
-    shown(&front, &front.storage.readable(&path)?).await
+    shown(&front, &front.storage.public(&path).await?).await
 }
 
 async fn read(
@@ -138,7 +139,7 @@ async fn read(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, StorageRefusal> {
-    let object = front.storage.readable(&path)?;
+    let (object, _) = front.storage.readable(&path).await?;
     may_read(&front, &headers, &object)?;
     content(&front, &object, &query).await
 }
@@ -148,7 +149,7 @@ async fn read_public(
     Path(path): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, StorageRefusal> {
-    content(&front, &front.storage.readable(&path)?, &query).await
+    content(&front, &front.storage.public(&path).await?, &query).await
 }
 
 /// A service key reads everything, a user their own folder. What may not be read is not there.
@@ -187,8 +188,8 @@ async fn list(
         _ => return Err(StorageRefusal::no_credential()),
     }
     // A name is needed only to ask for the folder it would lie in.
-    let object =
-        front.storage.readable(&format!("{bucket}/{}/any", listing.prefix.trim_matches('/')))?;
+    let folder = listing.prefix.trim_matches('/');
+    let (object, _) = front.storage.readable(&format!("{bucket}/{folder}/any")).await?;
     let mut names = front.storage.disk.names_beside(&object).await;
     names.retain(|name| name.starts_with(&listing.search));
     names.truncate(listing.limit.unwrap_or(100));

@@ -1,5 +1,6 @@
-//! Storage's error answers. Nearly all are HTTP 400; the body holds the status that is meant, as
-//! text, and the error's name in its old (`error`) and new (`code`) form.
+//! Storage's error answers. All but three statuses are sent as HTTP 400; the body holds the status
+//! that is meant, as text, and the error's name in its old (`error`) and new (`code`) form.
+//! Source: supabase/storage, src/internal/errors/storage-error.ts and src/http/error-handler.ts.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -8,7 +9,6 @@ use serde_json::json;
 
 #[derive(Debug)]
 pub(super) struct StorageRefusal {
-    http: StatusCode,
     status: u16,
     code: &'static str,
     error: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct StorageRefusal {
 
 impl StorageRefusal {
     fn new(status: u16, code: &'static str, error: &'static str, message: &str) -> Self {
-        Self { http: StatusCode::BAD_REQUEST, status, code, error, message: message.to_owned() }
+        Self { status, code, error, message: message.to_owned() }
     }
 
     pub(super) fn no_object() -> Self {
@@ -67,31 +67,46 @@ impl StorageRefusal {
     }
 
     pub(super) fn too_large() -> Self {
-        let refusal = Self::new(
+        Self::new(
             413,
             "EntityTooLarge",
             "Payload too large",
             "The object exceeded the maximum allowed size",
-        );
-        Self { http: StatusCode::PAYLOAD_TOO_LARGE, ..refusal }
+        )
+    }
+
+    pub(super) fn mime_type(mime_type: &str) -> Self {
+        let message = format!("mime type {mime_type} is not supported");
+        Self::new(415, "InvalidMimeType", "invalid_mime_type", &message)
+    }
+
+    pub(super) fn no_database() -> Self {
+        let message = "The connection to the database timed out";
+        Self::new(544, "DatabaseTimeout", "DatabaseTimeout", message)
+    }
+
+    /// The answer of a scripted outage.
+    pub(super) fn down(status: u16) -> Self {
+        Self::new(status, "Unavailable", "Unavailable", "Storage is down")
     }
 
     pub(super) fn internal(message: &str) -> Self {
-        Self {
-            http: StatusCode::INTERNAL_SERVER_ERROR,
-            ..Self::new(500, "InternalError", "internal", message)
-        }
+        Self::new(500, "InternalError", "internal", message)
     }
 }
 
 impl IntoResponse for StorageRefusal {
     fn into_response(self) -> Response {
+        let http = match self.status {
+            429 | 500 | 544 => StatusCode::from_u16(self.status).unwrap_or_default(),
+            _ => StatusCode::BAD_REQUEST,
+        };
         let body = json!({
             "statusCode": self.status.to_string(),
             "code": self.code,
             "error": self.error,
             "message": self.message,
         });
-        (self.http, Json(body)).into_response()
+        (http, Json(body)).into_response()
     }
 }

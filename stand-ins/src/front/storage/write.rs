@@ -1,5 +1,5 @@
-//! Everything that writes to storage: signs an upload, takes it, replaces and removes objects. It
-//! decides who may do so, as the project's row security would.
+//! Everything that writes to storage: signs an upload, takes it, replaces and removes objects. The
+//! database decides who may do so.
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::disk::{Description, ObjectPath, WriteError};
-use super::{Storage, StorageRefusal, USER_BUCKET};
+use super::{Bucket, Storage, StorageRefusal};
 use crate::clock;
 use crate::front::SharedFront;
 use crate::front::caller::{ProjectCaller, text};
@@ -30,15 +30,9 @@ pub(super) async fn sign(
     headers: HeaderMap,
 ) -> Result<Response, StorageRefusal> {
     let storage = &front.storage;
-    let object = storage.object(&path)?;
-    let owner = match ProjectCaller::of(&headers, &front.keys, &front.signer) {
-        ProjectCaller::Service => None,
-        ProjectCaller::User { id, .. } if object.bucket == USER_BUCKET && object.folder() == id => {
-            Some(id)
-        }
-        other => return Err(refusal(&other)),
-    };
+    let (object, _) = storage.object(&path).await?;
     let upsert = wants_upsert(&headers);
+    let owner = may_write(&front, &headers, &object, upsert).await?;
     if !upsert && storage.disk.meta(&object).await.is_some() {
         return Err(StorageRefusal::duplicate());
     }
@@ -62,7 +56,7 @@ pub(super) async fn upload_signed(
     Query(query): Query<HashMap<String, String>>,
     request: Request,
 ) -> Result<Response, StorageRefusal> {
-    let object = front.storage.object(&path)?;
+    let (object, bucket) = front.storage.object(&path).await?;
     let claims = query
         .get("token")
         .and_then(|token| front.storage.secret.claims(token))
@@ -71,7 +65,7 @@ pub(super) async fn upload_signed(
         return Err(StorageRefusal::bad_upload_token());
     }
     let upsert = claims.get("upsert").and_then(Value::as_bool).unwrap_or_default();
-    store(&front.storage, &object, upsert, request).await?;
+    store(&front.storage, &object, &bucket, upsert, request).await?;
     Ok(Json(json!({"Key": object.to_string()})).into_response())
 }
 
@@ -102,7 +96,7 @@ pub(super) async fn remove(
 ) -> Result<Response, StorageRefusal> {
     service_only(&front, &headers)?;
     if path.contains('/') {
-        let object = front.storage.object(&path)?;
+        let (object, _) = front.storage.object(&path).await?;
         let removed = front.storage.disk.remove(&object).await;
         return if removed {
             Ok(Json(json!({"message": "Successfully deleted"})).into_response())
@@ -117,7 +111,7 @@ pub(super) async fn remove(
         .ok_or_else(|| StorageRefusal::bad_request("prefixes missing"))?;
     let mut removed = Vec::new();
     for name in names.iter().filter_map(Value::as_str) {
-        let object = front.storage.object(&format!("{path}/{name}"))?;
+        let (object, _) = front.storage.object(&format!("{path}/{name}")).await?;
         if front.storage.disk.remove(&object).await {
             removed.push(json!({"name": name, "bucket_id": path}));
         }
@@ -131,26 +125,36 @@ async fn write(
     upsert: bool,
     request: Request,
 ) -> Result<Response, StorageRefusal> {
-    let object = front.storage.object(path)?;
-    service_only(front, request.headers())?;
-    let id = store(&front.storage, &object, upsert, request).await?;
+    let (object, bucket) = front.storage.object(path).await?;
+    may_write(front, request.headers(), &object, upsert).await?;
+    let id = store(&front.storage, &object, &bucket, upsert, request).await?;
     Ok(Json(json!({"Key": object.to_string(), "Id": id})).into_response())
+}
+
+/// A service key writes everything, everybody else what a policy allows. Returns the caller's id.
+async fn may_write(
+    front: &SharedFront,
+    headers: &HeaderMap,
+    object: &ObjectPath,
+    upsert: bool,
+) -> Result<Option<String>, StorageRefusal> {
+    let (role, claims, owner) = match ProjectCaller::of(headers, &front.keys, &front.signer) {
+        ProjectCaller::Service => return Ok(None),
+        ProjectCaller::Anon => ("anon", json!({"role": "anon"}), None),
+        ProjectCaller::User { id, claims } => ("authenticated", Value::Object(claims), Some(id)),
+        ProjectCaller::Nobody => return Err(StorageRefusal::no_credential()),
+        ProjectCaller::Invalid => return Err(StorageRefusal::bad_token()),
+    };
+    front.storage.database.test_write(role, &claims, object, upsert).await?;
+    Ok(owner)
 }
 
 fn service_only(front: &SharedFront, headers: &HeaderMap) -> Result<(), StorageRefusal> {
     match ProjectCaller::of(headers, &front.keys, &front.signer) {
         ProjectCaller::Service => Ok(()),
-        other => Err(refusal(&other)),
-    }
-}
-
-fn refusal(caller: &ProjectCaller) -> StorageRefusal {
-    match caller {
-        ProjectCaller::Nobody => StorageRefusal::no_credential(),
-        ProjectCaller::Invalid => StorageRefusal::bad_token(),
-        ProjectCaller::Anon | ProjectCaller::Service | ProjectCaller::User { .. } => {
-            StorageRefusal::not_allowed()
-        }
+        ProjectCaller::Nobody => Err(StorageRefusal::no_credential()),
+        ProjectCaller::Invalid => Err(StorageRefusal::bad_token()),
+        ProjectCaller::Anon | ProjectCaller::User { .. } => Err(StorageRefusal::not_allowed()),
     }
 }
 
@@ -162,6 +166,7 @@ fn wants_upsert(headers: &HeaderMap) -> bool {
 async fn store(
     storage: &Storage,
     object: &ObjectPath,
+    bucket: &Bucket,
     upsert: bool,
     mut request: Request,
 ) -> Result<String, StorageRefusal> {
@@ -175,7 +180,7 @@ async fn store(
             cache_control: text(&headers, CACHE_CONTROL.as_str()).map(str::to_owned),
             user_metadata: metadata.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
         };
-        return put(storage, object, upsert, description, data(request.into_body())).await;
+        return put(storage, object, bucket, upsert, description, data(request.into_body())).await;
     }
     DefaultBodyLimit::disable().apply(&mut request);
     let mut fields = Multipart::from_request(request, &())
@@ -193,6 +198,7 @@ async fn store(
             return put(
                 storage,
                 object,
+                bucket,
                 upsert,
                 description,
                 field.map(|chunk| chunk.map_err(std::io::Error::other)),
@@ -218,21 +224,30 @@ fn data(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> {
 async fn put(
     storage: &Storage,
     object: &ObjectPath,
+    bucket: &Bucket,
     upsert: bool,
     description: Description,
     chunks: impl Stream<Item = std::io::Result<Bytes>>,
 ) -> Result<String, StorageRefusal> {
-    storage.disk.write(object, bytes_max(object), upsert, description, chunks).await.map_err(
-        |error| match error {
-            WriteError::Exists => StorageRefusal::duplicate(),
-            WriteError::TooLarge => StorageRefusal::too_large(),
-            WriteError::Io(error) => StorageRefusal::internal(&error.to_string()),
-        },
-    )
+    let content_type = description.content_type.as_deref().unwrap_or("application/octet-stream");
+    if !is_allowed_type(content_type, &bucket.mime_types) {
+        return Err(StorageRefusal::mime_type(content_type));
+    }
+    let bytes_max = bucket.bytes_max.unwrap_or(u64::MAX).min(storage.bytes_max);
+    let written = storage.disk.write(object, bytes_max, upsert, description, chunks).await;
+    written.map_err(|error| match error {
+        WriteError::Exists => StorageRefusal::duplicate(),
+        WriteError::TooLarge => StorageRefusal::too_large(),
+        WriteError::Io(error) => StorageRefusal::internal(&error.to_string()),
+    })
 }
 
-/// A bucket's own limit: users upload less than functions do.
-fn bytes_max(object: &ObjectPath) -> u64 {
-    let mib = if object.bucket == USER_BUCKET { 50 } else { 1024 };
-    mib * 1024 * 1024
+/// A bucket may name whole types, or `image/*`. Parameters of the type do not matter.
+fn is_allowed_type(content_type: &str, allowed: &[String]) -> bool {
+    let name = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    allowed.is_empty()
+        || allowed.iter().any(|each| match each.strip_suffix('*') {
+            Some(family) => name.starts_with(family),
+            None => name == *each,
+        })
 }

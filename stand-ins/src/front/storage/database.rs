@@ -1,0 +1,103 @@
+//! What the project's database says of storage: its buckets, and whether its policies let a caller
+//! write. It keeps no answer and stores no row.
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls, Transaction};
+
+use super::StorageRefusal;
+use super::disk::ObjectPath;
+
+/// A row of `storage.buckets`.
+pub(super) struct Bucket {
+    pub(super) is_public: bool,
+    pub(super) bytes_max: Option<u64>,
+    /// Empty allows every type.
+    pub(super) mime_types: Vec<String>,
+}
+
+/// One connection, opened at the first request and after it broke.
+pub(super) struct StorageDatabase {
+    url: String,
+    client: Mutex<Option<Client>>,
+}
+
+impl StorageDatabase {
+    /// `url` connects as `authenticator`, who may become each role of a project.
+    pub(super) fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), client: Mutex::default() }
+    }
+
+    /// Reads a bucket with the rights of the service, as storage itself does.
+    pub(super) async fn bucket(&self, name: &str) -> Result<Bucket, StorageRefusal> {
+        const SQL: &str = "select coalesce(public, false), file_size_limit,
+            coalesce(allowed_mime_types, '{}') from storage.buckets where id = $1";
+        let row = {
+            let mut client = self.client.lock().await;
+            let transaction = self.begin(&mut client).await?;
+            become_role(&transaction, "service_role", &Value::Null).await.map_err(failed)?;
+            transaction.query_opt(SQL, &[&name]).await.map_err(failed)?
+        };
+        let row = row.ok_or_else(StorageRefusal::no_bucket)?;
+        let bytes_max = row.get::<_, Option<i64>>(1).and_then(|limit| u64::try_from(limit).ok());
+        Ok(Bucket { is_public: row.get(0), bytes_max, mime_types: row.get(2) })
+    }
+
+    /// Tries to insert the object's row as the caller, and rolls it back: row level security
+    /// decides. Storage asks its database like this before it signs or takes an upload
+    /// (supabase/storage, src/storage/uploader.ts, `canUpload`).
+    pub(super) async fn test_write(
+        &self,
+        role: &str,
+        claims: &Value,
+        object: &ObjectPath,
+        upsert: bool,
+    ) -> Result<(), StorageRefusal> {
+        const INSERT: &str = "insert into storage.objects (bucket_id, name, owner_id, version)
+            values ($1, $2, $3, '1')";
+        const UPSERT: &str = "insert into storage.objects (bucket_id, name, owner_id, version)
+            values ($1, $2, $3, '1') on conflict (bucket_id, name)
+            do update set owner_id = excluded.owner_id, version = excluded.version";
+        let mut client = self.client.lock().await;
+        let transaction = self.begin(&mut client).await?;
+        become_role(&transaction, role, claims).await.map_err(failed)?;
+        let owner = claims.get("sub").and_then(Value::as_str);
+        let sql = if upsert { UPSERT } else { INSERT };
+        let written = transaction.execute(sql, &[&object.bucket, &object.path, &owner]).await;
+        transaction.rollback().await.map_err(failed)?;
+        written.map(drop).map_err(failed)
+    }
+
+    async fn begin<'a>(
+        &self,
+        client: &'a mut Option<Client>,
+    ) -> Result<Transaction<'a>, StorageRefusal> {
+        if client.as_ref().is_none_or(Client::is_closed) {
+            let (fresh, connection) =
+                tokio_postgres::connect(&self.url, NoTls).await.map_err(failed)?;
+            tokio::spawn(connection);
+            *client = Some(fresh);
+        }
+        let client = client.as_mut().ok_or_else(StorageRefusal::no_database)?;
+        client.transaction().await.map_err(failed)
+    }
+}
+
+async fn become_role(
+    transaction: &Transaction<'_>,
+    role: &str,
+    claims: &Value,
+) -> Result<(), tokio_postgres::Error> {
+    const SQL: &str =
+        "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)";
+    transaction.query_one(SQL, &[&role, &claims.to_string()]).await.map(drop)
+}
+
+fn failed(error: tokio_postgres::Error) -> StorageRefusal {
+    match error.code() {
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => StorageRefusal::not_allowed(),
+        Some(_) => StorageRefusal::internal(&error.to_string()),
+        None => StorageRefusal::no_database(),
+    }
+}
