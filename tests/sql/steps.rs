@@ -278,7 +278,8 @@ async fn step_done_v1_frees_the_slot_and_gives_the_copy_to_one_caller() {
     db.order(two, UPSCALER, 1).await;
     let attempt = db.run(PROVIDER, "t1").await;
     assert!(db.claim(PROVIDER, 1).await.is_empty());
-    assert_eq!(db.done(attempt, "t1").await, json!({ "outcome": "copy", "run": 1 }));
+    let expected = json!({ "outcome": "copy", "run": 1, "result": null });
+    assert_eq!(db.done(attempt, "t1").await, expected, "the request names no result");
     assert_eq!(db.done(attempt, "t1").await["outcome"], "stale", "somebody copies already");
     assert_eq!(db.claim(PROVIDER, 1).await.len(), 1, "the slot is free before the copy ends");
     assert_eq!(db.complete(attempt).await["outcome"], "completed");
@@ -314,7 +315,7 @@ async fn a_success_of_an_older_run_is_taken_and_the_newer_one_cancelled() {
     db.requeue(first, "transient", 0).await;
     let second = db.run(PROVIDER, "t2").await;
     let taken = db.done(first, "t1").await;
-    assert_eq!(taken, json!({ "outcome": "copy", "run": 3 }));
+    assert_eq!(taken, json!({ "outcome": "copy", "run": 3, "result": null }));
     assert_eq!(
         db.done(first, "t1").await["outcome"],
         "stale",

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Stand;
 use super::provider::{Arrival, ProviderAnswer};
@@ -79,7 +79,7 @@ fn scripted(behaviour: &Behaviour) -> Option<ProviderAnswer> {
         None => {
             let reason =
                 StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-            ProviderAnswer::text(status, reason.unwrap_or("scripted").to_owned())
+            ProviderAnswer::json(status, &json!({"message": reason.unwrap_or("scripted")}))
         }
         Some(Value::String(text)) => ProviderAnswer::text(status, text.clone()),
         Some(body) => ProviderAnswer::json(status, body),
