@@ -285,7 +285,7 @@ fn an_answer_that_is_of_no_use_is_a_failed_attempt() {
                 "no index.html",
             ),
             (json!({ "text": file("../../etc/passwd") }), "path that is not allowed"),
-            (json!({ "text": file("/etc/passwd") }), "path that is not allowed"),
+            (json!({ "text": file("/../etc/passwd") }), "path that is not allowed"),
             (json!({ "text": file("a\\..\\b") }), "path that is not allowed"),
             (json!({ "text": file("a\u{0}b") }), "path that is not allowed"),
             (json!({ "text": file("./index.html") }), "same path"),
