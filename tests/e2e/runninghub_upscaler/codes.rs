@@ -49,10 +49,10 @@ const CODES: &[(i64, Class, &str)] = &[
     (500, SOON, "the provider had a passing fault"),
     (801, Ours, UNAVAILABLE),
     (802, Ours, UNAVAILABLE),
-    (803, Rejected, PARAMETERS),
+    (803, Ours, UNAVAILABLE),
     (804, Working, ""),
     (805, Rejected, "the provider could not finish the task"),
-    (806, Rejected, UNAVAILABLE),
+    (806, Ours, UNAVAILABLE),
     (807, Ours, NO_TASK),
     (808, SOON, "the provider could not use the input file"),
     (809, Rejected, "the input file is too large for the provider"),
@@ -71,14 +71,14 @@ const CODES: &[(i64, Class, &str)] = &[
     (1006, SOON, "the provider ran out of time"),
     (1007, Rejected, PARAMETERS),
     (1008, Rejected, "the input file is too large for the provider"),
-    (1009, Rejected, UNAVAILABLE),
+    (1009, Ours, UNAVAILABLE),
     (1010, SOON, "the provider had a passing fault"),
     (1011, SOON, "the provider had a passing fault"),
     (1012, SOON, "the provider had a passing fault"),
     (1013, Passing(5, 5), "the provider could not use the input file"),
-    (1014, Rejected, UNAVAILABLE),
+    (1014, Ours, UNAVAILABLE),
     (1015, SOON, "the provider could not generate a result"),
-    (1101, Rejected, PARAMETERS),
+    (1101, Ours, UNAVAILABLE),
     (1501, Refused, "the content was refused by the provider's moderation"),
     (1504, SOON, "the provider ran out of time"),
     (1505, Refused, "the provider does not accept pictures of real people"),
@@ -180,8 +180,12 @@ fn every_code_as_the_answer_to_a_submit() {
 fn every_code_as_the_end_of_a_task() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        let orders = orders(world, |code| json!({ "code": code, "fail": "it broke" })).await;
+        let rule = |code| json!({ "code": code, "fail": "it broke", "work": "until_finished" });
+        let orders = orders(world, rule).await;
         join_all(orders.iter().map(|order| order.run(world).ok())).await;
+        // Nothing is submitted a second time while this test looks.
+        world.set_provider("runninghub", "enabled = false").await;
+        join_all(orders.iter().map(|order| world.finish(order.job))).await;
         for ((code, class, words), order) in CODES.iter().zip(&orders) {
             match class {
                 _ if [423, 807, 1004].contains(code) => {

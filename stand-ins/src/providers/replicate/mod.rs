@@ -161,7 +161,7 @@ impl Replicate {
             .iter()
             .skip(from)
             .take(PAGE)
-            .map(|prediction| prediction.listed(&self.0.files))
+            .map(|prediction| prediction.shown(&self.0.files))
             .collect();
         let link = |from: usize| {
             format!(

@@ -95,15 +95,6 @@ impl Prediction {
         Value::Object(shown)
     }
 
-    /// As the list shows it: without its webhook. Source: Replicate's OpenAPI, `predictions.list`.
-    pub(super) fn listed(&self, files: &ProviderFiles) -> Value {
-        let mut shown = self.shown(files);
-        if let Some(fields) = shown.as_object_mut() {
-            fields.retain(|name, _| !name.starts_with("webhook"));
-        }
-        shown
-    }
-
     /// A create that was held open for its result shows it before it says so.
     pub(super) fn in_block_mode(&self, files: &ProviderFiles) -> Option<Value> {
         let PredictionState::Succeeded { file } = &self.state else { return None };
