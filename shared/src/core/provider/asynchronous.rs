@@ -118,7 +118,8 @@ pub enum TaskAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTask {
     pub task_id: String,
-    /// Names our job, step and run. `None`: the list does not say, so the task must be queried.
+    /// Names our job, step and run; empty for a task without a webhook. `None`: the list does not
+    /// say, so the task must be queried.
     /// Replicate's documentation lists no such field.
     pub webhook_url: Option<String>,
 }

@@ -152,7 +152,9 @@ impl Asynchronous for ReplicateAccount<'_> {
             return Parsed::ok(None);
         };
         let task_of = |prediction: &Value| {
-            let webhook_url = prediction.get("webhook").and_then(Value::as_str).map(str::to_owned);
+            // Null: the task has no webhook, so it is not ours.
+            let named = |webhook: &Value| webhook.as_str().unwrap_or_default().to_owned();
+            let webhook_url = prediction.get("webhook").map(named);
             Some(ListedTask { task_id: id_of(prediction)?, webhook_url })
         };
         let tasks = results.iter().filter_map(task_of).collect();

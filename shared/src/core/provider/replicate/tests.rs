@@ -345,15 +345,15 @@ fn a_cancel_is_done_when_nothing_is_left_to_cancel() {
 #[test]
 fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
     let body = json!({"results": [
-        {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"}, {"id": "../x",
-            "webhook": WEBHOOK}, 7],
+        {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"},
+        {"id": "p0", "webhook": null}, {"id": "../x", "webhook": WEBHOOK}, 7],
         "next": "https://elsewhere.test/v1/predictions?cursor=a%2Bb%3D&x=1", "previous": null});
     let page = ACCOUNT.parse_list(&response(200, &[], &body.to_string())).value.unwrap();
     let task = |id: &str, url: Option<&str>| ListedTask {
         task_id: id.to_owned(),
         webhook_url: url.map(str::to_owned),
     };
-    assert_eq!(page.tasks, [task("p2", Some(WEBHOOK)), task("p1", None)]);
+    assert_eq!(page.tasks, [task("p2", Some(WEBHOOK)), task("p1", None), task("p0", Some(""))]);
     let queried = response(200, &[], &json!({"id": "p1", "webhook": WEBHOOK}).to_string());
     assert_eq!(ACCOUNT.parse_webhook_url(&queried).as_deref(), Some(WEBHOOK));
     assert_eq!(ACCOUNT.parse_webhook_url(&response(500, &[], "{}")), None);
