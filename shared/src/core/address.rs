@@ -8,6 +8,8 @@ use crate::core::id::UserId;
 use url::{Host, Url};
 
 const LENGTH_MAX: usize = 2_048;
+/// The problem of a URL whose host no setting names.
+pub const NOT_ALLOWED: &str = "is not on an allowed host";
 /// The storage bucket for users' inputs.
 const UPLOADS: &str = "uploads";
 
@@ -36,12 +38,12 @@ pub fn input(text: &str, caller: UserId, config: &Config) -> Result<InputUrl, &'
     let own = config.supabase_url.as_deref().and_then(|base| Url::parse(base).ok());
     let Some(own) = own.filter(|own| is_own(&url, own)) else {
         if !allowed(&url, &config.allowed_input_hosts) {
-            return Err("is not on an allowed host");
+            return Err(NOT_ALLOWED);
         }
         return Ok(InputUrl::Other { url: url.into() });
     };
     if (url.scheme(), url.port()) != (own.scheme(), own.port()) {
-        return Err("is not on an allowed host");
+        return Err(NOT_ALLOWED);
     }
     let object =
         own_object(&url, caller, &config.results_bucket).ok_or("is not one of your own uploads")?;
@@ -64,11 +66,7 @@ fn is_own(url: &Url, own: &Url) -> bool {
 /// error reads as a sentence after the name of the field.
 pub fn output(text: &str, config: &Config) -> Result<Url, &'static str> {
     let url = parse(text, &config.provider_output_hosts)?;
-    if allowed(&url, &config.provider_output_hosts) {
-        Ok(url)
-    } else {
-        Err("is not on an allowed host")
-    }
+    if allowed(&url, &config.provider_output_hosts) { Ok(url) } else { Err(NOT_ALLOWED) }
 }
 
 /// Accepts `https` on the default port, and loopback `http` if a setting names its host and port.

@@ -59,7 +59,8 @@ impl MediaType {
         })
     }
 
-    fn of_bytes(head: &[u8]) -> Option<&'static Self> {
+    /// Finds the type of a file that begins with these bytes.
+    pub fn of_bytes(head: &[u8]) -> Option<&'static Self> {
         Self::named(match head {
             [0x89, b'P', b'N', b'G', ..] => "png",
             [0xff, 0xd8, 0xff, ..] => "jpg",

@@ -38,11 +38,15 @@ pub async fn copy<T: Transport>(
     let no_result = || CopyError::Rejected("no file of the task is of the ordered kind".to_owned());
     let output = choice.of(outputs).ok_or_else(no_result)?;
     let hint = output.media_type();
-    // The host may be a new one of the provider's: the operator can add it before the deadline.
     let from = address::output(&output.url, cx.config).map_err(|problem| {
         let host = Url::parse(&output.url).ok();
         let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
-        CopyError::Misconfigured(format!("the result's address {problem}: {host}"))
+        let text = format!("the result's address {problem}: {host}");
+        // A host may be a new one of the provider's, which the operator can add before the deadline.
+        match problem {
+            address::NOT_ALLOWED => CopyError::Misconfigured(text),
+            _ => CopyError::Rejected(text),
+        }
     })?;
     let is_transient = |error: &CopyError| matches!(error, CopyError::Transient(_));
     let copy = async || {

@@ -21,7 +21,6 @@ use crate::flow::{Cx, finalise, lease, provider_cancel, store};
 use futures_util::future::{LocalBoxFuture, join};
 use serde_json::{Value, json};
 
-/// A task to settle.
 /// How often, and for how long after its success, a task is queried for files that it does not list
 /// yet. RunningHub's and Replicate's own clients wait up to a minute.
 const LATE_FILES_TRIES: u32 = 4;
@@ -29,6 +28,7 @@ const LATE_FILES_PAUSE_MS: u32 = 2_000;
 const LATE_FILES_S: i32 = 60;
 const NO_FILES: &str = "the task ended without a result";
 
+/// A task to settle.
 #[derive(Debug, Clone, Copy)]
 pub struct SubmittedTask<'a> {
     pub attempt: Attempt,
@@ -263,7 +263,11 @@ pub async fn copy<T: Transport>(
             })
         }
         Err(CopyError::Rejected(text)) => {
-            fail(cx, attempt, &Failure::new(FailureCode::DeliveryFailed, text)).await
+            let code = match outputs.is_empty() {
+                true => FailureCode::ProviderFailed,
+                false => FailureCode::DeliveryFailed,
+            };
+            fail(cx, attempt, &Failure::new(code, text)).await
         }
         // The lease expires and the next sweep copies again, until the job expires.
         Err(error @ (CopyError::Transient(_) | CopyError::Misconfigured(_))) => {

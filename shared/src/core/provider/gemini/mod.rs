@@ -9,6 +9,7 @@ use super::CallError;
 use crate::core::config::Config;
 use crate::core::error::ApiError;
 use crate::core::job::{Failure, FailureCode};
+use crate::core::media::{MediaKind, MediaType};
 use crate::core::transport::{FileInMemory, HttpRequest, HttpResult};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -140,12 +141,8 @@ fn image_of(candidate: &Value) -> Option<CardImage> {
 /// Decodes an image. Its first bytes decide the type, whatever type the answer names.
 fn decoded(data: &Value) -> Option<CardImage> {
     let bytes = STANDARD.decode(data.get("data")?.as_str()?).ok()?;
-    let (content_type, extension) = match bytes.as_slice() {
-        [0x89, b'P', b'N', b'G', ..] => ("image/png", "png"),
-        [0xff, 0xd8, 0xff, ..] => ("image/jpeg", "jpg"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => ("image/webp", "webp"),
-        _ => return None,
-    };
+    let found = MediaType::of_bytes(&bytes).filter(|found| found.kind == MediaKind::Image)?;
+    let (content_type, extension) = (found.content_type, found.extension);
     Some(CardImage { content_type, extension, bytes })
 }
 
