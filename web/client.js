@@ -120,6 +120,18 @@ const QUEUE = "runninghub-queue-manager";
 const ORDER_TRIES = 4;
 /** How often a job is queried whose order had no answer. */
 const LOST_LOOKS = 5;
+/** Types by ending. @type {Record<string, string>} */
+const TYPES = {
+  png: "image/png",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  webp: "image/webp",
+  gif: "image/gif",
+  avif: "image/avif",
+  mp4: "video/mp4",
+  webm: "video/webm",
+  mov: "video/quicktime",
+};
 const FINAL = ["done", "failed", "cancelled"];
 /** Codes of errors that a retry may get past. */
 const PASSING = ["network", "upstream_unavailable", "internal"];
@@ -224,7 +236,7 @@ class Connection {
     if (error) throw new JobError("upload_failed", error.message);
     signal.throwIfAborted();
     if (typeof XMLHttpRequest === "undefined") {
-      const options = { contentType: file.type };
+      const options = { contentType: contentType(file) };
       const sent = await this.bucket.uploadToSignedUrl(path, data.token, file, options);
       if (sent.error) throw new JobError("upload_failed", sent.error.message);
     } else {
@@ -591,7 +603,7 @@ function put(url, file, onProgress, signal, apikey) {
     };
     xhr.open("PUT", url);
     xhr.setRequestHeader("apikey", apikey);
-    xhr.setRequestHeader("content-type", file.type || "application/octet-stream");
+    xhr.setRequestHeader("content-type", contentType(file));
     xhr.upload.onprogress = ({ loaded }) => onProgress(Math.min(loaded, file.size));
     xhr.onload = () => (xhr.status < 300 ? resolve(undefined) : failed());
     xhr.onerror = failed;
@@ -606,6 +618,12 @@ function extension(file) {
   const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
   const text = named ?? `.${file.type.split("/")[1] ?? "bin"}`;
   return text.toLowerCase().replace(/[^.a-z0-9]/g, "");
+}
+
+/** The file's type, else the one of its ending: some systems know no type. @param {Blob} file */
+function contentType(file) {
+  const ending = extension(file).slice(1);
+  return file.type || TYPES[ending] || "application/octet-stream";
 }
 
 /** @param {number} ms */
