@@ -277,7 +277,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_reserve from public, anon, authenticated, service_role;
 
---: source platform/storage.sql f483ac9f6eb4
+--: source platform/storage.sql a54eae6f22bd
 -- Files: the two public buckets, and the one policy that lets users upload below their own id. A
 -- public bucket opens reading only, and results are written with the service key, so nothing more
 -- is granted. A bucket that exists keeps its settings. Where the role that migrates lacks a right,
@@ -289,7 +289,8 @@ declare
   v_uploads_limit bigint := 50 * 1024 * 1024;
   v_results_limit bigint := 512 * 1024 * 1024;
   v_types text[] := array[
-    'image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif',
+    -- `image/jpg` is no registered type, but what some phones send.
+    'image/png', 'image/jpeg', 'image/jpg', 'image/webp', 'image/gif', 'image/avif',
     'video/mp4', 'video/webm', 'video/quicktime'
   ];
   v_statement text;
@@ -358,7 +359,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   2,
   'results_and_storage',
-  '5ca03277d9d41dd5c1b8553f2a218707bd5bef004db9afa4b453459f8f38d1af'
+  'ce4c20df68741b9a69c3040e35eb62193b295086466c7521b9f338194b7aa5b7'
 );
 
 notify pgrst, 'reload schema';

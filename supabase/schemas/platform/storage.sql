@@ -9,7 +9,8 @@ declare
   v_uploads_limit bigint := 50 * 1024 * 1024;
   v_results_limit bigint := 512 * 1024 * 1024;
   v_types text[] := array[
-    'image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif',
+    -- `image/jpg` is no registered type, but what some phones send.
+    'image/png', 'image/jpeg', 'image/jpg', 'image/webp', 'image/gif', 'image/avif',
     'video/mp4', 'video/webm', 'video/quicktime'
   ];
   v_statement text;
