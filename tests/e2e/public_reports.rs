@@ -142,6 +142,21 @@ fn c38_a_success_that_lists_its_files_later_is_delivered() {
 }
 
 #[test]
+fn c38_a_success_that_never_lists_a_file_is_refunded_after_a_minute() {
+    e2e::run(async |world| {
+        let (order, reconciled) = queried(world, &UPSCALER, &[Value::Null]).await;
+        assert_has!(reconciled, { "resolved": false, "status": "running" });
+        assert_eq!(world.balance(&order.user).await, order::CREDITS - order::PRICE);
+        let aged = "provider_done_at = provider_done_at - interval '2 minutes'";
+        let sql = format!("update unstuck.job_steps set {aged} where job_id = '{}'", order.job);
+        world.db().exec(&sql).await;
+        order::lease_is_over(world, order.job).await;
+        world.sweep().await;
+        order.assert_returned(world, "failed", "PROVIDER_FAILED").await;
+    });
+}
+
+#[test]
 fn c18_half_a_character_in_an_answer_loses_no_answer() {
     e2e::run(async |world| {
         let cut = json!(
