@@ -239,7 +239,7 @@ fn an_admin_is_told_what_could_not_be_read() {
         world.until_status(job, "completed").await;
         let seen = world.browser("unread.mjs", &json!({ "job": job }));
         let why = "This could not be read: canceling statement due to statement timeout";
-        for place in ["toast", "offences", "drawer", "role"] {
+        for place in ["toast", "violations", "drawer", "role"] {
             let text = seen[place].as_str().unwrap_or_default();
             assert!(text.contains(why), "{place}: {text:?}");
         }

@@ -144,8 +144,10 @@ fn health_shows_what_a_sweep_found() {
         let (status, _) = health(world).await;
         assert_eq!(status, 200, "it never scans");
         world.sweep().await;
-        until_health(world, "one offence", |status, body| status == 503 && body["violations"] == 1)
-            .await;
+        until_health(world, "one violation", |status, body| {
+            status == 503 && body["violations"] == 1
+        })
+        .await;
     });
 }
 
@@ -614,12 +616,16 @@ fn the_contract_is_served_valid_and_names_every_function() {
         // Ours alone: an answer that only looks like the right one is told apart.
         let stuck = json!({ "success": true, "jobId": Uuid::new_v4(), "status": "stuck",
             "creditsCharged": 60, "balance": 1 });
-        assert!(e2e::openapi::offence("POST", "runninghub-upscaler/run", 200, &stuck).is_some());
         assert!(
-            e2e::openapi::offence("POST", "runninghub-upscaler/run", 201, &json!({})).is_some()
+            e2e::openapi::contract_breach("POST", "runninghub-upscaler/run", 200, &stuck).is_some()
         );
         assert!(
-            e2e::openapi::offence("POST", "runninghub-upscaler/walk", 200, &json!({})).is_some()
+            e2e::openapi::contract_breach("POST", "runninghub-upscaler/run", 201, &json!({}))
+                .is_some()
+        );
+        assert!(
+            e2e::openapi::contract_breach("POST", "runninghub-upscaler/walk", 200, &json!({}))
+                .is_some()
         );
     });
 }

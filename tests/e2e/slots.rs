@@ -82,7 +82,7 @@ fn a_limit_lowered_while_full_cuts_nothing_off_and_holds_from_then_on() {
         set_limit(world, 1).await;
         world.sweep().await;
         assert_eq!(count(world, &waiting).await, (3, 1), "what runs goes on");
-        assert_eq!(world.violations().await, Vec::<Value>::new(), "and is no offence");
+        assert_eq!(world.violations().await, Vec::<Value>::new(), "the audit finds no violation");
         for (over, left) in running.iter().zip([2, 1]) {
             end(world, over).await;
             world.sweep().await;

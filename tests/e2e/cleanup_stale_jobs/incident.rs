@@ -96,6 +96,6 @@ fn a_row_whose_money_is_wrong_is_quarantined_and_stops_nothing() {
             let health = world.get("health").send().await;
             (health.status == 503 && health.json["violations"] != 0).then_some(())
         };
-        world.until("health tells the offence", look).await;
+        world.until("health counts the violation", look).await;
     });
 }

@@ -161,8 +161,9 @@ impl FunctionAnswer {
         }
         // The function that panics exists for tests alone.
         if self.method != "HEAD" && !(self.target.starts_with("panicking") && self.status == 200) {
-            let offence = openapi::offence(&self.method, &self.target, self.status, &self.json);
-            assert!(offence.is_none(), "{} {seen}", offence.unwrap_or_default());
+            let breach =
+                openapi::contract_breach(&self.method, &self.target, self.status, &self.json);
+            assert!(breach.is_none(), "{} {seen}", breach.unwrap_or_default());
         }
     }
 

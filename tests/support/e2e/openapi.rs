@@ -25,10 +25,10 @@ pub fn paths() -> impl Iterator<Item = (&'static str, &'static Value)> {
 }
 
 /// What is wrong with an answer, in the contract's eyes.
-pub fn offence(method: &str, target: &str, status: u16, body: &Value) -> Option<String> {
+pub fn contract_breach(method: &str, target: &str, status: u16, body: &Value) -> Option<String> {
     let schema = match schema(method, target, status) {
         Ok(schema) => schema,
-        Err(offence) => return Some(offence),
+        Err(breach) => return Some(breach),
     };
     let validator = validator(&schema);
     let errors: Vec<String> = validator
