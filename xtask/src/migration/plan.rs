@@ -129,6 +129,13 @@ impl<'a> MigrationPlan<'a> {
         self.before(source).is_some_and(|known| known.hash != source.hash())
     }
 
+    /// Whether the source as it is now brings the database to it.
+    fn may_rerun(&self, source: &Source) -> bool {
+        let adds_rows = |known: &Known| only_adds_rows(&known.source.text, &source.text);
+        is_replaceable(source.kind)
+            || source.kind == Kind::Rows && self.before(source).is_some_and(adds_rows)
+    }
+
     fn dropped_by_hand(&self) -> BTreeSet<String> {
         let statements = text::statements(self.by_hand.unwrap_or_default());
         let drops = statements.into_iter().filter(|statement| {
@@ -214,7 +221,7 @@ impl<'a> MigrationPlan<'a> {
                     && self.before(source).is_some()
                     && self.hangs(&text::mentions(&source.text))
             };
-            !is_replaceable(source.kind) && (self.is_changed(source) || hangs())
+            !self.may_rerun(source) && (self.is_changed(source) || hangs())
         });
         changed.map(|source| source.path.clone()).chain(removed).collect()
     }
@@ -237,7 +244,7 @@ impl<'a> MigrationPlan<'a> {
                 Some(_) if self.again.contains(&source.path) => {
                     parts.push(Part::Whole(source.clone()));
                 }
-                Some(_) if self.is_changed(source) && is_replaceable(source.kind) => {
+                Some(_) if self.is_changed(source) && self.may_rerun(source) => {
                     parts.push(Part::Whole(source.clone()));
                 }
                 // Dropped by hand, or because its header changed.
@@ -294,6 +301,18 @@ impl<'a> MigrationPlan<'a> {
 /// Whether an object may be dropped and recreated without loss.
 fn is_replaceable(kind: Kind) -> bool {
     matches!(kind, Kind::Function | Kind::View | Kind::Policy)
+}
+
+/// Whether rows are inserted as before and more of them, and those that are there already stay.
+fn only_adds_rows(before: &str, now: &str) -> bool {
+    // A row that was the last one is followed by a comma now.
+    let lines = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
+    };
+    let (before, now) = (lines(before), lines(now));
+    let mut left = now.iter();
+    before.last().is_some_and(|last| last.ends_with("on conflict do nothing;"))
+        && before.iter().all(|line| left.any(|later| later == line))
 }
 
 /// The view in `public` that a front makes.

@@ -198,6 +198,28 @@ fn a_changed_table_needs_a_hand() {
 }
 
 #[test]
+fn added_rows_are_inserted_and_changed_ones_need_a_hand() {
+    let rows =
+        |rows: &str| format!("insert into unstuck.tools values\n{rows}\non conflict do nothing;");
+    let before = rows("  ('a', 1),\n  ('b', 2)");
+    let first = Name::new(1, "unstuck").unwrap();
+    let with = |text: &str| {
+        let files: Vec<(&str, &str)> =
+            ALL.iter().map(|file| if *file == ROWS { (ROWS.0, text) } else { *file }).collect();
+        sources(&files)
+    };
+    let made = plan::migration(&first, &[], &with(&before), None).unwrap();
+    let second = Name::new(2, "more").unwrap();
+    let changed =
+        |text: &str| plan::migration(&second, &[(first.clone(), made.clone())], &with(text), None);
+    let added = changed(&rows("  ('a', 1),\n  ('b', 2),\n  ('c', 3)")).unwrap();
+    assert_eq!(outline(&added), ["--: source a/rows.sql"]);
+    for other in ["  ('a', 1)", "  ('a', 1),\n  ('b', 3)", "  ('b', 2),\n  ('a', 1)"] {
+        assert!(refusal(changed(&rows(other))).contains("a/rows.sql"), "{other}");
+    }
+}
+
+#[test]
 fn what_is_dropped_by_hand_is_made_anew() {
     let by_hand = "drop view unstuck.all;\nalter table unstuck.jobs alter column tool type bytea;";
     let changed = TABLE.1.replace("tool text", "tool bytea");
