@@ -120,7 +120,7 @@ const QUEUE = "runninghub-queue-manager";
 const ORDER_TRIES = 4;
 /** How often a job is queried whose order had no answer. */
 const LOST_LOOKS = 5;
-/** Types by ending. @type {Record<string, string>} */
+/** Types by ending, for files of which the system knows no type. @type {Record<string, string>} */
 const TYPES = {
   png: "image/png",
   jpg: "image/jpeg",
@@ -235,12 +235,13 @@ class Connection {
     const { data, error } = await this.bucket.createSignedUploadUrl(path);
     if (error) throw new JobError("upload_failed", error.message);
     signal.throwIfAborted();
+    const typed = file.type ? file : file.slice(0, file.size, TYPES[extension(file).slice(1)]);
     if (typeof XMLHttpRequest === "undefined") {
-      const options = { contentType: contentType(file) };
-      const sent = await this.bucket.uploadToSignedUrl(path, data.token, file, options);
+      const options = { contentType: typed.type };
+      const sent = await this.bucket.uploadToSignedUrl(path, data.token, typed, options);
       if (sent.error) throw new JobError("upload_failed", sent.error.message);
     } else {
-      await put(data.signedUrl, file, onProgress, signal, this.project.supabaseKey);
+      await put(data.signedUrl, typed, onProgress, signal, this.project.supabaseKey);
     }
     onProgress(file.size);
     return this.bucket.getPublicUrl(path).data.publicUrl;
@@ -603,7 +604,7 @@ function put(url, file, onProgress, signal, apikey) {
     };
     xhr.open("PUT", url);
     xhr.setRequestHeader("apikey", apikey);
-    xhr.setRequestHeader("content-type", contentType(file));
+    xhr.setRequestHeader("content-type", file.type || "application/octet-stream");
     xhr.upload.onprogress = ({ loaded }) => onProgress(Math.min(loaded, file.size));
     xhr.onload = () => (xhr.status < 300 ? resolve(undefined) : failed());
     xhr.onerror = failed;
@@ -618,12 +619,6 @@ function extension(file) {
   const named = file.name?.match(/\.[a-z0-9]{1,5}$/i)?.[0];
   const text = named ?? `.${file.type.split("/")[1] ?? "bin"}`;
   return text.toLowerCase().replace(/[^.a-z0-9]/g, "");
-}
-
-/** The file's type, else the one of its ending: some systems know no type. @param {Blob} file */
-function contentType(file) {
-  const ending = extension(file).slice(1);
-  return file.type || TYPES[ending] || "application/octet-stream";
 }
 
 /** @param {number} ms */

@@ -42,7 +42,7 @@ pub async fn copy<T: Transport>(
         let host = Url::parse(&output.url).ok();
         let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
         let text = format!("the result's address {problem}: {host}");
-        // A host may be a new one of the provider's, which the operator can add before the deadline.
+        // The host may be new at the provider: the operator can add it before the deadline.
         match problem {
             address::NOT_ALLOWED => CopyError::Misconfigured(text),
             _ => CopyError::Rejected(text),
