@@ -79,7 +79,7 @@ await save(desk, "studio");
 
 // Three others keep the provider busy, and one waits, so that there is something to watch.
 await script({ reset: true });
-await script({ runninghub: { hang: true } });
+await script({ runninghub: { all: true, hang: true } });
 for (const email of [
   "user2@example.com",
   "user3@example.com",

@@ -39,7 +39,7 @@ await given.cancel();
 const cancelled = await ended(given);
 
 await script({ reset: true });
-await script({ runninghub: { hang: true } });
+await script({ runninghub: { all: true, hang: true } });
 const hanging = jobs.run("runninghub-upscaler", { file: file() });
 await new Promise((resolve) =>
   hanging.subscribe(({ state }) => state !== "uploading" && resolve()),

@@ -55,7 +55,7 @@ fn a_stuck_website_starts_over_with_fresh_counters() {
 #[test]
 fn one_that_is_well_is_left_alone() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "hang": true } })).await;
+        world.script(json!({ "llm": { "all": true, "hang": true } })).await;
         let website = Website::order(world, "well").await;
         website.until_running(world, 1).await;
         let admin = world.admin(1).await;
@@ -126,7 +126,7 @@ fn a_double_click_makes_one() {
         world.script(json!({ "llm": { "times": 1, "status": 401 } })).await;
         let website = Website::order(world, "double click").await;
         website.assert_returned(world, "PROVIDER_REJECTED").await;
-        world.script(json!({ "llm": { "hang": true } })).await;
+        world.script(json!({ "llm": { "all": true, "hang": true } })).await;
         let (one, two) =
             tokio::join!(retried(world, TABLE, website.id), retried(world, TABLE, website.id));
         assert_eq!(one["jobId"], two["jobId"], "{one} {two}");

@@ -389,7 +389,7 @@ async fn check_all(world: &World, rows: &[AccessCase], all: &[Presented]) {
 
 /// A job that runs and does not end.
 async fn running_job(world: &World, user: &TestUser) -> Uuid {
-    world.script(json!({ "runninghub": { "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
     let (job, _) = world.order(user).await;
     world.until_status(job, "running").await;
     job

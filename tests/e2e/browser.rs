@@ -19,7 +19,7 @@ fn id(seen: &Value) -> Uuid {
 /// until the scenario finishes it.
 async fn somebody_is_before_us(world: &World) -> Uuid {
     let held = json!({ "match": "before-us", "hang": true });
-    world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
+    world.script(json!({ "runninghub": [held, { "all": true, "work": "until_finished" }] })).await;
     world.set_provider("runninghub", "max_concurrent = 1").await;
     let other = world.user(2).await;
     world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "before-us" })).await.0
@@ -132,7 +132,7 @@ fn a_tab_closed_while_waiting_gives_the_place_and_the_credits_back() {
 #[test]
 fn a_tab_closed_while_running_loses_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let seen = world.browser("leave.mjs", &json!({ "state": "running" }));
         world.finish(id(&seen)).await;
         let job = world.until_status(id(&seen), "completed").await;
@@ -144,7 +144,7 @@ fn a_tab_closed_while_running_loses_nothing() {
 #[test]
 fn a_reload_finds_the_running_job() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let seen = world.browser("reload.mjs", &json!({}));
         assert_has!(seen, { "found": seen["id"], "done": seen["id"] });
         assert_eq!(world.count("jobs").await, 1);
@@ -159,7 +159,7 @@ fn a_person_is_told_in_words_what_became_of_the_job_and_the_credits() {
             let text = seen["text"].as_str().unwrap_or_default();
             assert!(texts.iter().all(|part| text.contains(part)), "{texts:?} in {text:?}");
         };
-        world.script(json!({ "runninghub": { "fail": "out of paint" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "fail": "out of paint" } })).await;
         let seen = world.browser("refused.mjs", &json!({ "state": "failed" }));
         told(&seen, &["The provider could not finish it.", "60 credits returned"]);
 
@@ -195,7 +195,7 @@ fn an_admin_cancels_a_running_job_by_clicking() {
         let user = world.user(1).await;
         let (finished, _) = world.order(&user).await;
         world.until_status(finished, "completed").await;
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let job = endless(world, &user).await;
         let task = world
             .db()
@@ -279,7 +279,7 @@ fn an_admin_has_a_failed_job_done_again_for_free_by_clicking() {
 #[test]
 fn of_two_admins_one_cancels_and_the_other_is_told() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let user = world.user(1).await;
         let job = endless(world, &user).await;
         let seen = world.browser("two_admins.mjs", &json!({ "job": job }));
@@ -301,7 +301,7 @@ fn of_two_admins_one_cancels_and_the_other_is_told() {
 #[test]
 fn an_admin_cancels_everything_that_matches() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let (user, other) = (world.user(1).await, world.user(2).await);
         endless(world, &user).await;
         endless(world, &other).await;
@@ -319,7 +319,7 @@ fn an_admin_cancels_everything_that_matches() {
 #[test]
 fn a_user_sees_nothing_on_the_admins_page() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let (user, other) = (world.user(1).await, world.user(2).await);
         let job = endless(world, &other).await;
         let seen = world.browser("outsider.mjs", &json!({ "job": job }));
@@ -351,7 +351,10 @@ fn axe_finds_nothing_serious_on_any_page() {
         let given = json!({ "light": "user1@example.com", "dark": "user3@example.com" });
         // Something live for the admins to look at.
         let held = json!({ "match": "hold-this-one", "hang": true });
-        world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
+        world
+            .script(json!({ "runninghub": [held, { "all": true,
+            "work": "until_finished" }] }))
+            .await;
         let other = world.user(2).await;
         let (job, _) =
             world.order_as(&other, Uuid::new_v4(), json!({ "prompt": "hold-this-one" })).await;

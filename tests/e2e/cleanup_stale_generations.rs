@@ -81,7 +81,7 @@ fn its_cron_does_the_same() {
 #[test]
 fn killed_three_times_it_is_failed_and_refunded_once() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "hang": true } })).await;
+        world.script(json!({ "llm": { "all": true, "hang": true } })).await;
         let website = Website::order(world, "always hangs").await;
         for run in 1..=3 {
             until_written(world, &website, "always hangs", run).await;
@@ -118,7 +118,7 @@ fn two_cleanups_at_once_retry_one_once() {
 #[test]
 fn one_that_lives_is_left_alone() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "work": "until_finished" } })).await;
+        world.script(json!({ "llm": { "all": true, "work": "until_finished" } })).await;
         let website = Website::order(world, "well").await;
         website.until_running(world, 1).await;
         assert_eq!(clean_up(world).await["processed"], 0);

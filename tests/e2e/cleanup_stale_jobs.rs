@@ -107,7 +107,7 @@ fn what_waits_too_long_is_returned_a_limit_at_a_time() {
 #[test]
 fn what_a_limit_leaves_over_and_the_provider_settles_does_not_remain() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let mut orders = Vec::new();
         for _ in 0..3 {
             orders.push(Order::running(world).await);
@@ -140,7 +140,7 @@ fn passes_at_the_same_time_do_no_more_than_one() {
 #[test]
 fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         ask_at_every_sweep(world).await;
@@ -168,7 +168,7 @@ fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
 #[test]
 fn what_was_finished_by_the_deadline_is_delivered_and_not_refunded() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
         let order = Order::running(world).await;
         until_at_provider(world, &order.task(world).await, "SUCCESS").await;
         overdue(world, order.job).await;
@@ -181,7 +181,7 @@ fn what_was_finished_by_the_deadline_is_delivered_and_not_refunded() {
 #[test]
 fn a_running_step_is_asked_about_every_half_minute() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
         let order = Order::running(world).await;
         until_at_provider(world, &order.task(world).await, "SUCCESS").await;
         let asked = world.provider_calls("/query").await.len();
@@ -240,7 +240,7 @@ fn a_job_that_kills_its_workers_is_given_up() {
 #[test]
 fn a_pass_starts_what_may_start() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let orders = waiting(world, 5).await;
         world.set_provider("runninghub", "enabled = true").await;
         world.sweep().await;
@@ -286,7 +286,7 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
     e2e::run(async |world| {
         world
             .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "times": 2,
-            "status": 503 }, { "hang": true }] }))
+            "status": 503 }, { "all": true, "hang": true }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
@@ -324,7 +324,7 @@ fn one_bad_answer_stops_no_other() {
         for _ in 0..3 {
             orders.push(Order::new(world).await);
         }
-        world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
         for order in &orders {
             order.starts(world).await;
         }

@@ -163,7 +163,10 @@ fn old_and_new_libraries_and_keys_see_the_same() {
 fn the_client_runs_a_job_from_file_to_result() {
     e2e::run(async |world| {
         let held = json!({ "match": "before-us", "hang": true });
-        world.script(json!({ "runninghub": [held, { "work": "until_finished" }] })).await;
+        world
+            .script(json!({ "runninghub": [held, { "all": true,
+            "work": "until_finished" }] }))
+            .await;
         world.set_provider("runninghub", "max_concurrent = 1").await;
         let (before, _) = world
             .order_as(&world.user(2).await, Uuid::new_v4(), json!({ "prompt": "before-us" }))
@@ -194,7 +197,7 @@ fn the_client_runs_a_job_from_file_to_result() {
 fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
     e2e::run(async |world| {
         let user = world.user(1).await;
-        world.script(json!({ "runninghub": { "fail": "out of paint" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "fail": "out of paint" } })).await;
         let seen = world.node("client/errors.mjs", &json!({}));
         assert_eq!(seen["signedOut"]["code"], "unauthorized", "{seen:#}");
         assert_has!(seen["failed"], {

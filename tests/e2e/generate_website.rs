@@ -77,7 +77,7 @@ fn a_website_comes_as_one_archive_too() {
 #[test]
 fn an_unfinished_website_has_no_archive() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "hang": true } })).await;
+        world.script(json!({ "llm": { "all": true, "hang": true } })).await;
         let website = Website::order(world, "never ends").await;
         website.until_running(world, 1).await;
         let seen = website.get(world).await;

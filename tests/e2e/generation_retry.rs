@@ -234,7 +234,7 @@ fn an_owner_retries_a_stale_one_for_free_and_another_tool_does_not_know_it() {
 #[test]
 fn a_stale_one_without_retries_left_is_closed() {
     e2e::run(async |world| {
-        world.script(json!({ "llm": { "hang": true } })).await;
+        world.script(json!({ "llm": { "all": true, "hang": true } })).await;
         let website = Website::order(world, "used up").await;
         website.until_running(world, 1).await;
         world.kill_workerd().await;

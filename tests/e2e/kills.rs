@@ -71,7 +71,10 @@ fn between_submit_and_recording_the_webhook_settles_it() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
         // The work outlasts the restart: the provider stops calling where nobody listens.
-        world.script(json!({ "runninghub": { "delay_ms": 6000, "work": "until_finished" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "delay_ms": 6000, "work": "until_finished" } }))
+            .await;
         kill_during_run(world, &order, async {
             arrives(world, &order).await;
             let step = order.step(world).await;
@@ -88,7 +91,10 @@ fn between_submit_and_recording_the_webhook_settles_it() {
 fn between_submit_and_recording_with_a_lost_webhook_the_deadline_settles_it() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "delay_ms": 4000, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "delay_ms": 4000, "webhook": "lost" } }))
+            .await;
         kill_during_run(world, &order, arrives(world, &order)).await;
         lease_is_over(world, order.job).await;
         world.sweep().await;
@@ -112,7 +118,7 @@ fn between_submit_and_recording_with_a_lost_webhook_the_deadline_settles_it() {
 fn a_page_that_closes_does_not_cut_off_the_submit() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "delay_ms": 1200 } })).await;
+        world.script(json!({ "runninghub": { "all": true, "delay_ms": 1200 } })).await;
         let info = world.stack().info();
         let request = world.http().post(format!("{}/runninghub-upscaler/run", info.functions_url));
         let request = request.bearer_auth(&order.user.token).json(&order.body).send();
@@ -133,7 +139,7 @@ fn a_page_that_closes_does_not_cut_off_the_submit() {
 #[test]
 fn while_the_provider_works_the_job_completes() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         world.kill_workerd().await;
         world.finish(order.job).await;
@@ -145,7 +151,7 @@ fn while_the_provider_works_the_job_completes() {
 #[test]
 fn while_the_provider_works_and_its_webhook_finds_nobody_the_sweep_delivers() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         // Down for longer than the provider tries.
@@ -221,7 +227,7 @@ fn while_the_result_is_copied_it_is_copied_again() {
                     .into(),
             )
             .await;
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         let results = json!([{ "url": format!("http://127.0.0.1:{}/a.png", file.port),
             "outputType": "png" }]);

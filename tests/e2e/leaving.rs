@@ -106,7 +106,7 @@ fn killed_after_its_request_the_job_goes_on_and_is_found() {
         for tool in TOOLS {
             let order = order(world, tool).await;
             world
-                .script(json!({ "reset": true, "runninghub": { "delay_ms": 600,
+                .script(json!({ "reset": true, "runninghub": { "all": true, "delay_ms": 600,
                         "work": "until_finished" } }))
                 .await;
             let request = world.http().post(format!(
@@ -192,7 +192,8 @@ fn closed_while_running_the_job_goes_on_and_its_result_is_there() {
     e2e::run(async |world| {
         for tool in TOOLS {
             world
-                .script(json!({ "reset": true, "runninghub": { "work": "until_finished" } }))
+                .script(json!({ "reset": true, "runninghub": { "all": true,
+                    "work": "until_finished" } }))
                 .await;
             let order = order(world, tool).await;
             order.starts(world).await;

@@ -161,7 +161,10 @@ fn everything_the_provider_may_do_wrong_ends_well_for_every_tool() {
 fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
     e2e::run(async |world| {
         for tool in TOOLS {
-            world.script(json!({ "reset": true, "runninghub": { "hang": true } })).await;
+            world
+                .script(json!({ "reset": true, "runninghub": { "all": true,
+                "hang": true } }))
+                .await;
             let order = Order::by(world, tool).await;
             order.starts(world).await;
             world

@@ -260,7 +260,7 @@ fn with_the_queue_down_the_cron_does_everything() {
 #[test]
 fn runs_and_redeliveries_at_once_make_each_card_once() {
     e2e::run(async |world| {
-        world.script(json!({ "gemini": { "work": "until_finished" } })).await;
+        world.script(json!({ "gemini": { "all": true, "work": "until_finished" } })).await;
         let order = Cards::ordered(world, &[0, 1, 2, 3, 4, 5, 6]).await;
         // Two runs over HTTP beside the queue's own, and the order once more, whose replay sends
         // the hint again. No card is drawn before the replay has been answered.
@@ -287,7 +287,7 @@ fn runs_and_redeliveries_at_once_make_each_card_once() {
 fn never_more_calls_at_once_than_the_provider_takes() {
     e2e::run(async |world| {
         world.set_provider("gemini", "max_concurrent = 2").await;
-        world.script(json!({ "gemini": { "work": "until_finished" } })).await;
+        world.script(json!({ "gemini": { "all": true, "work": "until_finished" } })).await;
         let orders =
             [Cards::ordered(world, &[0, 1, 2]).await, Cards::ordered(world, &[4, 5]).await];
         let live = "select count(*) from unstuck.job_steps where status = 'running'";

@@ -50,7 +50,7 @@ async fn cancel(world: &World, order: &Order) {
 fn a_lost_one_is_made_good_by_the_next_sweep() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
         let order = Order::running(world).await;
         let report =
             sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
@@ -66,7 +66,10 @@ fn one_about_another_s_task_keeps_nobody_from_the_deadline() {
         ask_at_every_sweep(world).await;
         let other = Order::running(world).await;
         other.assert_completed(world).await;
-        world.script(json!({ "runninghub": { "lost_answer": true, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "lost_answer": true, "webhook": "lost" } }))
+            .await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
         let astray = body(&other.task(world).await, "SUCCESS", &json!([]));
@@ -89,7 +92,7 @@ fn an_early_one_is_not_lost() {
         // it.
         for delay_ms in [0, 600] {
             world
-                .script(json!({ "reset": true, "runninghub": { "webhook": "early",
+                .script(json!({ "reset": true, "runninghub": { "all": true, "webhook": "early",
                 "delay_ms": delay_ms } }))
                 .await;
             let order = Order::new(world).await;
@@ -108,7 +111,7 @@ fn an_early_one_is_not_lost() {
 fn a_late_one_changes_nothing() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.script(json!({ "runninghub": { "webhook": "late" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "late" } })).await;
         let order = Order::running(world).await;
         sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
         let before = order.assert_completed(world).await;
@@ -133,7 +136,7 @@ fn a_late_one_changes_nothing() {
 #[test]
 fn a_doubled_one_completes_once() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "webhook": "twice" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "twice" } })).await;
         let order = Order::running(world).await;
         order.assert_completed(world).await;
         world
@@ -151,7 +154,7 @@ fn a_doubled_one_completes_once() {
 fn a_forged_one_changes_nothing() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.script(json!({ "runninghub": { "webhook": "forged" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "webhook": "forged" } })).await;
         let order = Order::running(world).await;
         world
             .until("three tries", async || {
@@ -168,7 +171,7 @@ fn a_forged_one_changes_nothing() {
 #[test]
 fn a_token_is_good_for_its_own_run_alone() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let (order, other) = (Order::running(world).await, Order::running(world).await);
         let (url, others) = (order.webhook(world).await, other.webhook(world).await);
         let token = url.rsplit('/').next().expect("a token").to_owned();
@@ -204,7 +207,7 @@ fn a_token_is_good_for_its_own_run_alone() {
 #[test]
 fn a_token_of_the_previous_secret_is_still_good() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let order = Order::running(world).await;
         // The secret is rotated while the provider works.
         let keys = world.stack().keys();
@@ -267,7 +270,10 @@ fn a_redirected_one_gives_nobody_anothers_picture() {
 fn both_forms_are_read() {
     e2e::run(async |world| {
         for form in ["string", "object"] {
-            world.script(json!({ "reset": true, "runninghub": { "webhook_form": form } })).await;
+            world
+                .script(json!({ "reset": true, "runninghub": { "all": true,
+                "webhook_form": form } }))
+                .await;
             let order = Order::running(world).await;
             order.assert_completed(world).await;
             let body = &inbox(world, &order).await[0]["body"];
@@ -279,7 +285,7 @@ fn both_forms_are_read() {
 #[test]
 fn a_body_is_never_believed() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let order = Order::running(world).await;
         let (url, task) = (order.webhook(world).await, order.task(world).await);
         let picture = json!([{ "url": "https://evil.example/a.png", "outputType": "png" }]);
@@ -307,7 +313,7 @@ fn a_body_is_never_believed() {
 #[test]
 fn odd_bodies_are_kept_and_answered() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let order = Order::running(world).await;
         let url = order.webhook(world).await;
         let target = url.split("/functions/v1/").nth(1).expect("a path").to_owned();
@@ -347,7 +353,7 @@ fn repeats_are_answered_without_waiting_for_the_provider() {
         // Whoever asks the provider waits for as long as this test looks.
         world
             .script(json!({ "runninghub": [{ "match": "/query", "delay_ms": 8000 },
-            { "hang": true }] }))
+            { "all": true, "hang": true }] }))
             .await;
         let order = Order::running(world).await;
         let (url, said) =
@@ -367,7 +373,7 @@ fn repeats_are_answered_without_waiting_for_the_provider() {
 #[test]
 fn after_a_cancel_it_is_kept_and_changes_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let order = Order::running(world).await;
         let (url, task) = (order.webhook(world).await, order.task(world).await);
         cancel(world, &order).await;
@@ -385,7 +391,7 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
         // The provider does not hear of the cancel and finishes.
         world
             .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 },
-                { "work": "until_finished" }] }))
+                { "all": true, "work": "until_finished" }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
@@ -413,7 +419,8 @@ fn a_success_after_a_cancel_is_recorded_and_not_shown() {
 fn a_success_after_a_cancel_of_a_lost_answer_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         world
-            .script(json!({ "runninghub": { "lost_answer": true, "work": "until_finished" } }))
+            .script(json!({ "runninghub": { "all": true,
+                "lost_answer": true, "work": "until_finished" } }))
             .await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
@@ -501,7 +508,8 @@ fn a_step_whose_answer_was_lost_takes_no_running_task_on_a_call_s_word() {
         ask_at_every_sweep(world).await;
         let (misled, other) = (Order::new(world).await, Order::new(world).await);
         world
-            .script(json!({ "runninghub": { "lost_answer": true, "work": "until_finished" } }))
+            .script(json!({ "runninghub": { "all": true,
+                "lost_answer": true, "work": "until_finished" } }))
             .await;
         misled.run(world).ok().await;
         other.run(world).ok().await;
@@ -536,7 +544,7 @@ fn a_success_after_the_deadline_is_recorded_and_not_shown() {
     e2e::run(async |world| {
         world
             .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "status": 503 },
-                { "work": "until_finished" }] }))
+                { "all": true, "work": "until_finished" }] }))
             .await;
         let order = Order::running(world).await;
         overdue(world, order.job).await;
@@ -553,7 +561,10 @@ fn a_success_after_the_deadline_is_recorded_and_not_shown() {
 #[test]
 fn it_settles_a_step_whose_answer_was_lost_even_if_its_hint_was_lost_too() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "lost_answer": true, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "lost_answer": true, "webhook": "lost" } }))
+            .await;
         let order = Order::new(world).await;
         order.run(world).ok().await;
         let submit = world.submits_of(order.job).await.remove(0);

@@ -41,7 +41,7 @@ fn three_garments_by_webhooks_alone() {
 #[test]
 fn three_garments_by_the_checker_alone() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 3).await;
         for step in 1..=3 {
             let prediction = try_on.until_at_work(world, step).await;
@@ -78,7 +78,7 @@ fn three_garments_by_webhooks_and_checkers_at_once() {
 #[test]
 fn a_replay_is_the_same_task_and_charges_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "work": "until_finished" } })).await;
+        world.script(json!({ "replicate": { "all": true, "work": "until_finished" } })).await;
         let try_on = TryOn::new(world, 2).await;
         let (first, second) = futures::join!(try_on.start(world).ok(), try_on.start(world).ok());
         assert_eq!(first["task_id"], second["task_id"]);
@@ -183,7 +183,10 @@ fn only_users_order() {
 #[test]
 fn calls_end_soon_while_the_provider_takes_two_seconds() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "delay_ms": 2000, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "replicate": { "all": true,
+            "delay_ms": 2000, "webhook": "lost" } }))
+            .await;
         let mut took = Vec::new();
         let mut timed = async |name: &str, call: e2e::FunctionCall<'_>| {
             let began = tokio::time::Instant::now();

@@ -26,7 +26,7 @@ fn every_stage_has_its_word_and_all_fields() {
         world.set_provider("replicate", "enabled = true").await;
         world
             .script(json!({ "replicate": [{ "times": 1 , "work": "until_finished" },
-                { "hang": true }] }))
+                { "all": true, "hang": true }] }))
             .await;
         world.call("replicate-async-worker").by_service().ok().await;
         world.finish(try_on.job).await;
@@ -88,7 +88,7 @@ fn a_poll_asks_the_database_once_and_the_provider_never() {
         let proxy = FrontDoorProxy::start(world).await;
         let vars = [("SUPABASE_URL".to_owned(), Some(proxy.url.clone()))];
         world.restart_workers([(STATUS.to_owned(), vars.into())].into()).await;
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let try_on = TryOn::running(world, 1).await;
         let before = world.provider_log().await.len();
         for _ in 0..5 {
@@ -102,7 +102,7 @@ fn a_poll_asks_the_database_once_and_the_provider_never() {
 #[test]
 fn the_monitoring_view_shows_what_is_open_and_since_when() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let (old, new) = (TryOn::running(world, 2).await, TryOn::running(world, 1).await);
         // Rows touched now look as if nothing had happened for eleven minutes, but for their own
         // clocks.

@@ -14,7 +14,7 @@ use unstuck_tests::e2e::try_on::{
 #[test]
 fn it_tells_what_it_started_and_waits_for_no_result() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         assert_eq!(
             world.call(WORKER).by_service().ok().await,
             json!({ "message": "No pending tasks" })
@@ -80,7 +80,7 @@ fn killed_between_create_and_record_the_list_finds_the_prediction() {
         let try_on = TryOn::waiting(world, 3).await;
         world
             .script(json!({ "replicate": [{ "times": 1, "delay_ms": 5000, "webhook": "lost" },
-                    { "webhook": "lost" }] }))
+                    { "all": true, "webhook": "lost" }] }))
             .await;
         killed_during(world, WORKER, async {
             let look = async || (try_on.creates(world).await.len() == 1).then_some(());
@@ -102,7 +102,10 @@ fn killed_between_create_and_record_the_list_finds_the_prediction() {
 #[test]
 fn a_lost_answer_is_found_by_the_sweep_too() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "lost_answer": true, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "replicate": { "all": true,
+            "lost_answer": true, "webhook": "lost" } }))
+            .await;
         let try_on = TryOn::new(world, 1).await;
         try_on.start(world).ok().await;
         let look = async || (!try_on.step(world, 1).await["sent_at"].is_null()).then_some(());
@@ -126,7 +129,7 @@ fn a_lost_answer_is_found_by_the_sweep_too() {
 #[test]
 fn a_lost_answer_whose_webhook_comes_needs_no_list() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "lost_answer": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "lost_answer": true } })).await;
         let try_on = TryOn::new(world, 2).await;
         try_on.start(world).ok().await;
         try_on.assert_completed(world).await;
@@ -168,7 +171,7 @@ fn an_unreadable_list_sends_nothing_again_and_the_deadline_returns_the_credits()
     e2e::run(async |world| {
         world
             .script(json!({ "replicate": [{ "match": "created_after", "status": 500 },
-            { "lost_answer": true, "hang": true }] }))
+            { "all": true, "lost_answer": true, "hang": true }] }))
             .await;
         let try_on = TryOn::new(world, 2).await;
         try_on.start(world).ok().await;
@@ -251,7 +254,7 @@ fn a_cancelled_try_on_is_cancelled_at_the_provider_also_when_it_does_not_listen_
     e2e::run(async |world| {
         world
             .script(json!({ "replicate": [{ "match": "/cancel", "times": 1, "status": 503 },
-                { "hang": true }] }))
+                { "all": true, "hang": true }] }))
             .await;
         let try_on = TryOn::running(world, 2).await;
         let prediction = try_on.until_at_work(world, 1).await;
@@ -274,7 +277,7 @@ fn a_cancelled_try_on_is_cancelled_at_the_provider_also_when_it_does_not_listen_
 #[test]
 fn a_waiting_try_on_is_cancelled_by_its_owner_and_one_at_work_is_not() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let running = TryOn::running(world, 1).await;
         let cancel = "runninghub-queue-manager/cancel";
         let named = |try_on: &TryOn| json!({ "table": TABLE, "jobId": try_on.job });

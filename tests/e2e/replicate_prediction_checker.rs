@@ -46,6 +46,7 @@ fn a_step_that_ends_without_a_picture_returns_all_of_it() {
             // The first garment is put on, the second is not.
             let mut first = json!({ "times": 1, "work": "until_finished" });
             let mut second = fate.clone();
+            second["all"] = json!(true);
             for webhook in ["lost", "twice"] {
                 first["webhook"] = json!(webhook);
                 second["webhook"] = json!(webhook);
@@ -78,7 +79,8 @@ fn one_that_never_ends_is_stopped_at_its_deadline() {
     e2e::run(async |world| {
         for status in ["processing", "a word of tomorrow"] {
             world
-                .script(json!({ "reset": true, "replicate": { "prediction_status": status } }))
+                .script(json!({ "reset": true, "replicate": { "all": true,
+                    "prediction_status": status } }))
                 .await;
             let try_on = TryOn::running(world, 2).await;
             let prediction = try_on.until_at_work(world, 1).await;
@@ -99,7 +101,7 @@ fn one_that_never_ends_is_stopped_at_its_deadline() {
 #[test]
 fn the_sweep_alone_stops_it_too() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let try_on = TryOn::running(world, 2).await;
         let prediction = try_on.until_at_work(world, 1).await;
         overdue(world, try_on.job).await;
@@ -118,7 +120,7 @@ fn the_sweep_alone_stops_it_too() {
 #[test]
 fn a_finished_one_past_its_deadline_is_delivered_by_the_sweep_not_refunded() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 1).await;
         until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         overdue(world, try_on.job).await;
@@ -131,7 +133,7 @@ fn a_finished_one_past_its_deadline_is_delivered_by_the_sweep_not_refunded() {
 #[test]
 fn one_bad_prediction_stops_none_of_the_others() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let mut try_ons = Vec::new();
         for _ in 0..4 {
             try_ons.push(TryOn::running(world, 1).await);
@@ -174,7 +176,7 @@ fn one_bad_prediction_stops_none_of_the_others() {
 #[test]
 fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 2).await;
         until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         world.storage_is_down(503).await;
@@ -198,7 +200,7 @@ fn a_picture_that_is_gone_before_it_is_copied_or_storage_that_is_down() {
 #[test]
 fn killed_between_copy_and_finish_it_is_copied_again() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 2).await;
         until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         let hold = Hold::before_finish(world.stack().db().await.expect("a connection"))
@@ -224,7 +226,7 @@ fn killed_between_copy_and_finish_it_is_copied_again() {
 #[test]
 fn killed_between_two_steps_the_try_on_goes_on() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "webhook": "lost" } })).await;
+        world.script(json!({ "replicate": { "all": true, "webhook": "lost" } })).await;
         let try_on = TryOn::running(world, 3).await;
         until_at_provider(world, &try_on.until_at_work(world, 1).await, "succeeded").await;
         // The checker completes the step and then starts nothing: that is what a kill there leaves.
@@ -239,7 +241,7 @@ fn killed_between_two_steps_the_try_on_goes_on() {
         until_at_provider(world, &prediction, "succeeded").await;
         // While it asks, too.
         let asks = json!({ "reset": true, "replicate": [{ "match": "GET", "times": 1,
-            "delay_ms": 4000 }, { "webhook": "lost" }] });
+            "delay_ms": 4000 }, { "all": true, "webhook": "lost" }] });
         world.script(asks).await;
         let before = world.provider_calls(&format!("/predictions/{prediction}")).await.len();
         killed_during(world, CHECKER, async {
@@ -289,7 +291,7 @@ async fn open_predictions(world: &World, count: usize) -> Vec<Uuid> {
 #[test]
 fn two_hundred_open_predictions_are_checked_in_one_run() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         open_predictions(world, 200).await;
         let report = check(world).await;
         assert_has!(report, { "checked": 200, "remaining": 0 });
@@ -304,7 +306,7 @@ fn with_a_small_budget_the_rest_remain_and_come_first_next_time() {
     e2e::run(async |world| {
         let budget = [("SUBREQUEST_BUDGET".to_owned(), Some("100".to_owned()))];
         world.restart_workers([(CHECKER.to_owned(), budget.into())].into()).await;
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         open_predictions(world, 40).await;
         let (mut asked, mut heard) = (std::collections::BTreeSet::new(), 0);
         while asked.len() < 40 {
@@ -347,7 +349,7 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
     e2e::run(async |world| {
         world
             .script(json!({ "replicate": [{ "times": 1, "webhook": "lost" }, { "times": 1,
-            "hang": true }, { "webhook": "lost" }] }))
+            "hang": true }, { "all": true, "webhook": "lost" }] }))
             .await;
         let try_on = TryOn::running(world, 2).await;
         let first = try_on.until_at_work(world, 1).await;
@@ -382,7 +384,7 @@ fn what_is_stuck_is_reset_and_finished_steps_are_kept() {
 #[test]
 fn a_cron_run_makes_two_passes() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let try_on = TryOn::running(world, 1).await;
         let prediction = try_on.until_at_work(world, 1).await;
         world.fire(CHECKER).await;

@@ -23,10 +23,10 @@ async fn inbox(world: &World, try_on: &TryOn) -> i64 {
 fn a_signature_that_is_not_the_provider_s_changes_nothing() {
     e2e::run(async |world| {
         for fault in [
-            json!({ "signature": "wrong" }),
-            json!({ "signature": "old" }),
-            json!({ "signature": "none" }),
-            json!({ "webhook": "forged" }),
+            json!({ "all": true, "signature": "wrong" }),
+            json!({ "all": true, "signature": "old" }),
+            json!({ "all": true, "signature": "none" }),
+            json!({ "all": true, "webhook": "forged" }),
         ] {
             world.script(json!({ "reset": true, "replicate": fault })).await;
             let try_on = TryOn::running(world, 1).await;
@@ -47,9 +47,9 @@ fn a_signature_that_is_not_the_provider_s_changes_nothing() {
 fn two_signatures_repeats_and_early_calls_are_good() {
     e2e::run(async |world| {
         for fate in [
-            json!({ "signature": "two" }),
-            json!({ "webhook": "twice" }),
-            json!({ "webhook": "early" }),
+            json!({ "all": true, "signature": "two" }),
+            json!({ "all": true, "webhook": "twice" }),
+            json!({ "all": true, "webhook": "early" }),
         ] {
             world.script(json!({ "reset": true, "replicate": fate })).await;
             let try_on = TryOn::new(world, 2).await;
@@ -64,7 +64,7 @@ fn two_signatures_repeats_and_early_calls_are_good() {
 #[test]
 fn a_call_is_not_good_for_another_body_address_or_secret() {
     e2e::run(async |world| {
-        world.script(json!({ "replicate": { "hang": true } })).await;
+        world.script(json!({ "replicate": { "all": true, "hang": true } })).await;
         let try_on = TryOn::running(world, 1).await;
         let url = try_on.webhook(world).await;
         let target = url
@@ -120,7 +120,7 @@ fn a_success_after_a_cancel_is_kept_and_not_shown() {
     e2e::run(async |world| {
         world
             .script(json!({ "replicate": [{ "match": "/cancel", "status": 503 },
-            { "work": "until_finished" }] }))
+            { "all": true, "work": "until_finished" }] }))
             .await;
         let try_on = TryOn::running(world, 2).await;
         let prediction = try_on.until_at_work(world, 1).await;

@@ -14,7 +14,7 @@ fn op(name: &str) -> String {
 
 /// As many users as the provider takes at once, each with a job that never ends there.
 async fn fill(world: &World) -> Vec<(TestUser, Uuid)> {
-    world.script(json!({ "runninghub": { "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
     let mut running = Vec::new();
     for number in 1..=3 {
         let user = world.user(number).await;
@@ -87,7 +87,7 @@ fn the_fourth_waits_with_a_place_and_starts_when_one_finishes() {
         world.script(json!({ "runninghub": { "times": 1, "webhook": "lost" } })).await;
         let finishes = world.new_user(60).await;
         let (first, _) = world.order(&finishes).await;
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         for number in 2..=3 {
             world.order(&world.user(number).await).await;
         }
@@ -258,7 +258,7 @@ fn an_orphan_is_healed_and_hides_no_real_job() {
         let row = world.job(young).await;
         assert_has!(row, { "status": "cancelled", "error_code": "ORPHANED" });
 
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let old = old_row(world, &user).await;
         world.db().age(old, "3 minutes").await;
         let (real, answer) = world.order(&user).await;
@@ -290,7 +290,7 @@ fn orphans_and_a_real_job_at_once_in_every_order() {
             let fate = if real == "none" {
                 json!({ "reset": true })
             } else {
-                json!({ "runninghub": { "hang": true } })
+                json!({ "runninghub": { "all": true, "hang": true } })
             };
             world.script(fate).await;
             let open = format!(
@@ -532,7 +532,7 @@ fn a_cancel_that_overtakes_its_run_wins() {
 #[test]
 fn process_next_starts_what_may_start_and_says_why_not() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let next =
             async || world.call(&op("process-next")).by_service().json(&json!({})).ok().await;
         assert_eq!(next().await, json!({ "processed": 0, "started": [], "reason": "queue_empty" }));
@@ -645,7 +645,7 @@ fn reconcile_asks_the_provider() {
         let again = reconcile(job).ok().await;
         assert_has!(again, { "resolved": true, "status": "completed", "reason": "already_final" });
 
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let (job, _) = world.order(&user).await;
         let found = reconcile(job).ok().await;
         assert_eq!(
@@ -663,7 +663,10 @@ fn reconcile_asks_the_provider() {
 #[test]
 fn reconcile_of_a_failed_task_returns_the_credits() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "fail": "out of memory", "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "fail": "out of memory", "webhook": "lost" } }))
+            .await;
         let user = world.user(1).await;
         let (job, _) = world.order(&user).await;
         let look = async || {

@@ -241,7 +241,7 @@ fn one_live_job_per_user() {
 #[test]
 fn of_many_different_ones_at_once_one_is_taken() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
         let first = Order::new(world).await;
         let orders: Vec<Order> = (0..6).map(|_| first.again()).collect();
         let answers =
@@ -264,7 +264,10 @@ fn of_many_different_ones_at_once_one_is_taken() {
 fn users_at_once_are_each_told_their_task() {
     e2e::run(async |world| {
         // Whoever claims first hands over for the others too.
-        world.script(json!({ "runninghub": { "delay_ms": 400, "work": "until_finished" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "delay_ms": 400, "work": "until_finished" } }))
+            .await;
         let mut orders = Vec::new();
         for _ in 0..3 {
             orders.push(Order::new(world).await);

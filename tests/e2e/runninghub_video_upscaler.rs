@@ -115,7 +115,7 @@ fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
         world.sweep().await;
         assert_eq!(order.status(world).await["status"], "queued");
 
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         world.set_provider("runninghub", "enabled = true").await;
         sweep_until(world, "it starts", async |_| order.row(world).await["status"] == "running")
             .await;

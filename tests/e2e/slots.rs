@@ -103,7 +103,7 @@ fn a_limit_lowered_while_full_cuts_nothing_off_and_holds_from_then_on() {
 fn a_limit_raised_while_waiting_lets_the_next_ones_in_in_order() {
     e2e::run(async |world| {
         set_limit(world, 1).await;
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let first = Order::by(world, &UPSCALER).await;
         first.starts(world).await;
         let mut waiting = Vec::new();

@@ -11,6 +11,10 @@
 //! | `/made/<name>?bytes=…` | a file of that size; also `unnamed`, `broken`, `pause_ms` |
 //! | `/moved?to=…` | a redirect |
 //!
+//! A rule says whom it means: by `match`, a text of the method, path or body of a request or of the
+//! submit of its task; by `times`, whoever comes first; or by `"all": true`. Without one of these
+//! the script is refused, because a rule that nobody was named for hits others at the same moment.
+//!
 //! A rule with `"work": "until_finished"` keeps a task working until `POST /__finish` names it by
 //! the provider's id or by a text of its submit. The task then ends as its script says, and the
 //! answer `{"finished": n}` comes once all of them have ended: 404 if no running task was named.

@@ -145,6 +145,9 @@ struct RawRule {
     #[serde(rename = "match")]
     matches: Option<String>,
     times: Option<u64>,
+    /// Says that the rule means every request, also of whoever asks at the same moment.
+    #[serde(default)]
+    all: bool,
     capacity: Option<usize>,
     #[serde(flatten)]
     behaviour: serde_json::Map<String, Value>,
@@ -250,6 +253,9 @@ fn parse_rule(item: &Value) -> Result<(Option<usize>, Option<Rule>), String> {
             None => Err("a rule without a behaviour".to_owned()),
         };
     }
+    if raw.matches.is_none() && raw.times.is_none() && !raw.all {
+        return Err("a rule says whom it means: `match`, `times` or `\"all\": true`".to_owned());
+    }
     let behaviour =
         serde_json::from_value(Value::Object(raw.behaviour)).map_err(|error| error.to_string())?;
     let rule = Rule { matches: raw.matches, left: raw.times, behaviour };
@@ -283,8 +289,8 @@ mod tests {
 
     #[test]
     fn the_first_match_wins_until_its_times_are_used_up() {
-        let script =
-            script(&json!({"p": [{"match": "job-1", "times": 1, "status": 500}, {"status": 501}]}));
+        let script = script(&json!({"p": [{"match": "job-1", "times": 1, "status": 500},
+            {"all": true, "status": 501}]}));
         assert_eq!(script.take("p", &submit("POST /run job-2")).status, Some(501));
         assert_eq!(script.take("p", &submit("POST /run job-1")).status, Some(500));
         assert_eq!(script.take("p", &submit("POST /run job-1")).status, Some(501));
@@ -307,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_loss_reaches_a_query_only_by_name() {
-        let all = script(&json!({"p": {"lost_answer": true}}));
+        let all = script(&json!({"p": {"all": true, "lost_answer": true}}));
         assert!(!all.take("p", &query("POST /query", "POST /run")).lost_answer);
         let named = script(&json!({"p": {"match": "/query", "lost_answer": true}}));
         assert!(named.take("p", &query("POST /query", "POST /run")).lost_answer);
@@ -316,12 +322,18 @@ mod tests {
 
     #[test]
     fn scripts_add_up_and_reset_clears() {
-        let script = script(&json!({"p": {"status": 500}}));
-        let changes =
-            script.add(&json!({"p": [{"capacity": 5}, {"status": 501}]}), &["p"]).unwrap();
+        let script = script(&json!({"p": {"all": true, "status": 500}}));
+        let changes = script
+            .add(&json!({"p": [{"capacity": 5}, {"all": true, "status": 501}]}), &["p"])
+            .unwrap();
         assert_eq!(changes.capacity.get("p"), Some(&5));
         assert_eq!(script.take("p", &submit("x")).status, Some(500));
-        assert!(script.add(&json!({"reset": true, "p": {"status": 502}}), &["p"]).unwrap().reset);
+        assert!(
+            script
+                .add(&json!({"reset": true, "p": {"all": true, "status": 502}}), &["p"])
+                .unwrap()
+                .reset
+        );
         assert_eq!(script.take("p", &submit("x")).status, Some(502));
     }
 
@@ -330,13 +342,15 @@ mod tests {
         let script = Script::default();
         for bad in [
             json!([]),
-            json!({"r": {"status": 500}}),
-            json!({"p": {"statuss": 500}}),
-            json!({"p": {"webhook": "never"}}),
-            json!({"p": {"shape": 4}}),
-            json!({"p": {"work": "forever"}}),
+            json!({"r": {"all": true, "status": 500}}),
+            json!({"p": {"all": true, "statuss": 500}}),
+            json!({"p": {"all": true, "webhook": "never"}}),
+            json!({"p": {"all": true, "shape": 4}}),
+            json!({"p": {"all": true, "work": "forever"}}),
             json!({"p": {"times": 1}}),
-            json!({"p": [{"status": 500}, {"times": "x"}]}),
+            json!({"p": {"status": 500}}),
+            json!({"p": {"all": false, "status": 500}}),
+            json!({"p": [{"all": true, "status": 500}, {"times": "x"}]}),
         ] {
             assert!(script.add(&bad, &["p"]).is_err(), "{bad}");
         }

@@ -13,7 +13,7 @@ async fn finish(running: &Running, request: Value) -> (u16, Value) {
 async fn a_task_works_until_it_is_finished_by_its_id() {
     let running = start(json!({})).await;
     let url = Receiver::default().listen().await;
-    running.script(json!({"runninghub": {"work": "until_finished"}})).await;
+    running.script(json!({"runninghub": {"all": true, "work": "until_finished"}})).await;
     let first = running.submit(&format!("{url}/in.png"), None).await;
     let second = running.submit(&format!("{url}/in.png"), None).await;
     until(async || (running.query(&first).await["status"] == "RUNNING").then_some(())).await;
@@ -35,7 +35,7 @@ async fn all_tasks_of_a_match_end_as_their_script_says() {
     running
         .script(json!({"runninghub": [
             {"match": "bad", "work": "until_finished", "fail": "no face"},
-            {"work_ms": 60_000},
+            {"all": true, "work_ms": 60_000},
         ]}))
         .await;
     let good = running.submit(&format!("{url}/in.png?good"), None).await;
@@ -49,7 +49,7 @@ async fn all_tasks_of_a_match_end_as_their_script_says() {
 async fn every_provider_waits_to_be_finished() {
     let running = start(json!({})).await;
     let url = Receiver::default().listen().await;
-    let until_finished = json!({"work": "until_finished"});
+    let until_finished = json!({"all": true, "work": "until_finished"});
     running
         .script(json!({
             "replicate": until_finished, "gemini": until_finished, "llm": until_finished,

@@ -140,7 +140,8 @@ async fn what_the_contract_does_not_name_is_refused() {
 #[tokio::test]
 async fn streams_break_as_they_were_told_to() {
     let running = start(json!({})).await;
-    let script = async |more: Value| {
+    let script = async |mut more: Value| {
+        more["all"] = json!(true);
         running.script(json!({"reset": true})).await;
         running.script(json!({ "llm": more })).await;
     };
@@ -175,7 +176,7 @@ async fn streams_break_as_they_were_told_to() {
 #[tokio::test]
 async fn a_stream_hangs_until_the_script_is_reset() {
     let running = start(json!({})).await;
-    running.script(json!({"llm": {"hang": true}})).await;
+    running.script(json!({"llm": {"all": true, "hang": true}})).await;
     let answer = post(&running, CHAT, &chat()).await;
     let reading = tokio::spawn(answer.text());
     tokio::time::timeout(Duration::from_millis(300), async {

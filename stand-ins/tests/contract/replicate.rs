@@ -111,7 +111,7 @@ async fn what_the_contract_does_not_name_is_refused() {
 #[tokio::test]
 async fn the_list_is_newest_first_in_pages() {
     let running = start(json!({})).await;
-    running.script(json!({"replicate": {"hang": true}})).await;
+    running.script(json!({"replicate": {"all": true, "hang": true}})).await;
     let mut ids = Vec::new();
     for _ in 0..103 {
         let created =
@@ -133,7 +133,7 @@ async fn the_list_is_newest_first_in_pages() {
 #[tokio::test]
 async fn the_time_limit_stops_what_still_works() {
     let running = start(json!({})).await;
-    running.script(json!({"replicate": {"work_ms": 60_000}})).await;
+    running.script(json!({"replicate": {"all": true, "work_ms": 60_000}})).await;
     let limit = [("cancel-after", "5")];
     let created =
         ask(&running, "POST", "/predictions", Some(&body("https://x.example/a.png")), &limit).await;

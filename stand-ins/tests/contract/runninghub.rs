@@ -103,7 +103,7 @@ async fn a_code_comes_in_each_of_the_three_shapes() {
 #[tokio::test]
 async fn a_key_has_three_places_unless_the_script_says_otherwise() {
     let running = start(json!({})).await;
-    running.script(json!({"runninghub": {"hang": true}})).await;
+    running.script(json!({"runninghub": {"all": true, "hang": true}})).await;
     let mut tasks = Vec::new();
     for _ in 0..3 {
         tasks.push(running.submit(IMAGE, None).await);
@@ -156,6 +156,7 @@ async fn ids_may_be_numbers_and_failures_may_be_announced() {
     let running = start(json!({})).await;
     running
         .script(json!({"runninghub": {
+            "all": true,
             "id_as": "number", "fail": "face not found", "code": 1501, "work_ms": 1,
         }}))
         .await;
@@ -170,7 +171,10 @@ async fn ids_may_be_numbers_and_failures_may_be_announced() {
         (&failed["errorCode"], &failed["errorMessage"]),
         (&json!("1501"), &json!("face not found"))
     );
-    running.script(json!({"reset": true, "runninghub": {"node_errors": {"3": "bad"}}})).await;
+    running
+        .script(json!({"reset": true, "runninghub": {"all": true,
+        "node_errors": {"3": "bad"}}}))
+        .await;
     let tips = running.hub_json(RUN, &submission(IMAGE, None)).await["promptTips"]
         .as_str()
         .unwrap()
@@ -202,7 +206,10 @@ async fn the_older_api_speaks_in_envelopes() {
     assert_eq!(call("status", task).await["data"], "SUCCESS");
     assert_eq!(call("cancel", json!({"taskId": "1"})).await["code"], 807);
     assert_eq!(call("outputs", json!({"taskId": 0})).await["code"], 301);
-    running.script(json!({"reset": true, "runninghub": {"fail": "no", "work_ms": 1}})).await;
+    running
+        .script(json!({"reset": true, "runninghub": {"all": true,
+        "fail": "no", "work_ms": 1}}))
+        .await;
     let failing = call("create", json!({"workflowId": "7", "nodeInfoList": nodes})).await;
     let task = json!({"taskId": failing["data"]["taskId"]});
     let failed = until(async || {

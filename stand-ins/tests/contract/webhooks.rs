@@ -19,7 +19,7 @@ fn image(url: &str) -> String {
 async fn event_data_is_an_object_or_text() {
     let (running, receiver, url) = scripted(json!([
         {"match": "/hook/string", "webhook_form": "string", "work_ms": 1, "id_as": "number"},
-        {"work_ms": 1},
+        {"all": true, "work_ms": 1},
     ]))
     .await;
     let task = running.submit(&image(&url), Some(&format!("{url}/hook/object"))).await;
@@ -39,7 +39,8 @@ async fn event_data_is_an_object_or_text() {
 
 #[tokio::test]
 async fn a_failure_is_told_with_its_reason() {
-    let (running, receiver, url) = scripted(json!({"fail": "bad picture", "work_ms": 1})).await;
+    let (running, receiver, url) =
+        scripted(json!({"all": true, "fail": "bad picture", "work_ms": 1})).await;
     running.submit(&image(&url), Some(&format!("{url}/hook"))).await;
     let (_, body) = receiver.got_at_least(1).await.remove(0);
     assert_eq!(body["eventData"]["status"], "FAILED");
@@ -48,7 +49,7 @@ async fn a_failure_is_told_with_its_reason() {
 
 #[tokio::test]
 async fn a_refused_webhook_is_tried_three_times() {
-    let (running, receiver, url) = scripted(json!({"work_ms": 1})).await;
+    let (running, receiver, url) = scripted(json!({"all": true, "work_ms": 1})).await;
     *receiver.refusals.lock().unwrap() = vec![500, 503, 500];
     running.submit(&image(&url), Some(&format!("{url}/hook"))).await;
     receiver.got_at_least(3).await;
@@ -63,7 +64,7 @@ async fn a_refused_webhook_is_tried_three_times() {
 
 #[tokio::test]
 async fn early_comes_before_the_submit_s_answer() {
-    let (running, receiver, url) = scripted(json!({"webhook": "early"})).await;
+    let (running, receiver, url) = scripted(json!({"all": true, "webhook": "early"})).await;
     running.submit(&image(&url), Some(&format!("{url}/hook"))).await;
     assert_eq!(receiver.got().len(), 1);
 }
@@ -90,7 +91,7 @@ async fn lost_twice_and_forged_reach_whom_they_should() {
 async fn redirected_reaches_another_open_task() {
     let (running, receiver, url) = scripted(json!([
         {"match": "/open/", "hang": true},
-        {"webhook": "redirected", "work_ms": 1},
+        {"all": true, "webhook": "redirected", "work_ms": 1},
     ]))
     .await;
     running.submit(&image(&url), Some(&format!("{url}/open/1"))).await;
@@ -102,7 +103,7 @@ async fn redirected_reaches_another_open_task() {
 #[tokio::test]
 async fn a_cancelled_task_tells_nobody() {
     let (running, receiver, url) =
-        scripted(json!([{"times": 1, "work_ms": 150}, {"work_ms": 200}])).await;
+        scripted(json!([{"times": 1, "work_ms": 150}, {"all": true, "work_ms": 200}])).await;
     let cancelled = running.submit(&image(&url), Some(&format!("{url}/cancelled"))).await;
     let other = running.submit(&image(&url), Some(&format!("{url}/other"))).await;
     running

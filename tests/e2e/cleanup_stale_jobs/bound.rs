@@ -38,7 +38,7 @@ fn with_the_edge_cron_alone_within_30_s() {
         async |world| {
             // Nobody is asked before the deadline.
             intervals(world, &[("check_every", "10 minutes")]).await;
-            world.script(json!({ "runninghub": { "hang": true } })).await;
+            world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
             let silent = Order::running(world).await;
             let unknown = Order::new(world).await;
             world
@@ -46,7 +46,7 @@ fn with_the_edge_cron_alone_within_30_s() {
                         "lost_answer": true, "hang": true } }))
                 .await;
             unknown.run(world).ok().await;
-            world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+            world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
             let finished = Order::running(world).await;
             disable_provider(world, true).await;
             let waiting = Order::new(world).await;
@@ -102,9 +102,8 @@ fn with_the_edge_cron_alone_within_30_s() {
 fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
     e2e::run(async |world| {
         world
-            .script(
-                json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "hang": true }] }),
-            )
+            .script(json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "all": true,
+                    "hang": true }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
@@ -130,7 +129,7 @@ fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
 #[test]
 fn with_sql_alone_within_4_minutes() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let asked = Order::running(world).await;
         let task = asked.task(world).await;
         disable_provider(world, true).await;
@@ -220,7 +219,7 @@ fn with_the_users_next_request_alone_at_once() {
         assert_eq!(next.status(world).await["status"], "failed", "to look is to heal");
         disable_provider(world, false).await;
 
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let asked = Order::running(world).await;
         overdue(world, asked.job).await;
         let next = asked.again();

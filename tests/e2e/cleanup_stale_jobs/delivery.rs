@@ -11,7 +11,7 @@ use unstuck_tests::e2e::order::{Order, PRICE, lease_is_over, sweep_until, until_
 
 /// Finished at the provider, whose webhook is lost.
 pub(super) async fn finished(world: &World) -> Order {
-    world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+    world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
     let order = Order::running(world).await;
     until_at_provider(world, &order.task(world).await, "SUCCESS").await;
     world.db().age(order.job, "31 seconds").await;

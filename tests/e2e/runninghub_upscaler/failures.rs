@@ -173,7 +173,10 @@ async fn assert_settled_by_the_deadline(world: &World, order: &Order) {
 fn a_lost_answer_waits_for_the_deadline_where_nobody_tells() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "lost_answer": true, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "lost_answer": true, "webhook": "lost" } }))
+            .await;
         assert_unknown(world, &order).await;
         assert_settled_by_the_deadline(world, &order).await;
     });
@@ -184,7 +187,8 @@ fn a_lost_answer_is_settled_by_the_webhook() {
     e2e::run(async |world| {
         let order = Order::new(world).await;
         world
-            .script(json!({ "runninghub": { "lost_answer": true, "work": "until_finished" } }))
+            .script(json!({ "runninghub": { "all": true,
+                "lost_answer": true, "work": "until_finished" } }))
             .await;
         let answer = order.run(world).ok().await;
         assert_has!(answer, { "status": "running", "taskId": null });
@@ -222,7 +226,10 @@ fn a_submit_that_times_out_is_never_repeated() {
         // Longer than the 20 s that a submit may take. The provider has it all the while, and
         // finishes unheard.
         let order = Order::new(world).await;
-        world.script(json!({ "runninghub": { "delay_ms": 21_500, "webhook": "lost" } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "delay_ms": 21_500, "webhook": "lost" } }))
+            .await;
         assert_unknown(world, &order).await;
         assert_settled_by_the_deadline(world, &order).await;
     });
@@ -263,7 +270,7 @@ fn a_provider_that_cannot_be_reached_costs_nothing() {
 #[test]
 fn a_task_id_that_is_a_number_keeps_all_its_digits() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "id_as": "number" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "id_as": "number" } })).await;
         let order = Order::new(world).await;
         let answer = order.starts(world).await;
         let submit = world.submits_of(order.job).await.remove(0);
@@ -276,7 +283,10 @@ fn a_task_id_that_is_a_number_keeps_all_its_digits() {
 #[test]
 fn a_failure_announced_with_the_task_is_a_refusal() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "node_errors": { "3": "bad input" } } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true,
+            "node_errors": { "3": "bad input" } } }))
+            .await;
         let order = Order::new(world).await;
         let refusal = order.run(world).refused(422, "provider_rejected").await;
         assert_eq!(refusal["refundedCredits"], PRICE, "{refusal}");
@@ -287,7 +297,7 @@ fn a_failure_announced_with_the_task_is_a_refusal() {
 #[test]
 fn work_that_fails_is_returned_with_the_reason() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "fail": "CUDA out of memory" } })).await;
+        world.script(json!({ "runninghub": { "all": true, "fail": "CUDA out of memory" } })).await;
         let order = Order::running(world).await;
         let row = order.assert_returned(world, "failed", "PROVIDER_FAILED").await;
         let message = row["error_message"].as_str().unwrap_or_default();
@@ -324,7 +334,7 @@ fn what_a_provider_says_names_no_address() {
                 assert!(!message.contains(part), "{part:?} in {message}");
             }
         };
-        world.script(json!({ "runninghub": { "fail": quoted } })).await;
+        world.script(json!({ "runninghub": { "all": true, "fail": quoted } })).await;
         let failed = Order::running(world).await;
         told(&failed.assert_returned(world, "failed", "PROVIDER_FAILED").await, "PROVIDER_FAILED");
         for shape in [
@@ -332,7 +342,8 @@ fn what_a_provider_says_names_no_address() {
             json!({ "errorCode": "1007", "errorMessage": quoted }),
         ] {
             world
-                .script(json!({ "reset": true, "runninghub": { "status": 200, "body": shape } }))
+                .script(json!({ "reset": true, "runninghub": { "all": true,
+                    "status": 200, "body": shape } }))
                 .await;
             let refused = Order::new(world).await;
             let refusal = refused.run(world).refused(422, "provider_rejected").await;
@@ -414,7 +425,7 @@ fn a_task_the_provider_has_forgotten_is_returned() {
 fn a_query_that_meets_an_error_says_nothing_about_the_task() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.script(json!({ "runninghub": { "hang": true } })).await;
+        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
         let order = Order::running(world).await;
         for silence in [
             json!({ "match": "/query", "status": 503 }),

@@ -161,7 +161,7 @@ async fn refused(world: &World) -> Outcome {
 }
 
 async fn lost_webhook(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "webhook": "lost" } })).await;
+    world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
     let purchase = Purchase::order(world, 1, "running").await;
     let report = sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
     let notes = vec![format!(
@@ -173,7 +173,7 @@ async fn lost_webhook(world: &World) -> Outcome {
 
 async fn hang(world: &World) -> Outcome {
     world.set_tool("runninghub-upscaler", "run_timeout = '2 seconds'").await;
-    world.script(json!({ "runninghub": { "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
     let purchase = Purchase::order(world, 2, "running").await;
     let task = purchase.order.status(world).await["taskId"].clone();
     let report =
@@ -197,7 +197,7 @@ async fn hang(world: &World) -> Outcome {
 }
 
 async fn queue(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+    world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
     let mut purchases = Vec::new();
     for number in 1..=3 {
         purchases.push(Purchase::order(world, number, "running").await);
@@ -219,7 +219,7 @@ async fn queue(world: &World) -> Outcome {
 }
 
 async fn session(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "work": "until_finished" } })).await;
+    world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
     let mut delivered = Vec::new();
     for number in 1..=3 {
         delivered.push(Purchase::order(world, number, "running").await);
@@ -252,7 +252,7 @@ async fn session(world: &World) -> Outcome {
 }
 
 async fn admin(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
     let purchase = Purchase::order(world, 5, "running").await;
     let (admin, user) = (world.admin(1).await, world.user(1).await);
     let body = json!({

@@ -25,7 +25,7 @@ pub(super) async fn run() -> Result<()> {
     let stack = Stack::start(StackOptions::for_tests()?).await?;
     let http = Client::builder().timeout(Duration::from_secs(60)).build()?;
     let info = stack.info().clone();
-    let script = json!({ "gemini": { "work_ms": WORK_MS } });
+    let script = json!({ "gemini": { "all": true, "work_ms": WORK_MS } });
     http.post(format!("{}/__script", info.providers_url))
         .json(&script)
         .send()
