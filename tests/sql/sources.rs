@@ -38,19 +38,11 @@ fn the_newest_migration_is_made_of_the_sources() {
         let unchanged = project.made("next", None).unwrap_err().to_string();
         assert!(unchanged.contains("nothing in supabase/schemas has changed"), "{unchanged}");
     } else {
-        let (name, made) = project.made(&newest.name, by_hand(&text)).unwrap();
+        let (name, made) = project.made(&newest.name, None).unwrap();
         assert_eq!(name, newest);
         let hint = format!("run `cargo xtask migration {}`", newest.name);
         assert_same(&text, &made, &hint);
     }
-}
-
-/// What was written by hand into a migration.
-fn by_hand(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("\n-- written by hand\n")?;
-    let end = ["\n--: made anew", "\n--: source ", "\n--: removed ", "\n--: history\n"];
-    let end = end.iter().filter_map(|marker| rest.find(marker)).min()?;
-    Some(rest[..end].to_owned())
 }
 
 /// In both directions: what one file does to another's function shows in one of them.

@@ -10,6 +10,7 @@ pub const MARKER: &str = "--: ";
 const SOURCE: &str = "--: source ";
 const REMOVED: &str = "--: removed ";
 const BY_HAND: &str = "by hand";
+const WRITTEN: &str = "\n-- written by hand\n";
 const HISTORY: &str = "--: history\n";
 
 /// Changes the schedule in a transaction of its own. pg_cron 1.4 overlooks a schedule among
@@ -107,7 +108,7 @@ pub struct Body {
 pub fn compose(name: &Name, body: &Body) -> String {
     let mut text = head(name);
     if !body.by_hand.trim().is_empty() {
-        text.push_str(&format!("\n-- written by hand\n{}\n", body.by_hand.trim_end()));
+        text.push_str(&format!("{WRITTEN}{}\n", body.by_hand.trim_end()));
     }
     if !body.drops.is_empty() {
         text.push_str(&format!("\n--: recreated below, or removed\n{}\n", body.drops.join("\n")));
@@ -132,6 +133,12 @@ pub fn compose(name: &Name, body: &Body) -> String {
     let hash = sha256(&text);
     text.push_str(&tail(name, &hash));
     text
+}
+
+/// The statements written by hand in a migration's text.
+pub fn by_hand(text: &str) -> Option<String> {
+    let (_, after) = text.split_once(WRITTEN)?;
+    Some(after.split("\n\n--: ").next()?.to_owned())
 }
 
 fn tail(name: &Name, hash: &str) -> String {

@@ -121,8 +121,9 @@ impl Project {
         self.make(open.map_or(name, |(newest, _)| &newest.name), None)
     }
 
-    /// The migration that `make` would write.
-    pub fn made(&self, name: &str, by_hand: Option<String>) -> Result<(Name, String)> {
+    /// The migration that `make` would write. Without new statements written by hand it keeps those
+    /// of the migration that it rewrites.
+    pub fn made(&self, name: &str, mut by_hand: Option<String>) -> Result<(Name, String)> {
         let frozen = self.frozen()?;
         let mut earlier = self.migrations()?;
         if let Some((newest, _)) = earlier.last()
@@ -137,7 +138,8 @@ impl Project {
                     newest.name
                 );
             }
-            earlier.pop();
+            let rewritten = earlier.pop();
+            by_hand = by_hand.or_else(|| file::by_hand(&rewritten?.1));
         }
         let next = Name::new(u32::try_from(earlier.len())? + 1, name)?;
         let text = plan::migration(&next, &earlier, &self.sources()?, by_hand.as_deref())?;

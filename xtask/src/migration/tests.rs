@@ -329,6 +329,21 @@ fn the_newest_is_made_again_until_it_is_frozen() {
 }
 
 #[test]
+fn what_is_written_by_hand_stays_until_the_migration_is_frozen() {
+    let checkout = Checkout::new();
+    let project = checkout.project();
+    project.make("unstuck", None).unwrap();
+    project.freeze().unwrap();
+    checkout.write(&format!("schemas/{}", TABLE.0), &TABLE.1.replace(");", ", at timestamptz);"));
+    let by_hand = "alter table unstuck.jobs\n  add column at timestamptz;";
+    let (name, made) = project.made("next", Some(by_hand.to_owned())).unwrap();
+    checkout.write(&format!("migrations/{}", name.file()), &made);
+    assert_eq!(project.made("next", None).unwrap(), (name, made));
+    let (_, other) = project.made("next", Some("-- nothing".to_owned())).unwrap();
+    assert!(other.contains("-- nothing") && !other.contains("alter table"), "{other}");
+}
+
+#[test]
 fn a_frozen_one_stays_as_it_is() {
     let checkout = Checkout::new();
     let project = checkout.project();
