@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::Database;
-use unstuck_tests::shop::{CARDS, UPSCALER};
+use unstuck_tests::shop::{CARDS, UPSCALER, WEBSITE};
 use uuid::Uuid;
 
 /// The arguments of `credit_grant_v1`; `()` is null.
@@ -63,6 +63,40 @@ async fn amounts_beyond_32_bits_are_exact_and_a_trillion_is_the_most() {
     let second = db.order(user, UPSCALER, 1).await;
     assert_eq!(db.cancel(user, second).await.unwrap()["refunded_credits"], most / 4);
     assert_eq!(db.violations().await.len(), 1, "only the adjustment beside the refunds");
+}
+
+#[tokio::test]
+async fn c25_every_refund_fits_whatever_the_user_owns() {
+    let db = Database::open().await;
+    // Cards, a picture and a website, of accounts that an int would not hold with their refund.
+    for (tool, provider) in [(CARDS, "gemini"), (UPSCALER, "runninghub"), (WEBSITE, "llm")] {
+        for end in ["cancelled", "overdue", "failed"] {
+            let user = db.user(2_147_483_647).await;
+            let job = db.order(user, tool, 1).await;
+            db.grant(user, 1_000_000_000_000).await;
+            let other = db.order(db.user(500).await, tool, 1).await;
+            match end {
+                "cancelled" => drop(db.cancel_by_admin(job).await),
+                "overdue" => {
+                    db.age(job, "1 hour").await;
+                    db.age(other, "1 hour").await;
+                    assert_eq!(db.sweep().await["cleaned"], 2, "{tool}");
+                    assert_eq!(db.job(other).await["status"], "failed", "{tool}");
+                }
+                _ => {
+                    let attempt = db.claim_one(provider).await;
+                    assert_eq!(attempt.job, job);
+                    assert_eq!(db.fail(attempt, "PROVIDER_REJECTED").await["outcome"], "failed");
+                }
+            }
+            assert_eq!(db.balance(user).await, 1_002_147_483_647, "{tool} {end}");
+            assert_eq!(db.job(job).await["quarantined_at"], Value::Null, "{tool} {end}");
+            if end != "overdue" {
+                db.cancel_by_admin(other).await;
+            }
+        }
+    }
+    db.assert_healthy().await;
 }
 
 #[tokio::test]
