@@ -116,6 +116,16 @@ create table unstuck.jobs (
   completed_at timestamp with time zone,
   quarantined_at timestamp with time zone
 );
+create table unstuck.provider_alarms (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null default clock_timestamp(),
+  last_at timestamp with time zone not null default clock_timestamp(),
+  provider text not null,
+  tool text,
+  code text not null,
+  detail text,
+  count integer not null default 1
+);
 create table unstuck.providers (
   provider text not null,
   max_concurrent integer not null,
@@ -123,7 +133,11 @@ create table unstuck.providers (
   synchronous boolean not null default false,
   signed_webhooks boolean not null default false,
   retried_by_function boolean not null default false,
-  limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+  limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  account_faults integer not null default 0,
+  circuit_open_until timestamp with time zone,
+  circuit_reason text,
+  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
 create table unstuck.retention (
   kind text not null,
@@ -155,7 +169,11 @@ create table unstuck.tools (
   queue_ttl interval not null default '00:10:00'::interval,
   attempt_max integer not null default 3,
   user_cancel_running boolean not null default false,
-  enabled boolean not null default true
+  enabled boolean not null default true,
+  account_faults integer not null default 0,
+  circuit_open_until timestamp with time zone,
+  circuit_reason text,
+  circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
 create table unstuck.user_roles (
   user_id uuid not null,
@@ -262,6 +280,10 @@ alter table unstuck.jobs add constraint jobs_retry_of_fkey FOREIGN KEY (retry_of
 alter table unstuck.jobs add constraint jobs_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
 alter table unstuck.jobs add constraint jobs_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.jobs add constraint jobs_total_steps_check CHECK ((total_steps >= 1));
+alter table unstuck.provider_alarms add constraint provider_alarms_count_check CHECK ((count >= 1));
+alter table unstuck.provider_alarms add constraint provider_alarms_pkey PRIMARY KEY (id);
+alter table unstuck.provider_alarms add constraint provider_alarms_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
+alter table unstuck.provider_alarms add constraint provider_alarms_tool_fkey FOREIGN KEY (tool) REFERENCES unstuck.tools(tool);
 alter table unstuck.providers add constraint providers_max_concurrent_check CHECK ((max_concurrent >= 0));
 alter table unstuck.providers add constraint providers_pkey PRIMARY KEY (provider);
 alter table unstuck.retention add constraint retention_keep_check CHECK ((keep > '00:00:00'::interval));
@@ -322,6 +344,7 @@ CREATE INDEX jobs_never_ordered ON unstuck.jobs USING btree (completed_at) WHERE
 CREATE UNIQUE INDEX jobs_one_live_per_exclusive_key ON unstuck.jobs USING btree (exclusive_key) WHERE ((exclusive_key IS NOT NULL) AND (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text])));
 CREATE UNIQUE INDEX jobs_one_live_retry ON unstuck.jobs USING btree (retry_of) WHERE ((retry_of IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'queued'::text, 'starting'::text, 'running'::text])));
 CREATE INDEX jobs_with_input ON unstuck.jobs USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
+CREATE INDEX provider_alarms_by_time ON unstuck.provider_alarms USING btree (at);
 CREATE INDEX sweeps_by_time ON unstuck.sweeps USING btree (started_at);
 CREATE INDEX sweeps_finished ON unstuck.sweeps USING btree (finished_at DESC) WHERE (finished_at IS NOT NULL);
 CREATE INDEX violations_found_by_check ON unstuck.violations_found USING btree (checked_at);
@@ -762,8 +785,11 @@ create view unstuck.provider_load with (security_invoker=true) as
     max_concurrent,
     running,
     waiting,
-    oldest_waiting_seconds
-   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds);
+    oldest_waiting_seconds,
+    circuit_open_until,
+    circuit_reason,
+    circuits_of_tools
+   FROM unstuck_private.visible_load() l(provider, enabled, max_concurrent, running, waiting, oldest_waiting_seconds, circuit_open_until, circuit_reason, circuits_of_tools);
 create view unstuck.queue_positions with (security_invoker=true) as
  SELECT job_id,
     provider,
@@ -1526,6 +1552,66 @@ AS $function$
   from unstuck_private.sweep_pass(p_sweep_id, p_limit, interval '6 seconds') p
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck.provider_alarm_v1(p_provider text, p_tool text, p_about text, p_code text, p_detail text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET statement_timeout TO '5s'
+AS $function$
+declare
+  -- Some servers of the PostgREST protocol pass a null as ''.
+  v_tool text := nullif(p_tool, '');
+  v_about text := nullif(p_about, '');
+  v_code text := left(p_code, 200);
+  v_detail text := left(nullif(p_detail, ''), 500);
+  v_now timestamptz;
+  v_until timestamptz;
+begin
+  -- The lock comes first, so that two equal alarms become one row, and each fault counts.
+  perform 1
+  from unstuck.providers p
+  where p.provider = p_provider
+  for no key update;
+  if not found or coalesce(v_code, '') = '' then
+    perform unstuck_private.refuse(400, 'bad_request');
+  end if;
+  v_now := clock_timestamp();
+  v_until := v_now + unstuck_private.circuit_pause();
+  update unstuck.provider_alarms a
+  set count = a.count + 1,
+    last_at = v_now,
+    detail = v_detail
+  where a.provider = p_provider
+    and a.tool is not distinct from v_tool
+    and a.code = v_code
+    and a.at > v_now - interval '1 hour';
+  if not found then
+    insert into unstuck.provider_alarms (at, last_at, provider, tool, code, detail)
+    values (v_now, v_now, p_provider, v_tool, v_code, v_detail);
+  end if;
+  -- A fault while the circuit is open moves nothing: the claim of each trial has set the time.
+  if v_about in ('account', 'place') then
+    update unstuck.providers p
+    set account_faults = least(p.account_faults, 999999) + 1,
+      circuit_open_until = case
+        when p.account_faults >= 2 then coalesce(p.circuit_open_until, v_until)
+        else p.circuit_open_until
+      end,
+      circuit_reason = case when p.account_faults >= 2 then v_about else p.circuit_reason end
+    where p.provider = p_provider;
+  elsif v_about = 'app' then
+    update unstuck.tools t
+    set account_faults = least(t.account_faults, 999999) + 1,
+      circuit_open_until = case
+        when t.account_faults >= 2 then coalesce(t.circuit_open_until, v_until)
+        else t.circuit_open_until
+      end,
+      circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
+    where t.tool = v_tool;
+  end if;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck.queue_check_v1(p_provider text)
  RETURNS TABLE(max_concurrent integer, running integer, slots_available integer, total_queued integer, queued_by_tool jsonb, oldest_queued_seconds integer, last_sweep_at timestamp with time zone, enabled boolean)
  LANGUAGE sql
@@ -1558,7 +1644,7 @@ AS $function$
     coalesce(w.by_tool, '{}'),
     unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
-    p.enabled
+    p.enabled and p.circuit_open_until is null
   from unstuck.providers p
   cross join live l
   cross join (
@@ -1750,12 +1836,19 @@ begin
   where s.provider = p_provider
     and unstuck_private.holds_slot(s);
   v_free := least(v_free, greatest(p_limit, 0));
+  -- An open circuit lets one step through a minute.
+  if v_provider.circuit_open_until is not null then
+    v_free := least(v_free, (v_provider.circuit_open_until <= v_now)::int);
+  end if;
   if v_free <= 0 then
     return;
   end if;
   return query
   select *
   from unstuck_private.steps_claim(v_provider, v_now, v_free);
+  if found then
+    perform unstuck_private.circuit_trial(p_provider, v_now);
+  end if;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.step_complete_v1(p_job_id uuid, p_step integer, p_run bigint, p_output jsonb, p_output_url text)
@@ -1802,6 +1895,7 @@ begin
     error_message = null
   where s.job_id = p_job_id
     and s.step = p_step;
+  perform unstuck_private.circuit_close(v_step, true);
   if not exists (
     select from unstuck.job_steps s
     where s.job_id = p_job_id
@@ -2102,9 +2196,7 @@ begin
   end if;
   v_waiting := exists (
     select from unstuck.webhook_inbox w
-    where w.job_id = p_job_id
-      and w.step = p_step
-      and w.run = p_run
+    where (w.job_id, w.step, w.run) = (p_job_id, p_step, p_run)
       and w.applied_at is null
   );
   if v_step.run = p_run
@@ -2128,6 +2220,7 @@ begin
       return;
     end;
     perform unstuck_private.job_sync_from_steps(array[p_job_id]);
+    perform unstuck_private.circuit_close(v_step, false);
     return query
     select 'running', v_waiting;
     return;
@@ -2223,8 +2316,15 @@ AS $function$
   select
     q.waiting::int,
     case
-      when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0)
-      else 0
+      when not p.enabled or p.circuit_open_until > clock_timestamp() then 0
+      else greatest(
+        least(
+          q.ready + q.trials,
+          p.max_concurrent - l.live,
+          case when p.circuit_open_until is not null then 1 end
+        ),
+        0
+      )
     end::int
   from unstuck.providers p
   cross join lateral (
@@ -2236,8 +2336,10 @@ AS $function$
   cross join lateral (
     select
       count(*) as waiting,
-      count(*) filter (where o.ready) as ready
+      count(*) filter (where o.ready and t.circuit_open_until is null) as ready,
+      count(distinct t.tool) filter (where o.ready and t.circuit_open_until is not null) as trials
     from unstuck_private.queue_order(p.provider, clock_timestamp()) o
+    join unstuck.tools t on t.tool = o.tool
   ) q
   where p.provider = p_provider
 $function$
@@ -2878,6 +2980,70 @@ begin
     where unstuck_private.is_live(j.status);
   end if;
   return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.circuit_before_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.account_faults := 0;
+  new.circuit_reason := null;
+  new.circuit_closed_at := clock_timestamp();
+  return new;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.circuit_close(p_step unstuck.job_steps, p_is_completed boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if p_is_completed
+    and not (select p.synchronous from unstuck.providers p where p.provider = p_step.provider)
+  then
+    return;
+  end if;
+  update unstuck.providers p
+  set account_faults = 0,
+    circuit_open_until = null
+  where p.provider = p_step.provider
+    and (p.account_faults > 0 or p.circuit_open_until is not null);
+  update unstuck.tools t
+  set account_faults = 0,
+    circuit_open_until = null
+  where t.tool = (select j.tool from unstuck.jobs j where j.id = p_step.job_id)
+    and (t.account_faults > 0 or t.circuit_open_until is not null);
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.circuit_pause()
+ RETURNS interval
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select interval '1 minute' $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.circuit_trial(p_provider text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update unstuck.providers p
+  set circuit_open_until = p_now + unstuck_private.circuit_pause()
+  where p.provider = p_provider
+    and p.circuit_open_until is not null;
+  update unstuck.tools t
+  set circuit_open_until = p_now + unstuck_private.circuit_pause()
+  where t.circuit_open_until is not null
+    and exists (
+      select from unstuck.job_steps s
+      join unstuck.jobs j on j.id = s.job_id
+      where s.provider = p_provider
+        and unstuck_private.holds_slot(s)
+        and s.claimed_at = p_now
+        and j.tool = t.tool
+    );
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.clamp_to_bigint(p_sum numeric)
@@ -4559,7 +4725,13 @@ begin
     select
       q.job_id,
       coalesce(t.seconds, 60) as seconds,
-      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
+      greatest(
+        unstuck_private.seconds_between(
+          clock_timestamp(),
+          greatest(s.not_before, u.circuit_open_until, p.circuit_open_until)
+        ),
+        1
+      ) as not_in,
       j.status = 'queued'
         and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
@@ -4567,6 +4739,8 @@ begin
     join unstuck.job_steps s
       on s.job_id = q.job_id
       and s.step = q.step
+    join unstuck.tools u on u.tool = q.tool
+    join unstuck.providers p on p.provider = s.provider
     left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
     order by q."position"
   loop
@@ -4790,6 +4964,8 @@ begin
     when 'queue_turns' then unstuck_private.prune_queue_turns(v_before, p_limit, p_skip)
     when 'erased_jobs' then
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
+    when 'provider_alarms' then
+      unstuck_private.prune_provider_alarms(v_before, p_limit, p_skip)
     when 'cron_runs' then unstuck_private.prune_cron_runs(v_before, p_limit)
     -- Files, which SQL must not delete, and kinds of a later version.
     else 0
@@ -4902,6 +5078,29 @@ begin
   return cardinality(v_ids);
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.prune_provider_alarms(p_before timestamp with time zone, p_limit integer, p_skip integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+declare
+  v_pruned int;
+begin
+  delete from unstuck.provider_alarms a
+  where a.ctid = any (array(
+    select o.ctid
+    from unstuck.provider_alarms o
+    where o.at < p_before
+    order by o.at
+    limit p_limit
+    offset p_skip
+    for update skip locked
+  ));
+  get diagnostics v_pruned = row_count;
+  return v_pruned;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.prune_queue_turns(p_before timestamp with time zone, p_limit integer, p_skip integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -4993,6 +5192,18 @@ CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now ti
  STABLE
  SET search_path TO ''
 AS $function$
+declare
+  -- Tools whose steps are not let through, while their own circuit or the provider's is open.
+  v_open text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until > p_now
+      or exists (
+        select from unstuck.providers p
+        where p.provider = p_provider
+          and p.circuit_open_until > p_now
+      )
+  );
 begin
   return query
   with waiting as (
@@ -5001,7 +5212,7 @@ begin
       s.step,
       j.user_id,
       j.tool,
-      coalesce(s.not_before, p_now) <= p_now as ready,
+      coalesce(s.not_before, p_now) <= p_now and j.tool <> all (v_open) as ready,
       coalesce(j.queued_at, j.created_at) as since
     from unstuck.job_steps s
     join unstuck.jobs j on j.id = s.job_id
@@ -5765,15 +5976,32 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_pick(p_provider text, p_now tim
  ROWS 5
  SET search_path TO ''
 AS $function$
+declare
+  v_trials text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until is not null
+  );
 begin
   return query
+  with ready as materialized (
+    select *
+    from unstuck_private.queue_order(p_provider, p_now) o
+    where o.ready
+  )
   select s.job_id, s.step, q."position"
   from (
     -- Up to 100 more than there are slots: some of them may be locked.
     select *
-    from unstuck_private.queue_order(p_provider, p_now) o
-    where o.ready
-    order by o."position"
+    from ready r
+    where r.tool <> all (v_trials)
+      or r."position" in (
+        select min(f."position")
+        from ready f
+        where f.tool = any (v_trials)
+        group by f.tool
+      )
+    order by r."position"
     limit p_limit + 100
   ) q
   join unstuck.jobs j on j.id = q.job_id
@@ -6452,7 +6680,8 @@ CREATE OR REPLACE FUNCTION unstuck_private.violations_now()
  SET jit TO 'off'
 AS $function$
   with provider as materialized (
-    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
+      p.circuit_closed_at, l.live
     from unstuck.providers p
     cross join lateral (
       select count(*) as live
@@ -6468,10 +6697,12 @@ AS $function$
       and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
     group by s.provider
   ), idle as materialized (
-    select p.provider
+    select p.provider, p.circuit_closed_at
     from provider p
     left join freed f on f.provider = p.provider
-    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
+    where p.enabled
+      and p.circuit_open_until is null
+      and p.max_concurrent > p.live + coalesce(f.slots, 0)
   )
   select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
   from provider p
@@ -6492,9 +6723,12 @@ AS $function$
   cross join since n
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
-  -- Four minutes count from the moment when nothing was in the way: the step was queued and the
-  -- slot was free.
-  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
+  join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
+  -- Four minutes count from the moment when nothing was in the way: the step was queued, the slot
+  -- was free, no circuit was open.
+  where greatest(
+      coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
+    ) < n.at
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
     -- The queue TTL is paused while another step of the job works.
@@ -6752,13 +6986,21 @@ AS $function$
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.visible_load()
- RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer)
+ RETURNS TABLE(provider text, enabled boolean, max_concurrent integer, running integer, waiting integer, oldest_waiting_seconds integer, circuit_open_until timestamp with time zone, circuit_reason text, circuits_of_tools text[])
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
   select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
-    unstuck_private.seconds_between(w.since, clock_timestamp())
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    p.circuit_open_until,
+    p.circuit_reason,
+    array(
+      select t.tool
+      from unstuck.tools t
+      where t.provider = p.provider and t.circuit_open_until is not null
+      order by t.tool
+    )
   from unstuck.providers p
   cross join lateral (
     select count(*)::int as steps
@@ -6925,7 +7167,9 @@ CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.pose_changer_jobs 
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.pose_changer_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
 CREATE TRIGGER providers_before_update BEFORE UPDATE ON unstuck.providers FOR EACH ROW EXECUTE FUNCTION unstuck_private.providers_before_update();
+CREATE TRIGGER providers_circuit_closed BEFORE UPDATE ON unstuck.providers FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER legacy_job_write INSTEAD OF INSERT OR DELETE OR UPDATE ON unstuck.replicate_tasks FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
+CREATE TRIGGER tools_circuit_closed BEFORE UPDATE ON unstuck.tools FOR EACH ROW WHEN (old.circuit_open_until IS NOT NULL AND new.circuit_open_until IS NULL) EXECUTE FUNCTION unstuck_private.circuit_before_update();
 CREATE TRIGGER legacy_job_delete INSTEAD OF DELETE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_write_refuse();
 CREATE TRIGGER legacy_job_insert INSTEAD OF INSERT ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_insert();
 CREATE TRIGGER legacy_job_update INSTEAD OF UPDATE ON unstuck.upscaler_jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.legacy_job_update();
@@ -7130,11 +7374,25 @@ Refuses: nothing.
 
 Replay: nothing left to do.
 ';
+comment on function unstuck.provider_alarm_v1(text,text,text,text,text) is
+'
+Caller: a worker that met a fault which only the operator can mend.
+
+Effect: counts equal alarms of an hour in one row of provider_alarms. A fault of a submit or a call
+says what it is about: the third of `account` or `place` without an accepted step between them opens
+the provider''s circuit, the third of `app` the tool''s. While a circuit is open, steps wait, and one
+step a minute is let through. Null: the alarm counts towards no circuit.
+
+Refuses: bad_request (no such provider, no code).
+
+Replay: counts once more.
+';
 comment on function unstuck.queue_check_v1(text) is
 '
 Caller: the check and status endpoints.
 
 Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
+enabled: false also while the provider''s circuit is open.
 
 Refuses: nothing; no row where there is no such provider.
 
@@ -7193,7 +7451,7 @@ Caller: a worker, before it submits steps of a provider.
 
 Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
 and a lease. The reply has each step''s request, the output of the step before, and how long the step
-may run.
+may run. While the circuit of the provider or of a tool is open, one step of it is claimed a minute.
 
 Refuses: nothing; no row where no step may start.
 
@@ -7204,7 +7462,8 @@ comment on function unstuck.step_complete_v1(uuid,integer,bigint,jsonb,text) is
 Caller: a worker, after it stored the step''s result.
 
 Effect: completes the step. The last step completes the job; any other lets the next step of a chain
-queue. outcome: completed | late (the step is final) | stale (not the present run, or not running).
+queue. At a synchronous provider it closes the circuits of provider and tool. outcome: completed |
+late (the step is final) | stale (not the present run, or not running).
 
 Refuses: nothing.
 
@@ -7284,9 +7543,10 @@ comment on function unstuck.step_started_v1(uuid,integer,bigint,text) is
 Caller: a worker that got the provider''s task for its submission, or a healer that found it later. A
 webhook alone is no reason to call it for a task that is still at work.
 
-Effect: records the task. outcome: running | cancel_due (the step is final or was claimed again: the
-caller cancels the task at the provider, else a sweep does) | stale (recorded before, or a task of
-another step, which changes nothing). webhook_waiting: a webhook of this run is not applied yet.
+Effect: records the task; an accepted step closes the circuits of its provider and tool. outcome:
+running | cancel_due (the step is final or was claimed again: the caller cancels the task at the
+provider, else a sweep does) | stale (recorded before, or a task of another step, which changes
+nothing). webhook_waiting: a webhook of this run is not applied yet.
 
 Refuses: nothing.
 
@@ -7434,6 +7694,11 @@ comment on table unstuck.jobs is
 '
 What users paid for: one row per order. Its work is in `job_steps`.
 ';
+comment on table unstuck.provider_alarms is
+'
+What only the operator can mend at a provider: a dead key, an empty wallet, a missing app. One row
+per provider, tool and code an hour, with how often it came.
+';
 comment on table unstuck.providers is
 '
 The providers, and how many steps each may work on at once. What differs between providers is a
@@ -7519,7 +7784,7 @@ Jobs under the name that older pages read: the pose changer.
 ';
 comment on view unstuck.provider_load is
 '
-Each provider''s slots and queue, for the admin page.
+Each provider''s slots, queue and open circuits, for the admin page.
 ';
 comment on view unstuck.queue_positions is
 '
@@ -7559,6 +7824,8 @@ create policy job_steps_read on unstuck.job_steps as permissive for select to au
   WHERE (j.id = job_steps.job_id))));
 alter table unstuck.jobs enable row level security;
 create policy jobs_read on unstuck.jobs as permissive for select to authenticated using (((user_id = ( SELECT auth.uid() AS uid)) OR ( SELECT unstuck_private.is_admin() AS is_admin)));
+alter table unstuck.provider_alarms enable row level security;
+create policy provider_alarms_read on unstuck.provider_alarms as permissive for select to authenticated using (( SELECT unstuck_private.is_admin() AS is_admin));
 alter table unstuck.providers enable row level security;
 create policy providers_read on unstuck.providers as permissive for select to authenticated using (true);
 alter table unstuck.retention enable row level security;
@@ -7622,6 +7889,7 @@ grant execute on function unstuck.job_enqueue_v1(uuid,uuid,text,text,jsonb,text,
 grant execute on function unstuck.job_get_v1(uuid,uuid,text,text) to service_role;
 grant execute on function unstuck.job_requeue_v1(uuid,text,uuid,boolean,uuid) to service_role;
 grant execute on function unstuck.jobs_sweep_v1(bigint,integer) to service_role;
+grant execute on function unstuck.provider_alarm_v1(text,text,text,text,text) to service_role;
 grant execute on function unstuck.queue_check_v1(text) to service_role;
 grant execute on function unstuck.refund_upscaler_credits(uuid,bigint,text) to service_role;
 grant execute on function unstuck.session_cancel_v1(uuid,text,uuid[]) to service_role;
@@ -7724,6 +7992,8 @@ grant select on table unstuck.jobs_by_hour to authenticated;
 grant select on table unstuck.jobs_by_hour to service_role;
 grant delete, insert, select, update on table unstuck.pose_changer_jobs to authenticated;
 grant select on table unstuck.pose_changer_jobs to service_role;
+grant select on table unstuck.provider_alarms to authenticated;
+grant select on table unstuck.provider_alarms to service_role;
 grant select on table unstuck.provider_load to authenticated;
 grant select on table unstuck.provider_load to service_role;
 grant select on table unstuck.providers to authenticated;

@@ -6,7 +6,7 @@ mod audit;
 mod by_hand;
 mod cancel;
 mod cards;
-
+mod circuit;
 mod clocks;
 mod credits;
 mod data_model;
@@ -17,6 +17,7 @@ mod grants;
 mod hammer;
 mod incident;
 mod legacy;
+mod locked;
 mod model;
 mod multi_step;
 mod operations;

@@ -67,6 +67,15 @@ async fn night() -> Night {
     ))
     .await;
     db.exec("alter table unstuck.jobs enable trigger jobs_before_update").await;
+    // A dead key, and an app that was deleted.
+    for (about, code) in [("account", "802 APIKEY_UNAUTHORIZED"), ("app", "901 WEBAPP_NOT_EXISTS")]
+    {
+        let alarm = json!({ "p_provider": "runninghub", "p_tool": UPSCALER, "p_about": about,
+            "p_code": code, "p_detail": stuck });
+        for _ in 0..3 {
+            db.call("provider_alarm_v1", alarm.clone()).await;
+        }
+    }
     Night { db, admin, user, chain }
 }
 

@@ -21,8 +21,12 @@ async fn pruned(db: &Session, kind: &str, after: &str) -> i64 {
 }
 
 /// A user with a finished upscale and a set of cards of which one was returned, and what comes with
-/// them: calls of providers, an older client's row, ids cancelled ahead, a finished sweep.
+/// them: calls and alarms of providers, an older client's row, ids cancelled ahead, a finished
+/// sweep.
 async fn traffic(db: &Database) {
+    let alarm = json!({ "p_provider": "runninghub", "p_tool": UPSCALER, "p_about": null,
+        "p_code": "802", "p_detail": null });
+    db.call("provider_alarm_v1", alarm).await;
     let user = db.user(1000).await;
     let upscale = db.order(user, UPSCALER, 1).await;
     let attempt = db.run("runninghub", &upscale.to_string()).await;
@@ -57,12 +61,13 @@ async fn record(db: &Session, job: Uuid, key: &str) -> Value {
 }
 
 /// Kind, days, and the rows that it is about.
-const KINDS: [(&str, i64, &str); 8] = [
+const KINDS: [(&str, i64, &str); 9] = [
     ("cancelled_requests", 1, "cancelled_requests"),
     ("queue_turns", 1, "unstuck_private.queue_turns"),
     ("webhook_inbox", 7, "webhook_inbox"),
     ("orphans", 1, "jobs where error_code = 'ORPHANED'"),
     ("sweeps", 30, "sweeps where id <> (select max(id) from sweeps)"),
+    ("provider_alarms", 90, "provider_alarms"),
     ("inputs", 90, "jobs where input <> '{}' and error_code is distinct from 'ORPHANED'"),
     ("inputs", 90, "job_steps where input <> '{}'"),
     (

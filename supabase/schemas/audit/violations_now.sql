@@ -8,7 +8,8 @@ set jit = off
 as
 $$
   with provider as materialized (
-    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, l.live
+    select p.provider, p.enabled, p.max_concurrent, p.limit_changed_at, p.circuit_open_until,
+      p.circuit_closed_at, l.live
     from unstuck.providers p
     cross join lateral (
       select count(*) as live
@@ -24,10 +25,12 @@ $$
       and coalesce(s.claimed_at, s.sent_at, s.started_at) is not null
     group by s.provider
   ), idle as materialized (
-    select p.provider
+    select p.provider, p.circuit_closed_at
     from provider p
     left join freed f on f.provider = p.provider
-    where p.enabled and p.max_concurrent > p.live + coalesce(f.slots, 0)
+    where p.enabled
+      and p.circuit_open_until is null
+      and p.max_concurrent > p.live + coalesce(f.slots, 0)
   )
   select 'slots_within_limit', p.provider, format('%s live, limit %s', c.live, p.max_concurrent)
   from provider p
@@ -48,9 +51,12 @@ $$
   cross join since n
   join unstuck.job_steps s on s.provider = i.provider and s.status = 'queued'
   join unstuck.jobs j on j.id = s.job_id
-  -- Four minutes count from the moment when nothing was in the way: the step was queued and the
-  -- slot was free.
-  where greatest(coalesce(j.queued_at, j.created_at), s.not_before) < n.at
+  join unstuck.tools t on t.tool = j.tool and t.circuit_open_until is null
+  -- Four minutes count from the moment when nothing was in the way: the step was queued, the slot
+  -- was free, no circuit was open.
+  where greatest(
+      coalesce(j.queued_at, j.created_at), s.not_before, i.circuit_closed_at, t.circuit_closed_at
+    ) < n.at
     and unstuck_private.is_live(j.status)
     and j.quarantined_at is null
     -- The queue TTL is paused while another step of the job works.

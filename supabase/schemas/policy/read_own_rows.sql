@@ -33,6 +33,10 @@ create policy admin_log_read on unstuck.admin_log
 for select to authenticated
 using ((select unstuck_private.is_admin()));
 
+create policy provider_alarms_read on unstuck.provider_alarms
+for select to authenticated
+using ((select unstuck_private.is_admin()));
+
 create policy user_roles_read on unstuck.user_roles
 for select to authenticated
 using (user_id = (select auth.uid()) or (select unstuck_private.is_admin()));

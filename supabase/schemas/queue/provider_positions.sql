@@ -17,7 +17,13 @@ begin
     select
       q.job_id,
       coalesce(t.seconds, 60) as seconds,
-      greatest(unstuck_private.seconds_between(clock_timestamp(), s.not_before), 1) as not_in,
+      greatest(
+        unstuck_private.seconds_between(
+          clock_timestamp(),
+          greatest(s.not_before, u.circuit_open_until, p.circuit_open_until)
+        ),
+        1
+      ) as not_in,
       j.status = 'queued'
         and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
@@ -25,6 +31,8 @@ begin
     join unstuck.job_steps s
       on s.job_id = q.job_id
       and s.step = q.step
+    join unstuck.tools u on u.tool = q.tool
+    join unstuck.providers p on p.provider = s.provider
     left join unstuck_private.tool_seconds(p_provider) t on t.tool = q.tool
     order by q."position"
   loop

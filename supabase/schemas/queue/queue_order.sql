@@ -9,6 +9,18 @@ stable
 set search_path = ''
 as
 $$
+declare
+  -- Tools whose steps are not let through, while their own circuit or the provider's is open.
+  v_open text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until > p_now
+      or exists (
+        select from unstuck.providers p
+        where p.provider = p_provider
+          and p.circuit_open_until > p_now
+      )
+  );
 begin
   return query
   with waiting as (
@@ -17,7 +29,7 @@ begin
       s.step,
       j.user_id,
       j.tool,
-      coalesce(s.not_before, p_now) <= p_now as ready,
+      coalesce(s.not_before, p_now) <= p_now and j.tool <> all (v_open) as ready,
       coalesce(j.queued_at, j.created_at) as since
     from unstuck.job_steps s
     join unstuck.jobs j on j.id = s.job_id

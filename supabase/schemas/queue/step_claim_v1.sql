@@ -39,12 +39,19 @@ begin
   where s.provider = p_provider
     and unstuck_private.holds_slot(s);
   v_free := least(v_free, greatest(p_limit, 0));
+  -- An open circuit lets one step through a minute.
+  if v_provider.circuit_open_until is not null then
+    v_free := least(v_free, (v_provider.circuit_open_until <= v_now)::int);
+  end if;
   if v_free <= 0 then
     return;
   end if;
   return query
   select *
   from unstuck_private.steps_claim(v_provider, v_now, v_free);
+  if found then
+    perform unstuck_private.circuit_trial(p_provider, v_now);
+  end if;
 end $$;
 
 comment on function unstuck.step_claim_v1 is $c$
@@ -52,7 +59,7 @@ Caller: a worker, before it submits steps of a provider.
 
 Effect: claims up to p_limit waiting steps in queue order while slots are free. Each gets a new run
 and a lease. The reply has each step's request, the output of the step before, and how long the step
-may run.
+may run. While the circuit of the provider or of a tool is open, one step of it is claimed a minute.
 
 Refuses: nothing; no row where no step may start.
 

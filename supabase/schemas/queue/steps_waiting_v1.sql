@@ -10,8 +10,15 @@ $$
   select
     q.waiting::int,
     case
-      when p.enabled then greatest(least(q.ready, p.max_concurrent - l.live), 0)
-      else 0
+      when not p.enabled or p.circuit_open_until > clock_timestamp() then 0
+      else greatest(
+        least(
+          q.ready + q.trials,
+          p.max_concurrent - l.live,
+          case when p.circuit_open_until is not null then 1 end
+        ),
+        0
+      )
     end::int
   from unstuck.providers p
   cross join lateral (
@@ -23,8 +30,10 @@ $$
   cross join lateral (
     select
       count(*) as waiting,
-      count(*) filter (where o.ready) as ready
+      count(*) filter (where o.ready and t.circuit_open_until is null) as ready,
+      count(distinct t.tool) filter (where o.ready and t.circuit_open_until is not null) as trials
     from unstuck_private.queue_order(p.provider, clock_timestamp()) o
+    join unstuck.tools t on t.tool = o.tool
   ) q
   where p.provider = p_provider
 $$;

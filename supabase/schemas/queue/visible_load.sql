@@ -6,7 +6,10 @@ returns table (
   max_concurrent int,
   running int,
   waiting int,
-  oldest_waiting_seconds int
+  oldest_waiting_seconds int,
+  circuit_open_until timestamptz,
+  circuit_reason text,
+  circuits_of_tools text[]
 )
 language sql
 stable
@@ -15,7 +18,15 @@ set search_path = ''
 as
 $$
   select p.provider, p.enabled, p.max_concurrent, r.steps, w.steps,
-    unstuck_private.seconds_between(w.since, clock_timestamp())
+    unstuck_private.seconds_between(w.since, clock_timestamp()),
+    p.circuit_open_until,
+    p.circuit_reason,
+    array(
+      select t.tool
+      from unstuck.tools t
+      where t.provider = p.provider and t.circuit_open_until is not null
+      order by t.tool
+    )
   from unstuck.providers p
   cross join lateral (
     select count(*)::int as steps

@@ -19,6 +19,8 @@ values
   ('erased_jobs', '1 day'),
   -- pg_cron's own rows about our schedule.
   ('cron_runs', '7 days'),
+  -- What providers refused that only the operator can mend.
+  ('provider_alarms', '90 days'),
   -- Files, which the Storage API deletes; SQL must not.
   ('uploads', '7 days'),
   ('results', null)

@@ -49,6 +49,7 @@ begin
     error_message = null
   where s.job_id = p_job_id
     and s.step = p_step;
+  perform unstuck_private.circuit_close(v_step, true);
   if not exists (
     select from unstuck.job_steps s
     where s.job_id = p_job_id
@@ -86,7 +87,8 @@ comment on function unstuck.step_complete_v1 is $c$
 Caller: a worker, after it stored the step's result.
 
 Effect: completes the step. The last step completes the job; any other lets the next step of a chain
-queue. outcome: completed | late (the step is final) | stale (not the present run, or not running).
+queue. At a synchronous provider it closes the circuits of provider and tool. outcome: completed |
+late (the step is final) | stale (not the present run, or not running).
 
 Refuses: nothing.
 

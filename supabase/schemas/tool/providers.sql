@@ -11,7 +11,15 @@ create table unstuck.providers (
   -- True: a cleanup of its own retries its steps by calling their function, and the sweep does not.
   retried_by_function boolean not null default false,
   -- When `max_concurrent` was last lowered: steps claimed before may exceed the new limit.
-  limit_changed_at timestamptz not null default '-infinity'
+  limit_changed_at timestamptz not null default '-infinity',
+  -- How many refusals of our key, our money or our place came in a row: an accepted step clears it.
+  account_faults int not null default 0,
+  -- Not null: the circuit is open, and steps wait. Past this time one step is let through.
+  circuit_open_until timestamptz,
+  -- What the refusals were about: `account` or `place`.
+  circuit_reason text,
+  -- When the circuit was last closed: steps that waited for it have waited for a reason.
+  circuit_closed_at timestamptz not null default '-infinity'
 );
 
 comment on table unstuck.providers is $c$

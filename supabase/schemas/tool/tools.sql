@@ -33,7 +33,12 @@ create table unstuck.tools (
   -- Whether users may cancel what is already at the provider.
   user_cancel_running boolean not null default false,
   -- A disabled tool refuses orders; its jobs stay readable.
-  enabled boolean not null default true
+  enabled boolean not null default true,
+  -- The circuit of the tool's own app or model, with the columns of `providers`.
+  account_faults int not null default 0,
+  circuit_open_until timestamptz,
+  circuit_reason text,
+  circuit_closed_at timestamptz not null default '-infinity'
 );
 
 comment on table unstuck.tools is $c$
