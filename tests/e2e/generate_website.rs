@@ -217,6 +217,7 @@ async fn given_up(world: &World, script: Value, code: &str) -> (String, usize) {
     let website = Website::order(world, &prompt).await;
     let message = website.assert_returned(world, code).await;
     assert_eq!(world.balance(&website.user).await, CREDITS);
+    world.close_circuits().await;
     (message, Website::asked(world, &prompt).await.len())
 }
 

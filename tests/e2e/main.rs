@@ -5,6 +5,7 @@ mod admin_cancel_job;
 mod admin_retry_job;
 mod auth;
 mod browser;
+mod circuit;
 mod cleanup_stale_generations;
 mod cleanup_stale_jobs;
 mod client;

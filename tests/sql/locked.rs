@@ -50,7 +50,7 @@ impl Healed {
 }
 
 async fn is_failed(db: &Session, job: Uuid) -> bool {
-    db.job(job).await["status"] == Value::from("failed")
+    db.job(job).await["status"] == "failed"
 }
 
 async fn heals_around_a_lock(healed: Healed) {

@@ -82,17 +82,24 @@ function slotsTile(providers) {
   return h("div", { class: "tile wide", "data-tile": "slots" }, label, list);
 }
 
-function meter({ provider, running, max_concurrent: limit, waiting, enabled }) {
+function meter(load) {
+  const { provider, running, max_concurrent: limit, waiting, enabled } = load;
   const fill = h("div", { class: running >= limit ? "bar-fill full" : "bar-fill" });
   fill.style.width = `${limit ? Math.min(100, (running / limit) * 100) : 0}%`;
   const queue = waiting > 0 && h("small", {}, ` +${number(waiting)}`);
   return h(
     "li",
     { class: !enabled && "off", "data-provider": provider },
-    h("span", {}, provider, !enabled && h("em", {}, t("switched_off"))),
+    h("span", {}, provider, !enabled && h("em", {}, t("switched_off")), circuit(load)),
     h("div", { class: "bar", "aria-hidden": "true" }, fill),
     h("span", { class: "num" }, `${running}/${limit}`, queue),
   );
+}
+
+/** The provider's or some of its tools' orders wait after refusals. */
+function circuit({ circuit_open_until: open, circuit_reason: reason, circuits_of_tools: tools }) {
+  const title = [open && reason, ...tools].filter(Boolean).join(", ");
+  return (open || tools.length > 0) && h("em", { title }, t("circuit_open"));
 }
 
 async function showViolations() {

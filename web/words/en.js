@@ -206,6 +206,7 @@ export const words = {
   waiting_now: { one: "{n} step waits", other: "{n} steps wait" },
   running_per_provider: "Running per provider",
   switched_off: "off",
+  circuit_open: "refused, waits",
   last_sweep: "Last sweep",
   sweep_good: "The healer runs",
   sweep_late: "The healer does not run",

@@ -201,6 +201,7 @@ export const words = {
   waiting_now: { one: "{n} etapa espera", other: "{n} etapas esperam" },
   running_per_provider: "Em andamento por provedor",
   switched_off: "desligado",
+  circuit_open: "recusado, à espera",
   last_sweep: "Última varredura",
   sweep_good: "A recuperação funciona",
   sweep_late: "A recuperação parou",

@@ -222,6 +222,7 @@ export const words = {
   },
   running_per_provider: "В работе по исполнителям",
   switched_off: "выкл.",
+  circuit_open: "отказ, ждёт",
   last_sweep: "Последняя проверка",
   sweep_good: "Лечение работает",
   sweep_late: "Лечение не работает",

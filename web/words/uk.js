@@ -222,6 +222,7 @@ export const words = {
   },
   running_per_provider: "У роботі за виконавцями",
   switched_off: "вимк.",
+  circuit_open: "відмова, чекає",
   last_sweep: "Остання перевірка",
   sweep_good: "Лікування працює",
   sweep_late: "Лікування не працює",

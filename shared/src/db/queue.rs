@@ -32,6 +32,14 @@ pub struct ActiveJob {
 rpc! {
     row queue_check_v1(provider: &str) -> QueueState;
     row user_active_v1(user_id: UserId) -> ActiveJob;
+    /// `about`: what refused a step of the tool is about; it counts towards a circuit.
+    void provider_alarm_v1(
+        provider: &str,
+        tool: Option<&str>,
+        about: Option<&str>,
+        code: &str,
+        detail: JobId,
+    );
     /// Closes this user's own jobs that are past a deadline.
     void user_heal_v1(user_id: UserId);
 }

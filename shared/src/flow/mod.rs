@@ -20,6 +20,8 @@ mod crash_tests;
 
 use crate::core::config::Config;
 use crate::core::error::ApiError;
+use crate::core::id::JobId;
+use crate::core::provider::Alarm;
 use crate::core::transport::Transport;
 use crate::db::Db;
 use futures_util::future::join_all;
@@ -56,13 +58,27 @@ impl<'a, T: Transport> Cx<'a, T> {
         self.log(event, detail);
     }
 
-    /// Logs a cause that only the operator can mend: a dead key, an empty account, a missing app.
-    pub fn alarm(&self, provider: &str, cause: Option<&str>) {
-        if let Some(cause) = cause {
-            self.log(
-                "provider_alarm",
-                json!({"level": "error", "provider": provider, "cause": cause}),
-            );
+    /// Tells the operator about an alarm that `job` met: a log line, and a row. `refused` names the
+    /// tool whose step was refused; then the alarm counts towards a circuit. An alarm that cannot
+    /// be written is logged, and fails nothing.
+    pub async fn alarm(
+        &self,
+        provider: &str,
+        job: JobId,
+        refused: Option<&str>,
+        alarm: Option<&Alarm>,
+    ) {
+        let Some(Alarm { about, code }) = alarm else { return };
+        let about = about.as_str();
+        self.log(
+            "provider_alarm",
+            json!({"level": "error", "provider": provider, "tool": refused, "job_id": job,
+                "about": about, "cause": code}),
+        );
+        let counted = refused.map(|_| about);
+        let written = self.db().provider_alarm_v1(provider, refused, counted, code, job).await;
+        if let Err(error) = written {
+            self.log_error("alarm_error", &error.into(), json!({"provider": provider}));
         }
     }
 }

@@ -139,6 +139,7 @@ impl SingleStepState {
             }
             "webhook_applied_v1" => json!({"applied": true}),
             "steps_waiting_v1" => json!({"waiting": 0, "may_start": 0}),
+            "provider_alarm_v1" => return json!([]),
             "sweep_begin_v1" => json!({"sweep_id": 1}),
             "sweep_end_v1" => json!({"stuck": 0, "violations": 0, "remaining": 0}),
             "jobs_sweep_v1" => self.rescue(),

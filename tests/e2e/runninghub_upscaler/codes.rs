@@ -172,6 +172,7 @@ fn every_code_as_the_answer_to_a_submit() {
         let orders = orders(world, |code| json!({ "code": code, "shape": shape(code) })).await;
         for ((code, class, words), order) in CODES.iter().zip(&orders) {
             assert_refused(world, order, *code, *class, words).await;
+            world.close_circuits().await;
         }
     });
 }

@@ -241,6 +241,14 @@ impl World {
         self.db.exec(&sql).await;
     }
 
+    /// As if a step had been accepted: no fault counts towards a circuit, and none is open.
+    pub async fn close_circuits(&self) {
+        for table in ["providers", "tools"] {
+            let closed = "account_faults = 0, circuit_open_until = null";
+            self.db.exec(&format!("update unstuck.{table} set {closed}")).await;
+        }
+    }
+
     /// Changes columns of a tool.
     pub async fn set_tool(&self, tool: &str, columns: &str) {
         self.db.exec(&format!("update unstuck.tools set {columns} where tool = '{tool}'")).await;

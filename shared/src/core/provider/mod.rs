@@ -17,8 +17,8 @@ pub use asynchronous::{
     Accepted, Asynchronous, ListedTask, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
     WebhookReader,
 };
-pub use parsed::Parsed;
 pub(crate) use parsed::task_id;
+pub use parsed::{About, Alarm, Parsed};
 pub use synchronous::CallError;
 
 use crate::core::config::Config;

@@ -35,10 +35,10 @@ pub async fn make<T: Transport>(
     let Some(body) = step.input.get("body") else {
         return Err(gemini::unusable("the job holds no request for its provider"));
     };
-    let image = match with_either_key(cx, account, body).await {
+    let image = match with_either_key(cx, account, step, body).await {
         Err(fault) if fault.is_request_refused && !gemini::urls_in(body).is_empty() => {
             let body = gemini::inlined(body, &product_images(cx, step, body).await?);
-            with_either_key(cx, account, &body).await
+            with_either_key(cx, account, step, &body).await
         }
         answer => answer,
     };
@@ -51,24 +51,38 @@ pub async fn make<T: Transport>(
 
 /// Calls with the first key. If that key is full or overloaded, calls once with the other key
 /// before the step waits. If only the operator can mend the other account, the first key's
-/// transient fault counts: that key will take the card later.
+/// transient fault counts: that key will take the card later. Only an alarm of the answer that
+/// counts refuses the step.
 async fn with_either_key<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,
+    step: &ClaimedStep,
     body: &Value,
 ) -> Result<CardImage, GeminiFault> {
-    let first = call(cx, account, account.key, body).await;
-    let (Err(GeminiFault { try_other_key: true, error, .. }), Some(key)) =
-        (&first, account.other_key)
-    else {
-        return first;
-    };
-    match call(cx, account, key, body).await {
-        Err(fault) if fault.alarm.is_some() && matches!(error, CallError::Transient { .. }) => {
-            first
+    let mut answer = call(cx, account, account.key, body).await;
+    if let (Err(GeminiFault { try_other_key: true, error, .. }), Some(key)) =
+        (&answer, account.other_key)
+    {
+        let may_pass = matches!(error, CallError::Transient { .. });
+        let mut unused = call(cx, account, key, body).await;
+        let is_alarm = unused.as_ref().is_err_and(|fault| fault.alarm.is_some());
+        if !(is_alarm && may_pass) {
+            std::mem::swap(&mut answer, &mut unused);
         }
-        answer => answer,
+        alarm(cx, step, None, &unused).await;
     }
+    alarm(cx, step, Some(&step.tool), &answer).await;
+    answer
+}
+
+async fn alarm<T: Transport>(
+    cx: &Cx<'_, T>,
+    step: &ClaimedStep,
+    refused: Option<&str>,
+    answer: &Result<CardImage, GeminiFault>,
+) {
+    let alarm = answer.as_ref().err().and_then(|fault| fault.alarm.as_ref());
+    cx.alarm(gemini::NAME, step.attempt.job, refused, alarm).await;
 }
 
 async fn call<T: Transport>(
@@ -77,9 +91,7 @@ async fn call<T: Transport>(
     key: &str,
     body: &Value,
 ) -> Result<CardImage, GeminiFault> {
-    let parsed = gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await);
-    cx.alarm(gemini::NAME, parsed.as_ref().err().and_then(|fault| fault.alarm.as_deref()));
-    parsed
+    gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await)
 }
 
 /// Downloads the product images, for a model that opens no URLs, within one limit for all of them.

@@ -38,7 +38,7 @@ pub async fn make<T: Streams>(
     let kind = WebsiteKind::of_tool(&step.tool).ok_or_else(|| rejected("the job is no website"))?;
     let ordered = serde_json::from_value(step.input.clone())
         .map_err(|_| rejected("the job holds no order of a website"))?;
-    let answer = ask(cx, account, kind, &ordered).await?;
+    let answer = ask(cx, account, step, kind, &ordered).await?;
     let files = files::of_answer(kind, &answer).map_err(|why| llm::useless(&why))?;
     store_files(cx, step.user_id, step.attempt, kind, files).await
 }
@@ -46,6 +46,7 @@ pub async fn make<T: Streams>(
 async fn ask<T: Streams>(
     cx: &Cx<'_, T>,
     account: &LlmAccount<'_>,
+    step: &ClaimedStep,
     kind: WebsiteKind,
     ordered: &WebsiteOrder,
 ) -> Result<String, CallError> {
@@ -73,7 +74,7 @@ async fn ask<T: Streams>(
             },
         }
     };
-    cx.alarm(llm::NAME, parsed.alarm.as_deref());
+    cx.alarm(llm::NAME, step.attempt.job, Some(&step.tool), parsed.alarm.as_ref()).await;
     parsed.value
 }
 

@@ -80,7 +80,7 @@ async fn search<T: Transport>(
             return Search::Inconclusive;
         };
         let parsed = account.parse_list(&cx.transport.send(request).await);
-        cx.alarm(account.name(), parsed.alarm.as_deref());
+        cx.alarm(account.name(), step.attempt.job, None, parsed.alarm.as_ref()).await;
         let Some(page) = parsed.value else { return Search::Inconclusive };
         for ListedTask { task_id, webhook_url } in page.tasks {
             let webhook_url = match webhook_url {

@@ -10,7 +10,7 @@ use crate::core::id::UserId;
 use crate::core::job::decide::{Decision, Event, decide};
 use crate::core::job::{Failure, FailureCode, State};
 use crate::core::media::{Output, ResultChoice};
-use crate::core::provider::{Asynchronous, TaskAnswer};
+use crate::core::provider::{About, Alarm, Asynchronous, TaskAnswer};
 use crate::core::transport::{CopyError, Transport};
 use crate::db::DbError;
 use crate::db::step::{
@@ -92,7 +92,7 @@ pub async fn settle<T: Transport>(
 ) -> Result<Settled, DbError> {
     let answer = cx.transport.send(account.build_query(task.task_id)).await;
     let parsed = account.parse_query(&answer);
-    cx.alarm(account.name(), parsed.alarm.as_deref());
+    cx.alarm(account.name(), task.attempt.job, None, parsed.alarm.as_ref()).await;
     if parsed.value == TaskAnswer::NoAnswer {
         let status = answer.as_ref().map(|response| response.status).ok();
         cx.log(
@@ -275,7 +275,8 @@ pub async fn copy<T: Transport>(
                 CopyError::Misconfigured(text) => (true, text),
                 CopyError::Transient(text) | CopyError::Rejected(text) => (false, text),
             };
-            cx.alarm(account.name(), Some(text.as_str()).filter(|_| is_alarm));
+            let alarm = is_alarm.then(|| Alarm::new(About::Other, text.as_str()));
+            cx.alarm(account.name(), attempt.job, None, alarm.as_ref()).await;
             cx.log("copy_deferred", json!({"job_id": attempt.job, "error": text}));
             Ok(Settled::Waiting)
         }

@@ -196,7 +196,8 @@ async fn send<T: Transport>(
         Err(error) => return not_sent(cx, step, error).await,
     }
     let parsed = context.account.parse_submit(&cx.transport.send(request).await);
-    cx.alarm(context.account.name(), parsed.alarm.as_deref());
+    let refused = Some(step.tool.as_str());
+    cx.alarm(context.account.name(), step.attempt.job, refused, parsed.alarm.as_ref()).await;
     let is_unknown = parsed.value == Err(SubmitError::Unknown);
     match decide(step.attempts + 1, Event::Submitted(parsed.value), cx.transport.random()) {
         Decision::Record { task_id, early_failure } => {

@@ -2,7 +2,7 @@
 //! operator must act.
 
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::CallError;
+use crate::core::provider::{About, Alarm, CallError};
 use crate::core::transport::{HttpResponse, delay_ms};
 use serde_json::Value;
 
@@ -14,8 +14,7 @@ pub struct GeminiFault {
     pub try_other_key: bool,
     /// Gemini refused the request itself, perhaps because it names files by URL.
     pub is_request_refused: bool,
-    /// The cause, if only the operator can mend it.
-    pub alarm: Option<String>,
+    pub alarm: Option<Alarm>,
 }
 
 const UNAVAILABLE: &str = "the provider cannot take this work at present";
@@ -62,9 +61,15 @@ impl GeminiFault {
     }
 
     /// Final for the step, and an alarm for the operator.
-    fn alarming(status: u16, word: &str) -> Self {
-        let alarm = Some(format!("http {status} {word}").trim_end().to_owned());
+    fn alarming(about: About, status: u16, word: &str) -> Self {
+        let alarm = Some(Alarm::new(about, format!("http {status} {word}").trim_end()));
         Self { alarm, ..Self::rejected(FailureCode::ProviderRejected, UNAVAILABLE) }
+    }
+
+    /// Transient, and an alarm for the operator.
+    fn of_place(status: u16, word: &str) -> Self {
+        let alarm = Some(Alarm::new(About::Place, format!("http {status} {word}")));
+        Self { alarm, ..Self::transient(UNAVAILABLE) }
     }
 }
 
@@ -86,6 +91,9 @@ pub(super) fn without_image(body: &Value) -> GeminiFault {
 }
 
 /// The fault of an error: by its HTTP status, or by the code inside it if a proxy answered 200.
+/// What is about the account, the model (`App`) or the place is an alarm; the rest is about load
+/// (429, 503), time (408, other 5xx) or the input.
+/// Source: ai.google.dev/gemini-api/docs/troubleshooting, the table of status codes.
 pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
     let error = body.get("error").unwrap_or(&Value::Null);
     let inner = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
@@ -93,22 +101,21 @@ pub(super) fn refused(response: &HttpResponse, body: &Value) -> GeminiFault {
     let word = error.get("status").and_then(Value::as_str).unwrap_or_default();
     match status {
         400 if has_reason(error, "API_KEY_INVALID") => {
-            GeminiFault::alarming(status, "API_KEY_INVALID")
+            GeminiFault::alarming(About::Account, status, "API_KEY_INVALID")
         }
         // A refusal of the place that the call came from; the next may leave from another one.
         // Source: google-gemini/deprecated-generative-ai-js#151.
-        400 | 403 if is_about_place(error) => GeminiFault {
-            alarm: Some(format!("http {status} location")),
-            ..GeminiFault::transient(UNAVAILABLE)
-        },
-        400 if word == "FAILED_PRECONDITION" => GeminiFault::alarming(status, word),
+        400 | 403 if is_about_place(error) => GeminiFault::of_place(status, "location"),
+        // The account has no billing.
+        400 if word == "FAILED_PRECONDITION" => GeminiFault::alarming(About::Account, status, word),
         // A firewall's page is not the provider's word on this request.
-        400..=499 if response.is_page() && !matches!(status, 408 | 429) => GeminiFault {
-            alarm: Some(format!("http {status} without JSON")),
-            ..GeminiFault::transient(UNAVAILABLE)
-        },
-        // An empty account, a key without permission, a model that was retired.
-        401..=404 => GeminiFault::alarming(status, word),
+        400..=499 if response.is_page() && !matches!(status, 408 | 429) => {
+            GeminiFault::of_place(status, "without JSON")
+        }
+        // An empty account, a key without permission.
+        401..=403 => GeminiFault::alarming(About::Account, status, word),
+        // A model that was retired.
+        404 => GeminiFault::alarming(About::App, status, word),
         408 => GeminiFault::transient(FAULT),
         429 => full(response, error),
         503 => GeminiFault { try_other_key: true, ..GeminiFault::transient(FULL) },
@@ -127,7 +134,7 @@ fn full(response: &HttpResponse, error: &Value) -> GeminiFault {
     if quota_ids(error).any(|id| id.to_ascii_lowercase().replace('_', "").contains("perday")) {
         return GeminiFault {
             try_other_key: true,
-            ..GeminiFault::alarming(429, "quota of the day")
+            ..GeminiFault::alarming(About::Account, 429, "quota of the day")
         };
     }
     let failure = Failure::new(FailureCode::ProviderFailed, FULL);

@@ -3,7 +3,7 @@
 use super::fault::GeminiFault;
 use super::{CardImage, GeminiAccount, inlined, parse_call, stored_request, urls_in};
 use crate::core::job::FailureCode;
-use crate::core::provider::CallError;
+use crate::core::provider::{About, Alarm, CallError};
 use crate::core::transport::{FileInMemory, HttpResponse, TransportError};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn class(status: u16, body: &Value) -> String {
     let request = if fault.is_request_refused { " request" } else { "" };
     let class = match (&fault.error, &fault.alarm) {
         (CallError::Rejected(failure), None) => failure.code.as_str().to_owned(),
-        (CallError::Rejected(_), Some(alarm)) => format!("alarm: {alarm}"),
+        (CallError::Rejected(_), Some(alarm)) => format!("alarm of {alarm}"),
         (CallError::Transient { retry_after_ms, attempts_max, .. }, _) => {
             let tries = attempts_max.map_or("all".to_owned(), |max| max.to_string());
             format!("again {}/{tries}", retry_after_ms.unwrap_or(0))
@@ -109,11 +109,11 @@ fn errors_by_status() {
         json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
     for (status, word, details, expected) in [
         (400, "INVALID_ARGUMENT", json!([]), "PROVIDER_REJECTED request"),
-        (400, "INVALID_ARGUMENT", bad_key, "alarm: http 400 API_KEY_INVALID"),
-        (400, "FAILED_PRECONDITION", json!([]), "alarm: http 400 FAILED_PRECONDITION"),
-        (402, "RESOURCE_EXHAUSTED", json!([]), "alarm: http 402 RESOURCE_EXHAUSTED"),
-        (403, "PERMISSION_DENIED", json!([]), "alarm: http 403 PERMISSION_DENIED"),
-        (404, "NOT_FOUND", json!([]), "alarm: http 404 NOT_FOUND"),
+        (400, "INVALID_ARGUMENT", bad_key, "alarm of account: http 400 API_KEY_INVALID"),
+        (400, "FAILED_PRECONDITION", json!([]), "alarm of account: http 400 FAILED_PRECONDITION"),
+        (402, "RESOURCE_EXHAUSTED", json!([]), "alarm of account: http 402 RESOURCE_EXHAUSTED"),
+        (403, "PERMISSION_DENIED", json!([]), "alarm of account: http 403 PERMISSION_DENIED"),
+        (404, "NOT_FOUND", json!([]), "alarm of app: http 404 NOT_FOUND"),
         (408, "", json!([]), "again 0/all"),
         (413, "", json!([]), "PROVIDER_REJECTED request"),
         (429, "RESOURCE_EXHAUSTED", json!([]), "again 0/all other key"),
@@ -165,7 +165,7 @@ fn a_quota_of_the_day_is_not_waited_for() {
         "RESOURCE_EXHAUSTED",
         quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
     );
-    assert_eq!(class(429, &day), "alarm: http 429 quota of the day other key");
+    assert_eq!(class(429, &day), "alarm of account: http 429 quota of the day other key");
     let minute =
         error(429, "RESOURCE_EXHAUSTED", quota("GenerateRequestsPerMinutePerProjectPerModel"));
     assert_eq!(class(429, &minute), "again 20000/all other key");
@@ -218,7 +218,8 @@ fn a_refusal_of_the_place_may_pass_and_is_an_alarm() {
     let body = json!({"error": {"code": 400, "status": "FAILED_PRECONDITION",
         "message": "User location is not supported for the API use."}});
     assert_eq!(class(400, &body), "again 0/all");
-    assert_eq!(parse(400, &body).unwrap_err().alarm.as_deref(), Some("http 400 location"));
+    let alarm = parse(400, &body).unwrap_err().alarm;
+    assert_eq!(alarm, Some(Alarm::new(About::Place, "http 400 location")));
 }
 
 #[test]
@@ -228,6 +229,7 @@ fn a_page_in_place_of_an_answer_may_pass_and_is_an_alarm() {
         let page = HttpResponse { status, headers: Vec::new(), body };
         let fault = parse_call(&Ok(page)).unwrap_err();
         assert!(matches!(fault.error, CallError::Transient { .. }), "{status}: {fault:?}");
-        assert_eq!(fault.alarm, Some(format!("http {status} without JSON")));
+        let code = format!("http {status} without JSON");
+        assert_eq!(fault.alarm, Some(Alarm::new(About::Place, code)));
     }
 }

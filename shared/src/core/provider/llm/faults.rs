@@ -1,9 +1,16 @@
 //! What an error of a text model's API means for the attempt, whichever API or gateway worded it.
 //!
 //! A retry is safe: these APIs keep no state, so a lost answer is a transient fault.
+//!
+//! The lists below say what words are about: `USED_UP` and `ACCOUNT` (with 401 to 404) the account,
+//! `PLACE` (with any page) the place, `CONTENT` the content, `LENGTH` (with 413) the input,
+//! `SLOWER` (with 429) load, `TRANSIENT` (with 408 and 5xx) time. The model is the account's: one
+//! setting names it for all tools.
+//! Sources: platform.openai.com/docs/guides/error-codes, docs.claude.com/en/api/errors,
+//! openrouter.ai/docs/api-reference/errors.
 
 use crate::core::job::{Failure, FailureCode};
-use crate::core::provider::{CallError, Parsed};
+use crate::core::provider::{About, Alarm, CallError, Parsed};
 use crate::core::transport::{HttpResponse, delay_ms};
 use serde_json::Value;
 
@@ -157,7 +164,7 @@ impl LlmFault {
             let failure = Failure::new(FailureCode::ProviderFailed, UNAVAILABLE);
             let value =
                 CallError::Transient { failure, retry_after_ms: self.delay_ms, attempts_max: None };
-            return Parsed { value, alarm: Some(self.name()) };
+            return Parsed { value, alarm: Some(Alarm::new(About::Place, self.name())) };
         }
         if !self.is(USED_UP) && self.is_transient() {
             let slower = if self.is(SLOWER) { Some(SLOWER_MS) } else { None };
@@ -171,7 +178,17 @@ impl LlmFault {
         let at_fault = matches!(self.status, Some(400 | 422)) && !self.is(USED_UP);
         let value =
             rejected(FailureCode::ProviderRejected, if at_fault { NOT_TAKEN } else { UNAVAILABLE });
-        Parsed { value, alarm: Some(self.name()) }
+        Parsed { value, alarm: Some(Alarm::new(self.about(), self.name())) }
+    }
+
+    /// What a final fault is about. A request that is refused as such may be this user's alone.
+    fn about(&self) -> About {
+        match self.status {
+            _ if self.is(USED_UP) || self.is(ACCOUNT) => About::Account,
+            Some(401..=404) => About::Account,
+            Some(500..) => About::Time,
+            _ => About::Input,
+        }
     }
 
     fn is_transient(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What each API may answer, whole and in pieces, and what it means for the attempt.
 
 use super::{LlmAccount, LlmAnswer, LlmApi, LlmReader, Question, Wording, parse_refusal};
-use crate::core::provider::{CallError, Parsed};
+use crate::core::provider::{About, Alarm, CallError, Parsed};
 use crate::core::transport::HttpResponse;
 use serde_json::{Value, json};
 
@@ -161,20 +161,20 @@ fn an_error_after_200_is_of_its_class() {
         ),
         (json!({"code": "server_error", "message": "x"}), FAULT),
         (json!({"message": "no words"}), FAULT),
-        (json!({"code": 402, "message": "x"}), "PROVIDER_REJECTED, alarm 402"),
+        (json!({"code": 402, "message": "x"}), "PROVIDER_REJECTED, alarm account: 402"),
         (
             json!({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}),
             "CONTENT_REFUSED",
         ),
-        (json!({"code": "invalid_api_key"}), "PROVIDER_REJECTED, alarm invalid_api_key"),
+        (json!({"code": "invalid_api_key"}), "PROVIDER_REJECTED, alarm account: invalid_api_key"),
     ] {
         assert_eq!(class(&read(LlmApi::OpenAi, &inside(error.clone()))), expected, "{error}");
     }
     for (kind, expected) in [
         ("overloaded_error", FAULT),
         ("api_error", FAULT),
-        ("billing_error", "PROVIDER_REJECTED, alarm billing_error"),
-        ("invalid_request_error", "PROVIDER_REJECTED, alarm invalid_request_error"),
+        ("billing_error", "PROVIDER_REJECTED, alarm account: billing_error"),
+        ("invalid_request_error", "PROVIDER_REJECTED, alarm input: invalid_request_error"),
     ] {
         let stream = claude("error", json!({"error": {"type": kind, "message": "x"}}));
         assert_eq!(class(&read(LlmApi::Anthropic, &stream)), expected, "{kind}");
@@ -198,7 +198,7 @@ fn a_server_that_does_not_stream_is_understood() {
         (
             LlmApi::OpenAi,
             json!({"type": "payment_required", "message": "Not enough credits", "details": ""}),
-            "PROVIDER_REJECTED, alarm payment_required",
+            "PROVIDER_REJECTED, alarm account: payment_required",
         ),
         (LlmApi::OpenAi, json!({}), EARLY),
         (
@@ -263,16 +263,16 @@ fn refusals_by_status_words_and_delay() {
     let tokens = openai("tokens", "rate_limit_exceeded");
     for (status, headers, body, expected) in [
         (400, no, invalid("context_length_exceeded"), "PROVIDER_REJECTED"),
-        (400, no, invalid(""), "PROVIDER_REJECTED, alarm 400 invalid_request_error "),
+        (400, no, invalid(""), "PROVIDER_REJECTED, alarm input: 400 invalid_request_error "),
         (400, no, invalid("content_policy_violation"), "CONTENT_REFUSED"),
         (
             401,
             no,
             invalid("invalid_api_key"),
-            "PROVIDER_REJECTED, alarm 401 invalid_request_error invalid_api_key",
+            "PROVIDER_REJECTED, alarm account: 401 invalid_request_error invalid_api_key",
         ),
-        (402, no, paid, "PROVIDER_REJECTED, alarm 402 payment_required"),
-        (402, no, by_code(402, credits), "PROVIDER_REJECTED, alarm 402"),
+        (402, no, paid, "PROVIDER_REJECTED, alarm account: 402 payment_required"),
+        (402, no, by_code(402, credits), "PROVIDER_REJECTED, alarm account: 402"),
         (
             402,
             &[("retry-after", "4")],
@@ -284,7 +284,7 @@ fn refusals_by_status_words_and_delay() {
             404,
             no,
             invalid("model_not_found"),
-            "PROVIDER_REJECTED, alarm 404 invalid_request_error model_not_found",
+            "PROVIDER_REJECTED, alarm account: 404 invalid_request_error model_not_found",
         ),
         (408, no, json!({}), FAULT),
         (413, no, claude("request_too_large", Value::Null), "PROVIDER_REJECTED"),
@@ -302,23 +302,23 @@ fn refusals_by_status_words_and_delay() {
             429,
             &[("retry-after", "9")],
             used_up,
-            "PROVIDER_REJECTED, alarm 429 insufficient_quota insufficient_quota",
+            "PROVIDER_REJECTED, alarm account: 429 insufficient_quota insufficient_quota",
         ),
         (
             429,
             no,
             openai("billing", "credit_balance_exhausted"),
-            "PROVIDER_REJECTED, alarm 429 billing credit_balance_exhausted",
+            "PROVIDER_REJECTED, alarm account: 429 billing credit_balance_exhausted",
         ),
         (
             429,
             no,
             limited("enforced_spend_limit_reached"),
-            "PROVIDER_REJECTED, alarm 429 rate_limit_error enforced_spend_limit_reached",
+            "PROVIDER_REJECTED, alarm account: 429 rate_limit_error enforced_spend_limit_reached",
         ),
         (429, no, limited("ramp_limit_exceeded"), "again 20000 the text model is busy"),
         (500, no, json!({}), FAULT),
-        (503, &[("x-should-retry", "false")], json!({}), "PROVIDER_REJECTED, alarm 503"),
+        (503, &[("x-should-retry", "false")], json!({}), "PROVIDER_REJECTED, alarm time: 503"),
         (400, &[("x-should-retry", "true")], json!({}), FAULT),
         (529, no, claude("overloaded_error", Value::Null), BUSY),
     ] {
@@ -333,7 +333,7 @@ fn a_refusal_in_html_is_judged_by_its_status() {
     // A firewall says nothing about this request: the attempts bound the retries.
     let Parsed { value, alarm } = parse_refusal(&HttpResponse { status: 403, ..response });
     assert!(matches!(value, CallError::Transient { .. }), "{value:?}");
-    assert_eq!(alarm.as_deref(), Some("403 without JSON"));
+    assert_eq!(alarm, Some(Alarm::new(About::Place, "403 without JSON")));
 }
 
 /// The answers of servers that copy one of the APIs.
@@ -362,6 +362,6 @@ fn a_refusal_of_the_place_may_pass() {
     assert_eq!(
         refused(403, &[], &body),
         "again 0 the text model cannot take this work at present, \
-         alarm 403 request_forbidden unsupported_country_region_territory"
+         alarm place: 403 request_forbidden unsupported_country_region_territory"
     );
 }

@@ -1,7 +1,7 @@
 //! Replicate's refusals: what each HTTP status means for a create, whether it is an alarm for the
 //! operator, and how long to wait.
 
-use super::super::{Accepted, Parsed, SubmitError, TaskAnswer};
+use super::super::{About, Accepted, Alarm, Parsed, SubmitError, TaskAnswer};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::transport::{HttpResponse, delay_ms};
 use serde_json::Value;
@@ -40,18 +40,31 @@ pub(super) fn refusal(response: &HttpResponse) -> Parsed<Result<Accepted, Submit
 
 /// The alarm for a model or version that does not exist, or that an account without a payment
 /// method may not use.
-fn no_such_version(response: &HttpResponse) -> Option<String> {
+fn no_such_version(response: &HttpResponse) -> Option<Alarm> {
     let invalid =
         response.status == 422 && title(response).to_ascii_lowercase().contains("version");
-    (response.status == 404 || invalid).then(|| named(response))
+    (response.status == 404 || invalid).then(|| Alarm::new(About::App, named(response)))
 }
 
-/// The alarm for a cause that only the operator can mend: address, token, money, permission.
-pub(super) fn alarm(response: &HttpResponse) -> Option<String> {
-    let is_page = matches!(response.status, 400..=499) && response.is_page();
-    (is_page && !matches!(response.status, 408 | 425 | 429)
-        || matches!(response.status, 301..=308 | 401..=403))
-    .then(|| named(response))
+/// What each status is about, but for those of `no_such_version`. A create that is refused with any
+/// other status is about the input.
+/// Source: replicate.com/docs/reference/http, and what Replicate's own clients do with a status.
+fn about(response: &HttpResponse) -> About {
+    match response.status {
+        429 => About::Load,
+        408 | 425 | 500.. => About::Time,
+        // A firewall's page is not the provider's word on this request.
+        400..=499 if response.is_page() => About::Place,
+        // Token, money, permission; the address in our setting is an old one.
+        301..=308 | 401..=403 => About::Account,
+        _ => About::Input,
+    }
+}
+
+/// The alarm for a cause that only the operator can mend: place, address, token, money, permission.
+pub(super) fn alarm(response: &HttpResponse) -> Option<Alarm> {
+    let about = about(response);
+    matches!(about, About::Place | About::Account).then(|| Alarm::new(about, named(response)))
 }
 
 fn named(response: &HttpResponse) -> String {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::job::FailureCode;
+use crate::core::provider::{About, Alarm};
 use crate::core::transport::{HttpResponse, TransportError};
 
 const ACCOUNT: ReplicateAccount<'static> = ReplicateAccount {
@@ -126,22 +127,22 @@ fn refusals_say_whom_they_concern() {
         (
             401,
             r#"{"title":"Unauthenticated","detail":"secret","status":401}"#,
-            Some("http 401 Unauthenticated"),
+            Some("account: http 401 Unauthenticated"),
             "",
         ),
         (
             402,
             r#"{"title":"Insufficient credit","detail":"secret"}"#,
-            Some("http 402 Insufficient credit"),
+            Some("account: http 402 Insufficient credit"),
             "",
         ),
-        (402, "", Some("http 402"), ""),
-        (403, "{}", Some("http 403"), ""),
-        (404, r#"{"detail":"secret"}"#, Some("http 404"), ""),
+        (402, "", Some("account: http 402"), ""),
+        (403, "{}", Some("account: http 403"), ""),
+        (404, r#"{"detail":"secret"}"#, Some("app: http 404"), ""),
         (
             422,
             r#"{"title":"Invalid version or not permitted","detail":"secret"}"#,
-            Some("http 422 Invalid version or not permitted"),
+            Some("app: http 422 Invalid version or not permitted"),
             "",
         ),
         (
@@ -154,7 +155,11 @@ fn refusals_say_whom_they_concern() {
     ];
     for (status, body, alarm, text) in cases {
         let parsed = submitted(status, body);
-        assert_eq!(parsed.alarm.as_deref(), alarm, "{status} {body}");
+        assert_eq!(
+            parsed.alarm.map(|alarm| alarm.to_string()).as_deref(),
+            alarm,
+            "{status} {body}"
+        );
         let Err(SubmitError::Rejected(failure)) = parsed.value else {
             panic!("{status} {body}: {:?}", parsed.value)
         };
@@ -180,7 +185,7 @@ fn a_page_in_place_of_an_answer_refuses_nothing() {
             "{status}: {:?}",
             parsed.value
         );
-        assert_eq!(parsed.alarm.as_deref(), Some(format!("http {status}").as_str()));
+        assert_eq!(parsed.alarm, Some(Alarm::new(About::Place, format!("http {status}"))));
         let page = response(status, &[], "blocked");
         assert!(!ACCOUNT.parse_cancel(&page), "{status}: a page cancels nothing");
     }
@@ -314,7 +319,10 @@ fn a_question_without_a_usable_answer_ends_nothing() {
         let parsed = ACCOUNT.parse_query(&response(status, &[], "<html>"));
         assert_eq!(
             parsed,
-            Parsed { value: TaskAnswer::NoAnswer, alarm: alarm.map(str::to_owned) },
+            Parsed {
+                value: TaskAnswer::NoAnswer,
+                alarm: alarm.map(|code| Alarm::new(About::Place, code))
+            },
             "{status}"
         );
     }
@@ -366,7 +374,8 @@ fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
     {
         assert_eq!(ACCOUNT.parse_list(&response(status, &[], body)).value, None, "{status} {body}");
     }
-    assert_eq!(ACCOUNT.parse_list(&response(401, &[], "{}")).alarm.as_deref(), Some("http 401"));
+    let alarm = ACCOUNT.parse_list(&response(401, &[], "{}")).alarm;
+    assert_eq!(alarm, Some(Alarm::new(About::Account, "http 401")));
 }
 
 #[test]

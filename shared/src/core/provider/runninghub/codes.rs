@@ -3,8 +3,13 @@
 //! The table covers both generations of the API. A code that is missing in it is a final refusal:
 //! an answer with an error code proves that the provider started nothing. The ids of an app's nodes
 //! come from our setting, so a code about nodes is the operator's to mend.
+//!
+//! Sources: RunningHub's own lists of error codes, of the first API (301 to 901) and of the second
+//! (1000 to 1520). They do not say what 435, 436 and 1014 are about: read as the app's, they make
+//! the fewest orders wait. No code names a place: a firewall answers with a page.
 
 use crate::core::job::FailureCode;
+use crate::core::provider::About::{self, Account, App, Content, Input, Load, Other, Time};
 
 /// What we do about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,7 @@ pub enum Act {
 pub struct Code {
     pub number: u16,
     pub name: &'static str,
+    pub about: About,
     pub act: Act,
     /// The words for the job's owner.
     pub text: &'static str,
@@ -59,73 +65,87 @@ const NO_TASK: &str = "the provider does not know this task";
 const INPUT: &str = "the provider could not use the input file";
 const RETRY: Act = Act::Retry { after_ms: None };
 
-const fn row(number: u16, name: &'static str, act: Act, text: &'static str) -> Code {
-    Code { number, name, act, text }
+const fn row(number: u16, name: &'static str, about: About, act: Act, text: &'static str) -> Code {
+    Code { number, name, about, act, text }
 }
 
 pub const CODES: &[Code] = &[
-    row(301, "PARAMS_INVALID", Act::Reject, PARAMETERS),
-    row(380, "WORKFLOW_NOT_EXISTS", Act::Alarm, UNAVAILABLE),
-    row(412, "TOKEN_INVALID", Act::Alarm, UNAVAILABLE),
-    row(415, "TASK_INSTANCE_MAXED", Act::Capacity, BUSY),
-    row(416, "TASK_CREATE_FAILED_BY_NOT_ENOUGH_WALLET", Act::Alarm, UNAVAILABLE),
-    row(421, "TASK_QUEUE_MAXED", Act::Capacity, BUSY),
-    row(423, "TASK_NOT_FOUNED", Act::NoSuchTask, NO_TASK),
-    row(433, "VALIDATE_PROMPT_FAILED", Act::Reject, PARAMETERS),
-    row(435, "INSTANCE_NOT_FOUND", Act::Alarm, UNAVAILABLE),
-    row(436, "EXCLUSIVE_INSTANCE_REQUIRED", Act::Alarm, UNAVAILABLE),
-    row(500, "UNKNOWN_ERROR", RETRY, FAULT),
-    row(801, "FREE_USER_UNSUPPORTED", Act::Alarm, UNAVAILABLE),
-    row(802, "APIKEY_UNAUTHORIZED", Act::Alarm, UNAVAILABLE),
-    row(803, "APIKEY_INVALID_NODE_INFO", Act::Alarm, UNAVAILABLE),
-    row(804, "APIKEY_TASK_IS_RUNNING", Act::Working, "the task is running"),
-    row(805, "APIKEY_TASK_STATUS_ERROR", Act::Reject, "the provider could not finish the task"),
-    row(806, "APIKEY_USER_NOT_FOUND", Act::Alarm, UNAVAILABLE),
-    row(807, "APIKEY_TASK_NOT_FOUND", Act::NoSuchTask, NO_TASK),
-    row(808, "APIKEY_UPLOAD_FAILED", RETRY, INPUT),
+    row(301, "PARAMS_INVALID", Input, Act::Reject, PARAMETERS),
+    row(380, "WORKFLOW_NOT_EXISTS", App, Act::Alarm, UNAVAILABLE),
+    row(412, "TOKEN_INVALID", Account, Act::Alarm, UNAVAILABLE),
+    row(415, "TASK_INSTANCE_MAXED", Load, Act::Capacity, BUSY),
+    row(416, "TASK_CREATE_FAILED_BY_NOT_ENOUGH_WALLET", Account, Act::Alarm, UNAVAILABLE),
+    row(421, "TASK_QUEUE_MAXED", Load, Act::Capacity, BUSY),
+    row(423, "TASK_NOT_FOUNED", Other, Act::NoSuchTask, NO_TASK),
+    row(433, "VALIDATE_PROMPT_FAILED", Input, Act::Reject, PARAMETERS),
+    row(435, "INSTANCE_NOT_FOUND", App, Act::Alarm, UNAVAILABLE),
+    row(436, "EXCLUSIVE_INSTANCE_REQUIRED", App, Act::Alarm, UNAVAILABLE),
+    row(500, "UNKNOWN_ERROR", Time, RETRY, FAULT),
+    row(801, "FREE_USER_UNSUPPORTED", Account, Act::Alarm, UNAVAILABLE),
+    row(802, "APIKEY_UNAUTHORIZED", Account, Act::Alarm, UNAVAILABLE),
+    row(803, "APIKEY_INVALID_NODE_INFO", App, Act::Alarm, UNAVAILABLE),
+    row(804, "APIKEY_TASK_IS_RUNNING", Other, Act::Working, "the task is running"),
+    row(
+        805,
+        "APIKEY_TASK_STATUS_ERROR",
+        Input,
+        Act::Reject,
+        "the provider could not finish the task",
+    ),
+    row(806, "APIKEY_USER_NOT_FOUND", Account, Act::Alarm, UNAVAILABLE),
+    row(807, "APIKEY_TASK_NOT_FOUND", Other, Act::NoSuchTask, NO_TASK),
+    row(808, "APIKEY_UPLOAD_FAILED", Time, RETRY, INPUT),
     row(
         809,
         "APIKEY_FILE_SIZE_EXCEEDED",
+        Input,
         Act::Reject,
         "the input file is too large for the provider",
     ),
-    row(810, "WORKFLOW_NOT_SAVED_OR_NOT_RUNNING", Act::Alarm, UNAVAILABLE),
-    row(811, "CORPAPIKEY_INVALID", Act::Alarm, UNAVAILABLE),
-    row(812, "CORPAPIKEY_INSUFFICIENT_FUNDS", Act::Alarm, UNAVAILABLE),
-    row(813, "APIKEY_TASK_IS_QUEUED", Act::Working, "the task waits at the provider"),
-    row(814, "PERSONAL_QUEUE_COUNT_LIMIT", Act::Capacity, BUSY),
-    row(901, "WEBAPP_NOT_EXISTS", Act::Alarm, UNAVAILABLE),
-    row(1000, "UNKNOWN", RETRY, FAULT),
-    row(1001, "INVALID_URL", Act::Reject, PARAMETERS),
-    row(1002, "INVALID_API_KEY", Act::Alarm, UNAVAILABLE),
-    row(1003, "RATE_LIMIT", Act::Capacity, BUSY),
-    row(1004, "TASK_NOT_FOUND", Act::NoSuchTask, NO_TASK),
-    row(1005, "INTERNAL_ERROR", RETRY, FAULT),
-    row(1006, "EXECUTION_TIMEOUT", RETRY, "the provider ran out of time"),
-    row(1007, "PARAMETER_INVALID", Act::Reject, PARAMETERS),
-    row(1008, "FILE_TOO_LARGE", Act::Reject, "the input file is too large for the provider"),
-    row(1009, "METHOD_NOT_ALLOWED", Act::Alarm, UNAVAILABLE),
-    row(1010, "UNAVAILABLE", RETRY, FAULT),
-    row(1011, "BUSY", RETRY, FAULT),
-    row(1012, "UPSTREAM", RETRY, FAULT),
-    row(1013, "FILE_PROCESSING", Act::Retry { after_ms: Some(5_000) }, INPUT),
-    row(1014, "ACCESS_DENIED", Act::Alarm, UNAVAILABLE),
-    row(1015, "GENERATION_FAILED", RETRY, "the provider could not generate a result"),
-    row(1101, "NODE_INFO_INVALID", Act::Alarm, UNAVAILABLE),
-    row(1501, "MODERATION", Act::Refuse, "the content was refused by the provider's moderation"),
-    row(1504, "MODEL_TIMEOUT", RETRY, "the provider ran out of time"),
+    row(810, "WORKFLOW_NOT_SAVED_OR_NOT_RUNNING", App, Act::Alarm, UNAVAILABLE),
+    row(811, "CORPAPIKEY_INVALID", Account, Act::Alarm, UNAVAILABLE),
+    row(812, "CORPAPIKEY_INSUFFICIENT_FUNDS", Account, Act::Alarm, UNAVAILABLE),
+    row(813, "APIKEY_TASK_IS_QUEUED", Other, Act::Working, "the task waits at the provider"),
+    row(814, "PERSONAL_QUEUE_COUNT_LIMIT", Load, Act::Capacity, BUSY),
+    row(901, "WEBAPP_NOT_EXISTS", App, Act::Alarm, UNAVAILABLE),
+    row(1000, "UNKNOWN", Time, RETRY, FAULT),
+    row(1001, "INVALID_URL", Input, Act::Reject, PARAMETERS),
+    row(1002, "INVALID_API_KEY", Account, Act::Alarm, UNAVAILABLE),
+    row(1003, "RATE_LIMIT", Load, Act::Capacity, BUSY),
+    row(1004, "TASK_NOT_FOUND", Other, Act::NoSuchTask, NO_TASK),
+    row(1005, "INTERNAL_ERROR", Time, RETRY, FAULT),
+    row(1006, "EXECUTION_TIMEOUT", Time, RETRY, "the provider ran out of time"),
+    row(1007, "PARAMETER_INVALID", Input, Act::Reject, PARAMETERS),
+    row(1008, "FILE_TOO_LARGE", Input, Act::Reject, "the input file is too large for the provider"),
+    row(1009, "METHOD_NOT_ALLOWED", Account, Act::Alarm, UNAVAILABLE),
+    row(1010, "UNAVAILABLE", Time, RETRY, FAULT),
+    row(1011, "BUSY", Load, RETRY, FAULT),
+    row(1012, "UPSTREAM", Time, RETRY, FAULT),
+    row(1013, "FILE_PROCESSING", Time, Act::Retry { after_ms: Some(5_000) }, INPUT),
+    row(1014, "ACCESS_DENIED", App, Act::Alarm, UNAVAILABLE),
+    row(1015, "GENERATION_FAILED", Time, RETRY, "the provider could not generate a result"),
+    row(1101, "NODE_INFO_INVALID", App, Act::Alarm, UNAVAILABLE),
+    row(
+        1501,
+        "MODERATION",
+        Content,
+        Act::Refuse,
+        "the content was refused by the provider's moderation",
+    ),
+    row(1504, "MODEL_TIMEOUT", Time, RETRY, "the provider ran out of time"),
     row(
         1505,
         "REAL_PERSON_NOT_ALLOWED",
+        Content,
         Act::Refuse,
         "the provider does not accept pictures of real people",
     ),
-    row(1520, "USER_CONCURRENCY_LIMIT", Act::Capacity, BUSY),
+    row(1520, "USER_CONCURRENCY_LIMIT", Load, Act::Capacity, BUSY),
 ];
 
 #[cfg(test)]
 mod tests {
-    use super::{Act, CODES, find};
+    use super::{About, Act, CODES, find};
     use crate::core::job::FailureCode;
 
     #[test]
@@ -142,6 +162,24 @@ mod tests {
         );
         assert_eq!(find("99999999"), None);
         assert_eq!(find("TASK_QUEUE_MAXED"), None);
+    }
+
+    #[test]
+    fn what_a_code_is_about_agrees_with_what_is_done_about_it() {
+        for row in CODES {
+            let agrees = match row.act {
+                Act::Alarm => matches!(row.about, About::Account | About::App),
+                Act::Refuse => row.about == About::Content,
+                Act::Reject => row.about == About::Input,
+                Act::Capacity => row.about == About::Load,
+                Act::Retry { .. } => matches!(row.about, About::Time | About::Load),
+                Act::Working | Act::NoSuchTask => row.about == About::Other,
+            };
+            assert!(agrees, "{row:?}");
+        }
+        let apps: Vec<_> =
+            CODES.iter().filter(|row| row.about == About::App).map(|row| row.number).collect();
+        assert_eq!(apps, [380, 435, 436, 803, 810, 901, 1014, 1101]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ pub mod apps;
 pub mod codes;
 
 use super::{
-    Accepted, Asynchronous, Parsed, SubmitDetails, SubmitError, TaskAnswer, WebhookReader,
+    About, Accepted, Alarm, Asynchronous, Parsed, SubmitDetails, SubmitError, TaskAnswer,
+    WebhookReader,
 };
 use crate::core::config::Config;
 use crate::core::error::ApiError;
@@ -168,7 +169,7 @@ fn refusal(
         );
         return Parsed {
             value: Err(SubmitError::Rejected(failure)),
-            alarm: Some(format!("unlisted code {code}")),
+            alarm: Some(Alarm::new(About::Other, format!("unlisted code {code}"))),
         };
     };
     let error = match row.act {
@@ -208,16 +209,19 @@ fn http_refusal(response: &HttpResponse) -> Parsed<Result<Accepted, SubmitError>
 }
 
 /// The alarm for a status that only the operator can mend, or that did not come from the provider.
-fn http_alarm(response: &HttpResponse) -> Option<String> {
-    match response.status {
-        status @ (300..=399 | 401..=404) => Some(format!("http {status}")),
-        status @ (400 | 405..=499)
-            if response.is_page() && !matches!(status, 408 | 421 | 425 | 429) =>
-        {
-            Some(format!("http {status} without JSON"))
-        }
-        _ => None,
-    }
+/// A page comes from a firewall or a proxy, so it is about the place.
+fn http_alarm(response: &HttpResponse) -> Option<Alarm> {
+    let status = response.status;
+    let about = match status {
+        408 | 421 | 425 | 429 => return None,
+        300..=499 if response.is_page() => About::Place,
+        // Its path names the app.
+        404 => About::App,
+        300..=399 | 401..=403 => About::Account,
+        _ => return None,
+    };
+    let page = if about == About::Place { " without JSON" } else { "" };
+    Some(Alarm::new(about, format!("http {status}{page}")))
 }
 
 fn transient(retry_after_ms: Option<u32>, capacity: bool, message: &str) -> SubmitError {
@@ -334,8 +338,8 @@ fn with_detail(text: &str, body: &Value) -> String {
     }
 }
 
-fn alarm_of(row: &codes::Code) -> Option<String> {
-    (row.act == Act::Alarm).then(|| format!("{} {}", row.number, row.name))
+fn alarm_of(row: &codes::Code) -> Option<Alarm> {
+    (row.act == Act::Alarm).then(|| Alarm::new(row.about, format!("{} {}", row.number, row.name)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::{RunningHubAccount, codes};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::media::Output;
 use crate::core::provider::{
-    Accepted, Asynchronous as _, SubmitDetails, SubmitError, TaskAnswer, WebhookReader as _,
+    About, Accepted, Alarm, Asynchronous as _, SubmitDetails, SubmitError, TaskAnswer,
+    WebhookReader as _,
 };
 use crate::core::transport::{HttpResponse, HttpResult, TransportError};
 use serde_json::{Value, json};
@@ -130,7 +131,9 @@ fn every_code_has_its_class_in_every_shape() {
                 _ => false,
             };
             assert!(fits, "{body}");
-            assert_eq!(parsed.alarm.is_some(), row.act == codes::Act::Alarm, "{body}");
+            let about = parsed.alarm.map(|alarm| alarm.about);
+            let alarms = row.act == codes::Act::Alarm;
+            assert_eq!(about, alarms.then_some(row.about), "{body}");
         }
     }
 }
@@ -166,11 +169,14 @@ fn http_statuses_without_a_code() {
         assert_eq!(found, class, "{status}");
     }
     for status in [302, 400, 401, 404, 405, 418] {
-        assert!(ACCOUNT.parse_submit(&answer(status, "<html>")).alarm.is_some(), "{status}");
+        let alarm = ACCOUNT.parse_submit(&answer(status, "<html>")).alarm;
+        let code = format!("http {status} without JSON");
+        assert_eq!(alarm, Some(Alarm::new(About::Place, code)), "a page is about the place");
         assert!(matches!(submit(status, "{}"), Err(SubmitError::Rejected(_))), "{status}");
     }
-    for status in [302, 401, 404] {
-        assert!(ACCOUNT.parse_submit(&answer(status, "")).alarm.is_some(), "{status}");
+    for (status, about) in [(302, About::Account), (401, About::Account), (404, About::App)] {
+        let alarm = ACCOUNT.parse_submit(&answer(status, "")).alarm;
+        assert_eq!(alarm, Some(Alarm::new(about, format!("http {status}"))));
     }
     assert!(!ACCOUNT.parse_cancel(&answer(200, "<html>")), "a page cancels nothing");
 }
@@ -199,7 +205,7 @@ fn no_answer_is_unknown_only_when_something_was_sent() {
 fn an_unlisted_code_is_final_and_alarms_but_a_server_error_is_not_final() {
     let parsed = ACCOUNT.parse_submit(&answer(200, r#"{"code":7777,"msg":"new"}"#));
     assert!(matches!(parsed.value, Err(SubmitError::Rejected(_))));
-    assert!(parsed.alarm.is_some());
+    assert_eq!(parsed.alarm, Some(Alarm::new(About::Other, "unlisted code 7777")));
     assert!(matches!(submit(503, r#"{"code":7777}"#), Err(SubmitError::Transient { .. })));
 }
 
