@@ -1,6 +1,7 @@
 //! What the integration tests stand on.
 //!
 //! * [`assert`]: an assertion about some fields of a JSON object
+//! * [`bench_world`]: many random orders and what becomes of them: `cargo xtask bench world`
 //! * [`database`]: one Postgres per run, our SQL in a template, a database of its own for each test
 //! * [`demo`]: the stories that `cargo xtask demo` shows
 //! * [`e2e`]: the whole local stack, one per run, and a client of it
@@ -13,6 +14,7 @@
 //! Never asserts anything about one feature: that is the tests' part.
 
 pub mod assert;
+pub mod bench_world;
 pub mod database;
 pub mod demo;
 pub mod e2e;

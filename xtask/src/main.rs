@@ -40,8 +40,12 @@ enum Task {
     },
     /// Compare the functions' sizes with their budget
     Size,
-    /// Measure: audit, cards, enqueue, sweep or year
-    Bench { name: String },
+    /// Measure: audit, cards, enqueue, sweep, world or year
+    Bench {
+        name: String,
+        /// Of `world`: how many orders, and the seed that they are drawn from
+        numbers: Vec<u64>,
+    },
     /// Write supabase/schema.sql from the migrations
     DumpSchema,
     /// Make the next migration from supabase/schemas, or remake the newest until it is released
@@ -125,7 +129,8 @@ async fn perform(task: Task) -> Result<()> {
             build::with_profile(&dirs, &profile)
         }
         Task::Size => size::report(),
-        Task::Bench { name } => bench::run(&name).await,
+        Task::Bench { name, numbers } if name == "world" => bench_world(&numbers),
+        Task::Bench { name, .. } => bench::run(&name).await,
         Task::DumpSchema => schema::dump_to_file().await,
         Task::Migration { name, alter, freeze } => match name {
             Some(name) if !freeze => migration::task(&name, alter.as_deref()),
@@ -138,6 +143,14 @@ async fn perform(task: Task) -> Result<()> {
             scaffold::new_function(&name, tool.as_ref())
         }
     }
+}
+
+/// Runs the program of the tests that orders at random.
+fn bench_world(numbers: &[u64]) -> Result<()> {
+    tools::setup()?;
+    let mut bench = cargo(&["run", "-p", "unstuck-tests", "--bin", "bench-world", "--"]);
+    bench.args(numbers.iter().map(u64::to_string));
+    run("the orders", &mut bench, "what is said above names the order that ended wrong")
 }
 
 /// Runs the stack until Ctrl-C or SIGTERM, or until a part of it ends.

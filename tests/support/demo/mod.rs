@@ -1,10 +1,12 @@
-//! The demo: nine stories of the first tool, each with a printed receipt for every job in it.
+//! The demo: thirteen stories, each with a printed receipt for every job in it.
 //!
 //! `cargo xtask demo` runs them for people, and the e2e tests run them so that the demo cannot
 //! break unnoticed. A story speaks to the stack as a page, an admin and an outside scheduler would.
 
 mod print;
+mod purchase;
 mod receipt;
+mod services;
 mod stories;
 
 use std::panic::AssertUnwindSafe;

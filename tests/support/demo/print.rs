@@ -66,8 +66,7 @@ fn job(receipt: &Receipt) {
     println!("    {:<6} {}", receipt.person, states.join(" → "));
     println!("    {:<6} credits {} → {}", "", receipt.before, receipt.after);
     if let Some(file) = &receipt.result {
-        let ((from_x, from_y), (to_x, to_y)) = (file.from, file.to);
-        println!("    {:<6} {from_x}×{from_y} became {to_x}×{to_y}: {}", "", shown(&file.path));
+        println!("    {:<6} {}: {}", "", file.what, shown(&file.path));
     }
     if let Some(message) = &receipt.message {
         println!("    {:<6} {message}", "");
@@ -95,7 +94,7 @@ pub(super) fn receipts(told: &[Told]) {
 fn row(number: usize, receipt: &Receipt) {
     let seconds = receipt.states.last().map_or(0.0, |(at, _)| *at);
     let result = match (&receipt.result, &receipt.message) {
-        (Some(file), _) => format!("{}×{} PNG", file.to.0, file.to.1),
+        (Some(file), _) => file.kind.clone(),
         (None, Some(message)) => message.split(':').next().unwrap_or_default().to_owned(),
         (None, None) => String::new(),
     };

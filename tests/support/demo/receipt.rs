@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use stand_ins::media::{Mp4Tables, SHORT_CLIP};
+
+use super::purchase::Sale;
 use super::results_dir;
-use super::stories::Purchase;
 use crate::e2e::World;
-use crate::e2e::order::download;
 
 /// Width and height of a picture, in pixels.
 pub(super) type PictureSize = (u32, u32);
@@ -26,16 +27,29 @@ pub(super) struct Receipt {
     pub(super) result: Option<ResultFile>,
 }
 
+/// What was ordered, so that the receipt can compare what was delivered.
+#[derive(Clone, Copy)]
+pub(super) enum Sold {
+    /// A picture of twice this size.
+    Picture { from: PictureSize },
+    /// The [`SHORT_CLIP`], enlarged.
+    Video,
+    /// A card of the ratio 4:5.
+    Card,
+}
+
 pub(super) struct ResultFile {
     pub(super) path: PathBuf,
-    pub(super) from: PictureSize,
-    pub(super) to: PictureSize,
+    /// What became of the order, such as "120×80 became 240×160".
+    pub(super) what: String,
+    /// Its size and kind, such as "240×160 PNG".
+    pub(super) kind: String,
 }
 
 impl Receipt {
     /// Reads the receipt of a final job and checks what every receipt must satisfy.
-    pub(super) async fn read(world: &World, purchase: &Purchase) -> Self {
-        let job = purchase.order.job;
+    pub(super) async fn read(world: &World, sale: &Sale<'_>) -> Self {
+        let job = sale.job;
         let states = world
             .db()
             .rows(&format!(
@@ -51,16 +65,16 @@ impl Receipt {
             .await;
         let number = |name: &str| row[name].as_i64().unwrap_or_else(|| panic!("{name}: {row}"));
         let receipt = Self {
-            person: purchase.person,
+            person: sale.person,
             states: states.iter().map(state).collect(),
             status: row["status"].as_str().expect("a status").to_owned(),
-            before: purchase.before,
-            after: world.balance(&purchase.order.user).await,
+            before: sale.before,
+            after: world.balance(sale.user).await,
             charged: number("credits_charged"),
             refunded: number("credits_refunded"),
             message: row["error_message"].as_str().map(str::to_owned),
             result: match row["output_url"].as_str() {
-                Some(url) => Some(ResultFile::fetch(world, purchase, url).await),
+                Some(url) => Some(ResultFile::fetch(world, sale, url).await),
                 None => None,
             },
         };
@@ -86,18 +100,42 @@ fn state(row: &Value) -> (f64, String) {
 }
 
 impl ResultFile {
-    /// Downloads the result as a browser would, keeps it, and compares its size with the upload's.
-    async fn fetch(world: &World, purchase: &Purchase, url: &str) -> Self {
-        let (job, user) = (purchase.order.job, purchase.order.user.id);
+    /// Downloads the result as a browser would, keeps it, and compares it with the order.
+    async fn fetch(world: &World, sale: &Sale<'_>, url: &str) -> Self {
+        let (job, user) = (sale.job, sale.user.id);
         let place = format!("/storage/v1/object/public/results/{user}/{job}/");
         assert!(url.contains(&place), "the result is not in the app's storage: {url}");
-        let bytes = download(world, url).await;
-        let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png);
-        let picture = picture.expect("the result is a PNG");
-        let (from, to) = (purchase.size, (picture.width(), picture.height()));
-        assert_eq!(to, (from.0 * 2, from.1 * 2), "{}×{} became {}×{}", from.0, from.1, to.0, to.1);
-        let path = results_dir(world).join(format!("{}-{job}.png", purchase.person));
+        let answer = world.http().get(url).send().await.expect("storage answers");
+        assert_eq!(answer.status(), 200, "{url}");
+        let bytes = answer.bytes().await.expect("a body");
+        let ending = url.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let path = results_dir(world).join(format!("{}-{job}.{ending}", sale.person));
         std::fs::write(&path, &bytes).expect("the result can be kept");
-        Self { path, from, to }
+        let (what, (width, height)) = sale.sold.compare(&bytes);
+        Self { path, what, kind: format!("{width}×{height} {}", ending.to_uppercase()) }
+    }
+}
+
+impl Sold {
+    /// What became of the order, and the size of what was delivered.
+    fn compare(self, bytes: &[u8]) -> (String, PictureSize) {
+        let picture = || {
+            let picture = image::load_from_memory(bytes).expect("the result is a picture");
+            (picture.width(), picture.height())
+        };
+        let (from, to) = match self {
+            Self::Card => {
+                let (width, height) = picture();
+                assert_eq!(width * 5, height * 4, "{width}×{height} is not a card of 4:5");
+                return ("a card of 4:5".to_owned(), (width, height));
+            }
+            Self::Picture { from } => (from, picture()),
+            Self::Video => {
+                let size = |bytes: &[u8]| Mp4Tables::read(bytes).expect("a video").size;
+                (size(&SHORT_CLIP.original), size(bytes))
+            }
+        };
+        assert_eq!(to, (from.0 * 2, from.1 * 2), "{}×{} became {}×{}", from.0, from.1, to.0, to.1);
+        (format!("{}×{} became {}×{}", from.0, from.1, to.0, to.1), to)
     }
 }

@@ -4,10 +4,12 @@ use std::pin::Pin;
 
 use serde_json::{Value, json};
 
-use super::receipt::{PictureSize, Receipt};
+use super::purchase::{Purchase, bought, returned, text};
+use super::receipt::Receipt;
+use super::services;
+use crate::e2e::World;
 use crate::e2e::hold::Hold;
-use crate::e2e::order::{CREDITS, Order, PRICE, TABLE, sweep_until};
-use crate::e2e::{FunctionCall, World};
+use crate::e2e::order::{PRICE, TABLE, sweep_until};
 
 /// The clocks that a story may shorten, as they are otherwise.
 pub(super) const USUAL_CLOCKS: &str = "
@@ -27,60 +29,11 @@ pub(super) struct Outcome {
     pub(super) receipts: Vec<Receipt>,
 }
 
-/// One order of a seeded user, and what that user had before.
-pub(super) struct Purchase {
-    pub(super) person: &'static str,
-    pub(super) order: Order,
-    pub(super) size: PictureSize,
-    /// Credits before the order.
-    pub(super) before: i64,
-}
-
-impl Purchase {
-    /// Uploads a picture as `user<number>`; nothing is ordered yet.
-    async fn upload(world: &World, number: usize) -> Self {
-        let person = ["user1", "user2", "user3", "user4", "user5"][number - 1];
-        let user = world.user(number).await;
-        let size = (120, 80);
-        let url = world.upload_png(&user, size.0, size.1).await;
-        let before = world.balance(&user).await;
-        assert!(before <= CREDITS, "{person} begins with {CREDITS} credits");
-        Self { person, order: Order::of(user, &url), size, before }
-    }
-
-    /// Uploads a picture and orders its job, which must come into that state at once.
-    async fn order(world: &World, number: usize, status: &str) -> Self {
-        let purchase = Self::upload(world, number).await;
-        let answer = purchase.run(world).ok().await;
-        assert_eq!(answer["status"], status, "{}: {answer}", purchase.person);
-        purchase
-    }
-
-    fn run<'a>(&self, world: &'a World) -> FunctionCall<'a> {
-        self.order.run(world)
-    }
-
-    async fn until_completed(&self, world: &World) {
-        let what = format!("{}'s job is completed", self.person);
-        let look = async || {
-            Some(self.order.status(world).await).filter(|seen| seen["status"] == "completed")
-        };
-        world.until(&what, look).await;
-    }
-
-    /// How many submits the provider got for this job.
-    async fn submits(&self, world: &World) -> usize {
-        let calls = world.provider_calls("/run/ai-app/").await;
-        let job = self.order.job.to_string();
-        calls.iter().filter(|call| call["body"].to_string().contains(&job)).count()
-    }
-}
-
 type Telling<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 type Story = (&'static str, fn(&World) -> Telling<'_>);
 
 /// Every story's title, and the function that tells it.
-pub(super) fn all() -> [Story; 9] {
+pub(super) fn all() -> [Story; 13] {
     [
         ("A picture goes in, one of twice the size comes out", |world| Box::pin(happy(world))),
         ("The provider refuses: nothing was bought", |world| Box::pin(refused(world))),
@@ -104,36 +57,20 @@ pub(super) fn all() -> [Story; 9] {
         ("A worker is killed between claim and submit: the job goes back and completes", |world| {
             Box::pin(killed(world))
         }),
+        ("Two files come back, a preview first: the video is delivered", |world| {
+            Box::pin(services::preview_first(world))
+        }),
+        (
+            "The provider says success before its file can be read: delivered all the same",
+            |world| Box::pin(services::late_file(world)),
+        ),
+        ("Storage is down when the result comes: kept, and delivered once it is back", |world| {
+            Box::pin(services::storage_fault(world))
+        }),
+        ("A model refuses the place that the call came from: retried, not refunded", |world| {
+            Box::pin(services::location_refusal(world))
+        }),
     ]
-}
-
-async fn receipts(world: &World, purchases: &[Purchase]) -> Vec<Receipt> {
-    let mut receipts = Vec::new();
-    for purchase in purchases {
-        receipts.push(Receipt::read(world, purchase).await);
-    }
-    receipts
-}
-
-/// Nothing was bought: every charge was refunded, and the message says why.
-async fn returned(world: &World, purchases: &[Purchase], code: &str) -> Vec<Receipt> {
-    let receipts = receipts(world, purchases).await;
-    for receipt in &receipts {
-        assert_eq!((receipt.charged, receipt.refunded), (PRICE, PRICE), "{}", receipt.person);
-        let message = receipt.message.as_deref().unwrap_or_default();
-        assert!(message.starts_with(&format!("{code}: ")), "no {code} at the start of: {message}");
-    }
-    receipts
-}
-
-/// Every purchase was delivered and paid once.
-async fn bought(world: &World, purchases: &[Purchase]) -> Vec<Receipt> {
-    let receipts = receipts(world, purchases).await;
-    for receipt in &receipts {
-        assert_eq!((receipt.charged, receipt.refunded), (PRICE, 0), "{}", receipt.person);
-        assert_eq!(receipt.status, "completed", "{}", receipt.person);
-    }
-    receipts
 }
 
 async fn happy(world: &World) -> Outcome {
@@ -310,8 +247,4 @@ async fn killed(world: &World) -> Outcome {
         report["requeued"]
     )];
     Outcome { notes, receipts: bought(world, &[purchase]).await }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -21,6 +21,11 @@ impl Cards {
     /// Uploaded, not ordered yet.
     pub async fn new(world: &World, cards: &[u8]) -> Self {
         let user = world.new_user(1_000).await;
+        Self::of(world, user, cards).await
+    }
+
+    /// The same for that user.
+    pub async fn of(world: &World, user: TestUser, cards: &[u8]) -> Self {
         let url = world.upload(&user, "product.png", "image/png", png(40, 30)).await;
         let job = Uuid::new_v4();
         let body = json!({

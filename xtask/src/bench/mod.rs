@@ -37,7 +37,9 @@ pub async fn run(name: &str) -> Result<()> {
         "sweep" => sweep::run(&bench).await,
         "enqueue" => enqueue::run(&bench).await,
         "year" => year::run(&bench).await,
-        _ => bail!("no bench is named {name}; there are: audit, cards, enqueue, sweep, year"),
+        _ => {
+            bail!("no bench is named {name}; there are: audit, cards, enqueue, sweep, world, year")
+        }
     }
 }
 

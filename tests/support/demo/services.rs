@@ -1,0 +1,84 @@
+//! The stories about services as they are: what they send is not always what a client would like.
+
+use serde_json::json;
+
+use super::purchase::{CardPurchase, Purchase, bought, text};
+use super::stories::Outcome;
+use crate::e2e::World;
+use crate::e2e::order::{sweep_until, until_at_provider};
+
+/// The files of the task of a purchase, in the order in which the provider lists them.
+async fn files_at_provider(world: &World, purchase: &Purchase) -> Vec<String> {
+    let task = purchase.order.task(world).await;
+    let url = format!("{}/runninghub/openapi/v2/query", world.stack().info().providers_url);
+    let query = json!({ "taskId": task });
+    let request = world.http().post(url).bearer_auth("rh-local-key").json(&query);
+    let answer: serde_json::Value =
+        request.send().await.expect("the provider answers").json().await.expect("a task");
+    let files = answer["results"].as_array().cloned().unwrap_or_default();
+    files.iter().map(|file| text(&file["outputType"]).to_owned()).collect()
+}
+
+/// The provider's app saves a picture of the first frame beside its video, and lists it first.
+pub(super) async fn preview_first(world: &World) -> Outcome {
+    let purchase = Purchase::upload_clip(world, 1).await;
+    purchase.run(world).ok().await;
+    purchase.until_completed(world).await;
+    let files = files_at_provider(world, &purchase).await;
+    assert_eq!(files, ["png", "mp4"], "what the provider lists");
+    let notes = vec![format!("the provider listed {}; the mp4 was delivered", files.join(", "))];
+    Outcome { notes, receipts: bought(world, &[purchase]).await }
+}
+
+/// At first a success lists no files, and the file that it lists later is not found at first.
+pub(super) async fn late_file(world: &World) -> Outcome {
+    let none = json!({ "match": "/v2/query", "times": 1, "status": 200,
+        "body": { "status": "SUCCESS", "errorCode": "", "results": null } });
+    world.script(json!({ "runninghub": [{ "all": true, "webhook": "lost" }, none] })).await;
+    let purchase = Purchase::order(world, 2, "running").await;
+    let task = purchase.order.task(world).await;
+    let mut waited = 0;
+    sweep_until(world, "the delivery", async |report| {
+        waited += i32::from(report["delivered"] == 0);
+        report["delivered"] == 1
+    })
+    .await;
+    until_at_provider(world, &task, "SUCCESS").await;
+    let notes = vec![format!("sweeps that found no file yet: {waited}; nothing was refunded")];
+    Outcome { notes, receipts: bought(world, &[purchase]).await }
+}
+
+/// The provider has made and billed the picture when storage stops answering.
+pub(super) async fn storage_fault(world: &World) -> Outcome {
+    world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
+    let purchase = Purchase::order(world, 3, "running").await;
+    world.storage_is_down(503).await;
+    world.finish(purchase.order.job).await;
+    let is_kept = async || {
+        let step = purchase.order.step(world).await;
+        step["provider_done_at"].is_string().then_some(step)
+    };
+    let step = world.until("the provider's slot is free", is_kept).await;
+    let status = text(&step["status"]).to_owned();
+    world.storage_is_up().await;
+    sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
+    let notes = vec![format!("while storage was down: {status}, the provider's slot already free")];
+    Outcome { notes, receipts: bought(world, &[purchase]).await }
+}
+
+/// The answer is about the data centre that the call left from. It says nothing about the order.
+pub(super) async fn location_refusal(world: &World) -> Outcome {
+    let message = "User location is not supported for the API use.";
+    let error = json!({ "code": 400, "message": message, "status": "FAILED_PRECONDITION" });
+    let refusal = json!({ "times": 1, "status": 400, "body": { "error": error } });
+    world.script(json!({ "gemini": refusal })).await;
+    let purchase = CardPurchase::upload(world, 4).await;
+    purchase.cards.create(world).send().await.expect(202);
+    world.until_status(purchase.cards.job, "completed").await;
+    let calls = world.provider_calls(":generateContent").await.len();
+    let notes = vec![
+        format!("the model was called {calls} times; the first answer: 400 {message}"),
+        "the operator reads the log line provider_alarm: http 400 location".to_owned(),
+    ];
+    Outcome { notes, receipts: purchase.bought(world).await }
+}
