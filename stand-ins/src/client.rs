@@ -31,7 +31,12 @@ impl Client {
         limit: Duration,
     ) -> anyhow::Result<Vec<u8>> {
         let answer = self.0.get(url).timeout(limit).send().await?;
-        ensure!(answer.status().is_success(), "answered {}", answer.status());
+        let status = answer.status();
+        // As Python's requests says it, in which models and apps load their inputs.
+        let side = if status.is_server_error() { "Server" } else { "Client" };
+        let reason = status.canonical_reason().unwrap_or_default();
+        let code = status.as_u16();
+        ensure!(status.is_success(), "{code} {side} Error: {reason} for url: {url}");
         read(answer, bytes_max).await
     }
 

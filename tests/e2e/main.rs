@@ -4,6 +4,7 @@
 mod admin_cancel_job;
 mod admin_retry_job;
 mod auth;
+mod bench_world;
 mod browser;
 mod circuit;
 mod cleanup_stale_generations;

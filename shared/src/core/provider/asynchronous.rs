@@ -114,6 +114,32 @@ pub enum TaskAnswer {
     NoAnswer,
 }
 
+/// Words of the HTTP clients that models and apps load our input files with. Sources: psf/requests,
+/// `Response.raise_for_status` and its adapters; CPython, urllib.error; replicate/cog, `URLPath`.
+const INPUT_OUT_OF_REACH: &[&str] = &[
+    "error: bad request for url",
+    "error: forbidden for url",
+    "error: not found for url",
+    "server error: ",
+    "http error 5",
+    "max retries exceeded with url",
+    "urlopen error",
+    "timed out",
+    "connection aborted",
+    "connection reset",
+    "failed to download",
+];
+
+impl TaskAnswer {
+    /// A task that failed with the provider's own words. Every input was found when it was ordered,
+    /// so a provider that could not load one met a fault of the moment.
+    pub(super) fn failed(failure: Failure) -> Self {
+        let text = failure.text.to_ascii_lowercase();
+        let is_passing = INPUT_OUT_OF_REACH.iter().any(|words| text.contains(words));
+        if is_passing { Self::Interrupted(failure) } else { Self::Failed(failure) }
+    }
+}
+
 /// One task in a provider's own list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTask {

@@ -101,7 +101,7 @@ pub(super) fn ended(prediction: &Value) -> TaskAnswer {
     let lower = failure.text.to_ascii_lowercase();
     let is_interrupted = failure.code == FailureCode::ProviderFailed
         && INTERRUPTED.iter().any(|words| lower.contains(words));
-    if is_interrupted { TaskAnswer::Interrupted(failure) } else { TaskAnswer::Failed(failure) }
+    if is_interrupted { TaskAnswer::Interrupted(failure) } else { TaskAnswer::failed(failure) }
 }
 
 fn reason(prediction: &Value) -> Failure {

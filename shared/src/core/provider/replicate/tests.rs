@@ -199,10 +199,18 @@ fn a_fault_of_the_provider_itself_may_pass() {
         "Prediction interrupted; please retry (code: PA)",
         "Director: unexpected error handling prediction (E9828)",
         "We could not process this request, please try again. (E6716)",
+        "503 Server Error: Service Unavailable for url: https://shop.example/storage/a.png",
+        "400 Client Error: Bad Request for url: https://shop.example/storage/a.png",
+        "<urlopen error [Errno 104] Connection reset by peer>",
     ] {
         assert!(matches!(ended(passing), TaskAnswer::Interrupted(_)), "{passing}");
     }
-    for lasting in ["NSFW content detected. Please try again.", "CUDA out of memory", ""] {
+    for lasting in [
+        "NSFW content detected. Please try again.",
+        "CUDA out of memory",
+        "cannot identify image file",
+        "",
+    ] {
         assert!(matches!(ended(lasting), TaskAnswer::Failed(_)), "{lasting}");
     }
 }

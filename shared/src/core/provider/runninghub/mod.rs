@@ -231,7 +231,7 @@ fn transient(retry_after_ms: Option<u32>, capacity: bool, message: &str) -> Subm
 /// A task that carries an error code has ended, whatever its status says.
 fn ended(code: &str, task: &Value) -> TaskAnswer {
     let Some(row) = codes::find(code) else {
-        return TaskAnswer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task)));
+        return TaskAnswer::failed(Failure::new(FailureCode::ProviderFailed, reason(task)));
     };
     match row.act {
         Act::Working => TaskAnswer::Running,
@@ -241,7 +241,7 @@ fn ended(code: &str, task: &Value) -> TaskAnswer {
             TaskAnswer::Interrupted(Failure::new(FailureCode::ProviderFailed, row.text))
         }
         Act::Reject | Act::Alarm => {
-            TaskAnswer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task)))
+            TaskAnswer::failed(Failure::new(FailureCode::ProviderFailed, reason(task)))
         }
     }
 }
@@ -266,7 +266,7 @@ fn progress(body: &Value, task: &Value) -> TaskAnswer {
     match status.and_then(Value::as_str) {
         Some("SUCCESS") => done(task.get("results").unwrap_or(&Value::Null)),
         Some("FAILED") => {
-            TaskAnswer::Failed(Failure::new(FailureCode::ProviderFailed, reason(task)))
+            TaskAnswer::failed(Failure::new(FailureCode::ProviderFailed, reason(task)))
         }
         Some("CANCEL" | "CANCELED" | "CANCELLED") => TaskAnswer::Failed(Failure::new(
             FailureCode::ProviderFailed,

@@ -272,6 +272,11 @@ fn an_error_code_in_a_poll_is_a_failure_whatever_the_status() {
             TaskAnswer::Failed(failure) if failure.code == FailureCode::ContentRefused));
     let passing = query(r#"{"taskId":"5","status":"FAILED","errorCode":1015,"errorMessage":"x"}"#);
     assert!(matches!(passing, TaskAnswer::Interrupted(_)));
+    let unloaded = query(
+        r#"{"taskId":"5","status":"FAILED","errorCode":"805","failedReason":{
+        "exception_message":"503 Server Error: Service Unavailable for url: https://a.example"}}"#,
+    );
+    assert!(matches!(unloaded, TaskAnswer::Interrupted(_)));
     let legacy =
         query(r#"{"code":805,"msg":"E","data":{"failedReason":{"exception_message":"bad"}}}"#);
     assert!(matches!(legacy, TaskAnswer::Failed(failure) if failure.text == "bad"));
