@@ -3,7 +3,7 @@
 
 use crate::core::job::{Failure, FailureCode};
 use crate::core::provider::{About, Alarm, CallError};
-use crate::core::transport::{HttpResponse, delay_ms};
+use crate::core::transport::{HttpResponse, decimal, delay_ms};
 use serde_json::Value;
 
 /// A call without an image.
@@ -176,7 +176,7 @@ fn retry_after_ms(response: &HttpResponse, error: &Value) -> Option<u32> {
     let worded =
         worded.and_then(|rest| rest.split('s').next()).filter(|number| !number.ends_with('m'));
     match named.or(worded) {
-        Some(seconds) => seconds.trim().parse().ok().and_then(delay_ms),
+        Some(seconds) => decimal(seconds).and_then(delay_ms),
         None => response.retry_after_ms(),
     }
 }

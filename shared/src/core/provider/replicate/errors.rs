@@ -3,7 +3,7 @@
 
 use super::super::{About, Accepted, Alarm, Parsed, SubmitError, TaskAnswer};
 use crate::core::job::{Failure, FailureCode};
-use crate::core::transport::{HttpResponse, delay_ms};
+use crate::core::transport::{HttpResponse, decimal, delay_ms};
 use serde_json::Value;
 
 const TEXT_MAX: usize = 300;
@@ -142,13 +142,10 @@ fn retry_after_ms(response: &HttpResponse) -> Option<u32> {
 }
 
 fn seconds(text: &str) -> Option<f64> {
-    text.trim().trim_end_matches('s').parse().ok()
+    decimal(text.trim().trim_end_matches('s'))
 }
 
 /// The last number of "… resets in ~30s." and of the older "… in 30 seconds."
 fn last_number(text: &str) -> Option<f64> {
-    text.split(|letter: char| !letter.is_ascii_digit())
-        .rfind(|digits| !digits.is_empty())?
-        .parse()
-        .ok()
+    decimal(text.split(|letter: char| !letter.is_ascii_digit()).rfind(|digits| !digits.is_empty())?)
 }
