@@ -58,6 +58,10 @@ pub(crate) struct VirtualState {
     /// The key of each call to the provider.
     pub keys: Vec<String>,
     pub hints: Vec<u32>,
+    /// What each alarm is about, as the database is told.
+    pub alarms: Vec<Value>,
+    /// The database writes no alarm.
+    pub refuses_alarms: bool,
     pub beats: usize,
     /// The database answers no heartbeat.
     pub ignores_heartbeats: bool,
@@ -243,7 +247,10 @@ impl StepState {
 impl VirtualState {
     fn rpc(&mut self, function: &str, args: &Value) -> Value {
         match function {
-            "provider_alarm_v1" => return json!([]),
+            "provider_alarm_v1" => {
+                self.alarms.push(args["p_about"].clone());
+                return json!([]);
+            }
             "step_claim_v1" => return self.claim(args["p_limit"].as_u64().unwrap()),
             "steps_waiting_v1" => {
                 let ready = self

@@ -10,6 +10,7 @@ use crate::flow::Cx;
 use crate::testing::single_step::Cut;
 use crate::testing::virtual_time::{JOB, VirtualTime};
 use futures_util::future::join3;
+use serde_json::{Value, json};
 
 const BOUNDS: Bounds = Bounds { parallel: 5, claim_for_ms: 600_000 };
 const STEPS: usize = 5;
@@ -172,6 +173,41 @@ fn an_alarm_of_the_other_account_fails_no_card() {
         time.advance(120_000);
         assert_eq!(run(&time, account).unwrap().succeeded, 1, "{first}");
     }
+}
+
+/// Null: the alarm counts towards no circuit, because another answer decided.
+#[test]
+fn only_the_alarm_that_refuses_the_card_counts_towards_the_circuit() {
+    let of_day = || {
+        let body = r#"{"error":{"code":429,"details":[{"violations":[{"quotaId":"PerDay"}]}]}}"#;
+        (429, body.to_owned())
+    };
+    let counted = || json!("account");
+    for (answers, alarms) in [
+        (vec![error(403)], vec![counted()]),
+        (vec![of_day(), image_answer()], vec![Value::Null]),
+        (vec![of_day(), of_day()], vec![Value::Null, counted()]),
+        (vec![error(503), error(403), image_answer()], vec![Value::Null]),
+        (vec![error(404)], vec![json!("app")]),
+        (vec![image_answer()], vec![]),
+    ] {
+        let time = VirtualTime::new(1);
+        time.0.borrow_mut().answers[0] = answers.clone();
+        run(&time, GeminiAccount { other_key: Some("k2"), ..account() }).unwrap();
+        assert_eq!(time.0.borrow().alarms, alarms, "{answers:?}");
+    }
+}
+
+#[test]
+fn an_alarm_that_cannot_be_written_fails_nothing_else() {
+    let time = VirtualTime::new(1);
+    {
+        let mut state = time.0.borrow_mut();
+        state.answers[0] = vec![error(403)];
+        state.refuses_alarms = true;
+    }
+    assert_eq!(run(&time, account()).unwrap().failed, 1);
+    assert_eq!(time.step(1).refunds, 1);
 }
 
 #[test]

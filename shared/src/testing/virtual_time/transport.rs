@@ -25,6 +25,7 @@ impl Transport for VirtualTime {
         let args: Value = serde_json::from_str(request.body.as_deref().unwrap_or("{}")).unwrap();
         Ok(self
             .call(|state| match request.url.split_once("/rpc/") {
+                Some((_, "provider_alarm_v1")) if state.refuses_alarms => answer(500, &json!({})),
                 Some((_, function)) => answer(200, &state.rpc(function, &args)),
                 None if request.url.ends_with("/object/list/results") => {
                     answer(200, &state.list(&args))
