@@ -9,7 +9,7 @@ use std::pin::Pin;
 use postgrest::Postgrest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::rpc::Args;
 use crate::core::config::Config;
@@ -130,19 +130,25 @@ impl<T: Transport> Db<'_, T> {
         Box::pin(self.call_with_retry(function, args))
     }
 
-    /// Sends the call, and once more where the first answer proves that nothing was done.
+    /// Sends the call, and once more where the first answer proves that nothing was done. A key or
+    /// an address that the database's gateway refuses is told to the operator.
     async fn call_with_retry(&self, function: &str, args: Args) -> Result<String, DbError> {
         let args = args.into_json().map_err(|error| bug(function, error))?;
         let request = self.request(function, args)?;
-        match self.send(function, request.clone()).await {
-            Err(FailedCall { nothing_done: true, .. }) => {
-                let jitter = u32::try_from(self.transport.random() % u128::from(RETRY_MS))
-                    .unwrap_or(RETRY_MS);
-                self.transport.sleep(RETRY_MS + jitter).await;
-                self.send(function, request).await.map_err(|failed| failed.error)
-            }
-            outcome => outcome.map_err(|failed| failed.error),
+        let mut outcome = self.send(function, request.clone()).await;
+        if let Err(FailedCall { nothing_done: true, .. }) = outcome {
+            let jitter =
+                u32::try_from(self.transport.random() % u128::from(RETRY_MS)).unwrap_or(RETRY_MS);
+            self.transport.sleep(RETRY_MS + jitter).await;
+            outcome = self.send(function, request).await;
         }
+        outcome.map_err(|failed| {
+            if let DbError::Config(error) = &failed.error {
+                self.transport.log(&json!({"event": "provider_alarm", "level": "error",
+                    "provider": "supabase", "cause": error.message}));
+            }
+            failed.error
+        })
     }
 
     async fn send(&self, function: &str, request: HttpRequest) -> Result<String, FailedCall> {

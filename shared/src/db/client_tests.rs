@@ -19,6 +19,24 @@ type RpcAnswer = Result<HttpResponse, TransportError>;
 struct RpcScript {
     answers: RefCell<VecDeque<RpcAnswer>>,
     sent: RefCell<Vec<HttpRequest>>,
+    log: RefCell<Vec<Value>>,
+}
+
+impl RpcScript {
+    fn new(answers: Vec<RpcAnswer>) -> Self {
+        let (sent, log) = (RefCell::default(), RefCell::default());
+        Self { answers: RefCell::new(answers.into()), sent, log }
+    }
+
+    /// Calls `f` with `args`.
+    fn call(&self, config: &Config, args: &Value) -> Result<Vec<Value>, DbError> {
+        let db = Db { transport: self, config };
+        let mut future = pin!(db.rows("f", Args::default().with_fields_of(args)));
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => unreachable!("the script never waits"),
+        }
+    }
 }
 
 impl Transport for RpcScript {
@@ -27,7 +45,11 @@ impl Transport for RpcScript {
         self.answers.borrow_mut().pop_front().unwrap()
     }
 
-    unused_calls!(copy upload download random notify log);
+    unused_calls!(copy upload download random notify);
+
+    fn log(&self, line: &Value) {
+        self.log.borrow_mut().push(line.clone());
+    }
 
     async fn sleep(&self, _: u32) {}
 
@@ -54,15 +76,8 @@ fn call(
     args: &Value,
     answers: Vec<RpcAnswer>,
 ) -> (Result<Vec<Value>, DbError>, Vec<HttpRequest>) {
-    let script = RpcScript { answers: RefCell::new(answers.into()), sent: RefCell::default() };
-    let db = Db { transport: &script, config };
-    let outcome = {
-        let mut future = pin!(db.rows("f", Args::default().with_fields_of(args)));
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => unreachable!("the script never waits"),
-        }
-    };
+    let script = RpcScript::new(answers);
+    let outcome = script.call(config, args);
     (outcome, script.sent.into_inner())
 }
 
@@ -150,7 +165,7 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
     {
         assert!(matches!(error(status, code), DbError::Unavailable(_)), "{code}");
     }
-    for (status, code) in [(503, "08006"), (503, "57P01"), (503, "PGRST001")] {
+    for (status, code) in [(503, "08006"), (503, "57P01")] {
         assert!(matches!(error(status, code), DbError::Unknown(_)), "{code}");
     }
     for (status, body) in [(502, "<html>"), (520, ""), (503, "{}"), (504, "timeout")] {
@@ -169,21 +184,38 @@ fn other_answers_are_told_apart_by_what_may_have_happened() {
     assert!(matches!(outcome(429, ""), DbError::Unavailable(_)));
     assert!(matches!(outcome(540, "<html>paused"), DbError::Unavailable(_)));
     assert!(matches!(error(405, "25006"), DbError::Unavailable(_)));
-    // Supabase's own gateway, and a firewall in front of it.
+    assert!(matches!(outcome(403, "<html>blocked"), DbError::Unknown(_)), "a firewall's page");
+    assert!(matches!(outcome(200, "not json"), DbError::Bug(_)));
+}
+
+/// The words of Supabase's own gateway: nuxt-modules/supabase#195, supadart#185.
+#[test]
+fn r13_the_gateways_401_without_a_code_names_the_key_in_an_alarm_and_is_not_repeated() {
+    const KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
     for (status, body, setting) in [
-        (
-            401,
-            r#"{"message":"Invalid API key","hint":"Double check"}"#,
-            "SUPABASE_SERVICE_ROLE_KEY",
-        ),
-        (401, r#"{"message":"No API key found in request"}"#, "SUPABASE_SERVICE_ROLE_KEY"),
+        (401, r#"{"message":"Invalid API key","hint":"Double check"}"#, KEY),
+        (401, r#"{"message":"No API key found in request"}"#, KEY),
         (404, r#"{"message":"no Route matched with those values"}"#, "SUPABASE_URL"),
     ] {
-        let DbError::Config(error) = outcome(status, body) else { panic!("{status} {body}") };
+        let script = RpcScript::new(vec![answer(status, body)]);
+        let DbError::Config(error) = script.call(&config("k"), &json!({})).unwrap_err() else {
+            panic!("{status} {body}")
+        };
         assert!(error.message.contains(setting), "{body}: {}", error.message);
+        assert_eq!(script.sent.borrow().len(), 1, "{body}: the answer would be the same");
+        let log = script.log.borrow();
+        assert_eq!(log[0]["event"], "provider_alarm");
+        assert!(log[0]["cause"].to_string().contains(setting), "{log:?}");
     }
-    assert!(matches!(outcome(403, "<html>blocked"), DbError::Unknown(_)));
-    assert!(matches!(outcome(200, "not json"), DbError::Bug(_)));
+}
+
+/// PostgREST's `ClientError`: the connection broke while a statement ran, which may be committed.
+#[test]
+fn r08_pgrst001_may_have_been_done_and_is_not_repeated() {
+    let broken = answer(503, &json!({"code": "PGRST001", "message": "m"}).to_string());
+    let (rows, sent) = call(&config("k"), &json!({}), vec![broken]);
+    assert!(matches!(rows, Err(DbError::Unknown(_))), "{rows:?}");
+    assert_eq!(sent.len(), 1);
 }
 
 #[test]
@@ -223,12 +255,7 @@ fn only_what_proves_that_nothing_was_done_is_repeated_and_only_once() {
     let (rows, sent) = run(vec![down("PGRST002"), refused()]);
     assert!(matches!(rows, Err(DbError::Unavailable(_))));
     assert_eq!(sent.len(), 2);
-    for last in [
-        Err(TransportError::Unknown("reset".to_owned())),
-        answer(502, ""),
-        down("40001"),
-        down("PGRST001"),
-    ] {
+    for last in [Err(TransportError::Unknown("reset".to_owned())), answer(502, ""), down("40001")] {
         let (rows, sent) = run(vec![last]);
         assert!(rows.is_err());
         assert_eq!(sent.len(), 1);

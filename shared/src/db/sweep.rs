@@ -66,8 +66,8 @@ pub struct DueStep {
     pub due: Due,
     pub task_id: Option<String>,
     pub output: Option<Value>,
-    /// Which file is the result, as the step's stored request says: a `ResultChoice`.
-    pub result: Option<Value>,
+    /// The step's stored request.
+    pub input: Option<Value>,
     /// How long ago the provider was done.
     pub done_seconds: Option<i32>,
     /// The earliest time at which the provider may have created the task; the database's clock, as
