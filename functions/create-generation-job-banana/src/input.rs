@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
+use shared::core::provider::gemini;
 
 /// The unchecked body; unknown fields are ignored.
 #[derive(Deserialize)]
@@ -43,16 +44,11 @@ const WORD_MAX: usize = 200;
 const DESCRIPTION_MAX: usize = 2_000;
 const IMAGES_MAX: usize = 5;
 const CARD_MAX: u8 = 6;
-/// The aspect ratios that the image models accept.
-const RATIOS: [&str; 14] = [
-    "1:1", "1:4", "4:1", "1:8", "8:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9",
-    "21:9",
-];
 const RATIO: &str = "3:4";
 
 impl CardsInput {
-    /// Checks the limits. Answers 400 naming the field at fault.
-    pub(crate) fn check(body: &CardsBody) -> Result<Self, ApiError> {
+    /// Checks the limits, for cards of this model. Answers 400 naming the field at fault.
+    pub(crate) fn check(body: &CardsBody, model: &str) -> Result<Self, ApiError> {
         let bad = |field: &str, problem: &str| Err(ApiError::bad_field(field, problem));
         if body.product_name.trim().is_empty() {
             return bad("productName", "must not be empty");
@@ -90,7 +86,7 @@ impl CardsInput {
             );
         }
         let aspect_ratio = body.aspect_ratio.clone().unwrap_or_else(|| RATIO.to_owned());
-        if !RATIOS.contains(&aspect_ratio.as_str()) {
+        if !gemini::takes_ratio(model, &aspect_ratio) {
             return bad("aspectRatio", "must be one of 1:1, 2:3, 3:4, 4:5, 9:16 and the like");
         }
         Ok(Self {

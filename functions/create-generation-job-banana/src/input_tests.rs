@@ -13,10 +13,27 @@ fn body() -> Value {
 }
 
 fn check(change: impl FnOnce(&mut Value)) -> Result<CardsInput, String> {
+    check_for("gemini-3.1-flash-image", change)
+}
+
+fn check_for(model: &str, change: impl FnOnce(&mut Value)) -> Result<CardsInput, String> {
     let mut body = body();
     change(&mut body);
     let body: CardsBody = serde_json::from_value(body).map_err(|error| error.to_string())?;
-    CardsInput::check(&body).map_err(|error| error.fields["field"].as_str().unwrap().to_owned())
+    let checked = CardsInput::check(&body, model);
+    checked.map_err(|error| error.fields["field"].as_str().unwrap().to_owned())
+}
+
+/// Source: the model's page at ai.google.dev, which alone lists these ratios.
+#[test]
+fn r17_the_narrowest_ratios_are_of_one_model() {
+    for ratio in ["1:4", "4:1", "1:8", "8:1"] {
+        let wanted = |model: &str| check_for(model, |body| body["aspectRatio"] = json!(ratio));
+        assert_eq!(wanted("gemini-3.1-flash-image").unwrap().aspect_ratio, ratio);
+        assert_eq!(wanted("gemini-3-pro-image").unwrap_err(), "aspectRatio", "{ratio}");
+    }
+    let usual = check_for("gemini-3-pro-image", |body| body["aspectRatio"] = json!("21:9"));
+    assert_eq!(usual.unwrap().aspect_ratio, "21:9");
 }
 
 #[test]

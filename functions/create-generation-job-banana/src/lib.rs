@@ -32,8 +32,8 @@ shared::function! {
 }
 
 async fn create(call: &Call, body: CardsBody) -> Result<Reply, ApiError> {
-    let input = CardsInput::check(&body)?;
     let cx = call.cx();
+    let input = CardsInput::check(&body, cx.config.gemini_model()?)?;
     let random = cx.transport.random();
     let job = enqueue::job_id("jobId", body.job_id, call.idempotency_key(), random)?;
     call.log_job(job);

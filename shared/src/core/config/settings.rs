@@ -285,14 +285,19 @@ settings! {
         /// The provider's address.
         gemini_base_url: BaseUrl = "GEMINI_BASE_URL",
             var("https://generativelanguage.googleapis.com"), required;
-        /// An image model of yours. Gemini retires models; a retired one fails every card at once,
-        /// with the alarm `provider_alarm` in the log. A model that opens no URLs is sent the
-        /// pictures themselves, 4 MB in all.
-        gemini_model: Text = "GEMINI_MODEL", var("gemini-3.1-flash-image"), required;
         /// Our key there.
         gemini_api_key: Text = "GEMINI_API_KEY", secret, required;
         /// A second key, tried once where the first has used up its quota.
         gemini_api_key_2: Text = "GEMINI_API_KEY_2", secret, optional;
+    }
+
+    /// Which model at Gemini makes the cards.
+    "gemini-model" {
+        /// An image model of yours. Gemini retires models; a retired one fails every card at once,
+        /// with the alarm `provider_alarm` in the log. A model that opens no URLs is sent the
+        /// pictures themselves, 4 MB in all. The ratios 1:4, 4:1, 1:8 and 8:1 are of
+        /// `gemini-3.1-flash-image` alone.
+        gemini_model: Text = "GEMINI_MODEL", var("gemini-3.1-flash-image"), required;
     }
 
     /// The text model that writes websites.

@@ -58,6 +58,18 @@ impl<'a> GeminiAccount<'a> {
     }
 }
 
+/// The aspect ratios that each image model accepts.
+const RATIOS: [&str; 10] =
+    ["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"];
+/// Those that one model adds.
+const NARROW_RATIOS: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
+
+/// Whether the model accepts an aspect ratio; another one it would refuse for good.
+pub fn takes_ratio(model: &str, ratio: &str) -> bool {
+    let is_narrow = NARROW_RATIOS.contains(&ratio);
+    RATIOS.contains(&ratio) || (is_narrow && model.starts_with("gemini-3.1-flash-image"))
+}
+
 /// The stored request of a card's step: the product images by URL, then the prompt.
 pub fn stored_request(image_urls: &[String], prompt: &str, aspect_ratio: &str) -> Value {
     let mut parts: Vec<Value> = image_urls.iter().map(|url| by_url(url)).collect();
