@@ -2243,7 +2243,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.steps_due_v1(p_provider text, p_limit integer, p_all boolean DEFAULT false)
- RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, result jsonb, done_seconds integer, sent_since timestamp with time zone, sent_seconds integer, open integer)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, due text, task_id text, overdue boolean, output jsonb, input jsonb, done_seconds integer, sent_since timestamp with time zone, sent_seconds integer, open integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
@@ -2272,7 +2272,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, r.result, unstuck_private.seconds_between(r.done_at, v_now),
+    r.overdue, r.output, r.input, unstuck_private.seconds_between(r.done_at, v_now),
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -6103,7 +6103,7 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_reserve(p_now timestamp with time zone, p_keys jsonb)
- RETURNS TABLE(job_id uuid, step integer, run bigint, due text, task_id text, overdue boolean, output jsonb, result jsonb, done_at timestamp with time zone, sent_at timestamp with time zone, provider_cancel_due jsonb)
+ RETURNS TABLE(job_id uuid, step integer, run bigint, due text, task_id text, overdue boolean, output jsonb, input jsonb, done_at timestamp with time zone, sent_at timestamp with time zone, provider_cancel_due jsonb)
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
@@ -6134,7 +6134,7 @@ begin
   end;
   return query
   select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input -> 'result', s.provider_done_at, s.sent_at, s.provider_cancel_due
+    s.input, s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)
@@ -7560,8 +7560,8 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
 copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
-queried for longest come first. result: which file is the result, as the stored request says.
-open: how many tasks the provider works on in all.
+queried for longest come first. input: the step''s stored request. open: how many tasks the provider
+works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.

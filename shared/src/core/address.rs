@@ -185,6 +185,34 @@ mod tests {
         )
     }
 
+    /// Source: RunningHub's v2 reference and the settings of public clients.
+    #[test]
+    fn r02_the_buckets_of_runninghub_are_in_the_shipped_wrangler_toml() {
+        let shipped = include_str!("../../../wrangler.toml");
+        let values = shipped.lines().filter_map(|line| {
+            let hosts = line.strip_prefix("PROVIDER_OUTPUT_HOSTS = \"")?.strip_suffix('"')?;
+            hosts.contains("runninghub").then_some(hosts)
+        });
+        let mut count = 0;
+        for hosts in values {
+            let provider_output_hosts = hosts.split(',').map(str::to_owned).collect();
+            let config = Config { provider_output_hosts, ..Config::default() };
+            for host in [
+                "rh-images-1252422369.cos.ap-beijing.myqcloud.com",
+                "rh-hk-images-1252422369.cos.ap-hongkong.myqcloud.com",
+                "rh-images-switch-1252422369.cos.ap-guangzhou.myqcloud.com",
+                "rh-images.xiaoyaoyou.com",
+            ] {
+                assert!(output(&format!("https://{host}/a/b.png"), &config).is_ok(), "{host}");
+            }
+            for host in ["evil-1252422369.cos.ap-beijing.myqcloud.com", "myqcloud.com"] {
+                assert!(output(&format!("https://{host}/a/b.png"), &config).is_err(), "{host}");
+            }
+            count += 1;
+        }
+        assert!(count > 3, "each function that copies results names the hosts");
+    }
+
     #[test]
     fn own_objects_pass_in_both_spellings_and_become_public_urls() {
         for prefix in ["", "public/"] {
@@ -201,7 +229,7 @@ mod tests {
 
     /// Source: storage-js, `useNewHostname`.
     #[test]
-    fn the_projects_storage_host_is_our_own() {
+    fn c23_the_projects_storage_host_is_our_own() {
         let me = UserId::parse(ME).unwrap();
         let check = |host: &str, owner: &str| {
             let config = config("https://abc.supabase.co", &["abc.storage.supabase.co"]);

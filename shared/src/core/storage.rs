@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_storage_will_never_take_is_final() {
+    fn r05_only_what_storage_will_never_take_is_final() {
         for (http, body, expected) in [
             (400, wrapped("503", "SlowDown"), UploadRefusal::Transient),
             (400, wrapped("503", "LockTimeout"), UploadRefusal::Transient),

@@ -5,7 +5,7 @@ use super::Cx;
 use crate::core::error::ApiError;
 use crate::core::id::{JobId, Step};
 use crate::core::job::State;
-use crate::core::provider::Asynchronous;
+use crate::core::provider::{Asynchronous, CancelAnswer, TaskAnswer};
 use crate::core::transport::Transport;
 use crate::db::DbError;
 use serde_json::json;
@@ -19,7 +19,12 @@ pub async fn cancel_task<T: Transport>(
     task_id: &str,
 ) {
     let answer = cx.transport.send(provider.build_cancel(task_id)).await;
-    let struck = match provider.parse_cancel(&answer) {
+    let is_over = match provider.parse_cancel(&answer) {
+        CancelAnswer::Accepted => true,
+        CancelAnswer::UnknownTask => has_ended(cx, provider, task_id).await,
+        CancelAnswer::Refused => false,
+    };
+    let struck = match is_over {
         true => cx.db().step_cancelled_v1(job, step, task_id).await.map_err(ApiError::from),
         false => Err(ApiError::upstream("the provider did not accept the cancel")),
     };
@@ -29,6 +34,16 @@ pub async fn cancel_task<T: Transport>(
             json!({"job_id": job, "provider": provider.name(), "detail": error.internal}),
         );
     }
+}
+
+/// Whether the provider says of a queried task that it has ended.
+async fn has_ended<T: Transport>(
+    cx: &Cx<'_, T>,
+    provider: &dyn Asynchronous,
+    task_id: &str,
+) -> bool {
+    let answer = cx.transport.send(provider.build_query(task_id)).await;
+    !matches!(provider.parse_query(&answer).value, TaskAnswer::Running | TaskAnswer::NoAnswer)
 }
 
 /// Cancels the tasks of a job that has just been cancelled here.

@@ -13,7 +13,7 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  result jsonb,
+  input jsonb,
   done_seconds int,
   sent_since timestamptz,
   sent_seconds int,
@@ -48,7 +48,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, r.result, unstuck_private.seconds_between(r.done_at, v_now),
+    r.overdue, r.output, r.input, unstuck_private.seconds_between(r.done_at, v_now),
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -89,8 +89,8 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
 copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
-queried for longest come first. result: which file is the result, as the stored request says.
-open: how many tasks the provider works on in all.
+queried for longest come first. input: the step's stored request. open: how many tasks the provider
+works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.

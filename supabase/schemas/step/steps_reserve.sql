@@ -10,7 +10,7 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  result jsonb,
+  input jsonb,
   done_at timestamptz,
   sent_at timestamptz,
   provider_cancel_due jsonb
@@ -46,7 +46,7 @@ begin
   end;
   return query
   select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input -> 'result', s.provider_done_at, s.sent_at, s.provider_cancel_due
+    s.input, s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)

@@ -25,8 +25,7 @@ pub trait Asynchronous {
     fn parse_query(&self, answer: &HttpResult) -> Parsed<TaskAnswer>;
 
     fn build_cancel(&self, task_id: &str) -> HttpRequest;
-    /// Whether the cancel debt is paid: the cancel was accepted, or nothing is left to cancel.
-    fn parse_cancel(&self, answer: &HttpResult) -> bool;
+    fn parse_cancel(&self, answer: &HttpResult) -> CancelAnswer;
 
     /// Asks for the tasks that the provider created since that time (RFC 3339), newest first;
     /// `cursor` continues an earlier page. `None`: the provider has no such list.
@@ -38,8 +37,12 @@ pub trait Asynchronous {
     fn parse_webhook_url(&self, _answer: &HttpResult) -> Option<String> {
         None
     }
-    /// `None`: no usable answer.
-    fn parse_list(&self, _answer: &HttpResult) -> Parsed<Option<TaskPage>> {
+    /// `stored` is the request that is looked for. `None`: no usable answer.
+    fn parse_list(
+        &self,
+        _answer: &HttpResult,
+        _stored: Option<&Value>,
+    ) -> Parsed<Option<TaskPage>> {
         Parsed::ok(None)
     }
 }
@@ -140,13 +143,25 @@ impl TaskAnswer {
     }
 }
 
+/// What a provider says to a cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// It was accepted, or nothing is left to cancel.
+    Accepted,
+    /// The provider does not know the task by its cancel, which proves nothing: RunningHub's knows
+    /// no task of an AI app. A query says whether the task has ended.
+    UnknownTask,
+    /// The cancel is to be sent once more later.
+    Refused,
+}
+
 /// One task in a provider's own list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedTask {
     pub task_id: String,
-    /// Names our job, step and run; empty for a task without a webhook. `None`: the list does not
-    /// say, so the task must be queried.
-    /// Replicate's documentation lists no such field.
+    /// Names our job, step and run; empty for a task that is certainly not the one looked for.
+    /// `None`: the list does not say, so the task must be queried. Replicate's documentation lists
+    /// no webhooks.
     pub webhook_url: Option<String>,
 }
 

@@ -14,8 +14,8 @@ pub mod replicate;
 pub mod runninghub;
 
 pub use asynchronous::{
-    Accepted, Asynchronous, ListedTask, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
-    WebhookReader,
+    Accepted, Asynchronous, CancelAnswer, ListedTask, SubmitDetails, SubmitError, TaskAnswer,
+    TaskPage, WebhookReader,
 };
 pub(crate) use parsed::task_id;
 pub use parsed::{About, Alarm, Parsed};

@@ -51,7 +51,9 @@ async fn settle<T: Transport>(
                 user: step.user_id,
                 task_id: step.task_id.as_deref(),
                 output,
-                choice: ResultChoice::stored(step.result.as_ref()),
+                choice: ResultChoice::stored(
+                    step.input.as_ref().and_then(|input| input.get("result")),
+                ),
                 done_seconds: step.done_seconds.unwrap_or_default(),
             };
             task::copy(cx, account, &finished).await

@@ -14,8 +14,8 @@ use serde_json::json;
 
 /// A longer list is not read to its end, and proves nothing.
 const PAGES_MAX: u32 = 5;
-/// How many tasks are queried because the list does not name their webhooks. With more of them the
-/// list proves nothing.
+/// How many listed tasks with our input are queried because the list does not name their webhooks.
+/// With more of them the list proves nothing.
 const QUERIES_MAX: u32 = 10;
 /// How long after the submit a list without the task proves that the request never arrived.
 const PROOF_AFTER_S: i32 = 60;
@@ -79,7 +79,8 @@ async fn search<T: Transport>(
         let Some(request) = account.build_list(since, cursor.as_deref()) else {
             return Search::Inconclusive;
         };
-        let parsed = account.parse_list(&cx.transport.send(request).await);
+        let answer = cx.transport.send(request).await;
+        let parsed = account.parse_list(&answer, step.input.as_ref());
         cx.alarm(account.name(), step.attempt.job, None, parsed.alarm.as_ref()).await;
         let Some(page) = parsed.value else { return Search::Inconclusive };
         for ListedTask { task_id, webhook_url } in page.tasks {

@@ -1,16 +1,17 @@
 //! Replicate: create, get, cancel and list predictions.
 //!
 //! A create has no idempotency key, so it is sent a second time only after an answer that proves a
-//! refusal. After any other fault the list of predictions decides: their webhook addresses name our
-//! run. Answers are sparse, and unknown statuses count as running.
+//! refusal. After any other fault the list of predictions decides. It names inputs but no webhooks,
+//! so a listed prediction with our input is queried: its webhook's address names our run. Answers
+//! are sparse, and unknown statuses count as running.
 
 mod errors;
 pub mod signature;
 pub mod try_on;
 
 use super::{
-    Accepted, Asynchronous, ListedTask, Parsed, SubmitDetails, SubmitError, TaskAnswer, TaskPage,
-    WebhookReader,
+    Accepted, Asynchronous, CancelAnswer, ListedTask, Parsed, SubmitDetails, SubmitError,
+    TaskAnswer, TaskPage, WebhookReader,
 };
 use crate::core::config::Config;
 use crate::core::error::ApiError;
@@ -120,12 +121,13 @@ impl Asynchronous for ReplicateAccount<'_> {
         self.request("POST", &format!("/predictions/{task_id}/cancel"), QUERY_MS)
     }
 
-    fn parse_cancel(&self, answer: &HttpResult) -> bool {
-        let Ok(response) = answer else { return false };
-        response.is_success()
+    fn parse_cancel(&self, answer: &HttpResult) -> CancelAnswer {
+        let Ok(response) = answer else { return CancelAnswer::Refused };
+        let is_accepted = response.is_success()
             || (matches!(response.status, 400..=499)
                 && !response.is_page()
-                && !matches!(response.status, 401..=403 | 408 | 429))
+                && !matches!(response.status, 401..=403 | 408 | 429));
+        if is_accepted { CancelAnswer::Accepted } else { CancelAnswer::Refused }
     }
 
     fn build_list(&self, since: &str, cursor: Option<&str>) -> Option<HttpRequest> {
@@ -142,7 +144,7 @@ impl Asynchronous for ReplicateAccount<'_> {
         Some(response.json().get("webhook")?.as_str()?.to_owned())
     }
 
-    fn parse_list(&self, answer: &HttpResult) -> Parsed<Option<TaskPage>> {
+    fn parse_list(&self, answer: &HttpResult, stored: Option<&Value>) -> Parsed<Option<TaskPage>> {
         let Ok(response) = answer else { return Parsed::ok(None) };
         if !response.is_success() {
             return Parsed { value: None, alarm: errors::alarm(response) };
@@ -152,9 +154,11 @@ impl Asynchronous for ReplicateAccount<'_> {
             return Parsed::ok(None);
         };
         let task_of = |prediction: &Value| {
-            // Null: the task has no webhook, so it is not ours.
-            let named = |webhook: &Value| webhook.as_str().unwrap_or_default().to_owned();
-            let webhook_url = prediction.get("webhook").map(named);
+            let webhook_url = match prediction.get("webhook") {
+                // Null: the task has no webhook, so it is not ours.
+                Some(webhook) => Some(webhook.as_str().unwrap_or_default().to_owned()),
+                None => stored.is_some_and(|ours| is_other(ours, prediction)).then(String::new),
+            };
             Some(ListedTask { task_id: id_of(prediction)?, webhook_url })
         };
         let tasks = results.iter().filter_map(task_of).collect();
@@ -229,6 +233,18 @@ fn collect(output: &Value, outputs: &mut Vec<Output>) {
         Value::Object(fields) => fields.values().for_each(|field| collect(field, outputs)),
         _ => {}
     }
+}
+
+/// Whether a listed prediction has another input than the stored request. Only the addresses of
+/// files are compared: they are unique to an upload, and the provider adds no defaults to them.
+fn is_other(stored: &Value, prediction: &Value) -> bool {
+    let ours = stored.get("input").and_then(Value::as_object);
+    let listed = prediction.get("input").and_then(Value::as_object);
+    let (Some(ours), Some(listed)) = (ours, listed) else { return false };
+    let is_url = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("http"));
+    // Of an old prediction Replicate removes the input.
+    !listed.is_empty()
+        && ours.iter().any(|(name, value)| is_url(value) && listed.get(name) != Some(value))
 }
 
 /// The cursor in the link to the next page. The link itself is not used: our token must not go to

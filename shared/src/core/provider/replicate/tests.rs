@@ -187,7 +187,8 @@ fn a_page_in_place_of_an_answer_refuses_nothing() {
         );
         assert_eq!(parsed.alarm, Some(Alarm::new(About::Place, format!("http {status}"))));
         let page = response(status, &[], "blocked");
-        assert!(!ACCOUNT.parse_cancel(&page), "{status}: a page cancels nothing");
+        let cancelled = ACCOUNT.parse_cancel(&page);
+        assert_eq!(cancelled, CancelAnswer::Refused, "{status}: a page cancels nothing");
     }
 }
 
@@ -343,19 +344,15 @@ fn a_question_without_a_usable_answer_ends_nothing() {
 
 #[test]
 fn a_cancel_is_done_when_nothing_is_left_to_cancel() {
-    for (status, done) in [
-        (200, true),
-        (404, true),
-        (409, true),
-        (422, true),
-        (401, false),
-        (402, false),
-        (429, false),
-        (500, false),
-    ] {
-        assert_eq!(ACCOUNT.parse_cancel(&response(status, &[], "{}")), done, "{status}");
+    let cancelled = |status| ACCOUNT.parse_cancel(&response(status, &[], "{}"));
+    for status in [200, 404, 409, 422] {
+        assert_eq!(cancelled(status), CancelAnswer::Accepted, "{status}");
     }
-    assert!(!ACCOUNT.parse_cancel(&Err(TransportError::Unknown("lost".into()))));
+    for status in [401, 402, 429, 500] {
+        assert_eq!(cancelled(status), CancelAnswer::Refused, "{status}");
+    }
+    let lost = ACCOUNT.parse_cancel(&Err(TransportError::Unknown("lost".into())));
+    assert_eq!(lost, CancelAnswer::Refused);
 }
 
 #[test]
@@ -364,7 +361,7 @@ fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
         {"id": "p2", "webhook": WEBHOOK, "status": "starting"}, {"id": "p1"},
         {"id": "p0", "webhook": null}, {"id": "../x", "webhook": WEBHOOK}, 7],
         "next": "https://elsewhere.test/v1/predictions?cursor=a%2Bb%3D&x=1", "previous": null});
-    let page = ACCOUNT.parse_list(&response(200, &[], &body.to_string())).value.unwrap();
+    let page = ACCOUNT.parse_list(&response(200, &[], &body.to_string()), None).value.unwrap();
     let task = |id: &str, url: Option<&str>| ListedTask {
         task_id: id.to_owned(),
         webhook_url: url.map(str::to_owned),
@@ -374,15 +371,21 @@ fn a_page_of_the_list_tells_tasks_and_where_it_goes_on() {
     assert_eq!(ACCOUNT.parse_webhook_url(&queried).as_deref(), Some(WEBHOOK));
     assert_eq!(ACCOUNT.parse_webhook_url(&response(500, &[], "{}")), None);
     assert_eq!(page.next.as_deref(), Some("a+b="));
-    let last =
-        ACCOUNT.parse_list(&response(200, &[], r#"{"results":[],"next":null}"#)).value.unwrap();
+    let last = ACCOUNT
+        .parse_list(&response(200, &[], r#"{"results":[],"next":null}"#), None)
+        .value
+        .unwrap();
     assert_eq!(last, TaskPage { tasks: Vec::new(), next: None });
     for (status, body) in
         [(200, "{}"), (200, r#"{"results":[],"next":"https://x/y"}"#), (500, ""), (429, "{}")]
     {
-        assert_eq!(ACCOUNT.parse_list(&response(status, &[], body)).value, None, "{status} {body}");
+        assert_eq!(
+            ACCOUNT.parse_list(&response(status, &[], body), None).value,
+            None,
+            "{status} {body}"
+        );
     }
-    let alarm = ACCOUNT.parse_list(&response(401, &[], "{}")).alarm;
+    let alarm = ACCOUNT.parse_list(&response(401, &[], "{}"), None).alarm;
     assert_eq!(alarm, Some(Alarm::new(About::Account, "http 401")));
 }
 
@@ -392,4 +395,20 @@ fn a_webhook_names_its_prediction() {
     for odd in [json!(null), json!({}), json!({"id": 7}), json!({"id": "a/b"})] {
         assert_eq!(ACCOUNT.task_id(&odd), None, "{odd}");
     }
+}
+
+#[test]
+fn a_listed_prediction_with_another_input_needs_no_query() {
+    let stored = json!({"version": "shop/all", "previous_output_as": "human_img",
+        "input": {"garm_img": "https://u/1.png", "garment_des": "red", "category": "dresses"}});
+    let listed = |input: Value| {
+        let body = json!({"results": [{"id": "p1", "input": input}]}).to_string();
+        let page = ACCOUNT.parse_list(&response(200, &[], &body), Some(&stored)).value;
+        page.unwrap().tasks.remove(0).webhook_url
+    };
+    let ours = json!({"garm_img": "https://u/1.png", "human_img": "https://u/2.png"});
+    assert_eq!(listed(ours), None, "its webhook says whether it is this run's");
+    assert_eq!(listed(json!({"garm_img": "https://u/3.png"})).as_deref(), Some(""));
+    assert_eq!(listed(json!({"text": "a stranger's"})).as_deref(), Some(""));
+    assert_eq!(listed(json!({})), None, "a removed input says nothing");
 }

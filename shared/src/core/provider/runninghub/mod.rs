@@ -7,8 +7,8 @@ pub mod apps;
 pub mod codes;
 
 use super::{
-    About, Accepted, Alarm, Asynchronous, Parsed, SubmitDetails, SubmitError, TaskAnswer,
-    WebhookReader,
+    About, Accepted, Alarm, Asynchronous, CancelAnswer, Parsed, SubmitDetails, SubmitError,
+    TaskAnswer, WebhookReader,
 };
 use crate::core::config::Config;
 use crate::core::error::ApiError;
@@ -105,17 +105,19 @@ impl Asynchronous for RunningHubAccount<'_> {
         self.post("/task/openapi/cancel", &body, QUERY_MS)
     }
 
-    fn parse_cancel(&self, answer: &HttpResult) -> bool {
+    fn parse_cancel(&self, answer: &HttpResult) -> CancelAnswer {
         let Ok(response) = answer else {
-            return false;
+            return CancelAnswer::Refused;
         };
-        match error_code(&response.json()) {
+        let is_accepted = match error_code(&response.json()) {
             None => response.is_success() && !response.is_page(),
             Some(code) => match codes::find(&code).map(|row| row.act) {
                 Some(Act::Capacity | Act::Retry { .. } | Act::Alarm) => false,
+                Some(Act::NoSuchTask) => return CancelAnswer::UnknownTask,
                 _ => response.status < 500,
             },
-        }
+        };
+        if is_accepted { CancelAnswer::Accepted } else { CancelAnswer::Refused }
     }
 }
 

@@ -4,8 +4,8 @@ use super::{RunningHubAccount, codes};
 use crate::core::job::{Failure, FailureCode};
 use crate::core::media::Output;
 use crate::core::provider::{
-    About, Accepted, Alarm, Asynchronous as _, SubmitDetails, SubmitError, TaskAnswer,
-    WebhookReader as _,
+    About, Accepted, Alarm, Asynchronous as _, CancelAnswer, SubmitDetails, SubmitError,
+    TaskAnswer, WebhookReader as _,
 };
 use crate::core::transport::{HttpResponse, HttpResult, TransportError};
 use serde_json::{Value, json};
@@ -178,7 +178,8 @@ fn http_statuses_without_a_code() {
         let alarm = ACCOUNT.parse_submit(&answer(status, "")).alarm;
         assert_eq!(alarm, Some(Alarm::new(about, format!("http {status}"))));
     }
-    assert!(!ACCOUNT.parse_cancel(&answer(200, "<html>")), "a page cancels nothing");
+    let page = ACCOUNT.parse_cancel(&answer(200, "<html>"));
+    assert_eq!(page, CancelAnswer::Refused, "a page cancels nothing");
 }
 
 #[test]
@@ -298,18 +299,18 @@ fn an_error_of_the_query_says_nothing_about_the_task() {
 }
 
 #[test]
-fn a_cancel_is_over_when_taken_or_when_nothing_is_left() {
-    for body in [
-        r#"{"code":0,"msg":"success","data":null}"#,
-        r#"{"code":807,"msg":"APIKEY_TASK_NOT_FOUND"}"#,
-    ] {
-        assert!(ACCOUNT.parse_cancel(&answer(200, body)), "{body}");
-    }
+fn a_cancel_is_over_when_it_was_accepted_and_an_unknown_task_is_queried() {
+    let cancelled = |status: u16, body: &str| ACCOUNT.parse_cancel(&answer(status, body));
+    let success = r#"{"code":0,"msg":"success","data":null}"#;
+    assert_eq!(cancelled(200, success), CancelAnswer::Accepted);
+    let unknown = r#"{"code":807,"msg":"APIKEY_TASK_NOT_FOUND"}"#;
+    assert_eq!(cancelled(200, unknown), CancelAnswer::UnknownTask);
     for body in [r#"{"code":412,"msg":"TOKEN_INVALID"}"#, r#"{"code":1003,"msg":"slow"}"#] {
-        assert!(!ACCOUNT.parse_cancel(&answer(200, body)), "{body}");
+        assert_eq!(cancelled(200, body), CancelAnswer::Refused, "{body}");
     }
-    assert!(!ACCOUNT.parse_cancel(&answer(502, "<html>")));
-    assert!(!ACCOUNT.parse_cancel(&Err(TransportError::Unknown("timeout".into()))));
+    assert_eq!(cancelled(502, "<html>"), CancelAnswer::Refused);
+    let lost = ACCOUNT.parse_cancel(&Err(TransportError::Unknown("timeout".into())));
+    assert_eq!(lost, CancelAnswer::Refused);
 }
 
 #[test]
