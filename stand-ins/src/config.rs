@@ -8,7 +8,8 @@ use serde::Deserialize;
 /// Everything the stand-ins need to know about the stack they belong to.
 #[derive(Clone, Debug, Deserialize)]
 pub struct StandInConfig {
-    /// Origin = base + 1, providers = base + 3, PostgREST = base + 4, functions = base + 5.
+    /// Origin = base + 1, providers = base + 3, PostgREST = base + 4, functions = base + 5, results
+    /// of providers = base + 7.
     pub port_base: u16,
     pub jwt_secret: String,
     pub anon_key: String,

@@ -7,7 +7,7 @@
 //! | [`config`] | the configuration file |
 //! | [`front`] | what listens on the origin's port (base + 1) |
 //! | [`media`] | what the providers make, and clips to feed them |
-//! | [`providers`] | what listens on the providers' port (base + 3) |
+//! | [`providers`] | what listens on the providers' port (base + 3), and the results (base + 7) |
 //! | [`serve`] | the accept loop, able to drop a connection without an answer |
 //! | [`tokens`] | signs tokens with a secret or a published key |
 
@@ -24,14 +24,19 @@ use anyhow::Context;
 use config::StandInConfig;
 use tokio::net::TcpListener;
 
-/// Listens on both ports, prints `ready`, and serves until the process ends.
+/// Listens on its ports, prints `ready`, and serves until the process ends.
 pub async fn run(config: StandInConfig) -> anyhow::Result<()> {
     let origin = listen(config.port(1)).await?;
     let providers = listen(config.port(3)).await?;
+    let results = listen(config.port(7)).await?;
     let front = front::router(&config)?;
-    let stand_ins = providers::router(&config)?;
+    let (stand_ins, files) = providers::routers(&config)?;
     println!("ready");
-    tokio::try_join!(serve::serve(origin, front), serve::serve(providers, stand_ins))?;
+    tokio::try_join!(
+        serve::serve(origin, front),
+        serve::serve(providers, stand_ins),
+        serve::serve(results, files)
+    )?;
     Ok(())
 }
 

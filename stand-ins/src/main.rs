@@ -1,4 +1,4 @@
-//! The binary: reads one configuration file, listens on both ports and prints `ready`.
+//! The binary: reads one configuration file, listens on its ports and prints `ready`.
 
 use anyhow::{Context, bail};
 

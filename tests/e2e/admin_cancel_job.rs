@@ -12,7 +12,7 @@ fn of(job: Uuid) -> Value {
 }
 
 async fn hanging_job(world: &World, user: &TestUser) -> (Uuid, String) {
-    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } })).await;
     let (job, answer) = world.order(user).await;
     assert_has!(answer, { "status": "running", "creditsCharged": 60 });
     // Another request's dispatch may have picked it up, and know the task first.

@@ -140,7 +140,9 @@ fn passes_at_the_same_time_do_no_more_than_one() {
 #[test]
 fn a_provider_that_never_answers_is_given_up_at_the_deadline() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } }))
+            .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
         ask_at_every_sweep(world).await;
@@ -286,7 +288,7 @@ fn a_cancel_that_the_provider_did_not_hear_is_sent_again() {
     e2e::run(async |world| {
         world
             .script(json!({ "runninghub": [{ "match": "/task/openapi/cancel", "times": 2,
-            "status": 503 }, { "all": true, "hang": true }] }))
+            "status": 503 }, { "all": true, "hang": true, "cancellable": true }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;

@@ -53,7 +53,7 @@ fn behaviours() -> Vec<(Value, ExpectedEnd)> {
         (json!({ "fail": "a real person", "code": 1505 }), Returned("CONTENT_REFUSED")),
         (json!({ "lost_answer": true, "webhook": "lost" }), TimedOut),
         (json!({ "status": 200, "body": {} }), TimedOut),
-        (json!({ "hang": true }), TimedOut),
+        (json!({ "hang": true, "cancellable": true }), TimedOut),
     ]
 }
 
@@ -168,8 +168,9 @@ fn a_cancel_of_a_task_the_provider_has_forgotten_is_over() {
             let order = Order::by(world, tool).await;
             order.starts(world).await;
             world
-                .script(json!({ "reset": true, "runninghub": { "match": "/cancel", "code": 807,
-                "shape": 1 } }))
+                .script(json!({ "reset": true, "runninghub": [
+                    { "match": "/cancel", "code": 807, "shape": 1 },
+                    { "match": "/query", "code": 1004, "shape": 2 }] }))
                 .await;
             world.admin_cancels(tool.table, order.job).await;
             order.assert_returned(world, "cancelled", "CANCELLED").await;

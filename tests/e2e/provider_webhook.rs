@@ -373,7 +373,9 @@ fn repeats_are_answered_without_waiting_for_the_provider() {
 #[test]
 fn after_a_cancel_it_is_kept_and_changes_nothing() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } }))
+            .await;
         let order = Order::running(world).await;
         let (url, task) = (order.webhook(world).await, order.task(world).await);
         cancel(world, &order).await;

@@ -14,7 +14,7 @@ fn op(name: &str) -> String {
 
 /// As many users as the provider takes at once, each with a job that never ends there.
 async fn fill(world: &World) -> Vec<(TestUser, Uuid)> {
-    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } })).await;
     let mut running = Vec::new();
     for number in 1..=3 {
         let user = world.user(number).await;

@@ -16,7 +16,7 @@ use crate::command::say;
 use crate::keys::{LocalKeys, LocalUser};
 use crate::postgres::{self, Postgres};
 use crate::process::{Process, ProcessSpec};
-use crate::workers::{self, Overrides, PORT_CONTROL, PORT_WORKERS};
+use crate::workers::{self, Overrides, PORT_CONTROL, PORT_RESULTS, PORT_WORKERS};
 use crate::{build, keys, paths, tools};
 
 const PORT_BASE: u16 = 54320;
@@ -111,7 +111,7 @@ pub fn free_port_base() -> Result<u16> {
     (0..800)
         .map(|step| 20_000 + (start + step) % 800 * 10)
         .find(|base| {
-            (1..=PORT_CONTROL)
+            (1..=PORT_RESULTS)
                 .all(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).is_ok())
         })
         .context("no ten free ports in a row between 20000 and 28000")
@@ -290,7 +290,7 @@ fn info(base: u16, keys: &LocalKeys, db_url: String) -> StackInfo {
 }
 
 fn ports_free(base: u16) -> Result<()> {
-    for offset in 1..=PORT_CONTROL {
+    for offset in 1..=PORT_RESULTS {
         let port = base + offset;
         std::net::TcpListener::bind(("127.0.0.1", port)).with_context(|| {
             format!("port {port} is taken: stop the stack that has it, or set UNSTUCK_PORT_BASE")

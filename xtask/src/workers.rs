@@ -30,6 +30,7 @@ pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
 /// Where Miniflare and its control listen.
 pub const PORT_WORKERS: u16 = 5;
 pub const PORT_CONTROL: u16 = 6;
+pub const PORT_RESULTS: u16 = 7;
 
 pub fn config(local: &Local<'_>) -> Result<Value> {
     let mut functions = function::all()?;
@@ -157,7 +158,8 @@ fn local_values(local: &Local<'_>) -> BTreeMap<&'static str, String> {
         ("WEBHOOK_SECRET", keys.webhook_secret.clone()),
         ("WEBHOOK_SECRET_PREVIOUS", keys.webhook_secret_previous.clone()),
         ("ALLOWED_INPUT_HOSTS", format!("127.0.0.1:{}", base + 1)),
-        ("PROVIDER_OUTPUT_HOSTS", providers.clone()),
+        // Where results lie, and the providers' own port for files that a test scripts.
+        ("PROVIDER_OUTPUT_HOSTS", format!("127.0.0.1:{},{providers}", base + PORT_RESULTS)),
         ("RUNNINGHUB_BASE_URL", format!("http://{providers}/runninghub")),
         ("RUNNINGHUB_API_KEY", "rh-local-key".into()),
         ("REPLICATE_BASE_URL", format!("http://{providers}/replicate/v1")),

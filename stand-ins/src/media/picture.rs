@@ -1,4 +1,4 @@
-//! Work on pictures. What comes out is always a PNG.
+//! Work on pictures. What comes out is a PNG unless the name says otherwise.
 
 use std::io::Cursor;
 
@@ -47,6 +47,13 @@ fn read(input: &[u8]) -> anyhow::Result<DynamicImage> {
 pub(crate) fn write(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
     let mut output = Cursor::new(Vec::new());
     picture.write_to(&mut output, ImageFormat::Png)?;
+    Ok(output.into_inner())
+}
+
+/// As a JPEG.
+pub(crate) fn write_jpeg(picture: &DynamicImage) -> anyhow::Result<Vec<u8>> {
+    let mut output = Cursor::new(Vec::new());
+    picture.write_to(&mut output, ImageFormat::Jpeg)?;
     Ok(output.into_inner())
 }
 

@@ -1,7 +1,15 @@
 //! The files that providers make, on disk and readable by URL, and files of any size that are
 //! generated while they are read.
+//!
+//! Results are read as object stores serve them, on an origin of their own: RunningHub's lie in
+//! buckets of Tencent COS (rh-images-1252422369.cos.ap-beijing.myqcloud.com in its v2 reference),
+//! Replicate's on replicate.delivery. Their addresses have no ending, their type is
+//! `application/octet-stream` or not said (aj-archipelago/cortex#257), and what was just announced
+//! may be 404 or 403 for a moment (OpenGradient/tee-gateway#139).
 
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,19 +21,36 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 
-use super::Stand;
 use crate::clock;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderFiles {
     dir: PathBuf,
-    base_url: String,
+    /// Where results are read.
+    results_url: String,
+    /// Results whose next reader comes too early.
+    early: Arc<Mutex<HashSet<String>>>,
 }
 
 impl ProviderFiles {
-    pub(crate) fn new(dir: PathBuf, base_url: String) -> anyhow::Result<Self> {
+    pub(crate) fn new(dir: PathBuf, results_url: String) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Self { dir, base_url })
+        Ok(Self { dir, results_url, early: Arc::default() })
+    }
+
+    /// Stores a file that its first reader does not find yet.
+    pub(crate) async fn save_late(
+        &self,
+        extension: &str,
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<String> {
+        let name = self.save(extension, bytes).await?;
+        self.early().insert(name.clone());
+        Ok(name)
+    }
+
+    fn early(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores a file under a random name; gives that name.
@@ -40,8 +65,21 @@ impl ProviderFiles {
         name.rsplit_once('.').map_or("", |(_, extension)| extension)
     }
 
+    /// The address of a result, which has no ending.
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("{}/files/{name}", self.base_url)
+        let stem = name.split('.').next().unwrap_or_default();
+        format!("{}/{stem}", self.results_url)
+    }
+
+    /// The file whose address ends like this.
+    async fn named(&self, stem: &str) -> Option<(String, Vec<u8>)> {
+        for kind in ["png", "mp4"] {
+            let name = format!("{stem}.{kind}");
+            if let Some(bytes) = self.load(&name).await {
+                return Some((name, bytes));
+            }
+        }
+        None
     }
 
     pub(crate) async fn load(&self, name: &str) -> Option<Vec<u8>> {
@@ -51,10 +89,24 @@ impl ProviderFiles {
     }
 }
 
-pub(super) async fn read(State(stand): State<Stand>, UrlPath(name): UrlPath<String>) -> Response {
-    match stand.files.load(&name).await {
-        Some(bytes) => ([(header::CONTENT_TYPE, content_type(&name))], bytes).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+/// `GET /<name>` on the results' own port.
+pub(super) async fn read(
+    State(files): State<ProviderFiles>,
+    UrlPath(stem): UrlPath<String>,
+) -> Response {
+    let Some((name, bytes)) = files.named(&stem).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if files.early().remove(&name) {
+        // Stores differ in what they say of an object that is not there yet.
+        let is_even = stem.bytes().next().is_some_and(|byte| byte % 2 == 0);
+        let status = if is_even { StatusCode::NOT_FOUND } else { StatusCode::FORBIDDEN };
+        return status.into_response();
+    }
+    match ProviderFiles::kind(&name) {
+        // A body of bytes would name a type by itself.
+        "mp4" => Response::new(Body::from(bytes)),
+        _ => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The providers' stand-ins: one script and one log for all, each provider in its own module. A
-//! provider is mounted at `/<name>/…`; its results are read at `/files/…`.
+//! provider is mounted at `/<name>/…`; its results are read on a port of their own, as real
+//! results lie on other hosts than the API.
 //!
 //! | path | for |
 //! |---|---|
@@ -7,7 +8,6 @@
 //! | `POST /__finish` | ends the work of running tasks: `{"task_id":…}` or `{"match":…}` |
 //! | `GET /__log` | requests, newest last |
 //! | `GET /__deliveries` | webhooks sent, newest last, with what the receiver answered |
-//! | `/files/<name>` | what the providers made |
 //! | `/made/<name>?bytes=…` | a file of that size; also `unnamed`, `broken`, `pause_ms` |
 //! | `/moved?to=…` | a redirect |
 //!
@@ -58,7 +58,6 @@ const SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 struct Stand {
     script: Arc<Script>,
     log: Arc<Log>,
-    files: ProviderFiles,
     running: RunningTasks,
     providers: Arc<Vec<Arc<dyn StandInProvider>>>,
 }
@@ -78,14 +77,15 @@ impl Stand {
     }
 }
 
-/// The routes of the providers' port.
-pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
+/// The routes of the providers' port, and those of the results' port.
+pub fn routers(config: &StandInConfig) -> anyhow::Result<(Router, Router)> {
     let log = Arc::new(Log::default());
-    let files = ProviderFiles::new(config.storage_dir.join(".providers"), config.url(3))?;
+    let files = ProviderFiles::new(config.storage_dir.join(".providers"), config.url(7))?;
+    let results = Router::new().route("/{name}", get(files::read)).with_state(files.clone());
     let running = RunningTasks::default();
     let tools = ProviderTools {
         client: Client::new(),
-        files: files.clone(),
+        files,
         log: Arc::clone(&log),
         running: running.clone(),
     };
@@ -95,8 +95,7 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
     let llm = llm::Llm::new(config, running.clone());
     let providers: Vec<Arc<dyn StandInProvider>> =
         vec![Arc::new(runninghub), Arc::new(replicate), Arc::new(gemini), Arc::new(llm)];
-    let stand =
-        Stand { script: Arc::default(), log, files, running, providers: Arc::new(providers) };
+    let stand = Stand { script: Arc::default(), log, running, providers: Arc::new(providers) };
     let router = Router::new()
         .route("/__script", post(add_script).layer(DefaultBodyLimit::max(SCRIPT_BYTES_MAX)))
         .route("/__finish", post(finish))
@@ -105,12 +104,11 @@ pub fn router(config: &StandInConfig) -> anyhow::Result<Router> {
             "/__deliveries",
             get(async |State(stand): State<Stand>| Json(stand.log.deliveries())),
         )
-        .route("/files/{name}", get(files::read))
         .route("/made/{name}", get(files::make))
         .route("/moved", get(files::moved))
         .route("/{provider}/{*rest}", any(exchange::exchange))
         .with_state(stand);
-    Ok(router)
+    Ok((router, results))
 }
 
 async fn add_script(State(stand): State<Stand>, body: Bytes) -> Response {

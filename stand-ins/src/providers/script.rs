@@ -48,6 +48,9 @@ pub(crate) struct Behaviour {
     /// The provider's word for how its answer ended; Gemini: `blocked:<reason>` where the prompt
     /// itself is blocked.
     pub(crate) finish_reason: Option<String>,
+    /// RunningHub: its cancel knows the task, although an AI app made it.
+    #[serde(default)]
+    pub(crate) cancellable: bool,
     /// Accepted with code 0, yet announcing a failure in `promptTips`.
     pub(crate) node_errors: Option<Value>,
     /// What a text model writes, instead of its own.
@@ -110,6 +113,7 @@ impl Behaviour {
             || self.id_as.is_some()
             || self.prediction_status.is_some()
             || self.data_removed
+            || self.cancellable
             || self.signature.is_some()
             || self.node_errors.is_some()
             || self.text.is_some()

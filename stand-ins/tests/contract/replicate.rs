@@ -55,7 +55,10 @@ async fn a_create_is_sparse_and_ends_with_an_output() {
         Some(get(&running, &path).await).filter(|shown| shown["status"] == "succeeded")
     })
     .await;
-    assert!(over["output"].as_str().unwrap().ends_with(".png"), "{over}");
+    let file = running.client.get(over["output"].as_str().unwrap()).send().await.unwrap();
+    assert!(!file.url().path().contains('.'), "no ending names the type: {}", file.url());
+    assert_ne!(file.url().port(), Some(running.base + 3), "it lies elsewhere");
+    assert_eq!(file.headers()["content-type"], "application/octet-stream");
     let cancelled = ask(&running, "POST", &format!("{path}/cancel"), None, &[]).await;
     assert_eq!(cancelled.status(), 200, "too late, and no fault");
     let held = ask(
@@ -123,6 +126,10 @@ async fn the_list_is_newest_first_in_pages() {
     let page = get(&running, "/predictions?created_after=2026-01-01T00%3A00%3A00%2B00%3A00").await;
     assert_eq!(page["results"].as_array().unwrap().len(), 100);
     assert_eq!(page["results"][0]["id"], ids[102].as_str());
+    let item = page["results"][0].as_object().unwrap();
+    let names: Vec<&str> = item.keys().map(String::as_str).collect();
+    assert!(!names.contains(&"webhook") && names.contains(&"input"), "{names:?}");
+    assert_eq!(item["input"]["human_img"], "https://x.example/a.png");
     let next = page["next"].as_str().unwrap().split_once('?').unwrap().1.to_owned();
     let rest = get(&running, &format!("/predictions?{next}")).await;
     assert_eq!((rest["results"].as_array().unwrap().len(), &rest["next"]), (3, &Value::Null));

@@ -26,7 +26,7 @@ pub(crate) struct Running {
 
 /// A fresh stand-in whose neighbours (PostgREST, workers) are absent.
 pub(crate) async fn start(extra: Value) -> Running {
-    let (base, origin, providers) = ports().await;
+    let (base, origin, providers, results) = ports().await;
     let mut config = json!({
         "port_base": base,
         "jwt_secret": "a-secret-of-the-local-project-of-40-chars",
@@ -44,22 +44,24 @@ pub(crate) async fn start(extra: Value) -> Running {
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let config: StandInConfig = serde_json::from_value(config).unwrap();
     tokio::spawn(serve::serve(origin, front::router(&config).unwrap()));
-    tokio::spawn(serve::serve(providers, providers::router(&config).unwrap()));
+    let (stand_ins, files) = providers::routers(&config).unwrap();
+    tokio::spawn(serve::serve(providers, stand_ins));
+    tokio::spawn(serve::serve(results, files));
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     Running { origin: config.url(1), providers: config.url(3), base, client }
 }
 
 /// Ten ports of our own for each test, below those that the system gives to whoever connects.
-async fn ports() -> (u16, TcpListener, TcpListener) {
+async fn ports() -> (u16, TcpListener, TcpListener, TcpListener) {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
         let place = (std::process::id() + TAKEN.fetch_add(1, Ordering::Relaxed)) % 900;
         let base = 10_000 + u16::try_from(place).expect("a small number") * 10;
         let listen = async |offset| TcpListener::bind(("127.0.0.1", base + offset)).await;
-        if let (Ok(origin), Ok(providers), Ok(_), Ok(_)) =
-            (listen(1).await, listen(3).await, listen(4).await, listen(5).await)
+        if let (Ok(origin), Ok(providers), Ok(results), Ok(_), Ok(_)) =
+            (listen(1).await, listen(3).await, listen(7).await, listen(4).await, listen(5).await)
         {
-            return (base, origin, providers);
+            return (base, origin, providers, results);
         }
     }
 }

@@ -27,9 +27,16 @@ async fn a_picture_comes_back_at_exactly_twice_its_size() {
     );
     let answer = running.finished(&task).await;
     assert_eq!((&answer["status"], &answer["errorCode"]), (&json!("SUCCESS"), &json!("")));
-    let file =
-        running.client.get(answer["results"][0]["url"].as_str().unwrap()).send().await.unwrap();
-    assert_eq!(file.headers()["content-type"], "image/png");
+    assert_eq!(answer["results"], Value::Null, "a success is told before its files");
+    let listed = running.query(&task).await["results"].clone();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "a preview first: {listed}");
+    let url = listed[1]["url"].as_str().unwrap();
+    assert!(!url.ends_with(".png") && !url.starts_with(&running.providers), "{url}");
+    let read = async || running.client.get(url).send().await.unwrap();
+    let early = read().await.status().as_u16();
+    assert!([403, 404].contains(&early), "not there for a moment: {early}");
+    let file = read().await;
+    assert_eq!(file.headers()["content-type"], "application/octet-stream");
     let picture = image::load_from_memory(&file.bytes().await.unwrap()).unwrap();
     assert_eq!((picture.width(), picture.height()), (40, 20));
 }
@@ -103,7 +110,7 @@ async fn a_code_comes_in_each_of_the_three_shapes() {
 #[tokio::test]
 async fn a_key_has_three_places_unless_the_script_says_otherwise() {
     let running = start(json!({})).await;
-    running.script(json!({"runninghub": {"all": true, "hang": true}})).await;
+    running.script(json!({"runninghub": {"all": true, "hang": true, "cancellable": true}})).await;
     let mut tasks = Vec::new();
     for _ in 0..3 {
         tasks.push(running.submit(IMAGE, None).await);
@@ -263,4 +270,16 @@ async fn the_log_shows_requests_without_credentials() {
     assert_eq!((&log[0]["provider"], &log[0]["method"]), (&json!("runninghub"), &json!("POST")));
     assert_eq!((&log[0]["status"], &log[1]["response"]["code"]), (&json!(200), &json!(807)));
     assert!(!serde_json::to_string(&log).unwrap().contains("rh-local-key"));
+}
+
+#[tokio::test]
+async fn a_cancel_does_not_know_the_task_of_an_app() {
+    let running = start(json!({})).await;
+    running.script(json!({"runninghub": {"all": true, "hang": true}})).await;
+    let task = running.submit(IMAGE, None).await;
+    let cancelled = running
+        .hub_json("/task/openapi/cancel", &json!({"apiKey": "rh-local-key", "taskId": task}))
+        .await;
+    assert_eq!(cancelled["code"], 807);
+    assert_eq!(running.query(&task).await["status"], "RUNNING", "it works on");
 }

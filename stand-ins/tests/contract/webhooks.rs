@@ -27,7 +27,7 @@ async fn event_data_is_an_object_or_text() {
     assert_eq!(path, "/hook/object");
     assert_eq!((&body["event"], &body["taskId"]), (&json!("TASK_END"), &json!(task)));
     assert_eq!(body["eventData"]["status"], "SUCCESS");
-    assert!(body["eventData"]["results"][0]["url"].as_str().unwrap().ends_with(".png"));
+    assert_eq!(body["eventData"]["results"][1]["outputType"], "png");
     let webhook = format!("{url}/hook/string");
     running.hub_json("/openapi/v2/run/ai-app/1", &submission(&image(&url), Some(&webhook))).await;
     let (_, body) = receiver.got_at_least(2).await.remove(1);
@@ -102,8 +102,10 @@ async fn redirected_reaches_another_open_task() {
 
 #[tokio::test]
 async fn a_cancelled_task_tells_nobody() {
-    let (running, receiver, url) =
-        scripted(json!([{"times": 1, "work_ms": 150}, {"all": true, "work_ms": 200}])).await;
+    let (running, receiver, url) = scripted(
+        json!([{"times": 1, "work_ms": 150, "cancellable": true}, {"all": true, "work_ms": 200}]),
+    )
+    .await;
     let cancelled = running.submit(&image(&url), Some(&format!("{url}/cancelled"))).await;
     let other = running.submit(&image(&url), Some(&format!("{url}/other"))).await;
     running

@@ -103,7 +103,7 @@ fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
     e2e::run(async |world| {
         world
             .script(json!({ "runninghub": [{ "match": "/query", "status": 503 }, { "all": true,
-                    "hang": true }] }))
+                    "hang": true, "cancellable": true }] }))
             .await;
         let order = Order::running(world).await;
         let task = order.task(world).await;
@@ -129,7 +129,9 @@ fn with_a_provider_that_cannot_be_asked_2_minutes_more() {
 #[test]
 fn with_sql_alone_within_4_minutes() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } }))
+            .await;
         let asked = Order::running(world).await;
         let task = asked.task(world).await;
         disable_provider(world, true).await;

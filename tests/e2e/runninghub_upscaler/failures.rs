@@ -425,7 +425,9 @@ fn a_task_the_provider_has_forgotten_is_returned() {
 fn a_query_that_meets_an_error_says_nothing_about_the_task() {
     e2e::run(async |world| {
         ask_at_every_sweep(world).await;
-        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } }))
+            .await;
         let order = Order::running(world).await;
         for silence in [
             json!({ "match": "/query", "status": 503 }),

@@ -237,7 +237,9 @@ fn pictures_elsewhere_only_on_allowed_hosts() {
             format!("{},pics.example", world.stack().info().url.trim_start_matches("http://"));
         let hosts = BTreeMap::from([("ALLOWED_INPUT_HOSTS".to_owned(), Some(hosts))]);
         world.restart_workers(BTreeMap::from([("runninghub-upscaler".to_owned(), hosts)])).await;
-        world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+        world
+            .script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } }))
+            .await;
         let order = Order::new(world).await;
         for url in [
             "https://evilpics.example/a.png",

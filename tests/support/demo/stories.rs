@@ -110,14 +110,14 @@ async fn lost_webhook(world: &World) -> Outcome {
 
 async fn hang(world: &World) -> Outcome {
     world.set_tool("runninghub-upscaler", "run_timeout = '2 seconds'").await;
-    world.script(json!({ "runninghub": { "all": true, "hang": true } })).await;
+    world.script(json!({ "runninghub": { "all": true, "hang": true, "cancellable": true } })).await;
     let purchase = Purchase::order(world, 2, "running").await;
     let task = purchase.order.status(world).await["taskId"].clone();
     let report =
         sweep_until(world, "the end of the job", async |report| report["cleaned"] == 1).await;
     let is_cancelled = async |_: &Value| {
         let calls = world.provider_calls("/task/openapi/cancel").await;
-        calls.iter().any(|call| call["body"]["taskId"] == task)
+        calls.iter().any(|call| call["body"]["taskId"] == task && call["response"]["code"] == 0)
     };
     sweep_until(world, "the cancel at the provider", is_cancelled).await;
     let is_active = purchase.order.is_active(world).await;

@@ -75,9 +75,10 @@ impl Cards {
             assert_eq!(url.is_some(), task["status"] == "completed", "{task}");
             if let Some(url) = url {
                 assert!(url.starts_with(&format!("{place}{number}-")), "{task}");
-                let bytes = super::order::download(world, url).await;
-                let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
-                    .expect("a PNG");
+                let bytes = super::order::download_as(world, url, "image/jpeg").await;
+                assert!(url.ends_with(".jpg"), "{task}");
+                let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg)
+                    .expect("a JPEG, whatever the model calls it");
                 assert_eq!((picture.width(), picture.height()), (256, 320), "a card of 4:5");
             }
         }

@@ -247,7 +247,7 @@ pub async fn download(world: &World, url: &str) -> Vec<u8> {
     download_as(world, url, "image/png").await
 }
 
-async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
+pub async fn download_as(world: &World, url: &str, content_type: &str) -> Vec<u8> {
     let answer = world.http().get(url).send().await.expect("storage answers");
     assert_eq!(answer.status(), 200, "{url}");
     assert_eq!(answer.headers()["content-type"], content_type);
@@ -366,7 +366,7 @@ pub async fn until_cancelled_at_provider(world: &World, task: &str) {
         let calls = world.provider_calls("/task/openapi/cancel").await;
         calls
             .iter()
-            .any(|call| call["body"]["taskId"] == task && call["status"] == 200)
+            .any(|call| call["body"]["taskId"] == task && call["response"]["code"] == 0)
             .then_some(())
     };
     world.until(&format!("task {task} is cancelled at the provider"), look).await;

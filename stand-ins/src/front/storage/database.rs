@@ -1,9 +1,10 @@
 //! What the project's database says of storage: its buckets, and whether its policies let a caller
-//! write. It keeps no answer and stores no row.
+//! write or read. It keeps no answer and stores no row.
 
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Transaction};
 
 use super::StorageRefusal;
@@ -67,6 +68,29 @@ impl StorageDatabase {
         let written = transaction.execute(sql, &[&object.bucket, &object.path, &owner]).await;
         transaction.rollback().await.map_err(failed)?;
         written.map(drop).map_err(failed)
+    }
+
+    /// Whether a SELECT policy shows the object to the caller: its row, which is written for the
+    /// question and rolled back. Storage reads each object's row as the caller (supabase/storage,
+    /// src/storage/object.ts, `findObject`).
+    pub(super) async fn may_read(
+        &self,
+        role: &str,
+        claims: &Value,
+        object: &ObjectPath,
+    ) -> Result<bool, StorageRefusal> {
+        const INSERT: &str = "insert into storage.objects (bucket_id, name, owner_id, version)
+            values ($1, $2, split_part($2, '/', 1), '1')";
+        const SELECT: &str = "select from storage.objects where bucket_id = $1 and name = $2";
+        let mut client = self.client.lock().await;
+        let transaction = self.begin(&mut client).await?;
+        become_role(&transaction, "service_role", &Value::Null).await.map_err(failed)?;
+        let key: [&(dyn ToSql + Sync); 2] = [&object.bucket, &object.path];
+        transaction.execute(INSERT, &key).await.map_err(failed)?;
+        become_role(&transaction, role, claims).await.map_err(failed)?;
+        let seen = transaction.query_opt(SELECT, &key).await;
+        transaction.rollback().await.map_err(failed)?;
+        Ok(seen.is_ok_and(|row| row.is_some()))
     }
 
     async fn begin<'a>(

@@ -37,11 +37,6 @@ impl ObjectPath {
         is_good.then(|| Self { bucket: bucket.to_owned(), path: path.to_owned() })
     }
 
-    /// The first folder: the owner's id.
-    pub(super) fn folder(&self) -> &str {
-        self.path.split_once('/').map_or("", |(folder, _)| folder)
-    }
-
     /// Percent-encoded for a URL.
     pub(super) fn url_path(&self) -> String {
         let plain =
@@ -285,9 +280,6 @@ mod tests {
             assert_eq!(ObjectPath::of(bad), None, "{bad}");
         }
         let object = ObjectPath::of("uploads/u-1/my file.png").unwrap();
-        assert_eq!(
-            (object.folder(), object.url_path().as_str()),
-            ("u-1", "uploads/u-1/my%20file.png")
-        );
+        assert_eq!(object.url_path(), "uploads/u-1/my%20file.png");
     }
 }

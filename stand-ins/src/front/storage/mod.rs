@@ -1,6 +1,6 @@
-//! `/storage/v1`: signed uploads, object info, reading by URL. Whether a caller may write is what
-//! the policies of the project's database say; its buckets are the rows there. Only a service key
-//! passes without a policy, removes objects or lists a folder.
+//! `/storage/v1`: signed uploads, object info, reading by URL. Whether a caller may write or read
+//! is what the policies of the project's database say; its buckets are the rows there. Only a
+//! service key passes without a policy or removes objects.
 
 mod database;
 mod disk;
@@ -122,7 +122,7 @@ async fn info(
     headers: HeaderMap,
 ) -> Result<Response, StorageRefusal> {
     let (object, _) = front.storage.readable(&path).await?;
-    may_read(&front, &headers, &object)?;
+    may_read(&front, &headers, &object).await?;
     shown(&front, &object).await
 }
 
@@ -140,7 +140,7 @@ async fn read(
     headers: HeaderMap,
 ) -> Result<Response, StorageRefusal> {
     let (object, _) = front.storage.readable(&path).await?;
-    may_read(&front, &headers, &object)?;
+    may_read(&front, &headers, &object).await?;
     content(&front, &object, &query).await
 }
 
@@ -152,19 +152,17 @@ async fn read_public(
     content(&front, &front.storage.public(&path).await?, &query).await
 }
 
-/// A service key reads everything, a user their own folder. What may not be read is not there.
-fn may_read(
+/// A service key reads everything, everybody else what a policy shows. What may not be read is not
+/// there.
+async fn may_read(
     front: &SharedFront,
     headers: &HeaderMap,
     object: &ObjectPath,
 ) -> Result<(), StorageRefusal> {
-    match ProjectCaller::of(headers, &front.keys, &front.signer) {
-        ProjectCaller::Service => Ok(()),
-        ProjectCaller::User { id, .. } if object.folder() == id => Ok(()),
-        ProjectCaller::Nobody => Err(StorageRefusal::no_credential()),
-        ProjectCaller::Invalid => Err(StorageRefusal::bad_token()),
-        ProjectCaller::Anon | ProjectCaller::User { .. } => Err(StorageRefusal::no_object()),
-    }
+    let caller = ProjectCaller::of(headers, &front.keys, &front.signer);
+    let Some(caller) = write::bound(caller)? else { return Ok(()) };
+    let seen = front.storage.database.may_read(caller.role, &caller.claims, object).await?;
+    seen.then_some(()).ok_or_else(StorageRefusal::no_object)
 }
 
 #[derive(Deserialize)]
@@ -175,23 +173,23 @@ pub(super) struct Listing {
     limit: Option<usize>,
 }
 
-/// The objects of one folder whose names begin like that, to a service key.
+/// The objects of one folder whose names begin like that, as far as the caller may read them.
 async fn list(
     State(front): State<SharedFront>,
     Path(bucket): Path<String>,
     headers: HeaderMap,
     Json(listing): Json<Listing>,
 ) -> Result<Response, StorageRefusal> {
-    match ProjectCaller::of(&headers, &front.keys, &front.signer) {
-        ProjectCaller::Service => {}
-        ProjectCaller::Invalid => return Err(StorageRefusal::bad_token()),
-        _ => return Err(StorageRefusal::no_credential()),
-    }
     // A name is needed only to ask for the folder it would lie in.
     let folder = listing.prefix.trim_matches('/');
     let (object, _) = front.storage.readable(&format!("{bucket}/{folder}/any")).await?;
     let mut names = front.storage.disk.names_beside(&object).await;
     names.retain(|name| name.starts_with(&listing.search));
+    // Policies go by bucket and folder: what is said of one object there holds for each.
+    match may_read(&front, &headers, &object).await {
+        Err(refusal) if refusal.is_about_object() => names.clear(),
+        said => said?,
+    }
     names.truncate(listing.limit.unwrap_or(100));
     Ok(Json(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()).into_response())
 }

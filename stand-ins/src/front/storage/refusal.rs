@@ -24,6 +24,11 @@ impl StorageRefusal {
         Self::new(404, "NoSuchKey", "not_found", "Object not found")
     }
 
+    /// Whether it says that there is no such object.
+    pub(super) fn is_about_object(&self) -> bool {
+        self.code == "NoSuchKey"
+    }
+
     pub(super) fn no_bucket() -> Self {
         Self::new(404, "NoSuchBucket", "Bucket not found", "Bucket not found")
     }

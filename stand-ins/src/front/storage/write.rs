@@ -138,15 +138,29 @@ async fn may_write(
     object: &ObjectPath,
     upsert: bool,
 ) -> Result<Option<String>, StorageRefusal> {
-    let (role, claims, owner) = match ProjectCaller::of(headers, &front.keys, &front.signer) {
+    let caller = ProjectCaller::of(headers, &front.keys, &front.signer);
+    let Some(caller) = bound(caller)? else { return Ok(None) };
+    front.storage.database.test_write(caller.role, &caller.claims, object, upsert).await?;
+    Ok(caller.id)
+}
+
+/// A caller whom policies bind.
+pub(super) struct BoundCaller {
+    pub(super) role: &'static str,
+    pub(super) claims: Value,
+    id: Option<String>,
+}
+
+/// `None` for a service key, which no policy binds.
+pub(super) fn bound(caller: ProjectCaller) -> Result<Option<BoundCaller>, StorageRefusal> {
+    let (role, claims, id) = match caller {
         ProjectCaller::Service => return Ok(None),
         ProjectCaller::Anon => ("anon", json!({"role": "anon"}), None),
         ProjectCaller::User { id, claims } => ("authenticated", Value::Object(claims), Some(id)),
         ProjectCaller::Nobody => return Err(StorageRefusal::no_credential()),
         ProjectCaller::Invalid => return Err(StorageRefusal::bad_token()),
     };
-    front.storage.database.test_write(role, &claims, object, upsert).await?;
-    Ok(owner)
+    Ok(Some(BoundCaller { role, claims, id }))
 }
 
 fn service_only(front: &SharedFront, headers: &HeaderMap) -> Result<(), StorageRefusal> {

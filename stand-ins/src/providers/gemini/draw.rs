@@ -40,7 +40,7 @@ pub(super) fn card(prompt: &str, ratio: (u32, u32), images: &[Vec<u8>]) -> anyho
         imageops::replace(&mut card, &product, i64::from(x), i64::from(y));
     }
     write(&mut card, prompt);
-    picture::write(&card.into())
+    picture::write_jpeg(&card.into())
 }
 
 /// The prompt's words, wrapped, from the top.

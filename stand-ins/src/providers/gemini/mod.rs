@@ -110,7 +110,7 @@ fn refused(refusal: &GeminiRefusal) -> ProviderAnswer {
 }
 
 /// An interim picture first, marked as a thought, then words where they were asked for, then the
-/// picture.
+/// picture: bytes of a JPEG that are called a PNG (googleapis/python-genai#1824).
 fn with_picture(picture: &[u8], with_text: bool) -> ProviderAnswer {
     let inline = json!({"mimeType": "image/png", "data": STANDARD.encode(picture)});
     let mut parts = vec![

@@ -1,6 +1,9 @@
 //! Text models as the application meets them: the OpenAI-compatible API (`/v1/chat/completions`)
 //! and Anthropic's (`/v1/messages`). They write a real small website of the requested kind, token
-//! by token, and refuse what the contract does not name, so that a mistake shows here first.
+//! by token, and refuse what the contract does not name, so that a mistake shows here first. They
+//! are no kinder than models in use: silent before the first byte (BerriAI/litellm#36992), thinking
+//! first, with `"finish_reason": ""` in each piece (sgl-project/sglang#3912), and a character's two
+//! halves in two events (elizaOS/eliza#30904).
 //!
 //! | module | for |
 //! |---|---|
@@ -27,8 +30,10 @@ const NAME: &str = "llm";
 const LOCAL_KEY: &str = "llm-local-key";
 /// Pieces of an answer, when nothing else was said.
 const PIECES: usize = 24;
+/// Before the first byte of a stream. Longer silences are scripted as `delay_ms`.
+const SILENCE: Duration = Duration::from_millis(400);
 /// What has been sent when a stream hangs or breaks, when nothing else was said.
-const BEFORE_FAULT: usize = 6;
+const BEFORE_FAULT: usize = 8;
 
 /// The two APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ impl Llm {
         Self { keys, resets: watch::Sender::new(0), running }
     }
 
-    fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
+    async fn write(&self, arrival: &Arrival, behaviour: &Behaviour) -> ProviderAnswer {
         let api = match arrival.route(NAME) {
             "/v1/chat/completions" => LlmDialect::OpenAi,
             "/v1/messages" => LlmDialect::Anthropic,
@@ -70,6 +75,7 @@ impl Llm {
             let end = behaviour.finish_reason.as_deref().unwrap_or(api.whole());
             return ProviderAnswer::json(200, &wording::whole(api, &asked.model, &text, end));
         }
+        tokio::time::sleep(SILENCE).await;
         // `work_ms` is spread over the events; the clock only holds a stream until it is finished.
         let spread = Behaviour { work_ms: Some(0), ..behaviour.clone() };
         let time = self.running.begin("", &arrival.rule_text(), &spread, 0);
@@ -106,15 +112,20 @@ impl Llm {
     }
 }
 
-/// The text in about [`PIECES`] parts, as tokens would arrive.
-fn pieces(text: &str) -> Vec<&str> {
-    let size = (text.len() / PIECES).max(1);
-    let (mut rest, mut pieces) = (text, Vec::new());
-    while !rest.is_empty() {
-        let at = rest.ceil_char_boundary(size.min(rest.len()));
-        let (piece, left) = rest.split_at(at);
-        pieces.push(piece);
-        rest = left;
+/// A piece of a text, which may begin or end with half a character.
+type TextPiece = Vec<u16>;
+
+/// The text in about [`PIECES`] parts, as tokens would arrive. Each character of two halves is cut.
+fn pieces(text: &str) -> Vec<TextPiece> {
+    let units: TextPiece = text.encode_utf16().collect();
+    let size = (units.len() / PIECES).max(1);
+    let mut pieces: Vec<TextPiece> = vec![Vec::new()];
+    for unit in units {
+        let is_second_half = (0xdc00..0xe000).contains(&unit);
+        match pieces.last_mut() {
+            Some(last) if last.len() < size && !is_second_half => last.push(unit),
+            _ => pieces.push(vec![unit]),
+        }
     }
     pieces
 }
@@ -139,7 +150,7 @@ impl StandInProvider for Llm {
     }
 
     fn answer<'a>(&'a self, arrival: &'a Arrival, behaviour: &'a Behaviour) -> Answering<'a> {
-        Box::pin(async move { self.write(arrival, behaviour) })
+        Box::pin(self.write(arrival, behaviour))
     }
 
     /// It limits nothing by key.
@@ -155,9 +166,11 @@ mod tests {
     use super::pieces;
 
     #[test]
-    fn pieces_are_the_text() {
-        for text in ["", "a", "äöü😀", &"x€".repeat(1000)] {
-            assert_eq!(pieces(text).concat(), text);
+    fn pieces_are_the_text_and_cut_each_character_of_two_halves() {
+        for text in ["", "a", "äöü😀", &"x€".repeat(1000), &"some words 😀".repeat(100)] {
+            assert_eq!(String::from_utf16(&pieces(text).concat()).unwrap(), text);
+            let half = |piece: &Vec<u16>| String::from_utf16(piece).is_err();
+            assert_eq!(pieces(text).iter().any(half), text.contains('😀'), "{text}");
         }
     }
 }

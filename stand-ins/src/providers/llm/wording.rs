@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::LlmDialect;
+use super::{LlmDialect, TextPiece};
 use crate::providers::provider::ProviderAnswer;
 
-/// The events of an answer in these pieces.
-pub(super) fn events(api: LlmDialect, model: &str, pieces: &[&str], end: &str) -> Vec<String> {
+const THOUGHT: &str = "The page wants a heading first: {";
+
+/// The events of an answer in these pieces, after a thought.
+pub(super) fn events(api: LlmDialect, model: &str, pieces: &[TextPiece], end: &str) -> Vec<String> {
     match api {
         LlmDialect::OpenAi => {
             let chunk = |delta: Value, finish: Option<&str>| {
@@ -20,11 +22,13 @@ pub(super) fn events(api: LlmDialect, model: &str, pieces: &[&str], end: &str) -
             };
             let mut events = vec![
                 ": PROCESSING\n\n".to_owned(),
-                chunk(json!({"role": "assistant", "content": ""}), None),
+                chunk(json!({"role": "assistant", "content": ""}), Some("")),
+                chunk(json!({"content": null, "reasoning_content": THOUGHT}), Some("")),
             ];
-            events.extend(pieces.iter().map(|piece| chunk(json!({ "content": piece }), None)));
+            let content = chunk(json!({ "content": PIECE }), Some(""));
+            events.extend(pieces.iter().map(|piece| with_piece(&content, piece)));
             if end == "refusal" {
-                events.push(chunk(json!({"refusal": "I cannot help with that."}), None));
+                events.push(chunk(json!({"refusal": "I cannot help with that."}), Some("")));
             }
             events.push(chunk(json!({}), Some(if end == "refusal" { "stop" } else { end })));
             events.push("data: [DONE]\n\n".to_owned());
@@ -41,20 +45,19 @@ pub(super) fn events(api: LlmDialect, model: &str, pieces: &[&str], end: &str) -
             });
             let mut events = vec![
                 event("message_start", json!({ "message": message })),
-                event(
-                    "content_block_start",
-                    json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
-                ),
                 event("ping", json!({})),
             ];
-            let delta = |piece: &&str| {
-                event(
-                    "content_block_delta",
-                    json!({"index": 0, "delta": {"type": "text_delta", "text": piece}}),
-                )
-            };
-            events.extend(pieces.iter().map(delta));
-            events.push(event("content_block_stop", json!({"index": 0})));
+            events.extend(thinking());
+            events.push(event(
+                "content_block_start",
+                json!({"index": 1, "content_block": {"type": "text", "text": ""}}),
+            ));
+            let text = event(
+                "content_block_delta",
+                json!({"index": 1, "delta": {"type": "text_delta", "text": PIECE}}),
+            );
+            events.extend(pieces.iter().map(|piece| with_piece(&text, piece)));
+            events.push(event("content_block_stop", json!({"index": 1})));
             events.push(event(
                 "message_delta",
                 json!({
@@ -66,6 +69,35 @@ pub(super) fn events(api: LlmDialect, model: &str, pieces: &[&str], end: &str) -
             events
         }
     }
+}
+
+/// A block of Anthropic's that holds a thought.
+fn thinking() -> [String; 3] {
+    let block = json!({"type": "thinking", "thinking": ""});
+    let delta = json!({"type": "thinking_delta", "thinking": THOUGHT});
+    [
+        event("content_block_start", json!({"index": 0, "content_block": block})),
+        event("content_block_delta", json!({"index": 0, "delta": delta})),
+        event("content_block_stop", json!({"index": 0})),
+    ]
+}
+
+/// Where an event has its piece of the text.
+const PIECE: &str = "the piece";
+
+/// The event with this piece in it. A lone half of a character is written as its escape.
+fn with_piece(event: &str, piece: &[u16]) -> String {
+    let quoted = |character: char| Value::from(character.to_string()).to_string();
+    let shown: String = char::decode_utf16(piece.iter().copied())
+        .map(|unit| match unit {
+            Ok(character) => {
+                let quoted = quoted(character);
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+            Err(half) => format!("\\u{:04x}", half.unpaired_surrogate()),
+        })
+        .collect();
+    event.replace(PIECE, &shown)
 }
 
 /// An answer in one piece.

@@ -41,6 +41,7 @@ const PAGE: usize = 100;
 struct ReplicateShared {
     predictions: Predictions,
     keys: Vec<String>,
+    base_url: String,
     client: Client,
     files: ProviderFiles,
     log: Arc<Log>,
@@ -61,6 +62,7 @@ impl Replicate {
         let hub = ReplicateShared {
             predictions: Predictions::default(),
             keys,
+            base_url: config.url(3),
             client,
             files,
             log,
@@ -161,14 +163,10 @@ impl Replicate {
             .iter()
             .skip(from)
             .take(PAGE)
-            .map(|prediction| prediction.shown(&self.0.files))
+            .map(|prediction| prediction.listed(&self.0.files))
             .collect();
-        let link = |from: usize| {
-            format!(
-                "{}?cursor={from}",
-                self.0.files.url("").replace("/files/", "/replicate/v1/predictions")
-            )
-        };
+        let link =
+            |from: usize| format!("{}/replicate/v1/predictions?cursor={from}", self.0.base_url);
         let next = (all.len() > from + PAGE).then(|| link(from + PAGE));
         let previous = (from > 0).then(|| link(from.saturating_sub(PAGE)));
         ProviderAnswer::json(200, &json!({"next": next, "previous": previous, "results": results}))

@@ -73,6 +73,9 @@ impl Prediction {
         let mut shown = self.common(self.state.word());
         let gone = self.behaviour.data_removed && self.state.is_over();
         shown.insert("data_removed".to_owned(), gone.into());
+        if gone {
+            shown.insert("input".to_owned(), json!({}));
+        }
         if let Some(ms) = self.started_ms {
             shown.insert("started_at".to_owned(), clock::iso(ms).into());
         }
@@ -93,6 +96,32 @@ impl Prediction {
             _ => {}
         }
         Value::Object(shown)
+    }
+
+    /// As an item of the list, which names no webhook, no event and no deadline. Source:
+    /// Replicate's OpenAPI description, `predictions.list`; replicate-python-beta,
+    /// types/prediction.py.
+    pub(super) fn listed(&self, files: &ProviderFiles) -> Value {
+        const FIELDS: [&str; 15] = [
+            "id",
+            "model",
+            "version",
+            "status",
+            "source",
+            "data_removed",
+            "created_at",
+            "started_at",
+            "completed_at",
+            "error",
+            "logs",
+            "metrics",
+            "input",
+            "output",
+            "urls",
+        ];
+        let mut shown = self.shown(files);
+        let fields = FIELDS.map(|name| (name.to_owned(), shown[name].take()));
+        Value::Object(fields.into_iter().collect())
     }
 
     /// A create that was held open for its result shows it before it says so.
@@ -116,6 +145,7 @@ impl Prediction {
         put("error", Value::Null);
         put("status", status.into());
         put("source", "api".into());
+        put("input", self.order.raw_input.clone());
         put("created_at", clock::iso(self.created_ms).into());
         put("urls", json!({"get": url(""), "cancel": url("/cancel")}));
         put("webhook", self.order.webhook.clone().into());

@@ -12,6 +12,8 @@ use crate::providers::provider::{Arrival, ProviderAnswer};
 pub(super) struct PredictionRequest {
     pub(super) version: String,
     pub(super) input: Input,
+    /// As it was sent.
+    pub(super) raw_input: Value,
     pub(super) webhook: Option<String>,
     pub(super) events: Vec<String>,
     pub(super) cancel_after_s: Option<u64>,
@@ -101,6 +103,7 @@ pub(super) fn read(arrival: &Arrival) -> Result<PredictionRequest, ProviderAnswe
     Ok(PredictionRequest {
         version: body.version,
         input,
+        raw_input: raw,
         webhook: body.webhook,
         events,
         cancel_after_s,

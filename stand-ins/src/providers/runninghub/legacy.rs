@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::files::ProviderFiles;
 use super::super::provider::{Arrival, ProviderAnswer};
 use super::RunningHubShared;
-use super::request::{self, RunningHubRefusal};
+use super::request::{self, RunningHubApi, RunningHubRefusal};
 use super::tasks::{RunningHubState, RunningHubTask};
 
 pub(super) fn started(task: &RunningHubTask) -> ProviderAnswer {
@@ -44,6 +44,11 @@ pub(super) fn outputs(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnsw
 
 pub(super) fn cancel(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer {
     about_task(hub, arrival, |task| {
+        // This path serves workflows. A client of the API reports that it knows no task of an AI
+        // app, which is what the v2 API starts. A script may say that it does.
+        if task.submit.api == RunningHubApi::V2 && !task.behaviour.cancellable {
+            return refused(&RunningHubRefusal::named(807));
+        }
         // Cancelling what is over is answered like any other cancel.
         hub.tasks.finish(task.id, RunningHubState::Cancelled);
         good(&Value::Null)
@@ -85,19 +90,20 @@ pub(super) fn outputs_envelope(
     match &task.state {
         RunningHubState::Queued => named(813, &Value::Null),
         RunningHubState::Running => named(804, &json!({"netWssUrl": null})),
-        RunningHubState::Success { file } => envelope(
-            0,
-            "success",
-            &json!([{
-                "fileUrl": hub.files.url(file),
-                "fileType": ProviderFiles::kind(file),
-                "taskCostTime": cost,
-                "nodeId": "9",
-                "consumeMoney": null,
-                "consumeCoins": "3",
-                "thirdPartyConsumeMoney": null,
-            }]),
-        ),
+        RunningHubState::Success { files } => {
+            let listed = files.iter().map(|file| {
+                json!({
+                    "fileUrl": hub.files.url(file),
+                    "fileType": ProviderFiles::kind(file),
+                    "taskCostTime": cost,
+                    "nodeId": "9",
+                    "consumeMoney": null,
+                    "consumeCoins": "3",
+                    "thirdPartyConsumeMoney": null,
+                })
+            });
+            envelope(0, "success", &listed.collect())
+        }
         RunningHubState::Failed { reason, .. } => named(805, &failed_reason(reason)),
         RunningHubState::Cancelled => named(805, &failed_reason("RunningHubTask was cancelled")),
     }

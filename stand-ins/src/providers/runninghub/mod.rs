@@ -1,6 +1,9 @@
 //! RunningHub as the application meets it: the v2 API and the older envelopes over one set of
 //! tasks, which really enlarge a picture or a video, or compose two pictures. The nodes of an app
-//! decide which. It refuses what the contract does not name, so that a mistake shows here first.
+//! decide which. It refuses what the contract does not name, so that a mistake shows here first. It
+//! is no kinder than the service (its v2 reference and public clients): a success is told before
+//! its files, the first of which is a preview; the files lie elsewhere; and its cancel does not
+//! know the tasks of apps.
 //!
 //! | module | for |
 //! |---|---|

@@ -19,8 +19,14 @@ const ID_BASE: u64 = 1_900_000_000_000_000_000;
 pub(super) enum RunningHubState {
     Queued,
     Running,
-    Success { file: String },
-    Failed { code: i64, reason: String },
+    /// The result last.
+    Success {
+        files: Vec<String>,
+    },
+    Failed {
+        code: i64,
+        reason: String,
+    },
     Cancelled,
 }
 
@@ -38,6 +44,8 @@ pub(super) struct RunningHubTask {
     pub(super) behaviour: Behaviour,
     pub(super) state: RunningHubState,
     pub(super) cost_s: u64,
+    /// Whether its success was told before, so that its files are listed by now.
+    is_told: bool,
     /// Whether it takes one of the key's places while it lives.
     counts: bool,
     created_ms: u64,
@@ -95,6 +103,7 @@ impl Tasks {
             behaviour,
             state: RunningHubState::Queued,
             cost_s: 0,
+            is_told: false,
             counts: true,
             created_ms,
         };
@@ -105,6 +114,20 @@ impl Tasks {
 
     pub(super) fn get(&self, id: u64) -> Option<RunningHubTask> {
         self.inner().tasks.get(&id).cloned()
+    }
+
+    /// Whether a success is told for the first time: then its files are not listed yet. Clients of
+    /// RunningHub therefore ask for the files several times after SUCCESS.
+    pub(super) fn is_first_told(&self, id: u64) -> bool {
+        let mut inner = self.inner();
+        let success = |task: &&mut RunningHubTask| {
+            matches!(task.state, RunningHubState::Success { .. }) && !task.is_told
+        };
+        let first = inner.tasks.get_mut(&id).filter(success);
+        first.is_some_and(|task| {
+            task.is_told = true;
+            true
+        })
     }
 
     /// Queued tasks run; any other state stays.

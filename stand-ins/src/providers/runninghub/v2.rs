@@ -19,7 +19,13 @@ pub(super) fn query(hub: &RunningHubShared, arrival: &Arrival) -> ProviderAnswer
     }
     let id = arrival.json().and_then(|body| request::task_id(&body));
     match id.and_then(|id| hub.tasks.get(id)) {
-        Some(task) => ProviderAnswer::json(200, &task_object(hub, &task)),
+        Some(task) => {
+            let mut shown = task_object(hub, &task);
+            if hub.tasks.is_first_told(task.id) {
+                shown["results"] = Value::Null;
+            }
+            ProviderAnswer::json(200, &shown)
+        }
         None => refused_in_body(&RunningHubRefusal::named(1004)),
     }
 }
@@ -49,14 +55,16 @@ pub(super) fn task_object(hub: &RunningHubShared, task: &RunningHubTask) -> Valu
         RunningHubState::Queued => object(task, "QUEUED", "", "", Value::Null),
         RunningHubState::Running => object(task, "RUNNING", "", "", Value::Null),
         RunningHubState::Cancelled => object(task, "CANCEL", "", "", Value::Null),
-        RunningHubState::Success { file } => {
-            let results = json!([{
-                "url": hub.files.url(file),
-                "outputType": ProviderFiles::kind(file),
-                "nodeId": "9",
-                "text": null,
-            }]);
-            object(task, "SUCCESS", "", "", results)
+        RunningHubState::Success { files } => {
+            let results = files.iter().map(|file| {
+                json!({
+                    "url": hub.files.url(file),
+                    "outputType": ProviderFiles::kind(file),
+                    "nodeId": "9",
+                    "text": null,
+                })
+            });
+            object(task, "SUCCESS", "", "", results.collect())
         }
         RunningHubState::Failed { code, reason } => {
             object(task, "FAILED", &code.to_string(), reason, Value::Null)

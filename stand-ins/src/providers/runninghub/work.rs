@@ -58,20 +58,24 @@ async fn outcome(hub: &RunningHubShared, task: &RunningHubTask) -> RunningHubSta
         };
     }
     match make(hub, &task.submit).await {
-        Ok(file) => RunningHubState::Success { file },
+        Ok(files) => RunningHubState::Success { files },
         Err(error) => RunningHubState::Failed { code: 805, reason: format!("{error:#}") },
     }
 }
 
-async fn make(hub: &RunningHubShared, submit: &Submit) -> anyhow::Result<String> {
+/// The files of the task: a picture that somebody may take for the result, then the result. Nodes
+/// that show what they got save it too, and Video Combine saves the first frame beside its video
+/// (Kosinkadink/ComfyUI-VideoHelperSuite#169).
+async fn make(hub: &RunningHubShared, submit: &Submit) -> anyhow::Result<Vec<String>> {
     let mut inputs = Vec::new();
     for source in &submit.sources {
         inputs.push(input(hub, source).await?);
     }
     let _place = IN_WORK.acquire().await?;
     let task = submit.task;
-    let (extension, output) = tokio::task::spawn_blocking(move || output(task, &inputs)).await??;
-    hub.files.save(extension, output).await
+    let made = tokio::task::spawn_blocking(move || output(task, &inputs)).await??;
+    let preview = hub.files.save("png", picture::png(4, 4, |_, _| [128; 3])).await?;
+    Ok(vec![preview, hub.files.save_late(made.0, made.1).await?])
 }
 
 async fn input(hub: &RunningHubShared, source: &RunningHubSource) -> anyhow::Result<Vec<u8>> {
