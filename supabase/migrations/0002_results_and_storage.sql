@@ -1008,7 +1008,7 @@ $c$;
 revoke all on function unstuck.step_started_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.step_started_v1 to service_role;
 
---: source step/steps_due_v1.sql 921e528fd7f5
+--: source step/steps_due_v1.sql b556efd973de
 create or replace function unstuck.steps_due_v1(
   p_provider text,
   p_limit int,
@@ -1024,7 +1024,7 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  result jsonb,
+  input jsonb,
   done_seconds int,
   sent_since timestamptz,
   sent_seconds int,
@@ -1059,7 +1059,7 @@ begin
   v_keys := unstuck_private.steps_due_at_provider(v_provider, v_now, p_all, p_limit);
   return query
   select r.job_id, r.step, r.run, j.tool, j.user_id, r.due, coalesce(r.task_id, w.task_id),
-    r.overdue, r.output, r.result, unstuck_private.seconds_between(r.done_at, v_now),
+    r.overdue, r.output, r.input, unstuck_private.seconds_between(r.done_at, v_now),
     -- The provider's clock may differ from ours.
     r.sent_at - interval '2 minutes',
     unstuck_private.seconds_between(r.sent_at, v_now),
@@ -1100,8 +1100,8 @@ step is due.
 Effect: reserves up to p_limit steps to query about, and up to p_limit cancels to send, for the
 caller. due: query (unchecked for 30 s, or past the deadline) | inbox (sent without an answer) |
 copy (the provider is done, the result is not stored) | cancel (owed). The steps that were not
-queried for longest come first. result: which file is the result, as the stored request says.
-open: how many tasks the provider works on in all.
+queried for longest come first. input: the step's stored request. open: how many tasks the provider
+works on in all.
 
 Refuses: nothing; no row for a synchronous provider. What another transaction has locked, or a step
 that cannot be reserved, is left to the next call.
@@ -1112,7 +1112,7 @@ $c$;
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
---: source step/steps_reserve.sql a65fb0fdd7b6
+--: source step/steps_reserve.sql 9cf5da94b858
 -- Reserves locked steps for the caller, which is about to query the provider: p_keys names each
 -- with what is due. Returns those that could be reserved. A step whose row cannot be written (a
 -- trigger refuses it) is left out.
@@ -1125,7 +1125,7 @@ returns table (
   task_id text,
   overdue boolean,
   output jsonb,
-  result jsonb,
+  input jsonb,
   done_at timestamptz,
   sent_at timestamptz,
   provider_cancel_due jsonb
@@ -1161,7 +1161,7 @@ begin
   end;
   return query
   select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input -> 'result', s.provider_done_at, s.sent_at, s.provider_cancel_due
+    s.input, s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)
@@ -1500,7 +1500,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   2,
   'results_and_storage',
-  '1d0d10b80bfc9b2038d77a9b88a07035e7b8c1d4959cab94b4d7f123fa087c82'
+  '4bd03f794cd8034d14064714512192b6b096629e6c1b236547e40d2b37babf19'
 );
 
 notify pgrst, 'reload schema';

@@ -1,6 +1,11 @@
 //! Answers from public bug reports of back ends like this one: what providers, stores and models
 //! send in practice. Each test names the behaviour that the reports are about.
 
+mod cards;
+mod models;
+mod services;
+mod try_ons;
+
 use serde_json::{Value, json};
 use unstuck_tests::assert_has;
 use unstuck_tests::e2e::order::{self, MediaTool, Order, UPSCALER, VIDEO};
@@ -10,10 +15,22 @@ use uuid::Uuid;
 
 /// An order whose task is answered with `answers`, one a query, the last one from then on.
 async fn queried(world: &World, tool: &'static MediaTool, answers: &[Value]) -> (Order, Value) {
+    let order = at_work(world, tool).await;
+    let reconciled = reconciled(world, &order, answers).await;
+    (order, reconciled)
+}
+
+/// An order at whose task the provider works until it is asked.
+async fn at_work(world: &World, tool: &'static MediaTool) -> Order {
     let order = Order::by(world, tool).await;
     let working = json!({ "match": order.job, "hang": true, "webhook": "lost" });
     world.script(json!({ "runninghub": working })).await;
     order.starts(world).await;
+    order
+}
+
+/// Queries about the order's task are answered with `answers`; then it is reconciled.
+async fn reconciled(world: &World, order: &Order, answers: &[Value]) -> Value {
     let task = order.task(world).await;
     let rules: Vec<Value> = answers
         .iter()
@@ -36,13 +53,12 @@ async fn queried(world: &World, tool: &'static MediaTool, answers: &[Value]) -> 
         })
         .collect();
     world.script(json!({ "runninghub": rules })).await;
-    let reconciled = world
+    world
         .call("runninghub-queue-manager/reconcile")
         .by_service()
-        .json(&json!({ "table": tool.table, "jobId": order.job }))
+        .json(&json!({ "table": order.tool.table, "jobId": order.job }))
         .ok()
-        .await;
-    (order, reconciled)
+        .await
 }
 
 fn file(world: &World, path: &str, kind: &str) -> Value {

@@ -51,7 +51,7 @@ async fn uploads_are_ones_own(host: &Host) {
 }
 
 #[tokio::test]
-async fn a_user_may_upload_below_their_own_id_only() {
+async fn r01_a_user_may_upload_below_their_own_id_only() {
     let host = Host::fresh(App::Tools, Rights::Open).await;
     assert_eq!(install(&host).await, Vec::<String>::new());
     uploads_are_ones_own(&host).await;
