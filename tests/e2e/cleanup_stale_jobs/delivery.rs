@@ -89,9 +89,9 @@ fn a_result_on_a_strange_host_is_not_fetched() {
         for url in [
             "https://evil.example/a.png".to_owned(),
             format!("{own}/storage/v1/object/public/uploads/a.png"),
-            format!("http://user@127.0.0.1:{port}/files/a.png"),
-            format!("http://localhost:{port}/files/a.png"),
-            format!("https://127.0.0.1:{port}/files/a.png"),
+            format!("http://user@127.0.0.1:{port}/made/a.png?bytes=9"),
+            format!("http://localhost:{port}/made/a.png?bytes=9"),
+            format!("https://127.0.0.1:{port}/made/a.png?bytes=9"),
             "file:///etc/passwd".to_owned(),
             "not a URL".to_owned(),
         ] {
@@ -118,10 +118,10 @@ fn a_result_that_is_gone_or_no_picture_is_returned() {
     e2e::run(async |world| {
         let providers = world.stack().info().providers_url.clone();
         let cases = [
-            (format!("{providers}/files/00000000000000000000000000000000.png"), "png"),
+            (format!("{providers}/gone/00000000000000000000000000000000.png"), "png"),
             // Not a picture, whatever its name says.
             (format!("{providers}/__log?x=a.png"), "png"),
-            (format!("{providers}/files/a.html"), "html"),
+            (format!("{providers}/gone/a.html"), "html"),
         ];
         for (url, kind) in cases {
             let order = finished(world).await;
