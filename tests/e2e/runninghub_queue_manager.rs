@@ -605,7 +605,8 @@ fn a_capacity_refusal_puts_a_job_back_in_every_error_shape() {
 fn at_the_providers_own_limit_jobs_wait_and_none_fails() {
     e2e::run(async |world| {
         world
-            .script(json!({ "runninghub": [{ "capacity": 1 }, { "times": 1, "hang": true }] }))
+            .script(json!({ "runninghub": [{ "capacity": 1 },
+                { "times": 1, "hang": true, "cancellable": true }] }))
             .await;
         let (first, second) = (world.user(1).await, world.user(2).await);
         let (running, answer) = world.order(&first).await;

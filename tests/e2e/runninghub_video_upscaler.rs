@@ -135,7 +135,9 @@ fn it_may_wait_an_hour_and_work_a_quarter_of_one() {
 #[test]
 fn one_that_waits_is_kept_by_its_url_and_runs_later_with_it() {
     e2e::run(async |world| {
-        world.script(json!({ "runninghub": { "hang": true, "times": 3 } })).await;
+        world
+            .script(json!({ "runninghub": { "hang": true, "cancellable": true, "times": 3 } }))
+            .await;
         let mut running = Vec::new();
         for _ in 0..3 {
             running.push(Order::running(world).await);

@@ -35,7 +35,7 @@ async fn place(world: &World, order: &Order) -> Value {
 
 /// Work at the provider that never ends, of three tools.
 async fn fill(world: &World) -> Vec<Order> {
-    world.script(json!({ "runninghub": { "hang": true, "times": 3 } })).await;
+    world.script(json!({ "runninghub": { "hang": true, "cancellable": true, "times": 3 } })).await;
     let mut running = Vec::new();
     for tool in [&UPSCALER, &POSE, &VESTE] {
         let order = Order::by(world, tool).await;
