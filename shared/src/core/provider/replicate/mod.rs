@@ -261,5 +261,7 @@ fn id_of(prediction: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

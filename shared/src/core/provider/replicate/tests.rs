@@ -5,14 +5,14 @@ use crate::core::job::FailureCode;
 use crate::core::provider::{About, Alarm};
 use crate::core::transport::{HttpResponse, TransportError};
 
-const ACCOUNT: ReplicateAccount<'static> = ReplicateAccount {
+pub(super) const ACCOUNT: ReplicateAccount<'static> = ReplicateAccount {
     base_url: "https://api.replicate.test/v1",
     api_token: "r8_token",
     webhook_secret: None,
 };
 const WEBHOOK: &str = "https://f.test/provider-webhook/replicate/j/2/1/t";
 
-fn response(status: u16, headers: &[(&str, &str)], body: &str) -> HttpResult {
+pub(super) fn response(status: u16, headers: &[(&str, &str)], body: &str) -> HttpResult {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Ok(HttpResponse { status, headers, body: body.to_owned() })
@@ -395,20 +395,4 @@ fn a_webhook_names_its_prediction() {
     for odd in [json!(null), json!({}), json!({"id": 7}), json!({"id": "a/b"})] {
         assert_eq!(ACCOUNT.task_id(&odd), None, "{odd}");
     }
-}
-
-#[test]
-fn a_listed_prediction_with_another_input_needs_no_query() {
-    let stored = json!({"version": "shop/all", "previous_output_as": "human_img",
-        "input": {"garm_img": "https://u/1.png", "garment_des": "red", "category": "dresses"}});
-    let listed = |input: Value| {
-        let body = json!({"results": [{"id": "p1", "input": input}]}).to_string();
-        let page = ACCOUNT.parse_list(&response(200, &[], &body), Some(&stored)).value;
-        page.unwrap().tasks.remove(0).webhook_url
-    };
-    let ours = json!({"garm_img": "https://u/1.png", "human_img": "https://u/2.png"});
-    assert_eq!(listed(ours), None, "its webhook says whether it is this run's");
-    assert_eq!(listed(json!({"garm_img": "https://u/3.png"})).as_deref(), Some(""));
-    assert_eq!(listed(json!({"text": "a stranger's"})).as_deref(), Some(""));
-    assert_eq!(listed(json!({})), None, "a removed input says nothing");
 }
