@@ -14,6 +14,7 @@
 
 import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { connect, createServer as createTcpServer } from "node:net";
 import path from "node:path";
 import process from "node:process";
 import workerdPath from "workerd";
@@ -49,15 +50,21 @@ const ENTRY = `export default {
   },
 };`;
 
+// What the platform does to a function and workerd alone does not.
+const PLATFORM = readFileSync(new URL("platform.mjs", import.meta.url), "utf8");
+
 function workerOptions(worker) {
+  const platform = `const PLACEMENT = ${JSON.stringify(worker.placement)};\n${PLATFORM}`;
   return {
     name: worker.name,
     modulesRoot: worker.dir,
     modules: [
+      { type: "ESModule", path: path.join(worker.dir, "platform.mjs"), contents: platform },
       { type: "ESModule", path: path.join(worker.dir, "index.js") },
       { type: "CompiledWasm", path: path.join(worker.dir, "index_bg.wasm") },
     ],
     compatibilityDate: config.compatibilityDate,
+    compatibilityFlags: ["nodejs_als"],
     bindings: worker.bindings,
     serviceBindings: worker.services,
     queueProducers: worker.queueProducers,
@@ -69,7 +76,6 @@ function workerOptions(worker) {
 
 const options = {
   host: "127.0.0.1",
-  port: config.port,
   cf: false,
   log: new Log(LogLevel.WARN),
   handleRuntimeStdio(stdout, stderr) {
@@ -92,7 +98,7 @@ const options = {
 };
 
 const mf = new Miniflare(options);
-await mf.ready;
+let origin = await mf.ready;
 
 async function fire(worker, cron) {
   const handle = await mf.getWorker(worker.name);
@@ -112,7 +118,7 @@ async function control(method, pathname) {
   if (pathname === "/__kill") {
     process.kill(Number(readFileSync(pidFile, "utf8")), "SIGKILL");
     await mf.setOptions(options);
-    await mf.ready;
+    origin = await mf.ready;
     return json(200, { killed: true });
   }
   return json(404, { error: `no control ${pathname}`, code: "not_found" });
@@ -160,6 +166,16 @@ createServer(async (request, response) => {
   response.writeHead(answer.status, { "content-type": "application/json" });
   response.end(await answer.text());
 }).listen(config.controlPort, "127.0.0.1", () => console.log("ready"));
+
+// workerd sees only a reset as the end of a client that waits for its answer. So every client that
+// closes its connection is one that resets it: as on the platform, what its request does then ends,
+// but for promises of `waitUntil`.
+createTcpServer((client) => {
+  const workerd = connect(Number(origin.port), origin.hostname);
+  client.pipe(workerd).pipe(client);
+  client.on("close", () => workerd.resetAndDestroy()).on("error", () => {});
+  workerd.on("error", () => client.destroy());
+}).listen(config.port, "127.0.0.1");
 
 async function stop() {
   await mf.dispose();
