@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use futures_channel::oneshot;
 use serde_json::Value;
 use worker::{Context, Env, Headers, Request, Response};
 
@@ -22,11 +23,35 @@ use crate::edge::log::LogLine;
 use crate::edge::spec::{Handler, Op, Spec, route};
 use crate::edge::{body, config, cors, identity, rate};
 
-/// The parts of the log line that become known while a request is served.
-struct Trace {
+/// What is known of a request before its handler runs.
+struct RequestTrace {
+    function: &'static str,
     op: &'static str,
     caller: &'static str,
     job_id: Rc<RefCell<Option<String>>>,
+    request_id: Rc<str>,
+    fetch: Fetch,
+    started_ms: u64,
+}
+
+impl RequestTrace {
+    fn log(&self, outcome: &Result<Reply, ApiError>) {
+        let error = outcome.as_ref().err();
+        LogLine {
+            function: self.function,
+            op: self.op,
+            event: "fetch",
+            request_id: &self.request_id,
+            status: outcome
+                .as_ref()
+                .map_or_else(|error| error.code.http_status(), |reply| reply.status),
+            caller: self.caller,
+            job_id: self.job_id.borrow().as_deref(),
+            duration_ms: self.fetch.now_ms().saturating_sub(self.started_ms),
+            error,
+        }
+        .write();
+    }
 }
 
 /// Answers one request. Never returns `Err`.
@@ -42,31 +67,39 @@ pub async fn serve(
     if method == "OPTIONS" {
         return Ok(cors::plain(204, &request_id));
     }
-    let started = fetch.now_ms();
-    let mut trace = Trace { op: "", caller: "unknown", job_id: Rc::default() };
-    let outcome =
-        match prepare(spec, &mut request, method, &fetch, &request_id, context, &mut trace).await {
-            Ok((handler, call)) => handler(call).await,
-            Err(error) => {
-                body::discard(&mut request).await;
-                Err(error)
-            }
-        };
-    LogLine {
+    let mut trace = RequestTrace {
         function: spec.name,
-        op: trace.op,
-        event: "fetch",
-        request_id: &request_id,
-        status: outcome
-            .as_ref()
-            .map_or_else(|error| error.code.http_status(), |reply| reply.status),
-        caller: trace.caller,
-        job_id: trace.job_id.borrow().as_deref(),
-        duration_ms: fetch.now_ms().saturating_sub(started),
-        error: outcome.as_ref().err(),
-    }
-    .write();
+        op: "",
+        caller: "unknown",
+        job_id: Rc::default(),
+        request_id: Rc::clone(&request_id),
+        started_ms: fetch.now_ms(),
+        fetch,
+    };
+    let outcome = match prepare(spec, &mut request, method, context, &mut trace).await {
+        Ok((handler, call)) => finished(handler, call, trace).await,
+        Err(error) => {
+            body::discard(&mut request).await;
+            let refused = Err(error);
+            trace.log(&refused);
+            refused
+        }
+    };
     Ok(answer(outcome, &request_id))
+}
+
+/// Runs the handler to its end, also where the caller does not wait for it: when a caller leaves,
+/// the platform ends everything that is not under `wait_until`, and that 30 s later.
+async fn finished(handler: Handler, call: Call, trace: RequestTrace) -> Result<Reply, ApiError> {
+    let (tell, told) = oneshot::channel();
+    let context = Rc::clone(&call.context);
+    context.wait_until(async move {
+        let outcome = handler(call).await;
+        trace.log(&outcome);
+        // Nobody hears it where the caller has left.
+        let _ = tell.send(outcome);
+    });
+    told.await.unwrap_or_else(|_| Err(ApiError::internal("the handler did not end")))
 }
 
 /// Routes and admits a request and reads its body. Authenticates before it reads the body; a
@@ -75,15 +108,14 @@ async fn prepare(
     spec: &'static Spec,
     request: &mut Request,
     method: String,
-    fetch: &Fetch,
-    request_id: &Rc<str>,
     context: Context,
-    trace: &mut Trace,
+    trace: &mut RequestTrace,
 ) -> Result<(Handler, Call), ApiError> {
     let route = route(spec, &method, &request.path())?;
     trace.op = route.op.path;
-    let config = config::config(fetch.env(), spec.requires)?;
-    let cx = OwnedCx { fetch: fetch.clone(), config, request_id: Rc::clone(request_id) };
+    let config = config::config(trace.fetch.env(), spec.requires)?;
+    let request_id = Rc::clone(&trace.request_id);
+    let cx = OwnedCx { fetch: trace.fetch.clone(), config, request_id };
     let caller = match route.op.policy {
         Policy::Public => Caller::Public,
         Policy::Provider => admit_webhook(&route.path, &cx)?,
@@ -132,7 +164,7 @@ async fn admitted(
     op: &Op,
     headers: &Headers,
     cx: &OwnedCx,
-    trace: &mut Trace,
+    trace: &mut RequestTrace,
 ) -> Result<Caller, ApiError> {
     let authorization = header(headers, "authorization");
     let apikey = if authorization.is_none() { header(headers, "apikey") } else { None };
