@@ -19,8 +19,9 @@ export async function open(source, headBytes, stallMs, stop) {
 
 /**
  * Begins to move what `open` has opened. `length` is the source's declared length, or undefined. A
- * silence of `stallMs`, more than `bytesMax` bytes or an early end abort `stop`: an upload without
- * a length that merely ended would look complete to its receiver.
+ * silence of `stallMs` once the receiver has begun to read, more than `bytesMax` bytes or an early
+ * end abort `stop`: an upload without a length that merely ended would look complete to its
+ * receiver.
  *
  * @returns `body`, the stream to send, and `state`. When the upload is answered, "whole" means that
  * all of the source was sent; the other states are "moving", "cut", "empty" and "too large".
@@ -55,7 +56,9 @@ async function pump({ reader, first }, writer, bytesMax, stallMs, transfer, stop
       bytes += byteLength;
       if (bytes > bytesMax) end("too large");
       // The write ends when the receiver has taken the chunk: then the buffer may be filled anew.
-      stalled = setTimeout(() => stop.abort(), stallMs);
+      // The platform may hold the upload back until a connection is free, so that only the copy's
+      // own limit counts before the first chunk is taken.
+      if (read !== first) stalled = setTimeout(() => stop.abort(), stallMs);
       if (byteLength) await writer.write(read.value);
       clearTimeout(stalled);
       if (read.done) break;

@@ -53,6 +53,10 @@ extern "C" {
     fn state(transfer: &Transfer) -> String;
 }
 
+/// The limit of the head of the source's answer. Longer than a stall: the platform may hold the
+/// request back until a connection is free.
+const HEAD_MS: u32 = 60_000;
+
 /// Aborts both requests when the copy ends or is dropped.
 struct Stop(AbortController);
 
@@ -68,7 +72,7 @@ pub(super) async fn copy(copy: FileCopy) -> Result<&'static MediaType, CopyError
         Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
     let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
     let signal = AbortSignal::any(&js_sys::Array::of2(&stop.0.signal(), &limit));
-    let source = request(&copy.from, copy.stall_ms, &signal).await?;
+    let source = request(&copy.from, HEAD_MS, &signal).await?;
     let length = length(&source, copy.bytes_max)?;
     let stream = source.body().ok_or_else(empty)?;
     let opened = JsFuture::from(open(&stream, HEAD_BYTES, copy.stall_ms, &stop.0)).await;
@@ -83,7 +87,7 @@ pub(super) async fn copy(copy: FileCopy) -> Result<&'static MediaType, CopyError
     let mut put = copy.to;
     put.url = format!("{}.{}", put.url, found.extension);
     put.headers.push(("content-type".to_owned(), found.content_type.to_owned()));
-    let answer = match exchange(&put, Some(&transfer.body()), &signal).await {
+    let answer = match exchange(&put, Some(transfer.body()), &signal).await {
         Ok(answer) => text(&answer).await.map(|detail| (answer.status(), detail)),
         Err(error) => Err(error),
     };
@@ -124,13 +128,13 @@ pub(super) async fn download(
 }
 
 /// Requests the source and returns the head of its answer. Fails if it does not arrive within
-/// `stall_ms`. A refusal is final only where the file is gone: a new file may be missing or locked
+/// `head_ms`. A refusal is final only where the file is gone: a new file may be missing or locked
 /// for some minutes.
-async fn request(from: &str, stall_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
+async fn request(from: &str, head_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();
     let get =
-        HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: stall_ms };
-    let deadline = Delay::from(Duration::from_millis(u64::from(stall_ms)));
+        HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: head_ms };
+    let deadline = Delay::from(Duration::from_millis(u64::from(head_ms)));
     let source = match select(pin!(exchange(&get, None, signal)), deadline).await {
         Either::Left((source, _)) => {
             source.map_err(|error| CopyError::Transient(error.to_string()))?

@@ -3,6 +3,7 @@
 //! Every call has a time limit that covers head and body. Redirects are never followed: `flow`
 //! checks the host before a call, and a redirect would leave it.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,12 +17,16 @@ use crate::core::media::MediaType;
 use crate::core::transport::{
     CopyError, FileCopy, FileInMemory, HttpRequest, HttpResponse, Transport, TransportError,
 };
+use crate::flow::permits::Permits;
 
 /// The headers that callers read from an answer; each read crosses into JavaScript.
 const READ_HEADERS: [&str; 4] = ["content-type", "retry-after", "ratelimit-reset", "proxy-status"];
 /// A caller may drop a call with a longer time limit than this. Such a call aborts when it is
 /// dropped.
 const LONG_MS: u32 = 30_000;
+/// Copies at once: an upload holds one of the six connections of an event until it is finished, and
+/// heartbeats must not wait for it.
+const COPIES: usize = 3;
 /// The longest delay that the platform's queues accept.
 const NOTIFY_DELAY_S_MAX: u32 = 43_200;
 
@@ -29,11 +34,13 @@ const NOTIFY_DELAY_S_MAX: u32 = 43_200;
 #[derive(Clone)]
 pub struct Fetch {
     env: Env,
+    copies: Rc<Permits>,
 }
 
 impl Fetch {
+    /// The transport of one event.
     pub fn new(env: Env) -> Fetch {
-        Fetch { env }
+        Fetch { env, copies: Permits::new(COPIES, u64::MAX) }
     }
 
     /// Returns the bindings and variables of the function.
@@ -43,10 +50,11 @@ impl Fetch {
 }
 
 impl Transport for Fetch {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let limit = CallLimit::of(request.timeout_ms);
-        let body = request.body.as_deref().map(JsValue::from_str);
-        read_whole(exchange(&request, body.as_ref(), &limit.signal).await?).await
+        // A body of some MB exists once while the answer is awaited, as the platform's own copy.
+        let body = request.body.take().map(|body| JsValue::from_str(&body));
+        read_whole(exchange(&request, body, &limit.signal).await?).await
     }
 
     async fn upload(
@@ -57,7 +65,7 @@ impl Transport for Fetch {
         let limit = CallLimit::of(request.timeout_ms);
         let body: JsValue = js_sys::Uint8Array::from(bytes.as_slice()).into();
         drop(bytes);
-        read_whole(exchange(&request, Some(&body), &limit.signal).await?).await
+        read_whole(exchange(&request, Some(body), &limit.signal).await?).await
     }
 
     async fn download(
@@ -70,6 +78,7 @@ impl Transport for Fetch {
     }
 
     async fn copy(&self, copy: FileCopy) -> Result<&'static MediaType, CopyError> {
+        let _permit = self.copies.take(self).await;
         super::copy::copy(copy).await
     }
 

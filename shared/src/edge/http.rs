@@ -12,10 +12,11 @@ use crate::core::transport::{HttpRequest, TransportError};
 /// Sends a request and waits for the head of its answer. A failure after the send is `Unknown`.
 pub(super) async fn exchange(
     request: &HttpRequest,
-    body: Option<&JsValue>,
+    body: Option<JsValue>,
     signal: &AbortSignal,
 ) -> Result<Response, TransportError> {
-    let built = built(request, body, signal)?;
+    let built = built(request, body.as_ref(), signal)?;
+    drop(body);
     let scope: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let unknown = |error: JsValue| TransportError::Unknown(describe(&error));
     let response = JsFuture::from(scope.fetch_with_request(&built)).await.map_err(unknown)?;

@@ -44,7 +44,7 @@ impl Streams for Fetch {
         let signal = exchanged.0.signal();
         let body = request.body.as_deref().map(JsValue::from_str);
         let head = async {
-            let response = exchange(&request, body.as_ref(), &signal).await?;
+            let response = exchange(&request, body, &signal).await?;
             let status = response.status();
             if is_redirect(status) {
                 return Err(TransportError::Unknown("redirected".to_owned()));
