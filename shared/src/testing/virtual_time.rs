@@ -36,6 +36,8 @@ pub(crate) struct StepState {
     pub refunds: usize,
     /// How many calls work on the step at this moment.
     pub workers: usize,
+    /// The call that works on it holds the product images.
+    pub is_inlined: bool,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,8 @@ pub(crate) struct VirtualState {
     /// The database writes no alarm.
     pub refuses_alarms: bool,
     pub beats: usize,
+    /// The most calls at once that held product images.
+    pub inlined_most: usize,
     /// The database answers no heartbeat.
     pub ignores_heartbeats: bool,
     random: u128,
@@ -197,7 +201,7 @@ impl VirtualTime {
             (1..=steps).find(|number| body.contains(&format!("step {number}."))).expect("a step");
         let key = request.headers.iter().find(|(name, _)| name == "x-goog-api-key").expect("a key");
         self.0.borrow_mut().keys.push(key.1.clone());
-        let _at_work = AtWork::on(self, number);
+        let _at_work = AtWork::on(self, number, body.contains("inlineData"));
         let work_ms = self.0.borrow().work_ms;
         self.sleep(work_ms).await;
         self.call(|state| {
@@ -222,11 +226,14 @@ pub(crate) const IMAGE_ANSWER: &str = r#"{"candidates":[{"finishReason":"STOP",
 struct AtWork<'a>(&'a VirtualTime, usize);
 
 impl<'a> AtWork<'a> {
-    fn on(time: &'a VirtualTime, number: usize) -> Self {
+    fn on(time: &'a VirtualTime, number: usize, is_inlined: bool) -> Self {
         let mut state = time.0.borrow_mut();
         let step = &mut state.steps[number - 1];
         step.workers += 1;
         assert_eq!(step.workers, 1, "step {number} is worked on twice at once");
+        step.is_inlined = is_inlined;
+        let inlined = state.steps.iter().filter(|step| step.workers > 0 && step.is_inlined);
+        state.inlined_most = state.inlined_most.max(inlined.count());
         Self(time, number)
     }
 }

@@ -13,11 +13,21 @@ use crate::core::provider::gemini::fault::GeminiFault;
 use crate::core::provider::gemini::{self, CardImage, GeminiAccount, INLINE_BYTES_MAX};
 use crate::core::transport::{CopyError, FileInMemory, Transport};
 use crate::db::step::ClaimedStep;
+use crate::flow::permits::Permits;
 use crate::flow::{Cx, store};
 use serde_json::{Value, json};
+use std::rc::Rc;
 
 const DOWNLOAD_MS: u32 = 15_000;
 const FIRST_RUN: Run = Run(1);
+/// Calls of an isolate that hold product images at once: 30 MB each, of its 128 MB.
+const INLINED_MAX: usize = 2;
+/// The longest that a card holds its images: their download, and a call with each key.
+const INLINED_MS: u64 = 270_000;
+
+thread_local! {
+    static INLINED: Rc<Permits> = Permits::new(INLINED_MAX, INLINED_MS);
+}
 
 /// Makes the card of a claimed step. If an earlier run stored the card before it died, takes that
 /// one instead of paying for a second. The run decides, because it never restarts at 1; the count
@@ -35,10 +45,15 @@ pub async fn make<T: Transport>(
     let Some(body) = step.input.get("body") else {
         return Err(gemini::unusable("the job holds no request for its provider"));
     };
-    let image = match with_either_key(cx, account, step, body).await {
+    let image = match with_either_key(cx, account, step, &body.to_string()).await {
         Err(fault) if fault.is_request_refused && !gemini::urls_in(body).is_empty() => {
-            let body = gemini::inlined(body, &product_images(cx, step, body).await?);
-            with_either_key(cx, account, step, &body).await
+            let _permit = INLINED.with(Rc::clone).take(cx.transport).await;
+            // Only the text is kept while the provider works.
+            let text = {
+                let images = product_images(cx, step, body).await?;
+                gemini::inlined(body, &images).to_string()
+            };
+            with_either_key(cx, account, step, &text).await
         }
         answer => answer,
     };
@@ -57,7 +72,7 @@ async fn with_either_key<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,
     step: &ClaimedStep,
-    body: &Value,
+    body: &str,
 ) -> Result<CardImage, GeminiFault> {
     let mut answer = call(cx, account, account.key, body).await;
     if let (Err(GeminiFault { try_other_key: true, error, .. }), Some(key)) =
@@ -89,7 +104,7 @@ async fn call<T: Transport>(
     cx: &Cx<'_, T>,
     account: &GeminiAccount<'_>,
     key: &str,
-    body: &Value,
+    body: &str,
 ) -> Result<CardImage, GeminiFault> {
     gemini::parse_call(&cx.transport.send(account.build_call(key, body)).await)
 }

@@ -226,6 +226,14 @@ fn product_images_beyond_the_inline_limit_are_refused() {
 }
 
 #[test]
+fn at_most_two_calls_hold_product_images_at_once() {
+    let time = VirtualTime::new(STEPS);
+    time.0.borrow_mut().answers = vec![vec![error(400), image_answer()]; STEPS];
+    assert_eq!(run(&time, account()).unwrap().succeeded, 5);
+    assert_eq!(time.0.borrow().inlined_most, 2);
+}
+
+#[test]
 fn a_card_that_a_dead_run_stored_is_taken_even_if_attempts_restarted() {
     let time = VirtualTime::new(1);
     time.0.borrow_mut().work_ms = 0;

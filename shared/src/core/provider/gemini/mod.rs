@@ -44,7 +44,7 @@ impl<'a> GeminiAccount<'a> {
         })
     }
 
-    pub fn build_call(&self, key: &str, body: &Value) -> HttpRequest {
+    pub fn build_call(&self, key: &str, body: &str) -> HttpRequest {
         HttpRequest {
             method: "POST",
             url: format!("{}/v1beta/models/{}:generateContent", self.base_url, self.model),
@@ -52,7 +52,7 @@ impl<'a> GeminiAccount<'a> {
                 ("x-goog-api-key".to_owned(), key.to_owned()),
                 ("content-type".to_owned(), "application/json".to_owned()),
             ],
-            body: Some(body.to_string()),
+            body: Some(body.to_owned()),
             timeout_ms: CALL_MS,
         }
     }

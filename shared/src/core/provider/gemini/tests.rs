@@ -206,7 +206,7 @@ fn a_request_names_its_files_or_holds_them() {
     );
     let account =
         GeminiAccount { base_url: "https://g.test", model: "m-1", key: "k", other_key: None };
-    let request = account.build_call("k2", &whole);
+    let request = account.build_call("k2", &whole.to_string());
     assert_eq!(request.url, "https://g.test/v1beta/models/m-1:generateContent");
     assert!(request.headers.contains(&("x-goog-api-key".to_owned(), "k2".to_owned())));
     assert!(!request.url.contains("k2"));
