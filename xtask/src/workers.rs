@@ -100,6 +100,7 @@ fn worker(function: &Function, local: &Local<'_>) -> Result<Value> {
         "queueConsumers": consumers,
         "ratelimits": ratelimits,
         "crons": function.crons,
+        "placement": function.placement_region,
         "assets": function.assets.as_ref().map(assets),
     }))
 }

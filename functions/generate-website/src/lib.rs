@@ -1,12 +1,13 @@
-//! `generate-website`: makes a static website from a prompt. It orders, retries and shows
-//! websites. Its queue consumer and its cron make the websites of all kinds, because slots belong
-//! to the model and not to a tool.
+//! `generate-website`: orders, retries and shows static websites made from a prompt. Its queue
+//! consumer and its cron have the websites of all kinds made, because slots belong to the model and
+//! not to a tool.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::app::website;
 use shared::core::error::ApiError;
 use shared::core::website::WebsiteKind;
 use shared::edge::OwnedCx;
+use shared::flow::attempt::placed;
 
 shared::function! {
     name: "generate-website",
@@ -27,10 +28,17 @@ const BY_QUEUE_MS: u64 = 4 * 60 * 1000;
 
 /// The platform starts no second consumer while a long batch runs, so cron starts more runs.
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {
-    website::make_waiting(&cx.cx(), BY_CRON_MS).await
+    make_waiting(&cx, BY_CRON_MS).await
 }
 
 /// Ignores the content of the hint: it says only that there may be work.
 async fn by_queue(_hint: Value, cx: OwnedCx) -> Result<(), ApiError> {
-    website::make_waiting(&cx.cx(), BY_QUEUE_MS).await
+    make_waiting(&cx, BY_QUEUE_MS).await
+}
+
+async fn make_waiting(owned: &OwnedCx, claim_for_ms: u64) -> Result<(), ApiError> {
+    let cx = owned.cx();
+    let report = placed::run(&cx, "websites", claim_for_ms).await?;
+    cx.log("websites", json!({"report": report}));
+    Ok(())
 }

@@ -1,17 +1,14 @@
-//! `process-generation-tasks-banana`: makes the waiting product cards. Its queue wakes it at once,
-//! its cron finds cards whose hint was lost, and the service may call it.
-//!
-//! The claim records `started_at` before anything else happens, so that a later crash is visible.
+//! `process-generation-tasks-banana`: has the waiting product cards made. Its queue wakes it at
+//! once, its cron finds cards whose hint was lost, and the service may call it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::core::error::ApiError;
 use shared::core::id::JobId;
-use shared::core::provider::gemini;
 use shared::core::reply::Success;
 use shared::edge::{Call, OwnedCx};
-use shared::flow::attempt::card;
-use shared::flow::attempt::pool::{Bounds, PoolReport, run_all};
+use shared::flow::attempt::placed;
+use shared::flow::attempt::pool::PoolReport;
 use shared::flow::invocation::Invocation;
 
 shared::function! {
@@ -23,11 +20,10 @@ shared::function! {
     queue: by_queue,
 }
 
-/// Five provider calls and one connection for heartbeats: the platform allows six.
-const LANES: usize = 5;
-/// How long an invocation claims new cards. An HTTP caller waits for its end, cron starts the next
-/// one in a minute, and a queue consumer may take 15 minutes.
-const BY_HTTP_MS: u64 = 20_000;
+/// How long an invocation claims new cards. Cron starts the next one in a minute, and a queue's
+/// consumer may take 15 minutes. An HTTP caller may leave at any moment: this invocation then lives
+/// for 30 s, and the run for 30 s more, which is enough for a card that was claimed last.
+const BY_HTTP_MS: u64 = 10_000;
 const BY_CRON_MS: u64 = 50_000;
 const BY_QUEUE_MS: u64 = 600_000;
 
@@ -62,8 +58,5 @@ async fn by_http(call: &Call, body: MakeCards) -> Result<MadeCards, ApiError> {
 }
 
 async fn make_waiting(owned: &OwnedCx, claim_for_ms: u64) -> Result<PoolReport, ApiError> {
-    let cx = owned.cx();
-    let account = gemini::GeminiAccount::from_config(cx.config)?;
-    let bounds = Bounds { parallel: LANES, claim_for_ms };
-    run_all(&cx, gemini::NAME, bounds, async |step| card::make(&cx, &account, step).await).await
+    placed::run(&owned.cx(), "cards", claim_for_ms).await
 }

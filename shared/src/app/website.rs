@@ -1,34 +1,29 @@
-//! The operations of every website function: order or retry a website, show it, and make those that
-//! wait. A function adds its [`WebsiteKind`].
+//! The operations of every website function: order or retry a website, and show it. A function adds
+//! its [`WebsiteKind`].
 //!
-//! The queue's consumer makes the website; a request never waits for it.
+//! A queue's consumer has the website made; a request never waits for it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::core::auth::Quota;
 use crate::core::body;
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::job::State;
-use crate::core::provider::llm::{self, LlmAccount};
+use crate::core::provider::llm;
 use crate::core::reply::{Reply, Success};
-use crate::core::transport::{Streams, Transport};
+use crate::core::transport::Transport;
 use crate::core::website::files::WebsiteFile;
 use crate::core::website::intent::{Intent, RetryTarget};
 use crate::core::website::order::WebsiteOrder;
 use crate::core::website::{WebsiteKind, archive, status_word};
 use crate::db::job::JobView;
-use crate::flow::Cx;
-use crate::flow::attempt::pool::{self, Bounds};
 use crate::flow::attempt::website;
 use crate::flow::heal::website_retry;
 use crate::flow::invocation::Invocation;
 use crate::flow::order::{enqueue, input};
 use crate::flow::submit::wake;
-
-/// How many websites one run makes side by side.
-const PARALLEL: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,19 +213,4 @@ pub async fn show(
         }
         _ => Err(ApiError::of(ErrorCode::InProgress).with_field("status", status)),
     }
-}
-
-/// Makes the waiting websites of all kinds, because all kinds share the slots of the model. Claims
-/// no website after `claim_for_ms`.
-pub async fn make_waiting<T: Transport + Streams>(
-    cx: &Cx<'_, T>,
-    claim_for_ms: u64,
-) -> Result<(), ApiError> {
-    let account = LlmAccount::from_config(cx.config)?;
-    let bounds = Bounds { parallel: PARALLEL, claim_for_ms };
-    let report =
-        pool::run_all(cx, llm::NAME, bounds, async |step| website::make(cx, &account, step).await)
-            .await?;
-    cx.log("websites", json!({"report": report}));
-    Ok(())
 }

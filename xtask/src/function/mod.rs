@@ -53,6 +53,8 @@ pub struct Function {
     pub assets: Option<Assets>,
     /// In milliseconds, in place of the platform's limit.
     pub cpu_ms: Option<u32>,
+    /// The cloud region near which it runs. The gateway is not bound to such a function.
+    pub placement_region: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -114,6 +116,7 @@ struct Declaration {
     #[serde(default)]
     counts_as: BTreeSet<String>,
     cpu_ms: Option<u32>,
+    placement_region: Option<String>,
     assets: Option<Assets>,
     /// Starting values in place of the settings' own.
     #[serde(default)]
@@ -125,6 +128,13 @@ struct Declaration {
 struct Queue {
     binding: String,
     max_batch_size: u32,
+}
+
+/// The names of all functions, and of those that the gateway is bound to.
+#[derive(Default)]
+struct FunctionNames<'a> {
+    all: Vec<&'a str>,
+    public: Vec<&'a str>,
 }
 
 /// Every function of `functions/`, by name.
@@ -143,7 +153,14 @@ pub fn all() -> Result<Vec<Function>> {
         .iter()
         .filter_map(|(name, (declaration, _))| Some((name.as_str(), declaration.queue.as_ref()?)))
         .collect();
-    let names: Vec<&str> = declared.keys().map(String::as_str).collect();
+    let names = FunctionNames {
+        all: declared.keys().map(String::as_str).collect(),
+        public: declared
+            .iter()
+            .filter(|(_, (declaration, _))| declaration.placement_region.is_none())
+            .map(|(name, _)| name.as_str())
+            .collect(),
+    };
     let function = |(name, (declaration, ops)): (&String, &(Declaration, DeclaredOps))| {
         assemble(name, declaration, ops, &names, &queues)
             .with_context(|| format!("functions/{name}/function.toml"))
@@ -156,7 +173,10 @@ pub fn of_test(dir: &Path) -> Result<Function> {
     let dir = paths::root().join(dir);
     let name = dir.file_name().context("a function is a folder")?.to_string_lossy().into_owned();
     let (declaration, ops) = read(&dir)?;
-    Ok(Function { dir, ..assemble(&name, &declaration, &ops, &[], &BTreeMap::new())? })
+    Ok(Function {
+        dir,
+        ..assemble(&name, &declaration, &ops, &FunctionNames::default(), &BTreeMap::new())?
+    })
 }
 
 fn read(dir: &Path) -> Result<(Declaration, DeclaredOps)> {
@@ -168,7 +188,7 @@ fn assemble(
     name: &str,
     declaration: &Declaration,
     ops: &DeclaredOps,
-    functions: &[&str],
+    names: &FunctionNames<'_>,
     queues: &BTreeMap<&str, &Queue>,
 ) -> Result<Function> {
     if declaration.crons.is_empty() == ops.has_cron {
@@ -195,8 +215,8 @@ fn assemble(
         vars: vars(declaration, &groups)?,
         secrets_required: secrets(true),
         secrets_optional: secrets(false),
-        services: services(name, declaration, functions)?,
-        producers: producers(name, declaration, queues)?,
+        services: services(name, declaration, names)?,
+        producers: producers(declaration, queues)?,
         consumer: declaration.queue.as_ref().map(|queue| Consumer {
             max_batch_size: queue.max_batch_size,
             max_batch_timeout: 0,
@@ -206,6 +226,7 @@ fn assemble(
         ratelimits: ratelimits(declaration, ops)?,
         assets: declaration.assets.clone(),
         cpu_ms: declaration.cpu_ms,
+        placement_region: declaration.placement_region.clone(),
         groups,
     })
 }
@@ -254,30 +275,26 @@ fn vars(
     Ok(vars)
 }
 
-/// Binds the gateway to every other function, and another function to those that it calls.
+/// Binds the gateway to the functions that the public may call, and another function to those that
+/// it calls.
 fn services(
     name: &str,
     declaration: &Declaration,
-    functions: &[&str],
+    names: &FunctionNames<'_>,
 ) -> Result<BTreeMap<String, String>> {
     let called: Vec<&str> = match declaration.assets {
-        Some(_) => functions.iter().copied().filter(|other| *other != name).collect(),
+        Some(_) => names.public.iter().copied().filter(|other| *other != name).collect(),
         None => declaration.calls.iter().map(String::as_str).collect(),
     };
-    if let Some(unknown) = called.iter().find(|other| !functions.contains(other)) {
+    if let Some(unknown) = called.iter().find(|other| !names.all.contains(other)) {
         bail!("it calls {unknown}, which is no function");
     }
     Ok(called.into_iter().map(|other| (binding(other), other.to_owned())).collect())
 }
 
-/// The queues of the functions that it wakes; one with a queue also wakes itself.
-fn producers(
-    name: &str,
-    declaration: &Declaration,
-    queues: &BTreeMap<&str, &Queue>,
-) -> Result<Vec<Producer>> {
-    let own = declaration.queue.is_some().then_some(name);
-    let woken = declaration.wakes.iter().map(String::as_str).chain(own);
+/// The queues of the functions that it wakes.
+fn producers(declaration: &Declaration, queues: &BTreeMap<&str, &Queue>) -> Result<Vec<Producer>> {
+    let woken = declaration.wakes.iter().map(String::as_str);
     woken
         .map(|function| {
             let queue = queues.get(function);
@@ -327,12 +344,12 @@ mod tests {
     use shared::core::config::required;
 
     #[test]
-    fn the_gateway_is_bound_to_every_other_function() {
+    fn the_gateway_is_bound_to_every_other_function_but_the_placed_one() {
         let functions = all().unwrap();
         let gateway = functions.iter().find(|function| function.name == "gateway").unwrap();
         let others: BTreeMap<_, _> = functions
             .iter()
-            .filter(|function| function.name != "gateway")
+            .filter(|function| function.name != "gateway" && function.name != "placed-run")
             .map(|function| (binding(&function.name), function.name.clone()))
             .collect();
         assert_eq!(gateway.services, others);
@@ -352,8 +369,9 @@ mod tests {
     fn a_name_that_means_nothing_is_refused() {
         let assemble = |text: &str| {
             let declaration = toml::from_str(text).unwrap();
+            let names = FunctionNames { all: vec!["one"], public: vec!["one"] };
             let function =
-                |ops| super::assemble("one", &declaration, ops, &["one"], &BTreeMap::new());
+                |ops| super::assemble("one", &declaration, ops, &names, &BTreeMap::new());
             format!("{:#}", function(&DeclaredOps::default()).unwrap_err())
         };
         let head = "summary = \"\"\nsettings = []\n";

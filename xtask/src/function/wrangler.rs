@@ -7,6 +7,9 @@ use crate::function::Function;
 /// The newest date that the local workerd accepts.
 pub const COMPATIBILITY_DATE: &str = "2026-07-30";
 
+/// The operator's value in place of a function's region.
+const PLACEMENT_REGION: &str = "PLACEMENT_REGION";
+
 const HEAD: &str = "\
 # Made by `cargo xtask generate` from functions/*/function.toml, the functions' operations and the
 # settings in shared/src/core/config/settings.rs. Do not edit: a test compares it.
@@ -46,6 +49,10 @@ fn environment(text: &mut String, function: &Function, own: &toml::Table) {
     line("observability = { enabled = true }".to_owned());
     if let Some(cpu_ms) = function.cpu_ms {
         line(format!("limits = {{ cpu_ms = {cpu_ms} }}"));
+    }
+    if let Some(region) = &function.placement_region {
+        let own = own.get(PLACEMENT_REGION).and_then(toml::Value::as_str);
+        line(format!("placement = {{ region = {:?} }}", own.unwrap_or(region)));
     }
     if !function.crons.is_empty() {
         line(format!("triggers = {{ crons = {:?} }}", function.crons));

@@ -16,7 +16,7 @@ use crate::flow::submit::wake;
 use crate::flow::{Cx, finalise, lease};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// How often a worker with a free slot polls for newly queued steps.
@@ -49,14 +49,14 @@ pub enum AttemptOutcome {
 /// How much one call of [`run_all`] may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Calls in parallel. The platform allows six open connections, and heartbeats need one.
+    /// Calls in parallel.
     pub parallel: usize,
     /// No step is claimed after this long.
     pub claim_for_ms: u64,
 }
 
 /// What a call of [`run_all`] did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolReport {
     pub processed: u32,
     pub succeeded: u32,

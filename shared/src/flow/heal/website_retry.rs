@@ -6,11 +6,11 @@
 use crate::core::error::{ApiError, ErrorCode};
 use crate::core::id::{JobId, UserId};
 use crate::core::provider::llm;
-use crate::core::transport::{FunctionCalls, HttpRequest, HttpResponse, Transport};
+use crate::core::transport::{FunctionCalls, HttpResponse, Transport};
 use crate::core::website::status_word;
 use crate::db::website::{StaleAction, StaleWebsite, WebsiteRetry, WebsiteRetryOutcome};
 use crate::flow::submit::wake;
-use crate::flow::{Cx, finalise};
+use crate::flow::{Cx, finalise, service_call};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::json;
@@ -107,7 +107,8 @@ async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> RetryCall
         json!({"message": message, "job_id": row.job_id, "function": row.tool,
             "retry": row.retries + 1}),
     );
-    let problem = match request(cx, row) {
+    let body = json!({"retryHistoryId": row.job_id});
+    let problem = match service_call::request(cx, &row.tool, &body, CALL_MS) {
         Ok(request) => match cx.transport.call(&row.tool, request).await {
             Ok(response) if response.is_success() => return RetryCall::Retried,
             Ok(HttpResponse { status: 404 | 409, .. }) => return RetryCall::Superseded,
@@ -127,20 +128,4 @@ async fn call<T: FunctionCalls>(cx: &Cx<'_, T>, row: &StaleWebsite) -> RetryCall
     });
     cx.log("auto_retry_failed", detail);
     RetryCall::PutBack
-}
-
-fn request<T: Transport>(cx: &Cx<'_, T>, row: &StaleWebsite) -> Result<HttpRequest, ApiError> {
-    let key = cx.config.service_key()?;
-    Ok(HttpRequest {
-        method: "POST",
-        // A binding uses only the path.
-        url: format!("https://functions.invalid/functions/v1/{}", row.tool),
-        headers: vec![
-            ("authorization".to_owned(), format!("Bearer {key}")),
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("x-request-id".to_owned(), cx.request_id.to_owned()),
-        ],
-        body: Some(json!({"retryHistoryId": row.job_id}).to_string()),
-        timeout_ms: CALL_MS,
-    })
 }
