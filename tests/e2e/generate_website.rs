@@ -9,6 +9,7 @@ use unstuck_tests::assert_has;
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
+use unstuck_tests::e2e::cards::PLACED;
 use unstuck_tests::e2e::pages::page;
 use unstuck_tests::e2e::website::{CREDITS, PRICE, TOOL, Website, content};
 
@@ -339,7 +340,7 @@ fn a_named_delay_is_obeyed() {
 fn anthropic_writes_websites_too() {
     e2e::run(async |world| {
         let anthropic = BTreeMap::from([("LLM_KIND".to_owned(), Some("anthropic".to_owned()))]);
-        world.restart_workers([(TOOL.to_owned(), anthropic)].into()).await;
+        world.restart_workers([(PLACED.to_owned(), anthropic)].into()).await;
         let website = Website::order(world, "by another model").await;
         website.assert_completed(world, 0).await;
         let asked = Website::asked(world, "by another model").await;
@@ -403,7 +404,7 @@ fn one_that_hangs_holds_up_no_other() {
 fn a_stream_that_stops_is_given_up_after_the_silence_that_is_allowed() {
     e2e::run(async |world| {
         let stall = BTreeMap::from([("LLM_STALL_MS".to_owned(), Some("3000".to_owned()))]);
-        world.restart_workers([(TOOL.to_owned(), stall)].into()).await;
+        world.restart_workers([(PLACED.to_owned(), stall)].into()).await;
         only_for(world, "stops in the middle", json!({ "times": 1, "hang": true })).await;
         let began = tokio::time::Instant::now();
         let website = Website::order(world, "stops in the middle").await;

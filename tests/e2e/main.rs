@@ -20,6 +20,8 @@ mod generation_retry;
 mod kills;
 mod leaving;
 mod misbehaviour;
+mod placed_run;
+mod platform;
 mod process_generation_tasks_banana;
 mod provider_webhook;
 mod public_reports;

@@ -9,7 +9,7 @@ use unstuck_tests::assert_has;
 use unstuck_tests::e2e::world::png;
 use unstuck_tests::e2e::{self, World};
 
-use unstuck_tests::e2e::cards::{CREATE, Cards, PRICE, PROCESS, prompt_of, queue_is_off};
+use unstuck_tests::e2e::cards::{CREATE, Cards, PLACED, PRICE, PROCESS, prompt_of, queue_is_off};
 use unstuck_tests::e2e::order::retry_now;
 
 fn only(card: u8, behaviour: Value) -> Value {
@@ -233,7 +233,7 @@ fn a_model_that_takes_no_urls_gets_the_pictures_themselves() {
 fn a_retired_model_fails_fast_and_alarms_the_operator() {
     e2e::run(async |world| {
         let gone = [("GEMINI_MODEL".to_owned(), Some("gemini-2.5-flash-image".to_owned()))];
-        world.restart_workers([(PROCESS.to_owned(), gone.into())].into()).await;
+        world.restart_workers([(PLACED.to_owned(), gone.into())].into()).await;
         let order = Cards::ordered(world, &[0, 1]).await;
         order.until_over(world, "failed", 0).await;
         assert_eq!(world.provider_calls(":generateContent").await.len(), 2);

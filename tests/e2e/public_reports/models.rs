@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use unstuck_tests::e2e;
-use unstuck_tests::e2e::website::{self, TOOL, Website, content};
+use unstuck_tests::e2e::cards::PLACED;
+use unstuck_tests::e2e::website::{self, Website, content};
 
 /// A stream of an OpenAI-compatible server whose chunks are these.
 fn stream(chunks: &[String]) -> String {
@@ -65,7 +66,7 @@ fn r06_a_model_may_be_silent_as_long_as_the_setting_says() {
             assert!(milliseconds >= 180_000, "longer than models think: {milliseconds}");
         }
         let limit = [("LLM_STALL_MS".to_owned(), Some("3000".to_owned()))];
-        world.restart_workers([(TOOL.to_owned(), limit.into())].into()).await;
+        world.restart_workers([(PLACED.to_owned(), limit.into())].into()).await;
         let patient = "a thought of two seconds";
         world.script(json!({ "llm": { "match": patient, "delay_ms": 1_800 } })).await;
         Website::order(world, patient).await.assert_completed(world, 0).await;

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 pub const CREATE: &str = "create-generation-job-banana";
 pub const PROCESS: &str = "process-generation-tasks-banana";
+/// What calls the provider.
+pub const PLACED: &str = "placed-run";
 /// Of one card.
 pub const PRICE: i64 = 10;
 
@@ -124,7 +126,13 @@ pub fn prompt_of(card: u8) -> String {
 /// As when the platform's queue is down: nobody can send a hint.
 pub async fn queue_is_off(world: &mut World) {
     let off = || [("GEMINI_HINTS".to_owned(), None)].into();
-    let producers =
-        [CREATE, PROCESS, "cleanup-stale-jobs", "admin-cancel-job", "runninghub-queue-manager"];
+    let producers = [
+        CREATE,
+        PROCESS,
+        PLACED,
+        "cleanup-stale-jobs",
+        "admin-cancel-job",
+        "runninghub-queue-manager",
+    ];
     world.restart_workers(producers.map(|name| (name.to_owned(), off())).into()).await;
 }
