@@ -220,7 +220,7 @@ fn the_client_tells_what_went_wrong_by_the_contracts_codes() {
 }
 
 #[test]
-fn an_order_whose_answer_is_lost_is_followed_and_never_placed_twice() {
+fn c33_an_order_whose_answer_is_lost_is_followed_and_never_placed_twice() {
     e2e::run(async |world| {
         let seen = world.node("client/lost.mjs", &json!({}));
         assert_has!(seen["answerLost"], { "state": "done", "code": null }, "{seen:#}");

@@ -105,8 +105,8 @@ async fn heal(world: &World) {
     }
 }
 
-/// Moves the clocks of what waits: a delay before a retry, and the minute after which a provider's
-/// list of tasks is believed.
+/// Moves the clocks of what waits: a delay before a retry, the minute after which a provider's list
+/// of tasks is believed, and the minute between two trials while a circuit is open.
 async fn hurry(world: &World) {
     let retries = "
         update unstuck.job_steps set not_before = clock_timestamp()
@@ -120,9 +120,15 @@ async fn hurry(world: &World) {
         where p.provider = s.provider and not p.synchronous and s.completed_at is null
             and s.provider_task_id is null and s.sent_at < clock_timestamp() - interval '4 seconds'
             and s.sent_at > clock_timestamp() - interval '60 seconds'";
+    let [tools, providers] = ["tools", "providers"].map(|table| {
+        format!(
+            "update unstuck.{table} set circuit_open_until = clock_timestamp()
+             where circuit_open_until > clock_timestamp()"
+        )
+    });
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        for sql in [retries, lost] {
+        for sql in [retries, lost, &tools, &providers] {
             // It may lose against a transition at the same moment; the next round comes soon.
             let _ = world.db().try_exec(sql).await;
         }
