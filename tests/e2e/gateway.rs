@@ -35,7 +35,7 @@ const TARGETS: [(&str, &str); 21] = [
 ];
 
 /// Functions that no caller of the contract names.
-const UNNAMED: [&str; 2] = ["gateway", "panicking"];
+const UNNAMED: [&str; 3] = ["gateway", "panicking", "placed-run"];
 
 const REQUEST_HEADERS: &str = "authorization, apikey, content-type, x-client-info, \
     x-retry-count, x-region, idempotency-key, x-request-id, traceparent, tracestate, baggage, \
