@@ -19,6 +19,9 @@ use unstuck_tests::e2e::{self, World};
 /// An isolate has 128 MB.
 const GROWN_MB_MAX: u64 = 128;
 
+/// The bytes that [`SlowFiles`] sends each second: more than the slowest copy that is carried on.
+const BYTES_A_SECOND: usize = 20_000;
+
 /// Serves pictures of one part a second, and counts how often each was fetched.
 struct SlowFiles {
     address: String,
@@ -51,12 +54,12 @@ async fn send_slowly(mut stream: TcpStream, fetched: Arc<[AtomicUsize; 10]>) {
     let mut path = head.split('/').skip(1).map_while(|part| part.parse::<usize>().ok());
     let (Some(number), Some(seconds)) = (path.next(), path.next()) else { return };
     fetched[number].fetch_add(1, Ordering::SeqCst);
-    let length = 1_000 * seconds;
+    let length = BYTES_A_SECOND * seconds;
     let head =
         format!("HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {length}\r\n\r\n");
     let mut sent = stream.write_all(head.as_bytes()).await;
     for _ in 0..seconds {
-        sent = sent.and(stream.write_all(&[7; 1_000]).await);
+        sent = sent.and(stream.write_all(&[7; BYTES_A_SECOND]).await);
         if sent.is_err() {
             return;
         }
