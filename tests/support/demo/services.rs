@@ -44,10 +44,11 @@ pub(super) async fn late_file(world: &World) -> Outcome {
 
 /// The provider has made and billed the picture when storage stops answering.
 pub(super) async fn storage_fault(world: &World) -> Outcome {
-    world.script(json!({ "runninghub": { "all": true, "work": "until_finished" } })).await;
+    let unheard = json!({ "all": true, "work": "until_finished", "webhook": "lost" });
+    world.script(json!({ "runninghub": unheard })).await;
     let purchase = Purchase::order(world, 3, "running").await;
-    world.storage_is_down(503).await;
     world.finish(purchase.order.job).await;
+    world.storage_is_down(503).await;
     let is_kept =
         async |_: &Value| purchase.order.step(world).await["provider_done_at"].is_string();
     sweep_until(world, "the provider's slot is free", is_kept).await;
