@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::purchase::{CardPurchase, Purchase, bought, text};
 use super::stories::Outcome;
 use crate::e2e::World;
-use crate::e2e::order::sweep_until;
+use crate::e2e::order::{lease_is_over, sweep_until};
 
 /// The files of the task of a purchase, in the order in which the provider lists them.
 async fn files_at_provider(world: &World, purchase: &Purchase) -> Vec<String> {
@@ -54,6 +54,7 @@ pub(super) async fn storage_fault(world: &World) -> Outcome {
     sweep_until(world, "the provider's slot is free", is_kept).await;
     let status = text(&purchase.order.step(world).await["status"]).to_owned();
     world.storage_is_up().await;
+    lease_is_over(world, purchase.order.job).await;
     sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
     let notes = vec![format!("while storage was down: {status}, the provider's slot already free")];
     Outcome { notes, receipts: bought(world, &[purchase]).await }

@@ -17,10 +17,11 @@ update unstuck.tools set start_timeout = '25 seconds', run_timeout = '10 minutes
 where tool = 'runninghub-upscaler'";
 
 /// Which clocks differ from the product's, one line each.
-pub(super) const SHORTENED: [&str; 3] = [
+pub(super) const SHORTENED: [&str; 4] = [
     "a running job is asked about at every sweep (30 s after it was last heard of)",
     "story 4: the provider has 2 s for a picture (10 min)",
     "story 9: a claim lapses after 2 s (25 s)",
+    "story 12: a copy that storage refused is repeated at once (90 s)",
 ];
 
 /// What a story has to show when all of it held.
