@@ -132,7 +132,7 @@ impl Sold {
             Self::Picture { from } => (from, picture()),
             Self::Video => {
                 let size = |bytes: &[u8]| Mp4Tables::read(bytes).expect("a video").size;
-                (size(&SHORT_CLIP.original), size(bytes))
+                (size(SHORT_CLIP.original), size(bytes))
             }
         };
         assert_eq!(to, (from.0 * 2, from.1 * 2), "{}×{} became {}×{}", from.0, from.1, to.0, to.1);
