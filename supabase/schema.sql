@@ -136,6 +136,7 @@ create table unstuck.providers (
   limit_changed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
   account_faults integer not null default 0,
   circuit_open_until timestamp with time zone,
+  circuit_opened_at timestamp with time zone,
   circuit_reason text,
   circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
@@ -172,6 +173,7 @@ create table unstuck.tools (
   enabled boolean not null default true,
   account_faults integer not null default 0,
   circuit_open_until timestamp with time zone,
+  circuit_opened_at timestamp with time zone,
   circuit_reason text,
   circuit_closed_at timestamp with time zone not null default '-infinity'::timestamp with time zone
 );
@@ -1568,14 +1570,13 @@ declare
   v_now timestamptz;
   v_until timestamptz;
 begin
-  -- The lock comes first, so that two equal alarms become one row, and each fault counts.
-  perform 1
-  from unstuck.providers p
-  where p.provider = p_provider
-  for no key update;
-  if not found or coalesce(v_code, '') = '' then
+  if coalesce(v_code, '') = ''
+    or not exists (select from unstuck.providers p where p.provider = p_provider)
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
+  -- Two equal alarms become one row. Claims need the provider's own row, and most alarms do not.
+  perform pg_advisory_xact_lock(hashtextextended(p_provider || ' ' || v_code, 0));
   v_now := clock_timestamp();
   v_until := v_now + unstuck_private.circuit_pause();
   update unstuck.provider_alarms a
@@ -1590,13 +1591,17 @@ begin
     insert into unstuck.provider_alarms (at, last_at, provider, tool, code, detail)
     values (v_now, v_now, p_provider, v_tool, v_code, v_detail);
   end if;
-  -- A fault while the circuit is open moves nothing: the claim of each trial has set the time.
+  -- A fault while the circuit is open moves no time: the claim of each trial has set it.
   if v_about in ('account', 'place') then
     update unstuck.providers p
     set account_faults = least(p.account_faults, 999999) + 1,
       circuit_open_until = case
         when p.account_faults >= 2 then coalesce(p.circuit_open_until, v_until)
         else p.circuit_open_until
+      end,
+      circuit_opened_at = case
+        when p.account_faults >= 2 then coalesce(p.circuit_opened_at, v_now)
+        else p.circuit_opened_at
       end,
       circuit_reason = case when p.account_faults >= 2 then v_about else p.circuit_reason end
     where p.provider = p_provider;
@@ -1606,6 +1611,10 @@ begin
       circuit_open_until = case
         when t.account_faults >= 2 then coalesce(t.circuit_open_until, v_until)
         else t.circuit_open_until
+      end,
+      circuit_opened_at = case
+        when t.account_faults >= 2 then coalesce(t.circuit_opened_at, v_now)
+        else t.circuit_opened_at
       end,
       circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
     where t.tool = v_tool;
@@ -1644,7 +1653,7 @@ AS $function$
     coalesce(w.by_tool, '{}'),
     unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
-    p.enabled and p.circuit_open_until is null
+    p.enabled and coalesce(p.circuit_open_until <= clock_timestamp(), true)
   from unstuck.providers p
   cross join live l
   cross join (
@@ -2990,6 +2999,7 @@ AS $function$
 begin
   new.account_faults := 0;
   new.circuit_reason := null;
+  new.circuit_opened_at := null;
   new.circuit_closed_at := clock_timestamp();
   return new;
 end $function$
@@ -3009,12 +3019,14 @@ begin
   set account_faults = 0,
     circuit_open_until = null
   where p.provider = p_step.provider
-    and (p.account_faults > 0 or p.circuit_open_until is not null);
+    and (p.account_faults > 0 or p.circuit_open_until is not null)
+    and (p.circuit_opened_at is null or p_step.claimed_at >= p.circuit_opened_at);
   update unstuck.tools t
   set account_faults = 0,
     circuit_open_until = null
   where t.tool = (select j.tool from unstuck.jobs j where j.id = p_step.job_id)
-    and (t.account_faults > 0 or t.circuit_open_until is not null);
+    and (t.account_faults > 0 or t.circuit_open_until is not null)
+    and (t.circuit_opened_at is null or p_step.claimed_at >= t.circuit_opened_at);
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.circuit_pause()
@@ -6134,7 +6146,11 @@ begin
   end;
   return query
   select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input, s.provider_done_at, s.sent_at, s.provider_cancel_due
+    case
+      when k.due = 'inbox' then s.input
+      else jsonb_build_object('result', s.input -> 'result')
+    end,
+    s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)
@@ -7392,7 +7408,7 @@ comment on function unstuck.queue_check_v1(text) is
 Caller: the check and status endpoints.
 
 Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
-enabled: false also while the provider''s circuit is open.
+enabled: false also while an open circuit of the provider lets no step through.
 
 Refuses: nothing; no row where there is no such provider.
 

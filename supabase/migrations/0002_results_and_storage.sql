@@ -25,12 +25,14 @@ set local lock_timeout = '5s';
 alter table unstuck.providers
   add column account_faults int not null default 0,
   add column circuit_open_until timestamptz,
+  add column circuit_opened_at timestamptz,
   add column circuit_reason text,
   add column circuit_closed_at timestamptz not null default '-infinity';
 
 alter table unstuck.tools
   add column account_faults int not null default 0,
   add column circuit_open_until timestamptz,
+  add column circuit_opened_at timestamptz,
   add column circuit_reason text,
   add column circuit_closed_at timestamptz not null default '-infinity';
 
@@ -50,9 +52,9 @@ drop function unstuck.steps_due_v1;
 drop function unstuck.step_done_v1;
 drop function unstuck_private.visible_load;
 
---: source tool/providers.sql dfa8f6403f41 by hand
+--: source tool/providers.sql fdee53ab2259 by hand
 
---: source tool/tools.sql d3f918ec07f4 by hand
+--: source tool/tools.sql f2507f3ce1fb by hand
 
 --: source tool/provider_alarms.sql ec45b1ba6788
 create table unstuck.provider_alarms (
@@ -266,7 +268,7 @@ end $$;
 revoke all on function unstuck_private.provider_positions
 from public, anon, authenticated, service_role;
 
---: source queue/queue_check_v1.sql 2835d1683444
+--: source queue/queue_check_v1.sql b072a8072489
 create or replace function unstuck.queue_check_v1(p_provider text)
 returns table (
   max_concurrent int,
@@ -310,7 +312,7 @@ $$
     coalesce(w.by_tool, '{}'),
     unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
-    p.enabled and p.circuit_open_until is null
+    p.enabled and coalesce(p.circuit_open_until <= clock_timestamp(), true)
   from unstuck.providers p
   cross join live l
   cross join (
@@ -327,7 +329,7 @@ comment on function unstuck.queue_check_v1 is $c$
 Caller: the check and status endpoints.
 
 Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
-enabled: false also while the provider's circuit is open.
+enabled: false also while an open circuit of the provider lets no step through.
 
 Refuses: nothing; no row where there is no such provider.
 
@@ -1112,7 +1114,7 @@ $c$;
 revoke all on function unstuck.steps_due_v1 from public, anon, authenticated, service_role;
 grant execute on function unstuck.steps_due_v1 to service_role;
 
---: source step/steps_reserve.sql 9cf5da94b858
+--: source step/steps_reserve.sql c2190d87932a
 -- Reserves locked steps for the caller, which is about to query the provider: p_keys names each
 -- with what is due. Returns those that could be reserved. A step whose row cannot be written (a
 -- trigger refuses it) is left out.
@@ -1161,7 +1163,11 @@ begin
   end;
   return query
   select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input, s.provider_done_at, s.sent_at, s.provider_cancel_due
+    case
+      when k.due = 'inbox' then s.input
+      else jsonb_build_object('result', s.input -> 'result')
+    end,
+    s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)
@@ -1171,7 +1177,7 @@ end $$;
 
 revoke all on function unstuck_private.steps_reserve from public, anon, authenticated, service_role;
 
---: source tool/circuit_before_update.sql 019ad03d88e3
+--: source tool/circuit_before_update.sql 765436a22226
 -- An accepted step, or an operator, closes a circuit by emptying `circuit_open_until`; this clears
 -- the rest of it and records when.
 create or replace function unstuck_private.circuit_before_update() returns trigger
@@ -1182,6 +1188,7 @@ $$
 begin
   new.account_faults := 0;
   new.circuit_reason := null;
+  new.circuit_opened_at := null;
   new.circuit_closed_at := clock_timestamp();
   return new;
 end $$;
@@ -1201,11 +1208,11 @@ execute function unstuck_private.circuit_before_update();
 revoke all on function unstuck_private.circuit_before_update
 from public, anon, authenticated, service_role;
 
---: source tool/circuit_close.sql 877ff771161e
+--: source tool/circuit_close.sql 2bf27eb655c5
 -- Closes the circuits of the provider and the tool of a step that the provider accepted, and clears
--- the faults that were counted. A completion proves that only at a synchronous provider: elsewhere
--- the step may have been accepted before the faults. It writes only where there is something to
--- clear.
+-- the faults that were counted. A step that was claimed before a circuit opened proves nothing
+-- about it, and a completion proves something at a synchronous provider alone: elsewhere the step
+-- was accepted before. It writes only where there is something to clear.
 --
 -- Its callers hold an account and a job, against the lock order. Nobody can wait for them in turn:
 -- who holds a provider's or a tool's row skips locked jobs, and waits for nothing else.
@@ -1228,18 +1235,20 @@ begin
   set account_faults = 0,
     circuit_open_until = null
   where p.provider = p_step.provider
-    and (p.account_faults > 0 or p.circuit_open_until is not null);
+    and (p.account_faults > 0 or p.circuit_open_until is not null)
+    and (p.circuit_opened_at is null or p_step.claimed_at >= p.circuit_opened_at);
   update unstuck.tools t
   set account_faults = 0,
     circuit_open_until = null
   where t.tool = (select j.tool from unstuck.jobs j where j.id = p_step.job_id)
-    and (t.account_faults > 0 or t.circuit_open_until is not null);
+    and (t.account_faults > 0 or t.circuit_open_until is not null)
+    and (t.circuit_opened_at is null or p_step.claimed_at >= t.circuit_opened_at);
 end $$;
 
 revoke all on function unstuck_private.circuit_close
 from public, anon, authenticated, service_role;
 
---: source tool/provider_alarm_v1.sql d23ca8d83594
+--: source tool/provider_alarm_v1.sql 8d437efdd826
 create or replace function unstuck.provider_alarm_v1(
   p_provider text,
   p_tool text,
@@ -1263,14 +1272,13 @@ declare
   v_now timestamptz;
   v_until timestamptz;
 begin
-  -- The lock comes first, so that two equal alarms become one row, and each fault counts.
-  perform 1
-  from unstuck.providers p
-  where p.provider = p_provider
-  for no key update;
-  if not found or coalesce(v_code, '') = '' then
+  if coalesce(v_code, '') = ''
+    or not exists (select from unstuck.providers p where p.provider = p_provider)
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
+  -- Two equal alarms become one row. Claims need the provider's own row, and most alarms do not.
+  perform pg_advisory_xact_lock(hashtextextended(p_provider || ' ' || v_code, 0));
   v_now := clock_timestamp();
   v_until := v_now + unstuck_private.circuit_pause();
   update unstuck.provider_alarms a
@@ -1285,13 +1293,17 @@ begin
     insert into unstuck.provider_alarms (at, last_at, provider, tool, code, detail)
     values (v_now, v_now, p_provider, v_tool, v_code, v_detail);
   end if;
-  -- A fault while the circuit is open moves nothing: the claim of each trial has set the time.
+  -- A fault while the circuit is open moves no time: the claim of each trial has set it.
   if v_about in ('account', 'place') then
     update unstuck.providers p
     set account_faults = least(p.account_faults, 999999) + 1,
       circuit_open_until = case
         when p.account_faults >= 2 then coalesce(p.circuit_open_until, v_until)
         else p.circuit_open_until
+      end,
+      circuit_opened_at = case
+        when p.account_faults >= 2 then coalesce(p.circuit_opened_at, v_now)
+        else p.circuit_opened_at
       end,
       circuit_reason = case when p.account_faults >= 2 then v_about else p.circuit_reason end
     where p.provider = p_provider;
@@ -1301,6 +1313,10 @@ begin
       circuit_open_until = case
         when t.account_faults >= 2 then coalesce(t.circuit_open_until, v_until)
         else t.circuit_open_until
+      end,
+      circuit_opened_at = case
+        when t.account_faults >= 2 then coalesce(t.circuit_opened_at, v_now)
+        else t.circuit_opened_at
       end,
       circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
     where t.tool = v_tool;
@@ -1500,7 +1516,7 @@ insert into unstuck_private.migrations (number, name, hash)
 values (
   2,
   'results_and_storage',
-  '4bd03f794cd8034d14064714512192b6b096629e6c1b236547e40d2b37babf19'
+  '5d89bab11ee17f755f75810c3c7bd64b361f9d432f2daae71f865502bf896311'
 );
 
 notify pgrst, 'reload schema';

@@ -41,7 +41,7 @@ $$
     coalesce(w.by_tool, '{}'),
     unstuck_private.seconds_between(w.since, clock_timestamp()),
     (select max(s.finished_at) from unstuck.sweeps s),
-    p.enabled and p.circuit_open_until is null
+    p.enabled and coalesce(p.circuit_open_until <= clock_timestamp(), true)
   from unstuck.providers p
   cross join live l
   cross join (
@@ -58,7 +58,7 @@ comment on function unstuck.queue_check_v1 is $c$
 Caller: the check and status endpoints.
 
 Effect: none; one row for a known provider: its limit, how many slots are taken, how many jobs wait.
-enabled: false also while the provider's circuit is open.
+enabled: false also while an open circuit of the provider lets no step through.
 
 Refuses: nothing; no row where there is no such provider.
 

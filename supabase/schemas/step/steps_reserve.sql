@@ -46,7 +46,11 @@ begin
   end;
   return query
   select s.job_id, s.step, s.run, k.due, s.provider_task_id, k.overdue, s.output,
-    s.input, s.provider_done_at, s.sent_at, s.provider_cancel_due
+    case
+      when k.due = 'inbox' then s.input
+      else jsonb_build_object('result', s.input -> 'result')
+    end,
+    s.provider_done_at, s.sent_at, s.provider_cancel_due
   from rows from (
     jsonb_to_recordset(p_keys) as (job_id uuid, step int, due text, overdue boolean)
   ) with ordinality as k (job_id, step, due, overdue, nth)

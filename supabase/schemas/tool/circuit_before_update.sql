@@ -8,6 +8,7 @@ $$
 begin
   new.account_faults := 0;
   new.circuit_reason := null;
+  new.circuit_opened_at := null;
   new.circuit_closed_at := clock_timestamp();
   return new;
 end $$;

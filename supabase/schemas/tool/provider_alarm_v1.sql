@@ -21,14 +21,13 @@ declare
   v_now timestamptz;
   v_until timestamptz;
 begin
-  -- The lock comes first, so that two equal alarms become one row, and each fault counts.
-  perform 1
-  from unstuck.providers p
-  where p.provider = p_provider
-  for no key update;
-  if not found or coalesce(v_code, '') = '' then
+  if coalesce(v_code, '') = ''
+    or not exists (select from unstuck.providers p where p.provider = p_provider)
+  then
     perform unstuck_private.refuse(400, 'bad_request');
   end if;
+  -- Two equal alarms become one row. Claims need the provider's own row, and most alarms do not.
+  perform pg_advisory_xact_lock(hashtextextended(p_provider || ' ' || v_code, 0));
   v_now := clock_timestamp();
   v_until := v_now + unstuck_private.circuit_pause();
   update unstuck.provider_alarms a
@@ -43,13 +42,17 @@ begin
     insert into unstuck.provider_alarms (at, last_at, provider, tool, code, detail)
     values (v_now, v_now, p_provider, v_tool, v_code, v_detail);
   end if;
-  -- A fault while the circuit is open moves nothing: the claim of each trial has set the time.
+  -- A fault while the circuit is open moves no time: the claim of each trial has set it.
   if v_about in ('account', 'place') then
     update unstuck.providers p
     set account_faults = least(p.account_faults, 999999) + 1,
       circuit_open_until = case
         when p.account_faults >= 2 then coalesce(p.circuit_open_until, v_until)
         else p.circuit_open_until
+      end,
+      circuit_opened_at = case
+        when p.account_faults >= 2 then coalesce(p.circuit_opened_at, v_now)
+        else p.circuit_opened_at
       end,
       circuit_reason = case when p.account_faults >= 2 then v_about else p.circuit_reason end
     where p.provider = p_provider;
@@ -59,6 +62,10 @@ begin
       circuit_open_until = case
         when t.account_faults >= 2 then coalesce(t.circuit_open_until, v_until)
         else t.circuit_open_until
+      end,
+      circuit_opened_at = case
+        when t.account_faults >= 2 then coalesce(t.circuit_opened_at, v_now)
+        else t.circuit_opened_at
       end,
       circuit_reason = case when t.account_faults >= 2 then v_about else t.circuit_reason end
     where t.tool = v_tool;

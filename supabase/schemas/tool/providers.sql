@@ -16,6 +16,8 @@ create table unstuck.providers (
   account_faults int not null default 0,
   -- Not null: the circuit is open, and steps wait. Past this time one step is let through.
   circuit_open_until timestamptz,
+  -- When it opened: only a step that was claimed later proves that the cause is mended.
+  circuit_opened_at timestamptz,
   -- What the refusals were about: `account` or `place`.
   circuit_reason text,
   -- When the circuit was last closed: steps that waited for it have waited for a reason.

@@ -37,6 +37,7 @@ create table unstuck.tools (
   -- The circuit of the tool's own app or model, with the columns of `providers`.
   account_faults int not null default 0,
   circuit_open_until timestamptz,
+  circuit_opened_at timestamptz,
   circuit_reason text,
   circuit_closed_at timestamptz not null default '-infinity'
 );

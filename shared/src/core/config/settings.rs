@@ -293,8 +293,8 @@ settings! {
 
     /// Which model at Gemini makes the cards.
     "gemini-model" {
-        /// An image model of yours. Gemini retires models; a retired one fails every card at once,
-        /// with the alarm `provider_alarm` in the log. A model that opens no URLs is sent the
+        /// An image model of yours. Gemini retires models; a retired one opens the circuit of cards
+        /// (question 8 of operations.md). A model that opens no URLs is sent the
         /// pictures themselves, 4 MB in all. The ratios 1:4, 4:1, 1:8 and 8:1 are of
         /// `gemini-3.1-flash-image` alone.
         gemini_model: Text = "GEMINI_MODEL", var("gemini-3.1-flash-image"), required;
