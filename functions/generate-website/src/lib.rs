@@ -24,7 +24,7 @@ shared::function! {
 /// How long a run claims new websites. The last one ends within the 15 minutes that the platform
 /// grants; cron starts the next run in a minute.
 const BY_CRON_MS: u64 = 50_000;
-const BY_QUEUE_MS: u64 = 4 * 60 * 1000;
+const BY_QUEUE_MS: u64 = 3 * 60 * 1000;
 
 /// The platform starts no second consumer while a long batch runs, so cron starts more runs.
 async fn by_cron(cx: OwnedCx) -> Result<(), ApiError> {

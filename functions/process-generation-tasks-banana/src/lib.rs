@@ -25,7 +25,7 @@ shared::function! {
 /// for 30 s, and the run for 30 s more, which is enough for a card that was claimed last.
 const BY_HTTP_MS: u64 = 10_000;
 const BY_CRON_MS: u64 = 50_000;
-const BY_QUEUE_MS: u64 = 600_000;
+const BY_QUEUE_MS: u64 = 4 * 60 * 1000;
 
 /// The caller may name a job for the log; the fair order decides which cards are made.
 #[derive(Deserialize)]

@@ -72,7 +72,7 @@ pub(super) async fn copy(copy: FileCopy) -> Result<&'static MediaType, CopyError
         Stop(AbortController::new().map_err(|error| CopyError::Transient(describe(&error)))?);
     let limit = AbortSignal::timeout_with_u32(copy.to.timeout_ms);
     let signal = AbortSignal::any(&js_sys::Array::of2(&stop.0.signal(), &limit));
-    let source = request(&copy.from, HEAD_MS, &signal).await?;
+    let source = request(&copy.from, &signal).await?;
     let length = length(&source, copy.bytes_max)?;
     let stream = source.body().ok_or_else(empty)?;
     let opened = JsFuture::from(open(&stream, HEAD_BYTES, copy.stall_ms, &stop.0)).await;
@@ -128,13 +128,13 @@ pub(super) async fn download(
 }
 
 /// Requests the source and returns the head of its answer. Fails if it does not arrive within
-/// `head_ms`. A refusal is final only where the file is gone: a new file may be missing or locked
+/// [`HEAD_MS`]. A refusal is final only where the file is gone: a new file may be missing or locked
 /// for some minutes.
-async fn request(from: &str, head_ms: u32, signal: &AbortSignal) -> Result<Response, CopyError> {
+async fn request(from: &str, signal: &AbortSignal) -> Result<Response, CopyError> {
     let url = from.to_owned();
     let get =
-        HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: head_ms };
-    let deadline = Delay::from(Duration::from_millis(u64::from(head_ms)));
+        HttpRequest { method: "GET", url, headers: Vec::new(), body: None, timeout_ms: HEAD_MS };
+    let deadline = Delay::from(Duration::from_millis(u64::from(HEAD_MS)));
     let source = match select(pin!(exchange(&get, None, signal)), deadline).await {
         Either::Left((source, _)) => {
             source.map_err(|error| CopyError::Transient(error.to_string()))?

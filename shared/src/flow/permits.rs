@@ -36,7 +36,7 @@ impl Permits {
     pub async fn take<T: Transport>(self: &Rc<Self>, transport: &T) -> Permit {
         loop {
             let now_ms = transport.now_ms();
-            if self.is_taken_at(now_ms) {
+            if self.try_take_at(now_ms) {
                 return Permit { permits: Rc::clone(self), taken_ms: now_ms };
             }
             transport.sleep(POLL_MS).await;
@@ -44,7 +44,7 @@ impl Permits {
     }
 
     /// Takes a permit if one is free.
-    fn is_taken_at(&self, now_ms: u64) -> bool {
+    fn try_take_at(&self, now_ms: u64) -> bool {
         let mut taken = self.taken.borrow_mut();
         taken.retain(|since| now_ms.saturating_sub(*since) < self.longest_ms);
         let is_free = taken.len() < self.most;

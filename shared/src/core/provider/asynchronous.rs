@@ -2,7 +2,7 @@
 //! query says what became of it.
 
 use crate::core::error::ApiError;
-use crate::core::job::Failure;
+use crate::core::job::{Failure, FailureCode};
 use crate::core::media::Output;
 use crate::core::provider::Parsed;
 use crate::core::transport::{HttpRequest, HttpResult, TransportError};
@@ -127,7 +127,9 @@ const INPUT_OUT_OF_REACH: &[&str] = &[
     "http error 5",
     "max retries exceeded with url",
     "urlopen error",
-    "timed out",
+    "read timed out",
+    "connect timeout",
+    "connection timed out",
     "connection aborted",
     "connection reset",
     "failed to download",
@@ -138,7 +140,8 @@ impl TaskAnswer {
     /// so a provider that could not load one met a fault of the moment.
     pub(super) fn failed(failure: Failure) -> Self {
         let text = failure.text.to_ascii_lowercase();
-        let is_passing = INPUT_OUT_OF_REACH.iter().any(|words| text.contains(words));
+        let is_passing = failure.code == FailureCode::ProviderFailed
+            && INPUT_OUT_OF_REACH.iter().any(|words| text.contains(words));
         if is_passing { Self::Interrupted(failure) } else { Self::Failed(failure) }
     }
 }

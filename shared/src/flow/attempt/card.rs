@@ -22,8 +22,8 @@ const DOWNLOAD_MS: u32 = 15_000;
 const FIRST_RUN: Run = Run(1);
 /// Calls of an isolate that hold product images at once: 30 MB each, of its 128 MB.
 const INLINED_MAX: usize = 2;
-/// The longest that a card holds its images: their download, and a call with each key.
-const INLINED_MS: u64 = 270_000;
+/// The longest that a card holds its images: the download of five, and a call with each key.
+const INLINED_MS: u64 = 330_000;
 
 thread_local! {
     static INLINED: Rc<Permits> = Permits::new(INLINED_MAX, INLINED_MS);
@@ -79,12 +79,12 @@ async fn with_either_key<T: Transport>(
         (&answer, account.other_key)
     {
         let may_pass = matches!(error, CallError::Transient { .. });
-        let mut unused = call(cx, account, key, body).await;
-        let is_alarm = unused.as_ref().is_err_and(|fault| fault.alarm.is_some());
+        let mut other = call(cx, account, key, body).await;
+        let is_alarm = other.as_ref().is_err_and(|fault| fault.alarm.is_some());
         if !(is_alarm && may_pass) {
-            std::mem::swap(&mut answer, &mut unused);
+            std::mem::swap(&mut answer, &mut other);
         }
-        alarm(cx, step, None, &unused).await;
+        alarm(cx, step, None, &other).await;
     }
     alarm(cx, step, Some(&step.tool), &answer).await;
     answer
