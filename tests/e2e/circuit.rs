@@ -7,15 +7,6 @@ use unstuck_tests::e2e::cards::{Cards, PROCESS};
 use unstuck_tests::e2e::order::{Order, UPSCALER, VESTE, VIDEO};
 use unstuck_tests::e2e::{self, World};
 
-/// The circuits' minute has passed.
-async fn minute_is_over(world: &World) {
-    for table in ["providers", "tools"] {
-        let past = "circuit_open_until = clock_timestamp() - interval '1 second'";
-        let sql = format!("update unstuck.{table} set {past} where circuit_open_until is not null");
-        world.db().exec(&sql).await;
-    }
-}
-
 /// The only alarm, which came that often.
 async fn assert_alarm(world: &World, tool: &str, code: &str, count: i64) {
     let alarm = world.db().row("select tool, code, count from unstuck.provider_alarms").await;
@@ -60,7 +51,7 @@ fn after_three_refusals_of_the_key_orders_wait_until_a_trial_is_accepted() {
 
         // The key is still refused: the trial's order is refunded, the other one goes on waiting.
         world.script(json!({ "runninghub": { "times": 1, "code": 802, "shape": 1 } })).await;
-        minute_is_over(world).await;
+        world.end_circuit_minutes().await;
         world.sweep().await;
         picture.assert_returned(world, "failed", "PROVIDER_REJECTED").await;
         assert_eq!(video.submits(world).await, 0, "one trial a minute");
@@ -69,7 +60,7 @@ fn after_three_refusals_of_the_key_orders_wait_until_a_trial_is_accepted() {
         // The key is mended.
         let other = Order::new(world).await;
         waits_at(world, &other, 2).await;
-        minute_is_over(world).await;
+        world.end_circuit_minutes().await;
         world.sweep().await;
         assert_eq!(open_circuits(world).await, 0, "an accepted trial closes the circuit");
         world.sweep().await;
@@ -94,7 +85,7 @@ fn a_fault_of_one_app_lets_the_other_tools_run() {
         }
         world.sweep().await;
         assert_eq!(picture.submits(world).await, 0, "another tool's success is not its own");
-        minute_is_over(world).await;
+        world.end_circuit_minutes().await;
         world.sweep().await;
         picture.assert_completed(world).await;
         assert_eq!(open_circuits(world).await, 0);
@@ -116,7 +107,7 @@ fn three_pages_of_a_firewall_open_the_circuit() {
         let order = Order::new(world).await;
         order.run(world).ok().await;
         assert_eq!(order.submits(world).await, 0);
-        minute_is_over(world).await;
+        world.end_circuit_minutes().await;
         world.db().exec("update unstuck.job_steps set not_before = clock_timestamp()").await;
         world.sweep().await;
         world.sweep().await;
@@ -138,7 +129,7 @@ fn refused_cards_open_the_circuit_and_a_completed_one_closes_it() {
         world.call(PROCESS).by_service().ok().await;
         let calls = world.provider_calls(":generateContent").await.len();
         assert_eq!((calls, order.seen(world).await["status"].clone()), (3, json!("pending")));
-        minute_is_over(world).await;
+        world.end_circuit_minutes().await;
         world.call(PROCESS).by_service().ok().await;
         order.until_over(world, "completed", 2).await;
         assert_eq!(open_circuits(world).await, 0);

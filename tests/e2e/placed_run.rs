@@ -33,8 +33,13 @@ async fn pass_if_placed(mut client: TcpStream, providers: String) -> std::io::Re
         let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: ";
         return client.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).await;
     }
+    // Each connection carries one request, so that none is passed on unseen.
+    let line_end = begin.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let (request_line, rest) = begin.split_at(line_end);
     let mut provider = TcpStream::connect(providers).await?;
-    provider.write_all(&begin).await?;
+    provider.write_all(request_line).await?;
+    provider.write_all(b"connection: close\r\n").await?;
+    provider.write_all(rest).await?;
     tokio::io::copy_bidirectional(&mut client, &mut provider).await.map(drop)
 }
 

@@ -2,7 +2,8 @@
 //
 // * At most six connections of one invocation wait for the heads of their answers. Fetches, calls
 //   of other functions and messages to queues count; further ones wait for their turn. An upload
-//   waits until it is finished. A called function shares the connections of its caller.
+//   waits until it is finished. A called function begins with the connections that its caller
+//   holds; what it opens later does not count for the caller.
 //   (Cloudflare's documentation: Workers, platform, limits, "Simultaneous open connections".)
 // * A function with a `placement` handles fetches, and only those, in its region; its requests then
 //   say so in `cf-placement`. (The same: Workers, configuration, placement.)

@@ -30,6 +30,7 @@ pub type Overrides = BTreeMap<String, BTreeMap<String, Option<String>>>;
 /// Where Miniflare and its control listen.
 pub const PORT_WORKERS: u16 = 5;
 pub const PORT_CONTROL: u16 = 6;
+/// Where the stand-ins serve the providers' results.
 pub const PORT_RESULTS: u16 = 7;
 
 pub fn config(local: &Local<'_>) -> Result<Value> {

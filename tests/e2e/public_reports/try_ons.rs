@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use unstuck_tests::e2e::order::{lease_is_over, sweep_until};
-use unstuck_tests::e2e::try_on::{PRICE, TABLE, TryOn, check, sent_a_while_ago};
+use unstuck_tests::e2e::try_on::{PRICE, TryOn, check, sent_a_while_ago};
 use unstuck_tests::e2e::{self, World};
 use uuid::Uuid;
 
@@ -118,6 +118,5 @@ fn r03_a_submit_that_never_arrived_is_sent_once_more_whatever_others_do() {
         world.until_status(try_on.job, "completed").await;
         assert_eq!(try_on.creates(world).await.len(), 2);
         assert_eq!(world.db().entries(try_on.job).await, [-PRICE]);
-        assert_eq!(world.job(try_on.job).await["credits_refunded"], 0, "{TABLE}");
     });
 }

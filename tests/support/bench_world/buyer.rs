@@ -80,7 +80,7 @@ impl Buyer {
         }
     }
 
-    /// Repeats a request whose answer was lost, or who was told to come later.
+    /// Repeats a request whose answer was lost, or that the client was told to retry later.
     async fn until_answered(&self, world: &World, target: &str, body: &Value) -> FunctionAnswer {
         for _ in 0..TRIES {
             let answer = world.call(target).by(&self.user).json(body).try_send().await;

@@ -27,8 +27,8 @@ use plan::{OrderPlan, ProviderEnd};
 
 /// How many orders are sent side by side.
 const SIDE_BY_SIDE: usize = 12;
-/// Places at each provider, so that a bench is not a test of patience.
-const PLACES: i64 = 40;
+/// Slots at each provider, so that a bench is not a test of patience.
+const SLOTS: i64 = 40;
 /// Only a bench that never ends takes longer.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 /// Storage answers 503 for so long, once in each period.
@@ -73,10 +73,10 @@ pub async fn run(world: &World, orders: usize, seed: u64) {
 
 async fn prepare(world: &World) {
     intervals(world, &[("check_every", "0 seconds"), ("lease", "20 seconds")]).await;
-    let capacity = json!({ "capacity": PLACES });
+    let capacity = json!({ "capacity": SLOTS });
     world.script(json!({ "reset": true, "runninghub": capacity, "replicate": capacity })).await;
-    let places = format!("update unstuck.providers set max_concurrent = {PLACES}");
-    world.db().exec(&places).await;
+    let slots = format!("update unstuck.providers set max_concurrent = {SLOTS}");
+    world.db().exec(&slots).await;
     let patient = "update unstuck.tools set queue_ttl = '1 hour', run_timeout = '1 hour'";
     world.db().exec(patient).await;
 }
@@ -120,18 +120,13 @@ async fn hurry(world: &World) {
         where p.provider = s.provider and not p.synchronous and s.completed_at is null
             and s.provider_task_id is null and s.sent_at < clock_timestamp() - interval '4 seconds'
             and s.sent_at > clock_timestamp() - interval '60 seconds'";
-    let [tools, providers] = ["tools", "providers"].map(|table| {
-        format!(
-            "update unstuck.{table} set circuit_open_until = clock_timestamp()
-             where circuit_open_until > clock_timestamp()"
-        )
-    });
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        for sql in [retries, lost, &tools, &providers] {
+        for sql in [retries, lost] {
             // It may lose against a transition at the same moment; the next round comes soon.
             let _ = world.db().try_exec(sql).await;
         }
+        world.end_circuit_minutes().await;
     }
 }
 

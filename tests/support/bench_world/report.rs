@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::buyer::Buyer;
-use super::plan::{ClientHabit, ProviderEnd};
+use super::plan::{ClientHabit, PlannedTool, ProviderEnd};
 use crate::e2e::World;
+use crate::e2e::order::VIDEO;
 use crate::e2e::website::CREDITS;
 
 /// Of what the providers made, so many in a hundred are delivered at least.
@@ -95,6 +96,11 @@ async fn assert_exact(world: &World, buyer: &Buyer, job: Option<&Value>) -> bool
     assert_eq!(balance, CREDITS - charged + refunded, "{:?}: {job}", buyer.plan);
     let is_completed = job["status"] == "completed";
     assert!(is_completed || refunded > 0, "not delivered, not returned: {:?}: {job}", buyer.plan);
+    let is_whole_due = job["status"] == "failed" || buyer.plan.trouble.end != ProviderEnd::Makes;
+    assert!(!is_whole_due || refunded == charged, "a part was returned: {:?}: {job}", buyer.plan);
+    let is_one_file = matches!(buyer.plan.tool, PlannedTool::Media(_) | PlannedTool::TryOn(_));
+    let has_file = job["output_url"].is_string();
+    assert!(!(is_completed && is_one_file) || has_file, "completed without a file: {job}");
     if let Some(url) = job["output_url"].as_str() {
         assert_sold(world, buyer, url).await;
     }
@@ -106,10 +112,10 @@ async fn assert_sold(world: &World, buyer: &Buyer, url: &str) {
     let answer = world.http().get(url).send().await.expect("storage answers");
     assert_eq!(answer.status(), 200, "{url}");
     let kind = answer.headers()["content-type"].to_str().unwrap_or_default().to_owned();
-    let wanted = match buyer.plan.tool.name() {
-        "runninghub-video-upscaler" => "video/mp4",
-        "generate-website" => "application/",
-        _ => "image/",
+    let wanted = match buyer.plan.tool {
+        PlannedTool::Media(tool) if *tool == VIDEO => "video/mp4",
+        PlannedTool::Website => "application/",
+        PlannedTool::Media(_) | PlannedTool::TryOn(_) | PlannedTool::Cards(_) => "image/",
     };
     assert!(kind.starts_with(wanted), "{:?} was delivered as {kind}", buyer.plan.tool);
 }

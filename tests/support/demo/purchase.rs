@@ -65,13 +65,6 @@ impl Purchase {
         world.until(&what, look).await;
     }
 
-    /// How many submits the provider got for this job.
-    pub(super) async fn submits(&self, world: &World) -> usize {
-        let calls = world.provider_calls("/run/ai-app/").await;
-        let job = self.order.job.to_string();
-        calls.iter().filter(|call| call["body"].to_string().contains(&job)).count()
-    }
-
     fn sale(&self) -> Sale<'_> {
         let is_video = *self.order.tool == VIDEO;
         let sold = if is_video { Sold::Video } else { Sold::Picture { from: self.size } };

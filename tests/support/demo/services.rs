@@ -35,10 +35,12 @@ pub(super) async fn late_file(world: &World) -> Outcome {
     world.script(json!({ "runninghub": { "all": true, "webhook": "lost" } })).await;
     let purchase = Purchase::order(world, 2, "running").await;
     sweep_until(world, "the delivery", async |report| report["delivered"] == 1).await;
-    let queries = world.provider_calls("/v2/query").await.len();
-    let notes = vec![format!(
-        "queried {queries} times; the first success listed no file, and its file was not there yet"
-    )];
+    let queries = world.provider_calls("/v2/query").await;
+    let is_success = |call: &&Value| call["response"]["status"] == "SUCCESS";
+    let successes: Vec<&Value> = queries.iter().filter(is_success).collect();
+    assert!(successes.len() >= 2, "a success without files, then one with them: {successes:#?}");
+    assert_eq!(successes[0]["response"]["results"], Value::Null, "the first success");
+    let notes = vec![format!("queried {} times; the first success listed no file", queries.len())];
     Outcome { notes, receipts: bought(world, &[purchase]).await }
 }
 
@@ -70,9 +72,12 @@ pub(super) async fn location_refusal(world: &World) -> Outcome {
     purchase.cards.create(world).send().await.expect(202);
     world.until_status(purchase.cards.job, "completed").await;
     let calls = world.provider_calls(":generateContent").await.len();
+    assert_eq!(calls, 2, "one refusal, and one card");
+    let alarms = world.db().texts("select code from unstuck.provider_alarms").await;
+    assert!(alarms.iter().any(|code| code.contains("location")), "the alarms: {alarms:?}");
     let notes = vec![
         format!("the model was called {calls} times; the first answer: 400 {message}"),
-        "the operator reads the log line provider_alarm: http 400 location".to_owned(),
+        format!("the operator reads in provider_alarms: {}", alarms.join(", ")),
     ];
     Outcome { notes, receipts: purchase.bought(world).await }
 }

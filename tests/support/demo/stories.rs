@@ -123,7 +123,7 @@ async fn hang(world: &World) -> Outcome {
     sweep_until(world, "the cancel at the provider", is_cancelled).await;
     let is_active = purchase.order.is_active(world).await;
     assert!(!is_active, "the user is still blocked");
-    assert_eq!(purchase.submits(world).await, 1, "submits of the job");
+    assert_eq!(purchase.order.submits(world).await, 1, "submits of the job");
     let notes = vec![
         format!(
             "a sweep after the deadline answered cleaned {}, refundedCredits {}",
@@ -216,7 +216,7 @@ async fn replay(world: &World) -> Outcome {
     purchase.until_completed(world).await;
     let after = purchase.run(world).ok().await;
     crate::assert_has!(after, { "replayed": true, "status": "completed" });
-    assert_eq!(purchase.submits(world).await, 1, "submits of the job");
+    assert_eq!(purchase.order.submits(world).await, 1, "submits of the job");
     let notes = vec![format!(
         "while it ran and after it: replayed {}, balance {} both times",
         after["replayed"], after["balance"]
@@ -237,10 +237,10 @@ async fn killed(world: &World) -> Outcome {
     // The caller sees the connection break, or a gateway's 502; the database holds what was paid.
     tokio::join!(purchase.run(world).send_and_forget(), killing);
     hold.release().await.expect("the held write ends");
-    assert_eq!(purchase.submits(world).await, 0, "submits before the kill");
+    assert_eq!(purchase.order.submits(world).await, 0, "submits before the kill");
     let report = sweep_until(world, "the rescue", async |report| report["requeued"] == 1).await;
     purchase.until_completed(world).await;
-    assert_eq!(purchase.submits(world).await, 1, "submits of the job");
+    assert_eq!(purchase.order.submits(world).await, 1, "submits of the job");
     let again = purchase.run(world).ok().await;
     crate::assert_has!(again, { "replayed": true, "status": "completed" });
     let notes = vec![format!(

@@ -241,6 +241,15 @@ impl World {
         self.db.exec(&sql).await;
     }
 
+    /// The minute until the next trial is over, where a circuit is open.
+    pub async fn end_circuit_minutes(&self) {
+        for table in ["providers", "tools"] {
+            let past = "circuit_open_until = clock_timestamp() - interval '1 second'";
+            let open = "circuit_open_until > clock_timestamp()";
+            self.db.exec(&format!("update unstuck.{table} set {past} where {open}")).await;
+        }
+    }
+
     /// As if a step had been accepted: no fault counts towards a circuit, and none is open.
     pub async fn close_circuits(&self) {
         for table in ["providers", "tools"] {
