@@ -5,7 +5,7 @@ import { endAsAdmin } from "../client/stack.mjs";
 import { finish, given, open, order, reached, tell } from "./tab.mjs";
 
 const tab = await open("/", { email: "user1@example.com" });
-const before = await tab.locator("[data-balance]").textContent();
+const before = await tab.locator("[data-balance]").filter({ hasText: "1,000" }).textContent();
 const id = await order(tab, picture());
 await reached(tab, "waiting");
 const position = await tab.locator("[data-position]").getAttribute("data-position");

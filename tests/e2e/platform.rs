@@ -55,8 +55,10 @@ async fn send_slowly(mut stream: TcpStream, fetched: Arc<[AtomicUsize; 10]>) {
     let (Some(number), Some(seconds)) = (path.next(), path.next()) else { return };
     fetched[number].fetch_add(1, Ordering::SeqCst);
     let length = BYTES_A_SECOND * seconds;
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: image/png\r\n\
+         content-length: {length}\r\n\r\n"
+    );
     let mut sent = stream.write_all(head.as_bytes()).await;
     for _ in 0..seconds {
         sent = sent.and(stream.write_all(&[7; BYTES_A_SECOND]).await);
