@@ -115,7 +115,7 @@ pub(super) async fn download(
     timeout_ms: u32,
 ) -> Result<FileInMemory, CopyError> {
     let signal = AbortSignal::timeout_with_u32(timeout_ms);
-    let source = request(from, timeout_ms, &signal).await?;
+    let source = request(from, &signal).await?;
     length(&source, bytes_max)?;
     let broken = |error: JsValue| CopyError::Transient(describe(&error));
     let buffer = JsFuture::from(source.array_buffer().map_err(broken)?).await.map_err(broken)?;
