@@ -84,7 +84,11 @@ create table unstuck.job_steps (
   output_url text,
   error_code text,
   error_message text,
-  completed_at timestamp with time zone
+  completed_at timestamp with time zone,
+  line_user_id uuid,
+  line_tool text,
+  line_since timestamp with time zone,
+  turn_at timestamp with time zone
 );
 create table unstuck.jobs (
   id uuid not null default gen_random_uuid(),
@@ -213,11 +217,6 @@ create table unstuck_private.migrations (
   hash text not null,
   at timestamp with time zone not null default clock_timestamp()
 );
-create table unstuck_private.queue_turns (
-  provider text not null,
-  user_id uuid not null,
-  served_at timestamp with time zone not null
-);
 create table unstuck_private.removals (
   user_id uuid not null,
   jobs_removed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
@@ -310,8 +309,6 @@ alter table unstuck.webhook_inbox add constraint webhook_inbox_provider_dedup_ke
 alter table unstuck_private.audit_lock add constraint audit_lock_only_one_check CHECK (only_one);
 alter table unstuck_private.audit_lock add constraint audit_lock_pkey PRIMARY KEY (only_one);
 alter table unstuck_private.migrations add constraint migrations_pkey PRIMARY KEY (number);
-alter table unstuck_private.queue_turns add constraint queue_turns_pkey PRIMARY KEY (provider, user_id);
-alter table unstuck_private.queue_turns add constraint queue_turns_provider_fkey FOREIGN KEY (provider) REFERENCES unstuck.providers(provider);
 alter table unstuck_private.removals add constraint removals_pkey PRIMARY KEY (user_id);
 alter table unstuck_private.retention_progress add constraint retention_progress_pkey PRIMARY KEY (kind);
 alter table unstuck_private.unaudited add constraint unaudited_pkey PRIMARY KEY (id);
@@ -331,7 +328,8 @@ CREATE INDEX job_events_by_time ON unstuck.job_events USING btree (at);
 CREATE INDEX job_steps_cancel_due ON unstuck.job_steps USING btree (provider) WHERE (provider_cancel_due <> '[]'::jsonb);
 CREATE INDEX job_steps_durations ON unstuck.job_steps USING btree (provider, completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX job_steps_freed ON unstuck.job_steps USING btree (COALESCE(provider_done_at, completed_at));
-CREATE INDEX job_steps_queued ON unstuck.job_steps USING btree (provider) WHERE (status = 'queued'::text);
+CREATE INDEX job_steps_line ON unstuck.job_steps USING btree (provider, turn_at, job_id, step) INCLUDE (line_tool) WHERE ((status = 'queued'::text) AND (turn_at IS NOT NULL));
+CREATE INDEX job_steps_line_of_user ON unstuck.job_steps USING btree (provider, line_user_id, turn_at, line_since, job_id, step) WHERE (status = 'queued'::text);
 CREATE INDEX job_steps_slots ON unstuck.job_steps USING btree (provider) WHERE ((status = ANY (ARRAY['starting'::text, 'running'::text])) AND (provider_done_at IS NULL));
 CREATE INDEX job_steps_with_input ON unstuck.job_steps USING btree (completed_at) WHERE ((completed_at IS NOT NULL) AND (input <> '{}'::jsonb));
 CREATE INDEX job_steps_working ON unstuck.job_steps USING btree (lease_until) WHERE (status = ANY (ARRAY['starting'::text, 'running'::text]));
@@ -354,7 +352,6 @@ CREATE INDEX violations_found_by_job ON unstuck.violations_found USING btree (jo
 CREATE INDEX violations_found_by_user ON unstuck.violations_found USING btree (user_id) WHERE (user_id IS NOT NULL);
 CREATE INDEX webhook_inbox_by_job ON unstuck.webhook_inbox USING btree (job_id, step, run);
 CREATE INDEX webhook_inbox_by_time ON unstuck.webhook_inbox USING btree (received_at);
-CREATE INDEX queue_turns_by_time ON unstuck_private.queue_turns USING btree (served_at);
 
 -- views
 create view public.generation_history with (security_invoker=true) as
@@ -2322,35 +2319,64 @@ CREATE OR REPLACE FUNCTION unstuck.steps_waiting_v1(p_provider text)
  SET search_path TO ''
  SET statement_timeout TO '5s'
 AS $function$
+  with free as (
+    select p.provider, n.now,
+      case
+        when not p.enabled or p.circuit_open_until > n.now then 0
+        else greatest(
+          least(
+            p.max_concurrent - l.live,
+            case when p.circuit_open_until is not null then 1 end
+          ),
+          0
+        )
+      end as slots
+    from unstuck.providers p
+    cross join (select clock_timestamp() as now) n
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and unstuck_private.holds_slot(s)
+    ) l
+    where p.provider = p_provider
+  )
   select
-    q.waiting::int,
-    case
-      when not p.enabled or p.circuit_open_until > clock_timestamp() then 0
-      else greatest(
-        least(
-          q.ready + q.trials,
-          p.max_concurrent - l.live,
-          case when p.circuit_open_until is not null then 1 end
-        ),
-        0
+    (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = f.provider
+        and s.status = 'queued'
+    ),
+    least(f.slots, usual.steps + trial.steps)::int
+  from free f
+  cross join lateral (
+    select count(*) as steps
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = f.provider
+        and s.status = 'queued'
+        and coalesce(s.not_before <= f.now, true)
+        and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
+        and s.line_tool not in (select t.tool from unstuck.tools t where t.circuit_open_until is not null)
+      limit f.slots
+    ) s
+  ) usual
+  cross join lateral (
+    -- One step of each tool whose circuit has a trial now.
+    select count(*) as steps
+    from unstuck.tools t
+    where t.circuit_open_until <= f.now
+      and exists (
+        select from unstuck.job_steps s
+        where s.provider = f.provider
+          and s.status = 'queued'
+          and s.line_tool = t.tool
+          and coalesce(s.not_before <= f.now, true)
+          and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
       )
-    end::int
-  from unstuck.providers p
-  cross join lateral (
-    select count(*) as live
-    from unstuck.job_steps s
-    where s.provider = p.provider
-      and unstuck_private.holds_slot(s)
-  ) l
-  cross join lateral (
-    select
-      count(*) as waiting,
-      count(*) filter (where o.ready and t.circuit_open_until is null) as ready,
-      count(distinct t.tool) filter (where o.ready and t.circuit_open_until is not null) as trials
-    from unstuck_private.queue_order(p.provider, clock_timestamp()) o
-    join unstuck.tools t on t.tool = o.tool
-  ) q
-  where p.provider = p_provider
+  ) trial
 $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck.sweep_begin_v1(p_source text)
@@ -2403,8 +2429,7 @@ begin
   select true, j.tool, t.table_name, j.id, j.status,
     case when j.status = 'queued' then (
       select p."position"
-      from unstuck_private.provider_positions(t.provider) p
-      where p.job_id = j.id
+      from unstuck_private.job_position(j.id) p
     ) end
   from unstuck.jobs j
   join unstuck.tools t using (tool)
@@ -2842,20 +2867,31 @@ begin
       where j.status = 'queued' and j.user_id = auth.uid()
     );
   end if;
-  return (
-    with waiting as materialized (
-      select j.id, t.provider
+  if cardinality(v_ids) <= 3 then
+    return (
+      select coalesce(jsonb_object_agg(n.id, p."position"), '{}')
       from unnest(v_ids) as n (id)
-      join unstuck.jobs j on j.id = n.id
-      join unstuck.tools t on t.tool = j.tool
+      cross join lateral unstuck_private.job_position(n.id) p
+    );
+  end if;
+  return (
+    with line as (
+      select q.job_id, row_number() over (partition by p.provider order by q."position") as nth
+      from (
+        select distinct t.provider
+        from unstuck.jobs j
+        join unstuck.tools t using (tool)
+        where j.id = any (v_ids)
+      ) p
+      cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
+      join unstuck.jobs j
+        on j.id = q.job_id
+        and j.status = 'queued'
+      where q.step = 1
     )
-    select coalesce(jsonb_object_agg(w.id, q."position"), '{}')
-    from (
-      select distinct provider
-      from waiting
-    ) p
-    cross join lateral unstuck_private.provider_positions(p.provider) q
-    join waiting w on w.id = q.job_id and w.provider = p.provider
+    select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
+    from line l
+    where l.job_id = any (v_ids)
   );
 end $function$
 ;
@@ -3348,6 +3384,19 @@ AS $function$
   select auth.uid() is not null and unstuck.has_role(auth.uid(), 'admin')
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.is_at_work(p_job_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select from unstuck.job_steps s
+    where s.job_id = p_job_id
+      and s.status in ('starting', 'running')
+  )
+$function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.is_final(p_status text)
  RETURNS boolean
  LANGUAGE sql
@@ -3486,6 +3535,55 @@ begin
     perform unstuck_private.account_drop_empty(v_user);
   end if;
   return v_job;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.job_position(p_job_id uuid)
+ RETURNS TABLE("position" integer, eta_seconds integer)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_step unstuck.job_steps;
+  v_position bigint;
+  v_seconds numeric;
+begin
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id
+    and s.status = 'queued'
+    and j.status = 'queued'
+  order by s.step
+  limit 1;
+  if not found then
+    return;
+  end if;
+  select sum(a.jobs), sum(a.steps * coalesce(t.seconds, 60))
+  into v_position, v_seconds
+  from unstuck_private.steps_ahead(v_step, v_now) a
+  left join unstuck_private.tool_seconds(v_step.provider) t on t.tool = a.tool;
+  return query
+  select
+    coalesce(v_position, 0)::int + 1,
+    least(
+      ceil(
+        greatest(
+          unstuck_private.seconds_until_work_done(v_step.provider, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_between(
+            v_now, greatest(v_step.not_before, u.circuit_open_until, p.circuit_open_until)
+          ),
+          1
+        )
+      ),
+      2147483647
+    )::int
+  from unstuck.tools u
+  cross join unstuck.providers p
+  where u.tool = v_step.line_tool
+    and p.provider = v_step.provider;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.job_quarantine_parts(p_job_id uuid, p_reason text)
@@ -3637,25 +3735,7 @@ CREATE OR REPLACE FUNCTION unstuck_private.job_state(p_job_id uuid, p_replayed b
  STABLE
  SET search_path TO ''
 AS $function$
-declare
-  v_provider text;
-  v_position int;
-  v_eta int;
 begin
-  if p_with_position then
-    select t.provider
-    into v_provider
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.id = p_job_id
-      and j.status = 'queued';
-    if found then
-      select p."position", p.eta_seconds
-      into v_position, v_eta
-      from unstuck_private.provider_positions(v_provider) p
-      where p.job_id = p_job_id;
-    end if;
-  end if;
   return query
   select
     j.id,
@@ -3663,8 +3743,8 @@ begin
     p_replayed,
     j.credits_charged,
     coalesce(a.balance, 0),
-    v_position,
-    v_eta,
+    p."position",
+    p.eta_seconds,
     (
       select s.provider_task_id
       from unstuck.job_steps s
@@ -3679,6 +3759,7 @@ begin
     j.credits_refunded
   from unstuck.jobs j
   left join unstuck.credit_accounts a using (user_id)
+  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
   where j.id = p_job_id;
 end $function$
 ;
@@ -3714,7 +3795,13 @@ begin
         + v_tool.run_timeout
     end
   );
-  if unstuck_private.is_final(new.status) then
+  if new.status = 'queued' then
+    new.line_user_id := v_job.user_id;
+    new.line_tool := v_job.tool;
+    new.line_since := coalesce(v_job.queued_at, v_job.created_at);
+    new.turn_at := unstuck_private.take_turn(
+      new.provider, new.line_user_id, greatest(new.line_since, new.not_before));
+  elsif unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, clock_timestamp());
   end if;
   return new;
@@ -3730,6 +3817,28 @@ begin
     raise exception 'step %/% is final (%), it cannot become %',
       old.job_id, old.step, old.status, new.status
     using errcode = 'check_violation';
+  end if;
+  if new.status = 'queued' and (old.status <> 'queued' or new.line_user_id is null) then
+    select j.user_id, j.tool, coalesce(j.queued_at, j.created_at),
+      unstuck_private.take_turn(
+        new.provider,
+        j.user_id,
+        greatest(coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at), new.not_before)
+      )
+    into new.line_user_id, new.line_tool, new.line_since, new.turn_at
+    from unstuck.jobs j
+    left join unstuck.job_steps b
+      on b.job_id = j.id
+      and b.step = new.step - 1
+      and old.status = 'blocked'
+    where j.id = new.job_id;
+  elsif new.status <> 'queued' and old.status = 'queued' then
+    new.line_user_id := null;
+  elsif new.status = 'queued'
+    and new.not_before is distinct from old.not_before
+    and new.turn_at = old.turn_at
+  then
+    new.turn_at := greatest(new.line_since, new.not_before);
   end if;
   if new.deadline_at < old.deadline_at
     and (new.status, new.run) = (old.status, old.run)
@@ -4666,6 +4775,70 @@ AS $function$
   select p_minutes || case p_minutes when 1 then ' minute' else ' minutes' end
 $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.next_turns_lock(p_provider text, p_now timestamp with time zone, p_without text[], p_turns unstuck_private.turn[], p_limit integer)
+ RETURNS SETOF unstuck_private.turn
+ LANGUAGE plpgsql
+ ROWS 5
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+  with recursive waiting (user_id) as (
+    -- The users who have a step without a turn, one index probe for each.
+    (
+      select s.line_user_id
+      from unstuck.job_steps s
+      where s.provider = p_provider and s.status = 'queued' and s.turn_at is null
+      order by s.line_user_id
+      limit 1
+    )
+    union all
+    select (
+      select s.line_user_id
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.status = 'queued'
+        and s.turn_at is null
+        and s.line_user_id > w.user_id
+      order by s.line_user_id
+      limit 1
+    )
+    from waiting w
+    where w.user_id is not null
+  ), further as materialized (
+    select n.job_id, n.step, w.user_id, n.nth + 1 as nth,
+      coalesce(
+        (select min(t.turn_at) from unnest(p_turns) t where t.user_id = w.user_id), p_now
+      ) as turn_at
+    from waiting w
+    cross join lateral (
+      select s.job_id, s.step, row_number() over (order by s.line_since, s.job_id, s.step) as nth
+      from unstuck.job_steps s
+      where s.provider = p_provider
+        and s.line_user_id = w.user_id
+        and s.status = 'queued'
+        and s.turn_at is null
+        and coalesce(s.not_before <= p_now, true)
+        and s.line_tool <> all (p_without)
+      order by s.line_since, s.job_id, s.step
+      limit p_limit
+    ) n
+  )
+  select f.job_id, f.step, f.user_id, f.nth, f.turn_at
+  from further f
+  join unstuck.jobs j on j.id = f.job_id
+  join unstuck.job_steps s
+    on s.job_id = f.job_id
+    and s.step = f.step
+  where s.status = 'queued'
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+  order by f.nth, f.turn_at, f.job_id, f.step
+  limit p_limit
+  for update of j, s skip locked;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.number_or_null(p_text text)
  RETURNS numeric
  LANGUAGE sql
@@ -4721,6 +4894,43 @@ begin
     clock_timestamp() + interval '3 seconds');
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.pass_turn()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_next unstuck.job_steps;
+begin
+  if exists (
+    select from unstuck.job_steps s
+    where s.provider = old.provider
+      and s.line_user_id = old.line_user_id
+      and s.status = 'queued'
+      and s.turn_at <= v_now
+  ) then
+    return null;
+  end if;
+  select s.*
+  into v_next
+  from unstuck.job_steps s
+  where s.provider = old.provider
+    and s.line_user_id = old.line_user_id
+    and s.status = 'queued'
+    and s.turn_at is null
+  order by coalesce(s.not_before > v_now, false), s.line_since, s.job_id, s.step
+  limit 1
+  for update skip locked;
+  if found then
+    update unstuck.job_steps s
+    set turn_at = greatest(v_now, s.not_before)
+    where s.job_id = v_next.job_id
+      and s.step = v_next.step;
+  end if;
+  return null;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.provider_positions(p_provider text)
  RETURNS TABLE(job_id uuid, "position" integer, eta_seconds integer)
  LANGUAGE plpgsql
@@ -4745,7 +4955,7 @@ begin
         1
       ) as not_in,
       j.status = 'queued'
-        and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
+        and q.step = min(q.step) over (partition by q.job_id) as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
     join unstuck.jobs j on j.id = q.job_id
     join unstuck.job_steps s
@@ -4973,7 +5183,6 @@ begin
       unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
     when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
     when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
-    when 'queue_turns' then unstuck_private.prune_queue_turns(v_before, p_limit, p_skip)
     when 'erased_jobs' then
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
     when 'provider_alarms' then
@@ -5113,34 +5322,6 @@ begin
   return v_pruned;
 end $function$
 ;
-CREATE OR REPLACE FUNCTION unstuck_private.prune_queue_turns(p_before timestamp with time zone, p_limit integer, p_skip integer)
- RETURNS integer
- LANGUAGE plpgsql
- SET search_path TO ''
- SET plan_cache_mode TO 'force_custom_plan'
-AS $function$
-declare
-  v_pruned int;
-begin
-  delete from unstuck_private.queue_turns q
-  where q.ctid = any (array(
-    select o.ctid
-    from unstuck_private.queue_turns o
-    where o.served_at < p_before
-      and not exists (
-        select from unstuck.jobs j
-        where j.user_id = o.user_id
-          and unstuck_private.is_live(j.status)
-      )
-    order by o.served_at
-    limit p_limit
-    offset p_skip
-    for update skip locked
-  ));
-  get diagnostics v_pruned = row_count;
-  return v_pruned;
-end $function$
-;
 CREATE OR REPLACE FUNCTION unstuck_private.prune_sweeps(p_before timestamp with time zone, p_limit integer, p_skip integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -5199,39 +5380,22 @@ begin
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.queue_order(p_provider text, p_now timestamp with time zone)
- RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, ready boolean, "position" bigint)
- LANGUAGE plpgsql
+ RETURNS TABLE(job_id uuid, step integer, user_id uuid, tool text, "position" bigint)
+ LANGUAGE sql
  STABLE
  SET search_path TO ''
 AS $function$
-declare
-  -- Tools whose steps are not let through, while their own circuit or the provider's is open.
-  v_open text[] := array(
-    select t.tool
-    from unstuck.tools t
-    where t.circuit_open_until > p_now
-      or exists (
-        select from unstuck.providers p
-        where p.provider = p_provider
-          and p.circuit_open_until > p_now
-      )
-  );
-begin
-  return query
-  with waiting as (
+  with own as (
     select
       s.job_id,
       s.step,
-      j.user_id,
-      j.tool,
-      coalesce(s.not_before, p_now) <= p_now and j.tool <> all (v_open) as ready,
-      coalesce(j.queued_at, j.created_at) as since
+      s.line_user_id,
+      s.line_tool,
+      row_number() over line as nth,
+      greatest(min(s.turn_at) over line, s.not_before) as turn_at
     from unstuck.job_steps s
-    join unstuck.jobs j on j.id = s.job_id
     where s.provider = p_provider
       and s.status = 'queued'
-      and unstuck_private.is_live(j.status)
-      and j.quarantined_at is null
       and (
         s.deadline_at > p_now
         -- The queue TTL is paused while another step of the job works.
@@ -5241,30 +5405,19 @@ begin
             and w.status in ('starting', 'running')
         )
       )
-  ),
-  ranked as (
-    select
-      w.*,
-      row_number() over own as turn,
-      greatest(first_value(w.since) over own, u.served_at) as waits_since
-    from waiting w
-    left join unstuck_private.queue_turns u
-      on u.provider = p_provider
-      and u.user_id = w.user_id
-    window own as (
-      partition by w.user_id
-      order by not w.ready, w.since, w.job_id, w.step
+    window line as (
+      partition by s.line_user_id
+      order by s.turn_at, s.line_since, s.job_id, s.step
     )
   )
   select
-    l.job_id,
-    l.step,
-    l.user_id,
-    l.tool,
-    l.ready,
-    row_number() over (order by not l.ready, l.turn, l.waits_since, l.user_id)
-  from ranked l;
-end $function$
+    o.job_id,
+    o.step,
+    o.line_user_id,
+    o.line_tool,
+    row_number() over (order by o.turn_at > p_now, o.nth, o.turn_at, o.job_id, o.step)
+  from own o
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.refund_lines(p_ids uuid[])
  RETURNS TABLE(job_id uuid, user_id uuid, is_per_step boolean, debit bigint, refunded bigint, has_job_refund boolean, free_number integer, step integer, nth bigint, share bigint, without_result boolean, has_refund boolean)
@@ -5561,8 +5714,7 @@ begin
   end if;
   return (
     select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-    from unstuck_private.provider_positions(p_tool.provider) p
-    where p.job_id = p_job_id
+    from unstuck_private.job_position(p_job_id) p
   );
 end $function$
 ;
@@ -5609,6 +5761,25 @@ begin
     from held h
   );
 end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.seconds_until_work_done(p_provider text, p_seconds numeric)
+ RETURNS numeric
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  -- With the n slots that are free first: (work + the sum of their times) / n, where the next slot
+  -- is not free earlier.
+  select min((p_seconds + f.total) / f.slots)
+  from (
+    select
+      s.free_in,
+      sum(s.free_in) over (order by s.free_in, s.slot) as total,
+      row_number() over (order by s.free_in, s.slot) as slots
+    from unnest(unstuck_private.seconds_until_slots_free(p_provider))
+      with ordinality as s (free_in, slot)
+  ) f
+$function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.share_of(p_price bigint, p_steps integer, p_step integer)
  RETURNS bigint
@@ -5819,6 +5990,40 @@ begin
   return v_run;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.steps_ahead(p_step unstuck.job_steps, p_now timestamp with time zone)
+ RETURNS TABLE(tool text, steps bigint, jobs bigint)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if p_step.turn_at <= p_now then
+    return query
+    select s.line_tool, count(*), count(*) filter (where s.step = 1)
+    from unstuck.job_steps s
+    where s.provider = p_step.provider
+      and s.status = 'queued'
+      and s.turn_at is not null
+      and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+    group by s.line_tool;
+    return;
+  end if;
+  return query
+  with line as materialized (
+    select *
+    from unstuck_private.queue_order(p_step.provider, p_now) q
+  )
+  select l.tool, count(*), count(*) filter (where l.step = 1)
+  from line l
+  where l."position" < (
+    select m."position"
+    from line m
+    where m.job_id = p_step.job_id
+      and m.step = p_step.step
+  )
+  group by l.tool;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_claim(p_provider unstuck.providers, p_now timestamp with time zone, p_limit integer)
  RETURNS TABLE(job_id uuid, step integer, run bigint, tool text, user_id uuid, attempts integer, input jsonb, previous_output_url text, run_ms integer)
  LANGUAGE plpgsql
@@ -5852,14 +6057,6 @@ begin
       and t.tool = j.tool
     returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
       p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
-  ), turn as (
-    -- Users who are served together go to the end of the queue in the order of their steps.
-    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider.provider, c.user_id, p_now + max(c."position") * interval '1 microsecond'
-    from claimed c
-    group by c.user_id
-    on conflict on constraint queue_turns_pkey do update
-    set served_at = excluded.served_at
   ), job as (
     update unstuck.jobs j
     set status = case
@@ -5988,43 +6185,43 @@ CREATE OR REPLACE FUNCTION unstuck_private.steps_pick(p_provider text, p_now tim
  ROWS 5
  SET search_path TO ''
 AS $function$
+#variable_conflict use_column
 declare
-  v_trials text[] := array(
+  -- The tools whose steps are not let through as usual, and those that have a trial now.
+  v_shut text[] := array(
     select t.tool
     from unstuck.tools t
     where t.circuit_open_until is not null
   );
+  v_trials text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until <= p_now
+  );
+  v_turns unstuck_private.turn[] := array(
+    select t
+    from unstuck_private.turns_lock(p_provider, p_now, v_shut, null, p_limit) t
+  );
+  v_tool text;
 begin
+  foreach v_tool in array v_trials loop
+    v_turns := v_turns || array(
+      select t
+      from unstuck_private.turns_lock(p_provider, p_now, '{}', v_tool, 1) t
+    );
+  end loop;
+  if cardinality(v_turns) < p_limit then
+    v_turns := v_turns || array(
+      select t
+      from unstuck_private.next_turns_lock(
+        p_provider, p_now, v_shut, v_turns, p_limit - cardinality(v_turns)) t
+    );
+  end if;
   return query
-  with ready as materialized (
-    select *
-    from unstuck_private.queue_order(p_provider, p_now) o
-    where o.ready
-  )
-  select s.job_id, s.step, q."position"
-  from (
-    -- Up to 100 more than there are slots: some of them may be locked.
-    select *
-    from ready r
-    where r.tool <> all (v_trials)
-      or r."position" in (
-        select min(f."position")
-        from ready f
-        where f.tool = any (v_trials)
-        group by f.tool
-      )
-    order by r."position"
-    limit p_limit + 100
-  ) q
-  join unstuck.jobs j on j.id = q.job_id
-  join unstuck.job_steps s
-    on s.job_id = q.job_id
-    and s.step = q.step
-  where s.status = 'queued'
-    and unstuck_private.is_live(j.status)
-  order by q."position"
-  limit p_limit
-  for update of j, s skip locked;
+  select t.job_id, t.step, row_number() over (order by t.nth, t.turn_at, t.job_id, t.step)
+  from unnest(v_turns) t
+  order by 3
+  limit p_limit;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.steps_requeue(p_now timestamp with time zone, p_ids uuid[])
@@ -6415,6 +6612,23 @@ begin
   select v_sums.cleaned, v_sums.refunded, v_sums.requeued, v_sums.remaining, v_sums.tables;
 end $function$
 ;
+CREATE OR REPLACE FUNCTION unstuck_private.take_turn(p_provider text, p_user_id uuid, p_at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform 1
+  from unstuck.job_steps s
+  where s.provider = p_provider
+    and s.line_user_id = p_user_id
+    and s.status = 'queued'
+    and s.turn_at <= clock_timestamp()
+  limit 1
+  for no key update skip locked;
+  return case when not found then p_at end;
+end $function$
+;
 CREATE OR REPLACE FUNCTION unstuck_private.timeout_message(p_is_waiting boolean, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS text
  LANGUAGE sql
@@ -6491,6 +6705,34 @@ AS $function$
 begin
   perform unstuck_private.unaudited_list_all();
   return null;
+end $function$
+;
+CREATE OR REPLACE FUNCTION unstuck_private.turns_lock(p_provider text, p_now timestamp with time zone, p_without text[], p_tool text, p_limit integer)
+ RETURNS SETOF unstuck_private.turn
+ LANGUAGE plpgsql
+ ROWS 5
+ SET search_path TO ''
+ SET enable_sort TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+begin
+  return query
+  select s.job_id, s.step, s.line_user_id, 1::bigint, s.turn_at
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.provider = p_provider
+    and s.status = 'queued'
+    and s.turn_at <= p_now
+    and s.line_tool <> all (p_without)
+    and (p_tool is null or s.line_tool = p_tool)
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+  order by s.turn_at, s.job_id, s.step
+  limit p_limit
+  for update of j, s skip locked;
 end $function$
 ;
 CREATE OR REPLACE FUNCTION unstuck_private.unaudited_list_all()
@@ -6640,8 +6882,6 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
-  delete from unstuck_private.queue_turns q
-  where q.user_id = p_user_id;
   delete from unstuck.user_roles r
   where r.user_id = p_user_id;
   delete from unstuck.credit_entries e
@@ -7171,6 +7411,8 @@ CREATE TRIGGER job_steps_truncated AFTER TRUNCATE ON unstuck.job_steps FOR EACH 
 CREATE TRIGGER job_steps_unaudited_delete AFTER DELETE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_insert AFTER INSERT ON unstuck.job_steps REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
 CREATE TRIGGER job_steps_unaudited_update AFTER UPDATE ON unstuck.job_steps REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.job_steps_unaudited();
+CREATE TRIGGER pass_turn_claimed AFTER UPDATE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text AND new.status <> 'queued'::text) EXECUTE FUNCTION unstuck_private.pass_turn();
+CREATE TRIGGER pass_turn_deleted AFTER DELETE ON unstuck.job_steps FOR EACH ROW WHEN (old.status = 'queued'::text) EXECUTE FUNCTION unstuck_private.pass_turn();
 CREATE TRIGGER jobs_before_insert BEFORE INSERT ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_insert();
 CREATE TRIGGER jobs_before_update BEFORE UPDATE ON unstuck.jobs FOR EACH ROW EXECUTE FUNCTION unstuck_private.jobs_before_update();
 CREATE TRIGGER jobs_log_insert AFTER INSERT ON unstuck.jobs REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION unstuck_private.jobs_log();
@@ -7854,7 +8096,6 @@ alter table unstuck.violations_found enable row level security;
 alter table unstuck.webhook_inbox enable row level security;
 alter table unstuck_private.audit_lock enable row level security;
 alter table unstuck_private.migrations enable row level security;
-alter table unstuck_private.queue_turns enable row level security;
 alter table unstuck_private.removals enable row level security;
 alter table unstuck_private.retention_progress enable row level security;
 alter table unstuck_private.unaudited enable row level security;

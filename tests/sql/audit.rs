@@ -330,7 +330,7 @@ async fn a_query_computes_positions_and_rights_once_not_once_a_row() {
         (plain, user, (280, 0)),
         (cards, Uuid::new_v4(), (0, 0)),
     ] {
-        let seen = calls(&reader, "provider_positions", sql, reads).await;
+        let seen = calls(&reader, "caller_positions", sql, reads).await;
         assert_eq!(seen, expected, "{sql} as {reads}");
     }
     // The rights of the reader are computed a few times a query, not once a row.

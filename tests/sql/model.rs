@@ -588,8 +588,7 @@ impl RealDatabase {
              else 1 end;
              delete from cancelled_requests; delete from job_events; delete
              from job_steps; delete from jobs;
-             delete from credit_entries; delete from credit_accounts; delete
-             from unstuck_private.queue_turns",
+             delete from credit_entries; delete from credit_accounts",
         )
         .await;
         let admin = db.admin().await;

@@ -228,8 +228,7 @@ impl Arena {
         db.exec(
             "delete from webhook_inbox; delete from job_events; delete
                 from job_steps; delete from jobs;
-             delete from credit_entries; delete from credit_accounts; delete
-             from unstuck_private.queue_turns",
+             delete from credit_entries; delete from credit_accounts",
         )
         .await;
         let user = db.user(200).await;

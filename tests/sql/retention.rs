@@ -61,9 +61,8 @@ async fn record(db: &Session, job: Uuid, key: &str) -> Value {
 }
 
 /// Kind, days, and the rows that it is about.
-const KINDS: [(&str, i64, &str); 9] = [
+const KINDS: [(&str, i64, &str); 8] = [
     ("cancelled_requests", 1, "cancelled_requests"),
-    ("queue_turns", 1, "unstuck_private.queue_turns"),
     ("webhook_inbox", 7, "webhook_inbox"),
     ("orphans", 1, "jobs where error_code = 'ORPHANED'"),
     ("sweeps", 30, "sweeps where id <> (select max(id) from sweeps)"),
@@ -125,15 +124,14 @@ async fn no_row_of_a_live_job_is_pruned() {
     record(&db, job, "open").await;
     let rows = "select (select count(*) from job_events) + (select count(*)
         from webhook_inbox)
-        + (select count(*) from job_steps where input <> '{}')
-        + (select count(*) from unstuck_private.queue_turns)";
+        + (select count(*) from job_steps where input <> '{}')";
     let before = db.int(rows).await;
     assert!(before > 6, "{before}");
     pass(&db, "10 years").await;
     assert_eq!(
         db.int(rows).await,
         before,
-        "a live job's rows, its first step's input, its user's turn"
+        "a live job's rows and its first step's input"
     );
     // Kept for an operator: it is live, so its history stays too.
     db.exec(&format!("select unstuck_private.jobs_quarantine(array['{job}'::uuid], 'by hand')"))
@@ -403,7 +401,6 @@ begin
   update webhook_inbox set received_at = received_at - interval '1 day';
   update sweeps set started_at = started_at - interval '1 day', finished_at = finished_at
   - interval '1 day';
-  update unstuck_private.queue_turns set served_at = served_at - interval '1 day';
   set local session_replication_role = origin;
   perform count(*) from unstuck_private.prune_old_rows(clock_timestamp());
 end $$";

@@ -386,10 +386,6 @@ impl Session {
         for table in ["jobs", "job_steps"] {
             self.exec(&aged(table, by, "true")).await;
         }
-        self.exec(&format!(
-            "update unstuck_private.queue_turns set served_at = served_at - interval '{by}'"
-        ))
-        .await;
     }
 
     pub async fn violations(&self) -> Vec<Value> {
@@ -493,6 +489,8 @@ fn aged(table: &str, by: &str, of: &str) -> String {
         }
         _ => &[
             "not_before",
+            "line_since",
+            "turn_at",
             "claimed_at",
             "sent_at",
             "started_at",

@@ -20,8 +20,6 @@ begin
   where j.user_id = p_user_id;
   delete from unstuck.cancelled_requests c
   where c.user_id = p_user_id;
-  delete from unstuck_private.queue_turns q
-  where q.user_id = p_user_id;
   delete from unstuck.user_roles r
   where r.user_id = p_user_id;
   delete from unstuck.credit_entries e

@@ -1,6 +1,5 @@
--- The present state of a job, as the reply to the request that named it. Its position costs a pass
--- over the provider's whole queue, so a new job, which is about to be claimed, is answered without
--- one.
+-- The present state of a job, as the reply to the request that named it. A new job is about to be
+-- claimed: it is answered without a position.
 create or replace function unstuck_private.job_state(
   p_job_id uuid,
   p_replayed boolean,
@@ -25,25 +24,7 @@ stable
 set search_path = ''
 as
 $$
-declare
-  v_provider text;
-  v_position int;
-  v_eta int;
 begin
-  if p_with_position then
-    select t.provider
-    into v_provider
-    from unstuck.jobs j
-    join unstuck.tools t using (tool)
-    where j.id = p_job_id
-      and j.status = 'queued';
-    if found then
-      select p."position", p.eta_seconds
-      into v_position, v_eta
-      from unstuck_private.provider_positions(v_provider) p
-      where p.job_id = p_job_id;
-    end if;
-  end if;
   return query
   select
     j.id,
@@ -51,8 +32,8 @@ begin
     p_replayed,
     j.credits_charged,
     coalesce(a.balance, 0),
-    v_position,
-    v_eta,
+    p."position",
+    p.eta_seconds,
     (
       select s.provider_task_id
       from unstuck.job_steps s
@@ -67,6 +48,7 @@ begin
     j.credits_refunded
   from unstuck.jobs j
   left join unstuck.credit_accounts a using (user_id)
+  left join unstuck_private.job_position(case when p_with_position then p_job_id end) p on true
   where j.id = p_job_id;
 end $$;
 

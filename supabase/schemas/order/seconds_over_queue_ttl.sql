@@ -39,8 +39,7 @@ begin
   end if;
   return (
     select p.eta_seconds - extract(epoch from p_tool.queue_ttl)::int
-    from unstuck_private.provider_positions(p_tool.provider) p
-    where p.job_id = p_job_id
+    from unstuck_private.job_position(p_job_id) p
   );
 end $$;
 

@@ -1,6 +1,6 @@
 -- The positions of the caller's own waiting jobs, {job id: position}; for an admin and the service,
--- of all. A position costs a pass over the provider's whole queue, so a view calls this once a
--- query, not once a row.
+-- of all. A view calls this once a query, not once a row. Many positions cost one pass over the
+-- provider's whole line, a few are told without one.
 create or replace function unstuck_private.caller_positions() returns jsonb
 language plpgsql
 stable
@@ -24,20 +24,31 @@ begin
       where j.status = 'queued' and j.user_id = auth.uid()
     );
   end if;
-  return (
-    with waiting as materialized (
-      select j.id, t.provider
+  if cardinality(v_ids) <= 3 then
+    return (
+      select coalesce(jsonb_object_agg(n.id, p."position"), '{}')
       from unnest(v_ids) as n (id)
-      join unstuck.jobs j on j.id = n.id
-      join unstuck.tools t on t.tool = j.tool
+      cross join lateral unstuck_private.job_position(n.id) p
+    );
+  end if;
+  return (
+    with line as (
+      select q.job_id, row_number() over (partition by p.provider order by q."position") as nth
+      from (
+        select distinct t.provider
+        from unstuck.jobs j
+        join unstuck.tools t using (tool)
+        where j.id = any (v_ids)
+      ) p
+      cross join lateral unstuck_private.queue_order(p.provider, clock_timestamp()) q
+      join unstuck.jobs j
+        on j.id = q.job_id
+        and j.status = 'queued'
+      where q.step = 1
     )
-    select coalesce(jsonb_object_agg(w.id, q."position"), '{}')
-    from (
-      select distinct provider
-      from waiting
-    ) p
-    cross join lateral unstuck_private.provider_positions(p.provider) q
-    join waiting w on w.id = q.job_id and w.provider = p.provider
+    select coalesce(jsonb_object_agg(l.job_id, l.nth), '{}')
+    from line l
+    where l.job_id = any (v_ids)
   );
 end $$;
 

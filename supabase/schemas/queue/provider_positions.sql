@@ -25,7 +25,7 @@ begin
         1
       ) as not_in,
       j.status = 'queued'
-        and row_number() over (partition by q.job_id order by q."position") = 1 as is_first
+        and q.step = min(q.step) over (partition by q.job_id) as is_first
     from unstuck_private.queue_order(p_provider, clock_timestamp()) q
     join unstuck.jobs j on j.id = q.job_id
     join unstuck.job_steps s

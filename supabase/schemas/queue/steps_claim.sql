@@ -1,7 +1,7 @@
 -- Claims up to p_limit waiting steps of a provider whose slots the caller has counted under the
--- provider's lock. Each gets a new run, a lease and a deadline; its user goes to the end of the
--- queue; its job shows that it starts. A step of a synchronous provider runs at once, and counts as
--- an attempt from here on.
+-- provider's lock. Each gets a new run, a lease and a deadline; its user's turn is passed on
+-- (`pass_turn`); its job shows that it starts. A step of a synchronous provider runs at once, and
+-- counts as an attempt from here on.
 create or replace function unstuck_private.steps_claim(
   p_provider unstuck.providers,
   p_now timestamptz,
@@ -50,14 +50,6 @@ begin
       and t.tool = j.tool
     returning s.job_id, s.step, s.run, j.tool, j.user_id, s.attempts, s.input, s.deadline_at,
       p."position", greatest(least(p_now + t.run_timeout, j.expires_at), p_now) - p_now as run_for
-  ), turn as (
-    -- Users who are served together go to the end of the queue in the order of their steps.
-    insert into unstuck_private.queue_turns as u (provider, user_id, served_at)
-    select p_provider.provider, c.user_id, p_now + max(c."position") * interval '1 microsecond'
-    from claimed c
-    group by c.user_id
-    on conflict on constraint queue_turns_pkey do update
-    set served_at = excluded.served_at
   ), job as (
     update unstuck.jobs j
     set status = case

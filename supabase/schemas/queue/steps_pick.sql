@@ -13,43 +13,43 @@ rows 5
 set search_path = ''
 as
 $$
+#variable_conflict use_column
 declare
-  v_trials text[] := array(
+  -- The tools whose steps are not let through as usual, and those that have a trial now.
+  v_shut text[] := array(
     select t.tool
     from unstuck.tools t
     where t.circuit_open_until is not null
   );
+  v_trials text[] := array(
+    select t.tool
+    from unstuck.tools t
+    where t.circuit_open_until <= p_now
+  );
+  v_turns unstuck_private.turn[] := array(
+    select t
+    from unstuck_private.turns_lock(p_provider, p_now, v_shut, null, p_limit) t
+  );
+  v_tool text;
 begin
+  foreach v_tool in array v_trials loop
+    v_turns := v_turns || array(
+      select t
+      from unstuck_private.turns_lock(p_provider, p_now, '{}', v_tool, 1) t
+    );
+  end loop;
+  if cardinality(v_turns) < p_limit then
+    v_turns := v_turns || array(
+      select t
+      from unstuck_private.next_turns_lock(
+        p_provider, p_now, v_shut, v_turns, p_limit - cardinality(v_turns)) t
+    );
+  end if;
   return query
-  with ready as materialized (
-    select *
-    from unstuck_private.queue_order(p_provider, p_now) o
-    where o.ready
-  )
-  select s.job_id, s.step, q."position"
-  from (
-    -- Up to 100 more than there are slots: some of them may be locked.
-    select *
-    from ready r
-    where r.tool <> all (v_trials)
-      or r."position" in (
-        select min(f."position")
-        from ready f
-        where f.tool = any (v_trials)
-        group by f.tool
-      )
-    order by r."position"
-    limit p_limit + 100
-  ) q
-  join unstuck.jobs j on j.id = q.job_id
-  join unstuck.job_steps s
-    on s.job_id = q.job_id
-    and s.step = q.step
-  where s.status = 'queued'
-    and unstuck_private.is_live(j.status)
-  order by q."position"
-  limit p_limit
-  for update of j, s skip locked;
+  select t.job_id, t.step, row_number() over (order by t.nth, t.turn_at, t.job_id, t.step)
+  from unnest(v_turns) t
+  order by 3
+  limit p_limit;
 end $$;
 
 revoke all on function unstuck_private.steps_pick from public, anon, authenticated, service_role;

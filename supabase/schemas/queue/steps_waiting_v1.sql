@@ -7,35 +7,64 @@ set search_path = ''
 set statement_timeout = '5s'
 as
 $$
+  with free as (
+    select p.provider, n.now,
+      case
+        when not p.enabled or p.circuit_open_until > n.now then 0
+        else greatest(
+          least(
+            p.max_concurrent - l.live,
+            case when p.circuit_open_until is not null then 1 end
+          ),
+          0
+        )
+      end as slots
+    from unstuck.providers p
+    cross join (select clock_timestamp() as now) n
+    cross join lateral (
+      select count(*) as live
+      from unstuck.job_steps s
+      where s.provider = p.provider
+        and unstuck_private.holds_slot(s)
+    ) l
+    where p.provider = p_provider
+  )
   select
-    q.waiting::int,
-    case
-      when not p.enabled or p.circuit_open_until > clock_timestamp() then 0
-      else greatest(
-        least(
-          q.ready + q.trials,
-          p.max_concurrent - l.live,
-          case when p.circuit_open_until is not null then 1 end
-        ),
-        0
+    (
+      select count(*)::int
+      from unstuck.job_steps s
+      where s.provider = f.provider
+        and s.status = 'queued'
+    ),
+    least(f.slots, usual.steps + trial.steps)::int
+  from free f
+  cross join lateral (
+    select count(*) as steps
+    from (
+      select
+      from unstuck.job_steps s
+      where s.provider = f.provider
+        and s.status = 'queued'
+        and coalesce(s.not_before <= f.now, true)
+        and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
+        and s.line_tool not in (select t.tool from unstuck.tools t where t.circuit_open_until is not null)
+      limit f.slots
+    ) s
+  ) usual
+  cross join lateral (
+    -- One step of each tool whose circuit has a trial now.
+    select count(*) as steps
+    from unstuck.tools t
+    where t.circuit_open_until <= f.now
+      and exists (
+        select from unstuck.job_steps s
+        where s.provider = f.provider
+          and s.status = 'queued'
+          and s.line_tool = t.tool
+          and coalesce(s.not_before <= f.now, true)
+          and (s.deadline_at > f.now or unstuck_private.is_at_work(s.job_id))
       )
-    end::int
-  from unstuck.providers p
-  cross join lateral (
-    select count(*) as live
-    from unstuck.job_steps s
-    where s.provider = p.provider
-      and unstuck_private.holds_slot(s)
-  ) l
-  cross join lateral (
-    select
-      count(*) as waiting,
-      count(*) filter (where o.ready and t.circuit_open_until is null) as ready,
-      count(distinct t.tool) filter (where o.ready and t.circuit_open_until is not null) as trials
-    from unstuck_private.queue_order(p.provider, clock_timestamp()) o
-    join unstuck.tools t on t.tool = o.tool
-  ) q
-  where p.provider = p_provider
+  ) trial
 $$;
 
 comment on function unstuck.steps_waiting_v1 is $c$

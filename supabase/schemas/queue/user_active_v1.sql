@@ -22,8 +22,7 @@ begin
   select true, j.tool, t.table_name, j.id, j.status,
     case when j.status = 'queued' then (
       select p."position"
-      from unstuck_private.provider_positions(t.provider) p
-      where p.job_id = j.id
+      from unstuck_private.job_position(j.id) p
     ) end
   from unstuck.jobs j
   join unstuck.tools t using (tool)

@@ -13,8 +13,6 @@ values
   ('inputs', '90 days'),
   -- Unpaid rows that older clients inserted and never ordered.
   ('orphans', '1 day'),
-  -- When each user was last served; it matters only while the user has a live job.
-  ('queue_turns', '1 day'),
   -- What stays of an erased user's jobs until the provider was sent its cancel.
   ('erased_jobs', '1 day'),
   -- pg_cron's own rows about our schedule.

@@ -22,7 +22,6 @@ begin
       unstuck_private.prune_cancelled_requests(v_before, p_limit, p_skip)
     when 'inputs' then unstuck_private.prune_inputs(v_before, p_limit, p_skip)
     when 'orphans' then unstuck_private.prune_orphans(v_before, p_limit, p_skip)
-    when 'queue_turns' then unstuck_private.prune_queue_turns(v_before, p_limit, p_skip)
     when 'erased_jobs' then
       unstuck_private.prune_erased_jobs(p_now, v_before, p_limit, p_skip)
     when 'provider_alarms' then

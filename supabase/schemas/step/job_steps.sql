@@ -41,6 +41,14 @@ create table unstuck.job_steps (
   error_code text,
   error_message text,
   completed_at timestamptz,
+  -- The line of a waiting step; `take_turn` writes these four. Whose step it is: null unless it is
+  -- queued.
+  line_user_id uuid,
+  line_tool text,
+  -- The order among the user's own waiting steps.
+  line_since timestamptz,
+  -- The order among the users: one waiting step of each user has a turn, the others have none yet.
+  turn_at timestamptz,
   primary key (job_id, step),
   unique (provider, provider_task_id),
   -- Each counter can grow: a row at its limit would fail every claim together with it.
@@ -50,8 +58,14 @@ create table unstuck.job_steps (
     check ((completed_at is not null) = (status in ('completed', 'failed', 'cancelled')))
 );
 
-create index job_steps_queued
-on unstuck.job_steps (provider)
+-- The line of a provider, in the order in which its steps are claimed.
+create index job_steps_line
+on unstuck.job_steps (provider, turn_at, job_id, step) include (line_tool)
+where status = 'queued' and turn_at is not null;
+
+-- The waiting steps of one user, in their order.
+create index job_steps_line_of_user
+on unstuck.job_steps (provider, line_user_id, turn_at, line_since, job_id, step)
 where status = 'queued';
 
 -- The predicate is `holds_slot`.

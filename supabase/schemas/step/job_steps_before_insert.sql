@@ -1,5 +1,5 @@
 -- Fills in what a writer leaves out of a new step: a live step always has a deadline, a final one a
--- time of completion.
+-- time of completion. A queued step joins its provider's line.
 create or replace function unstuck_private.job_steps_before_insert() returns trigger
 language plpgsql
 set search_path = ''
@@ -32,7 +32,13 @@ begin
         + v_tool.run_timeout
     end
   );
-  if unstuck_private.is_final(new.status) then
+  if new.status = 'queued' then
+    new.line_user_id := v_job.user_id;
+    new.line_tool := v_job.tool;
+    new.line_since := coalesce(v_job.queued_at, v_job.created_at);
+    new.turn_at := unstuck_private.take_turn(
+      new.provider, new.line_user_id, greatest(new.line_since, new.not_before));
+  elsif unstuck_private.is_final(new.status) then
     new.completed_at := coalesce(new.completed_at, clock_timestamp());
   end if;
   return new;

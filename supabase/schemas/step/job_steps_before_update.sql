@@ -1,5 +1,8 @@
--- Refuses to leave a final state. When a working step's deadline is moved back by hand, the job's
--- deadline moves with it, because the healers find a job by its own deadline.
+-- Refuses to leave a final state. A step that becomes queued joins its provider's line: a step that
+-- was put back has the turn that it had, and a chain's next step the turn of the step before it.
+--
+-- When a working step's deadline is moved back by hand, the job's deadline moves with it, because
+-- the healers find a job by its own deadline.
 create or replace function unstuck_private.job_steps_before_update() returns trigger
 language plpgsql
 set search_path = ''
@@ -10,6 +13,28 @@ begin
     raise exception 'step %/% is final (%), it cannot become %',
       old.job_id, old.step, old.status, new.status
     using errcode = 'check_violation';
+  end if;
+  if new.status = 'queued' and (old.status <> 'queued' or new.line_user_id is null) then
+    select j.user_id, j.tool, coalesce(j.queued_at, j.created_at),
+      unstuck_private.take_turn(
+        new.provider,
+        j.user_id,
+        greatest(coalesce(old.turn_at, b.claimed_at, j.queued_at, j.created_at), new.not_before)
+      )
+    into new.line_user_id, new.line_tool, new.line_since, new.turn_at
+    from unstuck.jobs j
+    left join unstuck.job_steps b
+      on b.job_id = j.id
+      and b.step = new.step - 1
+      and old.status = 'blocked'
+    where j.id = new.job_id;
+  elsif new.status <> 'queued' and old.status = 'queued' then
+    new.line_user_id := null;
+  elsif new.status = 'queued'
+    and new.not_before is distinct from old.not_before
+    and new.turn_at = old.turn_at
+  then
+    new.turn_at := greatest(new.line_since, new.not_before);
   end if;
   if new.deadline_at < old.deadline_at
     and (new.status, new.run) = (old.status, old.run)

@@ -84,11 +84,6 @@ select id, created_at, 'job_cancelled', 'cancelled', 'sweep'
 from unstuck.jobs
 where request_hash is null
   and created_at >= timestamptz '2030-01-01' + $DAY * interval '1 day';
-insert into unstuck_private.queue_turns (provider, user_id, served_at)
-select 'runninghub', user_id, max(at)
-from today
-group by user_id
-on conflict (provider, user_id) do update set served_at = excluded.served_at;
 drop table today;
 set session_replication_role = origin";
 

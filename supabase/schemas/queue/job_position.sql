@@ -1,0 +1,57 @@
+-- The position of a queued job in its provider's line, and in how many seconds it will start. No row
+-- for any other job.
+--
+-- It counts what stands before the job in the index of the line, and reads the whole line only where
+-- the job has no turn yet. The wait is told from the total of the work before it: it may differ by
+-- one job from the true one.
+create or replace function unstuck_private.job_position(p_job_id uuid)
+returns table ("position" int, eta_seconds int)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_step unstuck.job_steps;
+  v_position bigint;
+  v_seconds numeric;
+begin
+  select s.*
+  into v_step
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.job_id = p_job_id
+    and s.status = 'queued'
+    and j.status = 'queued'
+  order by s.step
+  limit 1;
+  if not found then
+    return;
+  end if;
+  select sum(a.jobs), sum(a.steps * coalesce(t.seconds, 60))
+  into v_position, v_seconds
+  from unstuck_private.steps_ahead(v_step, v_now) a
+  left join unstuck_private.tool_seconds(v_step.provider) t on t.tool = a.tool;
+  return query
+  select
+    coalesce(v_position, 0)::int + 1,
+    least(
+      ceil(
+        greatest(
+          unstuck_private.seconds_until_work_done(v_step.provider, coalesce(v_seconds, 0)),
+          unstuck_private.seconds_between(
+            v_now, greatest(v_step.not_before, u.circuit_open_until, p.circuit_open_until)
+          ),
+          1
+        )
+      ),
+      2147483647
+    )::int
+  from unstuck.tools u
+  cross join unstuck.providers p
+  where u.tool = v_step.line_tool
+    and p.provider = v_step.provider;
+end $$;
+
+revoke all on function unstuck_private.job_position from public, anon, authenticated, service_role;

@@ -1,0 +1,41 @@
+-- What stands before a waiting step in its provider's line, by tool: how many steps, and how many
+-- jobs that have not begun.
+create or replace function unstuck_private.steps_ahead(
+  p_step unstuck.job_steps,
+  p_now timestamptz
+)
+returns table (tool text, steps bigint, jobs bigint)
+language plpgsql
+stable
+set search_path = ''
+as
+$$
+begin
+  if p_step.turn_at <= p_now then
+    return query
+    select s.line_tool, count(*), count(*) filter (where s.step = 1)
+    from unstuck.job_steps s
+    where s.provider = p_step.provider
+      and s.status = 'queued'
+      and s.turn_at is not null
+      and (s.turn_at, s.job_id, s.step) < (p_step.turn_at, p_step.job_id, p_step.step)
+    group by s.line_tool;
+    return;
+  end if;
+  return query
+  with line as materialized (
+    select *
+    from unstuck_private.queue_order(p_step.provider, p_now) q
+  )
+  select l.tool, count(*), count(*) filter (where l.step = 1)
+  from line l
+  where l."position" < (
+    select m."position"
+    from line m
+    where m.job_id = p_step.job_id
+      and m.step = p_step.step
+  )
+  group by l.tool;
+end $$;
+
+revoke all on function unstuck_private.steps_ahead from public, anon, authenticated, service_role;

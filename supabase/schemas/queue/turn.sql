@@ -1,0 +1,8 @@
+-- A waiting step that may be claimed: the first (nth = 1), second … of its user.
+create type unstuck_private.turn as (
+  job_id uuid,
+  step int,
+  user_id uuid,
+  nth bigint,
+  turn_at timestamptz
+);

@@ -1,0 +1,40 @@
+-- Locks the first p_limit steps of a provider's line whose turn has come, with their jobs, and
+-- returns them. It skips what another transaction has locked, what ran out of time, and the tools
+-- p_without; with p_tool it takes steps of that tool alone.
+create or replace function unstuck_private.turns_lock(
+  p_provider text,
+  p_now timestamptz,
+  p_without text[],
+  p_tool text,
+  p_limit int
+)
+returns setof unstuck_private.turn
+language plpgsql
+rows 5
+set search_path = ''
+-- The line is read from its beginning, however long it is.
+set enable_sort = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as
+$$
+begin
+  return query
+  select s.job_id, s.step, s.line_user_id, 1::bigint, s.turn_at
+  from unstuck.job_steps s
+  join unstuck.jobs j on j.id = s.job_id
+  where s.provider = p_provider
+    and s.status = 'queued'
+    and s.turn_at <= p_now
+    and s.line_tool <> all (p_without)
+    and (p_tool is null or s.line_tool = p_tool)
+    and unstuck_private.is_live(j.status)
+    and j.quarantined_at is null
+    and (s.deadline_at > p_now or unstuck_private.is_at_work(s.job_id))
+  order by s.turn_at, s.job_id, s.step
+  limit p_limit
+  for update of j, s skip locked;
+end $$;
+
+revoke all on function unstuck_private.turns_lock from public, anon, authenticated, service_role;
